@@ -1,0 +1,1 @@
+"""Covariance structures of random effects: theta to factor and back."""

@@ -1,0 +1,93 @@
+"""Unstructured covariance: every variance and covariance free, ``us(x | g)`` and the plain ``(x | g)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+
+
+def _lower_triangle(size: int) -> tuple[IntArray, IntArray]:
+    """Return row and column indices of the lower triangle, column by column (lme4's order)."""
+    cols, rows = np.triu_indices(size)
+    return rows, cols
+
+
+@dataclass(frozen=True, slots=True)
+class Unstructured:
+    """Free lower triangular factor; theta is its lower triangle, column by column.
+
+    Parameters
+    ----------
+    size : int
+        Number of coefficients per level, S.
+
+    Examples
+    --------
+    >>> Unstructured(2).factor(np.array([2.0, 0.5, 1.0]))
+    array([[2. , 0. ],
+           [0.5, 1. ]])
+    """
+
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Name in formulas."""
+        return "us"
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters, S (S + 1) / 2."""
+        return self.size * (self.size + 1) // 2
+
+    def start(self) -> FloatArray:
+        """Return the lower triangle of the identity."""
+        rows, cols = _lower_triangle(self.size)
+        return (rows == cols).astype(np.float64)
+
+    def factor(self, theta: FloatArray) -> FloatArray:
+        """Return T with `theta` in its lower triangle."""
+        T = np.zeros((self.size, self.size))
+        T[_lower_triangle(self.size)] = theta
+        return T
+
+    def pullback(self, theta: FloatArray, dT: FloatArray) -> FloatArray:
+        """Return the lower triangle of `dT`."""
+        return dT[_lower_triangle(self.size)]
+
+    def to_free(self, theta: FloatArray) -> FloatArray:
+        """Return `theta` itself."""
+        return theta
+
+    def from_free(self, free: FloatArray) -> FloatArray:
+        """Return `free` itself."""
+        return free
+
+    def free_pullback(self, free: FloatArray, dtheta: FloatArray) -> FloatArray:
+        """Return `dtheta` itself."""
+        return dtheta
+
+    def scales(self, column_scale: FloatArray) -> FloatArray:
+        """Return the scale of the row of T each parameter stands in."""
+        return column_scale[_lower_triangle(self.size)[0]]
+
+    def canonical(self, theta: FloatArray) -> FloatArray:
+        """Flip the columns of T whose diagonal element is negative."""
+        T = self.factor(theta)
+        signs = np.where(np.diag(T) < 0, -1.0, 1.0)
+        return (T * signs)[_lower_triangle(self.size)]
+
+    def is_lower_bound(self) -> tuple[bool, ...]:
+        """Tell which parameters are diagonal elements."""
+        rows, cols = _lower_triangle(self.size)
+        return tuple(bool(i == j) for i, j in zip(rows, cols, strict=True))
+
+    def parameter_names(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """Return ``row.column`` names, a single name on the diagonal."""
+        rows, cols = _lower_triangle(self.size)
+        return tuple(
+            columns[i] if i == j else f"{columns[i]}.{columns[j]}" for i, j in zip(rows, cols, strict=True)
+        )

@@ -1,0 +1,71 @@
+"""Exceptions and warnings, named by the phase of a fit that raises them.
+
+Every exception derives from :class:`MixedModelsError`; those about what the caller passed also derive
+from :class:`ValueError`, so that ``except ValueError`` works as a pandas or SciPy user expects.
+"""
+
+
+class MixedModelsError(Exception):
+    """Base class of every exception raised on purpose by the package."""
+
+
+class FormulaError(MixedModelsError, ValueError):
+    """Report a formula that cannot be understood, pointing at the place in the text.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, what was expected and how to fix it.
+    text : str, optional
+        The formula as the user typed it.
+    position : int, optional
+        Zero-based offset in `text` of the offending character.
+    """
+
+    def __init__(self, message: str, text: str | None = None, position: int | None = None) -> None:
+        self.message = message
+        self.text = text
+        self.position = position
+        super().__init__(message if text is None else f"{message}\n{_caret(text, position)}")
+
+
+class DataError(MixedModelsError, ValueError):
+    """Report data that a model cannot be fitted to: a missing column, a wrong length, an infinite value."""
+
+
+class FamilyError(MixedModelsError, ValueError):
+    """Report an unknown family or link, or a response outside the range of its family."""
+
+
+class ControlError(MixedModelsError, ValueError):
+    """Report an option whose value is not among those allowed."""
+
+
+class ConvergenceError(MixedModelsError, RuntimeError):
+    """Report a fit that could not be computed at all, with what was tried."""
+
+
+class NotAvailableError(MixedModelsError, ValueError):
+    """Report a quantity that the model does not define, such as the likelihood of a PQL fit."""
+
+
+class MixedModelsWarning(UserWarning):
+    """Base class of every warning issued by the package."""
+
+
+class FormulaWarning(MixedModelsWarning):
+    """Warn that a formula is legal but is read differently from what it looks like."""
+
+
+class DataWarning(MixedModelsWarning):
+    """Warn about data that are used, but hardly as meant."""
+
+
+class ConvergenceWarning(MixedModelsWarning):
+    """Warn that the optimum was not reached; never issued for a singular fit at its optimum."""
+
+
+def _caret(text: str, position: int | None) -> str:
+    """Return `text` with a caret under `position`, on one line whatever white space it holds."""
+    line = "".join(" " if c in "\n\r\t\v\f" else c for c in text)
+    return f"    {line}" if position is None else f"    {line}\n    {' ' * position}^"

@@ -1,0 +1,1 @@
+"""Cross-products and the blocked Cholesky factor of the penalized system."""

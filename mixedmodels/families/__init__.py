@@ -1,0 +1,1 @@
+"""Families and links: pure functions of (y, eta, phi)."""

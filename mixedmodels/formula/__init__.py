@@ -1,0 +1,1 @@
+"""The formula language: from R's text to arrays."""

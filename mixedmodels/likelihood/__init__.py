@@ -1,0 +1,1 @@
+"""Likelihoods, their gradients and the estimates that maximise them."""

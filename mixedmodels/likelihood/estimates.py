@@ -1,0 +1,98 @@
+"""What a fit stores: the estimates, once. Everything else is derived from them on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+
+
+@dataclass(frozen=True, slots=True)
+class LinearEstimates:
+    """Estimates of a linear mixed model.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (k,)
+        Covariance parameters relative to sigma, terms in the order of ``design.random``.
+    beta : ndarray, shape (p,)
+        Fixed effects on the user's scale.
+    sigma : float
+        Residual standard deviation.
+    u : tuple of ndarray, each (q, S)
+        Spherical random effects at the conditional mode, one array per term, ``b = u @ T.T``.
+    objective : float
+        REML criterion or -2 log-likelihood.
+    REML : bool
+        Which of the two was minimised.
+    unscaled_vcov : ndarray, shape (p, p)
+        ``(R_X' R_X)^-1``; the covariance of beta is sigma^2 times this.
+    log_det_L2, log_det_RX2 : float
+        log|L|^2 and log|R_X|^2 on the scale of the user's X (Bates et al. 2015, eq. 42).
+    pwrss : float
+        Penalized weighted residual sum of squares.
+    optimization : OptimizationReport
+        How the optimum was found.
+    convergence : ConvergenceReport
+        The verdict.
+    """
+
+    theta: FloatArray
+    beta: FloatArray
+    sigma: float
+    u: tuple[FloatArray, ...]
+    objective: float
+    REML: bool
+    unscaled_vcov: FloatArray
+    log_det_L2: float
+    log_det_RX2: float
+    pwrss: float
+    optimization: OptimizationReport
+    convergence: ConvergenceReport
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizedEstimates:
+    """Estimates of a generalized linear mixed model.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (k,)
+        Covariance parameters on the scale of the linear predictor, terms in the order of
+        ``design.random``.
+    beta : ndarray, shape (p,)
+        Fixed effects.
+    phi : ndarray, shape (n_phi,)
+        Parameters of the family (dispersion, shape, zero-inflation) on their natural scale; empty for
+        binomial and Poisson.
+    u : tuple of ndarray, each (q, S)
+        Spherical random effects at the conditional mode, one array per term.
+    eta : ndarray, shape (n,)
+        Linear predictor at the mode, offset included.
+    objective : float
+        -2 log-likelihood with its full normalising constant.
+    nAGQ : int
+        Nodes per dimension: 0, 1 (Laplace) or more.
+    vcov_rx : ndarray, shape (p, p)
+        Covariance of beta from the penalized least-squares factor.
+    vcov_hessian : ndarray, shape (m, m), or None
+        Covariance of (theta, beta, phi) from the Hessian of the objective; None where that Hessian is
+        not positive definite.
+    optimization : OptimizationReport
+        How the optimum was found.
+    convergence : ConvergenceReport
+        The verdict.
+    """
+
+    theta: FloatArray
+    beta: FloatArray
+    phi: FloatArray
+    u: tuple[FloatArray, ...]
+    eta: FloatArray
+    objective: float
+    nAGQ: int
+    vcov_rx: FloatArray
+    vcov_hessian: FloatArray | None
+    optimization: OptimizationReport
+    convergence: ConvergenceReport

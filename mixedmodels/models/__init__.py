@@ -1,0 +1,1 @@
+"""Fitted models: estimates and delegating methods."""

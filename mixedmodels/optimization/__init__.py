@@ -1,0 +1,1 @@
+"""Starting values, the optimiser and its verdict."""

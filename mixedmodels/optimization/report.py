@@ -1,0 +1,63 @@
+"""What the optimiser did and what is to be thought of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mixedmodels.arrays import FloatArray
+
+Verdict = Literal["converged", "boundary", "not converged"]
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizationReport:
+    """Trace of an optimisation.
+
+    Attributes
+    ----------
+    method : str
+        Name of the algorithm.
+    n_evaluations : int
+        Evaluations of the objective, each with its gradient where the method uses one.
+    seconds : float
+        Wall-clock time.
+    gradient_norm : float
+        Largest absolute element of the scaled gradient at the end.
+    path : tuple of (parameters, objective)
+        Every accepted point.
+    message : str
+        Why the optimiser stopped, in plain words.
+    """
+
+    method: str
+    n_evaluations: int
+    seconds: float
+    gradient_norm: float
+    path: tuple[tuple[FloatArray, float], ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvergenceReport:
+    """The verdict on a fit, with its reasons in plain words.
+
+    Attributes
+    ----------
+    verdict : {"converged", "boundary", "not converged"}
+        ``boundary`` is an optimum at which a variance or a direction is exactly zero.
+    decrement : float
+        Newton decrement ``g' H^-1 g / 2``: how far the objective still is from its minimum, by a
+        quadratic model.
+    reasons : tuple of str
+        One sentence each: which variance is zero, which parameter still moves, what to do.
+    """
+
+    verdict: Verdict
+    decrement: float
+    reasons: tuple[str, ...]
+
+    @property
+    def is_optimum(self) -> bool:
+        """Whether the optimum was reached, on the boundary or inside."""
+        return self.verdict != "not converged"

@@ -1,0 +1,1 @@
+"""Prediction for old and new rows."""

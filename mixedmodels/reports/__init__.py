@@ -1,0 +1,1 @@
+"""Printed output in lme4's layout."""
