@@ -1,0 +1,142 @@
+"""The interface of a family: everything the engines ask about the distribution of y given eta.
+
+A family is a set of pure functions of the response y, the linear predictor eta, the prior weights w and
+the family's own parameters phi. To add a family, write one small frozen class with these methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.families.links import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """Log-likelihood terms of the rows and their derivatives in eta, prior weights included.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (n,)
+        log f(y_i | eta_i, phi) with its full normalising constant.
+    d1, d2, d3 : ndarray, shape (n,)
+        First, second and third derivative in eta; `d3` is empty unless asked for.
+    information : ndarray, shape (n,)
+        Weight W_i of the row in L: the expected information -E[d2] where the family has one
+        (lme4's definition), else -d2.
+    d_information : ndarray, shape (n,)
+        Derivative of `information` in eta; empty unless asked for.
+    """
+
+    loglik: FloatArray
+    d1: FloatArray
+    d2: FloatArray
+    information: FloatArray
+    d3: FloatArray
+    d_information: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class PhiDerivatives:
+    """Derivatives in the family's own parameters, on their unbounded (free) scale.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (n_phi, n)
+        Derivative of the log-likelihood terms.
+    d1 : ndarray, shape (n_phi, n)
+        Derivative of d1 (mixed second derivative in eta and phi).
+    information, d2 : ndarray, shape (n_phi, n)
+        Derivative of `information` and of `d2`.
+    """
+
+    loglik: FloatArray
+    d1: FloatArray
+    information: FloatArray
+    d2: FloatArray
+
+
+class Family(Protocol):
+    """Distribution of the response given the linear predictor.
+
+    `phi` is on its natural scale (dispersion, shape, theta of the negative binomial); the optimiser
+    works with `phi_to_free(phi)`, usually the logarithm.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name as R prints it: ``"binomial"``, ``"poisson"``, ``"Gamma"``, ``"inverse.gaussian"``."""
+
+    @property
+    def link(self) -> Link:
+        """The link function."""
+
+    @property
+    def phi_names(self) -> tuple[str, ...]:
+        """Names of the family's own parameters; empty for binomial and Poisson."""
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether observed and expected information coincide for every y."""
+
+    @property
+    def has_expected_information(self) -> bool:
+        """Whether -E[d2] has a closed form; otherwise `information` is always -d2."""
+
+    def check(self, y: FloatArray, weights: FloatArray) -> None:
+        """Raise FamilyError, naming the first offending row, when y is outside the family's range."""
+
+    def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return fitted values to start from, inside the range of the link."""
+
+    def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return moment estimates of phi, shape (n_phi,)."""
+
+    def phi_to_free(self, phi: FloatArray) -> FloatArray:
+        """Return unbounded coordinates of phi."""
+
+    def phi_from_free(self, free: FloatArray) -> FloatArray:
+        """Return phi from unbounded coordinates."""
+
+    def phi_natural_derivative(self, phi: FloatArray) -> FloatArray:
+        """Return d phi / d free for each parameter, for standard errors on the natural scale."""
+
+    def evaluate(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray,
+        phi: FloatArray,
+        order: int = 2,
+        observed: bool = False,
+    ) -> Derivatives:
+        """Return log-likelihood terms and derivatives in eta.
+
+        `order` 2 leaves `d3` and `d_information` empty, 3 fills them. With `observed`, `information`
+        is -d2 even where the expected information exists. Never overflows: eta of +-700 is legal.
+        """
+
+    def phi_derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray,
+        phi: FloatArray,
+        observed: bool = False,
+    ) -> PhiDerivatives:
+        """Return derivatives in the free coordinates of phi."""
+
+    def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return Var(y) for unit prior weight at mean mu."""
+
+    def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the squared deviance residuals, non-negative, prior weights included."""
+
+    def simulate(
+        self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
+    ) -> FloatArray:
+        """Draw responses with means mu, on the scale of y (proportions for a binomial with trials)."""
