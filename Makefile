@@ -1,0 +1,44 @@
+# make replicate   fit every model behind the published tables and print ours beside theirs
+# make test        lint, type-check and test
+# make install     only make the virtual environment (.venv) and install the package into it
+#
+# Each target does its own set-up (tools/bootstrap.sh); nothing but Python >= 3.11, git and make is needed.
+
+VENV   := .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+# One thread for BLAS: the blocks of a mixed model are small, and threads only get in each other's way.
+export OPENBLAS_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install replicate test check bench clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
+
+install: $(VENV)/.installed
+
+replicate: $(VENV)/.installed
+	$(PYTHON_IN_VENV) -m mixedmodels
+
+test: check
+	$(PYTHON_IN_VENV) -m pytest
+
+check: $(VENV)/.installed-dev
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(PYTHON_IN_VENV) -m mypy
+
+bench: $(VENV)/.installed-dev
+	$(PYTHON_IN_VENV) -m benchmarks
+
+$(VENV)/.installed: pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh test,dev,plot
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
