@@ -7,12 +7,14 @@ the family's own parameters phi. To add a family, write one small frozen class w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.links import Link
+
+Hessian = Literal["expected", "observed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class Derivatives:
         (lme4's definition), else -d2.
     d_information : ndarray, shape (n,)
         Derivative of `information` in eta; empty unless asked for.
+
+    Notes
+    -----
+    Where eta leads to a mean outside the family's range (an inverse link with eta <= 0, a log link of a
+    binomial with eta >= 0), `loglik` is -inf and the derivatives are zero: a line search steps back.
+    A row of weight zero contributes zero everywhere.
     """
 
     loglik: FloatArray
@@ -87,6 +95,18 @@ class Family(Protocol):
     def has_expected_information(self) -> bool:
         """Whether -E[d2] has a closed form; otherwise `information` is always -d2."""
 
+    @property
+    def default_hessian(self) -> Hessian:
+        """Which information a mixed model puts in L unless told otherwise.
+
+        ``"expected"`` for the families of lme4 whose Laplace objective there is a likelihood (binomial,
+        Poisson, negative binomial of ``glmer.nb``); ``"observed"``, as in glmmTMB, for all others.
+        """
+
+    @property
+    def is_quasi(self) -> bool:
+        """Whether the family has a variance function but no likelihood: refused in mixed models."""
+
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError, naming the first offending row, when y is outside the family's range."""
 
@@ -105,6 +125,9 @@ class Family(Protocol):
     def phi_natural_derivative(self, phi: FloatArray) -> FloatArray:
         """Return d phi / d free for each parameter, for standard errors on the natural scale."""
 
+    def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the part of the log-likelihood terms that depends on neither eta nor phi, shape (n,)."""
+
     def evaluate(
         self,
         y: FloatArray,
@@ -113,8 +136,12 @@ class Family(Protocol):
         phi: FloatArray,
         order: int = 2,
         observed: bool = False,
+        constant: FloatArray | None = None,
     ) -> Derivatives:
         """Return log-likelihood terms and derivatives in eta.
+
+        `constant` is ``log_constant(y, weights)``; an engine that evaluates many times computes it once
+        and passes it, otherwise it is computed here.
 
         `order` 2 leaves `d3` and `d_information` empty, 3 fills them. With `observed`, `information`
         is -d2 even where the expected information exists. Never overflows: eta of +-700 is legal.

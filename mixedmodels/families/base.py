@@ -1,0 +1,139 @@
+"""What families share: defaults, checks of the response, weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.errors import FamilyError
+from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
+from mixedmodels.families.links import LINK_NAMES, Link, get_link
+
+EMPTY: FloatArray = np.empty(0)
+# Counts and trials typed with decimals (0.3 * 10) are integers within this relative error.
+INTEGER_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyBase:
+    """A family without parameters of its own; those that have some override the `phi` methods."""
+
+    link: Link
+
+    phi_names: ClassVar[tuple[str, ...]] = ()
+    has_expected_information: ClassVar[bool] = True
+    default_hessian: ClassVar[Hessian] = "expected"
+    is_quasi: ClassVar[bool] = False
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether observed and expected information coincide for every y."""
+        return False
+
+    def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return moment estimates of phi, shape (n_phi,)."""
+        return EMPTY
+
+    def phi_to_free(self, phi: FloatArray) -> FloatArray:
+        """Return log(phi)."""
+        return np.log(phi)
+
+    def phi_from_free(self, free: FloatArray) -> FloatArray:
+        """Return exp(free)."""
+        return np.exp(free)
+
+    def phi_natural_derivative(self, phi: FloatArray) -> FloatArray:
+        """Return d phi / d log(phi), which is phi."""
+        return phi
+
+    def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return zeros: nothing of the log-likelihood is free of eta and phi."""
+        return np.zeros_like(y)
+
+    def phi_derivatives(
+        self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
+    ) -> PhiDerivatives:
+        """Return empty arrays: the family has no parameters of its own."""
+        none = np.empty((0, len(y)))
+        return PhiDerivatives(none, none, none, none)
+
+
+def checked_link(link: str | Link, family: str, allowed: tuple[str, ...]) -> Link:
+    """Return the link if the family can have it; powers go where the identity goes."""
+    found = get_link(link)
+    if found.name in allowed or (found.name.startswith("mu^") and "identity" in allowed):
+        return found
+    names = [name for name in LINK_NAMES if name in allowed]
+    raise FamilyError(
+        f"The {family} family has no link {found.name!r}; its links are {', '.join(names)}"
+        + (" and power(exponent)." if "identity" in allowed else ".")
+    )
+
+
+def refuse_rows(bad: BoolArray, values: FloatArray, message: str) -> None:
+    """Raise FamilyError naming the first row where `bad` holds, its value and how many there are."""
+    if not bad.any():
+        return
+    row = int(np.argmax(bad))
+    count = int(np.count_nonzero(bad))
+    others = "" if count == 1 else f"; {count} rows are affected"
+    raise FamilyError(f"{message} Row {row} (counting from 0) holds {values[row]:g}{others}.")
+
+
+def check_weights(weights: FloatArray) -> None:
+    """Raise FamilyError when a prior weight is negative, infinite or missing."""
+    refuse_rows(
+        ~(np.isfinite(weights) & (weights >= 0.0)),
+        weights,
+        "Prior weights must be finite and not negative.",
+    )
+
+
+def check_counts(y: FloatArray, weights: FloatArray, family: str) -> None:
+    """Raise FamilyError when y is not a vector of counts: such values have probability zero."""
+    check_weights(weights)
+    refuse_rows(
+        ~(np.isfinite(y) & (y >= 0.0)), y, f"The {family} family needs counts 0, 1, 2, ... as response."
+    )
+    refuse_rows(
+        ~is_integer(y),
+        y,
+        f"The {family} family needs whole numbers as response, others have no probability under it: "
+        "for a rate model the count with an offset log(exposure), for a non-negative measurement take "
+        "Gamma, and without a random effect quasipoisson.",
+    )
+
+
+def check_positive(y: FloatArray, weights: FloatArray, family: str) -> None:
+    """Raise FamilyError when y is not strictly positive."""
+    check_weights(weights)
+    refuse_rows(~(np.isfinite(y) & (y > 0.0)), y, f"The {family} family needs a response greater than zero.")
+
+
+def is_integer(values: FloatArray) -> BoolArray:
+    """Return where values are whole numbers up to rounding error."""
+    rounded = np.round(values)
+    return np.asarray(np.abs(values - rounded) <= INTEGER_TOLERANCE * np.maximum(1.0, np.abs(rounded)))
+
+
+def outside(derivatives: Derivatives, inside: BoolArray, weights: FloatArray) -> Derivatives:
+    """Return the derivatives with loglik -inf and zero slopes where the mean is outside its range."""
+    if inside.all():
+        return derivatives
+    wrong = ~inside & (weights > 0.0)
+    return Derivatives(
+        np.where(wrong, -np.inf, derivatives.loglik),
+        *(
+            np.where(wrong, 0.0, part) if part.size else part
+            for part in (
+                derivatives.d1,
+                derivatives.d2,
+                derivatives.information,
+                derivatives.d3,
+                derivatives.d_information,
+            )
+        ),
+    )

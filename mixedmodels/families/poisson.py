@@ -1,0 +1,103 @@
+"""The Poisson family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import gammaln, xlogy
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.families.base import FamilyBase, check_counts, checked_link
+from mixedmodels.families.family import Derivatives
+from mixedmodels.families.links import LARGEST_EXPONENT, Link
+from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanTerms, chain
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson(FamilyBase):
+    """Poisson distribution; prior weights multiply the log-likelihood of a row, as in R."""
+
+    name: ClassVar[str] = "poisson"
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the link is the logarithm."""
+        return self.link.name == "log"
+
+    def check(self, y: FloatArray, weights: FloatArray) -> None:
+        """Raise FamilyError, naming the first offending row, when y is not a count."""
+        check_counts(y, weights, self.name)
+
+    def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return y + 0.1, as R."""
+        return y + 0.1
+
+    def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return -w log(y!)."""
+        return np.asarray(-weights * gammaln(y + 1.0))
+
+    def evaluate(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray,
+        phi: FloatArray,
+        order: int = 2,
+        observed: bool = False,
+        constant: FloatArray | None = None,
+    ) -> Derivatives:
+        """Return log-likelihood terms and derivatives in eta."""
+        if constant is None:
+            constant = self.log_constant(y, weights)
+        t = self.link.log_mean(eta)[0]
+        return chain(log_mean_terms(y, t, weights, constant), self.link, eta, weights, order, observed)
+
+    def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return mu."""
+        return mu
+
+    def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return 2 w [y log(y / mu) - (y - mu)]."""
+        return poisson_deviance(y, mu, weights)
+
+    def simulate(
+        self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
+    ) -> FloatArray:
+        """Draw counts; a weight is a number of equal rows and does not change the distribution of one."""
+        return rng.poisson(mu).astype(np.float64)
+
+
+def poisson(link: str | Link = "log") -> Poisson:
+    """Return the Poisson family.
+
+    Parameters
+    ----------
+    link : str or Link
+        log, identity, sqrt, inverse, 1/mu^2 or a power.
+
+    Raises
+    ------
+    FamilyError
+        If the family has no such link.
+
+    Examples
+    --------
+    >>> poisson(link="sqrt").link.name
+    'sqrt'
+    """
+    return Poisson(checked_link(link, "poisson", POSITIVE_LINKS))
+
+
+def log_mean_terms(y: FloatArray, t: FloatArray, weights: FloatArray, constant: FloatArray) -> LogMeanTerms:
+    """Return w (y t - exp(t)) + constant and its derivatives in t."""
+    mean = weights * np.exp(np.minimum(t, LARGEST_EXPONENT))
+    counts = weights * y
+    return LogMeanTerms(counts * t - mean + constant, counts - mean, -mean, -mean, mean, mean)
+
+
+def poisson_deviance(y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the squared deviance residuals of counts y with means mu."""
+    floor = np.maximum(mu, np.finfo(np.float64).tiny)
+    return np.asarray(np.maximum(2.0 * weights * (xlogy(y, y) - xlogy(y, floor) - (y - mu)), 0.0))

@@ -1,0 +1,57 @@
+"""Families on (0, 1) written in A = log mu and B = log(1 - mu): l = P(A) + Q(B)."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.families.base import EMPTY
+from mixedmodels.families.family import Derivatives
+from mixedmodels.families.links import Jet, Link
+
+UNIT_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
+
+Outer: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+"""A function of A (or B) with its three derivatives in A (or B)."""
+
+
+def compose(outer: Outer, inner: Jet) -> Jet:
+    """Return f(g(eta)) and its three derivatives in eta (Faa di Bruno)."""
+    f, f1, f2, f3 = outer
+    _, g1, g2, g3 = inner
+    g11 = g1 * g1
+    return f, f1 * g1, f2 * g11 + f1 * g2, f3 * g11 * g1 + 3.0 * f2 * g1 * g2 + f1 * g3
+
+
+def add(left: Jet, right: Jet) -> Jet:
+    """Return the sum of two functions with their derivatives."""
+    return left[0] + right[0], left[1] + right[1], left[2] + right[2], left[3] + right[3]
+
+
+def log_probabilities(link: Link, eta: FloatArray) -> tuple[Jet, Jet]:
+    """Return log(mu) and log(1 - mu) with their derivatives in eta."""
+    return link.log_mean(eta), link.log_complement(eta)
+
+
+def as_derivatives(
+    jet: Jet, information: FloatArray | None, d_information: FloatArray | None, order: int
+) -> Derivatives:
+    """Pack a log-likelihood jet; without expected information the observed one takes its place."""
+    loglik, d1, d2, d3 = jet
+    if information is None or d_information is None:
+        information, d_information = -d2, -d3
+    if order < 3:
+        return Derivatives(loglik, d1, d2, information, EMPTY, EMPTY)
+    return Derivatives(loglik, d1, d2, information, d3, d_information)
+
+
+def scaled(jet: Jet, weights: FloatArray) -> Jet:
+    """Return the jet times the prior weights."""
+    return weights * jet[0], weights * jet[1], weights * jet[2], weights * jet[3]
+
+
+def positive_floor(values: FloatArray) -> FloatArray:
+    """Return values, at least the smallest normal double."""
+    return np.maximum(values, np.finfo(np.float64).tiny)
