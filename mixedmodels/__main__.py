@@ -1,0 +1,58 @@
+"""Replicate published tables: ``python -m mixedmodels [--list] [--table NAME]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from mixedmodels.replication.published import PublishedTable, published_tables
+from mixedmodels.replication.report import compare, table_text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables asked for; return 0 if every number is within its tolerance, else 1."""
+    options = _parser().parse_args(arguments)
+    tables = [t for t in published_tables() if options.table.lower() in t.title.lower()]
+    if not tables:
+        print(f"No table is called {options.table!r}; --list shows them all.", file=sys.stderr)
+        return 2
+    if options.list:
+        print(
+            "\n".join(f"{len(table.numbers):4d} numbers  {table.title} ({table.source})" for table in tables)
+        )
+        return 0
+    return _replicate(tables)
+
+
+def _replicate(tables: Sequence[PublishedTable]) -> int:
+    """Fit, print and count; return the exit status."""
+    start = time.perf_counter()
+    total = held = 0
+    for table in tables:
+        comparisons = compare(table)
+        print(table_text(table, comparisons), end="\n\n", flush=True)
+        total += len(comparisons)
+        held += sum(comparison.holds for comparison in comparisons)
+    seconds = time.perf_counter() - start
+    print(
+        f"{held} of {total} published numbers in {len(tables)} tables reproduced within their tolerance"
+        f" ({seconds:.1f} s)"
+    )
+    return 0 if held == total else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixedmodels",
+        description="Fit the models behind published tables and print each number beside ours.",
+        epilog="The exit status is 1 if any number misses its tolerance.",
+    )
+    parser.add_argument("--list", action="store_true", help="list the tables and fit nothing")
+    parser.add_argument("--table", metavar="NAME", default="", help="only tables with NAME in their title")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

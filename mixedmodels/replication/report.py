@@ -1,0 +1,81 @@
+"""Compare the published numbers with ours and lay the comparison out as text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mixedmodels.errors import MixedModelsError
+from mixedmodels.replication.published import PublishedNumber, PublishedTable
+from mixedmodels.replication.quantities import our_number
+
+# Differences are compared with tolerances that are themselves decimal numbers: allow their last bit.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A published number beside ours.
+
+    Attributes
+    ----------
+    number : PublishedNumber
+        The printed number and its tolerance.
+    ours : float or None
+        What we compute; None where it could not be computed.
+    reason : str
+        Why it could not be computed.
+    """
+
+    number: PublishedNumber
+    ours: float | None
+    reason: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published number."""
+        return None if self.ours is None else self.ours - float(self.number.published)
+
+    @property
+    def holds(self) -> bool:
+        """Whether our number is within the tolerance of the published one."""
+        return self.difference is not None and abs(self.difference) <= self.number.tolerance * (1 + ROUNDING)
+
+
+def compare(table: PublishedTable) -> tuple[Comparison, ...]:
+    """Compute every number of the table and set it beside the printed one."""
+    return tuple(_compared(table, number) for number in table.numbers)
+
+
+def _compared(table: PublishedTable, number: PublishedNumber) -> Comparison:
+    try:
+        return Comparison(number, our_number(table, number.quantity))
+    except (MixedModelsError, LookupError) as error:
+        return Comparison(number, None, f"{type(error).__name__}: {error}")
+
+
+def table_text(table: PublishedTable, comparisons: Iterable[Comparison]) -> str:
+    """Lay out one table: its head, and a line for each number."""
+    comparisons = tuple(comparisons)
+    width = max(len(c.number.quantity) for c in comparisons)
+    head = f"{'':{width}}  {'published':>13} {'ours':>14} {'difference':>11} {'tolerance':>9}  verdict"
+    model = f"{table.data}: {table.model} [{table.family}]" if table.model else f"{table.data}: the data"
+    return "\n".join(
+        [
+            f"{table.title} ({table.source})",
+            *textwrap.wrap(model, 100),
+            head,
+            *(_line(c, width) for c in comparisons),
+        ]
+    )
+
+
+def _line(comparison: Comparison, width: int) -> str:
+    """Lay out one number."""
+    number = comparison.number
+    start = f"{number.quantity:{width}}  {number.published:>13}"
+    if comparison.ours is None:
+        return f"{start} {'-':>14} {'-':>11} {number.tolerance:9.2g}  NOT COMPUTED: {comparison.reason}"
+    verdict = "ok" if comparison.holds else "MISSED"
+    return f"{start} {comparison.ours:14.8g} {comparison.difference:11.2g} {number.tolerance:9.2g}  {verdict}"
