@@ -27,11 +27,16 @@ class FamilyBase:
     has_expected_information: ClassVar[bool] = True
     default_hessian: ClassVar[Hessian] = "expected"
     is_quasi: ClassVar[bool] = False
+    has_dispersion: ClassVar[bool] = False
 
     @property
     def is_canonical(self) -> bool:
         """Whether observed and expected information coincide for every y."""
         return False
+
+    def response_mean(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return mu."""
+        return mu
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return moment estimates of phi, shape (n_phi,)."""

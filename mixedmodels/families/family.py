@@ -125,6 +125,13 @@ class Family(Protocol):
     def phi_natural_derivative(self, phi: FloatArray) -> FloatArray:
         """Return d phi / d free for each parameter, for standard errors on the natural scale."""
 
+    @property
+    def has_dispersion(self) -> bool:
+        """Whether phi is the single dispersion of an exponential family: Var(y) = phi V(mu) / w."""
+
+    def response_mean(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return E(y): mu, except with a zero part, where mu is the mean of the counts before it."""
+
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the part of the log-likelihood terms that depends on neither eta nor phi, shape (n,)."""
 
