@@ -1,0 +1,267 @@
+"""Blocked factorization of ``Omega = Lambda'Z'WZ Lambda + I`` bordered by the fixed effects.
+
+Everything is kept on the scale of the raw cross-products A: a level of an eliminated block enters the rest
+only through ``P = T D^-1 T'`` with ``D = T'AT + I``, so theta changes P and nothing else,
+
+    A_rest <- A_rest - A_rest,l P_l A_l,rest        (eliminating level l)
+
+and a singular or zero T is no special case. What is left at the end, the tail, gets its own Lambda and is
+factored densely together with X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.blas import dtrsv
+from scipy.linalg.lapack import dpotrf
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.factorization import faces
+from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
+from mixedmodels.factorization.pattern import Pattern
+from mixedmodels.factorization.schur import CoupledEntries
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An eliminated chain block, on the raw scale, after the elimination of those before it.
+
+    Attributes
+    ----------
+    A : ndarray, shape (S, S, q)
+        Diagonal faces.
+    links : dict
+        ``links[k]``, shape (S_k, S, q): a later chain block, at the level each level lies in.
+    entries : CoupledEntries
+        The tail's random effects against this block.
+    XZ : ndarray, shape (p, S, q)
+        Fixed effects against this block.
+    T : ndarray, shape (S, S)
+        Relative covariance factor.
+    Y : ndarray, shape (S, S, q)
+        ``L_D^-1 T'`` with ``D = T'AT + I = L_D L_D'``.
+    P : ndarray, shape (S, S, q)
+        ``T D^-1 T' = Y'Y``.
+    W : ndarray, shape (S, S, q)
+        ``T D^-1``.
+    D_inverse : ndarray, shape (S, S, q)
+        ``D^-1``.
+    """
+
+    A: FloatArray
+    links: dict[int, FloatArray]
+    entries: CoupledEntries
+    XZ: FloatArray
+    T: FloatArray
+    Y: FloatArray
+    P: FloatArray
+    W: FloatArray
+    D_inverse: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Factor of the penalized least-squares system at one theta.
+
+    Attributes
+    ----------
+    pattern : Pattern
+        Order of elimination.
+    factors : tuple of ndarray, each (S, S)
+        T of each block of the pattern.
+    steps : tuple of Step
+        Eliminated blocks in order.
+    schur : ndarray, shape (n_tail + p, n_tail + p)
+        Raw tail after all eliminations, symmetric.
+    L : ndarray, shape (n_tail + p, n_tail + p)
+        Lower Cholesky factor of the tail, its random effects scaled by Lambda and increased by I.
+    log_det_L2, log_det_RX2 : float
+        ``log|L|^2`` over random effects, ``log|R_X|^2`` over fixed effects.
+    """
+
+    pattern: Pattern
+    factors: tuple[FloatArray, ...]
+    steps: tuple[Step, ...]
+    schur: FloatArray
+    L: FloatArray
+    log_det_L2: float
+    log_det_RX2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Solution of the penalized least-squares equations for one right-hand side.
+
+    Attributes
+    ----------
+    b, u : tuple of ndarray, each (S, q)
+        Random effects ``b = T u`` and spherical ones, by block of the pattern.
+    gamma : ndarray, shape (p,)
+        Fixed effects.
+    score : tuple of ndarray, each (S, q)
+        For a chain block: its right-hand side less everything eliminated after it, ``b = P score``.
+        For a tail block: ``Z'W(c - X gamma - Z b)``, with ``u = T' score``.
+    """
+
+    b: tuple[FloatArray, ...]
+    u: tuple[FloatArray, ...]
+    gamma: FloatArray
+    score: tuple[FloatArray, ...]
+
+
+def factorize(
+    pattern: Pattern,
+    A: CrossProducts,
+    factors: Sequence[FloatArray],
+) -> Factor:
+    """Factor the system for relative covariance factors T, one for each block of the pattern.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the system is not positive definite: X is rank-deficient or a weight is negative.
+    """
+    steps: list[Step] = []
+    tail = _bordered_tail(pattern, A)
+    log_det = 0.0
+    for j, block in enumerate(pattern.chain):
+        step, step_log_det = _eliminate(pattern, A, steps, j, factors[block])
+        log_det += step_log_det
+        steps.append(step)
+        step.entries.subtract_schur(tail, step.Y, step.XZ)
+    L = _factor_tail(pattern, tail, factors)
+    diagonal = np.log(np.diagonal(L))
+    n_tail = pattern.n_tail
+    return Factor(
+        pattern=pattern,
+        factors=tuple(factors),
+        steps=tuple(steps),
+        schur=tail,
+        L=L,
+        log_det_L2=log_det + 2.0 * float(diagonal[:n_tail].sum()),
+        log_det_RX2=2.0 * float(diagonal[n_tail:].sum()),
+    )
+
+
+def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray:
+    n_tail, p = pattern.n_tail, len(A.XX)
+    tail = np.empty((n_tail + p, n_tail + p))
+    tail[:n_tail, :n_tail] = A.tail
+    tail[n_tail:, n_tail:] = A.XX
+    for r, block in enumerate(pattern.tail):
+        rows = A.XZ[block].transpose(0, 2, 1).reshape(p, -1)
+        tail[n_tail:, pattern.tail_slice(r)] = rows
+        tail[pattern.tail_slice(r), n_tail:] = rows.T
+    return tail
+
+
+def _eliminate(
+    pattern: Pattern,
+    A: CrossProducts,
+    steps: Sequence[Step],
+    k: int,
+    T: FloatArray,
+) -> tuple[Step, float]:
+    """Collect what is left of chain block k after the earlier steps and factor its diagonal faces."""
+    block = pattern.chain[k]
+    face, XZ, entries = A.faces[block], A.XZ[block], A.couplings[k]
+    links = {later: A.links[k, later] for later in range(k + 1, len(pattern.chain))}
+    for j, step in enumerate(steps):
+        parent, q = pattern.parents[j, k], face.shape[2]
+        mine = faces.product(step.links[k], step.P)
+        face = face - faces.sum_by(faces.product(mine, faces.transposed(step.links[k])), parent, q)
+        XZ = XZ - faces.sum_by(faces.product(step.XZ, faces.transposed(mine)), parent, q)
+        for later, link in links.items():
+            update = faces.product(step.links[later], faces.transposed(mine))
+            links[later] = link - faces.sum_by(update, parent, q)
+        if pattern.tail:
+            entries = entries.lifted(step.entries, mine, pattern.lifts[j, k])
+    D = faces.congruence(face, T)
+    faces.add_identity(D)
+    L = faces.cholesky(D)
+    L_inverse = faces.lower_inverse(L)
+    Y = faces.product(L_inverse, np.broadcast_to(T.T[:, :, None], (*T.shape, face.shape[2])))
+    D_inverse = faces.gram(L_inverse)
+    W = np.tensordot(T, D_inverse, axes=(1, 0))
+    return Step(face, links, entries, XZ, T, Y, faces.gram(Y), W, D_inverse), faces.log_det(L)
+
+
+def _factor_tail(pattern: Pattern, tail: FloatArray, factors: Sequence[FloatArray]) -> FloatArray:
+    """Return the Cholesky factor of ``Lambda' tail Lambda + I`` (identity on random effects only)."""
+    scaled = tail.copy()
+    for r, block in enumerate(pattern.tail):
+        T, where = factors[block], pattern.tail_slice(r)
+        scaled[where] = scale_rows(scaled[where], T.T)
+        scaled[:, where] = scale_rows(scaled[:, where].T, T.T).T
+    diagonal = np.einsum("ii->i", scaled)
+    diagonal[: pattern.n_tail] += 1.0
+    L, info = dpotrf(scaled.T, lower=1, overwrite_a=1, clean=1)
+    if info != 0:
+        raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
+    return L
+
+
+def scale_rows(rows: FloatArray, M: FloatArray) -> FloatArray:
+    """Multiply each group of S rows by the S x S matrix M; rows of shape (q S, m)."""
+    S = len(M)
+    if S == 1:
+        return rows * M[0, 0]
+    return np.matmul(M, rows.reshape(-1, S, rows.shape[1])).reshape(rows.shape)
+
+
+def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
+    """Solve for the random and the fixed effects of one right-hand side."""
+    pattern, n_tail = factor.pattern, factor.pattern.n_tail
+    score = list(rhs.Z)
+    border = np.concatenate([*(rhs.Z[block].T.ravel() for block in pattern.tail), rhs.X])
+    for j, step in enumerate(factor.steps):
+        half = faces.apply(step.P, score[pattern.chain[j]])
+        for k, link in step.links.items():
+            later = pattern.chain[k]
+            update = faces.apply(link, half)[:, None]
+            q = score[later].shape[1]
+            score[later] = score[later] - faces.sum_by(update, pattern.parents[j, k], q)[:, 0]
+        border[:n_tail] -= step.entries.times(half)
+        border[n_tail:] -= np.tensordot(step.XZ, half, axes=([1, 2], [0, 1]))
+    x, u_tail = _solve_tail(factor, border)
+    b: list[FloatArray] = [np.empty(0)] * len(pattern.blocks)
+    u = list(b)
+    remainder = border - factor.schur @ x
+    for r, block in enumerate(pattern.tail):
+        where, S = pattern.tail_slice(r), pattern.blocks[block].size
+        b[block] = x[where].reshape(-1, S).T
+        u[block] = u_tail[where].reshape(-1, S).T
+        score[block] = remainder[where].reshape(-1, S).T
+    gamma = x[n_tail:]
+    for j in reversed(range(len(factor.steps))):
+        step, block = factor.steps[j], pattern.chain[j]
+        s = score[block] - step.entries.transposed_times(x[:n_tail])
+        s -= np.tensordot(gamma, step.XZ, axes=1)
+        for k, link in step.links.items():
+            s -= faces.apply(faces.transposed(link), b[pattern.chain[k]][:, pattern.parents[j, k]])
+        score[block] = s
+        b[block] = faces.apply(step.P, s)
+        u[block] = faces.apply(faces.transposed(step.W), s)
+    return Solution(tuple(b), tuple(u), gamma, tuple(score))
+
+
+def _solve_tail(factor: Factor, border: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Solve the tail; return raw effects (b and gamma) and spherical ones (u and gamma)."""
+    pattern = factor.pattern
+    z = border.copy()
+    _scale_tail(pattern, z, tuple(T.T for T in factor.factors))
+    if len(z):
+        z = dtrsv(factor.L, z, lower=1)
+        z = dtrsv(factor.L, z, lower=1, trans=1)
+    x = z.copy()
+    _scale_tail(pattern, x, factor.factors)
+    return x, z
+
+
+def _scale_tail(pattern: Pattern, z: FloatArray, factors: Sequence[FloatArray]) -> None:
+    for r, block in enumerate(pattern.tail):
+        where = pattern.tail_slice(r)
+        z[where] = scale_rows(z[where, None], factors[block])[:, 0]

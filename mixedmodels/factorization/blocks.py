@@ -1,0 +1,106 @@
+"""Blocks of random effects: the terms that share a grouping factor, and the order of elimination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.formula.design import RandomTerm
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The random effects of one grouping factor.
+
+    Attributes
+    ----------
+    group : str
+        Name of the grouping factor.
+    terms : tuple of int
+        Positions, in the design, of the terms gathered here.
+    sizes : tuple of int
+        Coefficients per level of each of those terms; their sum is S.
+    codes : int32 ndarray, shape (n,)
+        Level of each row.
+    n_levels : int
+        Number of levels, q.
+    columns : tuple of ndarray or None, length S
+        Columns of the raw model matrix; None stands for a column of ones.
+    relationship : ndarray, shape (q, q), or None
+        Lower Cholesky factor of the known covariance between levels.
+    """
+
+    group: str
+    terms: tuple[int, ...]
+    sizes: tuple[int, ...]
+    codes: CodeArray
+    n_levels: int
+    columns: tuple[FloatArray | None, ...]
+    relationship: FloatArray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients per level, S."""
+        return len(self.columns)
+
+    @property
+    def n_effects(self) -> int:
+        """Number of random effects, q S."""
+        return self.n_levels * len(self.columns)
+
+
+def amalgamate(terms: Sequence[RandomTerm]) -> tuple[Block, ...]:
+    """Gather the terms of each grouping factor into one block, largest number of random effects first.
+
+    Terms with a relationship between levels stay alone: their levels are not exchangeable with others'.
+    """
+    gathered: dict[str, list[int]] = {}
+    for k, term in enumerate(terms):
+        key = term.group if term.relationship is None else f"{term.group}\0{k}"
+        gathered.setdefault(key, []).append(k)
+    blocks = [_block(terms, members) for members in gathered.values()]
+    return tuple(sorted(blocks, key=lambda block: -block.n_effects))
+
+
+def _block(terms: Sequence[RandomTerm], members: list[int]) -> Block:
+    first = terms[members[0]]
+    return Block(
+        group=first.group,
+        terms=tuple(members),
+        sizes=tuple(terms[k].size for k in members),
+        codes=first.codes,
+        n_levels=first.n_levels,
+        columns=tuple(_column(terms[k].Z[:, i]) for k in members for i in range(terms[k].size)),
+        relationship=first.relationship,
+    )
+
+
+def _column(z: FloatArray) -> FloatArray | None:
+    """Return a contiguous column, or None for a column of ones."""
+    if z.size and z[0] == 1.0 and (z.strides[0] == 0 or bool((z == 1.0).all())):
+        return None
+    return np.ascontiguousarray(z, dtype=np.float64)
+
+
+def block_factor(block: Block, factors: Sequence[FloatArray]) -> FloatArray:
+    """Return the factor of a block: the factors T of its terms along the diagonal, shape (S, S)."""
+    if len(block.terms) == 1:
+        return factors[block.terms[0]]
+    T = np.zeros((block.size, block.size))
+    start = 0
+    for k, size in zip(block.terms, block.sizes, strict=True):
+        T[start : start + size, start : start + size] = factors[k]
+        start += size
+    return T
+
+
+def term_slices(block: Block) -> tuple[tuple[int, slice], ...]:
+    """Return, for each term of the block, its position in the design and its coefficients in the block."""
+    ends = np.cumsum(block.sizes)
+    return tuple(
+        (k, slice(int(end) - size, int(end)))
+        for k, size, end in zip(block.terms, block.sizes, ends, strict=True)
+    )

@@ -1,0 +1,206 @@
+"""Cross-products ``Z'WZ``, ``X'WZ`` and ``X'WX``, formed from the rows once and from integer codes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.pattern import Coupling, Pairs, Pattern
+from mixedmodels.factorization.schur import CoupledEntries, couple
+
+
+@dataclass(frozen=True, slots=True)
+class CrossProducts:
+    """Blocks of ``[Z X]'W[Z X]`` on the user's coefficients (no Lambda in them).
+
+    Attributes
+    ----------
+    faces : tuple of ndarray, each (S, S, q)
+        Diagonal blocks, one for each block of the pattern.
+    links : dict
+        ``links[j, k]``, shape (S_k, S_j, q_j): chain block k against the levels of chain block j, j < k.
+    couplings : tuple of CoupledEntries
+        The tail's random effects against each chain block.
+    tail : ndarray, shape (n_tail, n_tail)
+        Symmetric, both halves filled.
+    XZ : tuple of ndarray, each (p, S, q)
+        Fixed effects against each block.
+    XX : ndarray, shape (p, p)
+        Fixed effects.
+    """
+
+    faces: tuple[FloatArray, ...]
+    links: dict[tuple[int, int], FloatArray]
+    couplings: tuple[CoupledEntries, ...]
+    tail: FloatArray
+    XZ: tuple[FloatArray, ...]
+    XX: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class RightHandSide:
+    """Cross-products of one column with Z and X.
+
+    Attributes
+    ----------
+    Z : tuple of ndarray, each (S, q)
+        One for each block of the pattern.
+    X : ndarray, shape (p,)
+        Fixed effects.
+    """
+
+    Z: tuple[FloatArray, ...]
+    X: FloatArray
+
+
+def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> CrossProducts:
+    """Form the cross-products for row weights w in one pass.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Sparsity, from :func:`build_pattern`.
+    X : ndarray, shape (n, p)
+        Fixed-effects columns; p may be 0.
+    weights : ndarray, shape (n,), or None
+        Row weights; None means 1.
+    """
+    blocks = pattern.blocks
+    weighted = X if weights is None else X * weights[:, None]
+    return CrossProducts(
+        faces=tuple(_faces(block, weights) for block in blocks),
+        links={
+            (j, k): _link(blocks[pattern.chain[k]], blocks[pattern.chain[j]], weights)
+            for j, k in pattern.parents
+        },
+        couplings=tuple(
+            _coupled(coupling, blocks[c], [blocks[t] for t in pattern.tail], pattern.n_tail, weights)
+            for c, coupling in zip(pattern.chain, pattern.couplings, strict=True)
+        ),
+        tail=_tail(pattern, weights),
+        XZ=tuple(
+            _relate(block, np.stack([against(block, column) for column in weighted.T]))
+            if X.shape[1]
+            else np.zeros((0, block.size, block.n_levels))
+            for block in blocks
+        ),
+        XX=X.T @ weighted,
+    )
+
+
+def right_hand_side(pattern: Pattern, X: FloatArray, column: FloatArray) -> RightHandSide:
+    """Form ``Z'c`` and ``X'c`` for one column c, weights already in it."""
+    return RightHandSide(
+        tuple(_relate(block, against(block, column)) for block in pattern.blocks), X.T @ column
+    )
+
+
+def against(block: Block, column: FloatArray) -> FloatArray:
+    """Return ``Z_b' column`` by level, shape (S, q)."""
+    q = block.n_levels
+    return np.stack(
+        [
+            np.bincount(block.codes, weights=column if z is None else column * z, minlength=q)
+            for z in block.columns
+        ]
+    )
+
+
+def _relate(block: Block, values: FloatArray) -> FloatArray:
+    """Apply the factor of a known covariance between levels: ``values L_K`` over the last axis."""
+    return values if block.relationship is None else values @ block.relationship
+
+
+def _weighted_product(
+    first: FloatArray | None, second: FloatArray | None, weights: FloatArray | None
+) -> FloatArray | None:
+    """Return the product of the columns that are not all ones; None if all are."""
+    factors = [column for column in (first, second, weights) if column is not None]
+    if not factors:
+        return None
+    product = factors[0]
+    for column in factors[1:]:
+        product = product * column
+    return product
+
+
+def _faces(block: Block, weights: FloatArray | None) -> FloatArray:
+    S, q = block.size, block.n_levels
+    faces = np.empty((S, S, q))
+    for i in range(S):
+        for j in range(i + 1):
+            product = _weighted_product(block.columns[i], block.columns[j], weights)
+            faces[i, j] = faces[j, i] = np.bincount(block.codes, weights=product, minlength=q)
+    return faces
+
+
+def _link(outer: Block, inner: Block, weights: FloatArray | None) -> FloatArray:
+    link = np.empty((outer.size, inner.size, inner.n_levels))
+    for i, z in enumerate(outer.columns):
+        for j, v in enumerate(inner.columns):
+            product = _weighted_product(z, v, weights)
+            link[i, j] = np.bincount(inner.codes, weights=product, minlength=inner.n_levels)
+    return link
+
+
+def _pair_sums(pairs: Pairs, first: Block, second: Block, weights: FloatArray | None) -> FloatArray:
+    """Return sums over the rows of each pair of levels, shape (S_first, S_second, n_pairs)."""
+    n_pairs = len(pairs.first)
+    sums = np.empty((first.size, second.size, n_pairs))
+    for i, z in enumerate(first.columns):
+        for j, v in enumerate(second.columns):
+            product = _weighted_product(z, v, weights)
+            sums[i, j] = np.bincount(pairs.of_row, weights=product, minlength=n_pairs)
+    return sums
+
+
+def _coupled(
+    coupling: Coupling, leading: Block, tail: list[Block], n_tail: int, weights: FloatArray | None
+) -> CoupledEntries:
+    entries = np.empty((leading.size, len(coupling.rows)))
+    for block, pairs, slots in zip(tail, coupling.pairs, coupling.slots, strict=True):
+        sums = _pair_sums(pairs, leading, block, weights)
+        for i in range(block.size):
+            entries[:, slots[i]] = sums[:, i]
+    return couple(coupling, entries, n_tail)
+
+
+def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
+    tail = np.zeros((pattern.n_tail, pattern.n_tail))
+    blocks = [pattern.blocks[t] for t in pattern.tail]
+    for r, block in enumerate(blocks):
+        levels = np.arange(block.n_levels)
+        _scatter(tail, pattern.offsets[r], pattern.offsets[r], levels, levels, _faces(block, weights))
+    for (r, s), pairs in pattern.tail_pairs.items():
+        sums = _pair_sums(pairs, blocks[r], blocks[s], weights)
+        _scatter(tail, pattern.offsets[r], pattern.offsets[s], pairs.first, pairs.second, sums)
+        _scatter(
+            tail, pattern.offsets[s], pattern.offsets[r], pairs.second, pairs.first, sums.transpose(1, 0, 2)
+        )
+    for r, block in enumerate(blocks):
+        if block.relationship is not None:
+            _relate_tail(tail, pattern.tail_slice(r), block)
+    return tail
+
+
+def _scatter(
+    tail: FloatArray, row0: int, col0: int, rows: IntArray, cols: IntArray, values: FloatArray
+) -> None:
+    """Put the faces of level pairs in their place of the dense tail."""
+    R, C, _ = values.shape
+    for i in range(R):
+        for j in range(C):
+            tail[row0 + rows * R + i, col0 + cols * C + j] = values[i, j]
+
+
+def _relate_tail(tail: FloatArray, where: slice, block: Block) -> None:
+    """Replace Z of a block by ``Z (L_K (x) I)`` in the rows and columns of the tail."""
+    assert block.relationship is not None
+    q, S, n = block.n_levels, block.size, tail.shape[0]
+    columns = tail[:, where].reshape(n, q, S)
+    tail[:, where] = np.einsum("nks,kl->nls", columns, block.relationship).reshape(n, q * S)
+    rows = tail[where].reshape(q, S, n)
+    tail[where] = np.einsum("ksn,kl->lsn", rows, block.relationship).reshape(q * S, n)

@@ -1,0 +1,101 @@
+"""Small matrices, one for each level, stored levels-last.
+
+A stack of q matrices of order S is an array of shape (S, S, q): every operation is a loop over S whose
+body works on whole vectors of length q, so nothing here loops over levels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+
+
+def congruence(A: FloatArray, T: FloatArray) -> FloatArray:
+    """Return ``T' A_l T`` for every level; A of shape (S, S, q), T of shape (S, S)."""
+    if T.shape[0] == 1:
+        return A * T[0, 0] ** 2
+    S, _, q = A.shape
+    right = T.T @ A.reshape(S, S * q)
+    half = right.reshape(S, S, q)
+    return np.matmul(T.T, half)
+
+
+def add_identity(A: FloatArray) -> None:
+    """Add the identity to every level, in place."""
+    for i in range(A.shape[0]):
+        A[i, i] += 1.0
+
+
+def cholesky(A: FloatArray) -> FloatArray:
+    """Return the lower Cholesky factors of symmetric positive definite faces, shape (S, S, q).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a face is not positive definite.
+    """
+    S = A.shape[0]
+    L = np.zeros_like(A)
+    for j in range(S):
+        pivot = A[j, j] - np.einsum("kl,kl->l", L[j, :j], L[j, :j]) if j else A[0, 0]
+        if not pivot.min(initial=np.inf) > 0.0:
+            raise np.linalg.LinAlgError("a face is not positive definite")
+        np.sqrt(pivot, out=L[j, j])
+        for i in range(j + 1, S):
+            dot = np.einsum("kl,kl->l", L[i, :j], L[j, :j]) if j else 0.0
+            np.divide(A[i, j] - dot, L[j, j], out=L[i, j])
+    return L
+
+
+def log_det(L: FloatArray) -> float:
+    """Return ``sum_l log|L_l L_l'|`` of Cholesky factors."""
+    return 2.0 * float(sum(np.log(L[i, i]).sum() for i in range(L.shape[0])))
+
+
+def lower_inverse(L: FloatArray) -> FloatArray:
+    """Return the inverses of lower triangular faces."""
+    S = L.shape[0]
+    inverse = np.zeros_like(L)
+    for j in range(S):
+        np.divide(1.0, L[j, j], out=inverse[j, j])
+        for i in range(j + 1, S):
+            dot = np.einsum("kl,kl->l", L[i, j:i], inverse[j:i, j])
+            np.divide(-dot, L[i, i], out=inverse[i, j])
+    return inverse
+
+
+def gram(Y: FloatArray) -> FloatArray:
+    """Return ``Y_l' Y_l`` for every level."""
+    if Y.shape[0] == 1:
+        return Y * Y
+    return np.einsum("kil,kjl->ijl", Y, Y)
+
+
+def product(A: FloatArray, B: FloatArray) -> FloatArray:
+    """Return ``A_l B_l`` for every level; shapes (a, k, q) and (k, b, q)."""
+    if A.shape[1] == 1:
+        return A * B
+    return np.einsum("ikl,kjl->ijl", A, B)
+
+
+def apply(A: FloatArray, v: FloatArray) -> FloatArray:
+    """Return ``A_l v_l`` for every level; shapes (a, k, q) and (k, q)."""
+    if A.shape[1] == 1:
+        return A[:, 0] * v
+    return np.einsum("ikl,kl->il", A, v)
+
+
+def transposed(A: FloatArray) -> FloatArray:
+    """Return the transposes of the faces, a view."""
+    return A.transpose(1, 0, 2)
+
+
+def sum_by(values: FloatArray, owner: FloatArray, n_owners: int) -> FloatArray:
+    """Sum faces over the levels that belong to each owner; shapes (a, b, q), (q,) -> (a, b, n_owners)."""
+    a, b, _ = values.shape
+    out = np.empty((a, b, n_owners))
+    for i in range(a):
+        for j in range(b):
+            out[i, j] = np.bincount(owner, weights=values[i, j], minlength=n_owners)
+    return out

@@ -1,0 +1,176 @@
+"""The inverse on the pattern of ``Z'WZ``: conditional variances, leverages and the trace terms of gradients.
+
+All of it is ``V = Lambda Omega^-1 Lambda'``, the conditional covariance of b over sigma^2, computed backwards
+through the steps of the elimination (Takahashi's recursion),
+
+    N_l = A_l,rest V_rest A_rest,l,   V_l,rest = -P_l A_l,rest V_rest,   V_ll = P_l + P_l N_l P_l,
+
+so that only entries on the pattern are ever needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dpotri
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.factorization import faces
+from mixedmodels.factorization.blocked import Factor, Step, scale_rows
+from mixedmodels.factorization.pattern import Pattern
+from mixedmodels.factorization.schur import sampled_product
+
+
+@dataclass(frozen=True, slots=True)
+class ChainInverse:
+    """Inverse of one eliminated block.
+
+    Attributes
+    ----------
+    N : ndarray, shape (S, S, q)
+        ``A_l,rest V_rest A_rest,l``.
+    faces : ndarray, shape (S, S, q)
+        ``V_ll``.
+    entries : ndarray, shape (S, nnz), or None
+        V against the tail's random effects, at the entries of the coupling.
+    links : dict
+        ``links[k]``, shape (S_k, S, q): V against a later chain block, at the level each level lies in.
+    XZ : ndarray, shape (p, S, q), or None
+        V against the fixed effects.
+    """
+
+    N: FloatArray
+    faces: FloatArray
+    entries: FloatArray | None
+    links: dict[int, FloatArray]
+    XZ: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """``V`` on the pattern.
+
+    Attributes
+    ----------
+    tail : ndarray, shape (n_tail + p, n_tail + p)
+        Dense part; rows of the fixed effects are zero when they are held fixed.
+    spherical : ndarray, shape (n_tail, n_tail)
+        ``Omega^-1`` of the tail's random effects.
+    chain : tuple of ChainInverse
+        One for each step.
+    """
+
+    tail: FloatArray
+    spherical: FloatArray
+    chain: tuple[ChainInverse, ...]
+
+
+def invert_on_pattern(factor: Factor, *, fixed_effects: bool, cross: bool) -> Inverse:
+    """Compute the inverse on the pattern.
+
+    Parameters
+    ----------
+    factor : Factor
+        From :func:`~mixedmodels.factorization.blocked.factorize`.
+    fixed_effects : bool
+        Include the uncertainty of beta (REML); otherwise beta is known (ML).
+    cross : bool
+        Also compute V between the leading block and the rest; later chain blocks always have it.
+    """
+    tail, spherical = _invert_tail(factor, fixed_effects)
+    chain: dict[int, ChainInverse] = {}
+    for j in reversed(range(len(factor.steps))):
+        chain[j] = _invert_step(factor, j, tail, chain, cross or j > 0)
+    return Inverse(tail, spherical, tuple(chain[j] for j in range(len(factor.steps))))
+
+
+def _invert_tail(factor: Factor, fixed_effects: bool) -> tuple[FloatArray, FloatArray]:
+    n_tail, size = factor.pattern.n_tail, len(factor.L)
+    order = size if fixed_effects else n_tail
+    V = np.zeros((size, size), order="F")
+    if order:
+        lower, _ = dpotri(factor.L[:order, :order], lower=1)
+        V[:order, :order] = np.tril(lower) + np.tril(lower, -1).T
+    spherical = V[:n_tail, :n_tail].copy()
+    for r, block in enumerate(factor.pattern.tail):
+        T, where = factor.factors[block], factor.pattern.tail_slice(r)
+        V[where] = scale_rows(V[where], T)
+        V[:, where] = scale_rows(V[:, where].T, T).T
+    return V, spherical
+
+
+def _invert_step(
+    factor: Factor, j: int, tail: FloatArray, chain: dict[int, ChainInverse], cross: bool
+) -> ChainInverse:
+    step, pattern = factor.steps[j], factor.pattern
+    N = step.entries.sandwich(tail, step.XZ)
+    along = {k: _along_link(factor, j, k, chain) for k in step.links}
+    for k, link in step.links.items():
+        half = faces.product(faces.transposed(link), along[k])
+        N += half + faces.transposed(half)
+        for k2, link2 in step.links.items():
+            between = _between(pattern, j, k, k2, chain)
+            N += faces.product(faces.product(faces.transposed(link), between), link2)
+    PN = faces.product(step.P, N)
+    V = step.P + faces.product(PN, step.P)
+    if not cross:
+        return ChainInverse(N, V, None, {}, None)
+    return _with_cross(factor, j, tail, chain, N, V, along)
+
+
+def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) -> FloatArray:
+    """Return ``V_k,tail A_tail,j`` at the level of k each level of j lies in, shape (S_k, S_j, q_j)."""
+    step, parent = factor.steps[j], factor.pattern.parents[j, k]
+    V = chain[k]
+    assert V.entries is not None and V.XZ is not None
+    along = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], step.XZ)
+    if factor.pattern.tail:
+        at = V.entries[:, factor.pattern.lifts[j, k]]
+        for a, row in enumerate(at):
+            for b, value in enumerate(step.entries.values):
+                along[a, b] += np.bincount(
+                    step.entries.columns, weights=row * value, minlength=along.shape[2]
+                )
+    return along
+
+
+def _between(pattern: Pattern, j: int, k: int, k2: int, chain: dict[int, ChainInverse]) -> FloatArray:
+    """Return V between chain blocks k and k2 at the levels each level of j lies in, (S_k, S_k2, q_j)."""
+    if k == k2:
+        return chain[k].faces[:, :, pattern.parents[j, k]]
+    if k > k2:
+        return chain[k2].links[k][:, :, pattern.parents[j, k2]]
+    return faces.transposed(chain[k].links[k2][:, :, pattern.parents[j, k]])
+
+
+def _with_cross(
+    factor: Factor,
+    j: int,
+    tail: FloatArray,
+    chain: dict[int, ChainInverse],
+    N: FloatArray,
+    V: FloatArray,
+    along: dict[int, FloatArray],
+) -> ChainInverse:
+    step, pattern = factor.steps[j], factor.pattern
+    at_entries, at_X = sampled_product(step.entries, tail, step.XZ)
+    links = {}
+    for k, link in step.links.items():
+        parent, later = pattern.parents[j, k], chain[k]
+        assert later.entries is not None and later.XZ is not None
+        at_X += np.einsum("kjl,pkl->pjl", link, later.XZ[:, :, parent])
+        if pattern.tail:
+            lifted = later.entries[:, pattern.lifts[j, k]]
+            at_entries += np.einsum("kjl,kl->jl", link[:, :, step.entries.columns], lifted)
+        total = along[k]
+        for k2, link2 in step.links.items():
+            total = total + faces.product(_between(pattern, j, k, k2, chain), link2)
+        links[k] = -faces.product(total, step.P)
+    return ChainInverse(
+        N, V, _minus_P_times(step, at_entries), links, -np.einsum("pal,abl->pbl", at_X, step.P)
+    )
+
+
+def _minus_P_times(step: Step, at_entries: FloatArray) -> FloatArray:
+    return -np.einsum("abl,bl->al", step.P[:, :, step.entries.columns], at_entries)

@@ -1,0 +1,77 @@
+"""Fixed effects made orthonormal once, so that scale and location of the predictors never matter again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtri
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import DataError
+
+#: A Cholesky pivot of the unit-norm columns below this asks for Householder reflections: the squared
+#: condition number would cost more than half the digits.
+CHOLESKY_PIVOT = 1e-3
+#: A pivot this small relative to its column is rank deficiency.
+RANK_TOLERANCE = 1e-11
+
+
+@dataclass(frozen=True, slots=True)
+class OrthonormalBasis:
+    """Orthonormal columns of ``W^1/2 X`` and the way back.
+
+    Attributes
+    ----------
+    Q : ndarray, shape (n, p)
+        ``W^1/2 X R^-1``.
+    R_inverse : ndarray, shape (p, p)
+        Upper triangular.
+    log_det_R2 : float
+        ``log|R|^2``.
+    """
+
+    Q: FloatArray
+    R_inverse: FloatArray
+    log_det_R2: float
+
+
+def orthonormalize(X: FloatArray, root_weights: FloatArray | None) -> OrthonormalBasis:
+    """Return an orthonormal basis of the columns of ``W^1/2 X``.
+
+    Raises
+    ------
+    DataError
+        If the columns are linearly dependent.
+    """
+    p = X.shape[1]
+    weighted = X if root_weights is None else X * root_weights[:, None]
+    if p == 0:
+        return OrthonormalBasis(weighted, np.zeros((0, 0)), 0.0)
+    scale = np.sqrt(np.einsum("ij,ij->j", weighted, weighted))
+    if not scale.all():
+        raise DataError(_dependent(int(np.argmin(scale))))
+    R, info = dpotrf(weighted.T @ weighted / np.multiply.outer(scale, scale), lower=0, clean=1)
+    if info == 0 and np.diagonal(R).min() > CHOLESKY_PIVOT:
+        inverse, _ = dtrtri(R, lower=0)
+        inverse = inverse / scale[:, None]
+        Q = weighted @ inverse
+        log_det = 2.0 * float(np.log(np.diagonal(R) * scale).sum())
+        return OrthonormalBasis(Q, inverse, log_det)
+    return _householder(weighted, scale)
+
+
+def _householder(weighted: FloatArray, scale: FloatArray) -> OrthonormalBasis:
+    Q, R = np.linalg.qr(weighted / scale)
+    pivots = np.abs(np.diagonal(R))
+    if pivots.min() < RANK_TOLERANCE:
+        raise DataError(_dependent(int(np.argmin(pivots))))
+    inverse, _ = dtrtri(R, lower=0)
+    return OrthonormalBasis(Q, inverse / scale[:, None], 2.0 * float(np.log(pivots * scale).sum()))
+
+
+def _dependent(column: int) -> str:
+    return (
+        f"Column {column + 1} of the fixed-effects matrix depends linearly on the columns before it; "
+        "remove it from X."
+    )

@@ -1,0 +1,377 @@
+"""The profiled objective of a linear mixed model (Bates et al. 2015, J. Stat. Softw. 67(1), section 3.4).
+
+The rows of the data enter once, in :func:`linear_problem`. X is replaced by orthonormal columns and y by
+its least-squares residual, which leaves the random-effects part of the model unchanged and makes every
+later number free of the scale and location of predictors and response. One evaluation then is: theta ->
+factors T -> factorization -> one solve, and ``pwrss`` is what the solve leaves of the sum of squares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import DataError
+from mixedmodels.factorization.blocked import Factor, Solution, factorize, solve_penalized
+from mixedmodels.factorization.blocks import amalgamate, block_factor, term_slices
+from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide, fill, right_hand_side
+from mixedmodels.factorization.inverse import invert_on_pattern
+from mixedmodels.factorization.pattern import Pattern, build_pattern
+from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.gradient import factor_gradients
+from mixedmodels.likelihood.orthonormal import OrthonormalBasis, orthonormalize
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearProblem:
+    """Everything about a linear mixed model that does not change with theta.
+
+    Attributes
+    ----------
+    terms : tuple of RandomTerm
+        Random-effects terms in design order.
+    pattern : Pattern
+        Blocks and the order of their elimination.
+    A : CrossProducts
+        ``[Z Q]'W[Z Q]`` with Q the orthonormal fixed effects.
+    rhs : RightHandSide
+        ``[Z Q]'`` times the weighted residual e of y on X; its Q part is zero up to rounding.
+    rss : float
+        ``e'e``.
+    basis : OrthonormalBasis
+        Q and the way back to the user's X.
+    projection : ndarray, shape (p,)
+        ``Q'W^1/2 (y - offset)``.
+    n : int
+        Rows of positive weight.
+    sum_log_weights : float
+        Sum of the logarithms of the positive weights.
+    root_weights, offset : ndarray, shape (n_rows,), or None
+        Square roots of the prior weights and the offset.
+    """
+
+    terms: tuple[RandomTerm, ...]
+    pattern: Pattern
+    A: CrossProducts
+    rhs: RightHandSide
+    rss: float
+    basis: OrthonormalBasis
+    projection: FloatArray
+    n: int
+    sum_log_weights: float
+    root_weights: FloatArray | None
+    offset: FloatArray | None
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return len(self.projection)
+
+    @property
+    def n_theta(self) -> int:
+        """Number of covariance parameters."""
+        return sum(term.structure.n_theta for term in self.terms)
+
+    def with_response(self, y: FloatArray) -> LinearProblem:
+        """Return the same problem for another response; nothing but its own cross-products is formed."""
+        rhs, rss, projection = _enter_response(self.pattern, self.basis, y, self.root_weights, self.offset)
+        return replace(self, rhs=rhs, rss=rss, projection=projection)
+
+    def description(self) -> str:
+        """Return the blocks of the factorization and how each is handled, as a printable table."""
+        return describe(self.pattern, self.p)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The objective at one theta and what it was computed from.
+
+    Attributes
+    ----------
+    objective : float
+        REML criterion or -2 log-likelihood.
+    pwrss : float
+        Penalized weighted residual sum of squares.
+    sigma2 : float
+        Estimate of the residual variance, or the fixed one.
+    factor : Factor
+        Factorization at theta.
+    solution : Solution
+        Random effects and fixed effects (relative to the least-squares fit, orthonormal columns).
+    """
+
+    objective: float
+    pwrss: float
+    sigma2: float
+    factor: Factor
+    solution: Solution
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSolution:
+    """Estimates given theta, on the user's scale.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+        Fixed effects.
+    u : tuple of ndarray, each (q, S)
+        Spherical random effects by term, in design order.
+    sigma : float
+        Residual standard deviation.
+    objective, pwrss : float
+        As in :class:`Evaluation`.
+    unscaled_vcov : ndarray, shape (p, p)
+        ``(R_X' R_X)^-1``.
+    log_det_L2, log_det_RX2 : float
+        ``log|L|^2`` and ``log|R_X|^2``.
+    """
+
+    beta: FloatArray
+    u: tuple[FloatArray, ...]
+    sigma: float
+    objective: float
+    pwrss: float
+    unscaled_vcov: FloatArray
+    log_det_L2: float
+    log_det_RX2: float
+
+
+def linear_problem(
+    y: FloatArray,
+    X: FloatArray,
+    terms: Sequence[RandomTerm],
+    weights: FloatArray | None = None,
+    offset: FloatArray | None = None,
+    *,
+    eliminate: bool = True,
+) -> LinearProblem:
+    """Build everything that never changes during a fit.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Response.
+    X : ndarray, shape (n, p)
+        Fixed-effects matrix of full column rank.
+    terms : sequence of RandomTerm
+        Random-effects terms.
+    weights, offset : ndarray, shape (n,), or None
+        Prior weights (rows of weight zero contribute nothing) and offset.
+    eliminate : bool
+        False uses one dense matrix for all random effects: the plain algorithm, for comparison.
+
+    Raises
+    ------
+    DataError
+        If X is rank-deficient or no degrees of freedom are left for sigma.
+    """
+    terms = tuple(terms)
+    root = None if weights is None else np.sqrt(weights)
+    positive = np.ones(0) if weights is None else weights[weights > 0.0]
+    n = len(y) if weights is None else len(positive)
+    if n <= X.shape[1]:
+        raise DataError(
+            f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
+        )
+    basis = orthonormalize(X, root)
+    pattern = build_pattern(amalgamate(_rooted(terms, root)), eliminate=eliminate)
+    A = fill(pattern, basis.Q)
+    rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
+    return LinearProblem(
+        terms=terms,
+        pattern=pattern,
+        A=A,
+        rhs=rhs,
+        rss=rss,
+        basis=basis,
+        projection=projection,
+        n=n,
+        sum_log_weights=float(np.log(positive).sum()),
+        root_weights=root,
+        offset=offset,
+    )
+
+
+def _rooted(terms: tuple[RandomTerm, ...], root: FloatArray | None) -> tuple[RandomTerm, ...]:
+    """Multiply the rows of every Z by the square roots of the weights."""
+    if root is None:
+        return terms
+    return tuple(replace(term, Z=term.Z * root[:, None]) for term in terms)
+
+
+def _enter_response(
+    pattern: Pattern,
+    basis: OrthonormalBasis,
+    y: FloatArray,
+    root: FloatArray | None,
+    offset: FloatArray | None,
+) -> tuple[RightHandSide, float, FloatArray]:
+    """Return the cross-products of the least-squares residual, its sum of squares and the projection."""
+    e = y if offset is None else y - offset
+    if root is not None:
+        e = e * root
+    projection = basis.Q.T @ e
+    e = e - basis.Q @ projection
+    # A second pass removes what rounding left of the fixed effects in the residual of a large mean.
+    correction = basis.Q.T @ e
+    e = e - basis.Q @ correction
+    return right_hand_side(pattern, basis.Q, e), float(e @ e), projection + correction
+
+
+def theta_slices(terms: Sequence[RandomTerm]) -> tuple[slice, ...]:
+    """Return the part of theta that belongs to each term."""
+    ends = np.cumsum([term.structure.n_theta for term in terms])
+    return tuple(
+        slice(int(end) - term.structure.n_theta, int(end)) for term, end in zip(terms, ends, strict=True)
+    )
+
+
+def term_factors(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[FloatArray, ...]:
+    """Return the relative covariance factor T of each term."""
+    return tuple(
+        term.structure.factor(theta[part]) for term, part in zip(terms, theta_slices(terms), strict=True)
+    )
+
+
+def evaluate(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None) -> float:
+    """Return the REML criterion or -2 log-likelihood at theta, beta and sigma profiled out.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        From :func:`linear_problem`.
+    theta : ndarray, shape (n_theta,)
+        Covariance parameters, terms in design order.
+    REML : bool
+        Which criterion.
+    sigma : float, optional
+        Fixed residual standard deviation; None profiles it out.
+    """
+    return evaluation(problem, theta, REML, sigma).objective
+
+
+def evaluation(
+    problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
+) -> Evaluation:
+    """Evaluate the objective and keep the factorization and the solution."""
+    T = term_factors(problem.terms, theta)
+    factor = factorize(
+        problem.pattern,
+        problem.A,
+        [block_factor(block, T) for block in problem.pattern.blocks],
+    )
+    solution = solve_penalized(factor, problem.rhs)
+    pwrss = problem.rss - _explained(problem.rhs, solution)
+    if not pwrss > 0.0:
+        raise np.linalg.LinAlgError("the residual sum of squares vanishes")
+    df = problem.n - problem.p if REML else problem.n
+    sigma2 = pwrss / df if sigma is None else sigma**2
+    objective = (
+        factor.log_det_L2 - problem.sum_log_weights + df * (LOG_2PI + math.log(sigma2)) + pwrss / sigma2
+    )
+    if REML:
+        objective += factor.log_det_RX2 + problem.basis.log_det_R2
+    return Evaluation(objective, pwrss, sigma2, factor, solution)
+
+
+def _explained(rhs: RightHandSide, solution: Solution) -> float:
+    return float(rhs.X @ solution.gamma) + sum(
+        float(np.vdot(r, b)) for r, b in zip(rhs.Z, solution.b, strict=True)
+    )
+
+
+def objective_and_gradient(
+    problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
+) -> tuple[float, FloatArray]:
+    """Return the objective and its exact gradient in theta, shape (n_theta,)."""
+    at = evaluation(problem, theta, REML, sigma)
+    by_block = factor_gradients(at.factor, at.solution, at.sigma2, REML=REML)
+    return at.objective, pull_back(problem, theta, by_block)
+
+
+def pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[FloatArray]) -> FloatArray:
+    """Return the gradient in theta from the derivatives in the factor of each block."""
+    gradient = np.empty(problem.n_theta)
+    slices = theta_slices(problem.terms)
+    for block, dT in zip(problem.pattern.blocks, by_block, strict=True):
+        for k, rows in term_slices(block):
+            gradient[slices[k]] = problem.terms[k].structure.pullback(theta[slices[k]], dT[rows, rows])
+    return gradient
+
+
+def solve(
+    problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
+) -> LinearSolution:
+    """Return all estimates given theta, on the user's scale."""
+    at = evaluation(problem, theta, REML, sigma)
+    factor, R_inverse, p = at.factor, problem.basis.R_inverse, problem.p
+    root = np.linalg.solve(factor.L[-p:, -p:], R_inverse.T) if p else np.zeros((0, 0))
+    return LinearSolution(
+        beta=R_inverse @ (problem.projection + at.solution.gamma),
+        u=spherical_by_term(problem, at.solution.u),
+        sigma=math.sqrt(at.sigma2),
+        objective=at.objective,
+        pwrss=at.pwrss,
+        unscaled_vcov=root.T @ root,
+        log_det_L2=factor.log_det_L2,
+        log_det_RX2=factor.log_det_RX2 + problem.basis.log_det_R2,
+    )
+
+
+def spherical_by_term(problem: LinearProblem, u: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+    """Return random effects by term in design order, each (q, S), from those by block."""
+    by_term: dict[int, FloatArray] = {}
+    for block, values in zip(problem.pattern.blocks, u, strict=True):
+        for k, rows in term_slices(block):
+            by_term[k] = np.ascontiguousarray(values[rows].T)
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[FloatArray, ...]:
+    """Return ``Var(b_l | y, beta) / sigma^2`` of every level, one (q, S, S) array per term."""
+    T = term_factors(problem.terms, theta)
+    pattern = problem.pattern
+    factor = factorize(
+        pattern, problem.A, [block_factor(block, T) for block in pattern.blocks]
+    )
+    inverse = invert_on_pattern(factor, fixed_effects=False, cross=False)
+    by_term: dict[int, FloatArray] = {}
+    for j, index in enumerate(pattern.chain):
+        for k, rows in term_slices(pattern.blocks[index]):
+            by_term[k] = inverse.chain[j].faces[rows, rows].transpose(2, 0, 1).copy()
+    for r, index in enumerate(pattern.tail):
+        block = pattern.blocks[index]
+        q, S = block.n_levels, block.size
+        V = inverse.tail[pattern.tail_slice(r), pattern.tail_slice(r)].reshape(q, S, q, S)
+        if block.relationship is None:
+            covariances = np.einsum("lalb->lab", V)
+        else:
+            half = np.einsum("lk,kamb->lamb", block.relationship, V)
+            covariances = np.einsum("lamb,lm->lab", half, block.relationship)
+        for k, rows in term_slices(block):
+            by_term[k] = covariances[:, rows, rows].copy()
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def describe(pattern: Pattern, p: int) -> str:
+    """Return the block table of a factorization."""
+    lines = [f"{'block':<24}{'effects':>10}{'levels':>10}{'per level':>10}  handled as"]
+    for j, index in enumerate(pattern.chain):
+        block = pattern.blocks[index]
+        stored = len(pattern.couplings[j].rows) * block.size
+        how = f"block diagonal, {stored} entries below"
+        lines.append(f"{block.group:<24}{block.n_effects:>10}{block.n_levels:>10}{block.size:>10}  {how}")
+    for index in pattern.tail:
+        block = pattern.blocks[index]
+        lines.append(
+            f"{block.group:<24}{block.n_effects:>10}{block.n_levels:>10}{block.size:>10}  dense tail"
+        )
+    lines.append(f"{'fixed effects':<24}{p:>10}{'':>10}{'':>10}  dense tail")
+    return "\n".join(lines)

@@ -1,0 +1,215 @@
+"""Unconstrained quasi-Newton minimisation with an exact gradient (BFGS; Nocedal & Wright 2006, ch. 3, 6).
+
+The inverse Hessian is dense and given by the caller at the start: a good one makes the unit step right from
+the first iteration, so that nearly every evaluation is an accepted point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+
+Objective = Callable[[FloatArray], tuple[float, FloatArray]]
+
+#: Sufficient decrease and curvature of the strong Wolfe conditions, the usual values for quasi-Newton steps.
+DECREASE, CURVATURE = 1e-4, 0.9
+#: Relative rounding noise of an objective: differences below it say nothing, the slope decides.
+NOISE = 1e-13
+#: Evaluations after which a line search gives up.
+MAX_LINE_SEARCH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """Where the minimiser stopped.
+
+    Attributes
+    ----------
+    x : ndarray, shape (k,)
+        Best point.
+    objective : float
+        Its objective.
+    gradient : ndarray, shape (k,)
+        Its gradient.
+    inverse_hessian : ndarray, shape (k, k)
+        Last quasi-Newton estimate.
+    decrement : float
+        ``g'Hg / 2`` with that estimate.
+    n_evaluations : int
+        Evaluations of objective and gradient.
+    path : tuple of (x, objective)
+        Accepted points.
+    converged : bool
+        Whether the decrement fell below the tolerance.
+    message : str
+        Why it stopped.
+    """
+
+    x: FloatArray
+    objective: float
+    gradient: FloatArray
+    inverse_hessian: FloatArray
+    decrement: float
+    n_evaluations: int
+    path: tuple[tuple[FloatArray, float], ...]
+    converged: bool
+    message: str
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The objective with a count; a point that cannot be computed is infinitely bad."""
+
+    function: Objective
+    n: int = 0
+
+    def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
+        self.n += 1
+        try:
+            value, gradient = self.function(x)
+        except (np.linalg.LinAlgError, FloatingPointError, OverflowError):
+            return math.inf, np.zeros_like(x)
+        if not math.isfinite(value) or not np.isfinite(gradient).all():
+            return math.inf, np.zeros_like(x)
+        return value, gradient
+
+
+def minimize(
+    fun_and_gradient: Objective,
+    start: FloatArray,
+    inverse_hessian: FloatArray,
+    *,
+    tolerance: float = 1e-9,
+    max_evaluations: int = 1000,
+    max_step: float = math.inf,
+) -> Minimum:
+    """Minimise a smooth function from its value and gradient.
+
+    Parameters
+    ----------
+    fun_and_gradient : callable
+        Maps x to (objective, gradient); may raise ``LinAlgError`` where it is not defined.
+    start : ndarray, shape (k,)
+        First point; the function must be finite there.
+    inverse_hessian : ndarray, shape (k, k)
+        Estimate of the inverse Hessian at the start, positive definite.
+    tolerance : float
+        Stop when the decrement ``g'Hg / 2``, the decrease a Newton step promises, is below it.
+    max_evaluations : int
+        Stop after so many evaluations.
+    max_step : float
+        Largest change of any coordinate in one step.
+
+    Examples
+    --------
+    >>> found = minimize(lambda x: (float(x @ x), 2 * x), np.array([3.0]), np.eye(1))
+    >>> found.converged
+    True
+    """
+    function = _Counted(fun_and_gradient)
+    x, H = np.array(start, dtype=np.float64), np.array(inverse_hessian, dtype=np.float64)
+    f, g = function(x)
+    path = [(x, f)]
+    message, restarted = "evaluations exhausted", False
+    while function.n < max_evaluations:
+        direction = -(H @ g)
+        slope = float(direction @ g)
+        if -slope / 2.0 <= tolerance:
+            message = "the objective cannot decrease by more than the tolerance"
+            break
+        longest = float(np.abs(direction).max())
+        trial = _line_search(
+            function, x, f, g, direction, slope, min(1.0, max_step / longest), max_step / longest
+        )
+        if trial is None:
+            if restarted:
+                message = "no step along the search direction decreases the objective"
+                break
+            H, restarted = np.array(inverse_hessian, dtype=np.float64), True
+            continue
+        restarted = False
+        step, f, new_gradient = trial
+        H = updated(H, step, new_gradient - g)
+        x, g = x + step, new_gradient
+        path.append((x, f))
+    decrement = float(g @ H @ g) / 2.0
+    return Minimum(x, f, g, H, decrement, function.n, tuple(path), decrement <= tolerance, message)
+
+
+def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:
+    """Return the BFGS update of the inverse Hessian H; H itself where the curvature is not positive."""
+    curvature = float(step @ change)
+    if curvature <= 1e-12 * math.sqrt(float(step @ step) * float(change @ change)):
+        return H
+    Hy = H @ change
+    scale = (1.0 + float(change @ Hy) / curvature) / curvature
+    cross = np.multiply.outer(Hy, step / curvature)
+    return H + scale * np.multiply.outer(step, step) - cross - cross.T
+
+
+def _line_search(
+    function: _Counted,
+    x: FloatArray,
+    f: float,
+    g: FloatArray,
+    direction: FloatArray,
+    slope: float,
+    first: float,
+    longest: float,
+) -> tuple[FloatArray, float, FloatArray] | None:
+    """Return (step, objective, gradient) of a point with enough decrease and flattening, or None."""
+    low, low_f, low_slope = 0.0, f, slope
+    high: float | None = None
+    high_f, high_slope = math.inf, 0.0
+    best: tuple[FloatArray, float, FloatArray] | None = None
+    noise = NOISE * max(1.0, abs(f))
+    t = first
+    for _ in range(MAX_LINE_SEARCH):
+        step = t * direction
+        new_f, new_g = function(x + step)
+        new_slope = float(new_g @ direction)
+        decreased = new_f <= f + DECREASE * t * slope or (
+            new_f <= f + noise and abs(new_slope) <= CURVATURE * abs(slope)
+        )
+        if decreased and (best is None or new_f < best[1]):
+            best = (step, new_f, new_g)
+        if not decreased or new_f > low_f + noise:
+            high, high_f, high_slope = t, new_f, new_slope
+        elif abs(new_slope) <= -CURVATURE * slope:
+            return step, new_f, new_g
+        else:
+            if new_slope > 0.0:
+                high, high_f, high_slope = low, low_f, low_slope
+            low, low_f, low_slope = t, new_f, new_slope
+            if high is None and t >= longest:
+                return best
+        t = (
+            min(4.0 * t, longest)
+            if high is None
+            else _between(low, low_f, low_slope, high, high_f, high_slope)
+        )
+        if high is not None and abs(high - low) * float(np.abs(direction).max()) < 1e-15:
+            break
+    return best
+
+
+def _between(a: float, fa: float, ga: float, b: float, fb: float, gb: float) -> float:
+    """Return the minimiser of the cubic through two points, kept well inside the interval."""
+    width = b - a
+    if not math.isfinite(fb):
+        return a + 0.1 * width
+    d = ga + gb - 3.0 * (fa - fb) / (a - b)
+    radicand = d * d - ga * gb
+    t = a + 0.5 * width
+    if radicand >= 0.0:
+        root = math.copysign(math.sqrt(radicand), width)
+        denominator = gb - ga + 2.0 * root
+        if denominator != 0.0:
+            t = b - width * (gb + root - d) / denominator
+    fraction = (t - a) / width
+    return a + min(max(fraction, 0.1), 0.9) * width
