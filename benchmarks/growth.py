@@ -1,0 +1,112 @@
+"""How time grows with rows, with levels and with covariance parameters: the points, and their chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.records import Record
+from benchmarks.suite import Model
+
+Axis = Literal["rows", "levels", "theta"]
+
+LABELS: dict[Axis, str] = {
+    "rows": "rows (1,000 groups, one slope)",
+    "levels": "levels of the larger of two crossed factors (200,000 rows)",
+    "theta": "covariance parameters (20,000 rows, 200 groups)",
+}
+ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+LEVELS = (1_000, 3_000, 10_000, 30_000, 100_000)
+SLOPES = (0, 1, 2, 3, 4, 5, 6, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a curve: the axis, where on it, and the model to fit there."""
+
+    axis: Axis
+    size: int
+    model: Model
+
+
+def points() -> tuple[Point, ...]:
+    """Return every point of the three curves."""
+    rows = [_point("rows", n, "y ~ x + (x | g)", "slopes", rows=n, groups=1_000) for n in ROWS]
+    levels = [
+        _point("levels", q, "y ~ x + (1 | a) + (1 | b)", "crossed", rows=200_000, a_levels=q, b_levels=200)
+        for q in LEVELS
+    ]
+    theta = [
+        _point(
+            "theta",
+            _triangle(k + 1),
+            _slopes_formula(k),
+            "six_slopes",
+            rows=20_000,
+            groups=200,
+            slopes=k,
+        )
+        for k in SLOPES
+    ]
+    return (*rows, *levels, *theta)
+
+
+def curves(records: Iterable[Record], axis: Axis) -> dict[str, list[tuple[int, Record]]]:
+    """Return per contestant the finished points of an axis, by size."""
+    sizes = {point.model.id: point.size for point in points() if point.axis == axis}
+    gathered: dict[str, list[tuple[int, Record]]] = {}
+    for record in records:
+        if record.model in sizes and record.status == "ok":
+            gathered.setdefault(record.contestant, []).append((sizes[record.model], record))
+    return {name: sorted(curve, key=lambda pair: pair[0]) for name, curve in gathered.items()}
+
+
+def draw(records: Iterable[Record], path: Path) -> Path:
+    """Draw the three curves, whole call solid and optimisation dashed, as SVG.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed (``pip install mixedmodels[plot]``).
+    """
+    from matplotlib.figure import Figure
+
+    kept = list(records)
+    figure = Figure(figsize=(12.0, 3.8), layout="constrained")
+    for axes, (axis, label) in zip(figure.subplots(1, 3), LABELS.items(), strict=True):
+        for rank, (name, curve) in enumerate(curves(kept, axis).items()):
+            whole = [(size, record.seconds) for size, record in curve]
+            inside = [(size, record.optimization_seconds) for size, record in curve]
+            axes.loglog(*zip(*whole, strict=True), f"C{rank}o-", label=name)
+            if any(seconds for _, seconds in inside):
+                axes.loglog(*zip(*inside, strict=True), f"C{rank}--", label=f"{name}, optimiser")
+        axes.set(xlabel=label, ylabel="seconds")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def _point(axis: Axis, size: int, formula: str, data: str, **arguments: int) -> Point:
+    model = Model(
+        f"growth-{axis}-{size}",
+        data,
+        formula,
+        simulated=True,
+        arguments=tuple(arguments.items()),
+        tags=("growth",),
+    )
+    return Point(axis, size, model)
+
+
+def _triangle(size: int) -> int:
+    return size * (size + 1) // 2
+
+
+def _slopes_formula(slopes: int) -> str:
+    terms = "".join(f" + x{k}" for k in range(1, slopes + 1))
+    return f"y ~ 1{terms} + (1{terms} | g)"

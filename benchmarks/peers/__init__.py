@@ -1,0 +1,1 @@
+"""The contestants, one small file each. They are called, never copied."""

@@ -1,0 +1,187 @@
+"""The table and the chart made from a results file, and the table's place in the README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import records
+from benchmarks.compare import TOLERANCE, Row, compare
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.records import Record
+from benchmarks.suite import MODELS
+
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+OURS = "mixedmodels"
+NAMES = tuple(entry.name for entry in CONTESTANTS)
+
+
+def newest(directory: Path) -> Path:
+    """Return the newest dated results file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none yet.
+    """
+    dated = sorted(directory.glob("[0-9]*.csv"))
+    if not dated:
+        raise FileNotFoundError(f"no results in {directory}; run python -m benchmarks first")
+    return dated[-1]
+
+
+def write(path: Path, root: Path) -> list[Path]:
+    """Write ``results.md`` and ``results.svg`` beside the results, and the table into the README."""
+    kept = records.read(path)
+    rows = compare(kept, MODELS)
+    table = path.with_name("results.md")
+    table.write_text(f"{heading(kept, path)}\n\n{full_table(rows)}\n\n{notes(rows)}")
+    written = [table]
+    readme = root / "README.md"
+    if readme.exists():
+        readme.write_text(insert(readme.read_text(), f"{short_table(rows)}\n\n{heading(kept, path)}"))
+        written.append(readme)
+    try:
+        written.append(draw(rows, path.with_name("results.svg")))
+    except ImportError:
+        print("no chart: pip install mixedmodels[plot]")
+    return written
+
+
+def heading(kept: Sequence[Record], path: Path) -> str:
+    """Say when, where and with which versions the results were measured."""
+    versions = {record.contestant: record.version for record in kept if record.version}
+    who = ", ".join(f"{name} {versions[name]}" for name in NAMES if name in versions)
+    machines = " and ".join(sorted({record.machine for record in kept}))
+    threads = " and ".join(str(count) for count in sorted({record.threads for record in kept}))
+    days = sorted({record.date[:10] for record in kept})
+    return (
+        f"Median time of the whole call, from data frame to fitted model; {threads} thread for everyone; "
+        f"{machines}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
+        f"Source: `benchmarks/results/{path.name}`."
+    )
+
+
+def short_table(rows: Sequence[Row]) -> str:
+    """Return the README's table: ours, lme4, the fastest other at the optimum, and the ratios."""
+    lines = [
+        "| model | data | mixedmodels | lme4 | times faster | fastest other |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        other = row.fastest_other(OURS)
+        fastest = "" if other is None else f"{other.contestant} {duration(other.seconds)}"
+        lines.append(
+            f"| {row.model.id} | {row.model.note} | {cell(row, OURS)} | {cell(row, 'lme4')} |"
+            f" {times(row.ratio('lme4'))} | {fastest} |"
+        )
+    return "\n".join(lines)
+
+
+def full_table(rows: Sequence[Row]) -> str:
+    """Return the table of every contestant, with evaluations, memory, refits and the targets."""
+    present = [name for name in NAMES if any(name in row.records for row in rows)]
+    head = ["model", "target", *present, "memory of the fit (MB)", "refit"]
+    lines = [f"| {' | '.join(head)} |", f"|---|--:|{'--:|' * (len(head) - 2)}"]
+    for row in rows:
+        fits = [row.records[name] for name in present if name in row.records]
+        memory = [f"{fit.contestant} {fit.fit_mb:.0f}" for fit in fits if fit.fit_mb is not None]
+        refits = [f"{fit.contestant} {duration(fit.refit_seconds)}" for fit in fits if fit.refit_seconds]
+        cells = [row.model.id, target(row), *(cell(row, name, full=True) for name in present)]
+        cells += [", ".join(memory), ", ".join(refits)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def notes(rows: Sequence[Row]) -> str:
+    """List objectives, flags, and who is absent or cannot express what."""
+    lines = ["## Objectives", ""]
+    for row in rows:
+        if row.best is not None:
+            above = ", ".join(f"{name} +{excess:.2g}" for name, excess in row.excess.items())
+            lines.append(f"- {row.model.id}: best {row.best:.6f}; {above}")
+    lines += ["", f"Flagged (more than {TOLERANCE:g} above the best):", ""]
+    flagged = [f"- {row.model.id}: {name} +{row.excess[name]:.4g}" for row in rows for name in row.flagged]
+    lines += flagged or ["- nobody"]
+    lines += ["", "## No measurement", ""]
+    for row in rows:
+        unmeasured = [record for record in row.records.values() if record.status != "ok"]
+        missing = [f"{record.contestant} {record.status} ({record.reason})" for record in unmeasured]
+        if missing:
+            lines.append(f"- {row.model.id}: {'; '.join(missing)}")
+    return "\n".join(lines) + "\n"
+
+
+def cell(row: Row, name: str, full: bool = False) -> str:
+    """Return one contestant's time, with evaluations where wanted; an asterisk marks a flagged objective."""
+    record = row.records.get(name)
+    if record is None:
+        return ""
+    if record.status != "ok" or record.seconds is None:
+        return record.reason.replace("stopped after", ">") if record.status == "timeout" else record.status
+    mark = "\\*" if name in row.flagged else ""
+    evaluations = f" ({record.evaluations})" if full and record.evaluations is not None else ""
+    return f"{duration(record.seconds)}{mark}{evaluations}"
+
+
+def target(row: Row) -> str:
+    """Return the target and whether it was met."""
+    if row.model.target_seconds is None:
+        return ""
+    verdict = {True: " met", False: " missed", None: ""}[row.target_met(OURS)]
+    return f"{duration(row.model.target_seconds)}{verdict}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write seconds with two or three digits and a fitting unit."""
+    if seconds is None:
+        return ""
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+
+
+def times(ratio: float | None) -> str:
+    """Write a ratio of times."""
+    return "" if ratio is None else f"{ratio:.2g}" if ratio < 10.0 else f"{ratio:.0f}"
+
+
+def insert(text: str, table: str) -> str:
+    """Put the table between the README's markers, which are added at the end where they are missing."""
+    block = f"{BEGIN}\n{table}\n{END}"
+    if BEGIN not in text or END not in text:
+        return f"{text.rstrip()}\n\n{block}\n"
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{block}{rest.partition(END)[2]}"
+
+
+def draw(rows: Sequence[Row], path: Path) -> Path:
+    """Draw every time on a log scale, a line of dots per model.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 0.34 * len(rows) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    for rank, name in enumerate(NAMES):
+        shown = [
+            (row.records[name].seconds, -position)
+            for position, row in enumerate(rows)
+            if name in row.records and row.records[name].status == "ok"
+        ]
+        if shown:
+            seconds, lines = zip(*shown, strict=True)
+            ours = name == OURS
+            color = "black" if ours else f"C{rank}"
+            axes.scatter(
+                seconds, lines, label=name, color=color, s=70 if ours else 28, zorder=3 if ours else 2
+            )
+    axes.set_xscale("log")
+    axes.set_yticks([-position for position in range(len(rows))], [row.model.id for row in rows])
+    axes.set_xlabel("seconds from data frame to fitted model")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", loc="best")
+    figure.savefig(path, metadata={"Date": None})
+    return path

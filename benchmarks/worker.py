@@ -1,0 +1,115 @@
+"""One configuration in a process of its own: ``python -m benchmarks.worker request.json response.json``.
+
+Imports only what every contestant's environment has (numpy, pandas) until the contestant itself is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import contestants, frames, measure
+from benchmarks.suite import Model
+
+WARM_UP = {
+    True: Model("warm-up", "small_linear", "y ~ x + (1 | g)", simulated=True),
+    False: Model("warm-up", "small_binary", "y ~ x + (1 | g)", family="binomial", simulated=True),
+}
+"""A small fit before the clock starts, so that lazy imports are not charged to fits too long to repeat."""
+
+
+def main(request_path: str, response_path: str) -> None:
+    """Answer one request; whatever goes wrong is the answer's reason."""
+    request = json.loads(Path(request_path).read_text())
+    warnings.simplefilter("ignore")
+    try:
+        response = answer(request)
+    except ImportError as error:
+        response = {"status": "absent", "reason": f"{type(error).__name__}: {error}"}
+    except Exception as error:
+        response = {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+    Path(response_path).write_text(json.dumps(response))
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Fit the model of a request as often as its budget allows and return what was measured."""
+    entry = contestants.find(request["contestant"])
+    model = model_from(request["model"])
+    contestant = contestants.load(entry)
+    response: dict[str, Any] = {"version": installed(contestant)}
+    reason = contestant.unsupported(model)
+    if reason:
+        return response | {"status": "unsupported", "reason": reason}
+    frame = frames.read(Path(request["data"]))
+    warm_up(contestant, WARM_UP[model.linear])
+    call = contestant.fitter(model, frame)
+    resident = measure.reset_peak()
+    peaks: list[float] = []
+
+    def measured() -> Any:
+        fit = call()
+        if not peaks:
+            peaks.append(measure.peak())
+        return fit
+
+    timing, fit = measure.repeat(measured, request["budget"])
+    outcome = contestant.outcome(model, fit)
+    response |= {
+        "status": "ok",
+        "rows": len(frame),
+        "frame_mb": frames.megabytes(frame),
+        "seconds": timing.seconds,
+        "fastest": timing.fastest,
+        "cpu_seconds": timing.cpu_seconds,
+        "first": timing.first,
+        "repeats": timing.repeats,
+        "peak_mb": peaks[0],
+        "fit_mb": peaks[0] - resident,
+        "objective": float(outcome.objective),
+        "evaluations": outcome.evaluations,
+        "optimization_seconds": outcome.optimization_seconds,
+    }
+    if model.target_refit is not None:
+        response["refit_seconds"] = refit_seconds(contestant, model, fit, frame, request["budget"])
+    return response
+
+
+def warm_up(contestant: contestants.Contestant, model: Model) -> None:
+    """Fit the small model once where the contestant can express it."""
+    if contestant.unsupported(model) is None:
+        contestant.fitter(model, frames.build(model))()
+
+
+def refit_seconds(
+    contestant: contestants.Contestant, model: Model, fit: Any, frame: pd.DataFrame, budget: float
+) -> float | None:
+    """Time a refit to the response in another order; None where the package cannot refit."""
+    from benchmarks.peers.common import response
+
+    y = response(model, frame).sample(frac=1.0, random_state=1).to_numpy(float)
+    call = contestant.refitter(model, fit, y)
+    return None if call is None else measure.repeat(call, budget)[0].seconds
+
+
+def model_from(fields: dict[str, Any]) -> Model:
+    """Restore a model from JSON."""
+    fields = fields | {"arguments": tuple(map(tuple, fields["arguments"])), "tags": tuple(fields["tags"])}
+    return Model(**fields)
+
+
+def installed(contestant: contestants.Contestant) -> str:
+    """Return the installed version, or that of the checkout the code runs from."""
+    try:
+        return version(contestant.DISTRIBUTION)
+    except PackageNotFoundError:
+        return "checkout"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,140 @@
+"""Records, comparison and report: no contestant is needed."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import growth, records, report
+from benchmarks.compare import TOLERANCE, compare
+from benchmarks.records import Record
+from benchmarks.suite import Model
+
+MODEL = Model("m", "d", "y ~ x + (1 | g)", target_seconds=0.5, note="a small one")
+
+
+def record(contestant, objective=100.0, seconds=1.0, status="ok", **others):
+    fields = {"date": "2026-01-02T03:04Z", "machine": "a machine", "threads": 1, "load": 0.25, "model": "m"}
+    measured = {"objective": objective, "seconds": seconds, "fastest": seconds, "repeats": 3, "fit_mb": 2.0}
+    return Record(
+        contestant=contestant, status=status, **fields, **(measured if status == "ok" else {}), **others
+    )
+
+
+def compared(*kept):
+    (row,) = compare(kept, [MODEL])
+    return row
+
+
+def test_worse_objectives_are_flagged_whoever_it_is():
+    row = compared(record("mixedmodels", 100.0 + 2 * TOLERANCE), record("lme4"), record("glmm", 100.0009))
+    assert row.flagged == ("mixedmodels",)
+    assert row.best == 100.0
+    assert row.excess["glmm"] == pytest.approx(0.0009)
+
+
+def test_an_objective_that_is_not_a_number_is_flagged_and_never_the_best():
+    row = compared(record("glmm", float("nan")), record("lme4", 3.0))
+    assert row.best == 3.0
+    assert row.flagged == ("glmm",)
+
+
+def test_the_fastest_other_must_have_reached_the_optimum():
+    row = compared(
+        record("mixedmodels", seconds=0.1),
+        record("lme4", seconds=2.0),
+        record("lme-python", 200.0, seconds=0.01),
+        record("glmm", seconds=0.4),
+    )
+    assert row.fastest_other().contestant == "glmm"
+    assert row.ratio("lme4") == pytest.approx(20.0)
+    assert row.ratio("gpboost") is None
+    assert row.target_met() is True
+
+
+def test_absent_and_stopped_contestants_stay_in_the_table():
+    gone = record("lme4", status="absent", reason="no Rscript")
+    stopped = record("mixedlm", status="timeout", reason="stopped after 60 s")
+    row = compared(record("mixedmodels", seconds=0.7), gone, stopped)
+    assert row.target_met() is False
+    assert report.cell(row, "lme4") == "absent"
+    assert report.cell(row, "mixedlm") == "> 60 s"
+    assert report.cell(row, "glmm") == ""
+    assert "lme4 absent (no Rscript)" in report.notes([row])
+    assert "| m | a small one | 700 ms | absent |" in report.short_table([row])
+
+
+def test_records_survive_the_file(tmp_path):
+    path = tmp_path / "2026-01-02.csv"
+    kept = [record("lme4", 1743.6282719585, version="1.1-31"), record("glmm", status="failed", reason="a, b")]
+    records.write(kept, path)
+    assert records.read(path) == kept
+    assert records.read(tmp_path / "none.csv") == []
+
+
+def test_newer_records_replace_older_ones():
+    old, new = record("lme4", seconds=3.0), record("lme4", seconds=1.0)
+    other = record("glmm")
+    assert records.merge([old, other], [new]) == [new, other]
+
+
+def test_an_unknown_status_is_refused():
+    with pytest.raises(ValueError, match="'fine' is not one of"):
+        records.from_fields({"status": "fine"})
+
+
+def test_the_readme_keeps_everything_but_the_table():
+    text = f"# Title\n\n{report.BEGIN}\nold\n{report.END}\n\nThe end.\n"
+    changed = report.insert(text, "new")
+    assert changed == f"# Title\n\n{report.BEGIN}\nnew\n{report.END}\n\nThe end.\n"
+    assert report.insert(changed, "new") == changed
+    assert report.insert("# Title\n", "new").endswith(f"{report.BEGIN}\nnew\n{report.END}\n")
+
+
+def test_report_writes_table_readme_and_chart(tmp_path):
+    results = tmp_path / "results"
+    path = results / "2026-01-02.csv"
+    sleepstudy = {"contestant": "mixedmodels", "model": "sleepstudy", "status": "ok", "seconds": 0.001}
+    header = {"date": "2026-01-02T03:04Z", "machine": "a machine", "threads": 1, "load": 0.2, "fit_mb": 3.0}
+    ours = records.from_fields(
+        header | sleepstudy | {"objective": 1743.628272, "evaluations": 9, "version": "1"}
+    )
+    lme4 = records.from_fields(
+        header | sleepstudy | {"contestant": "lme4", "objective": 1743.64, "seconds": 0.01}
+    )
+    records.write([ours, lme4], path)
+    (tmp_path / "README.md").write_text("# Title\n")
+    written = report.write(path, tmp_path)
+    assert [file.name for file in written[:2]] == ["results.md", "README.md"]
+    table = (results / "results.md").read_text()
+    assert "1 ms (9)" in table
+    assert "10 ms\\*" in table
+    assert "3 ms met" in table
+    assert "sleepstudy: lme4 +0.01173" in table
+    assert "| 10 |" in (tmp_path / "README.md").read_text()
+
+
+def test_the_newest_results_are_found(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no results"):
+        report.newest(tmp_path)
+    for name in ("2026-01-02.csv", "2026-11-01.csv", "growth.csv"):
+        (tmp_path / name).touch()
+    assert report.newest(tmp_path) == Path(tmp_path / "2026-11-01.csv")
+
+
+def test_growth_curves_are_gathered_by_axis_and_size():
+    points = {point.model.id: point for point in growth.points()}
+    assert {point.axis for point in points.values()} == {"rows", "levels", "theta"}
+    assert points["growth-theta-6"].model.formula == "y ~ 1 + x1 + x2 + (1 + x1 + x2 | g)"
+    header = {
+        "date": "d",
+        "machine": "m",
+        "threads": 1,
+        "load": 0.0,
+        "contestant": "mixedmodels",
+        "status": "ok",
+    }
+    kept = [
+        records.from_fields(header | {"model": f"growth-rows-{n}", "seconds": n}) for n in (30_000, 10_000)
+    ]
+    assert [size for size, _ in growth.curves(kept, "rows")["mixedmodels"]] == [10_000, 30_000]
+    assert growth.curves(kept, "levels") == {}
