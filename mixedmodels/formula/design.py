@@ -110,11 +110,14 @@ class MissingRows:
         Rows of the data after `subset`, before missing values were handled.
     kept : ndarray of int
         Positions, among those `n_input` rows, of the rows used.
+    input_index : pandas.Index or None
+        Labels of those `n_input` rows, for results padded under "exclude"; None means 0, 1, 2, ...
     """
 
     action: NaAction
     n_input: int
     kept: IntArray
+    input_index: pd.Index | None = None
 
     @property
     def n_dropped(self) -> int:
