@@ -1,0 +1,54 @@
+"""Which columns of a fixed-effects matrix are independent, by R's rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+
+from mixedmodels.arrays import FloatArray, IntArray
+
+# R's qr(): a column is dependent when less than this share of its length is new to the columns before it.
+DEPENDENCE_TOLERANCE = 1e-7
+# Smallest eigenvalue of the Gram matrix of unit columns from which on no column can come near that
+# tolerance: the new share of a column squared is never below it, and rounding stays under 1e-13.
+_SAFE_EIGENVALUE = 1e-9
+
+
+def independent_columns(X: FloatArray) -> IntArray:
+    """Return the positions of the columns that do not depend linearly on earlier ones.
+
+    The rule is that of LINPACK's ``dqrdc2`` as R uses it, which keeps the first columns; it does not
+    depend on the scale of the columns.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Model matrix, finite.
+    """
+    p = X.shape[1]
+    lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
+    if (p == 1 and lengths[0] > 0) or p == 0:
+        return np.arange(p)
+    if np.all(lengths > 0) and X.shape[0] >= p:
+        gram = (X.T @ X) / np.outer(lengths, lengths)
+        if np.linalg.eigvalsh(gram)[0] > _SAFE_EIGENVALUE:
+            return np.arange(p)
+    return _by_orthogonalization(X, lengths)
+
+
+def _by_orthogonalization(X: FloatArray, lengths: FloatArray) -> IntArray:
+    """Return the independent columns by orthogonalizing them one after the other."""
+    scaled = X / np.where(lengths > 0, lengths, 1.0)
+    # An orthogonal reduction to p rows changes no length and makes the rest cheap for any n.
+    reduced = scipy.linalg.qr(scaled, mode="r")[0][: X.shape[1]] if X.shape[0] > X.shape[1] else scaled
+    basis = np.empty((reduced.shape[0], 0))
+    kept = []
+    for j in range(X.shape[1]):
+        column = reduced[:, j]
+        for _ in range(2):  # twice is enough for orthogonality to rounding
+            column = column - basis @ (basis.T @ column)
+        length = float(np.linalg.norm(column))
+        if length >= DEPENDENCE_TOLERANCE and lengths[j] > 0 and basis.shape[1] < X.shape[0]:
+            kept.append(j)
+            basis = np.column_stack([basis, column / length])
+    return np.array(kept, dtype=np.intp)

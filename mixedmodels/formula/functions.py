@@ -1,0 +1,524 @@
+"""The functions a formula may call: a closed table, each with its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.formula import transforms
+from mixedmodels.formula.columns import Factor, Logical, Matrix, Numeric, Value
+from mixedmodels.formula.contrasts import Contrast, as_contrast
+from mixedmodels.formula.evaluate import Evaluator
+from mixedmodels.formula.input_frames import column_of
+from mixedmodels.formula.syntax_tree import Call, Name, Node, deparse
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the formula language.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        Names of the parameters in order.
+    apply : callable
+        Takes a `BoundCall` and returns the value.
+    """
+
+    parameters: tuple[str, ...]
+    apply: Callable[[BoundCall], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCall:
+    """A call whose arguments have been matched to parameters."""
+
+    call: Call
+    nodes: dict[str, Node]
+    context: Evaluator
+
+    def has(self, name: str) -> bool:
+        """Tell whether an argument was given."""
+        return name in self.nodes
+
+    def value(self, name: str) -> Value:
+        """Return the value of an argument, None when it was not given."""
+        return self.context.value(self.nodes[name]) if name in self.nodes else None
+
+    def number(self, name: str) -> Any:
+        """Return a numeric argument as an array or a single float."""
+        return self.context.number(self.value(name), self.nodes[name])
+
+    def scalar(self, name: str, default: float | None) -> float | None:
+        """Return an argument that is a single number."""
+        if name not in self.nodes:
+            return default
+        value = self.value(name)
+        if value is None or (isinstance(value, (bool, float)) and np.isfinite(value)):
+            return value
+        self.fail(f"argument '{name}' of {self.call.function}() must be a single number", name)
+
+    def count(self, name: str, default: int | None) -> int | None:
+        """Return an argument that is a whole number from 0 to 1000."""
+        value = self.scalar(name, default)
+        if value is not None and (value % 1 or not 0 <= value <= 1000):
+            self.fail(f"argument '{name}' of {self.call.function}() must be a whole number", name)
+        return None if value is None else int(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return an argument that is TRUE or FALSE."""
+        if name not in self.nodes:
+            return default
+        value = self.value(name)
+        if not isinstance(value, bool):
+            self.fail(f"argument '{name}' of {self.call.function}() must be TRUE or FALSE", name)
+        return value
+
+    def numbers(self, name: str) -> tuple[float, ...] | None:
+        """Return an argument that is a list of numbers, ``c(1, 2)``."""
+        value = self.value(name)
+        if value is None:
+            return None
+        items = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(item, float) for item in items):
+            self.fail(f"argument '{name}' of {self.call.function}() must be numbers, c(1, 2)", name)
+        return tuple(float(item) for item in items if isinstance(item, float))
+
+    def strings(self, name: str) -> tuple[str, ...] | None:
+        """Return an argument that is a list of names, numbers turned into names."""
+        from mixedmodels.formula.number_format import format_number
+
+        value = self.value(name)
+        if value is None:
+            return None
+        items = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(item, (float, str)) for item in items):
+            self.fail(f"argument '{name}' of {self.call.function}() must be a list such as c('a', 'b')", name)
+        return tuple(format_number(item) if isinstance(item, float) else str(item) for item in items)
+
+    def vector(self, name: str) -> FloatArray:
+        """Return an argument that is one number a row."""
+        value = self.value(name)
+        if isinstance(value, (Numeric, Logical)):
+            return value.as_float()
+        self.fail(f"argument '{name}' of {self.call.function}() must be a numeric variable", name)
+
+    def factor(self, name: str) -> Factor:
+        """Return an argument that is a factor or can be made one."""
+        return self.context.factor(self.value(name), self.nodes[name])
+
+    def state(self, train: Callable[[], Any]) -> Any:
+        """Return the state of this call: made by `train` on the training data, recalled on new data."""
+        key = deparse(self.call)
+        states = self.context.states.transforms
+        if key not in states:
+            states[key] = train()
+        return states[key]
+
+    def fail(self, message: str, name: str | None = None) -> Any:
+        """Raise a FormulaError at an argument, or at the call."""
+        self.context.fail(self.nodes.get(name or "", self.call), message)
+
+
+def apply_function(call: Call, context: Evaluator) -> Value:
+    """Return the value of a call of a known function, or of one from `env`."""
+    if call.function in context.env and callable(context.env[call.function]):
+        return _apply_user_function(call, context)
+    if call.function in VARIADIC:
+        return VARIADIC[call.function](call, context)
+    function = FUNCTIONS.get(call.function)
+    if function is None:
+        raise FormulaError(_unknown(call.function), context.text, call.position)
+    bound = BoundCall(call, _match_arguments(call, function, context), context)
+    try:
+        return function.apply(bound)
+    except TypeError as error:
+        raise FormulaError(f"{deparse(call)}: {error}", context.text, call.position) from error
+
+
+def _unknown(name: str) -> str:
+    """Return the message for a function that is not in the table."""
+    known = [*FUNCTIONS, *VARIADIC]
+    last = name.split(".")[-1]
+    if "." in name and last in known:
+        return f"unknown function '{name}': write {last}(...)"
+    near = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; pass your own in env={'" + name + "': ...}"
+    return f"unknown function '{name}'{hint}"
+
+
+def _match_arguments(call: Call, function: Function, context: Evaluator) -> dict[str, Node]:
+    """Match arguments to parameters: by name, by a unique beginning of a name, then by place."""
+    matched: dict[str, Node] = {}
+    positional: list[Node] = []
+    for argument in call.arguments:
+        if argument.name is None:
+            positional.append(argument.value)
+            continue
+        names = [p for p in function.parameters if p == argument.name]
+        names = names or [p for p in function.parameters if p.lower().startswith(argument.name.lower())]
+        if len(names) != 1 or names[0] in matched:
+            expected = ", ".join(function.parameters)
+            context.fail(
+                argument.value, f"{call.function}() has no argument '{argument.name}'; it has {expected}"
+            )
+        matched[names[0]] = argument.value
+    free = [p for p in function.parameters if p not in matched]
+    if len(positional) > len(free):
+        context.fail(
+            positional[len(free)], f"{call.function}() takes at most {len(function.parameters)} arguments"
+        )
+    matched.update(zip(free, positional, strict=False))
+    if function.parameters[0] not in matched:
+        context.fail(call, f"{call.function}() needs an argument")
+    return matched
+
+
+def _apply_user_function(call: Call, context: Evaluator) -> Value:
+    """Call a function the caller passed in `env` on arrays."""
+    arguments, keywords = [], {}
+    for argument in call.arguments:
+        value = context.value(argument.value)
+        array: Any = value
+        if isinstance(value, (Numeric, Logical, Matrix)):
+            array = value.values
+        elif isinstance(value, Factor):
+            array = np.array([*value.levels, None], dtype=object)[value.codes]
+        if argument.name is None:
+            arguments.append(array)
+        else:
+            keywords[argument.name] = array
+    try:
+        result = context.env[call.function](*arguments, **keywords)
+    except Exception as error:
+        raise DataError(f"{deparse(call)} failed: {error}") from error
+    if isinstance(result, (int, float, np.number)):
+        return float(result)
+    return column_of(result, deparse(call))
+
+
+def _elementwise(function: Callable[[Any], Any]) -> Function:
+    """Return a function of one numeric argument, applied to each element."""
+
+    def apply(bound: BoundCall) -> Value:
+        with np.errstate(all="ignore"):
+            return bound.context.wrap(function(bound.number("x")))
+
+    return Function(("x",), apply)
+
+
+def _log(bound: BoundCall) -> Value:
+    with np.errstate(all="ignore"):
+        values = np.log(bound.number("x"))
+        return bound.context.wrap(values / np.log(bound.number("base")) if bound.has("base") else values)
+
+
+def _round(bound: BoundCall) -> Value:
+    return bound.context.wrap(np.round(bound.number("x"), bound.count("digits", 0) or 0))
+
+
+def _identity(bound: BoundCall) -> Value:
+    return bound.value("x")
+
+
+def _as_numeric(bound: BoundCall) -> Value:
+    """Return numbers; of a factor its codes from 1, of strings the numbers they spell, as R does."""
+    value = bound.value("x")
+    if isinstance(value, Factor) and value.is_text:
+        return Numeric(np.array([*map(_spelled, value.levels), np.nan])[value.codes])
+    if isinstance(value, Factor):
+        return Numeric(np.where(value.codes < 0, np.nan, value.codes + 1.0))
+    return bound.context.wrap(bound.context.number(value, bound.nodes["x"]))
+
+
+def _spelled(text: str) -> float:
+    """Return the number that a string spells, NaN when it spells none."""
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _as_integer(bound: BoundCall) -> Value:
+    value = _as_numeric(bound)
+    return bound.context.wrap(np.trunc(bound.context.number(value, bound.nodes["x"])))
+
+
+def _as_character(bound: BoundCall) -> Value:
+    factor = bound.factor("x")
+    order = np.argsort(np.array(factor.levels, dtype=object))
+    rank = np.empty(len(order) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(order))
+    rank[-1] = -1
+    return Factor(rank[factor.codes], tuple(factor.levels[i] for i in order), is_text=True)
+
+
+def _as_logical(bound: BoundCall) -> Value:
+    return bound.context.logical(bound.value("x"), bound.nodes["x"])
+
+
+def _factor(bound: BoundCall) -> Value:
+    value = bound.value("x")
+    if isinstance(value, Factor):
+        base = value if bound.has("levels") or not bound.context.training else value.drop_unused()
+        result = replace(base, is_text=False)
+    else:
+        result = bound.factor("x")
+    levels = bound.strings("levels")
+    if levels is not None:
+        result = _select_levels(result, levels)
+    labels = bound.strings("labels")
+    if labels is not None:
+        result = _relabel(bound, result, labels)
+    return replace(result, ordered=bound.flag("ordered", result.ordered))
+
+
+def _relabel(bound: BoundCall, factor: Factor, labels: tuple[str, ...]) -> Factor:
+    """Return `factor` with its training levels renamed to `labels`."""
+    original = bound.state(lambda: factor.levels)
+    if len(labels) != len(original):
+        bound.fail(f"{len(labels)} labels for {len(original)} levels", "labels")
+    renamed = dict(zip(original, labels, strict=True))
+    distinct = tuple(dict.fromkeys(labels))
+    extended = distinct + tuple(level for level in factor.levels if level not in renamed)
+    table = [extended.index(renamed.get(level, level)) for level in factor.levels]
+    return Factor(np.array([*table, -1], dtype=np.int32)[factor.codes], extended, factor.ordered)
+
+
+def _select_levels(factor: Factor, levels: tuple[str, ...]) -> Factor:
+    """Return `factor` with exactly `levels`; other values become missing."""
+    position = {level: i for i, level in enumerate(levels)}
+    table = [position.get(level, -1) for level in factor.levels]
+    return Factor(np.array([*table, -1], dtype=np.int32)[factor.codes], tuple(position), factor.ordered)
+
+
+def _ordered(bound: BoundCall) -> Value:
+    factor = _factor(bound)
+    assert isinstance(factor, Factor)
+    return replace(factor, ordered=True)
+
+
+def _relevel(bound: BoundCall) -> Value:
+    factor = bound.factor("x")
+    references = bound.strings("ref") or ("",)
+    reference = references[0]
+    if reference not in factor.levels:
+        if not bound.context.training:
+            return factor
+        bound.fail(
+            f"'{reference}' is not a level of {deparse(bound.nodes['x'])}: {', '.join(factor.levels)}", "ref"
+        )
+    if factor.ordered:
+        bound.fail("relevel() is for unordered factors", "x")
+    levels = (reference, *(level for level in factor.levels if level != reference))
+    return replace(_select_levels(factor, levels), ordered=False)
+
+
+def _contrast(bound: BoundCall) -> Value:
+    factor = bound.factor("object")
+    if not bound.has("contr"):
+        return factor
+    name = deparse(bound.nodes["object"])
+    node = bound.nodes["contr"]
+    options = dict(bound.nodes)
+    base = None
+    if isinstance(node, Call):  # contr.treatment(4, base = 2) and contr.treatment(base = 2)
+        named = {a.name: a.value for a in node.arguments if a.name is not None}
+        if set(named) - {"base", "n"}:
+            bound.fail(f"{node.function}() takes base =", "contr")
+        base_value = bound.context.value(named["base"]) if "base" in named else None
+        base = None if base_value is None else _base_level(bound, base_value, factor)
+        contrast = as_contrast(node.function, name)
+    elif isinstance(node, Name) and node.name not in bound.context.env:
+        contrast = as_contrast(node.name, name)
+    elif isinstance(node, Name):
+        contrast = as_contrast(bound.context.env[node.name], name)
+    else:
+        contrast = as_contrast(bound.value("contr"), name)
+    if "base" in options:
+        base = _base_level(bound, bound.value("base"), factor)
+    return replace(factor, contrast=Contrast(contrast.name, base, contrast.matrix, contrast.names))
+
+
+def _base_level(bound: BoundCall, value: Value, factor: Factor) -> str | None:
+    """Return the reference level given by name or by position from 1."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and 1 <= value <= len(factor.levels):
+        return factor.levels[int(value) - 1]
+    return None if not bound.context.training else bound.fail("base must be a level or its number", "contr")
+
+
+def _is_na(bound: BoundCall) -> Value:
+    value = bound.value("x")
+    if isinstance(value, (Numeric, Logical, Factor)):
+        missing = value.missing()
+        return Logical(np.zeros(len(value), dtype=bool) if missing is None else missing)
+    return bound.fail("is.na() needs a variable", "x")
+
+
+def _ifelse(bound: BoundCall) -> Value:
+    if not (bound.has("yes") and bound.has("no")):
+        bound.fail("ifelse() needs a test and two values")
+    test = bound.context.logical(bound.value("test"), bound.nodes["test"])
+    yes, no = bound.value("yes"), bound.value("no")
+    if isinstance(yes, str) and isinstance(no, str):
+        levels = tuple(sorted({yes, no}))
+        codes = np.where(test.values, levels.index(yes), levels.index(no)).astype(np.int32)
+        if test.absent is not None:
+            codes[test.absent] = -1
+        return Factor(codes, levels, is_text=True)
+    numbers = np.where(test.values, bound.number("yes"), bound.number("no")).astype(np.float64)
+    if test.absent is not None:
+        numbers[test.absent] = np.nan
+    return Numeric(numbers)
+
+
+def _summary(function: Callable[[FloatArray], Any]) -> Function:
+    """Return a function of a whole variable; on new data the value of the training data is recalled."""
+
+    def apply(bound: BoundCall) -> Value:
+        def train() -> float:
+            values = bound.vector("x")
+            known = values[~np.isnan(values)] if bound.flag("na.rm", False) else values
+            return float(function(known)) if len(known) else float("nan")
+
+        return float(bound.state(train))
+
+    return Function(("x", "na.rm"), apply)
+
+
+def _cbind(call: Call, context: Evaluator) -> Value:
+    """Return columns side by side; a plain variable names its column, as in R."""
+    blocks: list[FloatArray] = []
+    names: list[str] = []
+    for argument in call.arguments:
+        values = context.number(context.value(argument.value), argument.value)
+        block = (
+            np.broadcast_to(np.asarray(values, dtype=np.float64).reshape(-1, 1), (context.frame.n_rows, 1))
+            if np.ndim(values) < 2
+            else values
+        )
+        blocks.append(block)
+        plain = argument.value.name if isinstance(argument.value, Name) else ""
+        own = argument.name or plain
+        names += [own] if block.shape[1] == 1 else [f"{own}{k + 1}" for k in range(block.shape[1])]
+    if not blocks:
+        context.fail(call, "cbind() needs an argument")
+    return Matrix(np.column_stack(blocks), tuple(names))
+
+
+def _combine(call: Call, context: Evaluator) -> Value:
+    """Return ``c(...)`` of numbers or strings."""
+    items: list[Any] = []
+    for argument in call.arguments:
+        value = context.value(argument.value)
+        if isinstance(value, tuple):
+            items += value
+        elif isinstance(value, (float, str, bool)):
+            items.append(value)
+        else:
+            context.fail(argument.value, "c() joins single numbers or strings")
+    return tuple(items)
+
+
+def _interaction(call: Call, context: Evaluator) -> Value:
+    """Return R's ``interaction(a, b)``: names joined by a dot, the first factor varying fastest."""
+    from mixedmodels.formula.columns import interaction
+
+    separator, reverse = ".", True
+    factors: list[Factor] = []
+    for argument in call.arguments:
+        if argument.name == "sep":
+            separator = str(context.value(argument.value))
+        elif argument.name == "lex.order":
+            reverse = context.value(argument.value) is not True
+        elif argument.name not in ("drop", None):
+            context.fail(argument.value, f"interaction() has no argument '{argument.name}'")
+        elif argument.name is None:
+            factors.append(context.factor(context.value(argument.value), argument.value))
+    if not factors:
+        context.fail(call, "interaction() needs factors")
+    result = factors[0]
+    for factor in factors[1:]:
+        result = interaction(result, factor, separator, first_fastest=reverse)
+    return result
+
+
+def _extreme(function: Callable[..., Any]) -> Callable[[Call, Evaluator], Value]:
+    """Return ``pmin`` or ``pmax``."""
+
+    def apply(call: Call, context: Evaluator) -> Value:
+        values = [context.number(context.value(a.value), a.value) for a in call.arguments]
+        if not values:
+            context.fail(call, f"{call.function}() needs an argument")
+        result = values[0]
+        for value in values[1:]:
+            result = function(result, value)
+        return context.wrap(result)
+
+    return apply
+
+
+def _misplaced_offset(call: Call, context: Evaluator) -> Value:
+    context.fail(call, "offset() can only be a term of its own in the fixed part")
+
+
+VARIADIC: dict[str, Callable[[Call, Evaluator], Value]] = {
+    "c": _combine,
+    "cbind": _cbind,
+    "interaction": _interaction,
+    "pmin": _extreme(np.minimum),
+    "pmax": _extreme(np.maximum),
+    "offset": _misplaced_offset,
+}
+
+_ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
+    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "expm1": np.expm1,
+    "sqrt": np.sqrt, "abs": np.abs, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin,
+    "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "floor": np.floor, "ceiling": np.ceil, "trunc": np.trunc, "sign": np.sign,
+}  # fmt: skip
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: _elementwise(function) for name, function in _ELEMENTWISE.items()},
+    "log": Function(("x", "base"), _log),
+    "round": Function(("x", "digits"), _round),
+    "I": Function(("x",), _identity),
+    "identity": Function(("x",), _identity),
+    "as.numeric": Function(("x",), _as_numeric),
+    "as.double": Function(("x",), _as_numeric),
+    "as.integer": Function(("x",), _as_integer),
+    "as.character": Function(("x",), _as_character),
+    "as.logical": Function(("x",), _as_logical),
+    "factor": Function(("x", "levels", "labels", "exclude", "ordered"), _factor),
+    "as.factor": Function(("x",), _factor),
+    "as_factor": Function(("x",), _factor),
+    "ordered": Function(("x", "levels", "labels"), _ordered),
+    "as.ordered": Function(("x",), _ordered),
+    "relevel": Function(("x", "ref"), _relevel),
+    "C": Function(("object", "contr", "how.many", "base"), _contrast),
+    "is.na": Function(("x",), _is_na),
+    "ifelse": Function(("test", "yes", "no"), _ifelse),
+    "mean": _summary(np.mean),
+    "median": _summary(np.median),
+    "sd": _summary(lambda x: np.std(x, ddof=1)),
+    "var": _summary(lambda x: np.var(x, ddof=1)),
+    "min": _summary(np.min),
+    "max": _summary(np.max),
+    "sum": _summary(np.sum),
+    "poly": Function(("x", "degree", "coefs", "raw", "simple"), transforms.poly),
+    "scale": Function(("x", "center", "scale"), transforms.scale),
+    "center": Function(("x",), transforms.center),
+    "cut": Function(
+        ("x", "breaks", "labels", "include.lowest", "right", "dig.lab", "ordered_result"), transforms.cut
+    ),
+    "bs": Function(("x", "df", "knots", "degree", "intercept", "Boundary.knots"), transforms.bs),
+    "ns": Function(("x", "df", "knots", "intercept", "Boundary.knots"), transforms.ns),
+}
