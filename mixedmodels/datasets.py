@@ -56,7 +56,6 @@ def load_dataset(name: str) -> pd.DataFrame:
             dtype={label: str for label, column in columns.items() if _is_text(column)},
             keep_default_na=False,
             na_values=[""],
-            float_precision="round_trip",
         )
     return pd.DataFrame({label: _typed(frame[label], column) for label, column in columns.items()})
 
@@ -103,8 +102,12 @@ def _catalogue() -> dict[str, dict[str, Any]]:
 
 
 def _is_text(column: dict[str, Any]) -> bool:
-    """Tell whether the column is to be read as text: every factor but those whose levels are integers."""
-    return column["type"] in FACTOR_TYPES and column.get("levels_rule") != INTEGER_LEVELS
+    """Tell whether the column is to be read as text.
+
+    All but integers are: labels, because "01" is not "1"; numbers, because converting the text rounds to
+    the nearest double, which the reader's own conversion does not in every version of pandas.
+    """
+    return column["type"] not in ("integer", "logical") and column.get("levels_rule") != INTEGER_LEVELS
 
 
 def _typed(values: pd.Series, column: dict[str, Any]) -> pd.Series:

@@ -1,0 +1,245 @@
+"""Run one conformance case: prepare, fit, and check everything it expects."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import mixedmodels as mm
+from mixedmodels.errors import MixedModelsError
+from tests.conformance.compare import mismatch
+from tests.conformance.fitting import case_data, fit_case
+from tests.conformance.preparations import GENERATED, prepared
+from tests.conformance.quantities import VALUES, prediction
+from tests.conformance.result import Check, Result, describe, timed
+from tests.conformance.shared import conformance_data
+
+# Features of later work: the checks that need them are set aside under these reasons, and counted.
+LATER_FUNCTIONS = {
+    "lm_list": "lmList is later work",
+    "refit": "refit() is later work",
+    "update": "update() is later work",
+    "simulate_formula": "simulation from a formula is later work",
+}
+LATER_QUANTITIES = {
+    **dict.fromkeys(
+        ["anova", "anova_F", "coef_table", "contest", "ls_means", "ranova"],
+        "lmerTest's tests with denominator degrees of freedom are later work",
+    ),
+    **dict.fromkeys(["kr_modcomp", "kr_vcov_adj"], "Kenward-Roger is later work"),
+    **dict.fromkeys(
+        ["hatvalues_sum", "hatvalues_head", "cooks_distance_head", "rstudent_head"],
+        "influence diagnostics are later work",
+    ),
+    **dict.fromkeys(
+        [
+            "simulate",
+            "simulate_shape",
+            "simulate_seed_reproducible",
+            "simulate_mean_matches",
+            "bootstrap_reproducible",
+            "bootstrap_ci_nested",
+        ],
+        "simulation and bootstrap are later work",
+    ),
+    "drop1": "drop1 is later work",
+    "confint": "profile likelihood and bootstrap intervals are later work",
+    "predict_se_head": "standard errors of predictions are later work",
+    "repca_proportions": "rePCA is later work",
+    "fixef_scaled": "lme4's autoscale option is not copied: the optimiser is scale-free",
+}
+LATER_CASES: dict[str, str] = {}
+
+# A departure of DESIGN section 6: the value of glmmTMB, full maximum likelihood, is the one to meet.
+FULL_LIKELIHOOD = "phi is a parameter of the likelihood here, in lme4 it is not"
+DISPERSION_FAMILIES = {"Gamma", "gaussian", "inverse.gaussian"}
+
+
+def run_case(case: dict[str, Any]) -> Result:
+    """Run a case and return the verdict on each of its checks."""
+    return timed(case["id"], case["group"], lambda: _checks(case))
+
+
+def _checks(case: dict[str, Any]) -> list[Check]:
+    reason = LATER_CASES.get(case["id"]) or LATER_FUNCTIONS.get(case["call"]["function"])
+    if reason:
+        return [Check(check["quantity"], "aside", reason) for check in case["expect"]]
+    special = {"parse_formula": _formula_checks, "anova": _anova_checks}
+    return special.get(case["call"]["function"], _fit_checks)(case)
+
+
+def _guarded(check: dict[str, Any], compute: Callable[[], str]) -> Check:
+    """Return the check with what `compute` found wrong; an exception is wrong, too."""
+    quantity = check["quantity"]
+    if check["kind"] in ("value", "property", "error", "warning") and quantity in LATER_QUANTITIES:
+        return Check(quantity, "aside", LATER_QUANTITIES[quantity])
+    try:
+        found = compute()
+    except Exception as error:
+        found = describe(error)
+    return Check(quantity, "fails" if found else "holds", found)
+
+
+def _fit_checks(case: dict[str, Any]) -> list[Check]:
+    if all(check["quantity"] in LATER_QUANTITIES for check in case["expect"]):
+        return [Check(c["quantity"], "aside", LATER_QUANTITIES[c["quantity"]]) for c in case["expect"]]
+    data = case_data(case)
+    model, issued, error = None, [], None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = fit_case(case, data)
+        except Exception as raised:
+            error = raised
+        issued = [str(w.message) for w in caught]
+    return [_guarded(check, _fit_check(check, case, model, issued, error)) for check in case["expect"]]
+
+
+def _fit_check(
+    check: dict[str, Any], case: dict[str, Any], model: Any, issued: list[str], error: Exception | None
+) -> Callable[[], str]:
+    """Return the function that says what is wrong with the fit in the eyes of this check."""
+    kind, quantity = check["kind"], check["quantity"]
+    if kind == "error" and quantity == "fit":
+        return lambda: _error_mismatch(check, error)
+    if error is not None:
+        return lambda: describe(error)
+    if kind == "error":
+        return lambda: _expected_error(check, model)
+    if kind == "warning" or quantity == "no_convergence_warning":
+        return lambda: _warning_mismatch(check, issued)
+    if quantity in ("fit", "no_error", "reference_fits"):
+        return lambda: ""
+    return lambda: _value_mismatch(check, case, model)
+
+
+# What counts as the right error: the exception is one of ours (or Python's own for an unknown argument).
+def _error_mismatch(check: dict[str, Any], error: Exception | None) -> str:
+    if error is None:
+        return f"no error; the user should get: {check['user_should_get']}"
+    wanted = TypeError if check.get("exception") == "TypeError" else MixedModelsError
+    return "" if isinstance(error, wanted) else f"expected {wanted.__name__}, got {describe(error)}"
+
+
+def _expected_error(check: dict[str, Any], model: Any) -> str:
+    try:
+        prediction(model, check.get("args") or {})
+    except MixedModelsError:
+        return ""
+    return f"no error; the user should get: {check['user_should_get']}"
+
+
+def _warning_mismatch(check: dict[str, Any], issued: list[str]) -> str:
+    if check["quantity"] == "no_convergence_warning":
+        return f"warned: {issued}" if issued else ""
+    wanted = check.get("match", "")
+    if (
+        any(re.search(wanted, text, re.IGNORECASE) for text in issued)
+        or "need not warn" in check["user_should_get"]
+    ):
+        return ""
+    return f"no warning like {wanted!r}; issued: {issued}"
+
+
+def _value_mismatch(check: dict[str, Any], case: dict[str, Any], model: Any) -> str:
+    args = check.get("args") or {}
+    if args.get("newdata") == "original complete sleepstudy":
+        args = args | {"newdata": conformance_data("sleepstudy")}
+    quantity = check["quantity"]
+    rtol, atol = check.get("rtol", 0.0), check.get("atol", 0.0)
+    if quantity == "objective_max":
+        ours = VALUES[quantity](model, args)
+        return (
+            ""
+            if ours <= check["value"] + atol
+            else f"{ours:.6f} is above the best known {check['value']:.6f}"
+        )
+    if quantity == "fixef_names_add_dropped":
+        ours = list(model.fixef(add_dropped=True).index)
+    elif quantity == "predict_na_count":
+        ours = int(np.isnan(prediction(model, args)).sum())
+    elif quantity == "predict_length":
+        ours = len(prediction(model, args))
+    else:
+        ours = VALUES[quantity](model, args)
+    wanted = [check["value"], *check.get("accept_also", []), *_full_likelihood(case, quantity)]
+    found = [mismatch(value, ours, rtol, atol) for value in wanted]
+    return "" if "" in found else found[-1]
+
+
+def _full_likelihood(case: dict[str, Any], quantity: str) -> list[Any]:
+    """Return glmmTMB's value where lme4's objective is not a likelihood."""
+    if case["call"].get("family") not in DISPERSION_FAMILIES:
+        return []
+    found = [check["crosscheck"]["glmmTMB"] for check in case["expect"] if "crosscheck" in check]
+    key = {"re_sd_unscaled": "sd"}.get(quantity, quantity)
+    return [values[key] for values in found if key in values]
+
+
+# Formulas.
+
+
+def _formula_checks(case: dict[str, Any]) -> list[Check]:
+    return [
+        _guarded(check, lambda check=check: _formula_mismatch(check["value"], case["call"]["formula"]))
+        for check in case["expect"]
+    ]
+
+
+def _formula_mismatch(expected: dict[str, Any], formula: str) -> str:
+    parsed = mm.formula.parse_formula(formula)
+    ours = {
+        "response": None if parsed.response is None else str(parsed.response),
+        "fixed": str(parsed.fixed),
+        "re_terms": [{"lhs": str(t.effects), "group": str(t.group)} for t in parsed.random],
+    }
+    wanted = expected | {"re_terms": [{"lhs": t["lhs"], "group": t["group"]} for t in expected["re_terms"]]}
+    return mismatch(wanted, ours, 0.0, 0.0)
+
+
+# Comparisons of models.
+
+
+def _anova_checks(case: dict[str, Any]) -> list[Check]:
+    if case["call"].get("ddf"):
+        return [Check(c["quantity"], "aside", LATER_QUANTITIES["anova"]) for c in case["expect"]]
+    data = GENERATED[case["id"]]() if case["id"] in GENERATED else _data_of(case)
+    return [
+        _guarded(check, lambda check=check: _anova_mismatch(check, case, data)) for check in case["expect"]
+    ]
+
+
+def _data_of(case: dict[str, Any]) -> pd.DataFrame:
+    return prepared(conformance_data(case["data"]["name"]), case["data"].get("prep") or [])
+
+
+def _anova_mismatch(check: dict[str, Any], case: dict[str, Any], data: pd.DataFrame) -> str:
+    models = [_model_of_text(text, case, data) for text in case["call"]["models"]]
+    if check["kind"] == "error":
+        try:
+            mm.anova(*models)
+        except MixedModelsError:
+            return ""
+        return f"no error; the user should get: {check['user_should_get']}"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = mm.anova(*models, **(check.get("args") or {}))
+    if check["kind"] == "warning":
+        return _warning_mismatch(check, [str(w.message) for w in caught])
+    frame = table.to_frame() if hasattr(table, "to_frame") else table
+    last = frame.iloc[-1]
+    ours = {"chisq": last["Chisq"], "df": last["Df"], "p": last["Pr(>Chisq)"]}
+    return mismatch(check["value"], ours, check.get("rtol", 0.0), check.get("atol", 0.0))
+
+
+def _model_of_text(text: str, case: dict[str, Any], data: pd.DataFrame) -> Any:
+    """Fit "lm: y ~ x" or "y ~ x + (1 | g) (ML)"."""
+    if text.startswith("lm: "):
+        return mm.glm(text[4:], data, family="gaussian")
+    formula = text.removesuffix(" (ML)").removesuffix(" (REML)")
+    return mm.lmer(formula, data, REML=case["call"].get("REML", not text.endswith("(ML)")))
