@@ -15,11 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.blas import dtrsv
-from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
+from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.schur import CoupledEntries
@@ -75,7 +73,7 @@ class Factor:
     steps : tuple of Step
         Eliminated blocks in order.
     schur : ndarray, shape (n_tail + p, n_tail + p)
-        Raw tail after all eliminations, symmetric.
+        Raw tail after all eliminations, lower triangle.
     L : ndarray, shape (n_tail + p, n_tail + p)
         Lower Cholesky factor of the tail, its random effects scaled by Lambda and increased by I.
     log_det_L2, log_det_RX2 : float
@@ -131,7 +129,7 @@ def factorize(
         step, step_log_det = _eliminate(pattern, A, steps, j, factors[block])
         log_det += step_log_det
         steps.append(step)
-        step.entries.subtract_schur(tail, step.Y, step.XZ)
+        step.entries.subtract_schur(tail, step.Y, step.P, step.XZ)
     L = _factor_tail(pattern, tail, factors)
     diagonal = np.log(np.diagonal(L))
     n_tail = pattern.n_tail
@@ -148,13 +146,11 @@ def factorize(
 
 def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray:
     n_tail, p = pattern.n_tail, len(A.XX)
-    tail = np.empty((n_tail + p, n_tail + p))
+    tail = np.zeros((n_tail + p, n_tail + p))
     tail[:n_tail, :n_tail] = A.tail
     tail[n_tail:, n_tail:] = A.XX
     for r, block in enumerate(pattern.tail):
-        rows = A.XZ[block].transpose(0, 2, 1).reshape(p, -1)
-        tail[n_tail:, pattern.tail_slice(r)] = rows
-        tail[pattern.tail_slice(r), n_tail:] = rows.T
+        tail[n_tail:, pattern.tail_slice(r)] = A.XZ[block].transpose(0, 2, 1).reshape(p, -1)
     return tail
 
 
@@ -193,15 +189,10 @@ def _factor_tail(pattern: Pattern, tail: FloatArray, factors: Sequence[FloatArra
     """Return the Cholesky factor of ``Lambda' tail Lambda + I`` (identity on random effects only)."""
     scaled = tail.copy()
     for r, block in enumerate(pattern.tail):
-        T, where = factors[block], pattern.tail_slice(r)
-        scaled[where] = scale_rows(scaled[where], T.T)
-        scaled[:, where] = scale_rows(scaled[:, where].T, T.T).T
+        dense.congruence(scaled, factors[block], pattern.tail_slice(r))
     diagonal = np.einsum("ii->i", scaled)
     diagonal[: pattern.n_tail] += 1.0
-    L, info = dpotrf(scaled.T, lower=1, overwrite_a=1, clean=1)
-    if info != 0:
-        raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
-    return L
+    return dense.cholesky(scaled)
 
 
 def scale_rows(rows: FloatArray, M: FloatArray) -> FloatArray:
@@ -229,7 +220,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
     x, u_tail = _solve_tail(factor, border)
     b: list[FloatArray] = [np.empty(0)] * len(pattern.blocks)
     u = list(b)
-    remainder = border - factor.schur @ x
+    remainder = border - dense.multiply(factor.schur, x)
     for r, block in enumerate(pattern.tail):
         where, S = pattern.tail_slice(r), pattern.blocks[block].size
         b[block] = x[where].reshape(-1, S).T
@@ -253,9 +244,7 @@ def _solve_tail(factor: Factor, border: FloatArray) -> tuple[FloatArray, FloatAr
     pattern = factor.pattern
     z = border.copy()
     _scale_tail(pattern, z, tuple(T.T for T in factor.factors))
-    if len(z):
-        z = dtrsv(factor.L, z, lower=1)
-        z = dtrsv(factor.L, z, lower=1, trans=1)
+    z = dense.solve(factor.L, z)
     x = z.copy()
     _scale_tail(pattern, x, factor.factors)
     return x, z

@@ -56,7 +56,9 @@ class RightHandSide:
     X: FloatArray
 
 
-def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> CrossProducts:
+def fill(
+    pattern: Pattern, X: FloatArray, weights: FloatArray | None = None, *, store: bool = False
+) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
     Parameters
@@ -67,6 +69,9 @@ def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> 
         Fixed-effects columns; p may be 0.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
+    store : bool
+        Whether many factorizations will use these cross-products (a linear model), so that products of
+        their entries are worth storing.
     """
     blocks = pattern.blocks
     weighted = X if weights is None else X * weights[:, None]
@@ -77,7 +82,7 @@ def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> 
             for j, k in pattern.parents
         },
         couplings=tuple(
-            _coupled(coupling, blocks[c], [blocks[t] for t in pattern.tail], pattern.n_tail, weights)
+            _coupled(coupling, blocks[c], [blocks[t] for t in pattern.tail], pattern.n_tail, weights, store)
             for c, coupling in zip(pattern.chain, pattern.couplings, strict=True)
         ),
         tail=_tail(pattern, weights),
@@ -158,14 +163,19 @@ def _pair_sums(pairs: Pairs, first: Block, second: Block, weights: FloatArray | 
 
 
 def _coupled(
-    coupling: Coupling, leading: Block, tail: list[Block], n_tail: int, weights: FloatArray | None
+    coupling: Coupling,
+    leading: Block,
+    tail: list[Block],
+    n_tail: int,
+    weights: FloatArray | None,
+    store: bool,
 ) -> CoupledEntries:
     entries = np.empty((leading.size, len(coupling.rows)))
     for block, pairs, slots in zip(tail, coupling.pairs, coupling.slots, strict=True):
         sums = _pair_sums(pairs, leading, block, weights)
         for i in range(block.size):
             entries[:, slots[i]] = sums[:, i]
-    return couple(coupling, entries, n_tail)
+    return couple(coupling, entries, n_tail, store=store)
 
 
 def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:

@@ -13,13 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotri
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
-from mixedmodels.factorization.blocked import Factor, Step, scale_rows
+from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization.blocked import Factor, Step
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.factorization.schur import sampled_product
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +52,15 @@ class Inverse:
     Attributes
     ----------
     tail : ndarray, shape (n_tail + p, n_tail + p)
-        Dense part; rows of the fixed effects are zero when they are held fixed.
-    spherical : ndarray, shape (n_tail, n_tail)
-        ``Omega^-1`` of the tail's random effects.
+        Dense part, lower triangle; rows of the fixed effects are zero when they are held fixed.
+    spherical : tuple of ndarray, each (S, S, q)
+        Faces on the diagonal of ``Omega^-1``, one array for each tail block.
     chain : tuple of ChainInverse
         One for each step.
     """
 
     tail: FloatArray
-    spherical: FloatArray
+    spherical: tuple[FloatArray, ...]
     chain: tuple[ChainInverse, ...]
 
 
@@ -85,19 +83,16 @@ def invert_on_pattern(factor: Factor, *, fixed_effects: bool, cross: bool) -> In
     return Inverse(tail, spherical, tuple(chain[j] for j in range(len(factor.steps))))
 
 
-def _invert_tail(factor: Factor, fixed_effects: bool) -> tuple[FloatArray, FloatArray]:
-    n_tail, size = factor.pattern.n_tail, len(factor.L)
-    order = size if fixed_effects else n_tail
-    V = np.zeros((size, size), order="F")
-    if order:
-        lower, _ = dpotri(factor.L[:order, :order], lower=1)
-        V[:order, :order] = np.tril(lower) + np.tril(lower, -1).T
-    spherical = V[:n_tail, :n_tail].copy()
-    for r, block in enumerate(factor.pattern.tail):
-        T, where = factor.factors[block], factor.pattern.tail_slice(r)
-        V[where] = scale_rows(V[where], T)
-        V[:, where] = scale_rows(V[:, where].T, T).T
-    return V, spherical
+def _invert_tail(factor: Factor, fixed_effects: bool) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+    """Return V of the tail and fixed effects, lower triangle, and the faces of ``Omega^-1`` on its diagonal."""
+    pattern = factor.pattern
+    V = dense.inverse(factor.L, len(factor.L) if fixed_effects else pattern.n_tail)
+    spherical = []
+    for r, block in enumerate(pattern.tail):
+        where, T = pattern.tail_slice(r), factor.factors[block]
+        spherical.append(dense.diagonal_faces(V, len(T), where))
+        dense.congruence(V, T.T, where)
+    return V, tuple(spherical)
 
 
 def _invert_step(
@@ -154,7 +149,7 @@ def _with_cross(
     along: dict[int, FloatArray],
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
-    at_entries, at_X = sampled_product(step.entries, tail, step.XZ)
+    at_entries, at_X = step.entries.sampled_product(tail, step.XZ)
     links = {}
     for k, link in step.links.items():
         parent, later = pattern.parents[j, k], chain[k]

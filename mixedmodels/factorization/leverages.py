@@ -57,7 +57,7 @@ def _tail_faces(
     S_r, S_s = (pattern.blocks[pattern.tail[k]].size for k in blocks)
     rows = pattern.offsets[r] + first * S_r + np.arange(S_r)[:, None]
     cols = pattern.offsets[s] + second * S_s + np.arange(S_s)[:, None]
-    return inverse.tail[rows[:, None], cols[None]]
+    return inverse.tail[np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])]
 
 
 def _quadratic(first: Block, second: Block, V: FloatArray, of_row: IntArray | CodeArray) -> FloatArray:

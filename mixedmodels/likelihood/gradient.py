@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
-from mixedmodels.factorization.blocked import Factor, Solution
+from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization.blocked import Factor, Solution, scale_rows
 from mixedmodels.factorization.inverse import Inverse, invert_on_pattern
 
 #: Below this reciprocal condition number a factor T is treated as singular: T^-T would amplify rounding.
@@ -54,15 +54,11 @@ def _fisher(T: FloatArray, total: FloatArray, n_levels: int) -> FloatArray:
 
 def _tail_gradient(factor: Factor, inverse: Inverse, r: int, solution: Solution, sigma2: float) -> FloatArray:
     block = factor.pattern.tail[r]
-    T, where = factor.factors[block], factor.pattern.tail_slice(r)
-    S = len(T)
+    T = factor.factors[block]
     if is_singular(T):
         return _direct_tail_gradient(factor, inverse, r, solution, sigma2)
-    V = inverse.spherical[where, where]
-    q = len(V) // S
-    total = np.array([[np.einsum("ll->", V[a::S, b::S]) for b in range(S)] for a in range(S)])
     u = solution.u[block]
-    return _fisher(T, total + u @ u.T / sigma2, q)
+    return _fisher(T, inverse.spherical[r].sum(axis=2) + u @ u.T / sigma2, u.shape[1])
 
 
 def _direct_tail_gradient(
@@ -71,25 +67,19 @@ def _direct_tail_gradient(
     """Return ``2 sum_l [A V T^-T]_ll`` without dividing by T, for one tail block."""
     block = factor.pattern.tail[r]
     where, S = factor.pattern.tail_slice(r), len(factor.factors[block])
-    A_Lambda_V = factor.schur[where] @ _half_scaled(factor, inverse, r)
+    A_Lambda_V = dense.mirror(factor.schur)[where] @ _half_scaled(factor, inverse, r)
     total = np.array([[np.einsum("ll->", A_Lambda_V[a::S, b::S]) for b in range(S)] for a in range(S)])
     return 2.0 * (total - solution.score[block] @ solution.u[block].T / sigma2)
 
 
 def _half_scaled(factor: Factor, inverse: Inverse, r: int) -> FloatArray:
     """Return the columns of ``Lambda Omega^-1`` that belong to one tail block, X rows included."""
-    from scipy.linalg.lapack import dpotrs
-
-    from mixedmodels.factorization.blocked import scale_rows
-
     where, n_tail, size = factor.pattern.tail_slice(r), factor.pattern.n_tail, len(factor.L)
     order = size if inverse.tail[n_tail:].any() else n_tail
-    identity = np.zeros((size, where.stop - where.start), order="F")
-    identity[where] = np.eye(where.stop - where.start)
-    columns = identity[:order]
-    columns, _ = dpotrs(factor.L[:order, :order], columns, lower=1)
+    columns = np.zeros((size, where.stop - where.start))
+    columns[where] = np.eye(where.stop - where.start)
+    columns[:order] = dense.solve(factor.L[:order, :order], columns[:order])
     for s, block in enumerate(factor.pattern.tail):
         rows = factor.pattern.tail_slice(s)
         columns[rows] = scale_rows(columns[rows], factor.factors[block])
-    identity[:order] = columns
-    return identity
+    return columns

@@ -19,6 +19,7 @@ from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocked import Factor, Solution, factorize, solve_penalized
 from mixedmodels.factorization.blocks import amalgamate, block_factor, term_slices
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide, fill, right_hand_side
+from mixedmodels.factorization.dense import diagonal_faces, mirror
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design import RandomTerm
@@ -182,7 +183,7 @@ def linear_problem(
         )
     basis = orthonormalize(X, root)
     pattern = build_pattern(amalgamate(_rooted(terms, root)), eliminate=eliminate)
-    A = fill(pattern, basis.Q)
+    A = fill(pattern, basis.Q, store=True)
     rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
     return LinearProblem(
         terms=terms,
@@ -312,7 +313,7 @@ def solve(
     """Return all estimates given theta, on the user's scale."""
     at = evaluation(problem, theta, REML, sigma)
     factor, R_inverse, p = at.factor, problem.basis.R_inverse, problem.p
-    root = np.linalg.solve(factor.L[-p:, -p:], R_inverse.T) if p else np.zeros((0, 0))
+    root = np.linalg.solve(np.tril(factor.L[-p:, -p:]), R_inverse.T) if p else np.zeros((0, 0))
     return LinearSolution(
         beta=R_inverse @ (problem.projection + at.solution.gamma),
         u=spherical_by_term(problem, at.solution.u),
@@ -338,9 +339,7 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     """Return ``Var(b_l | y, beta) / sigma^2`` of every level, one (q, S, S) array per term."""
     T = term_factors(problem.terms, theta)
     pattern = problem.pattern
-    factor = factorize(
-        pattern, problem.A, [block_factor(block, T) for block in pattern.blocks]
-    )
+    factor = factorize(pattern, problem.A, [block_factor(block, T) for block in pattern.blocks])
     inverse = invert_on_pattern(factor, fixed_effects=False, cross=False)
     by_term: dict[int, FloatArray] = {}
     for j, index in enumerate(pattern.chain):
@@ -349,10 +348,10 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     for r, index in enumerate(pattern.tail):
         block = pattern.blocks[index]
         q, S = block.n_levels, block.size
-        V = inverse.tail[pattern.tail_slice(r), pattern.tail_slice(r)].reshape(q, S, q, S)
         if block.relationship is None:
-            covariances = np.einsum("lalb->lab", V)
+            covariances = diagonal_faces(inverse.tail, S, pattern.tail_slice(r)).transpose(2, 0, 1)
         else:
+            V = mirror(inverse.tail)[pattern.tail_slice(r), pattern.tail_slice(r)].reshape(q, S, q, S)
             half = np.einsum("lk,kamb->lamb", block.relationship, V)
             covariances = np.einsum("lamb,lm->lab", half, block.relationship)
         for k, rows in term_slices(block):

@@ -1,0 +1,93 @@
+"""Dense symmetric matrices of which only the lower triangle is computed, read and kept.
+
+Arrays are C-ordered, so their transposes are LAPACK's column-major matrices with the upper triangle in use;
+every routine works in place on such a transpose and nothing is copied.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.blas import dsymv, dtrsv
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+
+from mixedmodels.arrays import FloatArray
+
+
+def cholesky(A: FloatArray) -> FloatArray:
+    """Overwrite the lower triangle of A with its Cholesky factor and return A; the rest is untouched.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If A is not positive definite.
+    """
+    if not len(A):
+        return A
+    U, info = dpotrf(A.T, lower=0, overwrite_a=1, clean=0)
+    if info != 0:
+        raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
+    return np.asarray(U.T)
+
+
+def solve(L: FloatArray, z: FloatArray) -> FloatArray:
+    """Return ``(L L')^-1 z`` for a vector or the columns of a matrix."""
+    if not len(L):
+        return z.copy()
+    if z.ndim == 1:
+        return np.asarray(dtrsv(L.T, dtrsv(L.T, z, lower=0, trans=1), lower=0))
+    x, _ = dpotrs(L.T, z, lower=0)
+    return np.asarray(x)
+
+
+def inverse(L: FloatArray, order: int) -> FloatArray:
+    """Return the lower triangle of the inverse of the leading ``order`` rows of ``L L'``; zero elsewhere."""
+    V = np.zeros_like(L)
+    if order:
+        lower, _ = dpotri(L[:order, :order].T, lower=0)
+        V[:order, :order] = lower.T
+    return V
+
+
+def multiply(A: FloatArray, x: FloatArray) -> FloatArray:
+    """Return ``A x``."""
+    return np.asarray(dsymv(1.0, A.T, x, lower=0)) if len(A) else np.zeros(0)
+
+
+def mirror(A: FloatArray) -> FloatArray:
+    """Return A with its upper triangle filled from the lower one."""
+    lower = np.tril(A)
+    lower += np.tril(A, -1).T
+    return lower
+
+
+def congruence(A: FloatArray, T: FloatArray, where: slice) -> None:
+    """Replace the rows and columns `where` by ``(I (x) T)' A (I (x) T)``, in place, lower triangle in and out.
+
+    The faces on the diagonal are mirrored first: T mixes both of their halves.
+    """
+    S = len(T)
+    if S == 1:
+        A[where] *= T[0, 0]
+        A[:, where] *= T[0, 0]
+        return
+    start, stop = where.start, where.stop
+    for i in range(S):
+        for j in range(i):
+            A[range(start + j, stop, S), range(start + i, stop, S)] = A[
+                range(start + i, stop, S), range(start + j, stop, S)
+            ]
+    rows = A[where].reshape(-1, S, A.shape[1])
+    A[where] = np.matmul(T.T, rows).reshape(-1, A.shape[1])
+    columns = A[start:, where].reshape(len(A) - start, -1, S)
+    A[start:, where] = np.matmul(columns, T).reshape(len(A) - start, -1)
+
+
+def diagonal_faces(A: FloatArray, size: int, where: slice) -> FloatArray:
+    """Return the S x S faces on the diagonal of a symmetric block, shape (S, S, q)."""
+    q = (where.stop - where.start) // size
+    first = where.start + size * np.arange(q)
+    out = np.empty((size, size, q))
+    for i in range(size):
+        for j in range(i + 1):
+            out[i, j] = out[j, i] = A[first + i, first + j]
+    return out
