@@ -1,4 +1,4 @@
-"""Command line of the benchmark suite: ``python -m benchmarks [run | list | report | growth]``."""
+"""Command line of the benchmark suite: ``python -m benchmarks [run | list | report | growth | peers]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import contestants, growth, records, report, suite
 from benchmarks.compare import compare
+from benchmarks.peers import environment
 from benchmarks.run import PEERS_PYTHON, ROOT, Settings, run
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -18,7 +19,13 @@ RESULTS = ROOT / "benchmarks" / "results"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     options = parser().parse_args(arguments)
-    commands = {"run": run_suite, "list": list_models, "report": write_report, "growth": run_growth}
+    commands = {
+        "run": run_suite,
+        "list": list_models,
+        "report": write_report,
+        "growth": run_growth,
+        "peers": install_peers,
+    }
     return commands[options.command](options)
 
 
@@ -28,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description="Time mixed models, ours and others'."
     )
     top.set_defaults(command="run")
-    commands = top.add_subparsers(dest="command", metavar="{run,list,report,growth}")
+    commands = top.add_subparsers(dest="command", metavar="{run,list,report,growth,peers}")
     _run_options(top)
     _run_options(commands.add_parser("run", help="fit the models and write a results file (the default)"))
     commands.add_parser("list", help="list the models of the suite")
@@ -40,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     _settings_options(curves)
     curves.add_argument("--contestants", default="mixedmodels", help="comma-separated (default: mixedmodels)")
     curves.add_argument("--chart-only", action="store_true", help="draw the chart from the CSV that is there")
+    separate = commands.add_parser("peers", help="make the environment the Python peers live in")
+    separate.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="its interpreter")
     return top
 
 
@@ -112,6 +121,13 @@ def write_report(options: argparse.Namespace) -> int:
     path = options.results or report.newest(RESULTS)
     for written in report.write(path, ROOT):
         print_now(f"wrote {written}")
+    return 0
+
+
+def install_peers(options: argparse.Namespace) -> int:
+    """Install the Python peers into their own environment."""
+    environment.install(options.peers_python)
+    print_now(f"peers installed beside {options.peers_python}")
     return 0
 
 

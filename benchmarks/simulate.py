@@ -220,8 +220,8 @@ def _skewed_counts(
     counts = np.clip(at_least + np.floor(low * excess), at_least, limit).astype(np.int64)
     short = rows - int(counts.sum())
     room = np.flatnonzero(counts < limit)
-    np.add.at(counts, room[np.arange(short) % room.size], 1)
-    return counts
+    added = np.bincount(room[np.arange(short) % room.size], minlength=users)
+    return np.asarray(counts + added, dtype=np.int64)
 
 
 def _skewed_choices(rng: np.random.Generator, counts: IntArray, films: int) -> IntArray:

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import __main__ as command_line
 from benchmarks import contestants, measure, run, worker
 from benchmarks.contestants import Outcome
+from benchmarks.peers import environment
 from benchmarks.run import Settings
 from benchmarks.suite import MODELS, Model, find
 
@@ -166,3 +167,11 @@ def test_results_of_a_run_are_written_and_flags_said(tmp_path, monkeypatch, caps
     assert status == 0
     assert len(run.records.read(out)) == 2
     assert "FLAGGED cbpp: mixedmodels stops 1 above the best" in capsys.readouterr().out
+
+
+def test_the_peers_get_an_environment_of_their_own(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(environment.subprocess, "run", lambda command, check: commands.append(command))
+    environment.install(tmp_path / "bin" / "python")
+    assert commands[0][1:] == ["-m", "venv", str(tmp_path)]
+    assert commands[1][-1].endswith("requirements.txt")
