@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -13,22 +15,47 @@ from mixedmodels.factorization.inverse import Inverse, invert_on_pattern
 SINGULAR_RCOND = 1e-6
 
 
-def factor_gradients(
-    factor: Factor, solution: Solution, sigma2: float, *, REML: bool
-) -> tuple[FloatArray, ...]:
-    """Return the derivative of the objective in T, one (S, S) array for each block of the pattern.
+@dataclass(frozen=True, slots=True)
+class BlockMoments:
+    """What the levels of one block say about its covariance factor, in units of the current T.
 
-    For a nonsingular T this is ``2 T^-T (q I - sum_l S_ll)`` with
+    Attributes
+    ----------
+    gradient : ndarray, shape (S, S)
+        Derivative of the objective in T.
+    variance : ndarray, shape (S, S)
+        ``sum_l Var(u_l | y) / sigma^2``: q I where the data say nothing, 0 where they say all.
+    variance_square : float
+        ``sum_l |I - Var(u_l | y) / sigma^2|^2`` (Frobenius).
+    second : ndarray, shape (S, S)
+        ``sum_l u_l u_l' / sigma^2``.
+    n_levels : int
+        Number of levels, q.
+    """
+
+    gradient: FloatArray
+    variance: FloatArray
+    variance_square: float
+    second: FloatArray
+    n_levels: int
+
+
+def block_moments(
+    factor: Factor, solution: Solution, sigma2: float, *, REML: bool
+) -> tuple[BlockMoments, ...]:
+    """Return the derivative of the objective in T and the moments it comes from, for each block.
+
+    For a nonsingular T the derivative is ``2 T^-T (q I - sum_l S_ll)`` with
     ``S_ll = Var(u_l | y) / sigma^2 + u_l u_l' / sigma^2`` (Fisher's identity); for a singular one
     ``2 sum_l [A Lambda Omega^-1]_ll`` less the same for the fitted values.
     """
     inverse = invert_on_pattern(factor, fixed_effects=REML, cross=False)
-    gradients: list[FloatArray] = [np.empty(0)] * len(factor.factors)
+    moments: dict[int, BlockMoments] = {}
     for j, block in enumerate(factor.pattern.chain):
-        gradients[block] = _chain_gradient(factor, inverse, j, solution.score[block], sigma2)
+        moments[block] = _chain_moments(factor, inverse, j, solution, sigma2)
     for r, block in enumerate(factor.pattern.tail):
-        gradients[block] = _tail_gradient(factor, inverse, r, solution, sigma2)
-    return tuple(gradients)
+        moments[block] = _tail_moments(factor, inverse, r, solution, sigma2)
+    return tuple(moments[block] for block in range(len(moments)))
 
 
 def is_singular(T: FloatArray) -> bool:
@@ -37,28 +64,38 @@ def is_singular(T: FloatArray) -> bool:
     return bool(diagonal.min() <= SINGULAR_RCOND * max(1.0, float(np.abs(T).max())))
 
 
-def _chain_gradient(factor: Factor, inverse: Inverse, j: int, score: FloatArray, sigma2: float) -> FloatArray:
-    step = factor.steps[j]
-    N = inverse.chain[j].N + score[:, None] * (score / sigma2)[None]
-    NW = faces.product(N, step.W)
-    if is_singular(step.T):
-        direct = faces.product(step.A, step.W + faces.product(step.P, NW)) - NW
-        return 2.0 * direct.sum(axis=2)
-    S_ll = step.D_inverse + faces.product(faces.transposed(step.W), NW)
-    return _fisher(step.T, S_ll.sum(axis=2), S_ll.shape[2])
+def _chain_moments(
+    factor: Factor, inverse: Inverse, j: int, solution: Solution, sigma2: float
+) -> BlockMoments:
+    step, block = factor.steps[j], factor.pattern.chain[j]
+    N, score = inverse.chain[j].N, solution.score[block]
+    V = step.D_inverse + faces.product(faces.transposed(step.W), faces.product(N, step.W))
+    if not is_singular(step.T):
+        return _moments(step.T, V, solution.u[block], sigma2)
+    NW = faces.product(N + score[:, None] * (score / sigma2)[None], step.W)
+    direct = faces.product(step.A, step.W + faces.product(step.P, NW)) - NW
+    return _moments(step.T, V, solution.u[block], sigma2, 2.0 * direct.sum(axis=2))
 
 
-def _fisher(T: FloatArray, total: FloatArray, n_levels: int) -> FloatArray:
-    return 2.0 * np.linalg.solve(T.T, n_levels * np.eye(len(T)) - total)
-
-
-def _tail_gradient(factor: Factor, inverse: Inverse, r: int, solution: Solution, sigma2: float) -> FloatArray:
+def _tail_moments(
+    factor: Factor, inverse: Inverse, r: int, solution: Solution, sigma2: float
+) -> BlockMoments:
     block = factor.pattern.tail[r]
     T = factor.factors[block]
-    if is_singular(T):
-        return _direct_tail_gradient(factor, inverse, r, solution, sigma2)
-    u = solution.u[block]
-    return _fisher(T, inverse.spherical[r].sum(axis=2) + u @ u.T / sigma2, u.shape[1])
+    gradient = _direct_tail_gradient(factor, inverse, r, solution, sigma2) if is_singular(T) else None
+    return _moments(T, inverse.spherical[r], solution.u[block], sigma2, gradient)
+
+
+def _moments(
+    T: FloatArray, V: FloatArray, u: FloatArray, sigma2: float, gradient: FloatArray | None = None
+) -> BlockMoments:
+    """Gather the moments from conditional variances V, shape (S, S, q), and effects u, shape (S, q)."""
+    S, q = u.shape
+    variance, second = V.sum(axis=2), u @ u.T / sigma2
+    square = float(np.vdot(V, V)) - 2.0 * float(np.trace(variance)) + q * S
+    if gradient is None:
+        gradient = 2.0 * np.linalg.solve(T.T, q * np.eye(S) - variance - second)
+    return BlockMoments(gradient, variance, square, second, q)
 
 
 def _direct_tail_gradient(

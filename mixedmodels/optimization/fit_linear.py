@@ -8,10 +8,16 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.likelihood.estimates import LinearEstimates
-from mixedmodels.likelihood.profiled import LinearProblem, objective_and_gradient, solve, theta_slices
+from mixedmodels.likelihood.profiled import (
+    LinearProblem,
+    objective_and_gradient,
+    objective_and_moments,
+    solve,
+    theta_slices,
+)
+from mixedmodels.optimization import start as starting
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.optimization.start import column_scales
 
 
 def fit_linear(problem: LinearProblem, REML: bool, start: FloatArray | None = None) -> LinearEstimates:
@@ -28,30 +34,38 @@ def fit_linear(problem: LinearProblem, REML: bool, start: FloatArray | None = No
     """
     began = time.perf_counter()
     slices = theta_slices(problem.terms)
-    free, curvature, scales = [], [], []
-    for term, part in zip(problem.terms, slices, strict=True):
-        scale = term.structure.scales(column_scales(term))
-        theta = term.structure.start() if start is None else start[part]
-        free.append(term.structure.to_free(theta) / (1.0 if start is None else scale))
-        scales.append(scale)
-        curvature.append(np.full(term.structure.n_theta, 1.0 / (2.0 * term.n_levels)))
-    scale = np.concatenate(scales)
-
-    def theta_of(x: FloatArray) -> FloatArray:
-        return np.concatenate(
-            [t.structure.from_free((x * scale)[s]) for t, s in zip(problem.terms, slices, strict=True)]
+    theta = (
+        np.concatenate(
+            [
+                t.structure.from_free(
+                    t.structure.to_free(t.structure.start()) * t.structure.scales(starting.column_scales(t))
+                )
+                for t in problem.terms
+            ]
         )
+        if start is None
+        else start
+    )
+    n = 0
+    if start is None:
+        _, _, moments = objective_and_moments(problem, theta, REML)
+        at = starting.moments_by_term(problem, moments)
+        theta = np.concatenate(
+            [starting.scored(t.structure, theta[s], m) for t, s, m in zip(problem.terms, slices, at)]
+        )
+        n += 1
+    f, g, moments = objective_and_moments(problem, theta, REML)
+    at = starting.moments_by_term(problem, moments)
+    H = starting.inverse_hessian(problem, theta, at)
+    first = [(f, g)]
 
     def function(x: FloatArray) -> tuple[float, FloatArray]:
-        f, dtheta = objective_and_gradient(problem, theta_of(x), REML)
-        parts = [
-            t.structure.free_pullback((x * scale)[s], dtheta[s])
-            for t, s in zip(problem.terms, slices, strict=True)
-        ]
-        return f, np.concatenate(parts) * scale
+        if first:
+            return first.pop()
+        return objective_and_gradient(problem, x, REML)
 
-    found = minimize(function, np.concatenate(free), np.diag(np.concatenate(curvature)), max_step=5.0)
-    theta = theta_of(found.x)
+    found = minimize(function, theta, H)
+    theta = found.x
     theta = np.concatenate(
         [t.structure.canonical(theta[s]) for t, s in zip(problem.terms, slices, strict=True)]
     )
@@ -64,7 +78,7 @@ def _estimates(
     at = solve(problem, theta, REML)
     report = OptimizationReport(
         method="BFGS with exact gradient",
-        n_evaluations=found.n_evaluations,
+        n_evaluations=found.n_evaluations + 1,
         seconds=seconds,
         gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
         path=found.path,
