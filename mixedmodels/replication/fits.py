@@ -146,9 +146,9 @@ CONTENTS: dict[str, Contents] = {
         for degree in ("linear", "cubic")
         for printed, method in {"ML (quadrature)": "quadrature", "Laplace": "laplace", "PQL": "pql"}.items()
     },
-    **{name: Contents({"": name}, {"deviance (-2 logLik)": "deviance"}) for name in _contraception()},
+    **{name: Contents({"": name}, {"deviance (-2 logLik)": "-2 logLik"}) for name in _contraception()},
     "anova(cm6, cm5, cm4)": Contents(
-        {name: name for name in ("cm4", "cm5", "cm6")}, {"dev": "deviance", "df": "npar"}
+        {name: name for name in ("cm4", "cm5", "cm6")}, {"dev": "-2 logLik", "df": "npar"}
     ),
     **{
         f"Toenail, quadrature Q = {nodes}": Contents({"": f"toenail_{nodes}"}, TOENAIL_WORDS)
@@ -163,9 +163,9 @@ CONTENTS: dict[str, Contents] = {
     "Epileptic seizures glmm2GQ (random intercept, nAGQ = 20)": Contents({"": "seizures_quadrature"}),
     "Epileptic seizures glmm2LA (random intercept, Laplace)": Contents({"": "seizures_laplace"}),
     "Dyestuff data (columns = batches)": Contents(),
-    "Dyestuff REML fit": Contents({"": "dyestuff"}),
-    "CBPP m1 (Laplace)": Contents({"": "cbpp"}),
-    "CBPP m2 (observation-level random effect)": Contents({"": "cbpp_obs"}),
+    "Dyestuff REML fit": Contents({"": "dyestuff"}, {"deviance (ML at REML estimates)": "deviance"}),
+    "CBPP m1 (Laplace)": Contents({"": "cbpp"}, {"deviance": "-2 logLik"}),
+    "CBPP m2 (observation-level random effect)": Contents({"": "cbpp_obs"}, {"deviance": "-2 logLik"}),
 }
 
 

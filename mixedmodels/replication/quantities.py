@@ -84,7 +84,7 @@ def _coefficient(model: Any, name: str) -> float:
 
 def _standard_error(model: Any, name: str) -> float:
     """Return the standard error of a fixed effect."""
-    return float(np.sqrt(np.diag(model.vcov()))[_position(model, name)])
+    return float(model.standard_errors().iloc[_position(model, name)])
 
 
 def _wald(model: Any, name: str) -> float:
@@ -129,12 +129,12 @@ MODEL_RULES: tuple[tuple[str, Rule], ...] = (
     (r"AIC", lambda model: model.aic()),
     (r"BIC", lambda model: model.bic()),
     (r"logLik", lambda model: model.loglik()),
+    (r"-2 logLik", lambda model: -2 * model.loglik()),
     (r"deviance", lambda model: model.deviance()),
-    (r"deviance \(ML at REML estimates\)", lambda model: model.deviance(REML=False)),
-    (r"REMLdev", lambda model: model.deviance(REML=True)),
+    (r"REMLdev", lambda model: model.REMLcrit()),
     (r"AIC \(deviance scale\)", _aic_deviance_scale),
     (r"df\.resid", lambda model: model.df_residual()),
-    (r"npar", lambda model: model.nobs() - model.df_residual()),
+    (r"npar", lambda model: model.npar),
     (r"sigma", lambda model: model.sigma()),
     (r"dispersion", lambda model: model.sigma() ** 2),
     (r"Pearson X2", lambda model: np.sum(model.residuals("pearson") ** 2)),

@@ -45,6 +45,8 @@ def _plain(ours: Any) -> Any:
         return dict(zip(map(str, ours.index), ours.tolist(), strict=True))
     if isinstance(ours, np.ndarray):
         return ours.tolist()
+    if isinstance(ours, tuple):
+        return list(ours)
     return ours
 
 

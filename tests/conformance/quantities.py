@@ -17,10 +17,10 @@ def objective(model: Any) -> float:
     return -2 * float(model.loglik())
 
 
-def standard_errors(model: Any, **options: Any) -> dict[str, float]:
-    """Return the standard errors of the fixed effects by name."""
-    vcov = model.vcov(**options)
-    return dict(zip(model.fixef().index, np.sqrt(np.diag(vcov)), strict=True))
+def rx_errors(model: Any) -> dict[str, float]:
+    """Return the standard errors of the fixed effects from the factor alone, by name."""
+    errors = np.sqrt(np.diag(model.vcov(use_hessian=False)))
+    return dict(zip(model.fixef().index, errors, strict=True))
 
 
 def varcorr(model: Any) -> list[dict[str, Any]]:
@@ -44,28 +44,27 @@ def covariance(model: Any) -> np.ndarray:
     return sd[:, None] * term["corr"].to_numpy() * sd[None, :]
 
 
-def ranef_tables(model: Any) -> dict[str, pd.DataFrame]:
-    """Return the random effects, a frame (levels by terms) for each grouping factor."""
-    effects = model.ranef()
-    return {group: effects[group] for group in effects}
-
-
-def conditional_sd(model: Any) -> dict[str, pd.DataFrame]:
-    """Return the conditional standard deviations, a frame (levels by terms) for each grouping factor."""
-    frame = model.ranef().to_frame()
-    return {
-        group: rows.pivot(index="grp", columns="term", values="condsd")
-        for group, rows in frame.groupby("grpvar", sort=False, observed=True)
-    }
-
-
 def conditional_variances(model: Any) -> dict[str, Any]:
-    """Return the conditional variances of scalar terms, in the order of the levels."""
-    levels = {group: list(map(str, table.index)) for group, table in ranef_tables(model).items()}
-    return {
-        group: (table.set_axis(table.index.astype(str)).loc[levels[group]] ** 2).iloc[:, 0].tolist()
-        for group, table in conditional_sd(model).items()
-    }
+    """Return the conditional variances.
+
+    By factor, those of its first column; by column, that of the first level of the first factor.
+    """
+    tables = model.ranef().condsd
+    by_column = (next(iter(tables.values())).iloc[0] ** 2).to_dict()
+    return by_column | {group: (table.iloc[:, 0] ** 2).tolist() for group, table in tables.items()}
+
+
+def first_conditional_covariance(model: Any, args: Arguments) -> pd.DataFrame:
+    """Return the conditional covariance matrix of one level."""
+    term = next(term for term in model.random if term.group == args["group"])
+    matrix = model.ranef().condvar[term.label][term.levels.index(args["level"])]
+    return pd.DataFrame(matrix, index=list(term.columns), columns=list(term.columns))
+
+
+def correlation(covariance: pd.DataFrame) -> pd.DataFrame:
+    """Return the correlation matrix that belongs to a covariance matrix."""
+    sd = np.sqrt(np.diag(covariance))
+    return covariance / np.outer(sd, sd)
 
 
 def prediction(model: Any, args: Arguments) -> np.ndarray:
@@ -87,15 +86,20 @@ def residual_range(model: Any, args: Arguments) -> list[float]:
     return [residuals.min(), residuals.max()]
 
 
-def model_structure(model: Any) -> dict[str, Any]:
-    """Return the columns of X and the shape of the random part, terms as lme4 orders them."""
-    terms = sorted(model.design.random, key=lambda term: -len(term.levels))
+def model_structure(design: Any) -> dict[str, Any]:
+    """Return the columns of X and the shape of the random part, terms in lme4's order."""
+    terms = design.random
     return {
-        "x_columns": list(model.design.fixed_names),
-        "cnms": [{"group": term.group, "terms": list(term.names)} for term in terms],
+        "x_columns": list(design.x_names),
+        "cnms": [{"group": term.group, "terms": list(term.columns)} for term in terms],
         "flist": list(dict.fromkeys(term.group for term in terms)),
-        "nlevels": {term.group: len(term.levels) for term in terms},
-        "n_fixed": len(model.design.fixed_names),
+        "nlevels": {term.group: term.n_levels for term in terms},
+        "theta_names": [
+            f"{t.group}.{name}" for t in terms for name in t.structure.parameter_names(t.columns)
+        ],
+        "lower": ["0" if bound else "-inf" for t in terms for bound in t.structure.is_lower_bound()],
+        "Zt_dim": [sum(term.size * term.n_levels for term in terms), design.n_rows],
+        "n_fixed": len(design.x_names),
     }
 
 
@@ -105,25 +109,27 @@ VALUES: dict[str, Quantity] = {
     "loglik": lambda m, a: m.loglik(),
     "aic": lambda m, a: m.aic(),
     "bic": lambda m, a: m.bic(),
-    "npar": lambda m, a: m.nobs() - m.df_residual(),
+    "npar": lambda m, a: m.npar,
     "df_residual": lambda m, a: m.df_residual(),
     "nobs": lambda m, a: m.nobs(),
     "ngroups": lambda m, a: m.ngrps(),
     "fixef": lambda m, a: m.fixef(),
-    "theta": lambda m, a: m.theta(),
+    "theta": lambda m, a: m.theta().tolist(),
+    "re_sd_unscaled": lambda m, a: m.theta().tolist(),
     "sigma": lambda m, a: m.sigma(),
-    "stderr": lambda m, a: standard_errors(m),
-    "stderr_rx": lambda m, a: standard_errors(m, use_hessian=False),
+    "stderr": lambda m, a: m.standard_errors(),
+    "stderr_rx": lambda m, a: rx_errors(m),
     "vcov": lambda m, a: m.vcov(),
-    "t_values": lambda m, a: (m.fixef() / pd.Series(standard_errors(m))).tolist(),
+    "t_values": lambda m, a: (m.fixef() / m.standard_errors()).tolist(),
     "varcorr": lambda m, a: varcorr(m),
     "varcov": lambda m, a: {"values": covariance(m)},
     "group_variance": lambda m, a: covariance(m)[0, 0],
     "is_singular": lambda m, a: m.is_singular(),
-    "ranef": lambda m, a: ranef_tables(m),
-    "ranef_head": lambda m, a: ranef_tables(m),
-    "ranef_columns": lambda m, a: list(next(iter(ranef_tables(m).values())).columns),
+    "ranef": lambda m, a: m.ranef(),
+    "ranef_head": lambda m, a: m.ranef(),
+    "ranef_columns": lambda m, a: list(next(iter(m.ranef().values())).columns),
     "ranef_condvar": lambda m, a: conditional_variances(m),
+    "ranef_condvar_first": first_conditional_covariance,
     "coef_columns": lambda m, a: list(m.coef()[a["group"]].columns),
     "fitted_head": lambda m, a: np.asarray(m.fitted())[:6],
     "deviance_residual_sum": lambda m, a: np.sum(m.residuals("deviance") ** 2),
@@ -131,5 +137,8 @@ VALUES: dict[str, Quantity] = {
     "predict": prediction,
     "predict_head": lambda m, a: prediction(m, a)[:6],
     "fixef_names": lambda m, a: list(m.fixef().index),
-    "model_structure": lambda m, a: model_structure(m),
+    "fixef_names_add_dropped": lambda m, a: list(m.fixef(add_dropped=True).index),
+    "predict_na_count": lambda m, a: int(np.isnan(prediction(m, a)).sum()),
+    "predict_length": lambda m, a: len(prediction(m, a)),
+    "fixef_correlation": lambda m, a: correlation(m.vcov()),
 }

@@ -13,7 +13,7 @@ import mixedmodels as mm
 from tests.conformance.compare import mismatch
 from tests.conformance.fitting import FAMILIES, family, fit_reference, reference_data
 from tests.conformance.preparations import prepared
-from tests.conformance.quantities import objective, ranef_tables, standard_errors, varcorr
+from tests.conformance.quantities import objective, rx_errors, varcorr
 from tests.conformance.result import Check, Result, describe, timed
 
 # The issue's words: "objective no worse than the reference's and within 1e-6 relative of it; beta, theta,
@@ -83,7 +83,7 @@ def _lme4_checks(reference: dict[str, Any]) -> list[Check]:
     results = reference["results"]
     checks = {
         "objective": lambda: _objective_mismatch(results, model),
-        "df": lambda: mismatch(results["df"], model.nobs() - model.df_residual(), 0, 0),
+        "df": lambda: mismatch(results["df"], model.npar, 0, 0),
         "ngrps": lambda: mismatch(_named(results["ngrps"]), model.ngrps(), 0, 0),
         "fixef": lambda: _relative(results["fixef"], model.fixef(), _se(results), ESTIMATES),
         "se": lambda: _errors_mismatch(results, model, reference["engine"]),
@@ -132,10 +132,10 @@ def _objective_mismatch(results: dict[str, Any], model: Any) -> str:
 
 def _errors_mismatch(results: dict[str, Any], model: Any, engine: str) -> str:
     if engine == "lme4::lmer":
-        return mismatch(_named(results["se"]), standard_errors(model), ESTIMATES, 0)
+        return mismatch(_named(results["se"]), model.standard_errors(), ESTIMATES, 0)
     if "se_numeric_hessian" in results:
-        return mismatch(_named(results["se_numeric_hessian"]), standard_errors(model), GLMM_ERRORS, 0)
-    return mismatch(_named(results["se_from_RX"]), standard_errors(model, use_hessian=False), GLMM_ERRORS, 0)
+        return mismatch(_named(results["se_numeric_hessian"]), model.standard_errors(), GLMM_ERRORS, 0)
+    return mismatch(_named(results["se_from_RX"]), rx_errors(model), GLMM_ERRORS, 0)
 
 
 def _theta_mismatch(results: dict[str, Any], model: Any) -> str:
@@ -155,7 +155,7 @@ def _varcorr_mismatch(expected: list[dict[str, Any]], model: Any) -> str:
 
 
 def _ranef_mismatch(expected: list[dict[str, Any]], model: Any) -> str:
-    tables = ranef_tables(model)
+    tables = model.ranef()
     for term in expected:
         ours = tables[term["group"]]
         values = np.array(term["values"], dtype=float)
@@ -274,7 +274,7 @@ def _pql_checks(reference: dict[str, Any]) -> list[Check]:
     )
     checks = {
         "fixef": lambda: _relative(results["fixef"], fit.fixef(), results["se"]["values"], ESTIMATES),
-        "se": lambda: mismatch(_named(results["se"]), standard_errors(fit), ESTIMATES, 0),
+        "se": lambda: mismatch(_named(results["se"]), fit.standard_errors(), ESTIMATES, 0),
         "sigma": lambda: mismatch(results["sigma"], fit.sigma(), ESTIMATES, 0),
         "re_sd": lambda: mismatch(results["re_sd"], list(varcorr(fit)[0]["sd"].values()), ESTIMATES, 0),
     }
@@ -299,7 +299,7 @@ def _tmb_checks(reference: dict[str, Any]) -> list[Check]:
         "fixef": lambda: _relative(
             results["cond_fixef"], fit.fixef(), results["cond_se"]["values"], ESTIMATES
         ),
-        "se": lambda: mismatch(_named(results["cond_se"]), standard_errors(fit), GLMM_ERRORS, 0),
+        "se": lambda: mismatch(_named(results["cond_se"]), fit.standard_errors(), GLMM_ERRORS, 0),
     }
     return [_check(quantity, compute) for quantity, compute in checks.items()]
 
