@@ -59,12 +59,20 @@ saturated <- function(fit) {
   -2 * sum(dbinom(y[, 1], size, y[, 1] / size, log = TRUE))
 }
 
+scalar <- function(formula) {
+  bars <- lme4::findbars(formula)
+  length(bars) == 1 && identical(deparse(bars[[1]][[2]]), "1")
+}
+
 measure <- function() {
   suppressPackageStartupMessages(library(lme4))
   frame <- read_frame(request$data)
   formula <- as.formula(request$formula)
   linear <- request$family == "gaussian"
   nAGQ <- as.integer(request$nagq)
+  if (nAGQ > 1 && !scalar(formula)) {
+    return(list(status = "unsupported", reason = "quadrature for one scalar random effect only"))
+  }
   fit_once <- if (linear) {
     function() lmer(formula, frame, REML = request$reml == "true")
   } else {
