@@ -1,1 +1,1 @@
-"""Diagnostics of fitted models."""
+"""Diagnostics of a fitted model."""

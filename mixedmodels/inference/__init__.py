@@ -1,1 +1,1 @@
-"""Inference from fitted models."""
+"""What follows from a fit: variance components, standard errors, intervals, comparisons of models."""

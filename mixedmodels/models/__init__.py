@@ -1,1 +1,1 @@
-"""Fitted models: estimates and delegating methods."""
+"""Fitted models: they store design and estimates once and derive everything else on demand."""

@@ -1,1 +1,1 @@
-"""Prediction for old and new rows."""
+"""What a fitted model says about rows: fitted values, predictions, their errors, simulated responses."""

@@ -1,1 +1,1 @@
-"""Printed output in lme4's layout."""
+"""Everything that is printed: R's number formats, tables and the texts of models and tests."""

@@ -1,0 +1,81 @@
+"""Comparison of fitted models: information criteria, likelihood-ratio tests, sums of squares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from mixedmodels.arrays import FloatArray, IntArray
+
+LIKELIHOOD_RATIO_COLUMNS = ("npar", "AIC", "BIC", "logLik", "-2*log(L)", "Chisq", "Df", "Pr(>Chisq)")
+SEQUENTIAL_COLUMNS = ("npar", "Sum Sq", "Mean Sq", "F value")
+
+
+def akaike(loglik: float, npar: int) -> float:
+    """Return ``-2 loglik + 2 npar`` (Akaike 1974)."""
+    return -2.0 * loglik + 2.0 * npar
+
+
+def schwarz(loglik: float, npar: int, nobs: int) -> float:
+    """Return ``-2 loglik + npar log(nobs)`` (Schwarz 1978)."""
+    return -2.0 * loglik + npar * float(np.log(nobs))
+
+
+def chi_square_tail(statistic: FloatArray, df: FloatArray) -> FloatArray:
+    """Return P(chi-square with `df` degrees of freedom > `statistic`), NaN where `df` is not positive."""
+    valid = np.nan_to_num(df, nan=0.0) > 0
+    return np.where(valid, special.chdtrc(np.where(valid, df, 1.0), statistic), np.nan)
+
+
+def likelihood_ratio_table(npar: Sequence[int], loglik: Sequence[float], nobs: int) -> FloatArray:
+    """Return the columns of a comparison of models that are already ordered by `npar`.
+
+    Each model is compared with the one above it; the statistic is twice the gain in log-likelihood, no
+    less than zero. No correction is made for variances on the boundary.
+
+    Returns
+    -------
+    ndarray, shape (models, 8)
+        Columns as in ``LIKELIHOOD_RATIO_COLUMNS``.
+    """
+    parameters = np.asarray(npar, dtype=np.float64)
+    logl = np.asarray(loglik, dtype=np.float64)
+    chisq = np.concatenate([[np.nan], 2.0 * np.maximum(np.diff(logl), 0.0)])
+    df = np.concatenate([[np.nan], np.diff(parameters)])
+    aic = [akaike(value, k) for value, k in zip(loglik, npar, strict=True)]
+    bic = [schwarz(value, k, nobs) for value, k in zip(loglik, npar, strict=True)]
+    return np.column_stack([parameters, aic, bic, logl, -2.0 * logl, chisq, df, chi_square_tail(chisq, df)])
+
+
+def sequential_table(
+    beta: FloatArray, unscaled_vcov: FloatArray, assign: IntArray, sigma: float
+) -> FloatArray:
+    """Return sequential sums of squares of the terms, and their F statistics.
+
+    Row by row of ``R_X beta``, whose squares add up over the columns of a term (Bates et al. 2015, eq. 17).
+
+    Parameters
+    ----------
+    beta : ndarray, shape (p,)
+        Fixed effects.
+    unscaled_vcov : ndarray, shape (p, p)
+        ``(R_X' R_X)^-1``.
+    assign : ndarray of int, shape (p,)
+        Term of each column, 0 for the intercept.
+    sigma : float
+        Residual standard deviation.
+
+    Returns
+    -------
+    ndarray, shape (terms, 4)
+        Columns as in ``SEQUENTIAL_COLUMNS``, one row for each term except the intercept.
+    """
+    R = np.linalg.cholesky(np.linalg.inv(unscaled_vcov)).T
+    squares = (R @ beta) ** 2
+    terms = [k for k in np.unique(assign) if k != 0]
+    df = np.array([np.count_nonzero(assign == k) for k in terms], dtype=np.float64)
+    sums = np.array([squares[assign == k].sum() for k in terms])
+    mean_squares = sums / df
+    return np.column_stack([df, sums, mean_squares, mean_squares / sigma**2])

@@ -1,0 +1,138 @@
+"""The joint covariance of random and fixed effects, through the sparse mixed-model equations.
+
+Used off the path of the optimiser: standard errors of predictions, leverages, ``vcov(full=True)`` and
+the matrices of ``getME``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import SuperLU, splu
+
+from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.profiled import term_factors
+
+ROWS_AT_ONCE = 512  # bounds the dense block of one solve: 512 x (q + p) doubles
+
+
+def random_effects_matrix(Z: FloatArray, codes: CodeArray, n_levels: int) -> sparse.csc_array:
+    """Return the sparse model matrix of one term, shape (n, q S), levels outermost.
+
+    Rows of code -1 (a level not seen) are empty.
+    """
+    n, size = Z.shape
+    known = codes >= 0
+    columns = codes[known, None].astype(np.int64) * size + np.arange(size)
+    rows = np.repeat(np.flatnonzero(known), size)
+    shape = (n, n_levels * size)
+    return sparse.csc_array((Z[known].ravel(), (rows, columns.ravel())), shape=shape)
+
+
+def relative_factor(term: RandomTerm, T: FloatArray) -> sparse.csc_array:
+    """Return Lambda of one term, ``L_K (x) T``, shape (q S, q S)."""
+    levels = sparse.eye_array(term.n_levels) if term.relationship is None else term.relationship
+    return sparse.csc_array(sparse.kron(levels, T))
+
+
+@dataclass(frozen=True, slots=True)
+class JointSystem:
+    """The mixed-model equations in the spherical random effects, factorized.
+
+    Attributes
+    ----------
+    factor : SuperLU
+        Of ``[[Lambda'Z'WZ Lambda + I, Lambda'Z'WX], [X'WZ Lambda, X'WX]]``.
+    Lambda : csc_array, shape (q, q)
+        Relative covariance factor of all terms.
+    terms : tuple of RandomTerm
+        Random-effects terms.
+    factors : tuple of ndarray
+        T of each term.
+    """
+
+    factor: SuperLU
+    Lambda: sparse.csc_array
+    terms: tuple[RandomTerm, ...]
+    factors: tuple[FloatArray, ...]
+
+
+def joint_system(
+    X: FloatArray, terms: Sequence[RandomTerm], theta: FloatArray, weights: FloatArray
+) -> JointSystem:
+    """Factorize the mixed-model equations at theta (Henderson 1975; Bates et al. 2015, eq. 54).
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Fixed-effects matrix.
+    terms : sequence of RandomTerm
+        Random-effects terms.
+    theta : ndarray, shape (k,)
+        Covariance parameters.
+    weights : ndarray, shape (n,)
+        Prior weights, or the information of each row at the mode of a generalized model.
+    """
+    factors = tuple(term_factors(terms, theta))
+    Lambda = sparse.block_diag(
+        [relative_factor(t, T) for t, T in zip(terms, factors, strict=True)], format="csc"
+    )
+    Z = sparse.hstack([random_effects_matrix(t.Z, t.codes, t.n_levels) for t in terms], format="csc")
+    rows = sparse.hstack([Z @ Lambda, sparse.csc_array(X)], format="csc")
+    penalty = np.concatenate([np.ones(Lambda.shape[0]), np.zeros(X.shape[1])])
+    system = rows.T @ rows.multiply(weights[:, None]) + sparse.diags_array(penalty)
+    factor = splu(sparse.csc_matrix(system), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    return JointSystem(factor, sparse.csc_array(Lambda), tuple(terms), factors)
+
+
+def row_variances(
+    system: JointSystem, X: FloatArray, random: Sequence[tuple[FloatArray, CodeArray]]
+) -> FloatArray:
+    """Return ``[z' x'] C [z' x']'`` of each row, C the joint covariance of (b, beta) over sigma^2.
+
+    A row at a level that was not seen adds ``z' T T' z``, the variance of a new level's effects.
+
+    Parameters
+    ----------
+    system : JointSystem
+        From :func:`joint_system`.
+    X : ndarray, shape (m, p)
+        Fixed-effects rows.
+    random : sequence of (Z, codes)
+        Random-effects rows by term, codes -1 for new levels. An empty Z row leaves a term out.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+    """
+    blocks = [
+        random_effects_matrix(Z, codes, term.n_levels)
+        for term, (Z, codes) in zip(system.terms, random, strict=True)
+    ]
+    rows = sparse.hstack(
+        [sparse.hstack(blocks, format="csc") @ system.Lambda, sparse.csc_array(X)], format="csr"
+    )
+    variances = np.empty(len(X))
+    for first in range(0, len(X), ROWS_AT_ONCE):
+        part = rows[first : first + ROWS_AT_ONCE].toarray()
+        variances[first : first + ROWS_AT_ONCE] = np.einsum("ij,ji->i", part, system.factor.solve(part.T))
+    for T, (Z, codes) in zip(system.factors, random, strict=True):
+        variances += np.where(codes < 0, ((Z @ T) ** 2).sum(axis=1), 0.0)
+    return variances
+
+
+def joint_covariance(system: JointSystem) -> FloatArray:
+    """Return the covariance of (b, beta) divided by sigma^2, dense, shape (q + p, q + p)."""
+    q = system.Lambda.shape[0]
+    inverse = system.factor.solve(np.eye(system.factor.shape[0]))
+    lifted = system.Lambda @ inverse[:q]
+    return np.block(
+        [
+            [(system.Lambda @ lifted[:, :q].T).T, lifted[:, q:]],
+            [lifted[:, q:].T, inverse[q:, q:]],
+        ]
+    )

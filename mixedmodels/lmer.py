@@ -1,0 +1,119 @@
+"""Fit a linear mixed model: the whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.checks import check_random_terms, numeric_response, require_random_terms, warn_dropped
+from mixedmodels.control import LmerControl, as_control
+from mixedmodels.errors import ControlError
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design import NaAction
+from mixedmodels.likelihood.profiled import linear_problem
+from mixedmodels.models.call import record_call
+from mixedmodels.models.data import keep_columns
+from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.optimization.fit_linear import fit_linear
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: npt.ArrayLike | None = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+) -> LinearMixedModel:
+    """Fit a linear mixed model by REML or maximum likelihood.
+
+    Parameters
+    ----------
+    formula : str
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
+        The variables.
+    REML : bool
+        Restricted maximum likelihood (default), or maximum likelihood.
+    weights : str or array_like, optional
+        Prior (precision) weights: ``Var(y_i | b) = sigma^2 / w_i``. A row of weight zero does not count.
+    offset : str or array_like, optional
+        Known part of the linear predictor, added to any ``offset()`` in the formula.
+    subset : str or array_like, optional
+        Condition that selects rows.
+    na_action : {"omit", "exclude", "fail", "pass"}
+        What to do with rows in which a variable is missing; "exclude" pads results with NaN.
+    contrasts : mapping, optional
+        Coding of factors in the fixed effects, ``{"f": "contr.sum"}``.
+    start : array_like, optional
+        Starting values of theta.
+    control : LmerControl or mapping, optional
+        Options.
+    env : mapping, optional
+        Further names the formula may use.
+    relmat : mapping, optional
+        Known covariance between the levels of a grouping factor.
+
+    Returns
+    -------
+    LinearMixedModel
+
+    Raises
+    ------
+    FormulaError, DataError, ControlError
+        If the formula, the data or an option is at fault; the message names it.
+
+    References
+    ----------
+    Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1).
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+    >>> m.fixef().round(3).tolist()
+    [251.405, 10.467]
+    """
+    options = as_control(control, LmerControl)
+    design = build_design(
+        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        contrasts=contrasts, env=env, relmat=relmat,
+    )  # fmt: skip
+    require_random_terms(design)
+    y = numeric_response(design)
+    check_random_terms(design, options, residual_variance=True)
+    warn_dropped(design)
+    theta = starting_theta(start, sum(t.structure.n_theta for t in design.random))
+    problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+    # Without fixed effects both criteria are one; lme4 calls the fit ML.
+    estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+    call = record_call(data, weights, offset, subset)
+    return LinearMixedModel(design, y, call, keep_columns(data, design), estimates, problem)
+
+
+def starting_theta(start: npt.ArrayLike | None, n_theta: int) -> FloatArray | None:
+    """Return the starting values as an array.
+
+    Raises
+    ------
+    ControlError
+        If their number is not that of the covariance parameters.
+    """
+    if start is None:
+        return None
+    theta = np.atleast_1d(np.asarray(start, dtype=np.float64))
+    if theta.shape != (n_theta,):
+        raise ControlError(
+            f"start has length {theta.size}, but the model has {n_theta} covariance parameters."
+        )
+    return theta

@@ -1,0 +1,47 @@
+"""How a model was asked for, as the printed text repeats it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Arguments of a fit that its text repeats; None for those not given.
+
+    Attributes
+    ----------
+    data : str or None
+        Name of the data, from ``data.attrs["name"]``.
+    weights, offset, subset : str or None
+        The expression given, or a description of the array.
+    """
+
+    data: str | None = None
+    weights: str | None = None
+    offset: str | None = None
+    subset: str | None = None
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Return (label, text) of the arguments given, in lme4's order and alignment."""
+        shown = (
+            ("   Data:", self.data),
+            ("Weights:", self.weights),
+            (" Offset:", self.offset),
+            (" Subset:", self.subset),
+        )
+        return tuple((label, text) for label, text in shown if text is not None)
+
+
+def record_call(data: object, weights: object, offset: object, subset: object) -> Call:
+    """Describe the arguments of a fit."""
+    name = getattr(data, "attrs", {}).get("name")
+    return Call(None if name is None else str(name), *(_argument(x) for x in (weights, offset, subset)))
+
+
+def _argument(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return f"<array of length {np.size(np.asarray(value))}>"

@@ -1,0 +1,250 @@
+"""The linear mixed model, as fitted by ``lmer``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.diagnostics.leverage import leverages
+from mixedmodels.errors import DataError, NotAvailableError
+from mixedmodels.formula.design import Design
+from mixedmodels.likelihood.estimates import LinearEstimates
+from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
+from mixedmodels.models.call import Call
+from mixedmodels.models.fitted_model import ResidualType
+from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.optimization.fit_linear import fit_linear
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.reports.fit_text import FitDescription
+
+
+class LinearMixedModel(MixedModel):
+    """A fitted linear mixed model.
+
+    Made by :func:`mixedmodels.lmer`. Estimates and design are stored; everything else is derived.
+
+    Parameters
+    ----------
+    design : Design
+        Arrays of the model.
+    y : ndarray, shape (n,)
+        Response.
+    call : Call
+        How the model was asked for.
+    data : table
+        The data, for the model frame.
+    estimates : LinearEstimates
+        The fit.
+    problem : LinearProblem, optional
+        The engine's form of the design; rebuilt when needed, after unpickling for one.
+    """
+
+    statistic = "t value"
+    p_values = False
+
+    def __init__(
+        self,
+        design: Design,
+        y: FloatArray,
+        call: Call,
+        data: Any,
+        estimates: LinearEstimates,
+        problem: LinearProblem | None = None,
+    ) -> None:
+        weights = np.ones(len(y)) if design.weights is None else design.weights
+        super().__init__(design, y, weights, call, data)
+        self.estimates = estimates
+        if problem is not None:
+            self.problem = problem
+
+    @cached_property
+    def problem(self) -> LinearProblem:
+        """The engine's form of the design."""
+        design = self.design
+        return linear_problem(self.y, design.X, design.random, design.weights, design.offset)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is rebuilt from the design."""
+        return {name: value for name, value in self.__dict__.items() if name != "problem"}
+
+    # Estimates.
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects, shape (p,)."""
+        return self.estimates.beta
+
+    @property
+    def spherical(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects by term, each (q, S)."""
+        return self.estimates.u
+
+    @property
+    def _theta(self) -> FloatArray:
+        return self.estimates.theta
+
+    @property
+    def npar(self) -> int:
+        """Number of fixed effects and covariance parameters, sigma included."""
+        return len(self.beta) + len(self._theta) + 1
+
+    @property
+    def random_scale(self) -> float:
+        """Sigma: theta is relative to it."""
+        return self.estimates.sigma
+
+    @property
+    def residual_sd(self) -> float | None:
+        """Sigma."""
+        return self.estimates.sigma
+
+    @property
+    def mean(self) -> FloatArray:
+        """Fitted values at the rows used, shape (n,)."""
+        return self.linear_predictor
+
+    @property
+    def row_information(self) -> FloatArray:
+        """Prior weights."""
+        return self.prior_weights
+
+    def sigma(self) -> float:
+        """Return the residual standard deviation."""
+        return self.estimates.sigma
+
+    def _fixed_covariance(self) -> FloatArray:
+        return self.estimates.sigma**2 * self.estimates.unscaled_vcov
+
+    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
+        relative = conditional_covariances(self.problem, self._theta)
+        return tuple(self.estimates.sigma**2 * V for V in relative)
+
+    def _raw_residuals(self, type: ResidualType) -> FloatArray:
+        difference = self.y - self.mean
+        return difference if type in ("response", "working") else np.sqrt(self.prior_weights) * difference
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons."""
+        return self.estimates.convergence
+
+    def optimization(self) -> OptimizationReport:
+        """Return how the optimum was found."""
+        return self.estimates.optimization
+
+    def factorization(self) -> str:
+        """Return the blocks of the factorization and how each is handled, as a printable table."""
+        return self.problem.description()
+
+    # Criteria.
+
+    @property
+    def is_reml(self) -> bool:
+        """Whether the model was fitted by REML."""
+        return self.estimates.REML
+
+    def loglik(self) -> float:
+        """Return the log-likelihood; for a REML fit, minus half the REML criterion."""
+        return -0.5 * self.estimates.objective
+
+    def REMLcrit(self) -> float:
+        """Return the REML criterion at convergence.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model was fitted by maximum likelihood.
+        """
+        if not self.is_reml:
+            raise NotAvailableError(
+                "The model was fitted by maximum likelihood and has no REML criterion; "
+                "fit it with REML=True, or use deviance()."
+            )
+        return self.estimates.objective
+
+    def deviance(self) -> float:
+        """Return -2 log-likelihood at the estimates; of a REML fit, the ML value at the REML estimates."""
+        if not self.is_reml:
+            return self.estimates.objective
+        e, n = self.estimates, self.nobs()
+        log_weights = np.log(self.prior_weights[self.prior_weights > 0]).sum()
+        return float(e.log_det_L2 - log_weights + n * (1.0 + np.log(2.0 * np.pi * e.pwrss / n)))
+
+    # Related fits.
+
+    def refit(self, newresp: Any) -> LinearMixedModel:
+        """Fit the same model to another response.
+
+        Parameters
+        ----------
+        newresp : array_like, shape (n,)
+            New values of the response at the rows used (or at all input rows, of which those used are taken).
+
+        Raises
+        ------
+        DataError
+            If the length is wrong or a value is not finite.
+        """
+        y = check_response(newresp, self.design)
+        problem = self.problem.with_response(y)
+        return self._sibling(y, problem, self.is_reml)
+
+    def refitML(self) -> LinearMixedModel:
+        """Fit the same model by maximum likelihood."""
+        return self._sibling(self.y, self.problem, False) if self.is_reml else self
+
+    def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
+        # The gradient vanishes at theta = 0 whatever the response, so a singular fit is no start.
+        estimates = fit_linear(problem, REML, start=None if self.is_singular() else self._theta)
+        return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
+
+    def hatvalues(self) -> pd.Series:
+        """Return the leverages of the rows at the estimated covariance parameters."""
+        return self.by_row(leverages(self.design, self._theta, self.prior_weights), "hat")
+
+    # Text.
+
+    def _describe(self) -> FitDescription:
+        method = "REML" if self.is_reml else "maximum likelihood "
+        criteria: Mapping[str, float] = (
+            {"REML": self.estimates.objective} if self.is_reml else self._likelihood_criteria()
+        )
+        return FitDescription(
+            title=f"Linear mixed model fit by {method}",
+            class_name="lmerMod",
+            formula=self.formula(),
+            criteria=criteria,
+            terms=self.term_covariances(),
+            residual_sd=self.residual_sd,
+            nobs=self.nobs(),
+            ngrps=self.ngrps(),
+            call=self.call.lines(),
+            notes=self._notes(),
+            warnings=self._fit_warnings(),
+            optimizer=self.optimization().method,
+            messages=self._messages(),
+        )
+
+
+def check_response(newresp: Any, design: Design) -> FloatArray:
+    """Return a new response at the rows used.
+
+    Raises
+    ------
+    DataError
+        If its length is neither the number of rows used nor that of the input, or a value is not finite.
+    """
+    y = np.asarray(newresp, dtype=np.float64)
+    if y.shape == (design.missing.n_input,):
+        y = y[design.missing.kept]
+    if y.shape != (design.n_rows,):
+        raise DataError(
+            f"newresp has shape {y.shape}; the model uses {design.n_rows} rows and needs one value for each."
+        )
+    if not np.isfinite(y).all():
+        raise DataError(f"newresp is not finite at row {int(np.argmin(np.isfinite(y)))} (counting from 0).")
+    return y

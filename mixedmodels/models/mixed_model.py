@@ -1,0 +1,229 @@
+"""What linear and generalized mixed models have in common: everything about the random effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ControlError
+from mixedmodels.formula.design import RandomTerm
+from mixedmodels.inference.joint_covariance import JointSystem, joint_covariance, joint_system
+from mixedmodels.inference.variance_components import TermCovariance, term_covariances
+from mixedmodels.likelihood.profiled import term_factors
+from mixedmodels.models.fitted_model import FittedModel
+from mixedmodels.models.get_me import get_me
+from mixedmodels.models.predict import ReForm, predict
+from mixedmodels.models.random_effects import RandomEffects, tables_by_group
+from mixedmodels.models.variance_components import VarCorr
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.prediction.linear_predictor import linear_predictor, random_effects
+from mixedmodels.reports.fit_text import SINGULAR_NOTE
+
+SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
+
+
+class MixedModel(FittedModel):
+    """A model with random effects; see :class:`LinearMixedModel` and :class:`GeneralizedLinearMixedModel`."""
+
+    # What a kind of mixed model must say about itself.
+
+    @property
+    def spherical(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects u at the conditional mode, by term, each (q, S)."""
+        raise NotImplementedError
+
+    @property
+    def _theta(self) -> FloatArray:
+        raise NotImplementedError
+
+    @property
+    def row_information(self) -> FloatArray:
+        """Weight of each row in the mixed-model equations, shape (n,)."""
+        raise NotImplementedError
+
+    @property
+    def random_scale(self) -> float:
+        """Factor that turns theta into standard deviations: sigma, or 1 for a generalized model."""
+        raise NotImplementedError
+
+    @property
+    def residual_sd(self) -> float | None:
+        """Standard deviation of the row ``Residual`` of VarCorr; None for a generalized model."""
+        raise NotImplementedError
+
+    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
+        """Return the conditional covariances of the random effects by term, each (q, S, S)."""
+        raise NotImplementedError
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons."""
+        raise NotImplementedError
+
+    def optimization(self) -> OptimizationReport:
+        """Return how the optimum was found."""
+        raise NotImplementedError
+
+    # Random effects and their covariance.
+
+    @property
+    def random(self) -> tuple[RandomTerm, ...]:
+        """The random-effects terms."""
+        return self.design.random
+
+    @property
+    def b(self) -> tuple[FloatArray, ...]:
+        """Random effects by term, each (q, S)."""
+        return random_effects(self.random, self._theta, self.spherical)
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Linear predictor of each row used, offset included, shape (n,)."""
+        return linear_predictor(self.design.X, self.beta, self.design.offset, self.random, self.b)
+
+    def theta(self) -> pd.Series:
+        """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``."""
+        names = [
+            f"{term.label}.{name}"
+            for term in self.random
+            for name in term.structure.parameter_names(term.columns)
+        ]
+        return pd.Series(self._theta, index=names, name="theta")
+
+    def term_covariances(self) -> tuple[TermCovariance, ...]:
+        """Return the covariance matrix of each term, as a plain record."""
+        return term_covariances(self.random, self._theta, self.random_scale)
+
+    def VarCorr(self) -> VarCorr:
+        """Return variances, standard deviations and correlations of the random effects."""
+        return VarCorr(self.term_covariances(), self.residual_sd)
+
+    def ranef(self) -> RandomEffects:
+        """Return the conditional modes of the random effects, with their conditional variances."""
+        return RandomEffects(self.random, self.b, self._conditional_covariances())
+
+    def coef(self) -> dict[str, pd.DataFrame]:
+        """Return fixed plus random effects of each level, one table per grouping factor."""
+        fixed = self.fixef()
+        tables = {}
+        for group, table in tables_by_group(self.random, self.b).items():
+            only_random = [c for c in table.columns if c not in fixed.index]
+            columns = [*only_random, *fixed.index]
+            total = table.T.groupby(level=0).sum().T.reindex(columns=columns, fill_value=0.0)
+            tables[group] = total + fixed.reindex(columns, fill_value=0.0)
+        return tables
+
+    def ngrps(self) -> dict[str, int]:
+        """Return the number of levels of each grouping factor."""
+        return {term.group: term.n_levels for term in self.random}
+
+    def is_singular(self, tol: float = SINGULAR_TOLERANCE) -> bool:
+        """Tell whether a variance, or a combination of random effects, is zero.
+
+        Parameters
+        ----------
+        tol : float
+            A diagonal element of T counts as zero below it, on the scale of a predictor of unit root
+            mean square.
+        """
+        return any(
+            bool((np.abs(np.diag(T)) * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
+            for term, T in zip(self.random, term_factors(self.random, self._theta), strict=True)
+        )
+
+    def _covariance_names(self) -> list[str]:
+        names = [f".sig{i + 1:02d}" for i in range(len(self._theta))]
+        return names if self.residual_sd is None else [*names, ".sigma"]
+
+    # Matrices.
+
+    def model_matrix(self, type: Literal["fixed", "random"] = "fixed") -> Any:
+        """Return the model matrix.
+
+        Parameters
+        ----------
+        type : {"fixed", "random"}
+            X as a DataFrame, or Z of all terms as a sparse array.
+
+        Raises
+        ------
+        ControlError
+            If `type` is neither.
+        """
+        if type == "fixed":
+            return pd.DataFrame(self.design.X, index=self.design.index, columns=list(self.design.x_names))
+        if type == "random":
+            return get_me(self, "Z")
+        raise ControlError(f"type must be 'fixed' or 'random', not {type!r}.")
+
+    def getME(self, name: str | list[str]) -> Any:
+        """Return an internal quantity by lme4's name, or a dictionary for a list of names.
+
+        Raises
+        ------
+        ControlError
+            If there is no such quantity; the message lists all names.
+        """
+        if isinstance(name, str):
+            return get_me(self, name)
+        return {key: get_me(self, key) for key in name}
+
+    def joint_system(self) -> JointSystem:
+        """Return the factorized mixed-model equations at the estimates."""
+        return joint_system(self.design.X, self.random, self._theta, self.row_information)
+
+    def joint_vcov(self) -> FloatArray:
+        """Return the joint covariance of (b, beta), dense, shape (q + p, q + p)."""
+        return self.random_scale**2 * joint_covariance(self.joint_system())
+
+    # Prediction.
+
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: Literal["link", "response"] = "link",
+        allow_new_levels: bool = False,
+        se_fit: bool = False,
+        random_only: bool = False,
+    ) -> pd.Series | pd.DataFrame:
+        """Predict at the rows of the data or at new rows.
+
+        Parameters
+        ----------
+        newdata : DataFrame or other table, optional
+            Rows to predict; by default those of the fit.
+        re_form : None, mm.NA, False, "~0" or a formula such as "~(1 | g)"
+            Random effects to condition on: all of them (None), none (NA, False, ``"~0"``), or those named.
+        type : {"link", "response"}
+            Scale of the prediction.
+        allow_new_levels : bool
+            Whether a grouping level that was not in the data is allowed; its random effects are zero.
+        se_fit : bool
+            Whether to return a DataFrame with columns fit and se_fit.
+        random_only : bool
+            Whether to return the contribution of the random effects alone.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or a level is new and not allowed.
+        FormulaError
+            If `re_form` names random effects that the model does not have.
+        """
+        return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
+
+    # Text.
+
+    def _messages(self) -> tuple[str, ...]:
+        """Return what the text says about convergence; nothing when all is well."""
+        report = self.convergence()
+        if not report.is_optimum:
+            return report.reasons or ("the optimum was not reached",)
+        return (SINGULAR_NOTE,) if self.is_singular() else ()
+
+    def _criteria(self) -> Mapping[str, float]:
+        return self._likelihood_criteria()
