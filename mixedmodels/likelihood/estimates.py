@@ -56,6 +56,9 @@ class LinearEstimates:
 class GeneralizedEstimates:
     """Estimates of a generalized linear mixed model.
 
+    The covariance of (theta, beta, phi) from the Hessian of the objective costs as much as the fit and is
+    computed when asked for: :func:`mixedmodels.likelihood.generalized.vcov_hessian`.
+
     Attributes
     ----------
     theta : ndarray, shape (k,)
@@ -76,9 +79,6 @@ class GeneralizedEstimates:
         Nodes per dimension: 0, 1 (Laplace) or more.
     vcov_rx : ndarray, shape (p, p)
         Covariance of beta from the penalized least-squares factor.
-    vcov_hessian : ndarray, shape (m, m), or None
-        Covariance of (theta, beta, phi) from the Hessian of the objective; None where that Hessian is
-        not positive definite.
     optimization : OptimizationReport
         How the optimum was found.
     convergence : ConvergenceReport
@@ -93,6 +93,5 @@ class GeneralizedEstimates:
     objective: float
     nAGQ: int
     vcov_rx: FloatArray
-    vcov_hessian: FloatArray | None
     optimization: OptimizationReport
     convergence: ConvergenceReport

@@ -1,0 +1,141 @@
+"""The generalized engine's front door: from arrays to a problem, and values at given parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.errors import ControlError
+from mixedmodels.factorization.blocks import amalgamate, term_slices
+from mixedmodels.families.family import Family
+from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.estimates import GeneralizedEstimates
+from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
+from mixedmodels.likelihood.generalized_objective import Evaluator
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.likelihood.generalized_system import penalized_system
+from mixedmodels.likelihood.orthonormal import orthonormalize
+from mixedmodels.likelihood.pirls import conditional_mode
+from mixedmodels.likelihood.quadrature import check_quadrature
+from mixedmodels.likelihood.row_inverse import diagonal_faces
+
+__all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
+
+
+def generalized_problem(
+    y: FloatArray,
+    weights: FloatArray | None,
+    X: FloatArray,
+    terms: Sequence[RandomTerm],
+    offset: FloatArray | None,
+    family: Family,
+    observed: bool = False,
+) -> GeneralizedProblem:
+    """Arrange the data of a generalized linear mixed model for the engine.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Response as the family reads it (proportions for a binomial with trials).
+    weights : ndarray, shape (n,), or None
+        Prior weights; None means 1.
+    X : ndarray, shape (n, p)
+        Fixed-effects model matrix of full column rank.
+    terms : sequence of RandomTerm
+        Random-effects terms in the order of the design; at least one.
+    offset : ndarray, shape (n,), or None
+        Known part of the linear predictor.
+    family : Family
+        Distribution of the response.
+    observed : bool
+        Take the observed information in log|L| instead of the expected one.
+    """
+    n = len(y)
+    order = _order(terms)
+    terms = tuple(terms) if order is None else tuple(_reordered(term, order) for term in terms)
+    given = (y, np.ones(n) if weights is None else weights, np.zeros(n) if offset is None else offset)
+    arrays = (np.asarray(array, dtype=np.float64) for array in given)
+    y, weights, offset = (np.ascontiguousarray(a if order is None else a[order]) for a in arrays)
+    fixed = orthonormalize(X if order is None else X[order], None)
+    system = penalized_system(amalgamate(terms))
+    counts = np.bincount(system.codes[0], minlength=system.blocks[0].n_levels)
+    return GeneralizedProblem(
+        y=y,
+        weights=weights,
+        offset=offset,
+        basis=fixed.Q,
+        unscale=fixed.R_inverse,
+        terms=terms,
+        system=system,
+        family=family,
+        constant=family.log_constant(y, weights),
+        order=order,
+        starts=np.cumsum(counts) - counts,
+        observed=observed,
+    )
+
+
+def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int = 1) -> float:
+    """Return -2 log-likelihood at given parameters.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    parameters : ndarray
+        (theta, beta, phi); for nAGQ = 0, where beta is found with u, (theta, phi) is enough.
+    nAGQ : int
+        0, 1 (Laplace) or the nodes of adaptive quadrature per dimension.
+
+    Raises
+    ------
+    ControlError
+        If the random effects do not allow nAGQ > 1, or `parameters` has another length.
+    """
+    k, p, n_phi = problem.n_theta, problem.n_fixed, problem.n_phi
+    values = np.asarray(parameters, dtype=np.float64)
+    if nAGQ == 0 and len(values) == k + n_phi:
+        values = np.concatenate([values[:k], np.zeros(p), values[k:]])
+    if len(values) != k + p + n_phi:
+        raise ControlError(
+            f"parameters must hold {k} covariance parameters, {p} fixed effects and {n_phi} family "
+            f"parameters, {k + p + n_phi} numbers in all, not {len(values)}."
+        )
+    if nAGQ > 1:
+        check_quadrature(problem)
+    with np.errstate(all="ignore"):
+        return Evaluator(problem, nAGQ)(natural_to_psi(problem, values))[0]
+
+
+def conditional_covariances(
+    problem: GeneralizedProblem, estimates: GeneralizedEstimates
+) -> tuple[FloatArray, ...]:
+    """Return the conditional covariances of the random effects b given y, each (q, S, S), one for each term.
+
+    At the conditional mode: ``T (Lambda'Z'WZ Lambda + I)^-1 T'``, level by level.
+    """
+    psi = natural_to_psi(problem, natural_parameters(estimates))
+    with np.errstate(all="ignore"):
+        mode = conditional_mode(problem, unpack(problem, psi))
+        inverse = diagonal_faces(mode.factor)
+    by_term: dict[int, FloatArray] = {}
+    for block, T, face in zip(problem.system.blocks, mode.factor.factors, inverse, strict=True):
+        covariance = np.einsum("ab,bcl,dc->lad", T, face, T)
+        for k, place in term_slices(block):
+            by_term[k] = np.ascontiguousarray(covariance[:, place, place])
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _order(terms: Sequence[RandomTerm]) -> IntArray | None:
+    """Return the order of rows that sorts them by level of the leading block, None if they are sorted."""
+    codes = amalgamate(terms)[0].codes
+    return None if bool((codes[1:] >= codes[:-1]).all()) else np.argsort(codes, kind="stable")
+
+
+def _reordered(term: RandomTerm, order: IntArray) -> RandomTerm:
+    """Return a term with its rows in another order; a column of ones stays a view."""
+    ones = term.size == 1 and term.Z.strides[0] == 0
+    return replace(term, Z=term.Z if ones else term.Z[order], codes=term.codes[order])

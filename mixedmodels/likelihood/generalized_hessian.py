@@ -1,0 +1,92 @@
+"""Covariance of the estimates from the Hessian of the objective that was minimised."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.likelihood.estimates import GeneralizedEstimates
+from mixedmodels.likelihood.generalized_objective import Evaluator
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, unpack
+
+# Step of the central differences in units of a standard error: the truncation error is of order its square,
+# the rounding error of an exact gradient over it.
+STEP = 1e-3
+
+
+def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
+    """Return the covariance of (theta, beta, phi) from the Hessian of the objective.
+
+    The Hessian of -2 log-likelihood comes from central differences of the exact gradient, with steps in
+    proportion to the standard errors.
+
+    Returns
+    -------
+    ndarray, shape (m, m), or None
+        None where the Hessian is not positive definite: the estimates are then not all determined by the
+        data. None for nAGQ = 0, which maximises no likelihood in beta. A parameter on the boundary has a
+        covariance, but not a normal distribution.
+    """
+    if estimates.nAGQ == 0:
+        return None
+    with np.errstate(all="ignore"):
+        hessian = objective_hessian(problem, estimates)
+    try:
+        half = np.linalg.inv(np.linalg.cholesky(hessian))
+    except LinAlgError:
+        return None
+    covariance = 2.0 * half.T @ half
+    J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))
+    return np.asarray(J @ covariance @ J.T)
+
+
+def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:
+    """Return (theta, beta, phi)."""
+    return np.concatenate([estimates.theta, estimates.beta, estimates.phi])
+
+
+def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray:
+    """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
+    psi = natural_to_psi(problem, natural_parameters(estimates))
+    evaluator = Evaluator(problem, estimates.nAGQ)
+    evaluator(psi)
+    columns = []
+    for k, size in enumerate(_step_sizes(evaluator, psi)):
+        shift = np.zeros_like(psi)
+        shift[k] = size
+        columns.append((evaluator(psi + shift)[1] - evaluator(psi - shift)[1]) / (2.0 * size))
+    hessian = np.array(columns)
+    return np.asarray(0.5 * (hessian + hessian.T))
+
+
+def _step_sizes(evaluator: Evaluator, psi: FloatArray) -> FloatArray:
+    """Return steps in proportion to the standard errors of each parameter, others held fixed."""
+    base = 1e-4 * np.maximum(np.abs(psi), 0.1)
+    sizes = np.empty_like(psi)
+    gradient = evaluator(psi)[1]
+    for k, step in enumerate(base):
+        shift = np.zeros_like(psi)
+        shift[k] = step
+        curvature = abs(float(evaluator(psi + shift)[1][k] - gradient[k])) / step
+        sizes[k] = STEP * np.sqrt(2.0 / curvature) if curvature > 0.0 else step
+    return np.clip(sizes, 1e-2 * base, 1e2 * base)
+
+
+def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:
+    """Return d(theta, beta, phi) / d psi, shape (m, m)."""
+    parameters = unpack(problem, psi)
+    J = np.zeros((len(psi), len(psi)))
+    start = 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        for k in range(start, end):
+            unit = np.zeros(end - start)
+            unit[k - start] = 1.0
+            J[k, start:end] = term.structure.free_pullback(psi[start:end], unit)
+        start = end
+    end = start + problem.n_fixed
+    J[start:end, start:end] = problem.unscale
+    if problem.n_phi:
+        J[end:, end:] = np.diag(problem.family.phi_natural_derivative(parameters.phi))
+    return J

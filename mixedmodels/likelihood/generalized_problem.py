@@ -1,0 +1,222 @@
+"""Everything of a generalized linear mixed model that never changes while it is fitted, and its parameters.
+
+Notation: ``eta = X beta + Z Lambda(theta) u + offset`` with spherical u. Inside the engine the fixed effects
+are ``gamma = R beta`` for ``X = Q R`` with orthonormal columns in Q, so that a predictor measured in millions
+and one measured in millionths are the same to every step of the algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization.blocks import Block, block_factor, term_slices
+from mixedmodels.families.family import Derivatives, Family
+from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.generalized_system import PenalizedSystem
+
+
+def expand(block: Block, codes: IntArray, b: FloatArray) -> FloatArray:
+    """Return ``Z L_K b`` for coefficients by level, shape (S, q) to (n,)."""
+    if block.relationship is not None:
+        b = b @ block.relationship.T
+    total: FloatArray | None = None
+    for s, column in enumerate(block.columns):
+        part = b[s].take(codes)
+        if column is not None:
+            part *= column
+        total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
+    return total
+
+
+def sum_by_level(block: Block, codes: IntArray, r: FloatArray) -> FloatArray:
+    """Return ``L_K' Z' r`` by level, shape (n,) to (S, q)."""
+    out = np.empty((block.size, block.n_levels))
+    for s, column in enumerate(block.columns):
+        weights = r if column is None else r * column
+        out[s] = np.bincount(codes, weights=weights, minlength=block.n_levels)
+    return out if block.relationship is None else out @ block.relationship
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """One point in the parameter space.
+
+    Attributes
+    ----------
+    thetas : tuple of ndarray
+        Covariance parameters of each term.
+    factors : tuple of ndarray, each (S, S)
+        Relative covariance factor T of each block: those of its terms along the diagonal.
+    gamma : ndarray, shape (p,)
+        Fixed effects in the orthogonal basis.
+    phi : ndarray, shape (n_phi,)
+        Parameters of the family, natural scale.
+    """
+
+    thetas: tuple[FloatArray, ...]
+    factors: tuple[FloatArray, ...]
+    gamma: FloatArray
+    phi: FloatArray
+
+
+@dataclass(frozen=True)
+class GeneralizedProblem:
+    """Data of a generalized linear mixed model, arranged for the engine.
+
+    Attributes
+    ----------
+    y, weights, offset : ndarray, shape (n,)
+        Response as the family reads it, prior weights, offset.
+    basis : ndarray, shape (n, p)
+        Orthonormal basis Q of the columns of X.
+    unscale : ndarray, shape (p, p)
+        ``R^-1`` in ``X = Q R``: ``beta = R^-1 gamma``.
+    terms : tuple of RandomTerm
+        Random-effects terms in the order of the design.
+    system : PenalizedSystem
+        Blocks of terms that share a grouping factor, and the pattern of Omega.
+    family : Family
+        Distribution of the response.
+    constant : ndarray, shape (n,), or None
+        Part of the log-likelihood that depends on the data only, where the family separates it.
+    order : ndarray, shape (n,), or None
+        Rows of the data in the order kept here, that of the leading block's levels; None if they are in it.
+    starts : ndarray, shape (q,)
+        First row of each level of the leading block.
+    observed : bool
+        Whether log|L| takes the observed information instead of the expected one.
+    """
+
+    y: FloatArray
+    weights: FloatArray
+    offset: FloatArray
+    basis: FloatArray
+    unscale: FloatArray
+    terms: tuple[RandomTerm, ...]
+    system: PenalizedSystem
+    family: Family
+    constant: FloatArray | None
+    order: IntArray | None
+    starts: IntArray
+    observed: bool = False
+
+    @property
+    def n_fixed(self) -> int:
+        """Number of fixed effects, p."""
+        return int(self.unscale.shape[0])
+
+    @property
+    def n_phi(self) -> int:
+        """Number of parameters of the family."""
+        return len(self.family.phi_names)
+
+    @cached_property
+    def n_theta(self) -> int:
+        """Number of covariance parameters."""
+        return sum(term.structure.n_theta for term in self.terms)
+
+    @property
+    def n_effects(self) -> int:
+        """Length of the flat vector u."""
+        return int(self.system.slices[-1].stop)
+
+    @property
+    def one_information(self) -> bool:
+        """Whether the information in log|L| is always the Hessian's."""
+        return self.observed or self.family.is_canonical or not self.family.has_expected_information
+
+    def with_response(self, y: FloatArray) -> GeneralizedProblem:
+        """Return the same problem with another response."""
+        y = np.asarray(y, dtype=np.float64)
+        y = np.ascontiguousarray(y if self.order is None else y[self.order])
+        return replace(self, y=y, constant=self.family.log_constant(y, self.weights))
+
+    def as_given(self, rows: FloatArray) -> FloatArray:
+        """Return values by row in the order of the data."""
+        if self.order is None:
+            return rows
+        given = np.empty_like(rows)
+        given[self.order] = rows
+        return given
+
+    def evaluate(self, eta: FloatArray, phi: FloatArray, order: int = 2) -> Derivatives:
+        """Return log-likelihood terms of the rows and their derivatives in eta."""
+        return self.family.evaluate(
+            self.y, eta, self.weights, phi, order=order, observed=self.observed, constant=self.constant
+        )
+
+
+def pack(
+    problem: GeneralizedProblem, thetas: Sequence[FloatArray], gamma: FloatArray, phi: FloatArray
+) -> FloatArray:
+    """Return the optimiser's vector (free theta, gamma, free phi)."""
+    free = [term.structure.to_free(theta) for term, theta in zip(problem.terms, thetas, strict=True)]
+    return np.concatenate([*free, gamma, problem.family.phi_to_free(phi) if problem.n_phi else phi])
+
+
+def natural_to_psi(problem: GeneralizedProblem, natural: FloatArray) -> FloatArray:
+    """Return the optimiser's vector of (theta, beta, phi), all on the user's scale."""
+    thetas, start = [], 0
+    for term in problem.terms:
+        thetas.append(natural[start : start + term.structure.n_theta])
+        start += term.structure.n_theta
+    beta = natural[start : start + problem.n_fixed]
+    gamma = solve_triangular(problem.unscale, beta) if len(beta) else beta
+    return pack(problem, thetas, gamma, natural[start + problem.n_fixed :])
+
+
+def unpack(problem: GeneralizedProblem, psi: FloatArray) -> Parameters:
+    """Return the parameters of an optimiser's vector."""
+    thetas, start = [], 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        thetas.append(term.structure.from_free(psi[start:end]))
+        start = end
+    gamma = psi[start : start + problem.n_fixed]
+    free_phi = psi[start + problem.n_fixed :]
+    phi = problem.family.phi_from_free(free_phi) if problem.n_phi else free_phi
+    by_term = [term.structure.factor(theta) for term, theta in zip(problem.terms, thetas, strict=True)]
+    factors = tuple(block_factor(block, by_term) for block in problem.system.blocks)
+    return Parameters(tuple(thetas), factors, gamma, phi)
+
+
+def free_gradient(
+    problem: GeneralizedProblem, psi: FloatArray, parameters: Parameters, dT: Sequence[FloatArray]
+) -> FloatArray:
+    """Return the gradient in the free covariance parameters from the derivatives in each block's factor."""
+    by_term: dict[int, FloatArray] = {}
+    for block, d in zip(problem.system.blocks, dT, strict=True):
+        for k, place in term_slices(block):
+            by_term[k] = d[place, place]
+    parts, start = [], 0
+    for k, (term, theta) in enumerate(zip(problem.terms, parameters.thetas, strict=True)):
+        end = start + term.structure.n_theta
+        dtheta = term.structure.pullback(theta, by_term[k])
+        parts.append(term.structure.free_pullback(psi[start:end], dtheta))
+        start = end
+    return np.concatenate(parts)
+
+
+def spherical_to_rows(system: PenalizedSystem, factors: Sequence[FloatArray], u: FloatArray) -> FloatArray:
+    """Return ``Z Lambda u``, flat u to (n,)."""
+    total: FloatArray | None = None
+    for block, codes, T, where in zip(system.blocks, system.codes, factors, system.slices, strict=True):
+        part = expand(block, codes, T @ u[where].reshape(block.size, -1))
+        total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
+    return total
+
+
+def rows_to_spherical(system: PenalizedSystem, factors: Sequence[FloatArray], r: FloatArray) -> FloatArray:
+    """Return ``Lambda' Z' r``, (n,) to flat u."""
+    out = np.empty(system.slices[-1].stop)
+    for block, codes, T, where in zip(system.blocks, system.codes, factors, system.slices, strict=True):
+        out[where] = (T.T @ sum_by_level(block, codes, r)).ravel()
+    return out

@@ -1,0 +1,112 @@
+"""Starting values of a generalized linear mixed model: the model without random effects, and its score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.blocks import Block, term_slices
+from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, sum_by_level
+from mixedmodels.likelihood.glm_newton import GlmPoint, climb, starting_point
+from mixedmodels.optimization.start import column_scales
+
+# Bounds of a starting standard deviation, relative to that of an effect of variance one on the link scale.
+SMALLEST, LARGEST = 0.2, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where the optimisation starts.
+
+    Attributes
+    ----------
+    thetas : tuple of ndarray
+        Covariance parameters of each term.
+    curvature : ndarray, shape (n_theta,)
+        Approximate second derivatives of -2 log-likelihood in the free covariance parameters.
+    gamma, phi : ndarray
+        Estimates of the model without random effects.
+    """
+
+    thetas: tuple[FloatArray, ...]
+    curvature: FloatArray
+    gamma: FloatArray
+    phi: FloatArray
+
+
+def starting_values(problem: GeneralizedProblem) -> Start:
+    """Return starting values from the model without random effects."""
+    point = without_random_effects(problem)
+    W = np.maximum(point.rows.information, 0.0)
+    by_term: dict[int, tuple[FloatArray, FloatArray]] = {}
+    for block, codes in zip(problem.system.blocks, problem.system.codes, strict=True):
+        A = information_by_level(block, codes, W)
+        deviations = score_deviations(sum_by_level(block, codes, point.rows.d1), A)
+        for k, place in term_slices(block):
+            scales = column_scales(problem.terms[k])
+            sizes = scales * np.clip(deviations[place] / scales, SMALLEST, LARGEST)
+            by_term[k] = _term_start(problem.terms[k], sizes, A[place])
+    ordered = [by_term[k] for k in range(len(problem.terms))]
+    return Start(
+        tuple(theta for theta, _ in ordered),
+        np.concatenate([curvature for _, curvature in ordered]),
+        point.beta,
+        point.phi,
+    )
+
+
+def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
+    """Return the generalized linear model's fit, in the orthonormal basis.
+
+    Raises
+    ------
+    ConvergenceError
+        If no starting value gives a finite likelihood.
+    """
+    data = (problem.y, problem.weights, problem.basis, problem.offset, problem.family)
+    constant = problem.family.log_constant(problem.y, problem.weights)
+    start = starting_point(*data, constant)
+    if start is None:
+        raise ConvergenceError(
+            f"No starting value gives the {problem.family.name} family with link "
+            f"{problem.family.link.name!r} a finite likelihood."
+        )
+    return climb(*data, constant, start)[0]
+
+
+def information_by_level(block: Block, codes: IntArray, W: FloatArray) -> FloatArray:
+    """Return the information about each coefficient of each level, shape (S, q)."""
+    rows = [W if column is None else W * column * column for column in block.columns]
+    return np.stack([np.bincount(codes, row, minlength=block.n_levels) for row in rows])
+
+
+def score_deviations(score: FloatArray, A: FloatArray) -> FloatArray:
+    """Return standard deviations of the coefficients from the scores at zero variance, shape (S,).
+
+    There the score of a level has mean square ``A + T^2 A^2``; solved for T^2 over all levels.
+    """
+    squares = np.einsum("sl,sl->s", A, A)
+    excess = np.einsum("sl,sl->s", score, score) - A.sum(axis=1)
+    variance = np.divide(excess, squares, out=np.ones(len(A)), where=squares > 0.0)
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def _term_start(term: RandomTerm, sizes: FloatArray, A: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return theta for deviations `sizes`, and the curvature in the free parameters."""
+    structure = term.structure
+    free = structure.to_free(structure.start()) * structure.scales(sizes)
+    theta = structure.from_free(free)
+    known = A / (1.0 + sizes[:, None] ** 2 * A)
+    metric = 2.0 * known @ (sizes[:, None] ** 2 * known).T
+    curvature = np.zeros(structure.n_theta)
+    for a in range(term.size):
+        for b in range(a + 1):
+            unit = np.zeros((term.size, term.size))
+            unit[a, b] = 1.0
+            derivative = structure.free_pullback(free, structure.pullback(theta, unit))
+            curvature += (2.0 if a == b else 1.0) * metric[a, b] * derivative**2
+    return theta, np.maximum(curvature, 1e-8 / structure.scales(sizes) ** 2)
