@@ -46,7 +46,7 @@ class Unstructured:
     def start(self) -> FloatArray:
         """Return the lower triangle of the identity."""
         rows, cols = _lower_triangle(self.size)
-        return (rows == cols).astype(np.float64)
+        return np.where(rows == cols, 1.0, 0.0)
 
     def factor(self, theta: FloatArray) -> FloatArray:
         """Return T with `theta` in its lower triangle."""

@@ -18,6 +18,7 @@ from mixedmodels.formula.columns import Column, Factor
 from mixedmodels.formula.design import Design, NaAction
 from mixedmodels.formula.evaluate import Evaluator, States, as_array
 from mixedmodels.formula.fixed_effects import independent_columns
+from mixedmodels.formula.functions import formula_evaluator
 from mixedmodels.formula.input_frames import input_frame
 from mixedmodels.formula.model_frame import ModelFrame, build_model_frame
 from mixedmodels.formula.parse import ParsedFormula, parse_formula
@@ -89,7 +90,7 @@ def build_design(
     plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
     for message in parsed.warnings:
         warnings.warn(message, FormulaWarning, stacklevel=3)
-    evaluator = Evaluator(frame, parsed.text, dict(env or {}), States())
+    evaluator = formula_evaluator(frame, parsed.text, dict(env or {}), States())
     model_frame = build_model_frame(
         evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
     )

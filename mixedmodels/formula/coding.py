@@ -213,7 +213,7 @@ def _numeric_block(variable: VariableCoding, column: Column) -> list[FloatArray]
     if isinstance(column, Matrix):
         if column.values.shape[1] != len(variable.suffixes):
             raise DataError(
-                f"{variable.name} has {column.values.shape[1]} columns; it had {len(variable.suffixes)} in the fit"
+                f"{variable.name} has {column.values.shape[1]} columns; it had {len(variable.suffixes)}"
             )
         return [column.values[:, k] for k in range(column.values.shape[1])]
     if isinstance(column, Factor):
@@ -247,6 +247,7 @@ def level_codes(variable: VariableCoding, column: Column) -> IntArray:
         if len(unseen):
             new = ", ".join(repr(recoded.levels[k]) for k in unseen.tolist())
             raise DataError(
-                f"factor {variable.name} has new level(s) {new}; the fit knows {', '.join(variable.levels[:20])}"
+                f"factor {variable.name} has new level(s) {new}; "
+                f"the fit knows {', '.join(variable.levels[:20])}"
             )
     return recoded.codes  # type: ignore[return-value]

@@ -55,7 +55,7 @@ class Matrix:
 
     def missing(self) -> BoolArray | None:
         """Return which rows hold a NaN; None when no row does."""
-        missing = np.isnan(self.values).any(axis=1)
+        missing: BoolArray = np.any(np.isnan(self.values), axis=1)
         return missing if missing.any() else None
 
     def take(self, rows: IntArray | BoolArray) -> Matrix:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -107,7 +108,7 @@ def _successive(contrast: Contrast, levels: tuple[str, ...], factor: str) -> Cod
     # MASS names the columns of contr.sdif "b-a", "c-b".
     coding = DiffContrasts(backward=True)
     matrix = np.asarray(coding.get_coding_matrix(levels, reduced_rank=True), dtype=np.float64)
-    return matrix, tuple(f"{b}-{a}" for a, b in zip(levels[:-1], levels[1:], strict=True))
+    return matrix, tuple(f"{b}-{a}" for a, b in pairwise(levels))
 
 
 def _polynomial(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:

@@ -96,6 +96,8 @@ class Evaluator:
         Names from the caller: numbers, strings, arrays or functions of arrays.
     states : States
         Filled while `training`, read otherwise.
+    call_function : callable
+        Applies a function of the formula language; see `functions`.
     training : bool
         Whether the data are those the model is fitted to.
     """
@@ -104,6 +106,7 @@ class Evaluator:
     text: str
     env: Mapping[str, Any]
     states: States
+    call_function: Callable[[Call, Evaluator], Value]
     training: bool = True
 
     def column(self, node: Node) -> Column:
@@ -130,9 +133,7 @@ class Evaluator:
         if isinstance(node, Paren):
             return self.value(node.inner)
         if isinstance(node, Call):
-            from mixedmodels.formula.functions import apply_function
-
-            return apply_function(node, self)
+            return self.call_function(node, self)
         if isinstance(node, Unary):
             return self.prefix(node)
         if node.operator in ("+", "-"):
@@ -186,7 +187,7 @@ class Evaluator:
             )
         words = {"Numeric": "numeric", "Logical": "logical", "Factor": "a factor", "Matrix": "a matrix"}
         raise DataError(
-            f"{name!r} was {words[kind]} when the model was fitted and is {words[type(column).__name__]} in the new data"
+            f"{name!r} was {words[kind]} in the fit and is {words[type(column).__name__]} in the new data"
         )
 
     def from_env(self, node: Name) -> Value:
@@ -244,8 +245,7 @@ class Evaluator:
             step = 1 if right >= left else -1
             count = int(abs(right - left)) + 1
             return tuple(left + step * k for k in range(count))
-        factors = [self.factor(value, side) for value, side in ((left, node.left), (right, node.right))]
-        return interaction(*factors)
+        return interaction(self.factor(left, node.left), self.factor(right, node.right))
 
     def factor(self, value: Value, node: Node) -> Factor:
         """Return `value` as a factor."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,118 +12,19 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.formula import transforms
-from mixedmodels.formula.columns import Factor, Logical, Matrix, Numeric, Value
+from mixedmodels.formula.arguments import BoundCall, Function, match_arguments
+from mixedmodels.formula.columns import Factor, Logical, Matrix, Numeric, Value, interaction
 from mixedmodels.formula.contrasts import Contrast, as_contrast
-from mixedmodels.formula.evaluate import Evaluator
-from mixedmodels.formula.input_frames import column_of
-from mixedmodels.formula.syntax_tree import Call, Name, Node, deparse
+from mixedmodels.formula.evaluate import Evaluator, States
+from mixedmodels.formula.input_frames import InputFrame, column_of
+from mixedmodels.formula.syntax_tree import Call, Name, deparse
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the formula language.
-
-    Attributes
-    ----------
-    parameters : tuple of str
-        Names of the parameters in order.
-    apply : callable
-        Takes a `BoundCall` and returns the value.
-    """
-
-    parameters: tuple[str, ...]
-    apply: Callable[[BoundCall], Value]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundCall:
-    """A call whose arguments have been matched to parameters."""
-
-    call: Call
-    nodes: dict[str, Node]
-    context: Evaluator
-
-    def has(self, name: str) -> bool:
-        """Tell whether an argument was given."""
-        return name in self.nodes
-
-    def value(self, name: str) -> Value:
-        """Return the value of an argument, None when it was not given."""
-        return self.context.value(self.nodes[name]) if name in self.nodes else None
-
-    def number(self, name: str) -> Any:
-        """Return a numeric argument as an array or a single float."""
-        return self.context.number(self.value(name), self.nodes[name])
-
-    def scalar(self, name: str, default: float | None) -> float | None:
-        """Return an argument that is a single number."""
-        if name not in self.nodes:
-            return default
-        value = self.value(name)
-        if value is None or (isinstance(value, (bool, float)) and np.isfinite(value)):
-            return value
-        self.fail(f"argument '{name}' of {self.call.function}() must be a single number", name)
-
-    def count(self, name: str, default: int | None) -> int | None:
-        """Return an argument that is a whole number from 0 to 1000."""
-        value = self.scalar(name, default)
-        if value is not None and (value % 1 or not 0 <= value <= 1000):
-            self.fail(f"argument '{name}' of {self.call.function}() must be a whole number", name)
-        return None if value is None else int(value)
-
-    def flag(self, name: str, default: bool) -> bool:
-        """Return an argument that is TRUE or FALSE."""
-        if name not in self.nodes:
-            return default
-        value = self.value(name)
-        if not isinstance(value, bool):
-            self.fail(f"argument '{name}' of {self.call.function}() must be TRUE or FALSE", name)
-        return value
-
-    def numbers(self, name: str) -> tuple[float, ...] | None:
-        """Return an argument that is a list of numbers, ``c(1, 2)``."""
-        value = self.value(name)
-        if value is None:
-            return None
-        items = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(item, float) for item in items):
-            self.fail(f"argument '{name}' of {self.call.function}() must be numbers, c(1, 2)", name)
-        return tuple(float(item) for item in items if isinstance(item, float))
-
-    def strings(self, name: str) -> tuple[str, ...] | None:
-        """Return an argument that is a list of names, numbers turned into names."""
-        from mixedmodels.formula.number_format import format_number
-
-        value = self.value(name)
-        if value is None:
-            return None
-        items = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(item, (float, str)) for item in items):
-            self.fail(f"argument '{name}' of {self.call.function}() must be a list such as c('a', 'b')", name)
-        return tuple(format_number(item) if isinstance(item, float) else str(item) for item in items)
-
-    def vector(self, name: str) -> FloatArray:
-        """Return an argument that is one number a row."""
-        value = self.value(name)
-        if isinstance(value, (Numeric, Logical)):
-            return value.as_float()
-        self.fail(f"argument '{name}' of {self.call.function}() must be a numeric variable", name)
-
-    def factor(self, name: str) -> Factor:
-        """Return an argument that is a factor or can be made one."""
-        return self.context.factor(self.value(name), self.nodes[name])
-
-    def state(self, train: Callable[[], Any]) -> Any:
-        """Return the state of this call: made by `train` on the training data, recalled on new data."""
-        key = deparse(self.call)
-        states = self.context.states.transforms
-        if key not in states:
-            states[key] = train()
-        return states[key]
-
-    def fail(self, message: str, name: str | None = None) -> Any:
-        """Raise a FormulaError at an argument, or at the call."""
-        self.context.fail(self.nodes.get(name or "", self.call), message)
+def formula_evaluator(
+    frame: InputFrame, text: str, env: Mapping[str, Any], states: States, training: bool = True
+) -> Evaluator:
+    """Return an evaluator that knows the functions of this module."""
+    return Evaluator(frame, text, env, states, apply_function, training)
 
 
 def apply_function(call: Call, context: Evaluator) -> Value:
@@ -135,7 +36,7 @@ def apply_function(call: Call, context: Evaluator) -> Value:
     function = FUNCTIONS.get(call.function)
     if function is None:
         raise FormulaError(_unknown(call.function), context.text, call.position)
-    bound = BoundCall(call, _match_arguments(call, function, context), context)
+    bound = BoundCall(call, match_arguments(call, function, context), context)
     try:
         return function.apply(bound)
     except TypeError as error:
@@ -151,33 +52,6 @@ def _unknown(name: str) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else "; pass your own in env={'" + name + "': ...}"
     return f"unknown function '{name}'{hint}"
-
-
-def _match_arguments(call: Call, function: Function, context: Evaluator) -> dict[str, Node]:
-    """Match arguments to parameters: by name, by a unique beginning of a name, then by place."""
-    matched: dict[str, Node] = {}
-    positional: list[Node] = []
-    for argument in call.arguments:
-        if argument.name is None:
-            positional.append(argument.value)
-            continue
-        names = [p for p in function.parameters if p == argument.name]
-        names = names or [p for p in function.parameters if p.lower().startswith(argument.name.lower())]
-        if len(names) != 1 or names[0] in matched:
-            expected = ", ".join(function.parameters)
-            context.fail(
-                argument.value, f"{call.function}() has no argument '{argument.name}'; it has {expected}"
-            )
-        matched[names[0]] = argument.value
-    free = [p for p in function.parameters if p not in matched]
-    if len(positional) > len(free):
-        context.fail(
-            positional[len(free)], f"{call.function}() takes at most {len(function.parameters)} arguments"
-        )
-    matched.update(zip(free, positional, strict=False))
-    if function.parameters[0] not in matched:
-        context.fail(call, f"{call.function}() needs an argument")
-    return matched
 
 
 def _apply_user_function(call: Call, context: Evaluator) -> Value:
@@ -352,7 +226,9 @@ def _base_level(bound: BoundCall, value: Value, factor: Factor) -> str | None:
         return value
     if isinstance(value, float) and 1 <= value <= len(factor.levels):
         return factor.levels[int(value) - 1]
-    return None if not bound.context.training else bound.fail("base must be a level or its number", "contr")
+    if bound.context.training:
+        bound.fail("base must be a level or its number", "contr")
+    return None
 
 
 def _is_na(bound: BoundCall) -> Value:
@@ -360,7 +236,7 @@ def _is_na(bound: BoundCall) -> Value:
     if isinstance(value, (Numeric, Logical, Factor)):
         missing = value.missing()
         return Logical(np.zeros(len(value), dtype=bool) if missing is None else missing)
-    return bound.fail("is.na() needs a variable", "x")
+    bound.fail("is.na() needs a variable", "x")
 
 
 def _ifelse(bound: BoundCall) -> Value:
@@ -430,8 +306,6 @@ def _combine(call: Call, context: Evaluator) -> Value:
 
 def _interaction(call: Call, context: Evaluator) -> Value:
     """Return R's ``interaction(a, b)``: names joined by a dot, the first factor varying fastest."""
-    from mixedmodels.formula.columns import interaction
-
     separator, reverse = ".", True
     factors: list[Factor] = []
     for argument in call.arguments:

@@ -19,7 +19,7 @@ from mixedmodels.formula.number_format import format_number
 
 _DATE_ADVICE = (
     "column {name!r} holds dates or times; turn it into a number first, for example "
-    "(data[{name!r}] - data[{name!r}].min()).dt.total_seconds() / 86400 for days, or into strings for a factor"
+    "(data[{name!r}] - data[{name!r}].min()).dt.total_seconds() / 86400 for days, or into strings"
 )
 
 
@@ -136,7 +136,7 @@ def _narwhals_frame(data: Any) -> InputFrame:
         frame = nw.from_native(data, eager_only=True)
     except TypeError as error:
         raise DataError(
-            "data must be a table: a pandas DataFrame, a dict of arrays, a polars DataFrame or a pyarrow Table, "
+            "data must be a table (pandas DataFrame, dict of arrays, polars DataFrame, pyarrow Table), "
             f"not {type(data).__name__}"
         ) from error
     return InputFrame(frame, frame.columns, len(frame), pd.RangeIndex(len(frame)))
@@ -250,17 +250,17 @@ def _extension_column(series: pd.Series[Any], name: str) -> Column:
     if types.is_numeric_dtype(dtype):
         return Numeric(series.to_numpy(dtype=np.float64, na_value=np.nan))
     if types.is_string_dtype(dtype):
-        return _text_column(series.to_numpy(dtype=object, na_value=None))
+        return _text_column(np.asarray(series.astype(object).where(series.notna(), None)))
     if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or "date" in str(dtype):
         raise DataError(_DATE_ADVICE.format(name=name))
     if str(dtype).startswith("dictionary"):
         return _dictionary_column(series)
-    return _object_column(series.to_numpy(dtype=object, na_value=None), name)
+    return _object_column(np.asarray(series.astype(object).where(series.notna(), None)), name)
 
 
 def _dictionary_column(series: pd.Series[Any]) -> Factor:
     """Convert an Arrow dictionary, keeping the order of its dictionary."""
-    encoded = series.array._pa_array.combine_chunks()  # type: ignore[attr-defined]
+    encoded = series.array._pa_array.combine_chunks()
     codes = encoded.indices.to_pandas().to_numpy(dtype=float, na_value=-1.0).astype(np.int32)
     return Factor(codes, level_names(encoded.dictionary.to_pylist()))
 

@@ -6,7 +6,7 @@ The rows with a missing value in any variable, weight or offset drop together, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,7 @@ def build_model_frame(
     o = row_argument(offset, "offset", evaluator)
     rows = _subset_rows(subset, evaluator)
     n_input = frame.n_rows if rows is None else len(rows)
+    input_index = frame.index if rows is None else frame.index[rows]
     if rows is not None:
         columns = {text: column.take(rows) for text, column in columns.items()}
         w, o = (None if a is None else a[rows] for a in (w, o))
@@ -100,7 +101,7 @@ def build_model_frame(
     index = frame.index if rows is None else frame.index[rows]
     _refuse_infinite(checked, index)
     _check_weights(w, index)
-    missing = MissingRows(na_action, n_input, np.arange(n_input) if kept is None else kept)
+    missing = MissingRows(na_action, n_input, np.arange(n_input) if kept is None else kept, input_index)
     return ModelFrame(columns, w, o, len(index), index, missing)
 
 
@@ -144,7 +145,7 @@ def _expression_column(text: str, evaluator: Evaluator) -> Column:
     if text in evaluator.frame:
         return evaluator.frame.column(text)
     node = parse_expression(text)
-    return Evaluator(evaluator.frame, text, evaluator.env, evaluator.states, evaluator.training).column(node)
+    return replace(evaluator, text=text).column(node)
 
 
 def _subset_rows(subset: Any, evaluator: Evaluator) -> IntArray | None:
@@ -187,7 +188,7 @@ def _complete_rows(columns: Mapping[str, Column], n_rows: int, na_action: NaActi
         raise DataError(f"missing values in object: {listed}; na_action='omit' drops these rows")
     if na_action == "pass":
         raise DataError(
-            f"na_action='pass' keeps missing values, which no model can use: {listed}; use 'omit' or 'exclude'"
+            f"na_action='pass' keeps missing values, which no model can use: {listed}; use 'omit'"
         )
     if absent.all():
         empty = [text for text, count in holes.items() if count == n_rows]

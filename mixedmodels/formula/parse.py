@@ -38,6 +38,7 @@ _PRECEDENCE = {
 _NOT_PRECEDENCE = 4
 _COMPARISON_PRECEDENCE = 5
 _SIGN_PRECEDENCE = 10
+_PREFIXES = ("-", "+", "!", "(", "~")
 _CONSTANTS = {"TRUE": True, "True": True, "FALSE": False, "False": False, "NULL": None, "None": None}
 _NUMBERS = {"Inf": float("inf"), "NaN": float("nan"), "NA": float("nan")}
 # Words an argument such as subset="x > 1 and y < 2" may use; in a formula they are column names.
@@ -172,7 +173,7 @@ class _Parser:
         if self.token.kind == "end":
             raise self.error("the formula is empty")
         tree = self.expression(0)
-        if self.token.kind != "end":
+        if self.at < len(self.tokens) - 1:
             raise self._trailing()
         return tree
 
@@ -226,8 +227,7 @@ class _Parser:
     def require_operand(self, where: str) -> None:
         """Raise when no operand can begin at the next token."""
         token = self.token
-        starts = token.kind not in ("operator", "end") or token.text in ("-", "+", "!", "(", "~")
-        if starts and token.kind != "end":
+        if token.kind not in ("operator", "end") or token.text in _PREFIXES:
             return
         if where in ("after '|'", "after '||'"):
             raise self.error(f"the grouping factor is missing {where}")

@@ -102,7 +102,7 @@ def _terms_of_bar(
     for selected in selections:
         Z = matrix if len(selected) == len(recipe.names) else matrix[:, list(selected)]
         if recipe.assign[selected[0]] == 0 and len(selected) == 1:
-            Z = np.broadcast_to(np.float64(1.0), matrix.shape[:1] + (1,))
+            Z = np.broadcast_to(np.float64(1.0), (len(matrix), 1))
         term = RandomTerm(
             label=plan.group,
             group=plan.group,

@@ -13,6 +13,7 @@ from mixedmodels.formula.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.columns import Column, as_factor
 from mixedmodels.formula.design import Design, RandomTerm
 from mixedmodels.formula.evaluate import Evaluator, States, as_array
+from mixedmodels.formula.functions import formula_evaluator
 from mixedmodels.formula.input_frames import InputFrame, input_frame
 from mixedmodels.formula.model_frame import row_argument
 from mixedmodels.formula.random_effects import RandomRecipe, random_matrix
@@ -114,7 +115,7 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
 def _evaluator(recipe: Recipe, new_data: Any) -> Evaluator:
     """Return an evaluator of new data that recalls the training state."""
     frame: InputFrame = input_frame(new_data)
-    return Evaluator(frame, recipe.text, recipe.env, recipe.states, training=False)
+    return formula_evaluator(frame, recipe.text, recipe.env, recipe.states, training=False)
 
 
 def _used_variables(matrix: MatrixRecipe) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mixedmodels.errors import DataError
 from mixedmodels.formula.columns import Column, Factor, Logical, Matrix
-from mixedmodels.formula.design import Response
+from mixedmodels.formula.design import Response, ResponseKind
 from mixedmodels.formula.syntax_tree import Call, Node, deparse, strip_parens
 
 
@@ -30,12 +30,12 @@ def response(node: Node, column: Column) -> Response:
             successes, failures = np.ascontiguousarray(column.values.T)
             return Response(text, "cbind", successes, failures)
         raise DataError(
-            f"response must be one-dimensional: {text} is matrix-valued with {column.values.shape[1]} columns; "
+            f"response must be one-dimensional: {text} is matrix-valued ({column.values.shape[1]} columns); "
             "fit one column and refit() the model to the others (cbind() takes successes and failures)"
         )
     if isinstance(column, Factor):
         return _factor_response(text, column)
-    kind = "logical" if isinstance(column, Logical) else "numeric"
+    kind: ResponseKind = "logical" if isinstance(column, Logical) else "numeric"
     return Response(text, kind, column.as_float())
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from formulaic.transforms.poly import poly as formulaic_poly
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.formula.arguments import BoundCall
 from mixedmodels.formula.columns import Factor, Matrix, Numeric, Value
 from mixedmodels.formula.splines import SplineKnots, b_spline, natural_spline, spline_knots
-
-if TYPE_CHECKING:
-    from mixedmodels.formula.functions import BoundCall
 
 
 def _numbered(values: FloatArray) -> Matrix:
@@ -66,7 +65,7 @@ def _option(bound: BoundCall, name: str, estimate: Any, absent: float) -> float:
         return absent
     if isinstance(value, float):
         return value
-    return float(bound.fail(f"argument '{name}' must be TRUE, FALSE or a number", name))
+    bound.fail(f"argument '{name}' must be TRUE, FALSE or a number", name)
 
 
 def center(bound: BoundCall) -> Value:
@@ -88,13 +87,13 @@ def cut(bound: BoundCall) -> Value:
     if lowest:
         codes = np.where(x == (edges[0] if right else edges[-1]), 0 if right else len(edges) - 2, codes)
     outside = (codes < 0) | (codes >= len(edges) - 1) | np.isnan(x)
-    codes = np.where(outside, -1, codes).astype(np.int32)
+    codes = np.where(outside, -1, codes)
     if bound.has("labels") and bound.value("labels") is False:
         return Numeric(np.where(codes < 0, np.nan, codes + 1.0))
     labels = bound.strings("labels") or _interval_labels(edges, right, lowest, bound.count("dig.lab", 3) or 3)
     if len(labels) != len(edges) - 1:
         bound.fail(f"{len(labels)} labels for {len(edges) - 1} intervals", "labels")
-    return Factor(codes, labels, ordered=bound.flag("ordered_result", False))
+    return Factor(codes.astype(np.int32), labels, ordered=bound.flag("ordered_result", False))
 
 
 def _edges(bound: BoundCall, x: FloatArray, breaks: tuple[float, ...]) -> FloatArray:
@@ -124,7 +123,7 @@ def _interval_labels(edges: FloatArray, right: bool, lowest: bool, digits: int) 
         if len(set(texts)) == len(texts):
             break
     opening, closing = ("(", "]") if right else ("[", ")")
-    labels = [f"{opening}{a},{b}{closing}" for a, b in zip(texts[:-1], texts[1:], strict=True)]
+    labels = [f"{opening}{a},{b}{closing}" for a, b in pairwise(texts)]
     if lowest and right:
         labels[0] = "[" + labels[0][1:]
     if lowest and not right:
