@@ -15,6 +15,8 @@ from mixedmodels.families.links import LINK_NAMES, Link, get_link
 EMPTY: FloatArray = np.empty(0)
 # Counts and trials typed with decimals (0.3 * 10) are integers within this relative error.
 INTEGER_TOLERANCE = 1e-7
+# Start of a dispersion when the starting means equal the data.
+SMALLEST_DISPERSION = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,19 @@ class FamilyBase:
 
     link: Link
 
-    phi_names: ClassVar[tuple[str, ...]] = ()
     has_expected_information: ClassVar[bool] = True
-    default_hessian: ClassVar[Hessian] = "expected"
     is_quasi: ClassVar[bool] = False
     has_dispersion: ClassVar[bool] = False
+
+    @property
+    def phi_names(self) -> tuple[str, ...]:
+        """Names of the family's own parameters: none."""
+        return ()
+
+    @property
+    def default_hessian(self) -> Hessian:
+        """Which information a mixed model puts in L unless told otherwise."""
+        return "expected"
 
     @property
     def is_canonical(self) -> bool:
@@ -142,3 +152,15 @@ def outside(derivatives: Derivatives, inside: BoolArray, weights: FloatArray) ->
             )
         ),
     )
+
+
+def weighted_mean(y: FloatArray, weights: FloatArray) -> float:
+    """Return the mean of y, with the prior weights unless all are zero."""
+    return float(np.average(y, weights=weights if np.any(weights > 0.0) else None))
+
+
+def dispersion_moment(y: FloatArray, mu: FloatArray, weights: FloatArray, variance: FloatArray) -> FloatArray:
+    """Return the mean squared Pearson residual, bounded away from zero, shape (1,)."""
+    counted = max(int(np.count_nonzero(weights > 0.0)), 1)
+    squared = float(np.sum(weights * (y - mu) ** 2 / np.maximum(variance, np.finfo(np.float64).tiny)))
+    return np.array([np.clip(squared / counted, SMALLEST_DISPERSION, 1e8)])

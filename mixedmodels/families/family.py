@@ -100,7 +100,8 @@ class Family(Protocol):
         """Which information a mixed model puts in L unless told otherwise.
 
         ``"expected"`` for the families of lme4 whose Laplace objective there is a likelihood (binomial,
-        Poisson, negative binomial of ``glmer.nb``); ``"observed"``, as in glmmTMB, for all others.
+        Poisson, negative binomial of ``glmer.nb``); ``"observed"``, as in glmmTMB, for all others. A
+        family always has the observed one, and the expected one if `has_expected_information`.
         """
 
     @property

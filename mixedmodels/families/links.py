@@ -22,8 +22,8 @@ Jet: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 # exp(709.78) is the largest double; beyond 700 a mean is clamped instead of overflowing.
 LARGEST_EXPONENT = 700.0
-# Its sixth power and the reciprocal of that, which third derivatives of power links need, are doubles.
-SMALLEST_MAGNITUDE = 1e-50
+# Means, weights and third derivatives of power links hold up to its tenth negative power: still doubles.
+SMALLEST_MAGNITUDE = 1e-30
 _LARGEST_PROBIT = 1e50
 
 
@@ -52,6 +52,9 @@ class Link(Protocol):
 
     def log_complement(self, eta: FloatArray) -> Jet:
         """Return log(1 - mu) and its derivatives in eta; meaningful only where `gives_unit_mean`."""
+
+    def gives_mean(self, eta: FloatArray) -> BoolArray:
+        """Return where the inverse is defined: a fractional power is not for negative eta."""
 
     def gives_positive_mean(self, eta: FloatArray) -> BoolArray:
         """Return where eta leads to a mean greater than zero."""
@@ -82,6 +85,10 @@ class _UnitLink:
     """What the links onto (0, 1) share."""
 
     maps_to_unit_interval: ClassVar[bool] = True
+
+    def gives_mean(self, eta: FloatArray) -> BoolArray:
+        """Return where eta is a number."""
+        return _is_everywhere(eta)
 
     def gives_positive_mean(self, eta: FloatArray) -> BoolArray:
         """Return where eta is a number."""
@@ -323,6 +330,10 @@ class Log:
         """Return log(1 - exp(eta)) and its derivatives."""
         return _log_complement_of(self.log_mean(eta))
 
+    def gives_mean(self, eta: FloatArray) -> BoolArray:
+        """Return where eta is a number."""
+        return _is_everywhere(eta)
+
     def gives_positive_mean(self, eta: FloatArray) -> BoolArray:
         """Return where eta is a number."""
         return _is_everywhere(eta)
@@ -377,6 +388,10 @@ class Power:
     def log_complement(self, eta: FloatArray) -> Jet:
         """Return log(1 - mu) and its derivatives."""
         return _log_complement_of(self.log_mean(eta))
+
+    def gives_mean(self, eta: FloatArray) -> BoolArray:
+        """Return where the inverse is defined: for negative eta only if 1 / exponent is an integer."""
+        return _is_everywhere(eta) if (1.0 / self.exponent).is_integer() else np.asarray(eta > 0.0)
 
     def gives_positive_mean(self, eta: FloatArray) -> BoolArray:
         """Return where the mean is positive: eta > 0, or everywhere for an even power."""

@@ -9,14 +9,15 @@ import numpy as np
 from scipy.special import gammaln, xlogy
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.families.base import FamilyBase, check_counts, checked_link
-from mixedmodels.families.family import Derivatives
-from mixedmodels.families.links import LARGEST_EXPONENT, Link
-from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanTerms, chain
+from mixedmodels.families.base import check_counts, checked_link
+from mixedmodels.families.family import Family
+from mixedmodels.families.links import Link
+from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanTerms, PositiveFamily
+from mixedmodels.families.zero_part import zero_inflated
 
 
 @dataclass(frozen=True, slots=True)
-class Poisson(FamilyBase):
+class Poisson(PositiveFamily):
     """Poisson distribution; prior weights multiply the log-likelihood of a row, as in R."""
 
     name: ClassVar[str] = "poisson"
@@ -38,21 +39,13 @@ class Poisson(FamilyBase):
         """Return -w log(y!)."""
         return np.asarray(-weights * gammaln(y + 1.0))
 
-    def evaluate(
-        self,
-        y: FloatArray,
-        eta: FloatArray,
-        weights: FloatArray,
-        phi: FloatArray,
-        order: int = 2,
-        observed: bool = False,
-        constant: FloatArray | None = None,
-    ) -> Derivatives:
-        """Return log-likelihood terms and derivatives in eta."""
-        if constant is None:
-            constant = self.log_constant(y, weights)
-        t = self.link.log_mean(eta)[0]
-        return chain(log_mean_terms(y, t, weights, constant), self.link, eta, weights, order, observed)
+    def terms(
+        self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray, constant: FloatArray
+    ) -> LogMeanTerms:
+        """Return w (y t - exp(t)) + constant and its derivatives in t."""
+        mean = weights * np.exp(t)
+        counts = weights * y
+        return LogMeanTerms(counts * t - mean + constant, counts - mean, -mean, -mean, mean, mean)
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return mu."""
@@ -69,13 +62,15 @@ class Poisson(FamilyBase):
         return rng.poisson(mu).astype(np.float64)
 
 
-def poisson(link: str | Link = "log") -> Poisson:
+def poisson(link: str | Link = "log", *, zi: bool = False) -> Family:
     """Return the Poisson family.
 
     Parameters
     ----------
     link : str or Link
         log, identity, sqrt, inverse, 1/mu^2 or a power.
+    zi : bool
+        Whether to add zeros with a probability of their own (zero inflation, intercept only).
 
     Raises
     ------
@@ -87,14 +82,8 @@ def poisson(link: str | Link = "log") -> Poisson:
     >>> poisson(link="sqrt").link.name
     'sqrt'
     """
-    return Poisson(checked_link(link, "poisson", POSITIVE_LINKS))
-
-
-def log_mean_terms(y: FloatArray, t: FloatArray, weights: FloatArray, constant: FloatArray) -> LogMeanTerms:
-    """Return w (y t - exp(t)) + constant and its derivatives in t."""
-    mean = weights * np.exp(np.minimum(t, LARGEST_EXPONENT))
-    counts = weights * y
-    return LogMeanTerms(counts * t - mean + constant, counts - mean, -mean, -mean, mean, mean)
+    base = Poisson(checked_link(link, "poisson", POSITIVE_LINKS))
+    return zero_inflated(base) if zi else base
 
 
 def poisson_deviance(y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:

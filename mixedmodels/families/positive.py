@@ -6,14 +6,16 @@ are the derivatives in eta themselves.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.families.base import EMPTY, outside
+from mixedmodels.families.base import EMPTY, FamilyBase, outside
 from mixedmodels.families.family import Derivatives, PhiDerivatives
-from mixedmodels.families.links import Jet, Link
+from mixedmodels.families.links import LARGEST_EXPONENT, Link
 
 POSITIVE_LINKS = ("log", "identity", "sqrt", "inverse", "1/mu^2")
 
@@ -90,7 +92,44 @@ def chain_phi(terms: LogMeanPhiTerms, link: Link, eta: FloatArray, observed: boo
     return PhiDerivatives(np.where(inside, terms.loglik, 0.0), d1, information, d2)
 
 
-def log_mean(link: Link, eta: FloatArray, bound: float) -> FloatArray:
-    """Return t = log(mu), kept within +-bound so that the exponentials of the family stay finite."""
-    jet: Jet = link.log_mean(eta)
-    return np.clip(jet[0], -bound, bound)
+@dataclass(frozen=True, slots=True)
+class PositiveFamily(FamilyBase):
+    """A family given by its terms in t = log(mu); `evaluate` adds the link."""
+
+    exponent_bound: ClassVar[float] = LARGEST_EXPONENT
+
+    @abstractmethod
+    def terms(
+        self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray, constant: FloatArray
+    ) -> LogMeanTerms:
+        """Return the log-likelihood terms and their derivatives in t; |t| <= `exponent_bound`."""
+
+    def phi_terms(
+        self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray
+    ) -> LogMeanPhiTerms:
+        """Return the derivatives of the terms in the free parameters; none by default."""
+        none = np.empty((0, len(y)))
+        return LogMeanPhiTerms(none, none, none, none)
+
+    def evaluate(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray,
+        phi: FloatArray,
+        order: int = 2,
+        observed: bool = False,
+        constant: FloatArray | None = None,
+    ) -> Derivatives:
+        """Return log-likelihood terms and derivatives in eta."""
+        if constant is None:
+            constant = self.log_constant(y, weights)
+        t = np.clip(self.link.log_mean(eta)[0], -self.exponent_bound, self.exponent_bound)
+        return chain(self.terms(y, t, weights, phi, constant), self.link, eta, weights, order, observed)
+
+    def phi_derivatives(
+        self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
+    ) -> PhiDerivatives:
+        """Return derivatives in the free coordinates of phi."""
+        t = np.clip(self.link.log_mean(eta)[0], -self.exponent_bound, self.exponent_bound)
+        return chain_phi(self.phi_terms(y, t, weights, phi), self.link, eta, observed)

@@ -13,6 +13,8 @@ from mixedmodels.families.links import Jet, Link
 
 UNIT_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
 
+SMALLEST_SHAPE = 1e-100
+
 Outer: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 """A function of A (or B) with its three derivatives in A (or B)."""
 
@@ -21,8 +23,26 @@ def compose(outer: Outer, inner: Jet) -> Jet:
     """Return f(g(eta)) and its three derivatives in eta (Faa di Bruno)."""
     f, f1, f2, f3 = outer
     _, g1, g2, g3 = inner
-    g11 = g1 * g1
-    return f, f1 * g1, f2 * g11 + f1 * g2, f3 * g11 * g1 + 3.0 * f2 * g1 * g2 + f1 * g3
+    # A double exponential (cloglog) outgrows a double when cubed, where f2 and f3 have long vanished.
+    h1, h2 = bounded(g1), bounded(g2)
+    h11 = h1 * h1
+    return f, f1 * g1, f2 * h11 + f1 * g2, f3 * h11 * h1 + 3.0 * f2 * h1 * h2 + f1 * g3
+
+
+def bounded(values: FloatArray) -> FloatArray:
+    """Return values within +-1e100, whose cubes are doubles."""
+    return np.asarray(np.clip(values, -1e100, 1e100))
+
+
+def shape_parameter(log_probability: FloatArray, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return a = phi times a probability, at least 1e-100, and how far log(a) lies below that bound.
+
+    Below it Gamma(a) is 1 / a to the last digit, so that the excess, shape (n,) and not positive, is all
+    that log Gamma needs.
+    """
+    log_a = np.log(phi[0]) + np.minimum(log_probability, 0.0)
+    floor = np.log(SMALLEST_SHAPE)
+    return np.exp(np.maximum(log_a, floor)), np.minimum(log_a - floor, 0.0)
 
 
 def add(left: Jet, right: Jet) -> Jet:
@@ -50,8 +70,3 @@ def as_derivatives(
 def scaled(jet: Jet, weights: FloatArray) -> Jet:
     """Return the jet times the prior weights."""
     return weights * jet[0], weights * jet[1], weights * jet[2], weights * jet[3]
-
-
-def positive_floor(values: FloatArray) -> FloatArray:
-    """Return values, at least the smallest normal double."""
-    return np.maximum(values, np.finfo(np.float64).tiny)

@@ -1,0 +1,172 @@
+"""The beta-binomial family: proportions of trials whose success probability varies between rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import FamilyError
+from mixedmodels.families.base import FamilyBase, checked_link, is_integer, outside, refuse_rows
+from mixedmodels.families.binomial import Binomial, log_binomial_coefficient, whole_trials
+from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
+from mixedmodels.families.links import Link
+from mixedmodels.families.saturated import deviance_by_search
+from mixedmodels.families.special import (
+    digamma_difference,
+    log_gamma_difference,
+    tetragamma_difference,
+    trigamma_difference,
+)
+from mixedmodels.families.unit_interval import (
+    SMALLEST_SHAPE,
+    UNIT_LINKS,
+    Outer,
+    add,
+    as_derivatives,
+    bounded,
+    compose,
+    log_probabilities,
+    shape_parameter,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BetaBinomial(FamilyBase):
+    """Beta-binomial distribution: n = weights trials, success probability Beta(mu phi, (1 - mu) phi)."""
+
+    name: ClassVar[str] = "betabinomial"
+    phi_names: ClassVar[tuple[str, ...]] = ("precision",)
+    has_expected_information: ClassVar[bool] = False
+    default_hessian: ClassVar[Hessian] = "observed"
+
+    def check(self, y: FloatArray, weights: FloatArray) -> None:
+        """Raise FamilyError when y is not a proportion of whole trials, or there are only single ones."""
+        Binomial.check(Binomial(self.link), y, weights)
+        successes = y * weights
+        refuse_rows(
+            ~(is_integer(successes) & is_integer(weights)),
+            successes,
+            "The betabinomial family needs whole numbers of successes and trials: cbind(successes, "
+            "failures), or proportions with the numbers of trials as weights.",
+        )
+        if weights.max(initial=0.0) <= 1.0:
+            raise FamilyError(
+                "With single trials the betabinomial family is the binomial: its precision cannot be "
+                "estimated. Use binomial, or give numbers of trials."
+            )
+
+    def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return (n y + 1/2) / (n + 1)."""
+        return np.asarray((weights * y + 0.5) / (weights + 1.0))
+
+    def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the moment estimate of the precision from the overdispersion."""
+        counted = weights > 1.0
+        n, p = weights[counted], mu[counted]
+        X2 = float(np.mean(n * (y[counted] - p) ** 2 / np.maximum(p * (1.0 - p), 1e-10)))
+        correlation = (X2 - 1.0) / max(float(np.mean(n)) - 1.0, 1e-3)
+        return np.array([np.clip(1.0 / max(correlation, 1e-3) - 1.0, 0.5, 1e3)])
+
+    def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return log C(n, ny)."""
+        return log_binomial_coefficient(y, weights)
+
+    def evaluate(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        weights: FloatArray,
+        phi: FloatArray,
+        order: int = 2,
+        observed: bool = False,
+        constant: FloatArray | None = None,
+    ) -> Derivatives:
+        """Return log-likelihood terms and derivatives in eta; the information is the observed one."""
+        if constant is None:
+            constant = log_binomial_coefficient(y, weights)
+        a, b = log_probabilities(self.link, eta)
+        P, Q = _sides(y, weights, a[0], b[0], phi)
+        jet = add(compose(P, a), compose(Q, b))
+        loglik = jet[0] - log_gamma_difference(weights, np.full_like(y, phi[0])) + constant
+        found = as_derivatives((loglik, *jet[1:]), None, None, order)
+        return outside(found, self.link.gives_unit_mean(eta), weights)
+
+    def phi_derivatives(
+        self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
+    ) -> PhiDerivatives:
+        """Return derivatives in log(precision), in which both shapes grow at their own rate."""
+        a, b = log_probabilities(self.link, eta)
+        P, Q = _sides(y, weights, a[0], b[0], phi)
+        loglik = P[1] + Q[1] - phi[0] * digamma_difference(weights, np.full_like(y, phi[0]))
+        d1 = P[2] * a[1] + Q[2] * b[1]
+        d2 = P[3] * bounded(a[1]) ** 2 + P[2] * a[2] + Q[3] * bounded(b[1]) ** 2 + Q[2] * b[2]
+        inside = self.link.gives_unit_mean(eta)
+        return PhiDerivatives(*(np.where(inside, part, 0.0)[None] for part in (loglik, d1, -d2, d2)))
+
+    def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return mu (1 - mu), the variance of one trial."""
+        return np.asarray(mu * (1.0 - mu))
+
+    def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return twice the log-likelihood ratio of each row against its own best mean."""
+        p = np.clip(mu, np.finfo(np.float64).tiny, 1.0 - np.finfo(np.float64).eps)
+        eta = np.log(p) - np.log1p(-p)
+        return deviance_by_search(betabinomial(), y, eta, weights, phi, -60.0, 60.0)
+
+    def simulate(
+        self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
+    ) -> FloatArray:
+        """Draw proportions of successes among `weights` trials; a row without trials gives 0."""
+        trials = whole_trials(weights)
+        tiny = np.finfo(np.float64).tiny
+        p = rng.beta(np.maximum(mu * phi[0], tiny), np.maximum((1.0 - mu) * phi[0], tiny))
+        return np.asarray(rng.binomial(trials, p) / np.maximum(trials, 1))
+
+
+def betabinomial(link: str | Link = "logit") -> BetaBinomial:
+    """Return the beta-binomial family with estimated precision, as glmmTMB's.
+
+    Parameters
+    ----------
+    link : str or Link
+        logit, probit, cloglog, loglog, cauchit, log or identity.
+
+    Raises
+    ------
+    FamilyError
+        If the family has no such link.
+
+    Examples
+    --------
+    >>> betabinomial().phi_names
+    ('precision',)
+    """
+    return BetaBinomial(checked_link(link, "betabinomial", UNIT_LINKS))
+
+
+def _sides(
+    y: FloatArray, weights: FloatArray, log_mu: FloatArray, log_1mu: FloatArray, phi: FloatArray
+) -> tuple[Outer, Outer]:
+    """Return the terms of the successes in log(mu) and of the failures in log(1 - mu)."""
+    successes = weights * y
+    return (
+        _rising(successes, *shape_parameter(log_mu, phi)),
+        _rising(np.maximum(weights - successes, 0.0), *shape_parameter(log_1mu, phi)),
+    )
+
+
+def _rising(count: FloatArray, a: FloatArray, excess: FloatArray) -> Outer:
+    """Return log Gamma(count + a) - log Gamma(a) and its derivatives in log(a)."""
+    inside = a > SMALLEST_SHAPE
+    first = a * digamma_difference(count, a)
+    second = a * (a * trigamma_difference(count, a))
+    third = a * (a * (a * tetragamma_difference(count, a)))
+    return (
+        log_gamma_difference(count, a) + np.where(count > 0.0, excess, 0.0),
+        first,
+        np.where(inside, first + second, 0.0),
+        np.where(inside, first + 3.0 * second + third, 0.0),
+    )
