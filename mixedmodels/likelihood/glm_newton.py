@@ -12,6 +12,8 @@ from mixedmodels.optimization.report import ConvergenceReport
 
 # Newton decrement at which the estimates are within about 1e-8 standard errors of the optimum.
 DECREMENT_TOLERANCE = 1e-16
+# Decrement from which on the observed information replaces the expected one.
+NEWTON_FROM = 1e-2
 # A log-likelihood is a sum with relative rounding error of this order: smaller changes are noise.
 ROUNDING = 1e-13
 # A stalled line search with a decrement below this is an optimum up to rounding.
@@ -61,7 +63,7 @@ def climb(
     """Return the maximum reached from `point`, the number of steps and the verdict."""
     decrement = np.inf
     for iteration in range(1, MAX_ITERATIONS + 1):
-        step, decrement = newton_step(y, weights, X, family, point)
+        step, decrement = newton_step(y, weights, X, family, point, decrement < NEWTON_FROM)
         if decrement <= DECREMENT_TOLERANCE * (1.0 + ROUNDING * abs(point.loglik)):
             return point, iteration, ConvergenceReport("converged", decrement, ())
         following = line_search(y, weights, X, offset, family, constant, point, step)
@@ -78,18 +80,18 @@ def climb(
 
 
 def newton_step(
-    y: FloatArray, weights: FloatArray, X: FloatArray, family: Family, point: GlmPoint
+    y: FloatArray, weights: FloatArray, X: FloatArray, family: Family, point: GlmPoint, observed: bool
 ) -> tuple[FloatArray, float]:
     """Return the step in (beta, free phi) and the Newton decrement g' H^-1 g / 2.
 
-    The block of beta holds the expected information where there is one (Fisher scoring, the same as
-    Newton for a canonical link).
+    The block of beta holds the observed information on request, else the expected one where there is
+    one: Fisher scoring is the safer far from the optimum, Newton the faster close to it.
     """
     gradient = X.T @ point.rows.d1
     if len(point.phi):
         in_phi = family.phi_derivatives(y, point.eta, weights, point.phi)
         gradient = np.concatenate([gradient, in_phi.loglik.sum(axis=1)])
-    H = negative_hessian(y, weights, X, family, point, point.rows.information)
+    H = negative_hessian(y, weights, X, family, point, -point.rows.d2 if observed else point.rows.information)
     step = solve_positive(H, gradient)
     return step, 0.5 * float(gradient @ step)
 
