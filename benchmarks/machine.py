@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
+HERE = Path(__file__).parent
 THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -32,6 +34,15 @@ def description() -> str:
 def load() -> float:
     """Return the one-minute load average: how busy the machine was when a row was measured."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+
+
+def commit() -> str:
+    """Return the short commit of this checkout, with a plus where files have changed since; empty outside git."""
+    describe = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(describe, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _processor() -> str:

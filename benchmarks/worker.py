@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import contestants, frames, measure
+from benchmarks import contestants, frames, machine, measure
 from benchmarks.suite import Model
 
 WARM_UP = {
@@ -108,7 +108,7 @@ def installed(contestant: contestants.Contestant) -> str:
     try:
         return version(contestant.DISTRIBUTION)
     except PackageNotFoundError:
-        return "checkout"
+        return f"checkout {machine.commit()}".strip()
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def ask(model, tmp_path):
 def test_the_worker_measures(fake, tmp_path):
     answer = ask(SMALL, tmp_path)
     assert (answer["status"], answer["evaluations"], answer["rows"]) == ("ok", 7, 60)
-    assert answer["version"] == "checkout"
+    assert answer["version"].startswith("checkout")
     assert 0.0 < answer["fastest"] <= answer["seconds"]
     assert answer["repeats"] >= 1
     assert answer["peak_mb"] >= answer["fit_mb"] >= 0.0
