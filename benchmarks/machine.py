@@ -37,7 +37,7 @@ def load() -> float:
 
 
 def commit() -> str:
-    """Return the short commit of this checkout, with a plus where files have changed since; empty outside git."""
+    """Return the short commit of this checkout, ``+`` where files have changed since; empty outside git."""
     describe = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(describe, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
