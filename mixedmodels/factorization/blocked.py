@@ -150,7 +150,9 @@ def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray:
     tail[:n_tail, :n_tail] = A.tail
     tail[n_tail:, n_tail:] = A.XX
     for r, block in enumerate(pattern.tail):
-        tail[n_tail:, pattern.tail_slice(r)] = A.XZ[block].transpose(0, 2, 1).reshape(p, -1)
+        tail[n_tail:, pattern.tail_slice(r)] = (
+            A.XZ[block].transpose(0, 2, 1).reshape(p, pattern.blocks[block].n_effects)
+        )
     return tail
 
 

@@ -61,7 +61,7 @@ def mirror(A: FloatArray) -> FloatArray:
 
 
 def congruence(A: FloatArray, T: FloatArray, where: slice) -> None:
-    """Replace the rows and columns `where` by ``(I (x) T)' A (I (x) T)``, in place, lower triangle in and out.
+    """Replace rows and columns `where` by ``(I (x) T)' A (I (x) T)``, in place, lower triangle in and out.
 
     The faces on the diagonal are mirrored first: T mixes both of their halves.
     """

@@ -84,7 +84,7 @@ def invert_on_pattern(factor: Factor, *, fixed_effects: bool, cross: bool) -> In
 
 
 def _invert_tail(factor: Factor, fixed_effects: bool) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-    """Return V of the tail and fixed effects, lower triangle, and the faces of ``Omega^-1`` on its diagonal."""
+    """Return V of the tail and fixed effects, lower triangle, and the diagonal faces of ``Omega^-1``."""
     pattern = factor.pattern
     V = dense.inverse(factor.L, len(factor.L) if fixed_effects else pattern.n_tail)
     spherical = []

@@ -31,8 +31,8 @@ class PairProducts:
     Attributes
     ----------
     maps : dict
-        ``maps[a, b]``, a >= b, shape (n_tail^2, q): row ``i n_tail + j``, i >= j, holds what element (a, b) of
-        the symmetric face of each level contributes to element (i, j).
+        ``maps[a, b]``, a >= b, shape (n_tail^2, q): row ``i n_tail + j``, i >= j, holds what element
+        (a, b) of the symmetric face of each level contributes to element (i, j).
     """
 
     maps: dict[tuple[int, int], csc_array]
@@ -121,7 +121,7 @@ class CoupledEntries:
         return CoupledEntries(self.coupling, self.columns, self.values - lifted, self.n_tail, None)
 
     def subtract_schur(self, tail: FloatArray, Y: FloatArray, P: FloatArray, XZ: FloatArray) -> None:
-        """Subtract ``[E; X] P [E; X]'``, ``P = Y'Y``, from the lower triangle of the bordered tail, in place."""
+        """Subtract ``[E; X] P [E; X]'``, ``P = Y'Y``, from the lower triangle of the tail, in place."""
         n_tail = self.n_tail
         XP = np.einsum("pal,abl->pbl", XZ, P)
         if len(XZ):

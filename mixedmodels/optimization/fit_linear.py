@@ -3,24 +3,71 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.likelihood.estimates import LinearEstimates
-from mixedmodels.likelihood.profiled import (
-    LinearProblem,
-    objective_and_gradient,
-    objective_and_moments,
-    solve,
-    theta_slices,
-)
+from mixedmodels.likelihood.gradient import BlockMoments
+from mixedmodels.likelihood.profiled import LinearProblem, evaluate, objective_and_moments, solve
 from mixedmodels.optimization import start as starting
+from mixedmodels.optimization.canonical import PROBE, canonical, is_saddle, with_exact_zeros
+from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.optimization.report import OptimizationReport
+
+#: Decrease of the objective that ends the search; a tenth of the decrement that passes as converged.
+TOLERANCE = 1e-9
+#: Escapes from saddles before the fit is left as it is.
+MAX_ESCAPES = 3
+#: A search this long over this few parameters is repeated from a second start: the surface is hard and a
+#: second look is cheap.
+SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS = 10, 6
+#: Factor on the first start that gives the second.
+SHRINKAGE = 0.1
 
 
-def fit_linear(problem: LinearProblem, REML: bool, start: FloatArray | None = None) -> LinearEstimates:
+@dataclass(slots=True)
+class Search:
+    """The objective of one problem, with a count of its evaluations.
+
+    Attributes
+    ----------
+    problem : LinearProblem
+        The problem.
+    REML : bool
+        Which criterion.
+    sigma : float or None
+        Fixed residual standard deviation.
+    n_evaluations : int
+        Evaluations so far, with or without gradient.
+    """
+
+    problem: LinearProblem
+    REML: bool
+    sigma: float | None
+    n_evaluations: int = 0
+
+    def objective(self, theta: FloatArray) -> float:
+        """Return the objective at theta."""
+        self.n_evaluations += 1
+        return evaluate(self.problem, theta, self.REML, self.sigma)
+
+    def at(self, theta: FloatArray) -> tuple[float, FloatArray, tuple[BlockMoments, ...]]:
+        """Return the objective, its gradient in theta and the moments of the blocks."""
+        self.n_evaluations += 1
+        return objective_and_moments(self.problem, theta, self.REML, self.sigma)
+
+    def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
+        """Return the objective and its gradient in free coordinates."""
+        value, gradient, _ = self.at(starting.theta_of(self.problem, free))
+        return value, starting.free_gradient(self.problem, free, gradient)
+
+
+def fit_linear(
+    problem: LinearProblem, REML: bool, start: FloatArray | None = None, *, sigma: float | None = None
+) -> LinearEstimates:
     """Fit by REML or maximum likelihood.
 
     Parameters
@@ -31,72 +78,94 @@ def fit_linear(problem: LinearProblem, REML: bool, start: FloatArray | None = No
         Which criterion.
     start : ndarray, shape (n_theta,), optional
         Starting theta; by default chosen from the data.
+    sigma : float, optional
+        Fixed residual standard deviation; by default estimated.
     """
     began = time.perf_counter()
-    slices = theta_slices(problem.terms)
-    theta = (
-        np.concatenate(
-            [
-                t.structure.from_free(
-                    t.structure.to_free(t.structure.start()) * t.structure.scales(starting.column_scales(t))
-                )
-                for t in problem.terms
-            ]
-        )
+    search = Search(problem, REML, sigma)
+    found = (
+        _search_from_data(search)
         if start is None
-        else start
+        else _search(search, starting.off_zero(problem, start, 0.1))
     )
-    n = 0
-    if start is None:
-        _, _, moments = objective_and_moments(problem, theta, REML)
-        at = starting.moments_by_term(problem, moments)
-        theta = np.concatenate(
-            [starting.scored(t.structure, theta[s], m) for t, s, m in zip(problem.terms, slices, at)]
-        )
-        n += 1
-    f, g, moments = objective_and_moments(problem, theta, REML)
+    if start is None and _is_suspicious(search):
+        again = _search_from_data(search, SHRINKAGE)
+        found = min(found, again, key=lambda minimum: minimum.objective)
+    theta, found = _settled(search, found)
+    return _estimates(search, theta, found, time.perf_counter() - began)
+
+
+def _is_suspicious(search: Search) -> bool:
+    """Tell whether a second start is worth its time: a second basin needs correlated coefficients."""
+    few = search.problem.n_theta <= FEW_PARAMETERS
+    long = search.n_evaluations > SUSPICIOUS_EVALUATIONS
+    return few and long and any(term.size > 1 for term in search.problem.terms)
+
+
+def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
+    """Minimise from one step of Fisher scoring away from effects of the size of the residual."""
+    problem = search.problem
+    theta = starting.unit_theta(problem, shrinkage)
+    _, _, moments = search.at(theta)
+    slices = starting.parts(problem)
     at = starting.moments_by_term(problem, moments)
-    H = starting.inverse_hessian(problem, theta, at)
-    first = [(f, g)]
-
-    def function(x: FloatArray) -> tuple[float, FloatArray]:
-        if first:
-            return first.pop()
-        return objective_and_gradient(problem, x, REML)
-
-    found = minimize(function, theta, H)
-    theta = found.x
-    theta = np.concatenate(
-        [t.structure.canonical(theta[s]) for t, s in zip(problem.terms, slices, strict=True)]
-    )
-    return _estimates(problem, theta, REML, found, time.perf_counter() - began)
+    scored = [starting.scored(t.structure, theta[s], m) for (t, s), m in zip(slices, at, strict=True)]
+    return _search(search, np.concatenate(scored))
 
 
-def _estimates(
-    problem: LinearProblem, theta: FloatArray, REML: bool, found: Minimum, seconds: float
-) -> LinearEstimates:
-    at = solve(problem, theta, REML)
+def _search(search: Search, theta: FloatArray) -> Minimum:
+    """Minimise from theta, with the expected Hessian there as first curvature."""
+    problem, free = search.problem, starting.free_of(search.problem, theta)
+    value, gradient, moments = search.at(theta)
+    H = starting.inverse_hessian(problem, free, starting.moments_by_term(problem, moments))
+    first = value, starting.free_gradient(problem, free, gradient)
+    return minimize(search.in_free, free, H, first=first, tolerance=TOLERANCE)
+
+
+def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
+    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
+    problem, terms = search.problem, search.problem.terms
+    scale = starting.free_scales(problem)
+    for _ in range(MAX_ESCAPES):
+        theta = canonical(terms, starting.theta_of(problem, found.x))
+        theta, value = with_exact_zeros(search.objective, terms, theta, scale, found.objective)
+        off = starting.off_zero(problem, theta, PROBE)
+        if np.array_equal(off, theta):
+            break
+        _, gradient, _ = search.at(off)
+        if not is_saddle(terms, theta, scale, gradient):
+            break
+        again = _search(search, starting.off_zero(problem, theta, 0.1))
+        if again.objective >= value:
+            break
+        found = again
+    return theta, found
+
+
+def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
+    problem = search.problem
+    at = solve(problem, theta, search.REML, search.sigma)
+    scale = starting.free_scales(problem)
     report = OptimizationReport(
         method="BFGS with exact gradient",
-        n_evaluations=found.n_evaluations + 1,
+        n_evaluations=search.n_evaluations,
         seconds=seconds,
-        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
-        path=found.path,
+        gradient_norm=float(np.abs(found.gradient * scale).max(initial=0.0)) / problem.n,
+        path=tuple((starting.theta_of(problem, x), value) for x, value in found.path),
         message=found.message,
     )
+    moving = found.inverse_hessian @ found.gradient / scale
     return LinearEstimates(
         theta=theta,
         beta=at.beta,
         sigma=at.sigma,
         u=at.u,
         objective=at.objective,
-        REML=REML,
+        REML=search.REML,
         unscaled_vcov=at.unscaled_vcov,
         log_det_L2=at.log_det_L2,
         log_det_RX2=at.log_det_RX2,
         pwrss=at.pwrss,
         optimization=report,
-        convergence=ConvergenceReport(
-            "converged" if found.converged else "not converged", found.decrement, ()
-        ),
+        convergence=judge(problem.terms, theta, found.decrement, at.objective, moving, found.message),
     )

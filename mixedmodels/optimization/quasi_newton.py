@@ -84,6 +84,7 @@ def minimize(
     start: FloatArray,
     inverse_hessian: FloatArray,
     *,
+    first: tuple[float, FloatArray] | None = None,
     tolerance: float = 1e-9,
     max_evaluations: int = 1000,
     max_step: float = math.inf,
@@ -98,6 +99,8 @@ def minimize(
         First point; the function must be finite there.
     inverse_hessian : ndarray, shape (k, k)
         Estimate of the inverse Hessian at the start, positive definite.
+    first : (float, ndarray), optional
+        Objective and gradient at the start, if they are known already.
     tolerance : float
         Stop when the decrement ``g'Hg / 2``, the decrease a Newton step promises, is below it.
     max_evaluations : int
@@ -113,7 +116,7 @@ def minimize(
     """
     function = _Counted(fun_and_gradient)
     x, H = np.array(start, dtype=np.float64), np.array(inverse_hessian, dtype=np.float64)
-    f, g = function(x)
+    f, g = function(x) if first is None else first
     path = [(x, f)]
     message, restarted = "evaluations exhausted", False
     while function.n < max_evaluations:

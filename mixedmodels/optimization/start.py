@@ -28,6 +28,8 @@ from mixedmodels.likelihood.profiled import LinearProblem, theta_slices
 LEAST_SHARE = 0.05
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
 LEAST_FACTOR, LARGEST_FACTOR = 0.01, 1e4
+#: Least eigenvalue of a starting Hessian scaled to unit diagonal.
+LEAST_CURVATURE = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,54 @@ def column_scales(term: RandomTerm) -> FloatArray:
     """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
     rms = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
     return np.where(rms > 0.0, 1.0 / np.where(rms > 0.0, rms, 1.0), 1.0)
+
+
+def free_scales(problem: LinearProblem) -> FloatArray:
+    """Return the typical size of every free parameter, shape (n_theta,)."""
+    return np.concatenate([term.structure.scales(column_scales(term)) for term in problem.terms])
+
+
+def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
+    """Return theta at free coordinates."""
+    return np.concatenate([t.structure.from_free(free[s]) for t, s in parts(problem)])
+
+
+def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
+    """Return the free coordinates of theta."""
+    return np.concatenate([t.structure.to_free(theta[s]) for t, s in parts(problem)])
+
+
+def free_gradient(problem: LinearProblem, free: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Return the gradient in free coordinates from the one in theta."""
+    return np.concatenate([t.structure.free_pullback(free[s], gradient[s]) for t, s in parts(problem)])
+
+
+def parts(problem: LinearProblem) -> list[tuple[RandomTerm, slice]]:
+    """Return every term with its part of theta."""
+    return list(zip(problem.terms, theta_slices(problem.terms), strict=True))
+
+
+def unit_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
+    """Return the theta at which every coefficient's effect has the size of the residual, times `shrinkage`.
+
+    Only the scales shrink, not parameters such as correlations, whose start is kept.
+    """
+    parts = []
+    for term in problem.terms:
+        structure = term.structure
+        factor = np.where(structure.is_lower_bound(), shrinkage, 1.0)
+        free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
+        parts.append(structure.from_free(free) * factor)
+    return np.concatenate(parts)
+
+
+def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArray:
+    """Return theta with every diagonal that is zero moved to `size` times its scale.
+
+    The gradient in such a diagonal vanishes whatever the data say, so no search can start there.
+    """
+    boundary = np.array([flag for term in problem.terms for flag in term.structure.is_lower_bound()])
+    return np.where(boundary & (theta == 0.0), size * free_scales(problem), theta)
 
 
 def moments_by_term(problem: LinearProblem, moments: tuple[BlockMoments, ...]) -> tuple[TermMoments, ...]:
@@ -81,19 +131,19 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
 
     Structures other than ``us`` and ``diag`` have no closed form and keep their theta.
     """
-    if structure.name not in {"us", "diag"}:
-        return theta
-    T, identity = structure.factor(theta), np.eye(structure.size)
-    if structure.name == "diag":
-        step = np.diag(np.diagonal(at.Gamma) / np.diagonal(at.B) ** 2)
-    else:
+    T = structure.factor(theta)
+    if structure.name == "us":
         half = np.linalg.solve(at.B, at.Gamma)
         step = np.linalg.solve(at.B, half.T)
-    grown = _floored(identity - step / at.weight, LEAST_FACTOR, LARGEST_FACTOR)
-    scored_T = np.linalg.cholesky(T @ grown @ T.T)
-    rows, cols = np.nonzero(np.tril(_jacobian(structure, theta).any(axis=0)))
-    order = np.lexsort((rows, cols))
-    return scored_T[rows[order], cols[order]]
+        grown = _floored(np.eye(len(T)) - step / at.weight, LEAST_FACTOR, LARGEST_FACTOR)
+        cols, rows = np.triu_indices(len(T))
+        return np.asarray(np.linalg.cholesky(T @ grown @ T.T)[rows, cols])
+    if structure.name == "diag":
+        step = np.diagonal(at.Gamma) / (np.diagonal(at.B) ** 2 * at.weight)
+        return theta * np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR)).reshape(
+            len(theta), -1
+        ).mean(1)
+    return theta
 
 
 def _jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
@@ -118,12 +168,15 @@ def expected_hessian(structure: CovarianceStructure, theta: FloatArray, at: Term
     return np.asarray(hessian + 2.0 * np.einsum("ij,kjm,lim->kl", curvature, E, E))
 
 
-def inverse_hessian(problem: LinearProblem, theta: FloatArray, terms: tuple[TermMoments, ...]) -> FloatArray:
-    """Return the block-diagonal inverse of the expected Hessian in theta."""
+def inverse_hessian(problem: LinearProblem, free: FloatArray, terms: tuple[TermMoments, ...]) -> FloatArray:
+    """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
     H = np.zeros((problem.n_theta, problem.n_theta))
-    for term, part, at in zip(problem.terms, theta_slices(problem.terms), terms, strict=True):
-        hessian = expected_hessian(term.structure, theta[part], at)
+    for (term, part), at in zip(parts(problem), terms, strict=True):
+        own = free[part]
+        hessian = expected_hessian(term.structure, term.structure.from_free(own), at)
+        to_theta = np.array([term.structure.free_pullback(own, unit) for unit in np.eye(len(own))])
+        hessian = to_theta.T @ hessian @ to_theta
         scale = np.sqrt(np.diagonal(hessian))
-        scaled = hessian / np.multiply.outer(scale, scale)
-        H[part, part] = np.linalg.inv(_floored(scaled, 1e-8)) / np.multiply.outer(scale, scale)
+        scaled = _floored(hessian / np.multiply.outer(scale, scale), LEAST_CURVATURE)
+        H[part, part] = np.linalg.inv(scaled) / np.multiply.outer(scale, scale)
     return H
