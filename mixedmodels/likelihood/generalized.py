@@ -32,7 +32,7 @@ def generalized_problem(
     terms: Sequence[RandomTerm],
     offset: FloatArray | None,
     family: Family,
-    observed: bool = False,
+    observed: bool | None = None,
 ) -> GeneralizedProblem:
     """Arrange the data of a generalized linear mixed model for the engine.
 
@@ -50,8 +50,10 @@ def generalized_problem(
         Known part of the linear predictor.
     family : Family
         Distribution of the response.
-    observed : bool
-        Take the observed information in log|L| instead of the expected one.
+    observed : bool, optional
+        Take the observed information in log|L| instead of the expected one. By default the expected one,
+        as lme4, unless the family has parameters of its own to estimate: for those lme4's objective is no
+        likelihood, and the observed information gives glmmTMB's.
     """
     n = len(y)
     order = _order(terms)
@@ -74,7 +76,7 @@ def generalized_problem(
         constant=family.log_constant(y, weights),
         order=order,
         starts=np.cumsum(counts) - counts,
-        observed=observed,
+        observed=bool(family.phi_names) if observed is None else observed,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
@@ -53,8 +54,13 @@ class Evaluator:
         if self.nAGQ == 0:
             return self._joint_mode(psi)
         parameters = unpack(self.problem, psi)
-        start = None if self._last is None else predicted_mode(self.problem, self._last, parameters)
-        return self._keep(conditional_mode(self.problem, parameters, start))
+        if self._last is not None:
+            try:
+                start = predicted_mode(self.problem, self._last, parameters)
+                return self._keep(conditional_mode(self.problem, parameters, start))
+            except (LinAlgError, ConvergenceError):
+                self._last = None
+        return self._keep(conditional_mode(self.problem, parameters))
 
     def profiled(self, psi: FloatArray) -> tuple[float, FloatArray]:
         """Return the nAGQ = 0 objective and its gradient, zero in gamma; gamma in `psi` is only a start."""
@@ -62,12 +68,14 @@ class Evaluator:
         return laplace(mode), laplace_gradient(self.problem, psi, mode)
 
     def _joint_mode(self, psi: FloatArray) -> Mode:
-        start = None
         if self._last is not None:
             k, p = self.problem.n_theta, self.problem.n_fixed
-            psi = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
-            start = self._last.u
-        return self._keep(joint_mode(self.problem, unpack(self.problem, psi), start))
+            near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
+            try:
+                return self._keep(joint_mode(self.problem, unpack(self.problem, near), self._last.u))
+            except (LinAlgError, ConvergenceError):
+                self._last = None
+        return self._keep(joint_mode(self.problem, unpack(self.problem, psi)))
 
     def _keep(self, mode: Mode) -> Mode:
         self._last = mode

@@ -27,6 +27,10 @@ from mixedmodels.likelihood.tail_coupling import (
 from mixedmodels.likelihood.working_products import WorkingProducts, working_products
 
 
+# Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
+SMALLEST_EIGENVALUE = 1e-10
+
+
 @dataclass(frozen=True, slots=True)
 class PenalizedSystem:
     """What never changes: the pattern of Omega.
@@ -281,16 +285,27 @@ def _transposed_times(coupling: TailCoupling, entries: FloatArray, x: FloatArray
 def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Border:
     """Border the factor with fixed effects.
 
+    Coefficients on their way to infinity (separated data) leave a Schur complement that is singular in
+    floating point: its eigenvalues are kept away from zero.
+
     Raises
     ------
     numpy.linalg.LinAlgError
-        If the bordered system is not positive definite.
+        If the bordered system is indefinite.
     """
     solved = np.empty_like(coupling)
     for column in range(coupling.shape[1]):
         solved[:, column] = solve(factor, coupling[:, column])
-    half = np.linalg.inv(np.linalg.cholesky(XWX - coupling.T @ solved))
-    return Border(coupling, solved, half.T @ half)
+    schur = XWX - coupling.T @ solved
+    try:
+        half = np.linalg.inv(np.linalg.cholesky(schur))
+        return Border(coupling, solved, half.T @ half)
+    except LinAlgError:
+        values, vectors = np.linalg.eigh(0.5 * (schur + schur.T))
+        floor = SMALLEST_EIGENVALUE * float(values[-1])
+        if not values[0] > -floor:
+            raise
+        return Border(coupling, solved, vectors / np.maximum(values, floor) @ vectors.T)
 
 
 def solve_bordered(

@@ -113,7 +113,7 @@ def conditional_mode(
     previous, n_steps = np.inf, 0
     for _ in range(MAX_STEPS):
         score = rows_to_spherical(problem.system, parameters.factors, state.rows.d1) - state.u
-        hessian, is_observed = curvature(problem, parameters, state.rows)
+        hessian, is_observed = curvature(problem, parameters, state)
         step = solve(hessian, score)
         squared = float(step @ score)
         if _is_last(squared, previous, state):
@@ -150,7 +150,7 @@ def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: Float
     for _ in range(MAX_STEPS):
         score = rows_to_spherical(problem.system, parameters.factors, state.rows.d1) - state.u
         score_fixed = problem.basis.T @ state.rows.d1
-        hessian, edge, is_observed = _joint_curvature(problem, parameters, state.rows)
+        hessian, edge, is_observed = _joint_curvature(problem, parameters, state)
         step, step_fixed = solve_bordered(hessian, edge, score, score_fixed)
         squared = float(step @ score + step_fixed @ score_fixed)
         if _is_last(squared, previous, state):
@@ -173,32 +173,42 @@ def _is_last(squared: float, previous: float, state: _State) -> bool:
 
 
 def curvature(
-    problem: GeneralizedProblem, parameters: Parameters, rows: Derivatives
+    problem: GeneralizedProblem, parameters: Parameters, state: _State
 ) -> tuple[PenalizedFactor, bool]:
     """Factorize the Hessian of the penalized log-likelihood, and tell whether it is the true one.
 
     Where the observed information is indefinite, which can happen far from the mode for links that are
     not canonical, the expected information takes its place (Fisher scoring).
     """
-    observed = -rows.d2
+    observed = -state.rows.d2
     try:
         return factorize(problem.system, parameters.factors, observed), True
     except LinAlgError:
-        has_expected = problem.family.has_expected_information and not problem.observed
-        positive = rows.information if has_expected else np.abs(observed)
+        positive = _positive_weights(problem, parameters, state)
         return factorize(problem.system, parameters.factors, positive), False
 
 
+def _positive_weights(problem: GeneralizedProblem, parameters: Parameters, state: _State) -> FloatArray:
+    """Return weights for Fisher scoring: the expected information, or the absolute observed one."""
+    family = problem.family
+    if not family.has_expected_information:
+        return np.abs(state.rows.d2)
+    if not problem.observed:
+        return state.rows.information
+    data = (problem.y, state.eta, problem.weights, parameters.phi)
+    return family.evaluate(*data, constant=problem.constant).information
+
+
 def _joint_curvature(
-    problem: GeneralizedProblem, parameters: Parameters, rows: Derivatives
+    problem: GeneralizedProblem, parameters: Parameters, state: _State
 ) -> tuple[PenalizedFactor, Border, bool]:
     """Factorize the Hessian in (u, gamma); see :func:`curvature`."""
-    observed = -rows.d2
+    observed = -state.rows.d2
     try:
         factor = factorize(problem.system, parameters.factors, observed)
         return factor, fixed_border(problem, factor, observed), True
     except LinAlgError:
-        positive = rows.information if problem.family.has_expected_information else np.abs(observed)
+        positive = _positive_weights(problem, parameters, state)
         factor = factorize(problem.system, parameters.factors, positive)
         return factor, fixed_border(problem, factor, positive), False
 
