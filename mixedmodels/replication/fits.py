@@ -86,7 +86,8 @@ def _contraception() -> dict[str, Recipe]:
 RECIPES: dict[str, Recipe] = {
     **_toxoplasmosis(),
     **_contraception(),
-    "rats_lm": Recipe("glm", "rats", "weight ~ week", {"family": "gaussian"}),
+    # Least squares: "quasi" is constant variance with the dispersion RSS / (n - p).
+    "rats_lm": Recipe("glm", "rats", "weight ~ week", {"family": "quasi"}),
     "rats_reml": Recipe("lmer", "rats", RATS),
     "rats_ml": Recipe("lmer", "rats", RATS, {"REML": False}),
     "rats_quadratic": Recipe("lmer", "rats", "weight ~ week + I(week^2) + (week | rat)", {"REML": False}),

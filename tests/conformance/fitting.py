@@ -55,7 +55,11 @@ def case_data(case: dict[str, Any]) -> Any:
 def fit_case(case: dict[str, Any], data: Any) -> Any:
     """Fit the model that a conformance case calls for."""
     call = case["call"]
-    function = {"lmer": mm.lmer, "glmer": mm.glmer, "glmer_nb": mm.glmer}[call["function"]]
+    if call["function"] == "refit":
+        model = mm.lmer(call["formula"], data, REML=call["REML"])
+        name, _, column = call["new_response"].partition("$")
+        return model.refit(conformance_data(name)[column])
+    function = mm.lmer if call["function"] == "lmer" else mm.glmer
     options = {k: _argument(v, data) for k, v in call.items() if k not in IGNORED_ARGUMENTS}
     if call["function"] == "glmer_nb":
         options["family"] = family("nbinom2", call.get("link"))

@@ -173,6 +173,19 @@ def _duplicate_columns() -> pd.DataFrame:
     return frame.assign(g=np.repeat(list("abcd"), 5))
 
 
+def _two_crossed_structures() -> pd.DataFrame:
+    generator = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "f": np.tile(["a", "b", "c"], 200),
+            "f1": np.repeat([f"g{i}" for i in range(10)], 60),
+            "f2": np.tile(np.repeat([f"h{i:02}" for i in range(20)], 3), 10),
+        }
+    ).astype("category")
+    effects = generator.normal(size=(10, 3))[frame["f1"].cat.codes, frame["f"].cat.codes]
+    return frame.assign(y=effects + generator.normal(size=len(frame)))
+
+
 # Data that a case describes in words.
 GENERATED: dict[str, Callable[[], pd.DataFrame | dict[str, np.ndarray]]] = {
     "fs-savvy": _nested_singletons,
@@ -181,5 +194,6 @@ GENERATED: dict[str, Callable[[], pd.DataFrame | dict[str, np.ndarray]]] = {
     "edge-nocommon-bar": _twelve_rows,
     "edge-anova-n": _covariate_partly_missing,
     "edge-empty-frame": lambda: pd.DataFrame({"y": np.empty(0), "g": np.empty(0, dtype=object)}),
+    "str-order": _two_crossed_structures,
     "edge-dup-colnames": _duplicate_columns,
 }

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixedmodels.likelihood import generalized, profiled
+from mixedmodels.models.linear import LinearMixedModel
+
 Arguments = Mapping[str, Any]
 Quantity = Callable[[Any, Arguments], Any]
 
@@ -103,9 +106,18 @@ def model_structure(design: Any) -> dict[str, Any]:
     }
 
 
+def objective_at(model: Any, parameters: Any, REML: bool | None = None) -> float:
+    """Return the objective at other parameters: theta if the model is linear, else (theta, beta)."""
+    values = np.atleast_1d(np.asarray(parameters, dtype=float))
+    if isinstance(model, LinearMixedModel):
+        return profiled.evaluate(model.problem, values, model.is_reml if REML is None else REML)
+    return generalized.evaluate_at(model.problem, values, model.estimates.nAGQ)
+
+
 VALUES: dict[str, Quantity] = {
     "objective": lambda m, a: objective(m),
     "objective_max": lambda m, a: objective(m),
+    "objective_at_theta": lambda m, a: objective_at(m, a["theta"], a["REML"]),
     "loglik": lambda m, a: m.loglik(),
     "aic": lambda m, a: m.aic(),
     "bic": lambda m, a: m.bic(),
@@ -119,6 +131,11 @@ VALUES: dict[str, Quantity] = {
     "sigma": lambda m, a: m.sigma(),
     "stderr": lambda m, a: m.standard_errors(),
     "stderr_rx": lambda m, a: rx_errors(m),
+    "hatvalues_sum": lambda m, a: m.hatvalues().sum(),
+    "hatvalues_head": lambda m, a: m.hatvalues().iloc[:6].tolist(),
+    "predict_se_head": lambda m, a: m.predict(se_fit=True)["se_fit"].iloc[:6].tolist(),
+    "confint": lambda m, a: m.confint(parm=a.get("parm"), method=a["method"]),
+    "varcorr_structures": lambda m, a: {t.group: t.structure.name for t in m.random},
     "vcov": lambda m, a: m.vcov(),
     "t_values": lambda m, a: (m.fixef() / m.standard_errors()).tolist(),
     "varcorr": lambda m, a: varcorr(m),

@@ -24,11 +24,17 @@ def counts_text(title: str, results: Sequence[Result]) -> str:
 
 
 def details_text(results: Sequence[Result]) -> str:
-    """Return the failures, a line for each failed check, and the cases set aside, by reason."""
+    """Return the failures, a line for each reason, and the cases set aside, by reason."""
     lines = ["Failures"]
     for result in results:
-        failed = [check for check in result.checks if check.verdict == "fails"]
-        lines += [f"  {result.id} [{result.category}] {check.quantity}: {check.reason}" for check in failed]
+        by_reason: dict[str, list[str]] = {}
+        for check in result.checks:
+            if check.verdict == "fails":
+                by_reason.setdefault(check.reason, []).append(check.quantity)
+        for reason, quantities in by_reason.items():
+            lines.append(
+                f"  {result.id} [{result.category}] {', '.join(dict.fromkeys(quantities))}: {reason}"
+            )
     lines += ["", "Set aside"]
     reasons: dict[str, list[str]] = {}
     for result in results:

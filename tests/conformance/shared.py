@@ -65,6 +65,7 @@ def conformance_data(name: str) -> pd.DataFrame:
 def _typed(values: pd.Series, column: dict[str, Any]) -> pd.Series:
     if column["type"] in ("factor", "ordered"):
         levels = column.get("levels") or sorted(values.dropna().unique(), key=_as_number)
+        levels = [levels] if isinstance(levels, str) else levels  # a single level is not in a list
         return values.astype(pd.CategoricalDtype(levels, ordered=column["type"] == "ordered"))
     if column["type"] == "logical":
         return values.map({True: True, False: False, "TRUE": True, "FALSE": False}).astype(bool)
