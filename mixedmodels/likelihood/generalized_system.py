@@ -26,7 +26,6 @@ from mixedmodels.likelihood.tail_coupling import (
 )
 from mixedmodels.likelihood.working_products import WorkingProducts, working_products
 
-
 # Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
 SMALLEST_EIGENVALUE = 1e-10
 

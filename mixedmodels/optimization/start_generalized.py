@@ -12,10 +12,9 @@ from mixedmodels.factorization.blocks import Block, term_slices
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, sum_by_level
 from mixedmodels.likelihood.glm_newton import GlmPoint, climb, starting_point
-from mixedmodels.optimization.start import column_scales
 
-# Bounds of a starting standard deviation, relative to that of an effect of variance one on the link scale.
-SMALLEST, LARGEST = 0.2, 2.0
+# Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
+SMALLEST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,7 @@ def starting_values(problem: GeneralizedProblem) -> Start:
         A = information_by_level(block, codes, W)
         deviations = score_deviations(sum_by_level(block, codes, point.rows.d1), A)
         for k, place in term_slices(block):
-            scales = column_scales(problem.terms[k])
-            sizes = scales * np.clip(deviations[place] / scales, SMALLEST, LARGEST)
-            by_term[k] = _term_start(problem.terms[k], sizes, A[place])
+            by_term[k] = _term_start(problem.terms[k], deviations[place], A[place])
     ordered = [by_term[k] for k in range(len(problem.terms))]
     return Start(
         tuple(theta for theta, _ in ordered),
@@ -91,8 +88,10 @@ def score_deviations(score: FloatArray, A: FloatArray) -> FloatArray:
     """
     squares = np.einsum("sl,sl->s", A, A)
     excess = np.einsum("sl,sl->s", score, score) - A.sum(axis=1)
-    variance = np.divide(excess, squares, out=np.ones(len(A)), where=squares > 0.0)
-    return np.sqrt(np.maximum(variance, 0.0))
+    informed = squares > 0.0
+    variance = np.divide(excess, squares, out=np.ones(len(A)), where=informed)
+    smallest = np.divide(SMALLEST**2, A.mean(axis=1), out=np.zeros(len(A)), where=informed)
+    return np.sqrt(np.maximum(variance, smallest))
 
 
 def _term_start(term: RandomTerm, sizes: FloatArray, A: FloatArray) -> tuple[FloatArray, FloatArray]:
