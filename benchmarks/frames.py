@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.simulate import SIMULATIONS
-from benchmarks.suite import Model
+from benchmarks.simulate import SIMULATIONS, FloatArray
+from benchmarks.suite import Model, counts
+
+NEW_RESPONSE = "new_response"
 
 
 def cache_directory() -> Path:
@@ -33,7 +35,21 @@ def build(model: Model) -> pd.DataFrame:
 
         frame = load_dataset(model.data)
     names = set(re.findall(r"[A-Za-z_.][\w.]*", model.formula))
-    return frame[[column for column in frame.columns if column in names]].dropna().reset_index(drop=True)
+    frame = frame[[column for column in frame.columns if column in names]].dropna().reset_index(drop=True)
+    if model.target_refit is not None:
+        frame[NEW_RESPONSE] = new_response(model, frame)
+    return frame
+
+
+def new_response(model: Model, frame: pd.DataFrame, seed: int = 13) -> FloatArray:
+    """Draw a response for refits near the one observed, as a bootstrap would: noise added, or counts redrawn."""
+    rng = np.random.default_rng(seed)
+    pair = counts(model)
+    if pair:
+        successes, trials = (frame[name].to_numpy(float) for name in pair)
+        return rng.binomial(trials.astype(np.int64), (successes + 0.5) / (trials + 1.0)).astype(np.float64)
+    y = frame[model.response].to_numpy(float)
+    return np.asarray(y + rng.normal(scale=0.25 * y.std(), size=y.size))
 
 
 def store(model: Model, directory: Path) -> Path:

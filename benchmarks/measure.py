@@ -26,7 +26,7 @@ class Timing:
     first : float
         The first call, which the median leaves out where there are others.
     repeats : int
-        Calls the median is over.
+        Calls after the first, which the median is over; 0 where the first call is the measurement.
     """
 
     seconds: float
@@ -54,7 +54,7 @@ def repeat(call: Callable[[], Any], budget: float, max_repeats: int = MAX_REPEAT
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
     warm, warm_cpu = (walls[1:], cpus[1:]) if len(walls) > 1 else (walls, cpus)
-    return Timing(median(warm), min(warm), sum(warm_cpu) / len(warm_cpu), walls[0], len(warm)), value
+    return Timing(median(warm), min(warm), sum(warm_cpu) / len(warm_cpu), walls[0], len(walls) - 1), value
 
 
 def reset_peak() -> float:

@@ -36,7 +36,7 @@ class Record:
     seconds, fastest, cpu_seconds, first : float
         Median, minimum and mean processor time of the repeats; the first call.
     repeats : int
-        Repeats the median is over; 1 means the first call is the measurement.
+        Repeats after the warm-up; 0 means the first call is the measurement.
     peak_mb, fit_mb : float
         Peak of resident memory during the first fit, and how far above that before the fit.
     objective : float

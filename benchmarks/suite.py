@@ -338,6 +338,12 @@ GENERALIZED = (
 MODELS = LINEAR + GENERALIZED
 
 
+def counts(model: Model) -> tuple[str, str] | None:
+    """Return (successes, trials) of a response written ``cbind(successes, trials - successes)``."""
+    match = re.fullmatch(r"cbind\((\w+), (\w+) - \1\)", model.response)
+    return (match[1], match[2]) if match else None
+
+
 def find(model_id: str) -> Model:
     """Return the model of that name.
 

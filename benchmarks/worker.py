@@ -89,11 +89,8 @@ def warm_up(contestant: contestants.Contestant, model: Model) -> None:
 def refit_seconds(
     contestant: contestants.Contestant, model: Model, fit: Any, frame: pd.DataFrame, budget: float
 ) -> float | None:
-    """Time a refit to the response in another order; None where the package cannot refit."""
-    from benchmarks.peers.common import response
-
-    y = response(model, frame).sample(frac=1.0, random_state=1).to_numpy(float)
-    call = contestant.refitter(model, fit, y)
+    """Time a refit to the new response that is stored with the data; None where the package cannot refit."""
+    call = contestant.refitter(model, fit, frame[frames.NEW_RESPONSE].to_numpy(float))
     return None if call is None else measure.repeat(call, budget)[0].seconds
 
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from benchmarks.suite import Model
+from benchmarks.suite import Model, counts
 
 
 def response(model: Model, frame: pd.DataFrame) -> pd.Series:
@@ -17,12 +17,6 @@ def response(model: Model, frame: pd.DataFrame) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.astype(float)
     return column.astype(float)
-
-
-def counts(model: Model) -> tuple[str, str] | None:
-    """Return (successes, trials) of a response written ``cbind(successes, trials - successes)``."""
-    match = re.fullmatch(r"cbind\((\w+), (\w+) - \1\)", model.response)
-    return (match[1], match[2]) if match else None
 
 
 def with_plain_columns(model: Model, frame: pd.DataFrame) -> tuple[str, pd.DataFrame]:

@@ -106,7 +106,7 @@ def test_the_worker_measures(fake, tmp_path):
     assert (answer["status"], answer["evaluations"], answer["rows"]) == ("ok", 7, 60)
     assert answer["version"].startswith("checkout")
     assert 0.0 < answer["fastest"] <= answer["seconds"]
-    assert answer["repeats"] >= 1
+    assert answer["repeats"] >= 0
     assert answer["peak_mb"] >= answer["fit_mb"] >= 0.0
     assert answer["refit_seconds"] > 0.0
 
@@ -138,7 +138,7 @@ def test_repeats_stop_with_the_budget_and_leave_the_first_call_out():
     timing, value = measure.repeat(lambda: calls.append(1) or len(calls), budget=10.0, max_repeats=4)
     assert (timing.repeats, len(calls), value) == (4, 5, 5)
     once, _ = measure.repeat(lambda: None, budget=0.0)
-    assert once.repeats == 1
+    assert once.repeats == 0
     assert once.seconds == once.first
 
 

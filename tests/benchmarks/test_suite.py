@@ -7,7 +7,7 @@ import pytest
 from benchmarks import frames
 from benchmarks.peers import common
 from benchmarks.simulate import SIMULATIONS, crossed, films, nested, six_slopes, slopes, teachers
-from benchmarks.suite import MODELS, Model, find
+from benchmarks.suite import MODELS, Model, counts, find
 
 SMALL = {
     "slopes": {"rows": 200, "groups": 10},
@@ -89,7 +89,7 @@ def test_formula_is_taken_apart():
     model = Model("m", "d", "cbind(s, n - s) ~ x + I(x^2) + (1 + x | g) + (1 | h:k)", family="binomial")
     assert model.fixed == "x + I(x^2)"
     assert model.random == (("1 + x", "g"), ("1", "h:k"))
-    assert common.counts(model) == ("s", "n")
+    assert counts(model) == ("s", "n")
     assert common.crossed(model)
     assert Model("m", "d", "y ~ (1 | g)").fixed == "1"
 
@@ -124,3 +124,14 @@ def test_frames_are_stored_once(tmp_path):
     assert frames.store(model, tmp_path) == path
     assert path.stat().st_mtime_ns == written
     assert len(frames.read(path)) == 40
+
+
+def test_new_responses_are_near_the_observed_ones():
+    frame = pd.DataFrame({"s": [0, 2, 4] * 50, "n": [4] * 150, "y": np.arange(150.0)})
+    binomial = Model("m", "d", "cbind(s, n - s) ~ 1 + (1 | g)", family="binomial")
+    drawn = frames.new_response(binomial, frame)
+    assert set(drawn) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert np.corrcoef(drawn, frame["s"])[0, 1] > 0.7
+    noisy = frames.new_response(Model("m", "d", "y ~ 1 + (1 | g)"), frame)
+    assert np.corrcoef(noisy, frame["y"])[0, 1] > 0.9
+    assert not np.array_equal(noisy, frame["y"])
