@@ -42,7 +42,7 @@ def build(model: Model) -> pd.DataFrame:
 
 
 def new_response(model: Model, frame: pd.DataFrame, seed: int = 13) -> FloatArray:
-    """Draw a response for refits near the one observed, as a bootstrap would: noise added, or counts redrawn."""
+    """Draw a response near the one observed, as a bootstrap would: noise added, or counts redrawn."""
     rng = np.random.default_rng(seed)
     pair = counts(model)
     if pair:
