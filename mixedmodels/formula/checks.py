@@ -31,8 +31,9 @@ def check_random_terms(design: Design, linear: bool) -> None:
         relation = "<" if linear else "<="
         problems = ", ".join(f"{group} has {count}" for group, count in excess.items())
         raise DataError(
-            f"number of levels of each grouping factor must be {relation} number of observations (={n_rows}) "
-            f"(problems: {', '.join(excess)}): {problems}; did you swap the sides of '|'?"
+            f"number of levels of each grouping factor must be {relation} number of observations "
+            f"(problems: {', '.join(excess)}): {n_rows} rows, {problems} levels; "
+            "did you swap the sides of '|'?"
         )
     for term in design.random:
         effects = term.n_levels * term.size
@@ -41,7 +42,8 @@ def check_random_terms(design: Design, linear: bool) -> None:
             rest = " and the residual variance (or scale parameter)" if linear else ""
             raise DataError(
                 f"number of observations (={n_rows}) {relation} number of random effects (={effects}) "
-                f"for term ({term.expression}); the random-effects parameters{rest} are probably unidentifiable"
+                f"for term ({term.expression}); the random-effects parameters{rest} are "
+                "probably unidentifiable"
             )
 
 

@@ -144,7 +144,8 @@ def _variable_coding(
     if isinstance(column, Numeric):
         return VariableCoding(name, ("",))
     if isinstance(column, Matrix):
-        return VariableCoding(name, column.names)
+        # R does not number the column of a matrix that has only one.
+        return VariableCoding(name, column.names if len(column.names) > 1 else ("",))
     levels = column.levels if isinstance(column, Factor) else _LOGICAL_LEVELS
     if not is_reduced:
         return VariableCoding(name, (), levels)

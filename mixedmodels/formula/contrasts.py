@@ -36,12 +36,15 @@ class Contrast:
         A user's matrix, one row a level.
     names : tuple of str
         Column names of a user's matrix.
+    by_number : bool
+        Whether columns are named by the position of a level, as R does for ``contr.treatment(3)``.
     """
 
     name: str
     base: str | None = None
     matrix: FloatArray | None = None
     names: tuple[str, ...] = ()
+    by_number: bool = False
 
 
 CodedLevels: TypeAlias = tuple[FloatArray, tuple[str, ...]]
@@ -69,7 +72,10 @@ def code_levels(contrast: Contrast, levels: tuple[str, ...], factor: str) -> Cod
         )
     if contrast.matrix is not None:
         return _user_matrix(contrast, levels, factor)
-    return _CODINGS[contrast.name](contrast, levels, factor)
+    matrix, names = _CODINGS[contrast.name](contrast, levels, factor)
+    if contrast.by_number and contrast.name in ("contr.treatment", "contr.SAS"):
+        names = tuple(str(levels.index(name) + 1) for name in names)
+    return matrix, names
 
 
 def default_contrast(ordered: bool) -> Contrast:

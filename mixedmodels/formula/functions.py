@@ -195,29 +195,35 @@ def _relevel(bound: BoundCall) -> Value:
 
 
 def _contrast(bound: BoundCall) -> Value:
+    """Return ``C(f, contr.sum)``: the factor with a coding attached."""
     factor = bound.factor("object")
     if not bound.has("contr"):
         return factor
+    contrast = _named_contrast(bound, factor)
+    if bound.has("base"):
+        contrast = replace(contrast, base=_base_level(bound, bound.value("base"), factor))
+    return replace(factor, contrast=contrast)
+
+
+def _named_contrast(bound: BoundCall, factor: Factor) -> Contrast:
+    """Return the contrast that the second argument of ``C()`` names."""
     name = deparse(bound.nodes["object"])
     node = bound.nodes["contr"]
-    options = dict(bound.nodes)
-    base = None
-    if isinstance(node, Call):  # contr.treatment(4, base = 2) and contr.treatment(base = 2)
-        named = {a.name: a.value for a in node.arguments if a.name is not None}
-        if set(named) - {"base", "n"}:
-            bound.fail(f"{node.function}() takes base =", "contr")
-        base_value = bound.context.value(named["base"]) if "base" in named else None
-        base = None if base_value is None else _base_level(bound, base_value, factor)
-        contrast = as_contrast(node.function, name)
-    elif isinstance(node, Name) and node.name not in bound.context.env:
-        contrast = as_contrast(node.name, name)
-    elif isinstance(node, Name):
-        contrast = as_contrast(bound.context.env[node.name], name)
-    else:
-        contrast = as_contrast(bound.value("contr"), name)
-    if "base" in options:
-        base = _base_level(bound, bound.value("base"), factor)
-    return replace(factor, contrast=Contrast(contrast.name, base, contrast.matrix, contrast.names))
+    if isinstance(node, Name):
+        env = bound.context.env
+        return as_contrast(env.get(node.name, node.name), name)
+    if not isinstance(node, Call):
+        return as_contrast(bound.value("contr"), name)
+    contrast = as_contrast(node.function, name)
+    for argument in node.arguments:
+        if argument.name == "base":
+            base = _base_level(bound, bound.context.value(argument.value), factor)
+            contrast = replace(contrast, base=base)
+        elif argument.name in (None, "n"):
+            contrast = replace(contrast, by_number=True)
+        else:
+            bound.fail(f"{node.function}() takes n and base", "contr")
+    return contrast
 
 
 def _base_level(bound: BoundCall, value: Value, factor: Factor) -> str | None:
@@ -377,7 +383,7 @@ FUNCTIONS: dict[str, Function] = {
     "ordered": Function(("x", "levels", "labels"), _ordered),
     "as.ordered": Function(("x",), _ordered),
     "relevel": Function(("x", "ref"), _relevel),
-    "C": Function(("object", "contr", "how.many", "base"), _contrast),
+    "C": Function(("object", "contr", "base"), _contrast),
     "is.na": Function(("x",), _is_na),
     "ifelse": Function(("test", "yes", "no"), _ifelse),
     "mean": _summary(np.mean),

@@ -108,7 +108,7 @@ def model_terms(formula: str, data: Any, **options: Any) -> ModelTerms:
         theta_names=theta_names(terms),
         Lind=theta_index(terms),
         Gp=np.cumsum([0] + [term.n_levels * term.size for term in terms]),
-        flist={t.group: pd.Categorical.from_codes(t.codes.tolist(), list(t.levels)) for t in terms},
+        flist={t.group: _categorical(t) for t in terms},
         cnms=tuple((term.group, term.columns) for term in terms),
         random_names=tuple(
             f"{term.label}.{level}.{column}"
@@ -118,6 +118,12 @@ def model_terms(formula: str, data: Any, **options: Any) -> ModelTerms:
         ),
         design=design,
     )
+
+
+def _categorical(term: RandomTerm) -> pd.Categorical:
+    """Return the grouping factor of a term."""
+    dtype = pd.CategoricalDtype(list(term.levels))
+    return pd.Categorical.from_codes(term.codes, dtype=dtype)
 
 
 def random_effects_matrix(terms: tuple[RandomTerm, ...], n_rows: int) -> scipy.sparse.csc_array:

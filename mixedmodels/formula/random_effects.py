@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def group_name(group: Node) -> str:
 def random_terms(
     plans: Iterable[BarPlan], columns: Mapping[str, Column], n_rows: int
 ) -> tuple[tuple[RandomTerm, ...], tuple[RandomRecipe, ...]]:
-    """Build the random-effects terms, in lme4's order: decreasing number of levels, stable."""
+    """Build the random-effects terms in lme4's order of decreasing number of levels."""
     matrices: dict[str, tuple[MatrixRecipe, FloatArray]] = {}
     factors: dict[str, Factor] = {}
     built: list[tuple[RandomTerm, RandomRecipe]] = []
@@ -67,10 +68,24 @@ def random_terms(
             recipe = matrix_recipe(plan.terms, columns, {})
             matrices[plan.lhs] = (recipe, _random_matrix(recipe, columns, n_rows))
         built += _terms_of_bar(plan, *matrices[plan.lhs], factors[plan.group])
-    built.sort(key=lambda pair: -pair[0].n_levels)
+    built = in_order_of_levels(built)
     labels = unique_labels([term.group for term, _ in built])
     terms = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
     return terms, tuple(recipe for _, recipe in built)
+
+
+def in_order_of_levels(
+    built: list[tuple[RandomTerm, RandomRecipe]],
+) -> list[tuple[RandomTerm, RandomRecipe]]:
+    """Return the terms by decreasing number of levels.
+
+    As in lme4, terms that stand in this order already stay as they are written, and otherwise those with
+    equally many levels come in reversed order.
+    """
+    counts = [term.n_levels for term, _ in built]
+    if all(before >= after for before, after in pairwise(counts)):
+        return built
+    return sorted(built, key=lambda pair: pair[0].n_levels)[::-1]
 
 
 def _grouping_factor(name: str, column: Column) -> Factor:

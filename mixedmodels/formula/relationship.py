@@ -114,7 +114,7 @@ def _named(group: str, given: Any) -> tuple[FloatArray, tuple[str, ...]]:
             f"relmat[{group!r}] needs the names of its rows: pass a DataFrame with the levels as index, "
             "or the pair (names, matrix)"
         )
-    dense = scipy.sparse.csr_array(given).toarray() if scipy.sparse.issparse(given) else given
+    dense = given.toarray() if isinstance(given, (scipy.sparse.sparray, scipy.sparse.spmatrix)) else given
     try:
         return np.asarray(dense, dtype=np.float64), level_names(list(names))
     except (TypeError, ValueError) as error:

@@ -183,10 +183,13 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def names_in(node: Node) -> Iterator[Name]:
-    """Yield the variables of `node` from left to right."""
+    """Yield the variables of `node` from left to right; the contrast in ``C(f, contr.sum)`` is none."""
     if isinstance(node, Name):
         yield node
-    for child in children(node):
+    below = children(node)
+    if isinstance(node, Call) and node.function == "C":
+        below = below[:1] + tuple(n for n in below[1:] if not isinstance(n, Name) or n.name[:6] != "contr.")
+    for child in below:
         yield from names_in(child)
 
 

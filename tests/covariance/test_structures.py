@@ -113,7 +113,9 @@ def test_correlations_at_their_bounds_are_legal(name, size, end):
     np.testing.assert_allclose(T @ T.T, expected, atol=1e-11)
     free = structure.to_free(np.array([1.0, rho]))
     dC = np.random.default_rng(1).normal(size=(size, size))
-    gradient = structure.free_pullback(free, structure.pullback(structure.from_free(free), 2 * (dC + dC.T) @ T))
+    gradient = structure.free_pullback(
+        free, structure.pullback(structure.from_free(free), 2 * (dC + dC.T) @ T)
+    )
     assert np.all(np.isfinite(gradient))
     assert abs(gradient[1]) < 1e-4  # rho = mid + half sin(z) is stationary in z at its bounds
 
