@@ -17,12 +17,12 @@ class LmerControl:
 
     Parameters
     ----------
-    check_nobs_vs_nlev : {"stop", "warning", "ignore"}
-        What to do when a grouping factor has as many levels as there are observations.
-    check_nlev_gtr_1 : {"stop", "warning", "ignore"}
-        What to do when a grouping factor has one level only.
-    check_nobs_vs_nRE : {"stop", "warning", "ignore"}
-        What to do when a term has as many random effects as there are observations.
+    check_random_terms : {"stop", "warning", "ignore"}
+        What to do when a grouping factor has one level, as many levels as there are observations, or a
+        term as many random effects.
+    check_rank : {"warning", "stop", "ignore"}
+        What to do when columns of the fixed-effects matrix depend on others; they are dropped unless this
+        is "stop".
 
     Raises
     ------
@@ -30,14 +30,13 @@ class LmerControl:
         If an option has a value that is not among those allowed.
     """
 
-    check_nobs_vs_nlev: Check = "stop"
-    check_nlev_gtr_1: Check = "stop"
-    check_nobs_vs_nRE: Check = "stop"
+    check_random_terms: Check = "stop"
+    check_rank: Check = "warning"
 
     def __post_init__(self) -> None:
         """Check every option."""
-        for name in ("check_nobs_vs_nlev", "check_nlev_gtr_1", "check_nobs_vs_nRE"):
-            one_of(name, getattr(self, name), get_args(Check))
+        for option in fields(self):
+            one_of(option.name, getattr(self, option.name), get_args(Check))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_random_terms, numeric_response, require_random_terms, warn_dropped
+from mixedmodels.checks import check_design, numeric_response, require_random_terms
 from mixedmodels.control import LmerControl, as_control
 from mixedmodels.errors import ControlError
 from mixedmodels.formula import build_design
-from mixedmodels.formula.design import NaAction
+from mixedmodels.formula.design import Design, NaAction
 from mixedmodels.likelihood.profiled import linear_problem
-from mixedmodels.models.call import record_call
+from mixedmodels.models.call import Call, record_call
 from mixedmodels.models.data import keep_columns
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.optimization.fit_linear import fit_linear
@@ -90,15 +90,26 @@ def lmer(
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
     require_random_terms(design)
+    call, kept = record_call(data, weights, offset, subset), keep_columns(data, design)
+    return fit_linear_design(design, REML, start, options, call, kept)
+
+
+def fit_linear_design(
+    design: Design,
+    REML: bool,
+    start: npt.ArrayLike | None,
+    options: LmerControl,
+    call: Call,
+    data: Any,
+) -> LinearMixedModel:
+    """Check a design and fit its linear mixed model."""
     y = numeric_response(design)
-    check_random_terms(design, options, residual_variance=True)
-    warn_dropped(design)
+    check_design(design, options, linear=True)
     theta = starting_theta(start, sum(t.structure.n_theta for t in design.random))
     problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
-    call = record_call(data, weights, offset, subset)
-    return LinearMixedModel(design, y, call, keep_columns(data, design), estimates, problem)
+    return LinearMixedModel(design, y, call, data, estimates, problem)
 
 
 def starting_theta(start: npt.ArrayLike | None, n_theta: int) -> FloatArray | None:

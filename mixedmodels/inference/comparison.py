@@ -11,6 +11,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 
 LIKELIHOOD_RATIO_COLUMNS = ("npar", "AIC", "BIC", "logLik", "-2*log(L)", "Chisq", "Df", "Pr(>Chisq)")
 SEQUENTIAL_COLUMNS = ("npar", "Sum Sq", "Mean Sq", "F value")
+DEVIANCE_COLUMNS = ("Resid. Df", "Resid. Dev", "Df", "Deviance", "F", "Pr(>F)")
 
 
 def akaike(loglik: float, npar: int) -> float:
@@ -47,6 +48,27 @@ def likelihood_ratio_table(npar: Sequence[int], loglik: Sequence[float], nobs: i
     aic = [akaike(value, k) for value, k in zip(loglik, npar, strict=True)]
     bic = [schwarz(value, k, nobs) for value, k in zip(loglik, npar, strict=True)]
     return np.column_stack([parameters, aic, bic, logl, -2.0 * logl, chisq, df, chi_square_tail(chisq, df)])
+
+
+def deviance_table(df_residual: Sequence[int], deviance: Sequence[float], dispersion: float) -> FloatArray:
+    """Return the columns of an analysis of deviance with F tests, models by decreasing `df_residual`.
+
+    The F statistic divides the drop in deviance per degree of freedom by the dispersion of the largest
+    model (McCullagh & Nelder 1989, section 4.5).
+
+    Returns
+    -------
+    ndarray, shape (models, 6)
+        Columns as in ``DEVIANCE_COLUMNS``.
+    """
+    residual_df = np.asarray(df_residual, dtype=np.float64)
+    deviances = np.asarray(deviance, dtype=np.float64)
+    df = np.concatenate([[np.nan], -np.diff(residual_df)])
+    drop = np.concatenate([[np.nan], -np.diff(deviances)])
+    valid = np.nan_to_num(df, nan=0.0) > 0
+    F = np.where(valid, drop / np.where(valid, df, 1.0) / dispersion, np.nan)
+    p = np.where(valid, special.fdtrc(np.where(valid, df, 1.0), residual_df[-1], np.maximum(F, 0.0)), np.nan)
+    return np.column_stack([residual_df, deviances, df, drop, F, p])
 
 
 def sequential_table(

@@ -7,7 +7,7 @@ the matrices of ``getME``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -15,28 +15,10 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.formula.design import RandomTerm
+from mixedmodels.formula.model_terms import random_effects_matrix, relative_factor
 from mixedmodels.likelihood.profiled import term_factors
 
 ROWS_AT_ONCE = 512  # bounds the dense block of one solve: 512 x (q + p) doubles
-
-
-def random_effects_matrix(Z: FloatArray, codes: CodeArray, n_levels: int) -> sparse.csc_array:
-    """Return the sparse model matrix of one term, shape (n, q S), levels outermost.
-
-    Rows of code -1 (a level not seen) are empty.
-    """
-    n, size = Z.shape
-    known = codes >= 0
-    columns = codes[known, None].astype(np.int64) * size + np.arange(size)
-    rows = np.repeat(np.flatnonzero(known), size)
-    shape = (n, n_levels * size)
-    return sparse.csc_array((Z[known].ravel(), (rows, columns.ravel())), shape=shape)
-
-
-def relative_factor(term: RandomTerm, T: FloatArray) -> sparse.csc_array:
-    """Return Lambda of one term, ``L_K (x) T``, shape (q S, q S)."""
-    levels = sparse.eye_array(term.n_levels) if term.relationship is None else term.relationship
-    return sparse.csc_array(sparse.kron(levels, T))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +59,14 @@ def joint_system(
     weights : ndarray, shape (n,)
         Prior weights, or the information of each row at the mode of a generalized model.
     """
-    factors = tuple(term_factors(terms, theta))
-    Lambda = sparse.block_diag(
-        [relative_factor(t, T) for t, T in zip(terms, factors, strict=True)], format="csc"
-    )
-    Z = sparse.hstack([random_effects_matrix(t.Z, t.codes, t.n_levels) for t in terms], format="csc")
+    terms = tuple(terms)
+    Lambda = relative_factor(terms, theta)
+    Z = random_effects_matrix(terms, len(X))
     rows = sparse.hstack([Z @ Lambda, sparse.csc_array(X)], format="csc")
     penalty = np.concatenate([np.ones(Lambda.shape[0]), np.zeros(X.shape[1])])
     system = rows.T @ rows.multiply(weights[:, None]) + sparse.diags_array(penalty)
     factor = splu(sparse.csc_matrix(system), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    return JointSystem(factor, sparse.csc_array(Lambda), tuple(terms), factors)
+    return JointSystem(factor, Lambda, terms, tuple(term_factors(terms, theta)))
 
 
 def row_variances(
@@ -109,12 +89,12 @@ def row_variances(
     -------
     ndarray, shape (m,)
     """
-    blocks = [
-        random_effects_matrix(Z, codes, term.n_levels)
+    known = tuple(
+        replace(term, Z=np.where(codes[:, None] < 0, 0.0, Z), codes=np.maximum(codes, 0))
         for term, (Z, codes) in zip(system.terms, random, strict=True)
-    ]
+    )
     rows = sparse.hstack(
-        [sparse.hstack(blocks, format="csc") @ system.Lambda, sparse.csc_array(X)], format="csr"
+        [random_effects_matrix(known, len(X)) @ system.Lambda, sparse.csc_array(X)], format="csr"
     )
     variances = np.empty(len(X))
     for first in range(0, len(X), ROWS_AT_ONCE):

@@ -14,9 +14,10 @@ from mixedmodels.formula.design import Design
 from mixedmodels.inference import comparison, wald
 from mixedmodels.inference.variance_components import covariance_to_correlation
 from mixedmodels.models.call import Call
+from mixedmodels.models.columns import column_terms
 from mixedmodels.models.data import used_variables
 from mixedmodels.models.summary import Summary
-from mixedmodels.reports.fit_text import FitDescription, print_text
+from mixedmodels.reports.fit_text import FitDescription, print_text, rank_message
 from mixedmodels.reports.html import preformatted
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class FittedModel:
     def beta(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
         raise NotImplementedError
+
+    @property
+    def phi(self) -> FloatArray:
+        """Parameters of the family, shape (n_phi,); empty for a linear model."""
+        return np.empty(0)
 
     @property
     def npar(self) -> int:
@@ -106,6 +112,11 @@ class FittedModel:
         """Return the formula as R prints it."""
         return str(self.design.formula)
 
+    def terms(self) -> list[str]:
+        """Return the labels of the fixed-effects terms, in R's order."""
+        labels = column_terms(self.design.recipe.fixed)
+        return list(dict.fromkeys(label for label in labels if label != "(Intercept)"))
+
     def fixef(self, add_dropped: bool = False) -> pd.Series:
         """Return the fixed effects.
 
@@ -125,8 +136,12 @@ class FittedModel:
 
     def standard_errors(self) -> pd.Series:
         """Return the standard errors of the fixed effects."""
-        se = np.sqrt(np.diag(self._fixed_covariance()))
-        return pd.Series(se, index=list(self.design.x_names), name="Std. Error", dtype=float)
+        return pd.Series(
+            self._standard_errors(), index=list(self.design.x_names), name="Std. Error", dtype=float
+        )
+
+    def _standard_errors(self) -> FloatArray:
+        return np.sqrt(np.diag(self._fixed_covariance()))
 
     def nobs(self) -> int:
         """Return the number of observations, those of zero weight left out."""
@@ -196,7 +211,7 @@ class FittedModel:
         if method != "Wald":
             raise ControlError(f"method must be 'Wald', not {method!r}.")
         lower, upper = wald.percent_names(level)
-        se = self.standard_errors().to_numpy()
+        se = self._standard_errors()
         table = pd.DataFrame(
             wald.wald_intervals(self.beta, se, level), index=list(self.design.x_names), columns=[lower, upper]
         )
@@ -220,7 +235,7 @@ class FittedModel:
             Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
         """
         covariance = self._fixed_covariance()
-        table = wald.wald_table(self.beta, np.sqrt(np.diag(covariance)), self.p_values)
+        table = wald.wald_table(self.beta, self._standard_errors(), self.p_values)
         columns = ["Estimate", "Std. Error", self.statistic, *(["Pr(>|z|)"] if self.p_values else [])]
         return Summary(
             description=self._describe(),
@@ -263,11 +278,8 @@ class FittedModel:
         return tuple(notes)
 
     def _fit_warnings(self) -> tuple[str, ...]:
-        k = len(self.design.dropped)
-        if not k:
-            return ()
-        what = "column / coefficient" if k == 1 else "columns / coefficients"
-        return (f"fixed-effect model matrix is rank deficient so dropping {k} {what}",)
+        dropped = self.design.dropped
+        return (rank_message(len(dropped)),) if dropped else ()
 
     def _likelihood_criteria(self) -> Mapping[str, float]:
         loglik = self.loglik()

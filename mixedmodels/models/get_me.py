@@ -10,7 +10,7 @@ from scipy import sparse
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
-from mixedmodels.inference.joint_covariance import random_effects_matrix, relative_factor
+from mixedmodels.formula.model_terms import random_effects_matrix, relative_factor, theta_index
 from mixedmodels.likelihood.profiled import term_factors
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ def get_me(model: MixedModel, name: str) -> Any:
 
 
 def _z_list(model: MixedModel) -> list[sparse.csc_array]:
-    return [random_effects_matrix(t.Z, t.codes, t.n_levels) for t in model.random]
+    return [random_effects_matrix((term,), model.design.n_rows) for term in model.random]
 
 
 def _lambda(model: MixedModel) -> sparse.csc_array:
-    factors = term_factors(model.random, model.theta().to_numpy())
-    blocks = [relative_factor(t, T) for t, T in zip(model.random, factors, strict=True)]
-    return sparse.csc_array(sparse.block_diag(blocks))
+    return relative_factor(model.random, model.theta().to_numpy())
 
 
 def _stacked(parts: tuple[FloatArray, ...]) -> FloatArray:
@@ -59,8 +57,8 @@ def _cnms(model: MixedModel) -> dict[str, list[str]]:
 
 _QUANTITIES: dict[str, Callable[[MixedModel], Any]] = {
     "X": lambda m: m.design.X,
-    "Z": lambda m: sparse.hstack(_z_list(m), format="csc"),
-    "Zt": lambda m: sparse.csc_array(sparse.hstack(_z_list(m)).T),
+    "Z": lambda m: random_effects_matrix(m.random, m.design.n_rows),
+    "Zt": lambda m: sparse.csc_array(random_effects_matrix(m.random, m.design.n_rows).T),
     "Ztlist": lambda m: [sparse.csc_array(Z.T) for Z in _z_list(m)],
     "mmList": lambda m: {t.expression: np.asarray(t.Z) for t in m.random},
     "y": lambda m: m.y,
@@ -68,6 +66,7 @@ _QUANTITIES: dict[str, Callable[[MixedModel], Any]] = {
     "u": lambda m: _stacked(m.spherical),
     "b": lambda m: _stacked(m.b),
     "Lambda": _lambda,
+    "Lind": lambda m: theta_index(m.random),
     "Lambdat": lambda m: sparse.csc_array(_lambda(m).T),
     "Tlist": lambda m: {
         t.label: T for t, T in zip(m.random, term_factors(m.random, m.theta().to_numpy()), strict=True)

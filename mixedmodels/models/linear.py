@@ -94,6 +94,11 @@ class LinearMixedModel(MixedModel):
         return len(self.beta) + len(self._theta) + 1
 
     @property
+    def unscaled_vcov(self) -> FloatArray:
+        """``(R_X' R_X)^-1``, shape (p, p)."""
+        return self.estimates.unscaled_vcov
+
+    @property
     def random_scale(self) -> float:
         """Sigma: theta is relative to it."""
         return self.estimates.sigma
@@ -196,6 +201,12 @@ class LinearMixedModel(MixedModel):
     def refitML(self) -> LinearMixedModel:
         """Fit the same model by maximum likelihood."""
         return self._sibling(self.y, self.problem, False) if self.is_reml else self
+
+    def with_design(self, design: Design) -> LinearMixedModel:
+        """Fit the same kind of model to another design with the same response and random effects."""
+        problem = linear_problem(self.y, design.X, design.random, design.weights, design.offset)
+        estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0)
+        return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)
 
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         # The gradient vanishes at theta = 0 whatever the response, so a singular fit is no start.

@@ -10,7 +10,8 @@ import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
-from mixedmodels.formula.design import RandomTerm
+from mixedmodels.formula.design import Design, RandomTerm
+from mixedmodels.formula.model_terms import theta_names
 from mixedmodels.inference.joint_covariance import JointSystem, joint_covariance, joint_system
 from mixedmodels.inference.variance_components import TermCovariance, term_covariances
 from mixedmodels.likelihood.profiled import term_factors
@@ -18,9 +19,11 @@ from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.models.get_me import get_me
 from mixedmodels.models.predict import ReForm, predict
 from mixedmodels.models.random_effects import RandomEffects, tables_by_group
+from mixedmodels.models.simulate import UNSET, simulate
 from mixedmodels.models.variance_components import VarCorr
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.prediction.linear_predictor import linear_predictor, random_effects
+from mixedmodels.prediction.simulate import Seed
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
@@ -43,6 +46,11 @@ class MixedModel(FittedModel):
     @property
     def row_information(self) -> FloatArray:
         """Weight of each row in the mixed-model equations, shape (n,)."""
+        raise NotImplementedError
+
+    @property
+    def unscaled_vcov(self) -> FloatArray:
+        """``(R_X' R_X)^-1`` of the mixed-model equations, shape (p, p)."""
         raise NotImplementedError
 
     @property
@@ -86,12 +94,7 @@ class MixedModel(FittedModel):
 
     def theta(self) -> pd.Series:
         """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``."""
-        names = [
-            f"{term.label}.{name}"
-            for term in self.random
-            for name in term.structure.parameter_names(term.columns)
-        ]
-        return pd.Series(self._theta, index=names, name="theta")
+        return pd.Series(self._theta, index=list(theta_names(self.random)), name="theta")
 
     def term_covariances(self) -> tuple[TermCovariance, ...]:
         """Return the covariance matrix of each term, as a plain record."""
@@ -215,6 +218,54 @@ class MixedModel(FittedModel):
             If `re_form` names random effects that the model does not have.
         """
         return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
+
+    def simulate(
+        self,
+        nsim: int = 1,
+        seed: Seed = None,
+        use_u: bool = False,
+        re_form: ReForm = UNSET,
+        newdata: Any = None,
+        allow_new_levels: bool = False,
+    ) -> pd.DataFrame:
+        """Simulate responses.
+
+        Parameters
+        ----------
+        nsim : int
+            Number of simulated responses.
+        seed : int or numpy Generator, optional
+            Seed of the random numbers.
+        use_u : bool
+            Whether to keep the random effects at their conditional modes; by default they are drawn.
+        re_form : None, mm.NA, False, "~0" or a formula such as "~(1 | g)"
+            Random effects to keep at their conditional modes, the others are drawn.
+        newdata : DataFrame or other table, optional
+            Rows to simulate at, with prior weights 1; by default those of the fit with their weights.
+        allow_new_levels : bool
+            Whether a grouping level that was not in the data is allowed; its random effects are drawn.
+
+        Returns
+        -------
+        DataFrame
+            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
+
+        Raises
+        ------
+        ControlError
+            If both `use_u` and `re_form` are given.
+        """
+        return simulate(self, nsim, seed, use_u, re_form, newdata, allow_new_levels)
+
+    # Related fits.
+
+    def refitML(self) -> MixedModel:
+        """Return the model fitted by maximum likelihood; itself unless it was fitted by REML."""
+        return self
+
+    def with_design(self, design: Design) -> MixedModel:
+        """Fit the same kind of model to another design with the same response and random effects."""
+        raise NotImplementedError
 
     # Text.
 

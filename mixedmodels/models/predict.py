@@ -12,7 +12,6 @@ import pandas as pd
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.errors import ControlError, DataError, FormulaError
 from mixedmodels.formula import fixed_matrix, random_matrices
-from mixedmodels.formula.coding import MatrixRecipe
 from mixedmodels.formula.design import Design
 from mixedmodels.formula.parse import parse_formula
 from mixedmodels.formula.random_effects import group_name
@@ -20,6 +19,7 @@ from mixedmodels.formula.syntax_tree import Node, names_in
 from mixedmodels.formula.terms import expand_terms
 from mixedmodels.inference.joint_covariance import row_variances
 from mixedmodels.missing import NAType
+from mixedmodels.models.columns import column_terms
 from mixedmodels.prediction.linear_predictor import contribution
 
 if TYPE_CHECKING:
@@ -119,15 +119,6 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
     return masks
 
 
-def column_terms(recipe: MatrixRecipe) -> list[str]:
-    """Return the label of the term each column belongs to, ``(Intercept)`` for the intercept."""
-    names = [variable.name for variable in recipe.variables]
-    return [
-        ":".join(name for i, name in enumerate(names) if pattern >> i & 1) if pattern else "(Intercept)"
-        for pattern in recipe.assign
-    ]
-
-
 def predict(
     model: MixedModel,
     newdata: Any,
@@ -164,7 +155,7 @@ def _variances(model: MixedModel, rows: Rows, masks: Sequence[BoolArray], random
     """Return the variances of the predictions, divided by sigma^2, NaN where a variable is missing."""
     X = np.zeros_like(rows.X) if random_only else rows.X
     random = [(Z * mask, codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
-    missing: BoolArray = np.isnan(np.hstack([X, *(Z for Z, _ in random)])).any(axis=1)
+    missing = np.isnan(np.hstack([X, *(Z for Z, _ in random)]).sum(axis=1))
     known = [(np.where(missing[:, None], 0.0, Z), codes) for Z, codes in random]
     variances = row_variances(model.joint_system(), np.where(missing[:, None], 0.0, X), known)
     return np.where(missing, np.nan, variances)

@@ -81,7 +81,7 @@ class RandomEffects(Mapping[str, pd.DataFrame]):
         return pd.concat(parts, ignore_index=True)
 
     def __repr__(self) -> str:
-        blocks = [f"${group}\n{table.to_string()}\n" for group, table in self._tables.items()]
+        blocks = [f"${group}\n{table}\n" for group, table in self._tables.items()]
         names = " ".join(f"“{group}”" for group in self._tables)
         return "\n".join([*blocks, f"with conditional variances for {names}"])
 

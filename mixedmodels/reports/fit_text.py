@@ -150,7 +150,9 @@ def _heading(fit: FitDescription) -> list[str]:
 def _title(title: str, class_name: str) -> str:
     if len(title) + 5 + len(class_name) <= LINE_WIDTH:
         return f"{title} ['{class_name}']"
-    lines = textwrap.wrap(title, LINE_WIDTH - 3, subsequent_indent="  ")
+    lines = textwrap.wrap(
+        title, LINE_WIDTH - 3, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    )
     return fill_line([*lines, " [", class_name, "]"], separator="")
 
 
@@ -198,6 +200,12 @@ def _correlation_block(correlation: FloatArray, rows: Sequence[str], show: bool 
     cells[np.triu_indices(p)] = ""
     table = text_matrix(cells[1:, :-1].tolist(), abbreviate(rows, 11)[1:], abbreviate(rows, 6)[:-1])
     return ["\nCorrelation of Fixed Effects:", table]
+
+
+def rank_message(n_dropped: int) -> str:
+    """Return lme4's message on columns dropped from the fixed-effects matrix."""
+    what = "column / coefficient" if n_dropped == 1 else "columns / coefficients"
+    return f"fixed-effect model matrix is rank deficient so dropping {n_dropped} {what}"
 
 
 def _fit_warnings(fit: FitDescription) -> list[str]:

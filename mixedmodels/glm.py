@@ -1,0 +1,80 @@
+"""Fit a generalized linear model: the model without random effects, to test one against none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from mixedmodels.checks import check_design
+from mixedmodels.control import LmerControl
+from mixedmodels.errors import FormulaError
+from mixedmodels.families import get_family, initialize
+from mixedmodels.families.family import Family
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design import Design, NaAction
+from mixedmodels.likelihood.glm import fit_glm
+from mixedmodels.models.call import Call, record_call
+from mixedmodels.models.data import keep_columns
+from mixedmodels.models.plain import GeneralizedLinearModel
+
+
+def glm(
+    formula: str,
+    data: Any,
+    family: Any = "gaussian",
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+) -> GeneralizedLinearModel:
+    """Fit a generalized linear model by maximum likelihood or quasi-likelihood.
+
+    Parameters
+    ----------
+    formula : str
+        Formula without random effects.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
+        The variables.
+    family : str, constructor or Family
+        Any family of :func:`mixedmodels.glmer`, and ``"quasibinomial"``, ``"quasipoisson"``.
+    weights, offset, subset, na_action, contrasts, env
+        As for :func:`mixedmodels.glmer`.
+
+    Returns
+    -------
+    GeneralizedLinearModel
+
+    Raises
+    ------
+    FormulaError, DataError, FamilyError
+        If the formula, the data or the family is at fault; the message names it.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> m = mm.glm("cbind(incidence, size - incidence) ~ period", mm.load_dataset("cbpp"), "binomial")
+    >>> round(m.fixef()["period2"], 4)
+    -1.1711
+    """
+    design = build_design(
+        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        contrasts=contrasts, env=env,
+    )  # fmt: skip
+    if design.random:
+        raise FormulaError("glm() fits no random effects; use glmer() for this formula.", design.formula.text)
+    call = record_call(data, weights, offset, subset)
+    return fit_design(design, get_family(family), LmerControl(), call, keep_columns(data, design))
+
+
+def fit_design(
+    design: Design, family: Family, options: LmerControl, call: Call, data: Any
+) -> GeneralizedLinearModel:
+    """Fit the generalized linear model of a design without random effects."""
+    y, weights = initialize(design.response, design.weights, family)
+    check_design(design, options, linear=False)
+    estimates = fit_glm(y, weights, design.X, design.offset, family)
+    return GeneralizedLinearModel(design, y, weights, call, data, family, estimates)

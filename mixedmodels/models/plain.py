@@ -1,0 +1,191 @@
+"""The generalized linear model, as fitted by ``glm``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families.family import Family
+from mixedmodels.formula import fixed_matrix
+from mixedmodels.formula.design import Design
+from mixedmodels.likelihood.glm import GlmEstimates
+from mixedmodels.models.call import Call
+from mixedmodels.models.family_quantities import residuals
+from mixedmodels.models.fitted_model import FittedModel, ResidualType
+from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.reports.family_text import family_label, family_note
+from mixedmodels.reports.fit_text import FitDescription
+
+
+class GeneralizedLinearModel(FittedModel):
+    """A fitted generalized linear model.
+
+    Made by :func:`mixedmodels.glm`.
+
+    Parameters
+    ----------
+    design : Design
+        Arrays of the model.
+    y, prior_weights : ndarray, shape (n,)
+        Response and weights as the family reads them.
+    call : Call
+        How the model was asked for.
+    data : table
+        The data, for the model frame.
+    family : Family
+        Distribution of the response.
+    estimates : GlmEstimates
+        The fit.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        y: FloatArray,
+        prior_weights: FloatArray,
+        call: Call,
+        data: Any,
+        family: Family,
+        estimates: GlmEstimates,
+    ) -> None:
+        super().__init__(design, y, prior_weights, call, data)
+        self._family = family
+        self.estimates = estimates
+
+    @property
+    def beta(self) -> FloatArray:
+        """Coefficients, shape (p,)."""
+        return self.estimates.beta
+
+    @property
+    def phi(self) -> FloatArray:
+        """Parameters of the family, shape (n_phi,)."""
+        return self.estimates.phi
+
+    @property
+    def npar(self) -> int:
+        """Number of coefficients and parameters of the family."""
+        return len(self.beta) + len(self.phi)
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Linear predictor of each row used, offset included, shape (n,)."""
+        return self.estimates.eta
+
+    @property
+    def mean(self) -> FloatArray:
+        """Fitted mean of each row used, shape (n,)."""
+        return self.estimates.mu
+
+    def family(self) -> Family:
+        """Return the family, with its link."""
+        return self._family
+
+    def family_parameters(self) -> pd.Series:
+        """Return the parameters of the family."""
+        return pd.Series(self.phi, index=list(self._family.phi_names), dtype=float)
+
+    def sigma(self) -> float:
+        """Return the square root of the dispersion."""
+        return float(np.sqrt(self.estimates.dispersion))
+
+    def dispersion(self) -> float:
+        """Return the dispersion: for a quasi family Pearson's X2 over its degrees of freedom."""
+        return self.estimates.dispersion
+
+    def df_residual(self) -> int:
+        """Return the number of observations minus the number of coefficients."""
+        return self.estimates.df_residual
+
+    def loglik(self) -> float:
+        """Return the log-likelihood with its full normalising constant.
+
+        Raises
+        ------
+        NotAvailableError
+            If the family is a quasi family.
+        """
+        if self._family.is_quasi:
+            raise NotAvailableError(
+                f"The {self._family.name} family has no likelihood, so loglik, AIC and BIC are not defined; "
+                "compare such models by their deviances and F tests with anova(m1, m2)."
+            )
+        return self.estimates.loglik
+
+    def deviance(self) -> float:
+        """Return the residual deviance."""
+        return self.estimates.deviance
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons."""
+        return self.estimates.convergence
+
+    def _fixed_covariance(self) -> FloatArray:
+        return self.estimates.vcov
+
+    def _raw_residuals(self, type: ResidualType) -> FloatArray:
+        found = residuals(self._family, type, self.y, self.estimates.eta, self.prior_weights, self.phi)
+        return found
+
+    def predict(
+        self, newdata: Any = None, type: Literal["link", "response"] = "link", se_fit: bool = False
+    ) -> pd.Series | pd.DataFrame:
+        """Predict at the rows of the data or at new rows.
+
+        Parameters
+        ----------
+        newdata : DataFrame or other table, optional
+            Rows to predict; by default those of the fit.
+        type : {"link", "response"}
+            Scale of the prediction.
+        se_fit : bool
+            Whether to return a DataFrame with columns fit and se_fit.
+
+        Raises
+        ------
+        ControlError
+            If `type` is neither.
+        """
+        if type not in ("link", "response"):
+            raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
+        X, offset = (
+            (self.design.X, self.design.offset) if newdata is None else fixed_matrix(self.design, newdata)
+        )
+        eta = X @ self.beta + (0.0 if offset is None else offset)
+        mu, slope = self._family.link.derivatives(eta)[:2]
+        se = np.sqrt(np.einsum("ij,jk,ik->i", X, self.estimates.vcov, X))
+        fit, se = (eta, se) if type == "link" else (mu, se * np.abs(slope))
+        if newdata is None:
+            shown = self.by_row(fit, "fit"), self.by_row(se, "se_fit")
+        else:
+            index = getattr(newdata, "index", None)
+            labels = index if isinstance(index, pd.Index) else pd.RangeIndex(len(X))
+            shown = pd.Series(fit, index=labels, name="fit"), pd.Series(se, index=labels, name="se_fit")
+        return pd.concat(shown, axis=1) if se_fit else shown[0]
+
+    def _describe(self) -> FitDescription:
+        quasi = self._family.is_quasi
+        e = self.estimates
+        deviances = (
+            f"null deviance {e.null_deviance:.5g} on {e.df_null} degrees of freedom",
+            f"residual deviance {e.deviance:.5g} on {e.df_residual} degrees of freedom",
+        )
+        dispersion = (f"dispersion {e.dispersion:.4g}",) if quasi else ()
+        return FitDescription(
+            title=f"Generalized linear model fit by maximum {'quasi-' if quasi else ''}likelihood",
+            class_name="glm",
+            formula=self.formula(),
+            criteria={} if quasi else self._likelihood_criteria(),
+            terms=(),
+            residual_sd=None,
+            nobs=self.nobs(),
+            ngrps={},
+            family=(family_label(self._family, self.phi), self._family.link.name),
+            call=self.call.lines(),
+            notes=(*self._notes(), *deviances, *dispersion, *family_note(self._family, self.phi)),
+            warnings=self._fit_warnings(),
+        )
