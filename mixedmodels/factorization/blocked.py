@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.factorization.schur import CoupledEntries
+from mixedmodels.factorization.rest import FixedRest, Rest
+from mixedmodels.factorization.sparse_rest import SparseRest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,8 @@ class Step:
         Diagonal faces.
     links : dict
         ``links[k]``, shape (S_k, S, q): a later chain block, at the level each level lies in.
-    entries : CoupledEntries
-        The tail's random effects against this block.
-    XZ : ndarray, shape (p, S, q)
-        Fixed effects against this block.
+    rest : Rest
+        The tail's random effects and the fixed effects against this block.
     T : ndarray, shape (S, S)
         Relative covariance factor.
     Y : ndarray, shape (S, S, q)
@@ -51,8 +50,7 @@ class Step:
 
     A: FloatArray
     links: dict[int, FloatArray]
-    entries: CoupledEntries
-    XZ: FloatArray
+    rest: Rest
     T: FloatArray
     Y: FloatArray
     P: FloatArray
@@ -129,7 +127,7 @@ def factorize(
         step, step_log_det = _eliminate(pattern, A, steps, j, factors[block])
         log_det += step_log_det
         steps.append(step)
-        step.entries.subtract_schur(tail, step.Y, step.P, step.XZ)
+        step.rest.subtract_schur(tail, step.Y, step.P)
     L = _factor_tail(pattern, tail, factors)
     diagonal = np.log(np.diagonal(L))
     n_tail = pattern.n_tail
@@ -165,18 +163,16 @@ def _eliminate(
 ) -> tuple[Step, float]:
     """Collect what is left of chain block k after the earlier steps and factor its diagonal faces."""
     block = pattern.chain[k]
-    face, XZ, entries = A.faces[block], A.XZ[block], A.couplings[k]
+    face, rest = A.faces[block], A.rests[k]
     links = {later: A.links[k, later] for later in range(k + 1, len(pattern.chain))}
     for j, step in enumerate(steps):
         parent, q = pattern.parents[j, k], face.shape[2]
         mine = faces.product(step.links[k], step.P)
         face = face - faces.sum_by(faces.product(mine, faces.transposed(step.links[k])), parent, q)
-        XZ = XZ - faces.sum_by(faces.product(step.XZ, faces.transposed(mine)), parent, q)
         for later, link in links.items():
             update = faces.product(step.links[later], faces.transposed(mine))
             links[later] = link - faces.sum_by(update, parent, q)
-        if pattern.tail:
-            entries = entries.lifted(step.entries, mine, pattern.lifts[j, k])
+        rest = _lifted(rest, step.rest, mine, parent, pattern.lifts[j, k])
     D = faces.congruence(face, T)
     faces.add_identity(D)
     L = faces.cholesky(D)
@@ -184,7 +180,15 @@ def _eliminate(
     Y = faces.product(L_inverse, np.broadcast_to(T.T[:, :, None], (*T.shape, face.shape[2])))
     D_inverse = faces.gram(L_inverse)
     W = np.tensordot(T, D_inverse, axes=(1, 0))
-    return Step(face, links, entries, XZ, T, Y, faces.gram(Y), W, D_inverse), faces.log_det(L)
+    return Step(face, links, rest, T, Y, faces.gram(Y), W, D_inverse), faces.log_det(L)
+
+
+def _lifted(rest: Rest, inner: Rest, link_P: FloatArray, parent: IntArray, lift: IntArray) -> Rest:
+    """Return the rows below a block after the elimination of one nested in it."""
+    if isinstance(rest, FixedRest) and isinstance(inner, FixedRest):
+        return rest.lifted(inner, link_P, parent)
+    assert isinstance(rest, SparseRest) and isinstance(inner, SparseRest)
+    return rest.lifted(inner, link_P, parent, lift)
 
 
 def _factor_tail(pattern: Pattern, tail: FloatArray, factors: Sequence[FloatArray]) -> FloatArray:
@@ -217,8 +221,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
             update = faces.apply(link, half)[:, None]
             q = score[later].shape[1]
             score[later] = score[later] - faces.sum_by(update, pattern.parents[j, k], q)[:, 0]
-        border[:n_tail] -= step.entries.times(half)
-        border[n_tail:] -= np.tensordot(step.XZ, half, axes=([1, 2], [0, 1]))
+        border -= step.rest.times(half)
     x, u_tail = _solve_tail(factor, border)
     b: list[FloatArray] = [np.empty(0)] * len(pattern.blocks)
     u = list(b)
@@ -231,8 +234,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
     gamma = x[n_tail:]
     for j in reversed(range(len(factor.steps))):
         step, block = factor.steps[j], pattern.chain[j]
-        s = score[block] - step.entries.transposed_times(x[:n_tail])
-        s -= np.tensordot(gamma, step.XZ, axes=1)
+        s = score[block] - step.rest.transposed_times(x)
         for k, link in step.links.items():
             s -= faces.apply(faces.transposed(link), b[pattern.chain[k]][:, pattern.parents[j, k]])
         score[block] = s

@@ -8,8 +8,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.factorization.pattern import Coupling, Pairs, Pattern
-from mixedmodels.factorization.schur import CoupledEntries, couple
+from mixedmodels.factorization.choose import choose_rest
+from mixedmodels.factorization.pattern import Pairs, Pattern
+from mixedmodels.factorization.rest import Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class CrossProducts:
         Diagonal blocks, one for each block of the pattern.
     links : dict
         ``links[j, k]``, shape (S_k, S_j, q_j): chain block k against the levels of chain block j, j < k.
-    couplings : tuple of CoupledEntries
-        The tail's random effects against each chain block.
+    rests : tuple of Rest
+        The tail's random effects and the fixed effects against each chain block.
     tail : ndarray, shape (n_tail, n_tail)
         Symmetric, both halves filled.
     XZ : tuple of ndarray, each (p, S, q)
@@ -34,7 +35,7 @@ class CrossProducts:
 
     faces: tuple[FloatArray, ...]
     links: dict[tuple[int, int], FloatArray]
-    couplings: tuple[CoupledEntries, ...]
+    rests: tuple[Rest, ...]
     tail: FloatArray
     XZ: tuple[FloatArray, ...]
     XX: FloatArray
@@ -57,7 +58,7 @@ class RightHandSide:
 
 
 def fill(
-    pattern: Pattern, X: FloatArray, weights: FloatArray | None = None, *, store: bool = False
+    pattern: Pattern, X: FloatArray, weights: FloatArray | None = None, *, reused: bool = False
 ) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
@@ -69,31 +70,32 @@ def fill(
         Fixed-effects columns; p may be 0.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
-    store : bool
+    reused : bool
         Whether many factorizations will use these cross-products (a linear model), so that products of
         their entries are worth storing.
     """
     blocks = pattern.blocks
     weighted = X if weights is None else X * weights[:, None]
+    XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
         links={
             (j, k): _link(blocks[pattern.chain[k]], blocks[pattern.chain[j]], weights)
             for j, k in pattern.parents
         },
-        couplings=tuple(
-            _coupled(coupling, blocks[c], [blocks[t] for t in pattern.tail], pattern.n_tail, weights, store)
-            for c, coupling in zip(pattern.chain, pattern.couplings, strict=True)
-        ),
+        rests=tuple(_rest(pattern, j, XZ[c], weights, reused) for j, c in enumerate(pattern.chain)),
         tail=_tail(pattern, weights),
-        XZ=tuple(
-            _relate(block, np.stack([against(block, column) for column in weighted.T]))
-            if X.shape[1]
-            else np.zeros((0, block.size, block.n_levels))
-            for block in blocks
-        ),
+        XZ=XZ,
         XX=X.T @ weighted,
     )
+
+
+def _fixed_rows(block: Block, X: FloatArray) -> FloatArray:
+    """Return ``X'Z_b`` by level, shape (p, S, q)."""
+    rows = np.empty((X.shape[1], block.size, block.n_levels))
+    for k, column in enumerate(X.T):
+        rows[k] = against(block, column)
+    return _relate(block, rows)
 
 
 def right_hand_side(pattern: Pattern, X: FloatArray, column: FloatArray) -> RightHandSide:
@@ -162,20 +164,17 @@ def _pair_sums(pairs: Pairs, first: Block, second: Block, weights: FloatArray | 
     return sums
 
 
-def _coupled(
-    coupling: Coupling,
-    leading: Block,
-    tail: list[Block],
-    n_tail: int,
-    weights: FloatArray | None,
-    store: bool,
-) -> CoupledEntries:
+def _rest(pattern: Pattern, j: int, XZ: FloatArray, weights: FloatArray | None, reused: bool) -> Rest:
+    """Return the rows below the j-th chain block."""
+    coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
     entries = np.empty((leading.size, len(coupling.rows)))
-    for block, pairs, slots in zip(tail, coupling.pairs, coupling.slots, strict=True):
+    for t, pairs, slots in zip(pattern.tail, coupling.pairs, coupling.slots, strict=True):
+        block = pattern.blocks[t]
         sums = _pair_sums(pairs, leading, block, weights)
         for i in range(block.size):
             entries[:, slots[i]] = sums[:, i]
-    return couple(coupling, entries, n_tail, store=store)
+    liftable = len(pattern.chain) > 1
+    return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable, reused=reused)
 
 
 def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:

@@ -79,6 +79,18 @@ def product(A: FloatArray, B: FloatArray) -> FloatArray:
     return np.einsum("ikl,kjl->ijl", A, B)
 
 
+def right_product(rows: FloatArray, M: FloatArray) -> FloatArray:
+    """Return ``rows_l M_l`` for every level; shapes (p, a, q) and (a, b, q)."""
+    if M.shape[0] == 1:
+        return rows * M
+    return np.einsum("pal,abl->pbl", rows, M)
+
+
+def cross_gram(A: FloatArray, B: FloatArray) -> FloatArray:
+    """Return ``A_l' B_l`` for every level; shapes (p, a, q) and (p, b, q)."""
+    return np.einsum("pal,pbl->abl", A, B)
+
+
 def apply(A: FloatArray, v: FloatArray) -> FloatArray:
     """Return ``A_l v_l`` for every level; shapes (a, k, q) and (k, q)."""
     if A.shape[1] == 1:

@@ -16,8 +16,10 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import dense, faces
-from mixedmodels.factorization.blocked import Factor, Step
+from mixedmodels.factorization.blocked import Factor
 from mixedmodels.factorization.pattern import Pattern
+from mixedmodels.factorization.rest import DenseRest
+from mixedmodels.factorization.sparse_rest import SparseRest
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _invert_step(
     factor: Factor, j: int, tail: FloatArray, chain: dict[int, ChainInverse], cross: bool
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
-    N = step.entries.sandwich(tail, step.XZ)
+    N = step.rest.sandwich(tail)
     along = {k: _along_link(factor, j, k, chain) for k in step.links}
     for k, link in step.links.items():
         half = faces.product(faces.transposed(link), along[k])
@@ -116,17 +118,15 @@ def _invert_step(
 
 def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) -> FloatArray:
     """Return ``V_k,tail A_tail,j`` at the level of k each level of j lies in, shape (S_k, S_j, q_j)."""
-    step, parent = factor.steps[j], factor.pattern.parents[j, k]
+    rest, parent = factor.steps[j].rest, factor.pattern.parents[j, k]
     V = chain[k]
-    assert V.entries is not None and V.XZ is not None
-    along = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], step.XZ)
-    if factor.pattern.tail:
+    assert V.entries is not None and V.XZ is not None and not isinstance(rest, DenseRest)
+    along = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], rest.XZ)
+    if isinstance(rest, SparseRest):
         at = V.entries[:, factor.pattern.lifts[j, k]]
         for a, row in enumerate(at):
-            for b, value in enumerate(step.entries.values):
-                along[a, b] += np.bincount(
-                    step.entries.columns, weights=row * value, minlength=along.shape[2]
-                )
+            for b, value in enumerate(rest.values):
+                along[a, b] += np.bincount(rest.columns, weights=row * value, minlength=along.shape[2])
     return along
 
 
@@ -149,7 +149,7 @@ def _with_cross(
     along: dict[int, FloatArray],
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
-    at_entries, at_X = step.entries.sampled_product(tail, step.XZ)
+    at_entries, at_X = step.rest.sampled_product(tail)
     links = {}
     for k, link in step.links.items():
         parent, later = pattern.parents[j, k], chain[k]
@@ -157,15 +157,15 @@ def _with_cross(
         at_X += np.einsum("kjl,pkl->pjl", link, later.XZ[:, :, parent])
         if pattern.tail:
             lifted = later.entries[:, pattern.lifts[j, k]]
-            at_entries += np.einsum("kjl,kl->jl", link[:, :, step.entries.columns], lifted)
+            at_entries += np.einsum("kjl,kl->jl", link[:, :, pattern.couplings[j].columns], lifted)
         total = along[k]
         for k2, link2 in step.links.items():
             total = total + faces.product(_between(pattern, j, k, k2, chain), link2)
         links[k] = -faces.product(total, step.P)
     return ChainInverse(
-        N, V, _minus_P_times(step, at_entries), links, -np.einsum("pal,abl->pbl", at_X, step.P)
+        N,
+        V,
+        -faces.apply(step.P[:, :, pattern.couplings[j].columns], at_entries),
+        links,
+        -faces.right_product(at_X, step.P),
     )
-
-
-def _minus_P_times(step: Step, at_entries: FloatArray) -> FloatArray:
-    return -np.einsum("abl,bl->al", step.P[:, :, step.entries.columns], at_entries)

@@ -128,7 +128,7 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
         n_tail=int(starts[-1]),
         parents=parents,
         couplings=couplings,
-        lifts={(j, k): _lift(couplings[j], couplings[k], parents[j, k]) for j, k in parents} if tail else {},
+        lifts={(j, k): _lift(couplings[j], couplings[k], parents[j, k]) for j, k in parents},
         tail_pairs={
             (r, s): number_pairs(blocks[tail[r]], blocks[tail[s]]) for r in range(len(tail)) for s in range(r)
         },

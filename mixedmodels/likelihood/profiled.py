@@ -183,7 +183,7 @@ def linear_problem(
         )
     basis = orthonormalize(X, root)
     pattern = build_pattern(amalgamate(_rooted(terms, root)), eliminate=eliminate)
-    A = fill(pattern, basis.Q, store=True)
+    A = fill(pattern, basis.Q, reused=True)
     rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
     return LinearProblem(
         terms=terms,

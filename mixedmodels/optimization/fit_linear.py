@@ -21,9 +21,9 @@ from mixedmodels.optimization.report import OptimizationReport
 TOLERANCE = 1e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
-#: A search this long over this few parameters is repeated from a second start: the surface is hard and a
-#: second look is cheap.
-SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS = 10, 6
+#: A search longer than this in a model no larger than this is repeated from a second start: the surface is
+#: hard and a second look is cheap.
+SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS, FEW_EFFECTS = 10, 6, 1000
 #: Factor on the first start that gives the second.
 SHRINKAGE = 0.1
 
@@ -97,9 +97,10 @@ def fit_linear(
 
 def _is_suspicious(search: Search) -> bool:
     """Tell whether a second start is worth its time: a second basin needs correlated coefficients."""
-    few = search.problem.n_theta <= FEW_PARAMETERS
+    terms = search.problem.terms
+    few = search.problem.n_theta <= FEW_PARAMETERS and sum(t.size * t.n_levels for t in terms) <= FEW_EFFECTS
     long = search.n_evaluations > SUSPICIOUS_EVALUATIONS
-    return few and long and any(term.size > 1 for term in search.problem.terms)
+    return few and long and any(term.size > 1 for term in terms)
 
 
 def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:

@@ -1,0 +1,234 @@
+"""Sparse rows below an eliminated block, and the stored products of their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.sparse import csc_array
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization.pattern import Coupling
+from mixedmodels.factorization.rest import lifted_fixed
+
+#: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.
+CHUNK_DOUBLES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PairProducts:
+    """``sum_l E_l P_l E_l'`` as a linear map of P, for the pairs of tail rows that share a level.
+
+    Attributes
+    ----------
+    maps : dict
+        ``maps[a, b]``, a >= b, shape (n_tail^2, q): row ``i n_tail + j``, i >= j, holds what element
+        (a, b) of the symmetric face of each level contributes to element (i, j).
+    """
+
+    maps: dict[tuple[int, int], csc_array]
+
+    def subtract_from(self, tail: FloatArray, P: FloatArray) -> None:
+        """Subtract ``sum_l E_l P_l E_l'`` from the lower triangle, in place."""
+        for (a, b), M in self.maps.items():
+            tail -= (M @ P[a, b]).reshape(tail.shape)
+
+    def sandwich(self, V: FloatArray) -> FloatArray:
+        """Return ``E_l' V E_l`` for every level, shape (S, S, q), from the lower triangle of V."""
+        doubled = 2.0 * V
+        np.einsum("ii->i", doubled)[:] *= 0.5
+        S = 1 + max(a for a, _ in self.maps)
+        N = np.empty((S, S, next(iter(self.maps.values())).shape[1]))
+        for (a, b), M in self.maps.items():
+            product = M.T @ doubled.ravel()
+            N[a, b] = N[b, a] = product if a == b else 0.5 * product
+        return N
+
+
+@dataclass(frozen=True, slots=True)
+class SparseRest:
+    """Sparse E with fixed effects.
+
+    Attributes
+    ----------
+    coupling : Coupling
+        Compressed-column pattern of E.
+    columns : ndarray, shape (nnz,)
+        Level each entry belongs to.
+    values : ndarray, shape (S, nnz)
+        Entries of E for each coefficient of the eliminated block.
+    matrices : tuple of csc_array, each (n_tail, q)
+        The same as matrices.
+    XZ : ndarray, shape (p, S, q)
+        Fixed effects against the levels.
+    products : PairProducts or None
+        Stored products; None sends dense chunks through BLAS.
+    """
+
+    coupling: Coupling
+    columns: IntArray
+    values: FloatArray
+    matrices: tuple[csc_array, ...]
+    XZ: FloatArray
+    products: PairProducts | None
+
+    @property
+    def n_tail(self) -> int:
+        """Random effects in the tail."""
+        return int(self.matrices[0].shape[0])
+
+    def subtract_schur(self, tail: FloatArray, Y: FloatArray, P: FloatArray) -> None:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        n_tail, p = self.n_tail, len(self.XZ)
+        if p:
+            XP = faces.right_product(self.XZ, P)
+            tail[n_tail:, n_tail:] -= XP.reshape(p, -1) @ self.XZ.reshape(p, -1).T
+            tail[n_tail:, :n_tail] -= sum(E @ XP[:, s].T for s, E in enumerate(self.matrices)).T
+        block = tail[:n_tail, :n_tail]
+        if self.products is not None:
+            self.products.subtract_from(block, P)
+            return
+        for levels, chunk in self._chunks():
+            half = np.matmul(Y[:, :, levels].transpose(2, 0, 1), chunk).reshape(-1, n_tail)
+            block -= half.T @ half
+
+    def sandwich(self, V: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        n_tail, p = self.n_tail, len(self.XZ)
+        N = self._sandwich(V[:n_tail, :n_tail])
+        if p:
+            across = self._transposed(V[n_tail:, :n_tail].T)
+            across += 0.5 * np.tensordot(dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1)
+            half = faces.cross_gram(across, self.XZ)
+            N += half + faces.transposed(half)
+        return N
+
+    def _sandwich(self, V: FloatArray) -> FloatArray:
+        if self.products is not None:
+            return self.products.sandwich(V)
+        S, q = len(self.values), self.matrices[0].shape[1]
+        N = np.empty((S, S, q))
+        full = dense.mirror(V)
+        for levels, chunk in self._chunks():
+            product = (chunk.reshape(-1, len(V)) @ full).reshape(chunk.shape)
+            N[:, :, levels] = np.matmul(product, chunk.transpose(0, 2, 1)).transpose(1, 2, 0)
+        return N
+
+    def _transposed(self, x: FloatArray) -> FloatArray:
+        """Return ``E'x`` for several columns, shape (m, S, q), x of shape (n_tail, m)."""
+        return np.stack([(E.T @ x).T for E in self.matrices], axis=1)
+
+    def times(self, v: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        random = sum(E @ v[s] for s, E in enumerate(self.matrices))
+        return np.concatenate((random, self.XZ.reshape(len(self.XZ), v.size) @ v.ravel()))
+
+    def transposed_times(self, x: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        n_tail = self.n_tail
+        random = np.stack([E.T @ x[:n_tail] for E in self.matrices])
+        return np.asarray(random + np.tensordot(x[n_tail:], self.XZ, axes=1))
+
+    def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        n_tail, indptr = self.n_tail, self.coupling.indptr
+        full, across = dense.mirror(V[:n_tail, :n_tail]), V[n_tail:, :n_tail]
+        at_X = self._transposed(across.T) if len(across) else np.empty_like(self.XZ)
+        at_X = at_X + np.tensordot(dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1)
+        at_entries = np.empty_like(self.values)
+        for levels, chunk in self._chunks():
+            product = (chunk.reshape(-1, n_tail) @ full).reshape(chunk.shape)
+            product += np.einsum("pal,pt->lat", self.XZ[:, :, levels], across)
+            inside = slice(int(indptr[levels.start]), int(indptr[levels.stop]))
+            rows, columns = self.coupling.rows[inside], self.columns[inside] - levels.start
+            for s in range(len(self.values)):
+                at_entries[s, inside] = product[columns, s, rows]
+        return at_entries, at_X
+
+    def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> SparseRest:
+        """Return the rows after the elimination of a block nested in this one.
+
+        Parameters
+        ----------
+        inner : SparseRest
+            Rows below the eliminated block.
+        link_P : ndarray, shape (S, S_inner, q_inner)
+            This block against the eliminated one, times P.
+        parent : ndarray, shape (q_inner,)
+            Level of this block each level of the eliminated one lies in.
+        lift : ndarray, shape (nnz_inner,)
+            Entry here of each entry there.
+        """
+        update = np.einsum("sak,ak->sk", link_P[:, :, inner.columns], inner.values)
+        size = len(self.columns)
+        lifted = np.stack([np.bincount(lift, weights=row, minlength=size) for row in update])
+        XZ = lifted_fixed(self.XZ, inner.XZ, link_P, parent)
+        return sparse_rest(self.coupling, self.columns, self.values - lifted, XZ, self.n_tail)
+
+    def _chunks(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield E' as dense chunks of levels, each (levels, S, n_tail)."""
+        S, q = len(self.values), self.matrices[0].shape[1]
+        step = max(1, CHUNK_DOUBLES // (S * self.n_tail))
+        for start in range(0, q, step):
+            levels = slice(start, min(start + step, q))
+            yield levels, dense_rows(self.coupling, self.columns, self.values, self.n_tail, levels)
+
+
+def sparse_rest(
+    coupling: Coupling,
+    columns: IntArray,
+    values: FloatArray,
+    XZ: FloatArray,
+    n_tail: int,
+    products: PairProducts | None = None,
+) -> SparseRest:
+    """Return the rows with E as matrices that share one pattern."""
+    shape = (n_tail, len(coupling.indptr) - 1)
+    matrices = tuple(csc_array((row, coupling.rows, coupling.indptr), shape=shape) for row in values)
+    return SparseRest(coupling, columns, values, matrices, XZ, products)
+
+
+def dense_rows(
+    coupling: Coupling, columns: IntArray, values: FloatArray, n_rows: int, levels: slice
+) -> FloatArray:
+    """Return some levels of E' as a dense array, shape (levels, S, n_rows)."""
+    S = len(values)
+    chunk = np.zeros((levels.stop - levels.start, S, n_rows))
+    inside = slice(int(coupling.indptr[levels.start]), int(coupling.indptr[levels.stop]))
+    rows, own = coupling.rows[inside], columns[inside] - levels.start
+    for s in range(S):
+        chunk[own, s, rows] = values[s, inside]
+    return chunk
+
+
+def pair_products(coupling: Coupling, values: FloatArray, n_tail: int) -> PairProducts:
+    """Multiply every pair of entries that share a level."""
+    first, second, sizes = _pairs_within(coupling.indptr)
+    wide = max(n_tail**2, len(first)) > np.iinfo(np.int32).max
+    rows = coupling.rows.astype(np.int64 if wide else np.int32)
+    flat = rows[first] * n_tail + rows[second]
+    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(rows.dtype)
+    shape = (n_tail**2, len(sizes))
+    maps = {}
+    for a in range(len(values)):
+        for b in range(a + 1):
+            product = values[a][first] * values[b][second]
+            if a != b:
+                product += values[b][first] * values[a][second]
+            maps[a, b] = csc_array((product, flat, indptr), shape=shape)
+    return PairProducts(maps)
+
+
+def _pairs_within(indptr: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return both entries of every pair k >= m within a column, and the number of pairs of each column."""
+    counts = np.diff(indptr)
+    starts = np.repeat(indptr[:-1], counts).astype(np.int32)
+    entry = np.arange(len(starts), dtype=np.int32)
+    partners = entry - starts + 1
+    first = np.repeat(entry, partners)
+    before = np.cumsum(partners) - partners
+    second = np.arange(len(first)) - np.repeat(before - starts, partners)
+    return first, second, counts * (counts + 1) // 2
