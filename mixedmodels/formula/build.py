@@ -88,14 +88,24 @@ def build_design(
     parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
     frame = input_frame(data)
     plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
-    for message in parsed.warnings:
-        warnings.warn(message, FormulaWarning, stacklevel=3)
+    _warn_about_readings(parsed, plan)
     evaluator = formula_evaluator(frame, parsed.text, dict(env or {}), States())
     model_frame = build_model_frame(
         evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
     )
     columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
     return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts or {}, relmat or {})
+
+
+def _warn_about_readings(parsed: ParsedFormula, plan: ModelPlan) -> None:
+    """Warn where a formula means something else than it seems to."""
+    messages = list(parsed.warnings)
+    if plan.fixed.response_dropped and parsed.response is not None:
+        messages.append(
+            f"the response {deparse(parsed.response)} is among the predictors and was dropped there"
+        )
+    for message in messages:
+        warnings.warn(message, FormulaWarning, stacklevel=4)
 
 
 def _assemble(

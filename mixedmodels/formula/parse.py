@@ -100,6 +100,8 @@ def parse_formula(text: str) -> ParsedFormula:
         response, right = None, tree.operand
     else:
         raise FormulaError("a formula needs a '~' between response and predictors", text, 0)
+    if isinstance(response, Binary) and response.operator == "~":
+        raise FormulaError("a formula has only one '~'", text, tree.position)
     for side in (response, right):
         if side is not None:
             _refuse_tilde(side, text)

@@ -114,7 +114,8 @@ def _named(group: str, given: Any) -> tuple[FloatArray, tuple[str, ...]]:
             f"relmat[{group!r}] needs the names of its rows: pass a DataFrame with the levels as index, "
             "or the pair (names, matrix)"
         )
-    dense = given.toarray() if isinstance(given, (scipy.sparse.sparray, scipy.sparse.spmatrix)) else given
+    is_sparse = scipy.sparse.issparse(given)
+    dense = scipy.sparse.coo_array(given).toarray() if is_sparse else given
     try:
         return np.asarray(dense, dtype=np.float64), level_names(list(names))
     except (TypeError, ValueError) as error:

@@ -46,6 +46,8 @@ class Terms:
         Whether the intercept is among them.
     offsets : tuple of Node
         What stands inside the ``offset(...)`` calls.
+    response_dropped : bool
+        Whether the response stood among the terms and was taken out.
     """
 
     variables: tuple[Node, ...]
@@ -53,6 +55,7 @@ class Terms:
     patterns: tuple[int, ...]
     intercept: bool
     offsets: tuple[Node, ...]
+    response_dropped: bool = False
 
     def members(self, pattern: int) -> tuple[int, ...]:
         """Return the indices of the variables of a term."""
@@ -90,18 +93,15 @@ def expand_terms(
     """
     expansion = _Expansion(text, dot_columns, response)
     found = expansion.encode(node, adding=True)
-    names = list(expansion.index)
-    own = None if response is None else deparse(response)
-    if own in expansion.index:
-        dropped = 1 << expansion.index[own]
-        found = [pattern for pattern in found if pattern != dropped]
-    ordered = sorted(found, key=int.bit_count)
+    own = None if response is None else expansion.index.get(deparse(response))
+    kept = [pattern for pattern in found if own is None or pattern != 1 << own]
     return Terms(
         tuple(expansion.variables),
-        tuple(names),
-        tuple(ordered),
+        tuple(expansion.index),
+        tuple(sorted(kept, key=int.bit_count)),
         expansion.intercept,
         tuple(expansion.offsets),
+        response_dropped=len(kept) < len(found),
     )
 
 
@@ -175,8 +175,8 @@ class _Expansion:
         if node.operator == "^":
             return self.power(node, adding)
         combine = {":": self.cross, "*": self.star, "/": self.nest, "%in%": self.within}.get(node.operator)
-        if combine is None:
-            return [self.install(node)]
+        if combine is None or (isinstance(node.right, Call) and node.right.function == "c"):
+            return [self.install(node)]  # a comparison, or membership in a list of values
         left = self.encode(node.left, adding)
         return self.limited(combine(left, self.encode(node.right, adding)), node)
 
