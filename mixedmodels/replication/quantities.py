@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from mixedmodels.replication.fits import CONTENTS, fit, prepared_data
@@ -92,9 +93,25 @@ def _wald(model: Any, name: str) -> float:
     return _coefficient(model, name) / _standard_error(model, name)
 
 
-def _p_normal(model: Any, name: str) -> float:
-    """Return the two-sided p value of the Wald statistic."""
-    return float(2 * stats.norm.sf(abs(_wald(model, name))))
+def _p_value(model: Any, name: str) -> float:
+    """Return the two-sided p value of the Wald statistic: of a t value with nlme's degrees of freedom."""
+    if model.statistic == "z value":
+        return float(2 * stats.norm.sf(abs(_wald(model, name))))
+    return float(2 * stats.t.sf(abs(_wald(model, name)), _denominator_df(model, name)))
+
+
+def _denominator_df(model: Any, name: str) -> int:
+    """Return nlme's denominator degrees of freedom of a coefficient, for one grouping factor.
+
+    Coefficients of columns that vary within groups, and the intercept, are tested within groups, the
+    others between groups (Pinheiro & Bates 2000, Mixed-Effects Models in S and S-PLUS, p. 91).
+    """
+    groups = model.random[0]
+    spread = pd.DataFrame(model.design.X).groupby(groups.codes).agg(np.ptp).max().to_numpy()
+    within = spread > 0
+    if name == "(Intercept)" or within[_position(model, name)]:
+        return int(model.nobs() - groups.n_levels - within.sum())
+    return int(groups.n_levels - (~within).sum())
 
 
 def _standard_deviation(model: Any, name: str) -> float:
@@ -143,7 +160,8 @@ MODEL_RULES: tuple[tuple[str, Rule], ...] = (
     (r"sd (.+)", _standard_deviation),
     (r"se (.+)", _standard_error),
     (r"[zt] (.+)", _wald),
-    (r"p (.+)", _p_normal),
+    (r"p (.+)", _p_value),
+    (r"df (.+)", _denominator_df),
     (r"(.+)", _coefficient),
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from mixedmodels.likelihood import generalized, profiled
 from mixedmodels.models.linear import LinearMixedModel
@@ -22,7 +23,7 @@ def objective(model: Any) -> float:
 
 def rx_errors(model: Any) -> dict[str, float]:
     """Return the standard errors of the fixed effects from the factor alone, by name."""
-    errors = np.sqrt(np.diag(model.vcov(use_hessian=False)))
+    errors = np.sqrt(np.diag(model.vcov(method="rx")))
     return dict(zip(model.fixef().index, errors, strict=True))
 
 
@@ -106,6 +107,20 @@ def model_structure(design: Any) -> dict[str, Any]:
     }
 
 
+def structure_names(model: Any) -> dict[str, str]:
+    """Return lme4's name of the covariance structure of each term, "hom" before it if homogeneous."""
+    names = {}
+    for term in model.random:
+        homogeneous = getattr(term.structure, "homogeneous", False)
+        names[term.group] = ("hom" if homogeneous else "") + term.structure.name
+    return names
+
+
+def poisson_objective_without_saturated(model: Any) -> float:
+    """Return -2 log-likelihood relative to the saturated Poisson model, lme4 1.x's scale for quadrature."""
+    return objective(model) + 2 * float(stats.poisson.logpmf(model.y, model.y).sum())
+
+
 def objective_at(model: Any, parameters: Any, REML: bool | None = None) -> float:
     """Return the objective at other parameters: theta if the model is linear, else (theta, beta)."""
     values = np.atleast_1d(np.asarray(parameters, dtype=float))
@@ -118,6 +133,8 @@ VALUES: dict[str, Quantity] = {
     "objective": lambda m, a: objective(m),
     "objective_max": lambda m, a: objective(m),
     "objective_at_theta": lambda m, a: objective_at(m, a["theta"], a["REML"]),
+    "objective_lme4_1x": lambda m, a: poisson_objective_without_saturated(m),
+    "nb_theta": lambda m, a: float(m.phi[0]),
     "loglik": lambda m, a: m.loglik(),
     "aic": lambda m, a: m.aic(),
     "bic": lambda m, a: m.bic(),
@@ -135,7 +152,7 @@ VALUES: dict[str, Quantity] = {
     "hatvalues_head": lambda m, a: m.hatvalues().iloc[:6].tolist(),
     "predict_se_head": lambda m, a: m.predict(se_fit=True)["se_fit"].iloc[:6].tolist(),
     "confint": lambda m, a: m.confint(parm=a.get("parm"), method=a["method"]),
-    "varcorr_structures": lambda m, a: {t.group: t.structure.name for t in m.random},
+    "varcorr_structures": lambda m, a: structure_names(m),
     "vcov": lambda m, a: m.vcov(),
     "t_values": lambda m, a: (m.fixef() / m.standard_errors()).tolist(),
     "varcorr": lambda m, a: varcorr(m),
