@@ -41,10 +41,14 @@ def solve(L: FloatArray, z: FloatArray) -> FloatArray:
 
 def inverse(L: FloatArray, order: int) -> FloatArray:
     """Return the lower triangle of the inverse of the leading ``order`` rows of ``L L'``; zero elsewhere."""
-    V = np.zeros_like(L)
+    leading = np.array(L[:order, :order], order="C")
     if order:
-        lower, _ = dpotri(L[:order, :order].T, lower=0)
-        V[:order, :order] = lower.T
+        upper, _ = dpotri(leading.T, lower=0, overwrite_c=1)
+        leading = np.asarray(upper.T)
+    if order == len(L):
+        return leading
+    V = np.zeros_like(L)
+    V[:order, :order] = leading
     return V
 
 
@@ -65,19 +69,17 @@ def congruence(A: FloatArray, T: FloatArray, where: slice) -> None:
 
     The faces on the diagonal are mirrored first: T mixes both of their halves.
     """
-    S = len(T)
+    S, start, stop = len(T), where.start, where.stop
     if S == 1:
-        A[where] *= T[0, 0]
-        A[:, where] *= T[0, 0]
+        A[where, :stop] *= T[0, 0]
+        A[start:, where] *= T[0, 0]
         return
-    start, stop = where.start, where.stop
     for i in range(S):
         for j in range(i):
-            A[range(start + j, stop, S), range(start + i, stop, S)] = A[
-                range(start + i, stop, S), range(start + j, stop, S)
-            ]
-    rows = A[where].reshape(-1, S, A.shape[1])
-    A[where] = np.matmul(T.T, rows).reshape(-1, A.shape[1])
+            upper, lower = range(start + j, stop, S), range(start + i, stop, S)
+            A[upper, lower] = A[lower, upper]
+    rows = A[where, :stop].reshape(-1, S, stop)
+    A[where, :stop] = np.matmul(T.T, rows).reshape(-1, stop)
     columns = A[start:, where].reshape(len(A) - start, -1, S)
     A[start:, where] = np.matmul(columns, T).reshape(len(A) - start, -1)
 

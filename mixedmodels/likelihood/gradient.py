@@ -23,21 +23,15 @@ class BlockMoments:
     ----------
     gradient : ndarray, shape (S, S)
         Derivative of the objective in T.
-    variance : ndarray, shape (S, S)
-        ``sum_l Var(u_l | y) / sigma^2``: q I where the data say nothing, 0 where they say all.
-    variance_square : float
-        ``sum_l |I - Var(u_l | y) / sigma^2|^2`` (Frobenius).
+    variances : ndarray, shape (S, S, q)
+        ``Var(u_l | y) / sigma^2``: I where the data say nothing, 0 where they say all.
     second : ndarray, shape (S, S)
         ``sum_l u_l u_l' / sigma^2``.
-    n_levels : int
-        Number of levels, q.
     """
 
     gradient: FloatArray
-    variance: FloatArray
-    variance_square: float
+    variances: FloatArray
     second: FloatArray
-    n_levels: int
 
 
 def block_moments(
@@ -91,11 +85,10 @@ def _moments(
 ) -> BlockMoments:
     """Gather the moments from conditional variances V, shape (S, S, q), and effects u, shape (S, q)."""
     S, q = u.shape
-    variance, second = V.sum(axis=2), u @ u.T / sigma2
-    square = float(np.vdot(V, V)) - 2.0 * float(np.trace(variance)) + q * S
+    second = u @ u.T / sigma2
     if gradient is None:
-        gradient = 2.0 * np.linalg.solve(T.T, q * np.eye(S) - variance - second)
-    return BlockMoments(gradient, variance, square, second, q)
+        gradient = 2.0 * np.linalg.solve(T.T, q * np.eye(S) - V.sum(axis=2) - second)
+    return BlockMoments(gradient, V, second)
 
 
 def _direct_tail_gradient(

@@ -1,14 +1,13 @@
 """Starting values and starting curvature of the covariance parameters, from the data.
 
-All of it comes from the moments of one evaluation. In units of the current factor T (a change
-``dT = T E``), with q levels, ``B = I - mean_l Var(u_l | y)/sigma^2`` the share of the information the data
-hold and ``Gamma = sum_l (I - S_ll)`` half the scaled gradient,
+All of it comes from the moments of one evaluation. In units of the current factor T (a change ``dT = T E``),
+with ``B_l = I - Var(u_l | y)/sigma^2`` the share of the information that the data hold on level l and
+``Gamma = sum_l (I - S_ll)`` half the scaled gradient,
 
-    expected Hessian        kappa q tr(B (E + E') B (F + F')) + 2 tr(Gamma E F')
-    Fisher scoring step     Sigma <- T (I - B^-1 Gamma B^-1 / (kappa q)) T'
+    expected Hessian        sum_l tr(B_l (E + E') B_l (F + F')) + 2 tr(Gamma E F')
+    Fisher scoring step     Sigma <- T (I + D) T'  with  sum_l B_l D B_l = -Gamma
 
-where kappa corrects for levels of unequal information. The Hessian is that of one term with the others
-held fixed; quasi-Newton updates supply the rest.
+The Hessian is that of one term with the others held fixed; quasi-Newton updates supply the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.gradient import BlockMoments
 from mixedmodels.likelihood.profiled import LinearProblem, theta_slices
 
-#: Share of information below which a direction counts as hardly identified; bounds the first steps.
+#: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
 LEAST_SHARE = 0.05
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
 LEAST_FACTOR, LARGEST_FACTOR = 0.01, 1e4
@@ -38,17 +37,14 @@ class TermMoments:
 
     Attributes
     ----------
-    B : ndarray, shape (S, S)
-        Mean share of information, eigenvalues at least ``LEAST_SHARE``.
+    information : ndarray, shape (S, S, S, S)
+        ``sum_l B_l[i, j] B_l[k, m]``.
     Gamma : ndarray, shape (S, S)
         ``q I - sum_l S_ll``.
-    weight : float
-        ``kappa q``.
     """
 
-    B: FloatArray
+    information: FloatArray
     Gamma: FloatArray
-    weight: float
 
 
 def column_scales(term: RandomTerm) -> FloatArray:
@@ -109,15 +105,18 @@ def moments_by_term(problem: LinearProblem, moments: tuple[BlockMoments, ...]) -
     """Return the moments of every term in design order."""
     by_term: dict[int, TermMoments] = {}
     for block, at in zip(problem.pattern.blocks, moments, strict=True):
-        q = at.n_levels
         for k, rows in term_slices(block):
-            identity = np.eye(rows.stop - rows.start)
-            share = identity - at.variance[rows, rows] / q
-            Gamma = q * (share) - at.second[rows, rows]
-            full = np.eye(block.size) - at.variance / q
-            kappa = at.variance_square / max(q * float(np.vdot(full, full)), 1e-300)
-            by_term[k] = TermMoments(_floored(share, LEAST_SHARE), Gamma, q * max(kappa, 1.0))
+            by_term[k] = _term_moments(at.variances[rows, rows], at.second[rows, rows])
     return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _term_moments(variances: FloatArray, second: FloatArray) -> TermMoments:
+    S, _, q = variances.shape
+    flat = variances.reshape(S * S, q)
+    Gamma = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - second
+    B = flat * (LEAST_SHARE - 1.0)
+    B[:: S + 1] += 1.0
+    return TermMoments((B @ B.T).reshape(S, S, S, S), Gamma)
 
 
 def _floored(A: FloatArray, least: float, largest: float = np.inf) -> FloatArray:
@@ -133,13 +132,14 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
     """
     T = structure.factor(theta)
     if structure.name == "us":
-        half = np.linalg.solve(at.B, at.Gamma)
-        step = np.linalg.solve(at.B, half.T)
-        grown = _floored(np.eye(len(T)) - step / at.weight, LEAST_FACTOR, LARGEST_FACTOR)
-        cols, rows = np.triu_indices(len(T))
+        S = len(T)
+        sums = at.information.transpose(0, 2, 1, 3).reshape(S * S, S * S)
+        step = np.linalg.solve(sums, at.Gamma.ravel()).reshape(S, S)
+        grown = _floored(np.eye(S) - step, LEAST_FACTOR, LARGEST_FACTOR)
+        cols, rows = np.triu_indices(S)
         return np.asarray(np.linalg.cholesky(T @ grown @ T.T)[rows, cols])
     if structure.name == "diag":
-        step = np.diagonal(at.Gamma) / (np.diagonal(at.B) ** 2 * at.weight)
+        step = np.linalg.solve(np.einsum("ijij->ij", at.information), np.diagonal(at.Gamma))
         return theta * np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR)).reshape(
             len(theta), -1
         ).mean(1)
@@ -162,8 +162,9 @@ def expected_hessian(structure: CovarianceStructure, theta: FloatArray, at: Term
     """Return the expected Hessian of the objective in theta for one term, positive definite."""
     T = structure.factor(theta)
     E = np.linalg.solve(T, _jacobian(structure, theta))
-    BE = at.B @ (E + E.transpose(0, 2, 1))
-    hessian = at.weight * np.einsum("kij,lji->kl", BE, BE)
+    both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
+    S = len(T)
+    hessian = both @ at.information.transpose(0, 2, 1, 3).reshape(S * S, S * S) @ both.T
     curvature = _floored(at.Gamma, 0.0)
     return np.asarray(hessian + 2.0 * np.einsum("ij,kjm,lim->kl", curvature, E, E))
 
