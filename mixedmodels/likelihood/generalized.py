@@ -51,9 +51,8 @@ def generalized_problem(
     family : Family
         Distribution of the response.
     observed : bool, optional
-        Take the observed information in log|L| instead of the expected one. By default the expected one,
-        as lme4, unless the family has parameters of its own to estimate: for those lme4's objective is no
-        likelihood, and the observed information gives glmmTMB's.
+        Take the observed information in log|L| instead of the expected one; by default the family's
+        choice.
     """
     n = len(y)
     order = _order(terms)
@@ -63,7 +62,7 @@ def generalized_problem(
     y, weights, offset = (np.ascontiguousarray(a if order is None else a[order]) for a in arrays)
     fixed = orthonormalize(X if order is None else X[order], None)
     system = penalized_system(amalgamate(terms))
-    counts = np.bincount(system.codes[0], minlength=system.blocks[0].n_levels)
+    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
     return GeneralizedProblem(
         y=y,
         weights=weights,
@@ -76,7 +75,7 @@ def generalized_problem(
         constant=family.log_constant(y, weights),
         order=order,
         starts=np.cumsum(counts) - counts,
-        observed=bool(family.phi_names) if observed is None else observed,
+        observed=family.default_hessian == "observed" if observed is None else observed,
     )
 
 
@@ -124,7 +123,7 @@ def conditional_covariances(
         mode = conditional_mode(problem, unpack(problem, psi))
         inverse = diagonal_faces(mode.factor)
     by_term: dict[int, FloatArray] = {}
-    for block, T, face in zip(problem.system.blocks, mode.factor.factors, inverse, strict=True):
+    for block, T, face in zip(problem.system.blocks, mode.parameters.factors, inverse, strict=True):
         covariance = np.einsum("ab,bcl,dc->lad", T, face, T)
         for k, place in term_slices(block):
             by_term[k] = np.ascontiguousarray(covariance[:, place, place])

@@ -15,33 +15,10 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization.blocks import Block, block_factor, term_slices
+from mixedmodels.factorization.blocks import block_factor, term_slices
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.generalized_system import PenalizedSystem
-
-
-def expand(block: Block, codes: IntArray, b: FloatArray) -> FloatArray:
-    """Return ``Z L_K b`` for coefficients by level, shape (S, q) to (n,)."""
-    if block.relationship is not None:
-        b = b @ block.relationship.T
-    total: FloatArray | None = None
-    for s, column in enumerate(block.columns):
-        part = b[s].take(codes)
-        if column is not None:
-            part *= column
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None
-    return total
-
-
-def sum_by_level(block: Block, codes: IntArray, r: FloatArray) -> FloatArray:
-    """Return ``L_K' Z' r`` by level, shape (n,) to (S, q)."""
-    out = np.empty((block.size, block.n_levels))
-    for s, column in enumerate(block.columns):
-        weights = r if column is None else r * column
-        out[s] = np.bincount(codes, weights=weights, minlength=block.n_levels)
-    return out if block.relationship is None else out @ block.relationship
+from mixedmodels.likelihood.generalized_system import PenalizedSystem, SphericalRows, spherical_rows
 
 
 @dataclass(frozen=True)
@@ -54,6 +31,8 @@ class Parameters:
         Covariance parameters of each term.
     factors : tuple of ndarray, each (S, S)
         Relative covariance factor T of each block: those of its terms along the diagonal.
+    zeta : SphericalRows
+        ``Lambda'z_i`` at the level of each row.
     gamma : ndarray, shape (p,)
         Fixed effects in the orthogonal basis.
     phi : ndarray, shape (n_phi,)
@@ -62,6 +41,7 @@ class Parameters:
 
     thetas: tuple[FloatArray, ...]
     factors: tuple[FloatArray, ...]
+    zeta: SphericalRows
     gamma: FloatArray
     phi: FloatArray
 
@@ -184,7 +164,7 @@ def unpack(problem: GeneralizedProblem, psi: FloatArray) -> Parameters:
     phi = problem.family.phi_from_free(free_phi) if problem.n_phi else free_phi
     by_term = [term.structure.factor(theta) for term, theta in zip(problem.terms, thetas, strict=True)]
     factors = tuple(block_factor(block, by_term) for block in problem.system.blocks)
-    return Parameters(tuple(thetas), factors, gamma, phi)
+    return Parameters(tuple(thetas), factors, spherical_rows(problem.system, factors), gamma, phi)
 
 
 def free_gradient(
@@ -202,21 +182,3 @@ def free_gradient(
         parts.append(term.structure.free_pullback(psi[start:end], dtheta))
         start = end
     return np.concatenate(parts)
-
-
-def spherical_to_rows(system: PenalizedSystem, factors: Sequence[FloatArray], u: FloatArray) -> FloatArray:
-    """Return ``Z Lambda u``, flat u to (n,)."""
-    total: FloatArray | None = None
-    for block, codes, T, where in zip(system.blocks, system.codes, factors, system.slices, strict=True):
-        part = expand(block, codes, T @ u[where].reshape(block.size, -1))
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None
-    return total
-
-
-def rows_to_spherical(system: PenalizedSystem, factors: Sequence[FloatArray], r: FloatArray) -> FloatArray:
-    """Return ``Lambda' Z' r``, (n,) to flat u."""
-    out = np.empty(system.slices[-1].stop)
-    for block, codes, T, where in zip(system.blocks, system.codes, factors, system.slices, strict=True):
-        out[where] = (T.T @ sum_by_level(block, codes, r)).ravel()
-    return out

@@ -1,8 +1,8 @@
-"""Factorization of ``Omega = Lambda'Z'WZ Lambda + I`` for weights W that change at every step.
+"""The penalized system ``Omega = Lambda'Z'WZ Lambda + I`` of a generalized model: pattern, rows, products.
 
-The blocks of the pattern's chain are eliminated level by level, nested blocks included; what is left, the
-tail, is one dense Cholesky factor. Everything is on the spherical scale u, so a singular T needs no special
-treatment. The inverse on the pattern of Z'Z is in row_inverse.py.
+W changes at every step, so the products with the rows of the data are what an evaluation consists of. They
+run over ``zeta_i = Lambda'z_i`` restricted to the level of row i: the raw model matrix times T, formed once
+for each theta. A column of ones stays a number. A singular T needs no special treatment.
 """
 
 from __future__ import annotations
@@ -10,307 +10,286 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
-from numpy.linalg import LinAlgError
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern, build_pattern
-from mixedmodels.likelihood.tail_coupling import (
-    TailCoupling,
-    subtract_schur,
-    tail_coupling,
-)
-from mixedmodels.likelihood.working_products import WorkingProducts, working_products
+from mixedmodels.likelihood.row_sums import RowSums, row_sums, sum_rows
+from mixedmodels.likelihood.tail_coupling import TailCoupling, tail_coupling
 
-# Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
-SMALLEST_EIGENVALUE = 1e-10
+SphericalColumn: TypeAlias = FloatArray | float
+"""One coefficient of ``Lambda'z_i`` for every row: shape (n,), or one number for all rows."""
+
+SphericalRows: TypeAlias = tuple[tuple[SphericalColumn, ...], ...]
+"""``Lambda'z_i``, S columns for each block."""
 
 
 @dataclass(frozen=True, slots=True)
 class PenalizedSystem:
-    """What never changes: the pattern of Omega.
+    """What never changes: who shares rows with whom.
 
     Attributes
     ----------
     pattern : Pattern
-        Chain, tail and the pairs of levels that occur.
-    couplings : tuple of TailCoupling
-        One for each chain block.
+        Blocks in order of elimination: the chain, eliminated level by level, and the dense tail.
     slices : tuple of slice
         Place of each block's effects, (S, q) in C order, in the flat vector u.
-    codes : tuple of ndarray of intp, each (n,)
-        Level of each row, in the integer type that indexing and counting take without a copy.
+    sums : tuple of RowSums
+        Sums of rows by level of each block.
+    couplings : tuple of TailCoupling
+        The tail against each chain block; empty without a tail.
+    parents : dict
+        ``parents[i, j]``: the level of chain block j that each level of chain block i lies in, i < j.
+    lifts : dict
+        ``lifts[i, j]``: the entry of coupling j that each entry of coupling i, nested in it, belongs to.
+    tail_pairs : dict
+        ``tail_pairs[r, s]``, r > s: sums of rows by pair of levels of two tail blocks.
     """
 
     pattern: Pattern
-    couplings: tuple[TailCoupling, ...]
     slices: tuple[slice, ...]
-
-    codes: tuple[IntArray, ...]
+    sums: tuple[RowSums, ...]
+    couplings: tuple[TailCoupling, ...]
+    parents: dict[tuple[int, int], RowSums]
+    lifts: dict[tuple[int, int], RowSums]
+    tail_pairs: dict[tuple[int, int], RowSums]
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """Blocks in order of elimination."""
         return self.pattern.blocks
 
-
-@dataclass(frozen=True, slots=True)
-class Eliminated:
-    """One eliminated chain block.
-
-    Attributes
-    ----------
-    L, L_inverse : ndarray, shape (S, S, q)
-        Cholesky factor of the diagonal faces left after the earlier eliminations, and its inverse.
-    links : dict
-        ``links[k]``, shape (S_k, S, q): later chain block k against this one, times ``L^-T``.
-    entries : ndarray, shape (S, nnz)
-        The tail against this block, times ``L^-T``.
-    """
-
-    L: FloatArray
-    L_inverse: FloatArray
-    links: dict[int, FloatArray]
-    entries: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class PenalizedFactor:
-    """Cholesky factor of Omega.
-
-    Attributes
-    ----------
-    system : PenalizedSystem
-        The pattern.
-    factors : tuple of ndarray, each (S, S)
-        T of each block.
-    chain : tuple of Eliminated
-        Eliminated blocks, in order.
-    tail : ndarray, shape (n_tail, n_tail)
-        Lower Cholesky factor of the tail.
-    log_det : float
-        ``log|Omega|``.
-    """
-
-    system: PenalizedSystem
-    factors: tuple[FloatArray, ...]
-    chain: tuple[Eliminated, ...]
-    tail: FloatArray
-    log_det: float
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """The fixed effects bordering Omega.
-
-    Attributes
-    ----------
-    coupling : ndarray, shape (sum q S, p)
-        ``B = Lambda'Z'WX``.
-    solved : ndarray, shape (sum q S, p)
-        ``Omega^-1 B``.
-    inverse : ndarray, shape (p, p)
-        Inverse of the Schur complement ``X'WX - B' Omega^-1 B``.
-    """
-
-    coupling: FloatArray
-    solved: FloatArray
-    inverse: FloatArray
+    def tail_place(self, r: int) -> IntArray:
+        """Return the scalar tail row of the first coefficient of the r-th tail block, for each row."""
+        block = self.pattern.tail[r]
+        return np.asarray(self.pattern.offsets[r] + self.sums[block].index * self.blocks[block].size)
 
 
 def penalized_system(blocks: Sequence[Block]) -> PenalizedSystem:
     """Choose the order of elimination and number everything that occurs together."""
     pattern = build_pattern(blocks)
     ends = np.cumsum([0, *(block.n_effects for block in pattern.blocks)])
+    sums = tuple(row_sums(block.codes.astype(np.intp), block.n_levels) for block in pattern.blocks)
+    couplings = _couplings(pattern, sums)
     return PenalizedSystem(
         pattern,
-        tuple(tail_coupling(coupling, pattern.n_tail) for coupling in pattern.couplings),
         tuple(slice(int(a), int(b)) for a, b in pairwise(ends)),
-        tuple(block.codes.astype(np.intp) for block in pattern.blocks),
+        sums,
+        couplings,
+        {(i, j): row_sums(parent, sums[pattern.chain[j]].size) for (i, j), parent in pattern.parents.items()},
+        {
+            (i, j): _lift(couplings[i], couplings[j], pattern.parents[i, j])
+            for i, j in pattern.parents
+            if couplings
+        },
+        {key: row_sums(pairs.of_row, len(pairs.first)) for key, pairs in pattern.tail_pairs.items()},
     )
 
 
-def factorize(system: PenalizedSystem, factors: Sequence[FloatArray], W: FloatArray) -> PenalizedFactor:
-    """Factor Omega for row weights W and relative covariance factors T.
+def _couplings(pattern: Pattern, sums: Sequence[RowSums]) -> tuple[TailCoupling, ...]:
+    """Return the coupling of every chain block with the tail."""
+    if not pattern.tail:
+        return ()
+    tail = [(pattern.blocks[t], sums[t].index, pattern.offsets[r]) for r, t in enumerate(pattern.tail)]
+    found: list[TailCoupling] = []
+    for c in pattern.chain:
+        dense = any(coupling.is_dense for coupling in found)
+        found.append(tail_coupling(sums[c].index, sums[c].size, tail, pattern.n_tail, dense))
+    return tuple(found)
 
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If Omega is not positive definite, which takes negative weights.
+
+def _lift(inner: TailCoupling, outer: TailCoupling, parent: IntArray) -> RowSums:
+    """Return the entry of `outer` with the same tail row, at the level each entry of `inner` lies in."""
+    cells = parent[inner.columns] * outer.n_tail + inner.rows
+    if not outer.is_dense:
+        cells = np.searchsorted(outer.columns * outer.n_tail + outer.rows, cells)
+    return row_sums(cells, len(outer.rows))
+
+
+def spherical_rows(system: PenalizedSystem, factors: Sequence[FloatArray]) -> SphericalRows:
+    """Return ``Lambda'z_i`` for relative covariance factors T, one for each block."""
+    return tuple(_spherical(block, T) for block, T in zip(system.blocks, factors, strict=True))
+
+
+def _spherical(block: Block, T: FloatArray) -> tuple[SphericalColumn, ...]:
+    if block.columns == (None,):
+        return (float(T[0, 0]),)
+    n = len(block.codes)
+    return tuple(T.T @ np.stack([np.ones(n) if column is None else column for column in block.columns]))
+
+
+def spherical_to_rows(system: PenalizedSystem, zeta: SphericalRows, u: FloatArray) -> FloatArray:
+    """Return ``Z Lambda u``, flat u to (n,)."""
+    total: FloatArray | None = None
+    for k, block in enumerate(system.blocks):
+        effects = u[system.slices[k]].reshape(block.size, -1)
+        if block.relationship is not None:
+            effects = effects @ block.relationship.T
+        for column, effect in zip(zeta[k], effects, strict=True):
+            part = at_rows(system.sums[k], column, effect)
+            total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
+    return total
+
+
+def at_rows(by: RowSums, column: SphericalColumn, values: FloatArray) -> FloatArray:
+    """Return ``column_i values[level of row i]``, shape (n,)."""
+    if isinstance(column, float):
+        return (column * values).take(by.index)
+    part = values.take(by.index)
+    part *= column
+    return part
+
+
+def rows_to_spherical(system: PenalizedSystem, zeta: SphericalRows, rows: FloatArray) -> FloatArray:
+    """Return ``Lambda' Z' r``, shape (..., n) to (sum q S, ...)."""
+    parts = []
+    for k, block in enumerate(system.blocks):
+        for column in zeta[k]:
+            parts.append(product_sums(system.sums[k], rows, column))
+        if block.relationship is not None:
+            parts[-block.size :] = [part @ block.relationship for part in parts[-block.size :]]
+    return np.concatenate(parts, axis=-1).T
+
+
+def sum_by_level(system: PenalizedSystem, k: int, r: FloatArray) -> FloatArray:
+    """Return ``L_K' Z' r`` of block k on the raw columns, shape (n,) to (S, q)."""
+    block = system.blocks[k]
+    columns = (1.0 if column is None else column for column in block.columns)
+    out = np.stack([product_sums(system.sums[k], r, column) for column in columns])
+    return out if block.relationship is None else out @ block.relationship
+
+
+def product_sums(by: RowSums, rows: FloatArray, *columns: SphericalColumn) -> FloatArray:
+    """Return sums by group of rows times columns; numbers multiply the sums instead."""
+    scale = 1.0
+    for column in columns:
+        if isinstance(column, float):
+            scale *= column
+        else:
+            rows = rows * column
+    sums = sum_rows(by, rows)
+    return sums if scale == 1.0 else scale * sums
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingProducts:
+    """Blocks of ``Lambda'Z'WZ Lambda``.
+
+    Attributes
+    ----------
+    faces : tuple of ndarray, each (S, S, q)
+        Diagonal blocks of the chain, in order.
+    links : dict
+        ``links[j, k]``, shape (S_k, S_j, q_j): chain block k against the levels of chain block j, j < k.
+    entries : tuple of ndarray, each (S_j, m_j)
+        The tail against each chain block.
+    tail : ndarray, shape (n_tail, n_tail)
+        Symmetric, both halves filled; column-major.
     """
+
+    faces: tuple[FloatArray, ...]
+    links: dict[tuple[int, int], FloatArray]
+    entries: tuple[FloatArray, ...]
+    tail: FloatArray
+
+
+def working_products(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> WorkingProducts:
+    """Form ``Lambda'Z'WZ Lambda`` for row weights W."""
+    chain = system.pattern.chain
+    return WorkingProducts(
+        tuple(_face(system.sums[c], zeta[c], W) for c in chain),
+        {
+            (j, k): _cross(system.sums[chain[j]], zeta[chain[k]], zeta[chain[j]], W)
+            for j, k in system.pattern.parents
+        },
+        tuple(
+            _entries(system, coupling, zeta, zeta[c], W)
+            for c, coupling in zip(chain, system.couplings, strict=False)
+        ),
+        _tail(system, zeta, W),
+    )
+
+
+def _face(by: RowSums, zeta: tuple[SphericalColumn, ...], W: FloatArray) -> FloatArray:
+    """Return the diagonal faces of one block, shape (S, S, q)."""
+    if len(zeta) == 1:
+        return product_sums(by, W, zeta[0], zeta[0])[None, None]
+    columns = np.stack(zeta)
+    face = np.empty((len(zeta), len(zeta), by.size))
+    for a, column in enumerate(columns):
+        face[a, : a + 1] = sum_rows(by, (W * column) * columns[: a + 1])
+        face[: a + 1, a] = face[a, : a + 1]
+    return face
+
+
+def _cross(
+    by: RowSums, first: tuple[SphericalColumn, ...], second: tuple[SphericalColumn, ...], W: FloatArray
+) -> FloatArray:
+    """Return sums by group of products of columns, shape (S_first, S_second, groups)."""
+    return np.stack([np.stack([product_sums(by, W, z, v) for v in second]) for z in first])
+
+
+def _entries(
+    system: PenalizedSystem,
+    coupling: TailCoupling,
+    zeta: SphericalRows,
+    leading: tuple[SphericalColumn, ...],
+    W: FloatArray,
+) -> FloatArray:
+    """Return the entries of the tail against one chain block, shape (S, m)."""
+    entries: FloatArray | None = None
+    for t, places in zip(system.pattern.tail, coupling.places, strict=True):
+        for by, column in zip(places, zeta[t], strict=True):
+            part = np.stack([product_sums(by, W, column, z) for z in leading])
+            entries = part if entries is None else entries + part
+    assert entries is not None
+    return entries
+
+
+def _tail(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> FloatArray:
+    """Return the dense tail, known covariances between levels applied."""
     pattern = system.pattern
-    A = working_products(pattern, system.codes, W)
-    tail = _scaled_tail(pattern, A.tail, factors)
-    chain: list[Eliminated] = []
-    log_det = 0.0
-    for j in range(len(pattern.chain)):
-        face, links, entries = _scaled_block(pattern, A, factors, j)
-        for i, inner in enumerate(chain):
-            _subtract_inner(pattern, inner, (i, j), face, links, entries)
-        L = faces.cholesky(face)
-        L_inverse = faces.lower_inverse(L)
-        links = {k: faces.product(link, faces.transposed(L_inverse)) for k, link in links.items()}
-        if pattern.tail:
-            entries = _apply_by_column(L_inverse, entries, system.couplings[j].columns)
-            subtract_schur(system.couplings[j], entries, tail)
-        chain.append(Eliminated(L, L_inverse, links, entries))
-        log_det += faces.log_det(L)
-    if pattern.tail:
-        tail, info = dpotrf(tail, lower=1, clean=1)
-        if info != 0:
-            raise LinAlgError("the penalized system is not positive definite")
-        log_det += 2.0 * float(np.log(tail.diagonal()).sum())
-    return PenalizedFactor(system, tuple(factors), tuple(chain), tail, log_det)
-
-
-def _scaled_block(
-    pattern: Pattern, A: WorkingProducts, factors: Sequence[FloatArray], j: int
-) -> tuple[FloatArray, dict[int, FloatArray], FloatArray]:
-    """Return the diagonal faces, links and tail entries of chain block j on the scale of u."""
-    block = pattern.chain[j]
-    T = factors[block]
-    face = faces.congruence(A.faces[j], T)
-    faces.add_identity(face)
-    links = {
-        k: np.einsum("ab,acl,cd->bdl", factors[pattern.chain[k]], A.links[j, k], T)
-        for k in range(j + 1, len(pattern.chain))
-    }
-    entries = np.zeros((len(T), 0))
-    if pattern.tail:
-        entries = T.T @ A.entries[j]
-        for t, slots in zip(pattern.tail, pattern.couplings[j].slots, strict=True):
-            if len(T_tail := factors[t]) == 1 and len(pattern.tail) == 1:
-                entries *= T_tail[0, 0]
-            else:
-                entries[:, slots] = np.einsum("ab,sap->sbp", T_tail, entries[:, slots])
-    return face, links, entries
-
-
-def _subtract_inner(
-    pattern: Pattern,
-    inner: Eliminated,
-    position: tuple[int, int],
-    face: FloatArray,
-    links: dict[int, FloatArray],
-    entries: FloatArray,
-) -> None:
-    """Subtract from chain block j what the elimination of block i < j, nested in it, takes away."""
-    i, j = position
-    parent, q = pattern.parents[i, j], face.shape[2]
-    mine = inner.links[j]
-    face -= faces.sum_by(faces.product(mine, faces.transposed(mine)), parent, q)
-    for k, link in links.items():
-        link -= faces.sum_by(faces.product(inner.links[k], faces.transposed(mine)), parent, q)
-    if pattern.tail:
-        columns, lift = pattern.couplings[i].columns, pattern.lifts[i, j]
-        update = _apply_by_column(mine, inner.entries, columns)
-        for s, row in enumerate(update):
-            entries[s] -= np.bincount(lift, weights=row, minlength=entries.shape[1])
-
-
-def _apply_by_column(M: FloatArray, entries: FloatArray, columns: IntArray) -> FloatArray:
-    """Return ``M_l E`` for every entry of level l; shapes (a, S, q) and (S, nnz) to (a, nnz)."""
-    if M.shape[0] == M.shape[1] == 1:
-        return M[0, 0].take(columns) * entries
-    return np.einsum("abk,bk->ak", M[:, :, columns], entries)
-
-
-def _scaled_tail(pattern: Pattern, A: FloatArray, factors: Sequence[FloatArray]) -> FloatArray:
-    """Return ``Lambda'A Lambda + I`` of the tail."""
-    tail = A.copy()
-    for r, block in enumerate(pattern.tail):
-        T, where = factors[block], pattern.tail_slice(r)
-        tail[where] = _times_levels(tail[where], T)
-        tail[:, where] = _times_levels(tail[:, where].T, T).T
-    np.einsum("ii->i", tail)[...] += 1.0
+    tail = np.zeros((pattern.n_tail, pattern.n_tail), order="F")
+    for r, t in enumerate(pattern.tail):
+        levels = pattern.offsets[r] + np.arange(system.sums[t].size) * system.blocks[t].size
+        _scatter(tail, levels, levels, _face(system.sums[t], zeta[t], W))
+    for (r, s), pairs in pattern.tail_pairs.items():
+        values = _cross(system.tail_pairs[r, s], zeta[pattern.tail[r]], zeta[pattern.tail[s]], W)
+        rows = pattern.offsets[r] + pairs.first * system.blocks[pattern.tail[r]].size
+        columns = pattern.offsets[s] + pairs.second * system.blocks[pattern.tail[s]].size
+        _scatter(tail, rows, columns, values)
+        _scatter(tail, columns, rows, values.transpose(1, 0, 2))
+    for r, t in enumerate(pattern.tail):
+        L_K = system.blocks[t].relationship
+        if L_K is not None:
+            _relate(tail, pattern.tail_slice(r), L_K.T)
     return tail
 
 
-def _times_levels(rows: FloatArray, T: FloatArray) -> FloatArray:
-    """Multiply each group of S rows by T'; rows of shape (q S, m)."""
-    if len(T) == 1:
-        return rows * T[0, 0]
-    return np.matmul(T.T, rows.reshape(-1, len(T), rows.shape[1])).reshape(rows.shape)
+def _scatter(tail: FloatArray, rows: IntArray, columns: IntArray, values: FloatArray) -> None:
+    """Put the faces of pairs of levels in their place."""
+    for a in range(values.shape[0]):
+        for b in range(values.shape[1]):
+            tail[rows + a, columns + b] = values[a, b]
 
 
-def solve(factor: PenalizedFactor, rhs: FloatArray) -> FloatArray:
-    """Return ``Omega^-1 rhs``, flat u to flat u."""
-    system, pattern = factor.system, factor.system.pattern
-    parts = [
-        rhs[where].reshape(block.size, -1) for block, where in zip(system.blocks, system.slices, strict=True)
-    ]
-    tail = np.concatenate([parts[t].T.ravel() for t in pattern.tail]) if pattern.tail else np.zeros(0)
-    for j, step in enumerate(factor.chain):
-        y = parts[pattern.chain[j]] = faces.apply(step.L_inverse, parts[pattern.chain[j]])
-        for k, link in step.links.items():
-            outer = pattern.chain[k]
-            update = faces.apply(link, y)[:, None]
-            parts[outer] = (
-                parts[outer] - faces.sum_by(update, pattern.parents[j, k], parts[outer].shape[1])[:, 0]
-            )
-        if pattern.tail:
-            tail -= _tail_times(system.couplings[j], step.entries, y)
-    if pattern.tail:
-        tail, _ = dpotrs(factor.tail, tail, lower=1)
-        for r, t in enumerate(pattern.tail):
-            parts[t] = tail[pattern.tail_slice(r)].reshape(-1, system.blocks[t].size).T
-    for j in reversed(range(len(factor.chain))):
-        step, block = factor.chain[j], pattern.chain[j]
-        y = parts[block]
-        if pattern.tail:
-            y = y - _transposed_times(system.couplings[j], step.entries, tail)
-        for k, link in step.links.items():
-            y = y - faces.apply(faces.transposed(link), parts[pattern.chain[k]][:, pattern.parents[j, k]])
-        parts[block] = faces.apply(faces.transposed(step.L_inverse), y)
-    return np.concatenate([part.ravel() for part in parts])
+def _relate(tail: FloatArray, where: slice, M: FloatArray) -> None:
+    """Replace rows and columns R of one block by ``(M (x) I) R``, in place."""
+    size = (where.stop - where.start) // len(M)
+    for view in (tail, tail.T):
+        levels = view[where].reshape(len(M), size, -1)
+        view[where] = np.tensordot(M, levels, axes=1).reshape(where.stop - where.start, -1)
 
 
-def _tail_times(coupling: TailCoupling, entries: FloatArray, y: FloatArray) -> FloatArray:
-    """Return ``E y``, shape (n_tail,)."""
-    weights = np.einsum("sk,sk->k", entries, y[:, coupling.columns])
-    return np.bincount(coupling.rows, weights=weights, minlength=coupling.n_tail)
-
-
-def _transposed_times(coupling: TailCoupling, entries: FloatArray, x: FloatArray) -> FloatArray:
-    """Return ``E'x``, shape (S, q)."""
-    at, q = x[coupling.rows], coupling.n_levels
-    return np.stack([np.bincount(coupling.columns, weights=row * at, minlength=q) for row in entries])
-
-
-def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Border:
-    """Border the factor with fixed effects.
-
-    Coefficients on their way to infinity (separated data) leave a Schur complement that is singular in
-    floating point: its eigenvalues are kept away from zero.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If the bordered system is indefinite.
-    """
-    solved = np.empty_like(coupling)
-    for column in range(coupling.shape[1]):
-        solved[:, column] = solve(factor, coupling[:, column])
-    schur = XWX - coupling.T @ solved
-    try:
-        half = np.linalg.inv(np.linalg.cholesky(schur))
-        return Border(coupling, solved, half.T @ half)
-    except LinAlgError:
-        values, vectors = np.linalg.eigh(0.5 * (schur + schur.T))
-        floor = SMALLEST_EIGENVALUE * float(values[-1])
-        if not values[0] > -floor:
-            raise
-        return Border(coupling, solved, vectors / np.maximum(values, floor) @ vectors.T)
-
-
-def solve_bordered(
-    factor: PenalizedFactor, border: Border, rhs: FloatArray, rhs_fixed: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Solve for random and fixed effects."""
-    u = solve(factor, rhs)
-    gamma = border.inverse @ (rhs_fixed - border.coupling.T @ u)
-    return u - border.solved @ gamma, gamma
+def related(inverse: FloatArray, system: PenalizedSystem) -> FloatArray:
+    """Return the inverse of the tail with known covariances between levels applied on both sides."""
+    for r, t in enumerate(system.pattern.tail):
+        L_K = system.blocks[t].relationship
+        if L_K is not None:
+            inverse = inverse.copy()
+            _relate(inverse, system.pattern.tail_slice(r), L_K)
+    return inverse

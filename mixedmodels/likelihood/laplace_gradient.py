@@ -18,15 +18,13 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.families.family import Derivatives, PhiDerivatives
+from mixedmodels.families.family import PhiDerivatives
 from mixedmodels.likelihood.generalized_problem import (
     GeneralizedProblem,
     free_gradient,
-    rows_to_spherical,
-    spherical_to_rows,
-    sum_by_level,
 )
-from mixedmodels.likelihood.generalized_system import solve, solve_bordered
+from mixedmodels.likelihood.generalized_system import rows_to_spherical, spherical_to_rows, sum_by_level
+from mixedmodels.likelihood.penalized_factor import solve, solve_bordered
 from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.likelihood.row_inverse import RowInverse, row_inverse
 
@@ -58,37 +56,36 @@ class Cotangents:
 
 def laplace_gradient(problem: GeneralizedProblem, psi: FloatArray, mode: Mode) -> FloatArray:
     """Return the gradient of the Laplace objective in the optimiser's vector, shape (m,)."""
-    rows = problem.evaluate(mode.eta, mode.parameters.phi, order=3)
     phi = np.zeros(0)
     if problem.n_phi:
         phi = -2.0 * phi_derivatives(problem, mode).loglik.sum(axis=1)
-    direct = Cotangents(-2.0 * rows.d1, None, row_inverse(mode.factor), None, phi)
-    return total_gradient(problem, psi, mode, rows, direct)
+    direct = Cotangents(-2.0 * mode.rows.d1, None, row_inverse(mode.factor), None, phi)
+    return total_gradient(problem, psi, mode, direct)
 
 
 def total_gradient(
-    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, rows: Derivatives, direct: Cotangents
+    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, direct: Cotangents
 ) -> FloatArray:
     """Return the gradient, the movement of the mode included, shape (m,).
 
     For a joint mode of (u, gamma) the part in gamma is zero.
     """
-    factors, system = mode.parameters.factors, problem.system
+    zeta, system, rows = mode.parameters.zeta, problem.system, mode.rows
     c = direct.inverse.leverage * rows.d_information
-    pull = rows_to_spherical(system, factors, c)
+    pull = rows_to_spherical(system, zeta, c)
     if direct.u is not None:
         pull += direct.u
     if mode.border is None:
         adjoint = solve(mode.hessian, pull)
-        v = spherical_to_rows(system, factors, adjoint)
+        v = spherical_to_rows(system, zeta, adjoint)
     else:
         adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.basis.T @ c)
-        v = problem.basis @ shift + spherical_to_rows(system, factors, adjoint)
+        v = problem.basis @ shift + spherical_to_rows(system, zeta, adjoint)
     r = direct.eta + c + rows.d2 * v
     dT = []
-    for k, (block, codes, where) in enumerate(zip(system.blocks, system.codes, system.slices, strict=True)):
-        d = sum_by_level(block, codes, r) @ mode.u[where].reshape(block.size, -1).T
-        d += sum_by_level(block, codes, rows.d1) @ adjoint[where].reshape(block.size, -1).T
+    for k, (block, where) in enumerate(zip(system.blocks, system.slices, strict=True)):
+        d = sum_by_level(system, k, r) @ mode.u[where].reshape(block.size, -1).T
+        d += sum_by_level(system, k, rows.d1) @ adjoint[where].reshape(block.size, -1).T
         d += information_gradient(block, rows.information, direct.inverse.effects[k])
         dT.append(d if direct.factors is None else d + direct.factors[k])
     parts = [free_gradient(problem, psi, mode.parameters, dT), problem.basis.T @ r]
@@ -98,11 +95,12 @@ def total_gradient(
     return np.concatenate(parts)
 
 
-def information_gradient(block: Block, information: FloatArray, effects: FloatArray) -> FloatArray:
+def information_gradient(block: Block, information: FloatArray, effects: list[FloatArray]) -> FloatArray:
     """Return ``2 sum_i W_i z_i e_i'``: the derivative in T of log|Omega| at fixed W, shape (S, S)."""
     out = np.empty((block.size, block.size))
-    for s, column in enumerate(block.columns):
-        out[s] = effects @ (information if column is None else information * column)
+    for a, column in enumerate(block.columns):
+        weighted = information if column is None else information * column
+        out[a] = [weighted @ effect for effect in effects]
     return 2.0 * out
 
 

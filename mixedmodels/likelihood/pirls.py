@@ -19,10 +19,9 @@ from mixedmodels.families.family import Derivatives
 from mixedmodels.likelihood.generalized_problem import (
     GeneralizedProblem,
     Parameters,
-    rows_to_spherical,
-    spherical_to_rows,
 )
-from mixedmodels.likelihood.generalized_system import (
+from mixedmodels.likelihood.generalized_system import rows_to_spherical, spherical_to_rows
+from mixedmodels.likelihood.penalized_factor import (
     Border,
     PenalizedFactor,
     border,
@@ -55,7 +54,7 @@ class Mode:
     eta : ndarray, shape (n,)
         Linear predictor at the mode.
     rows : Derivatives
-        Log-likelihood terms and their derivatives at the mode.
+        Log-likelihood terms and their derivatives at the mode, up to the third.
     penalized : float
         ``|u|^2 - 2 sum log f``.
     factor : PenalizedFactor
@@ -112,7 +111,7 @@ def conditional_mode(
     state = _start(problem, parameters, start)
     previous, n_steps = np.inf, 0
     for _ in range(MAX_STEPS):
-        score = rows_to_spherical(problem.system, parameters.factors, state.rows.d1) - state.u
+        score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
         hessian, is_observed = curvature(problem, parameters, state)
         step = solve(hessian, score)
         squared = float(step @ score)
@@ -124,7 +123,7 @@ def conditional_mode(
             break
         state, n_steps = moved, n_steps + 1
     same = is_observed and problem.one_information
-    factor = hessian if same else factorize(problem.system, parameters.factors, state.rows.information)
+    factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None, n_steps)
 
 
@@ -148,7 +147,7 @@ def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: Float
     state = _start(problem, parameters, start)
     previous, n_steps = np.inf, 0
     for _ in range(MAX_STEPS):
-        score = rows_to_spherical(problem.system, parameters.factors, state.rows.d1) - state.u
+        score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
         score_fixed = problem.basis.T @ state.rows.d1
         hessian, edge, is_observed = _joint_curvature(problem, parameters, state)
         step, step_fixed = solve_bordered(hessian, edge, score, score_fixed)
@@ -161,7 +160,7 @@ def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: Float
             break
         state, n_steps = moved, n_steps + 1
     same = is_observed and problem.one_information
-    factor = hessian if same else factorize(problem.system, parameters.factors, state.rows.information)
+    factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     found = replace(parameters, gamma=state.gamma)
     return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge, n_steps)
 
@@ -182,10 +181,10 @@ def curvature(
     """
     observed = -state.rows.d2
     try:
-        return factorize(problem.system, parameters.factors, observed), True
+        return factorize(problem.system, parameters.zeta, observed), True
     except LinAlgError:
         positive = _positive_weights(problem, parameters, state)
-        return factorize(problem.system, parameters.factors, positive), False
+        return factorize(problem.system, parameters.zeta, positive), False
 
 
 def _positive_weights(problem: GeneralizedProblem, parameters: Parameters, state: _State) -> FloatArray:
@@ -205,21 +204,18 @@ def _joint_curvature(
     """Factorize the Hessian in (u, gamma); see :func:`curvature`."""
     observed = -state.rows.d2
     try:
-        factor = factorize(problem.system, parameters.factors, observed)
+        factor = factorize(problem.system, parameters.zeta, observed)
         return factor, fixed_border(problem, factor, observed), True
     except LinAlgError:
         positive = _positive_weights(problem, parameters, state)
-        factor = factorize(problem.system, parameters.factors, positive)
+        factor = factorize(problem.system, parameters.zeta, positive)
         return factor, fixed_border(problem, factor, positive), False
 
 
 def fixed_border(problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatArray) -> Border:
     """Border a factor with the fixed effects at row weights W."""
-    weighted = problem.basis * W[:, None]
-    coupling = np.empty((problem.n_effects, problem.n_fixed))
-    for k in range(problem.n_fixed):
-        coupling[:, k] = rows_to_spherical(problem.system, factor.factors, weighted[:, k])
-    return border(factor, coupling, problem.basis.T @ weighted)
+    weighted = problem.basis.T * W
+    return border(factor, rows_to_spherical(problem.system, factor.zeta, weighted), weighted @ problem.basis)
 
 
 def predicted_mode(problem: GeneralizedProblem, mode: Mode, parameters: Parameters) -> FloatArray:
@@ -229,10 +225,10 @@ def predicted_mode(problem: GeneralizedProblem, mode: Mode, parameters: Paramete
     """
     system = problem.system
     moved = problem.basis @ (parameters.gamma - mode.parameters.gamma)
-    moved += spherical_to_rows(system, parameters.factors, mode.u)
-    moved -= spherical_to_rows(system, mode.parameters.factors, mode.u)
+    moved += spherical_to_rows(system, parameters.zeta, mode.u)
+    moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
     d1 = mode.rows.d1 + mode.rows.d2 * moved
-    return mode.u + solve(mode.hessian, rows_to_spherical(system, parameters.factors, d1) - mode.u)
+    return mode.u + solve(mode.hessian, rows_to_spherical(system, parameters.zeta, d1) - mode.u)
 
 
 def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArray | None) -> _State:
@@ -252,8 +248,8 @@ def _evaluate(
 ) -> _State:
     """Return the state at (u, gamma)."""
     eta = problem.basis @ gamma + problem.offset
-    eta += spherical_to_rows(problem.system, parameters.factors, u)
-    rows = problem.evaluate(eta, parameters.phi)
+    eta += spherical_to_rows(problem.system, parameters.zeta, u)
+    rows = problem.evaluate(eta, parameters.phi, order=3)
     return _State(u, gamma, eta, rows, float(u @ u) - 2.0 * float(rows.loglik.sum()))
 
 

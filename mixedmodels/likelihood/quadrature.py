@@ -20,11 +20,12 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization import faces
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, sum_by_level
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
+from mixedmodels.likelihood.generalized_system import sum_by_level
 from mixedmodels.likelihood.laplace_gradient import Cotangents, total_gradient
 from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.likelihood.quadrature_grid import Grid, quadrature_grid
-from mixedmodels.likelihood.row_inverse import RowInverse, scaled_columns
+from mixedmodels.likelihood.row_inverse import PatternInverse, gather_rows
 
 # Nodes times rows evaluated at once: 16 MB an array.
 CHUNK = 1 << 21
@@ -87,32 +88,25 @@ def quadrature(
     grid = quadrature_grid(nAGQ, problem.system.blocks[0].size)
     averages = average_over_nodes(problem, mode, grid)
     value = mode.factor.log_det - 2.0 * float(averages.log_integral.sum())
-    rows = problem.evaluate(mode.eta, mode.parameters.phi, order=3)
-    return value, total_gradient(problem, psi, mode, rows, quadrature_cotangents(problem, mode, averages))
+    return value, total_gradient(problem, psi, mode, quadrature_cotangents(problem, mode, averages))
 
 
 def quadrature_cotangents(problem: GeneralizedProblem, mode: Mode, averages: NodeAverages) -> Cotangents:
     """Return the derivatives of the quadrature value in eta, the mode, Omega, T and phi."""
-    system, T = problem.system, mode.factor.factors[0]
-    block, codes, C_transposed = system.blocks[0], system.codes[0], mode.factor.chain[0].L_inverse
+    system, T = problem.system, mode.parameters.factors[0]
+    C_transposed = mode.factor.chain[0].L_inverse
     C = faces.transposed(C_transposed)
-    by_level = np.stack([sum_by_level(block, codes, moment) for moment in averages.moments], axis=1)
-    alpha = T.T @ sum_by_level(block, codes, averages.score) - averages.u
+    by_level = np.stack([sum_by_level(system, 0, moment) for moment in averages.moments], axis=1)
+    alpha = T.T @ sum_by_level(system, 0, averages.score) - averages.u
     K = np.einsum("ab,acl->bcl", T, by_level) - averages.ux
     inner = _half_lower(2.0 * faces.product(faces.transposed(K), C))
     middle = 0.5 * (inner + faces.transposed(inner))
     faces.add_identity(middle)
     omega = faces.product(faces.product(C, middle), C_transposed)
-    z = scaled_columns(block, T)
-    effects = np.zeros((block.size, len(codes)))
-    for a in range(block.size):
-        for b in range(block.size):
-            effects[a] += omega[a, b].take(codes) * z[b]
-    leverage = np.einsum("sn,sn->n", np.broadcast_to(z, effects.shape), effects)
     return Cotangents(
         eta=-2.0 * averages.score,
         u=-2.0 * alpha.ravel(),
-        inverse=RowInverse(leverage, (effects,)),
+        inverse=gather_rows(mode.factor, PatternInverse({(0, 0): omega}, (), mode.factor.tail)),
         factors=(-2.0 * np.einsum("abl,cbl->ac", by_level, C),),
         phi=-2.0 * averages.phi,
     )
@@ -129,12 +123,11 @@ def _half_lower(A: FloatArray) -> FloatArray:
 
 def average_over_nodes(problem: GeneralizedProblem, mode: Mode, grid: Grid) -> NodeAverages:
     """Evaluate the rows at every node and average with the posterior weights of the nodes."""
-    system, T = problem.system, mode.factor.factors[0]
-    block, codes = system.blocks[0], system.codes[0]
-    S, q, n = block.size, block.n_levels, len(codes)
+    codes, zeta = problem.system.sums[0].index, mode.parameters.zeta[0]
+    S, q, n = len(zeta), problem.system.sums[0].size, len(codes)
     C_transposed = mode.factor.chain[0].L_inverse
     u = mode.u.reshape(S, q)
-    z = np.broadcast_to(scaled_columns(block, T), (S, n))
+    z = np.stack([np.broadcast_to(column, (n,)) for column in zeta])
     found = NodeAverages(
         np.empty(q),
         np.empty(n),

@@ -15,10 +15,9 @@ from scipy.linalg.lapack import dpotri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
-from mixedmodels.factorization.blocks import Block
-from mixedmodels.likelihood.generalized_system import PenalizedFactor
-from mixedmodels.likelihood.tail_coupling import inverse_product
-from mixedmodels.likelihood.working_products import related
+from mixedmodels.likelihood.generalized_system import SphericalColumn, related
+from mixedmodels.likelihood.penalized_factor import PenalizedFactor
+from mixedmodels.likelihood.tail_coupling import apply_by_level, inverse_product, products_by_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,12 @@ class RowInverse:
     ----------
     leverage : ndarray, shape (n,)
         ``(Z Lambda Omega^-1 Lambda'Z')_ii``.
-    effects : tuple of ndarray, each (S, n)
-        ``Omega^-1 Lambda'z_i`` at the level of row i, one array per block.
+    effects : tuple of list of ndarray, each (n,)
+        ``Omega^-1 Lambda'z_i`` at the level of row i, S columns for each block.
     """
 
     leverage: FloatArray
-    effects: tuple[FloatArray, ...]
+    effects: tuple[list[FloatArray], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class PatternInverse:
     faces : dict
         ``faces[j, k]``, shape (S_j, S_k, q_j), j <= k: chain block j against the level of chain block k
         that each of its levels lies in.
-    entries : tuple of ndarray, each (S_j, nnz_j)
+    entries : tuple of ndarray, each (S_j, m_j)
         Chain block j against the tail, on the pattern of their coupling.
     tail : ndarray, shape (n_tail, n_tail)
         The tail.
@@ -64,40 +63,28 @@ def row_inverse(factor: PenalizedFactor) -> RowInverse:
 
 def pattern_inverse(factor: PenalizedFactor) -> PatternInverse:
     """Return the inverse on the pattern of Z'Z."""
-    pattern = factor.system.pattern
+    system, pattern = factor.system, factor.system.pattern
     found: dict[tuple[int, int], FloatArray] = {}
     entries: list[FloatArray] = [np.empty((0, 0))] * len(pattern.chain)
     tail = _tail_inverse(factor)
     for j in reversed(range(len(pattern.chain))):
         step = factor.chain[j]
-        by_link = {k: _times_links(factor, found, entries, j, k) for k in step.links}
-        within = np.zeros_like(step.L)
-        for k, product in by_link.items():
-            found[j, k] = -faces.transposed(faces.product(product, step.L_inverse))
-            within += faces.product(faces.transposed(step.links[k]), product)
+        L_inverse_transposed = faces.transposed(step.L_inverse)
+        within = faces.product(L_inverse_transposed, step.L_inverse)
+        products = {k: _times_links(factor, found, entries, j, k) for k in step.links}
+        for k, product in products.items():
+            half = faces.product(product, step.L_inverse)
+            found[j, k] = -faces.transposed(half)
+            inner = faces.product(faces.transposed(step.links[k]), half)
+            within = within + faces.product(L_inverse_transposed, inner)
         if pattern.tail:
+            coupling = system.couplings[j]
             product = _times_entries(factor, entries, tail, j)
-            entries[j] = -_transposed_by_column(step.L_inverse, product, factor, j)
-            within += _sum_products(step.entries, product, factor, j)
-        faces.add_identity(within)
-        half = faces.product(within, step.L_inverse)
-        found[j, j] = faces.product(faces.transposed(step.L_inverse), half)
+            entries[j] = -apply_by_level(coupling, L_inverse_transposed, product)
+            inner = products_by_level(coupling, step.entries, entries[j])
+            within = within - faces.product(L_inverse_transposed, inner)
+        found[j, j] = within
     return PatternInverse(found, tuple(entries), tail)
-
-
-def diagonal_faces(factor: PenalizedFactor) -> tuple[FloatArray, ...]:
-    """Return the diagonal blocks of the inverse, each (S, S, q), one for each block.
-
-    Known covariances between levels are applied: times T on both sides they give Var(b | y).
-    """
-    pattern, inverse = factor.system.pattern, pattern_inverse(factor)
-    found = {c: inverse.faces[j, j] for j, c in enumerate(pattern.chain)}
-    tail = related(inverse.tail, pattern)
-    for r, t in enumerate(pattern.tail):
-        S, q = pattern.blocks[t].size, pattern.blocks[t].n_levels
-        where = pattern.tail_slice(r)
-        found[t] = np.einsum("lalb->abl", tail[where, where].reshape(q, S, q, S))
-    return tuple(found[k] for k in range(len(pattern.blocks)))
 
 
 def _tail_inverse(factor: PenalizedFactor) -> FloatArray:
@@ -105,8 +92,7 @@ def _tail_inverse(factor: PenalizedFactor) -> FloatArray:
     if not len(factor.tail):
         return factor.tail
     lower, _ = dpotri(factor.tail, lower=1)
-    full = np.tril(lower)
-    return np.asarray(full + np.tril(full, -1).T)
+    return np.asarray(lower + np.tril(lower, -1).T)
 
 
 def _times_links(
@@ -117,103 +103,98 @@ def _times_links(
     k: int,
 ) -> FloatArray:
     """Return ``G_k,later V`` for the levels of chain block j, shape (S_k, S_j, q_j)."""
-    pattern, step = factor.system.pattern, factor.chain[j]
-    total = np.zeros_like(step.links[k])
+    system, step = factor.system, factor.chain[j]
+    total: FloatArray | None = None
     for m, link in step.links.items():
-        at = found[min(k, m), max(k, m)][:, :, pattern.parents[j, min(k, m)]]
-        total += faces.product(at if k <= m else faces.transposed(at), link)
-    if pattern.tail:
-        lifted = entries[k][:, pattern.lifts[j, k]]
-        q = step.L.shape[2]
-        columns = factor.system.couplings[j].columns
-        for a, outer in enumerate(lifted):
-            for b, inner in enumerate(step.entries):
-                total[a, b] += np.bincount(columns, weights=outer * inner, minlength=q)
+        at = found[min(k, m), max(k, m)][:, :, system.parents[j, min(k, m)].index]
+        part = faces.product(at if k <= m else faces.transposed(at), link)
+        total = part if total is None else total + part
+    assert total is not None
+    if system.couplings:
+        lifted = entries[k][:, system.lifts[j, k].index]
+        total = total + products_by_level(system.couplings[j], lifted, step.entries)
     return total
 
 
 def _times_entries(
     factor: PenalizedFactor, entries: list[FloatArray], tail: FloatArray, j: int
 ) -> FloatArray:
-    """Return ``G_tail,later V`` on the pattern of the coupling of chain block j, shape (S_j, nnz_j)."""
-    pattern, step, coupling = factor.system.pattern, factor.chain[j], factor.system.couplings[j]
+    """Return ``G_tail,later V`` on the pattern of the coupling of chain block j, shape (S_j, m_j)."""
+    system, step, coupling = factor.system, factor.chain[j], factor.system.couplings[j]
     product = inverse_product(coupling, tail, step.entries)
     for k, link in step.links.items():
-        lifted = entries[k][:, pattern.lifts[j, k]]
-        product += np.einsum("ask,ak->sk", link[:, :, coupling.columns], lifted)
+        lifted = entries[k][:, system.lifts[j, k].index]
+        product = product + apply_by_level(coupling, faces.transposed(link), lifted)
     return product
-
-
-def _transposed_by_column(M: FloatArray, entries: FloatArray, factor: PenalizedFactor, j: int) -> FloatArray:
-    """Return ``M_l' E`` for every entry of level l of chain block j."""
-    columns = factor.system.couplings[j].columns
-    if len(M) == 1:
-        return M[0, 0].take(columns) * entries
-    return np.einsum("bak,bk->ak", M[:, :, columns], entries)
-
-
-def _sum_products(first: FloatArray, second: FloatArray, factor: PenalizedFactor, j: int) -> FloatArray:
-    """Return the sums by level of products of entries, shape (S, S, q)."""
-    coupling = factor.system.couplings[j]
-    S, q = len(first), coupling.n_levels
-    out = np.empty((S, S, q))
-    for a in range(S):
-        for b in range(S):
-            out[a, b] = np.bincount(coupling.columns, weights=first[a] * second[b], minlength=q)
-    return out
 
 
 def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
     """Return leverages and effects from the inverse on the pattern."""
-    system, pattern = factor.system, factor.system.pattern
-    z = [scaled_columns(block, T) for block, T in zip(system.blocks, factor.factors, strict=True)]
-    n = len(system.codes[0])
-    effects = [np.zeros((block.size, n)) for block in system.blocks]
+    system, pattern, zeta = factor.system, factor.system.pattern, factor.zeta
+    n = len(system.sums[0].index)
+    effects = tuple([np.zeros(n) for _ in range(block.size)] for block in system.blocks)
     for (j, k), G in inverse.faces.items():
-        _add_face(
-            effects, z, pattern.chain[j], pattern.chain[k], G.take(system.codes[pattern.chain[j]], axis=2)
-        )
-    for j, E in enumerate(inverse.entries):
-        for t, pairs, slots in zip(
-            pattern.tail, pattern.couplings[j].pairs, pattern.couplings[j].slots, strict=True
-        ):
-            G = E[:, slots[:, pairs.of_row]]
-            _add_face(effects, z, pattern.chain[j], t, G)
-    _add_tail(effects, z, factor, inverse.tail)
-    leverage = sum(
-        np.einsum("sn,sn->n", np.broadcast_to(zk, e.shape), e) for zk, e in zip(z, effects, strict=True)
-    )
-    return RowInverse(np.asarray(leverage), tuple(effects))
+        first, second = pattern.chain[j], pattern.chain[k]
+        index = system.sums[first].index
+        for a in range(G.shape[0]):
+            for b in range(a + 1 if j == k else G.shape[1]):
+                twice = j != k or a != b
+                _add(
+                    effects[first][a],
+                    effects[second][b],
+                    G[a, b].take(index),
+                    zeta[first][a],
+                    zeta[second][b],
+                    twice,
+                )
+    for j, coupling in enumerate(system.couplings):
+        c, E = pattern.chain[j], inverse.entries[j]
+        for t, places in zip(pattern.tail, coupling.places, strict=True):
+            for b, place in enumerate(places):
+                for a, row in enumerate(E):
+                    _add(effects[c][a], effects[t][b], row.take(place.index), zeta[c][a], zeta[t][b], True)
+    _add_tail(effects, factor, related(inverse.tail, system))
+    leverage = np.zeros(n)
+    for columns, parts in zip(zeta, effects, strict=True):
+        for column, part in zip(columns, parts, strict=True):
+            leverage += column * part
+    return RowInverse(leverage, effects)
 
 
-def scaled_columns(block: Block, T: FloatArray) -> FloatArray:
-    """Return ``T'z_i``, shape (S, n), or (1, 1) for a single column of ones."""
-    if block.columns == (None,):
-        return T
-    n = len(block.codes)
-    return np.asarray(T.T @ np.stack([np.ones(n) if z is None else z for z in block.columns]))
-
-
-def _add_face(effects: list[FloatArray], z: list[FloatArray], j: int, k: int, G: FloatArray) -> None:
-    """Add ``G z`` for blocks j and k of every row; G of shape (S_j, S_k, n)."""
-    for a in range(G.shape[0]):
-        for b in range(G.shape[1]):
-            effects[j][a] += G[a, b] * z[k][b]
-            if j != k:
-                effects[k][b] += G[a, b] * z[j][a]
-
-
-def _add_tail(
-    effects: list[FloatArray], z: list[FloatArray], factor: PenalizedFactor, tail: FloatArray
+def _add(
+    first: FloatArray, second: FloatArray, G: FloatArray, z: SphericalColumn, v: SphericalColumn, twice: bool
 ) -> None:
-    """Add the products within the tail, known covariances between levels applied to both sides."""
-    system, pattern = factor.system, factor.system.pattern
-    tail = related(tail, pattern)
-    places = [
-        pattern.offsets[r] + system.codes[t] * system.blocks[t].size for r, t in enumerate(pattern.tail)
-    ]
-    for r, t in enumerate(pattern.tail):
+    """Add ``G v`` to the first effect and, for a pair of different effects, ``G z`` to the second."""
+    first += G * v
+    if twice:
+        second += G * z
+
+
+def _add_tail(effects: tuple[list[FloatArray], ...], factor: PenalizedFactor, tail: FloatArray) -> None:
+    """Add the products within the tail."""
+    system, zeta = factor.system, factor.zeta
+    flat = tail.ravel()
+    for r, t in enumerate(system.pattern.tail):
+        rows = system.tail_place(r) * len(tail)
         for s in range(r + 1):
-            rows = places[r] + np.arange(system.blocks[t].size)[:, None]
-            columns = places[s] + np.arange(system.blocks[pattern.tail[s]].size)[:, None]
-            _add_face(effects, z, t, pattern.tail[s], tail[rows[:, None], columns[None]])
+            other, columns = system.pattern.tail[s], system.tail_place(s)
+            for a in range(system.blocks[t].size):
+                for b in range(a + 1 if r == s else system.blocks[other].size):
+                    G = flat.take(rows + columns + (a * len(tail) + b))
+                    twice = r != s or a != b
+                    _add(effects[t][a], effects[other][b], G, zeta[t][a], zeta[other][b], twice)
+
+
+def diagonal_faces(factor: PenalizedFactor) -> tuple[FloatArray, ...]:
+    """Return the diagonal blocks of the inverse, each (S, S, q), one for each block.
+
+    Known covariances between levels are applied: times T on both sides they give Var(b | y).
+    """
+    system, pattern, inverse = factor.system, factor.system.pattern, pattern_inverse(factor)
+    found = {c: inverse.faces[j, j] for j, c in enumerate(pattern.chain)}
+    tail = related(inverse.tail, system)
+    for r, t in enumerate(pattern.tail):
+        S, q = system.blocks[t].size, system.blocks[t].n_levels
+        where = pattern.tail_slice(r)
+        found[t] = np.einsum("lalb->abl", tail[where, where].reshape(q, S, q, S))
+    return tuple(found[k] for k in range(len(system.blocks)))

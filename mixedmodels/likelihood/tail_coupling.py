@@ -1,83 +1,163 @@
-"""Products of the sparse coupling between an eliminated block and the dense tail.
+"""The coupling between an eliminated block and the dense tail, and the products that crossed models cost.
 
-With E the coupling of one eliminated block (tail rows by levels), two products decide the cost of a crossed
-model: ``E E'`` for the Schur complement and ``G E`` on the pattern of E for the inverse. Both are formed
-either through dense chunks of levels (BLAS) or through the list of pairs of entries that share a level; a
-cost model chooses once for each pattern.
+With E the coupling of one eliminated block (tail rows by levels), ``E E'`` gives the Schur complement and
+``G E`` on the pattern of E the inverse. Where most pairs of levels occur E is kept dense, a matrix of levels
+by tail rows, and the products are BLAS; else its entries are listed and the products run over the pairs of
+entries that share a level. A cost model chooses once for each pattern. Either way the entries of E are the
+last axis of an array of shape (S, m).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization.pattern import Coupling
+from mixedmodels.factorization.blocks import Block
+from mixedmodels.likelihood.row_sums import RowSums, row_sums, sum_rows
 
-# Doubles in one dense chunk: 8 MB.
-CHUNK_DOUBLES = 1 << 20
-# Seconds a pair of entries costs (gathers, product, count) over seconds of a multiply-add in BLAS.
+# Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS (measured).
 PAIR_COST = 60.0
+# Cells of a dense coupling for each entry it has, beyond which memory is wasted.
+MOST_CELLS = 40.0
 # Pairs beyond this number would need more memory than they save time.
-MAX_PAIRS = 30_000_000
+MOST_PAIRS = 30_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TailCoupling:
-    """Sparsity of the coupling of one eliminated block with the tail.
+    """Entries of the coupling of one eliminated block with the tail.
 
     Attributes
     ----------
-    indptr : ndarray, shape (q + 1,)
-        Start of each level's entries.
-    rows, columns : ndarray, shape (nnz,)
-        Tail row and level of each entry, sorted by level.
-    n_tail : int
-        Random effects in the tail.
+    n_levels, n_tail : int
+        Levels of the eliminated block, random effects in the tail.
+    rows, columns : ndarray, shape (m,)
+        Tail row and level of each entry, sorted by level; all ``n_levels * n_tail`` pairs where dense.
+    by_column : RowSums
+        Sums of entries by level.
+    places : tuple of tuple of RowSums
+        For each tail block and each of its coefficients, the entry that each data row adds to.
     first, second : ndarray, shape (n_pairs,), or None
-        Entries that share a level, ``rows[first] >= rows[second]``; None where dense chunks are cheaper.
+        Entries that share a level, ``rows[first] >= rows[second]``; None where dense.
     """
 
-    indptr: IntArray
+    n_levels: int
+    n_tail: int
     rows: IntArray
     columns: IntArray
-    n_tail: int
+    by_column: RowSums
+    places: tuple[tuple[RowSums, ...], ...]
     first: IntArray | None
     second: IntArray | None
 
     @property
-    def n_levels(self) -> int:
-        """Levels of the eliminated block."""
-        return len(self.indptr) - 1
+    def is_dense(self) -> bool:
+        """Whether all pairs of a level and a tail row have an entry."""
+        return self.first is None
 
 
-def tail_coupling(coupling: Coupling, n_tail: int) -> TailCoupling:
-    """Choose between dense chunks and pairs for one coupling."""
-    counts = np.diff(coupling.indptr)
+def tail_coupling(
+    codes: IntArray,
+    n_levels: int,
+    tail: Sequence[tuple[Block, IntArray, int]],
+    n_tail: int,
+    dense: bool = False,
+) -> TailCoupling:
+    """Lay out the entries of the coupling, dense or listed, whichever is cheaper.
+
+    Parameters
+    ----------
+    codes : ndarray, shape (n,)
+        Level of each row in the eliminated block.
+    n_levels : int
+        Its number of levels.
+    tail : sequence of (Block, codes, first tail row)
+        Blocks of the tail.
+    n_tail : int
+        Random effects in the tail.
+    dense : bool
+        Keep it dense whatever the cost; needed outside a dense coupling.
+    """
+    cells = [
+        codes * n_tail + start + level * block.size + b
+        for block, level, start in tail
+        for b in range(block.size)
+    ]
+    occupied = np.unique(np.concatenate([np.unique(cell) for cell in cells]))
+    counts = np.bincount(occupied // n_tail, minlength=n_levels)
     n_pairs = int((counts * (counts + 1) // 2).sum())
-    dense_cost = 0.5 * len(counts) * float(n_tail) ** 2
-    first = second = None
-    if n_pairs * PAIR_COST < dense_cost and n_pairs <= MAX_PAIRS:
-        first, second = _entry_pairs(coupling.indptr, counts)
-    return TailCoupling(coupling.indptr, coupling.rows, coupling.columns, n_tail, first, second)
+    n_cells = n_levels * n_tail
+    if dense or n_pairs > MOST_PAIRS or _prefers_dense(n_pairs, n_cells, n_tail, len(occupied)):
+        rows, columns = np.tile(np.arange(n_tail), n_levels), np.repeat(np.arange(n_levels), n_tail)
+        indices, size, pairs = cells, n_cells, (None, None)
+    else:
+        rows, columns = occupied % n_tail, occupied // n_tail
+        indices, size = [np.searchsorted(occupied, cell) for cell in cells], len(occupied)
+        pairs = _entry_pairs(counts)
+    sums = iter([row_sums(index, size) for index in indices])
+    places = tuple(tuple(next(sums) for _ in range(block.size)) for block, _, _ in tail)
+    return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, *pairs)
 
 
-def _entry_pairs(indptr: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
-    """Return all pairs of entries (first >= second) within a level."""
-    position = np.arange(indptr[-1]) - np.repeat(indptr[:-1], counts)
-    first = np.repeat(np.arange(indptr[-1]), position + 1)
-    starts = np.cumsum(position + 1) - (position + 1)
-    within = np.arange(len(first)) - starts[first]
-    return first, np.repeat(indptr[:-1], counts)[first] + within
+def _prefers_dense(n_pairs: int, n_cells: int, n_tail: int, n_entries: int) -> bool:
+    """Compare the multiply-adds of the dense product with the cost of the pairs."""
+    return 0.5 * n_cells * n_tail < PAIR_COST * n_pairs and n_cells < MOST_CELLS * n_entries
+
+
+def _entry_pairs(counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Return all pairs of entries (first >= second) within a level, entries sorted by level."""
+    n = int(counts.sum())
+    start = np.repeat(np.cumsum(counts) - counts, counts)
+    n_partners = np.arange(n) - start + 1
+    first = np.repeat(np.arange(n), n_partners)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(n_partners) - n_partners, n_partners)
+    return first, start[first] + within
+
+
+def by_levels(coupling: TailCoupling, entries: FloatArray) -> FloatArray:
+    """Return a dense coupling as an array of shape (S, levels, n_tail)."""
+    return entries.reshape(len(entries), coupling.n_levels, coupling.n_tail)
+
+
+def apply_by_level(coupling: TailCoupling, M: FloatArray, entries: FloatArray) -> FloatArray:
+    """Return ``M_l E`` for every entry of level l; shapes (a, S, q) and (S, m) to (a, m)."""
+    if coupling.is_dense:
+        cells = by_levels(coupling, entries)
+        if M.shape[:2] == (1, 1):
+            return (M[0, 0][:, None] * cells[0]).reshape(1, -1)
+        return np.einsum("abl,blt->alt", M, cells).reshape(len(M), -1)
+    if M.shape[:2] == (1, 1):
+        return M[0, 0].take(coupling.columns) * entries
+    return np.einsum("abk,bk->ak", M[:, :, coupling.columns], entries)
+
+
+def tail_times(coupling: TailCoupling, entries: FloatArray, y: FloatArray) -> FloatArray:
+    """Return ``E y``, shapes (S, m) and (S, q, ...) to (n_tail, ...)."""
+    if coupling.is_dense:
+        return np.tensordot(by_levels(coupling, entries), y, axes=([0, 1], [0, 1]))
+    if y.ndim > 2:
+        return np.stack([tail_times(coupling, entries, column) for column in np.moveaxis(y, -1, 0)], axis=-1)
+    weights = np.einsum("sk,sk->k", entries, y[:, coupling.columns])
+    return np.bincount(coupling.rows, weights=weights, minlength=coupling.n_tail)
+
+
+def transposed_times(coupling: TailCoupling, entries: FloatArray, x: FloatArray) -> FloatArray:
+    """Return ``E'x``, shapes (S, m) and (n_tail, ...) to (S, q, ...)."""
+    if coupling.is_dense:
+        return np.asarray(by_levels(coupling, entries) @ x)
+    if x.ndim > 1:
+        return np.stack([transposed_times(coupling, entries, column) for column in x.T], axis=-1)
+    return sum_rows(coupling.by_column, entries * x[coupling.rows])
 
 
 def subtract_schur(coupling: TailCoupling, entries: FloatArray, tail: FloatArray) -> None:
-    """Subtract ``E E'`` from the lower triangle of the tail, in place; entries of shape (S, nnz)."""
+    """Subtract ``E E'`` from the lower triangle of the tail, in place."""
     if coupling.first is None or coupling.second is None:
-        for _, _, dense in _chunks(coupling, entries):
-            tail -= dense.T @ dense
+        dense = entries.reshape(-1, coupling.n_tail)
+        tail -= dense.T @ dense
         return
     products = np.einsum("sk,sk->k", entries[:, coupling.first], entries[:, coupling.second])
     place = coupling.rows[coupling.first] * coupling.n_tail + coupling.rows[coupling.second]
@@ -85,30 +165,22 @@ def subtract_schur(coupling: TailCoupling, entries: FloatArray, tail: FloatArray
 
 
 def inverse_product(coupling: TailCoupling, inverse: FloatArray, entries: FloatArray) -> FloatArray:
-    """Return ``(G E)`` on the pattern of E for a symmetric G, shape (S, nnz)."""
-    out = np.empty_like(entries)
+    """Return ``(G E)`` on the pattern of E for a symmetric G, shape (S, m)."""
     if coupling.first is None or coupling.second is None:
-        for levels, part, dense in _chunks(coupling, entries):
-            product = (dense @ inverse).reshape(len(entries), -1, coupling.n_tail)
-            out[:, part] = product[:, coupling.columns[part] - levels.start, coupling.rows[part]]
-        return out
+        dense = entries.reshape(-1, coupling.n_tail)
+        return (dense @ inverse).reshape(entries.shape)
     first, second = coupling.first, coupling.second
     at = inverse[coupling.rows[first], coupling.rows[second]]
     off = np.where(first == second, 0.0, at)
-    n = entries.shape[1]
+    out = np.empty_like(entries)
     for s, row in enumerate(entries):
-        out[s] = np.bincount(first, weights=at * row[second], minlength=n)
-        out[s] += np.bincount(second, weights=off * row[first], minlength=n)
+        out[s] = np.bincount(first, weights=at * row[second], minlength=len(row))
+        out[s] += np.bincount(second, weights=off * row[first], minlength=len(row))
     return out
 
 
-def _chunks(coupling: TailCoupling, entries: FloatArray) -> Iterator[tuple[slice, slice, FloatArray]]:
-    """Yield levels, their entries, and E' as a dense array of shape (S * levels, n_tail)."""
-    S, q = len(entries), coupling.n_levels
-    step = max(1, CHUNK_DOUBLES // max(1, S * coupling.n_tail))
-    for start in range(0, q, step):
-        levels = slice(start, min(start + step, q))
-        part = slice(int(coupling.indptr[levels.start]), int(coupling.indptr[levels.stop]))
-        dense = np.zeros((S, levels.stop - levels.start, coupling.n_tail))
-        dense[:, coupling.columns[part] - levels.start, coupling.rows[part]] = entries[:, part]
-        yield levels, part, dense.reshape(-1, coupling.n_tail)
+def products_by_level(coupling: TailCoupling, first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the sums over the entries of each level of products, shape (S_first, S_second, q)."""
+    if coupling.is_dense:
+        return np.einsum("alt,blt->abl", by_levels(coupling, first), by_levels(coupling, second))
+    return sum_rows(coupling.by_column, first[:, None] * second[None])

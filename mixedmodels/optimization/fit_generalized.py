@@ -24,7 +24,7 @@ from mixedmodels.optimization.start_generalized import starting_values
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
 TOLERANCE = 5e-11
 # The nAGQ = 0 fit need only lead to where the joint one starts.
-ROUGH_TOLERANCE = 1e-2
+ROUGH_TOLERANCE = 0.5
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.factorization.blocks import Block, term_slices
+from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, sum_by_level
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
+from mixedmodels.likelihood.generalized_system import PenalizedSystem, product_sums, sum_by_level
 from mixedmodels.likelihood.glm_newton import GlmPoint, climb, starting_point
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
@@ -42,9 +43,9 @@ def starting_values(problem: GeneralizedProblem) -> Start:
     point = without_random_effects(problem)
     W = np.maximum(point.rows.information, 0.0)
     by_term: dict[int, tuple[FloatArray, FloatArray]] = {}
-    for block, codes in zip(problem.system.blocks, problem.system.codes, strict=True):
-        A = information_by_level(block, codes, W)
-        deviations = score_deviations(sum_by_level(block, codes, point.rows.d1), A)
+    for b, block in enumerate(problem.system.blocks):
+        A = information_by_level(problem.system, b, W)
+        deviations = score_deviations(sum_by_level(problem.system, b, point.rows.d1), A)
         for k, place in term_slices(block):
             by_term[k] = _term_start(problem.terms[k], deviations[place], A[place])
     ordered = [by_term[k] for k in range(len(problem.terms))]
@@ -75,10 +76,10 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
     return climb(*data, constant, start)[0]
 
 
-def information_by_level(block: Block, codes: IntArray, W: FloatArray) -> FloatArray:
-    """Return the information about each coefficient of each level, shape (S, q)."""
-    rows = [W if column is None else W * column * column for column in block.columns]
-    return np.stack([np.bincount(codes, row, minlength=block.n_levels) for row in rows])
+def information_by_level(system: PenalizedSystem, k: int, W: FloatArray) -> FloatArray:
+    """Return the information about each coefficient of each level of block k, shape (S, q)."""
+    columns = [1.0 if column is None else column for column in system.blocks[k].columns]
+    return np.stack([product_sums(system.sums[k], W, column, column) for column in columns])
 
 
 def score_deviations(score: FloatArray, A: FloatArray) -> FloatArray:
