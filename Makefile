@@ -6,6 +6,8 @@
 
 VENV   := .venv
 PYTHON_IN_VENV := $(VENV)/bin/python
+# An environment without PATH happens in continuous integration.
+export PATH ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # One thread for BLAS: the blocks of a mixed model are small, and threads only get in each other's way.
 export OPENBLAS_NUM_THREADS ?= 1
 
