@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 
 
+@lru_cache(maxsize=64)
 def _lower_triangle(size: int) -> tuple[IntArray, IntArray]:
     """Return row and column indices of the lower triangle, column by column (lme4's order)."""
     cols, rows = np.triu_indices(size)
