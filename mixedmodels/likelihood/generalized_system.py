@@ -145,22 +145,27 @@ def at_rows(by: RowSums, column: SphericalColumn, values: FloatArray) -> FloatAr
 
 
 def rows_to_spherical(system: PenalizedSystem, zeta: SphericalRows, rows: FloatArray) -> FloatArray:
-    """Return ``Lambda' Z' r``, shape (..., n) to (sum q S, ...)."""
+    """Return ``Lambda' Z' r``, shape (..., n) to (..., sum q S)."""
     parts = []
     for k, block in enumerate(system.blocks):
         for column in zeta[k]:
             parts.append(product_sums(system.sums[k], rows, column))
         if block.relationship is not None:
             parts[-block.size :] = [part @ block.relationship for part in parts[-block.size :]]
-    return np.concatenate(parts, axis=-1).T
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def sum_by_level(system: PenalizedSystem, k: int, r: FloatArray) -> FloatArray:
     """Return ``L_K' Z' r`` of block k on the raw columns, shape (n,) to (S, q)."""
     block = system.blocks[k]
-    columns = (1.0 if column is None else column for column in block.columns)
-    out = np.stack([product_sums(system.sums[k], r, column) for column in columns])
+    columns = [1.0 if column is None else column for column in block.columns]
+    out = _stack([product_sums(system.sums[k], r, column) for column in columns])
     return out if block.relationship is None else out @ block.relationship
+
+
+def _stack(parts: list[FloatArray]) -> FloatArray:
+    """Return arrays along a new first axis, without a copy if there is only one."""
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
 
 def product_sums(by: RowSums, rows: FloatArray, *columns: SphericalColumn) -> FloatArray:
@@ -230,7 +235,7 @@ def _cross(
     by: RowSums, first: tuple[SphericalColumn, ...], second: tuple[SphericalColumn, ...], W: FloatArray
 ) -> FloatArray:
     """Return sums by group of products of columns, shape (S_first, S_second, groups)."""
-    return np.stack([np.stack([product_sums(by, W, z, v) for v in second]) for z in first])
+    return _stack([_stack([product_sums(by, W, z, v) for v in second]) for z in first])
 
 
 def _entries(
@@ -244,7 +249,7 @@ def _entries(
     entries: FloatArray | None = None
     for t, places in zip(system.pattern.tail, coupling.places, strict=True):
         for by, column in zip(places, zeta[t], strict=True):
-            part = np.stack([product_sums(by, W, column, z) for z in leading])
+            part = _stack([product_sums(by, W, column, z) for z in leading])
             entries = part if entries is None else entries + part
     assert entries is not None
     return entries

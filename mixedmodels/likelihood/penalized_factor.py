@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
 from mixedmodels.likelihood.generalized_system import PenalizedSystem, SphericalRows, working_products
-from mixedmodels.likelihood.row_sums import RowSums, sum_rows
+from mixedmodels.likelihood.row_sums import sum_rows
 from mixedmodels.likelihood.tail_coupling import (
     apply_by_level,
     subtract_schur,
@@ -73,12 +73,12 @@ class Border:
 
     Attributes
     ----------
-    coupling : ndarray, shape (sum q S, p)
-        ``B = Lambda'Z'WX``.
-    solved : ndarray, shape (sum q S, p)
-        ``Omega^-1 B``.
+    coupling : ndarray, shape (p, sum q S)
+        ``B = X'WZ Lambda``.
+    solved : ndarray, shape (p, sum q S)
+        ``B Omega^-1``.
     inverse : ndarray, shape (p, p)
-        Inverse of the Schur complement ``X'WX - B' Omega^-1 B``.
+        Inverse of the Schur complement ``X'WX - B Omega^-1 B'``.
     """
 
     coupling: FloatArray
@@ -155,37 +155,39 @@ def _subtract_inner(
 
 
 def solve(factor: PenalizedFactor, rhs: FloatArray) -> FloatArray:
-    """Return ``Omega^-1 rhs``; shape (sum q S,) or (sum q S, columns)."""
+    """Return ``Omega^-1 rhs``; shape (..., sum q S)."""
     system, pattern = factor.system, factor.system.pattern
+    leading = rhs.shape[:-1]
     if not pattern.tail and len(factor.chain) == 1:
         L_inverse = factor.chain[0].L_inverse
-        y = _apply(L_inverse, rhs.reshape(len(L_inverse), -1, *rhs.shape[1:]))
+        y = _apply(L_inverse, rhs.reshape(*leading, len(L_inverse), -1))
         return _apply(faces.transposed(L_inverse), y).reshape(rhs.shape)
     parts = [
-        rhs[where].reshape(block.size, -1, *rhs.shape[1:])
+        rhs[..., where].reshape(*leading, block.size, -1)
         for block, where in zip(system.blocks, system.slices, strict=True)
     ]
     tail = _forward(factor, parts)
     if pattern.tail:
-        tail, _ = dpotrs(factor.tail, tail, lower=1)
+        solved, _ = dpotrs(factor.tail, tail.T, lower=1)
+        tail = solved.T
         for r, t in enumerate(pattern.tail):
-            levels = tail[pattern.tail_slice(r)].reshape(-1, *parts[t].shape[:1], *rhs.shape[1:])
-            parts[t] = np.swapaxes(levels, 0, 1)
+            levels = tail[..., pattern.tail_slice(r)].reshape(*leading, -1, system.blocks[t].size)
+            parts[t] = np.swapaxes(levels, -1, -2)
     _backward(factor, parts, tail)
-    return np.concatenate([part.reshape(-1, *rhs.shape[1:]) for part in parts])
+    return np.concatenate([part.reshape(*leading, -1) for part in parts], axis=-1)
 
 
 def _forward(factor: PenalizedFactor, parts: list[FloatArray]) -> FloatArray:
     """Eliminate the chain from the right-hand sides, in place; return that of the tail."""
     system, pattern = factor.system, factor.system.pattern
-    trailing = parts[0].shape[2:]
-    tails = [np.swapaxes(parts[t], 0, 1).reshape(-1, *trailing) for t in pattern.tail]
-    tail = np.concatenate(tails) if tails else np.zeros(0)
+    leading = parts[0].shape[:-2]
+    tails = [np.swapaxes(parts[t], -1, -2).reshape(*leading, -1) for t in pattern.tail]
+    tail = tails[0] if len(tails) == 1 else np.concatenate(tails or [np.zeros(0)], axis=-1)
     for j, step in enumerate(factor.chain):
         y = parts[pattern.chain[j]] = _apply(step.L_inverse, parts[pattern.chain[j]])
         for k, link in step.links.items():
             outer = pattern.chain[k]
-            parts[outer] = parts[outer] - _sum_levels(system.parents[j, k], _apply(link, y))
+            parts[outer] = parts[outer] - sum_rows(system.parents[j, k], _apply(link, y))
         if pattern.tail:
             tail = tail - tail_times(system.couplings[j], step.entries, y)
     return tail
@@ -199,21 +201,16 @@ def _backward(factor: PenalizedFactor, parts: list[FloatArray], tail: FloatArray
         if pattern.tail:
             y = y - transposed_times(system.couplings[j], step.entries, tail)
         for k, link in step.links.items():
-            outer = parts[pattern.chain[k]][:, system.parents[j, k].index]
+            outer = parts[pattern.chain[k]].take(system.parents[j, k].index, axis=-1)
             y = y - _apply(faces.transposed(link), outer)
         parts[pattern.chain[j]] = _apply(faces.transposed(step.L_inverse), y)
 
 
 def _apply(A: FloatArray, v: FloatArray) -> FloatArray:
-    """Return ``A_l v_l`` for every level; shapes (a, k, q) and (k, q, ...)."""
+    """Return ``A_l v_l`` for every level; shapes (a, k, q) and (..., k, q)."""
     if A.shape[1] == 1:
-        return A[:, 0].reshape(A.shape[0], A.shape[2], *(1,) * (v.ndim - 2)) * v
-    return np.einsum("ikl,kl...->il...", A, v)
-
-
-def _sum_levels(by: RowSums, values: FloatArray) -> FloatArray:
-    """Return sums over the inner levels of each outer one; shape (S, q, ...) to (S, q_outer, ...)."""
-    return np.moveaxis(sum_rows(by, np.moveaxis(values, 1, -1)), -1, 1)
+        return A[:, 0] * v
+    return np.einsum("ikl,...kl->...il", A, v)
 
 
 def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Border:
@@ -228,7 +225,7 @@ def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Bo
         If the bordered system is indefinite.
     """
     solved = solve(factor, coupling)
-    schur = XWX - coupling.T @ solved
+    schur = XWX - coupling @ solved.T
     if not len(schur):
         return Border(coupling, solved, schur)
     half, info = dpotrf(schur, lower=1, clean=1)
@@ -247,5 +244,5 @@ def solve_bordered(
 ) -> tuple[FloatArray, FloatArray]:
     """Solve for random and fixed effects."""
     u = solve(factor, rhs)
-    gamma = border.inverse @ (rhs_fixed - border.coupling.T @ u)
-    return u - border.solved @ gamma, gamma
+    gamma = border.inverse @ (rhs_fixed - border.coupling @ u)
+    return u - gamma @ border.solved, gamma

@@ -135,21 +135,22 @@ def apply_by_level(coupling: TailCoupling, M: FloatArray, entries: FloatArray) -
 
 
 def tail_times(coupling: TailCoupling, entries: FloatArray, y: FloatArray) -> FloatArray:
-    """Return ``E y``, shapes (S, m) and (S, q, ...) to (n_tail, ...)."""
+    """Return ``E y``, shapes (S, m) and (..., S, q) to (..., n_tail)."""
     if coupling.is_dense:
-        return np.tensordot(by_levels(coupling, entries), y, axes=([0, 1], [0, 1]))
+        return np.asarray(y.reshape(*y.shape[:-2], -1) @ entries.reshape(-1, coupling.n_tail))
     if y.ndim > 2:
-        return np.stack([tail_times(coupling, entries, column) for column in np.moveaxis(y, -1, 0)], axis=-1)
+        return np.stack([tail_times(coupling, entries, part) for part in y])
     weights = np.einsum("sk,sk->k", entries, y[:, coupling.columns])
     return np.bincount(coupling.rows, weights=weights, minlength=coupling.n_tail)
 
 
 def transposed_times(coupling: TailCoupling, entries: FloatArray, x: FloatArray) -> FloatArray:
-    """Return ``E'x``, shapes (S, m) and (n_tail, ...) to (S, q, ...)."""
+    """Return ``E'x``, shapes (S, m) and (..., n_tail) to (..., S, q)."""
     if coupling.is_dense:
-        return np.asarray(by_levels(coupling, entries) @ x)
+        product = x @ entries.reshape(-1, coupling.n_tail).T
+        return np.asarray(product.reshape(*x.shape[:-1], len(entries), -1))
     if x.ndim > 1:
-        return np.stack([transposed_times(coupling, entries, column) for column in x.T], axis=-1)
+        return np.stack([transposed_times(coupling, entries, part) for part in x])
     return sum_rows(coupling.by_column, entries * x[coupling.rows])
 
 
