@@ -44,6 +44,11 @@ class Beta(FamilyBase):
     phi_names: ClassVar[tuple[str, ...]] = ("precision",)
     default_hessian: ClassVar[Hessian] = "observed"
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the link is the identity, in which the log-likelihood is y-free from d2 on."""
+        return self.link.name == "identity"
+
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError, naming the first offending row, when y is not strictly between 0 and 1."""
         check_weights(weights)
