@@ -22,8 +22,11 @@ install: $(VENV)/.installed
 replicate: $(VENV)/.installed
 	$(PYTHON_IN_VENV) -m mixedmodels
 
-test: check
-	$(PYTHON_IN_VENV) -m pytest
+# The tests run even where the checks fail, so that one look shows everything that is wrong.
+test: $(VENV)/.installed-dev
+	@checked=0; $(MAKE) --no-print-directory check || checked=1; \
+	$(PYTHON_IN_VENV) -m pytest || exit 1; \
+	[ $$checked = 0 ] || { echo "The tests pass, but 'make check' fails: see above."; exit 1; }
 
 check: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m ruff check .
