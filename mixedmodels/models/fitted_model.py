@@ -18,6 +18,7 @@ from mixedmodels.models.columns import column_terms
 from mixedmodels.models.data import used_variables
 from mixedmodels.models.summary import Summary
 from mixedmodels.reports.fit_text import FitDescription, print_text, rank_message
+from mixedmodels.reports.formula_text import shown_formula
 from mixedmodels.reports.html import preformatted
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class FittedModel:
 
     def formula(self) -> str:
         """Return the formula as R prints it."""
-        return str(self.design.formula)
+        return shown_formula(self.design.formula)
 
     def terms(self) -> list[str]:
         """Return the labels of the fixed-effects terms, in R's order."""

@@ -39,7 +39,7 @@ def format_numbers(
     >>> format_numbers([612.1, 35.07, 654.94], digits=4)
     ['612.10', ' 35.07', '654.94']
     """
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = np.array([_without_noise(x) for x in np.asarray(values, dtype=np.float64)])
     finite = numbers[np.isfinite(numbers)]
     places, left, scientific = _common_format(finite, digits, nsmall)
     texts = [_one_number(x + 0.0, places, scientific, na) for x in numbers.tolist()]
@@ -62,6 +62,11 @@ def _common_format(finite: FloatArray, digits: int, nsmall: int) -> tuple[int, i
     if fixed_width <= scientific_width:
         return max(right, nsmall), left, False
     return mantissa, 0, True
+
+
+def _without_noise(value: float) -> float:
+    """Round to 15 significant digits: the last one and a half of a double must not decide a tie."""
+    return float(f"{value:.14e}")
 
 
 def _one_number(value: float, places: int, scientific: bool, na: str) -> str:

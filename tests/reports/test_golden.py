@@ -1,0 +1,71 @@
+"""Printed texts equal those of R and lme4 to the character; golden.R makes the texts in golden/."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mixedmodels as mm
+
+GOLDEN = Path(__file__).parent / "golden"
+FITS = sorted(path.name.split(".")[0] for path in GOLDEN.glob("*.print.txt"))
+
+
+def golden(name: str, what: str) -> list[str]:
+    """Return the lines R printed, with our optimiser in place of lme4's."""
+    text = (GOLDEN / f"{name}.{what}.txt").read_text(encoding="utf-8").removesuffix("\n")
+    return re.sub(r"optimizer \(\w+\)", "optimizer (BFGS)", text).split("\n")
+
+
+def ours(text: object) -> list[str]:
+    """Return the lines we print, with a short name of the optimiser."""
+    return re.sub(r"optimizer \([^)]*\)", "optimizer (BFGS)", str(text)).split("\n")
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_print(name, fitted):
+    assert ours(fitted(name)) == golden(name, "print")
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_summary(name, fitted):
+    text = str(fitted(name).summary())
+    shown = text.split("\n\nCorrelation matrix not shown")[0]  # a message in R, not in its output
+    assert ours(shown) == golden(name, "summary")
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "options"),
+    [
+        ("sleepstudy", "VarCorr", {}),
+        ("sleepstudy", "VarCorr_variance", {"comp": "Variance"}),
+        ("sleepstudy", "VarCorr_both", {"comp": ("Variance", "Std.Dev.")}),
+        ("machines", "VarCorr", {}),
+    ],
+)
+def test_variance_components(name, what, options, fitted):
+    assert fitted(name).VarCorr().to_string(**options).split("\n") == golden(name, what)
+
+
+@pytest.mark.parametrize(
+    ("name", "smaller", "larger"),
+    [("sleepstudy", "sleepstudy_intercept", "sleepstudy"), ("cbpp", "cbpp_null", "cbpp")],
+)
+def test_comparison_of_models(name, smaller, larger, fitted, capsys):
+    assert str(mm.anova(fitted(smaller), fitted(larger))).split("\n") == golden(name, "anova")
+    refits = name == "sleepstudy"
+    assert capsys.readouterr().err == "refitting model(s) with ML (instead of REML)\n" * refits
+
+
+@pytest.mark.parametrize(
+    ("name", "fit"), [("sleepstudy", "sleepstudy"), ("cake", "cake_large"), ("cbpp", "cbpp")]
+)
+def test_anova_of_one_model(name, fit, fitted):
+    assert str(mm.anova(fitted(fit))).split("\n") == golden(name, "anova_one")
+
+
+@pytest.mark.parametrize("name", ["sleepstudy", "cake"])
+def test_single_term_deletions(name, fitted):
+    assert str(mm.drop1(fitted(name))).split("\n") == golden(name, "drop1")
