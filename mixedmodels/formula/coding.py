@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from mixedmodels.formula.evaluate import with_levels
 from mixedmodels.formula.terms import Terms
 
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
+# A matrix with more columns than rows loses columns anyway; beyond this many it is a slip, and slow.
+MAX_SURPLUS_COLUMNS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,31 @@ def matrix_recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mappin
         else VariableCoding(name, ())
         for i, name in enumerate(terms.names)
     )
+    _refuse_too_many(coded, variables, columns)
     names, assign = ["(Intercept)"] * terms.intercept, [0] * terms.intercept
     for term in coded:
         found = _column_names(term, variables)
         names += found
         assign += [term.pattern] * len(found)
     return MatrixRecipe(terms.intercept, variables, coded, tuple(names), tuple(assign))
+
+
+def _refuse_too_many(
+    coded: tuple[CodedTerm, ...], variables: tuple[VariableCoding, ...], columns: Mapping[str, Column]
+) -> None:
+    """Raise when the matrix would be huge and have more columns than rows, before it is made."""
+    counts = {
+        term.pattern: prod(len(variables[i].suffixes_of(full)) for i, full in term.factors) for term in coded
+    }
+    total = sum(counts.values())
+    if total <= MAX_SURPLUS_COLUMNS or total <= min(map(len, columns.values())):
+        return
+    largest = max(coded, key=lambda term: counts[term.pattern])
+    label = ":".join(variables[i].name for i, _ in largest.factors)
+    raise DataError(
+        f"the model matrix would have {total} columns, more than rows; {label} alone has "
+        f"{counts[largest.pattern]}. Is a variable with many values a factor by mistake?"
+    )
 
 
 def coded_terms(terms: Terms, categorical: list[bool]) -> tuple[CodedTerm, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg import lapack
 
 from mixedmodels.arrays import FloatArray, IntArray
 
 # R's qr(): a column is dependent when less than this share of its length is new to the columns before it.
 DEPENDENCE_TOLERANCE = 1e-7
-# Smallest eigenvalue of the Gram matrix of unit columns from which on no column can come near that
-# tolerance: the new share of a column squared is never below it, and rounding stays under 1e-13.
-_SAFE_EIGENVALUE = 1e-9
+# A column's new share squared is a pivot of the Cholesky factor of the Gram matrix of unit columns. While
+# all pivots stay above this, rounding (1e-15, amplified by at most their inverse) cannot hide a
+# dependent column, and no share comes near the tolerance.
+_SAFE_PIVOT = 1e-6
 
 
 def independent_columns(X: FloatArray) -> IntArray:
@@ -30,8 +32,8 @@ def independent_columns(X: FloatArray) -> IntArray:
     if (p == 1 and lengths[0] > 0) or p == 0:
         return np.arange(p)
     if np.all(lengths > 0) and X.shape[0] >= p:
-        gram = (X.T @ X) / np.outer(lengths, lengths)
-        if np.linalg.eigvalsh(gram)[0] > _SAFE_EIGENVALUE:
+        factor, failed = lapack.dpotrf((X.T @ X) / np.outer(lengths, lengths))
+        if not failed and np.diag(factor).min() ** 2 > _SAFE_PIVOT:
             return np.arange(p)
     return _by_orthogonalization(X, lengths)
 

@@ -36,11 +36,12 @@ class InputFrame:
         Row labels.
     """
 
-    __slots__ = ("_columns", "_positions", "_raw", "index", "n_rows", "names")
+    __slots__ = ("_columns", "_labels", "_positions", "_raw", "index", "n_rows", "names")
 
     def __init__(self, raw: Any, names: Iterable[Any], n_rows: int, index: pd.Index) -> None:
         self._raw = raw
-        self.names = [str(name) for name in names]
+        self._labels = list(names)
+        self.names = [name if type(name) is str else str(name) for name in self._labels]
         self.n_rows = n_rows
         self.index = index
         self._positions = {name: position for position, name in enumerate(self.names)}
@@ -69,11 +70,13 @@ class InputFrame:
     def _read(self, name: str) -> Column:
         """Convert one column of the underlying table."""
         raw = self._raw
+        label = self._labels[self._positions[name]]
         if isinstance(raw, pd.DataFrame):
-            return column_of(raw.iloc[:, self._positions[name]], name)
+            unique = len(self._positions) == len(self._labels)
+            return column_of(raw[label] if unique else raw.iloc[:, self._positions[name]], name)
         if isinstance(raw, Mapping):
-            return column_of(raw[name], name)
-        return _narwhals_column(raw[name], name)
+            return column_of(raw[label], name)
+        return _narwhals_column(raw[label], name)
 
     def require(self, names: Iterable[str], also: Iterable[str] = ()) -> None:
         """Raise one error that lists all `names` that are not columns (nor in `also`)."""
@@ -105,7 +108,7 @@ def input_frame(data: Any) -> InputFrame:
     if isinstance(data, InputFrame):
         return data
     if isinstance(data, pd.DataFrame):
-        return InputFrame(data, data.columns, len(data), data.index)
+        return InputFrame(data, data.columns.tolist(), len(data), data.index)
     if isinstance(data, Mapping):
         return _mapping_frame(data)
     return _narwhals_frame(data)
@@ -125,7 +128,7 @@ def _mapping_frame(data: Mapping[Any, Any]) -> InputFrame:
         listed = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:8])
         raise DataError(f"the columns of the data differ in length ({listed})")
     n_rows = next(iter(lengths.values()), 0)
-    return InputFrame({str(k): v for k, v in data.items()}, data.keys(), n_rows, pd.RangeIndex(n_rows))
+    return InputFrame(data, data, n_rows, pd.RangeIndex(n_rows))
 
 
 def _narwhals_frame(data: Any) -> InputFrame:
@@ -151,10 +154,10 @@ def column_of(values: Any, name: str) -> Column:
         Naming the column, when its type cannot enter a model.
     """
     dtype = getattr(values, "dtype", None)
-    if isinstance(dtype, pd.CategoricalDtype):
-        return _categorical(values, dtype)
     if isinstance(dtype, np.dtype):
         return _numpy_column(np.asarray(values), name)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _categorical(values, dtype)
     if isinstance(dtype, pd.api.extensions.ExtensionDtype):
         return _extension_column(pd.Series(values), name)
     return _numpy_column(np.asarray(values), name)
@@ -162,9 +165,9 @@ def column_of(values: Any, name: str) -> Column:
 
 def _categorical(values: Any, dtype: pd.CategoricalDtype) -> Factor:
     """Convert a pandas Categorical or a Series of one."""
-    codes = values.cat.codes if isinstance(values, pd.Series) else values.codes
+    array: Any = values.array if isinstance(values, pd.Series) else values
     levels = level_names(dtype.categories)
-    return Factor(np.asarray(codes).astype(np.int32, copy=False), levels, ordered=bool(dtype.ordered))
+    return Factor(array.codes.astype(np.int32), levels, ordered=bool(dtype.ordered))
 
 
 def level_names(categories: Any) -> tuple[str, ...]:
