@@ -32,7 +32,8 @@ def load_dataset(name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A fresh copy: changing it changes nothing else.
+        A fresh copy: changing it changes nothing else. ``attrs["name"]`` is its name, which printed
+        models repeat.
 
     Raises
     ------
@@ -57,7 +58,9 @@ def load_dataset(name: str) -> pd.DataFrame:
             keep_default_na=False,
             na_values=[""],
         )
-    return pd.DataFrame({label: _typed(frame[label], column) for label, column in columns.items()})
+    data = pd.DataFrame({label: _typed(frame[label], column) for label, column in columns.items()})
+    data.attrs["name"] = name
+    return data
 
 
 def list_datasets() -> pd.DataFrame:

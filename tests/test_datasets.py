@@ -54,6 +54,10 @@ def test_each_load_is_a_fresh_copy():
     assert load_dataset("cbpp")["size"].iloc[0] == 14
 
 
+def test_a_data_set_knows_its_name_also_after_a_column_is_added():
+    assert load_dataset("cbpp").assign(obs=1).attrs["name"] == "cbpp"
+
+
 def test_the_largest_data_set_loads_in_well_under_a_second():
     load_dataset("InstEval")
     start = time.perf_counter()
