@@ -55,9 +55,11 @@ def heading(kept: Sequence[Record], path: Path) -> str:
     machines = " and ".join(sorted({record.machine for record in kept}))
     threads = " and ".join(str(count) for count in sorted({record.threads for record in kept}))
     days = sorted({record.date[:10] for record in kept})
+    loads = sorted(record.load for record in kept)
     return (
         f"Median time of the whole call, from data frame to fitted model; {threads} thread for everyone; "
-        f"{machines}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
+        f"{machines}, load average {loads[0]:.1f} to {loads[-1]:.1f}; "
+        f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
         f"Source: `benchmarks/results/{path.name}`."
     )
 
