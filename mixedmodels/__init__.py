@@ -1,174 +1,151 @@
 """Linear and generalized linear mixed models with lme4's formulas, names and results, without R."""
 
-from mixedmodels.control import GlmerControl, LmerControl
-from mixedmodels.datasets import list_datasets, load_dataset
-from mixedmodels.errors import (
-    ControlError,
-    ConvergenceError,
-    ConvergenceWarning,
-    DataError,
-    DataWarning,
-    FamilyError,
-    FormulaError,
-    FormulaWarning,
-    MixedModelsError,
-    MixedModelsWarning,
-    NotAvailableError,
-)
-from mixedmodels.families import (
-    Gamma,
-    beta,
-    betabinomial,
-    binomial,
-    gaussian,
-    inverse_gaussian,
-    nbinom1,
-    nbinom2,
-    negative_binomial,
-    poisson,
-    quasi,
-    quasibinomial,
-    quasipoisson,
-    truncated_nbinom1,
-    truncated_nbinom2,
-    truncated_poisson,
-)
-from mixedmodels.formula import model_terms
-from mixedmodels.glm import glm
-from mixedmodels.glmer import glmer, glmer_nb
-from mixedmodels.lmer import lmer
-from mixedmodels.missing import NA
-from mixedmodels.models.anova import anova
-from mixedmodels.models.drop1 import drop1
-from mixedmodels.models.functions import (
-    AIC,
-    BIC,
-    REMLcrit,
-    VarCorr,
-    aic,
-    bic,
-    coef,
-    confint,
-    convergence,
-    deviance,
-    df_residual,
-    factorization,
-    family,
-    fitted,
-    fixef,
-    formula,
-    getME,
-    hatvalues,
-    is_singular,
-    isSingular,
-    logLik,
-    loglik,
-    model_frame,
-    model_matrix,
-    ngrps,
-    nobs,
-    optimization,
-    predict,
-    ranef,
-    refit,
-    refitML,
-    resid,
-    residuals,
-    sigma,
-    simulate,
-    summary,
-    terms,
-    theta,
-    vcov,
-    weights,
-)
-from mixedmodels.models.generalized import GeneralizedLinearMixedModel
-from mixedmodels.models.linear import LinearMixedModel
-from mixedmodels.models.plain import GeneralizedLinearModel
-from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+from __future__ import annotations
 
-__all__ = [
-    "AIC",
-    "BIC",
-    "NA",
-    "ControlError",
-    "ConvergenceError",
-    "ConvergenceWarning",
-    "DataError",
-    "DataWarning",
-    "FamilyError",
-    "FormulaError",
-    "FormulaWarning",
-    "Gamma",
-    "GeneralizedLinearMixedModel",
-    "GeneralizedLinearModel",
-    "GlmerControl",
-    "LinearMixedModel",
-    "LmerControl",
-    "MixedModelsError",
-    "MixedModelsWarning",
-    "NotAvailableError",
-    "QuasiLikelihoodMixedModel",
-    "REMLcrit",
-    "VarCorr",
-    "aic",
-    "anova",
-    "beta",
-    "betabinomial",
-    "bic",
-    "binomial",
-    "coef",
-    "confint",
-    "convergence",
-    "deviance",
-    "df_residual",
-    "drop1",
-    "factorization",
-    "family",
-    "fitted",
-    "fixef",
-    "formula",
-    "gaussian",
-    "getME",
-    "glm",
-    "glmer",
-    "glmer_nb",
-    "hatvalues",
-    "inverse_gaussian",
-    "isSingular",
-    "is_singular",
-    "list_datasets",
-    "lmer",
-    "load_dataset",
-    "logLik",
-    "loglik",
-    "model_frame",
-    "model_matrix",
-    "model_terms",
-    "nbinom1",
-    "nbinom2",
-    "negative_binomial",
-    "ngrps",
-    "nobs",
-    "optimization",
-    "poisson",
-    "predict",
-    "quasi",
-    "quasibinomial",
-    "quasipoisson",
-    "ranef",
-    "refit",
-    "refitML",
-    "resid",
-    "residuals",
-    "sigma",
-    "simulate",
-    "summary",
-    "terms",
-    "theta",
-    "truncated_nbinom1",
-    "truncated_nbinom2",
-    "truncated_poisson",
-    "vcov",
-    "weights",
-]
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixedmodels.control import GlmerControl as GlmerControl
+    from mixedmodels.control import LmerControl as LmerControl
+    from mixedmodels.datasets import list_datasets as list_datasets
+    from mixedmodels.datasets import load_dataset as load_dataset
+    from mixedmodels.errors import ControlError as ControlError
+    from mixedmodels.errors import ConvergenceError as ConvergenceError
+    from mixedmodels.errors import ConvergenceWarning as ConvergenceWarning
+    from mixedmodels.errors import DataError as DataError
+    from mixedmodels.errors import DataWarning as DataWarning
+    from mixedmodels.errors import FamilyError as FamilyError
+    from mixedmodels.errors import FormulaError as FormulaError
+    from mixedmodels.errors import FormulaWarning as FormulaWarning
+    from mixedmodels.errors import MixedModelsError as MixedModelsError
+    from mixedmodels.errors import MixedModelsWarning as MixedModelsWarning
+    from mixedmodels.errors import NotAvailableError as NotAvailableError
+    from mixedmodels.families import Gamma as Gamma
+    from mixedmodels.families import beta as beta
+    from mixedmodels.families import betabinomial as betabinomial
+    from mixedmodels.families import binomial as binomial
+    from mixedmodels.families import gaussian as gaussian
+    from mixedmodels.families import inverse_gaussian as inverse_gaussian
+    from mixedmodels.families import nbinom1 as nbinom1
+    from mixedmodels.families import nbinom2 as nbinom2
+    from mixedmodels.families import negative_binomial as negative_binomial
+    from mixedmodels.families import poisson as poisson
+    from mixedmodels.families import quasi as quasi
+    from mixedmodels.families import quasibinomial as quasibinomial
+    from mixedmodels.families import quasipoisson as quasipoisson
+    from mixedmodels.families import truncated_nbinom1 as truncated_nbinom1
+    from mixedmodels.families import truncated_nbinom2 as truncated_nbinom2
+    from mixedmodels.families import truncated_poisson as truncated_poisson
+    from mixedmodels.formula import model_terms as model_terms
+    from mixedmodels.glm import glm as glm
+    from mixedmodels.glmer import glmer as glmer
+    from mixedmodels.glmer import glmer_nb as glmer_nb
+    from mixedmodels.lmer import lmer as lmer
+    from mixedmodels.missing import NA as NA
+    from mixedmodels.models.anova import anova as anova
+    from mixedmodels.models.drop1 import drop1 as drop1
+    from mixedmodels.models.functions import AIC as AIC
+    from mixedmodels.models.functions import BIC as BIC
+    from mixedmodels.models.functions import REMLcrit as REMLcrit
+    from mixedmodels.models.functions import VarCorr as VarCorr
+    from mixedmodels.models.functions import aic as aic
+    from mixedmodels.models.functions import bic as bic
+    from mixedmodels.models.functions import coef as coef
+    from mixedmodels.models.functions import confint as confint
+    from mixedmodels.models.functions import convergence as convergence
+    from mixedmodels.models.functions import deviance as deviance
+    from mixedmodels.models.functions import df_residual as df_residual
+    from mixedmodels.models.functions import factorization as factorization
+    from mixedmodels.models.functions import family as family
+    from mixedmodels.models.functions import fitted as fitted
+    from mixedmodels.models.functions import fixef as fixef
+    from mixedmodels.models.functions import formula as formula
+    from mixedmodels.models.functions import getME as getME
+    from mixedmodels.models.functions import hatvalues as hatvalues
+    from mixedmodels.models.functions import is_singular as is_singular
+    from mixedmodels.models.functions import isSingular as isSingular
+    from mixedmodels.models.functions import logLik as logLik
+    from mixedmodels.models.functions import loglik as loglik
+    from mixedmodels.models.functions import model_frame as model_frame
+    from mixedmodels.models.functions import model_matrix as model_matrix
+    from mixedmodels.models.functions import ngrps as ngrps
+    from mixedmodels.models.functions import nobs as nobs
+    from mixedmodels.models.functions import optimization as optimization
+    from mixedmodels.models.functions import predict as predict
+    from mixedmodels.models.functions import ranef as ranef
+    from mixedmodels.models.functions import refit as refit
+    from mixedmodels.models.functions import refitML as refitML
+    from mixedmodels.models.functions import resid as resid
+    from mixedmodels.models.functions import residuals as residuals
+    from mixedmodels.models.functions import sigma as sigma
+    from mixedmodels.models.functions import simulate as simulate
+    from mixedmodels.models.functions import summary as summary
+    from mixedmodels.models.functions import terms as terms
+    from mixedmodels.models.functions import theta as theta
+    from mixedmodels.models.functions import vcov as vcov
+    from mixedmodels.models.functions import weights as weights
+    from mixedmodels.models.generalized import GeneralizedLinearMixedModel as GeneralizedLinearMixedModel
+    from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
+    from mixedmodels.models.plain import GeneralizedLinearModel as GeneralizedLinearModel
+    from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+
+# Where each public name lives. It is imported when first used, so that importing the package costs nothing.
+_HOMES = {
+    "control": "GlmerControl LmerControl",
+    "datasets": "list_datasets load_dataset",
+    "errors": (
+        "ControlError ConvergenceError ConvergenceWarning DataError DataWarning FamilyError "
+        "FormulaError FormulaWarning MixedModelsError MixedModelsWarning NotAvailableError"
+    ),
+    "families": (
+        "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "
+        "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
+        "truncated_nbinom2 truncated_poisson"
+    ),
+    "formula": "model_terms",
+    "glm": "glm",
+    "glmer": "glmer glmer_nb",
+    "lmer": "lmer",
+    "missing": "NA",
+    "models.anova": "anova",
+    "models.drop1": "drop1",
+    "models.functions": (
+        "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
+        "factorization family fitted fixef formula getME hatvalues isSingular is_singular logLik "
+        "loglik model_frame model_matrix ngrps nobs optimization predict ranef refit refitML "
+        "resid residuals sigma simulate summary terms theta vcov weights"
+    ),
+    "models.generalized": "GeneralizedLinearMixedModel",
+    "models.linear": "LinearMixedModel",
+    "models.plain": "GeneralizedLinearModel",
+    "models.pql": "QuasiLikelihoodMixedModel",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = sorted(_HOME_OF)
+
+
+class _Package(ModuleType):
+    """The package: ``lmer`` in it is the function, not the module of that name."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import a public name when it is first used."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'mixedmodels' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"mixedmodels.{_HOME_OF[name]}"), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Bind a name, but no module over a function: importing mixedmodels.lmer would do that to lmer."""
+        if not (isinstance(value, ModuleType) and name in _HOME_OF):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        """List the public names, imported or not."""
+        return sorted({*super().__dir__(), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package
