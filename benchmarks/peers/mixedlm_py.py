@@ -44,5 +44,5 @@ def outcome(model: Model, fit: Any) -> Outcome:
 
 def refitter(model: Model, fit: Any, y: NDArray[np.float64]) -> Callable[[], Any]:
     """Refit on the same design; counts go in as proportions."""
-    new = y if model.linear else y / fit.weights
+    new = y if model.linear else y / fit.weights()
     return lambda: fit.refit(new)
