@@ -171,6 +171,8 @@ def dense_codes(values: npt.NDArray[np.integer[Any]]) -> tuple[CodeArray, IntArr
     if high - low > 4 * len(values) + 1000:
         found, codes = np.unique(values, return_inverse=True)
         return codes.astype(np.int32), found
+    if low < 0 and values.dtype.itemsize < 8:
+        values = values.astype(np.int64)  # 127 - (-128) does not fit into int8
     shifted = values if low == 0 else values - low
     present = np.zeros(high - low + 1, dtype=bool)
     present[shifted] = True

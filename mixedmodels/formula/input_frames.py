@@ -253,7 +253,7 @@ def _extension_column(series: pd.Series[Any], name: str) -> Column:
     if types.is_numeric_dtype(dtype):
         return Numeric(series.to_numpy(dtype=np.float64, na_value=np.nan))
     if types.is_string_dtype(dtype):
-        return _text_column(np.asarray(series.astype(object).where(series.notna(), None)))
+        return _text_column(series.array)
     if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or "date" in str(dtype):
         raise DataError(_DATE_ADVICE.format(name=name))
     if str(dtype).startswith("dictionary"):

@@ -5,6 +5,7 @@ The rows with a missing value in any variable, weight or offset drop together, a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, DataWarning
 from mixedmodels.formula.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.design import MissingRows, NaAction
 from mixedmodels.formula.evaluate import Evaluator, as_array
 from mixedmodels.formula.input_frames import column_of
 from mixedmodels.formula.parse import parse_expression
-from mixedmodels.formula.syntax_tree import Node, names_in
+from mixedmodels.formula.syntax_tree import Name, Node, names_in
 
 _ACTIONS = ("omit", "exclude", "fail", "pass")
 
@@ -92,6 +93,7 @@ def build_model_frame(
         w, o = (None if a is None else a[rows] for a in (w, o))
     checked: dict[str, Column] = dict(columns)
     checked.update({f"({k})": Numeric(v) for k, v in (("weights", w), ("offset", o)) if v is not None})
+    _warn_undefined(evaluator, variables, columns, rows)
     kept = _complete_rows(checked, n_input, na_action)
     if kept is not None:
         columns = {text: column.take(kept) for text, column in columns.items()}
@@ -168,6 +170,29 @@ def _subset_rows(subset: Any, evaluator: Evaluator) -> IntArray | None:
     if len(rows) == 0:
         raise DataError("0 (non-NA) cases: the subset selects no rows")
     return rows
+
+
+def _warn_undefined(
+    evaluator: Evaluator, variables: Mapping[str, Node], columns: Mapping[str, Column], rows: IntArray | None
+) -> None:
+    """Warn where an expression has no value although all of its variables do, as ``log(-1)``."""
+    for text, column in columns.items():
+        missing = (
+            None if isinstance(variables[text], Name) or isinstance(column, Factor) else column.missing()
+        )
+        if missing is None:
+            continue
+        for name in {node.name for node in names_in(variables[text]) if node.name in evaluator.frame}:
+            source = evaluator.frame.column(name)
+            known = (source if rows is None else source.take(rows)).missing()
+            missing = missing if known is None else missing & ~known
+        if missing.any():
+            warnings.warn(
+                f"{text} is undefined (NaN) in {int(missing.sum())} row(s) whose variables are known; "
+                "these rows are dropped",
+                DataWarning,
+                stacklevel=5,
+            )
 
 
 def _complete_rows(columns: Mapping[str, Column], n_rows: int, na_action: NaAction) -> IntArray | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
-from scipy.interpolate import BSpline
 
 from mixedmodels.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ def natural_spline(x: FloatArray, knots: SplineKnots, intercept: bool) -> FloatA
 
 def _basis(knots: SplineKnots, degree: int) -> BSpline:
     """Return all B-splines of a degree as one vector-valued spline."""
+    from scipy.interpolate import BSpline  # deferred: its import costs 0.1 s, and few models have splines
+
     low, high = knots.boundary
     sequence = np.array([low] * (degree + 1) + list(knots.inner) + [high] * (degree + 1))
     return BSpline(sequence, np.eye(len(sequence) - degree - 1), degree, extrapolate=True)

@@ -175,3 +175,13 @@ def test_names_from_env(mixed):
     np.testing.assert_allclose(design.X[:, 4], 2 * mixed["x"])
     with pytest.raises(DataError, match="has length 3"):
         build_design("y ~ v + (1 | g)", mixed, env={"v": [1.0, 2.0, 3.0]})
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.uint64])
+def test_integers_of_every_width_group_alike(dtype):
+    information = np.iinfo(dtype)
+    low, high = max(information.min, -(2**40)), min(information.max, 2**62)
+    raw = np.array([high, low, 3, high, low, 3], dtype=dtype)
+    design = build_design("y ~ 1 + (1 | g)", {"y": np.arange(6.0), "g": raw})
+    assert design.random[0].levels == tuple(str(v) for v in sorted({low, 3, high}))
+    assert design.random[0].codes.tolist() == np.unique(raw, return_inverse=True)[1].tolist()

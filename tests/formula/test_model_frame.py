@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixedmodels.errors import ControlError, DataError, FormulaError, FormulaWarning
+from mixedmodels.errors import ControlError, DataError, DataWarning, FormulaError, FormulaWarning
 from mixedmodels.formula import build_design, check_random_terms
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
@@ -274,3 +274,11 @@ def test_building_warns_about_nothing_else(mixed):
 def test_huge_matrices_are_refused_before_they_are_made(sleepstudy):
     with pytest.raises(DataError, match=r"columns, more than rows; factor\(Reaction\):Subject alone"):
         build_design("Days ~ factor(Reaction):Subject + (1 | Subject)", sleepstudy)
+
+
+def test_values_that_a_function_cannot_give_are_warned_about(sleepstudy):
+    data = with_holes(sleepstudy)
+    with pytest.warns(DataWarning, match=r"log\(Days - 3.5\) is undefined \(NaN\) in 70 row"):
+        design = build_design("Reaction ~ log(Days - 3.5) + (1 | Subject)", data)
+    assert design.n_rows == 107
+    assert build_design("Reaction ~ log(Days - 3.5) + (1 | Subject)", data, subset="Days > 4").n_rows == 90
