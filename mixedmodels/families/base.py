@@ -10,7 +10,7 @@ import numpy as np
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
-from mixedmodels.families.links import LINK_NAMES, Link, get_link
+from mixedmodels.families.links import LINK_NAMES, Link, find_link
 
 EMPTY: FloatArray = np.empty(0)
 # Counts and trials typed with decimals (0.3 * 10) are integers within this relative error.
@@ -78,13 +78,14 @@ class FamilyBase:
 
 def checked_link(link: str | Link, family: str, allowed: tuple[str, ...]) -> Link:
     """Return the link if the family can have it; powers go where the identity goes."""
-    found = get_link(link)
-    if found.name in allowed or (found.name.startswith("mu^") and "identity" in allowed):
+    powers = "identity" in allowed
+    found = find_link(link) if isinstance(link, str) else link
+    if found is not None and (found.name in allowed or (powers and found.name.startswith("mu^"))):
         return found
-    names = [name for name in LINK_NAMES if name in allowed]
+    names = ", ".join(name for name in LINK_NAMES if name in allowed)
     raise FamilyError(
-        f"The {family} family has no link {found.name!r}; its links are {', '.join(names)}"
-        + (" and power(exponent)." if "identity" in allowed else ".")
+        f"link {link if found is None else found.name!r} not available for {family} family; "
+        f"available links are {names}{' and power(exponent)' if powers else ''}."
     )
 
 
@@ -108,24 +109,23 @@ def check_weights(weights: FloatArray) -> None:
 
 
 def check_counts(y: FloatArray, weights: FloatArray, family: str) -> None:
-    """Raise FamilyError when y is not a vector of counts: such values have probability zero."""
+    """Raise FamilyError when y is negative or not finite; fractions are left to a warning."""
     check_weights(weights)
     refuse_rows(
-        ~(np.isfinite(y) & (y >= 0.0)), y, f"The {family} family needs counts 0, 1, 2, ... as response."
-    )
-    refuse_rows(
-        ~is_integer(y),
+        ~(np.isfinite(y) & (y >= 0.0)),
         y,
-        f"The {family} family needs whole numbers as response, others have no probability under it: "
-        "for a rate model the count with an offset log(exposure), for a non-negative measurement take "
-        "Gamma, and without a random effect quasipoisson.",
+        f"negative values not allowed for the {family} family, which needs counts 0, 1, 2, ... as response.",
     )
 
 
 def check_positive(y: FloatArray, weights: FloatArray, family: str) -> None:
     """Raise FamilyError when y is not strictly positive."""
     check_weights(weights)
-    refuse_rows(~(np.isfinite(y) & (y > 0.0)), y, f"The {family} family needs a response greater than zero.")
+    refuse_rows(
+        ~(np.isfinite(y) & (y > 0.0)),
+        y,
+        f"non-positive values not allowed for the {family} family, which needs a response greater than zero.",
+    )
 
 
 def is_integer(values: FloatArray) -> BoolArray:

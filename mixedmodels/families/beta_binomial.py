@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import FamilyBase, checked_link, is_integer, outside, refuse_rows
+from mixedmodels.families.base import FamilyBase, checked_link, outside
 from mixedmodels.families.binomial import Binomial, log_binomial_coefficient, whole_trials
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
 from mixedmodels.families.links import Link
@@ -43,15 +43,8 @@ class BetaBinomial(FamilyBase):
     default_hessian: ClassVar[Hessian] = "observed"
 
     def check(self, y: FloatArray, weights: FloatArray) -> None:
-        """Raise FamilyError when y is not a proportion of whole trials, or there are only single ones."""
+        """Raise FamilyError when y is not a proportion, or there are only single trials."""
         Binomial.check(Binomial(self.link), y, weights)
-        successes = y * weights
-        refuse_rows(
-            ~(is_integer(successes) & is_integer(weights)),
-            successes,
-            "The betabinomial family needs whole numbers of successes and trials: cbind(successes, "
-            "failures), or proportions with the numbers of trials as weights.",
-        )
         if weights.max(initial=0.0) <= 1.0:
             raise FamilyError(
                 "With single trials the betabinomial family is the binomial: its precision cannot be "

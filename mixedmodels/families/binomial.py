@@ -54,7 +54,7 @@ class Binomial(FamilyBase):
         refuse_rows(
             ~((y >= 0.0) & (y <= 1.0)),
             y,
-            "The binomial family needs a response between 0 and 1: 0/1, a proportion with the number of "
+            "y values must be 0 <= y <= 1 for the binomial family: 0/1, a proportion with the number of "
             "trials as weights, a factor, or cbind(successes, failures).",
         )
 

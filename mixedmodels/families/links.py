@@ -476,13 +476,17 @@ def get_link(link: str | Link) -> Link:
     >>> get_link("cloglog").name
     'cloglog'
     """
-    if not isinstance(link, str):
-        return link
-    if link in _LINKS:
-        return _LINKS[link]
-    if link.startswith("mu^"):
+    found = find_link(link) if isinstance(link, str) else link
+    if found is None:
+        raise FamilyError(f"Unknown link {link!r}. Links are {', '.join(LINK_NAMES)} and power(exponent).")
+    return found
+
+
+def find_link(name: str) -> Link | None:
+    """Return the link of that name, ``"mu^2"`` being ``power(2)``, or None if there is none."""
+    if name.startswith("mu^"):
         try:
-            return power(float(link[3:]))
+            return power(float(name[3:]))
         except ValueError:
-            pass
-    raise FamilyError(f"Unknown link {link!r}. Links are {', '.join(LINK_NAMES)} and power(exponent).")
+            return None
+    return _LINKS.get(name)

@@ -29,7 +29,7 @@ class Poisson(PositiveFamily):
 
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError, naming the first offending row, when y is not a count."""
-        check_counts(y, weights, self.name)
+        check_counts(y, weights, "Poisson")
 
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return y + 0.1, as R."""

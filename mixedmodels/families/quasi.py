@@ -13,7 +13,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError, NotAvailableError
-from mixedmodels.families.base import EMPTY, FamilyBase, check_positive, check_weights, refuse_rows
+from mixedmodels.families.base import EMPTY, FamilyBase, check_counts, check_positive
 from mixedmodels.families.binomial import binomial
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.families.gamma import Gamma
@@ -53,9 +53,8 @@ class Quasi(FamilyBase):
 
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError when y is outside the range of the variance function; fractions are legal."""
-        check_weights(weights)
         if self.model.name == "poisson":
-            refuse_rows(~(np.isfinite(y) & (y >= 0.0)), y, f"The {self.name} family needs a response >= 0.")
+            check_counts(y, weights, self.name)
         elif self.model.name in ("Gamma", "inverse.gaussian"):
             check_positive(y, weights, self.name)
         else:

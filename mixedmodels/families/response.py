@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,8 +23,9 @@ def initialize(
     """Return the response on the scale of the family, and the prior weights.
 
     For the binomial families ``cbind(successes, failures)`` becomes a proportion whose weight is the
-    number of trials (times the weights given), a factor becomes 0 for its first level and 1 for all
-    others, as in R.
+    number of trials (times the weights given), a factor becomes 0 for its first level and 1 for its
+    second. Fractions where the family counts are used with a warning: they have no probability, but
+    estimates by quasi-likelihood.
 
     Parameters
     ----------
@@ -42,6 +44,11 @@ def initialize(
     ------
     FamilyError
         If the family cannot have such a response; the first offending row is named.
+
+    Warns
+    -----
+    DataWarning
+        If counts, or proportions times trials, are not whole numbers.
     """
     given = np.ones(len(response.values)) if weights is None else np.asarray(weights, dtype=np.float64)
     y = np.asarray(response.values, dtype=np.float64)
@@ -50,8 +57,7 @@ def initialize(
     elif response.kind == "factor":
         y = _indicator(response, family)
     family.check(y, given)
-    if family.name == "binomial" and response.kind == "numeric":
-        _warn_fractions(y, given, response.text)
+    _warn_fractions(y, given, response.text, family)
     return y, given
 
 
@@ -77,24 +83,48 @@ def _proportions(response: Response, weights: FloatArray, family: Family) -> tup
 
 
 def _indicator(response: Response, family: Family) -> FloatArray:
-    """Return 0 for the first level of a factor and 1 for the others."""
+    """Return 0 for the first level of a factor and 1 for the second."""
     if family.name not in TRIALS_FAMILIES:
         raise FamilyError(
-            f"The response {response.text} is categorical (levels {', '.join(response.levels[:4])}"
-            f"{', ...' if len(response.levels) > 4 else ''}); the {family.name} family needs numbers."
+            f"The response {response.text} is categorical (levels {_listed(response.levels)}); the "
+            f"{family.name} family needs numbers."
         )
-    return (np.asarray(response.values) > 0.0).astype(np.float64)
+    codes = np.asarray(response.values)
+    observed = np.unique(codes)
+    if len(observed) > 2:
+        found = [response.levels[int(code)] for code in observed]
+        raise FamilyError(
+            f"The {family.name} family needs exactly two levels; {response.text} has {len(found)}: "
+            f"{_listed(found)}. Write the success, as in I({response.text} == {found[-1]!r})."
+        )
+    success = max(float(observed.max(initial=0.0)), 1.0)
+    return np.where(codes == success, 1.0, 0.0)
 
 
-def _warn_fractions(y: FloatArray, weights: FloatArray, text: str) -> None:
-    """Warn when proportions times trials are not whole numbers: the trials were probably forgotten."""
-    fraction = ~is_integer(y * weights) & (y > 0.0) & (y < 1.0)
-    if fraction.any():
-        row = int(np.argmax(fraction))
+def _listed(levels: Sequence[str]) -> str:
+    return ", ".join(levels[:4]) + (", ..." if len(levels) > 4 else "")
+
+
+def _warn_fractions(y: FloatArray, weights: FloatArray, text: str, family: Family) -> None:
+    """Warn when a response is not whole where the family counts: it has no probability under it."""
+    if family.is_quasi:
+        return
+    if family.name in TRIALS_FAMILIES:
+        bad = ~is_integer(y * weights) & (y > 0.0) & (y < 1.0)
+        values, what = y * weights, "number of successes"
+        advice = "For proportions give the numbers of trials as weights."
+    elif "poisson" in family.name or "nbinom" in family.name or family.name.startswith("Negative Binomial"):
+        bad, values, what = ~is_integer(y), y, "count"
+        advice = "For rates model the count with an offset log(exposure); for measurements take Gamma."
+    else:
+        return
+    if bad.any():
+        row = int(np.argmax(bad))
+        rows = int(np.count_nonzero(bad))
         warnings.warn(
-            f"{text} times its weight is not a whole number of successes in {np.count_nonzero(fraction)} "
-            f"rows (row {row}, counting from 0: {y[row]:g} of {weights[row]:g}). For proportions give the "
-            "numbers of trials as weights.",
+            f"non-integer {what} in {text} for the {family.name} family in {rows} "
+            f"row{'s' if rows > 1 else ''} (row {row}, counting from 0: {values[row]:g}). The estimates are "
+            f"those of quasi-likelihood and the log-likelihood is not that of a distribution. {advice}",
             DataWarning,
-            stacklevel=2,
+            stacklevel=4,
         )

@@ -41,7 +41,8 @@ def test_logarithms_of_the_mean_and_its_complement(name, eta):
         np.testing.assert_allclose(
             [value, d1, d2], [np.log(mu), m1 / mu, m2 / mu - (m1 / mu) ** 2], rtol=1e-9
         )
-    if link.gives_unit_mean(at).all() and abs(eta) > 0.05 and not 0.95 < abs(eta) < 1.05:
+    # The direct form of the right side loses its digits as mu nears 1.
+    if link.gives_unit_mean(at).all() and abs(eta) > 0.05 and mu[0] < 0.99:
         value, d1, d2, _ = link.log_complement(at)
         expected = [np.log1p(-mu), -m1 / (1 - mu), -m2 / (1 - mu) - (m1 / (1 - mu)) ** 2]
         np.testing.assert_allclose([value, d1, d2], expected, rtol=1e-7, atol=1e-12)

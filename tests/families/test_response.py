@@ -22,10 +22,11 @@ def test_cbind_becomes_proportions_among_trials():
     np.testing.assert_array_equal(weights, [4.0, 0.0, 6.0])
 
 
-def test_a_factor_is_its_first_level_against_the_others():
-    response = Response("f", "factor", np.array([0.0, 1.0, 2.0]), levels=("low", "mid", "high"))
-    y, weights = initialize(response, None, mf.binomial())
-    np.testing.assert_array_equal(y, [0.0, 1.0, 1.0])
+@pytest.mark.parametrize(("codes", "y"), [([0, 1, 1], [0, 1, 1]), ([0, 2, 0], [0, 1, 0])])
+def test_a_factor_is_its_first_level_against_the_second(codes, y):
+    response = Response("f", "factor", np.array(codes, dtype=float), levels=("low", "mid", "high"))
+    found, weights = initialize(response, None, mf.binomial())
+    np.testing.assert_array_equal(found, y)
     np.testing.assert_array_equal(weights, 1.0)
 
 
@@ -39,29 +40,27 @@ def test_logical_and_numeric_responses_stay_as_they_are():
 @pytest.mark.parametrize(
     ("response", "weights", "family", "words"),
     [
-        (_numeric(0.0, 3.0, 2.0), None, mf.binomial(), r"between 0 and 1.*Row 1 .*holds 3; 2 rows"),
+        (_numeric(0.0, 3.0, 2.0), None, mf.binomial(), r"0 <= y <= 1.*Row 1 .*holds 3; 2 rows"),
         (_numeric(0.0, np.nan), None, mf.binomial(), "Row 1"),
-        (_numeric(1.0, -2.0), None, mf.poisson(), r"counts 0, 1, 2.*Row 1 .*holds -2"),
-        (_numeric(1.0, 2.5), None, mf.poisson(), r"whole numbers.*offset log\(exposure\).*Row 1 .*holds 2.5"),
-        (_numeric(1.0, 2.5), None, mf.nbinom2(), "whole numbers"),
-        (_numeric(1.0, 0.0), None, mf.Gamma(), r"greater than zero.*Row 1 .*holds 0"),
+        (
+            _numeric(1.0, -2.0),
+            None,
+            mf.poisson(),
+            r"negative values not allowed.*counts 0, 1, 2.*Row 1 .*holds -2",
+        ),
+        (_numeric(1.0, -2.5), None, mf.nbinom2(), "negative values not allowed"),
+        (_numeric(1.0, 0.0), None, mf.Gamma(), r"non-positive values not allowed.*Row 1 .*holds 0"),
         (_numeric(1.0, -1.0), None, mf.inverse_gaussian(), "greater than zero"),
         (_numeric(0.2, 1.0), None, mf.beta(), r"strictly between 0 and 1.*Row 1"),
         (_numeric(0.0, 1.0), None, mf.betabinomial(), "With single trials"),
-        (
-            _numeric(0.3, 0.5),
-            np.array([4.0, 4.0]),
-            mf.betabinomial(),
-            r"whole numbers of successes.*holds 1.2",
-        ),
         (_numeric(1.0, np.inf), None, mf.gaussian(), "finite"),
         (_numeric(1.0, 2.0), np.array([1.0, -1.0]), mf.poisson(), r"weights.*Row 1 .*holds -1"),
         (_numeric(1.0, 2.0), np.array([1.0, np.nan]), mf.gaussian(), "weights"),
         (_numeric(1.0, 2.0), None, mf.poisson(zi=True), "no zeros"),
         (_numeric(1.0, 2.0), None, mf.truncated_poisson(zi=True), "zi=False"),
         (_numeric(0.0, 2.0), None, mf.truncated_poisson(), r"Row 0 .*holds 0"),
-        (_numeric(-1.0, 2.0), None, mf.quasipoisson(), ">= 0"),
-        (_numeric(0.5, 2.0), None, mf.quasibinomial(), "between 0 and 1"),
+        (_numeric(-1.0, 2.0), None, mf.quasipoisson(), "negative values"),
+        (_numeric(0.5, 2.0), None, mf.quasibinomial(), "0 <= y <= 1"),
         (_numeric(0.0, 2.0), None, mf.quasi("log", "mu^2"), "greater than zero"),
         (
             Response("cbind(a, b)", "cbind", np.array([2.0, 1.0]), np.array([2.0, -1.0])),
@@ -76,6 +75,12 @@ def test_logical_and_numeric_responses_stay_as_they_are():
             "two columns, which only the binomial families",
         ),
         (
+            Response("f", "factor", np.array([0.0, 1.0, 2.0]), levels=("low", "mid", "high")),
+            None,
+            mf.binomial(),
+            r"exactly two levels; f has 3: low, mid, high.*I\(f == 'high'\)",
+        ),
+        (
             Response("f", "factor", np.array([0.0, 1.0]), levels=("no", "yes")),
             None,
             mf.poisson(),
@@ -88,14 +93,24 @@ def test_refusals_name_the_row(response, weights, family, words):
         initialize(response, weights, family)
 
 
-def test_fractional_successes_are_used_with_a_warning():
-    with pytest.warns(DataWarning, match=r"not a whole number of successes in 1 rows .row 0.*0.3 of 1"):
-        initialize(_numeric(0.3, 1.0), None, mf.binomial())
-    # Where no count is meant there is nothing to warn about.
+@pytest.mark.parametrize(
+    ("response", "weights", "family", "words"),
+    [
+        (_numeric(0.3, 1.0), None, mf.binomial(), r"non-integer number of successes in y.*row 0.*0.3"),
+        (_numeric(0.3, 0.5), np.array([4.0, 4.0]), mf.betabinomial(), r"in 1 row .*1.2.*trials as weights"),
+        (_numeric(1.0, 2.5, 0.1), None, mf.poisson(), r"non-integer count in y .*2 rows .row 1.*2.5"),
+        (_numeric(1.0, 2.5), None, mf.negative_binomial(2.0), "offset"),
+        (_numeric(0.0, 2.5), None, mf.nbinom1(zi=True), "non-integer"),
+    ],
+)
+def test_fractions_are_used_with_a_warning(response, weights, family, words):
+    with pytest.warns(DataWarning, match=words):
+        y, _ = initialize(response, weights, family)
+    np.testing.assert_array_equal(y, response.values)
+
+
+def test_where_no_count_is_meant_nothing_is_warned_about():
     initialize(_numeric(0.3, 1.0), None, mf.quasibinomial())
+    initialize(_numeric(0.5, 2.25), None, mf.quasipoisson())
     initialize(_numeric(0.0, 1.0), np.array([0.5, 1.5]), mf.binomial())
-
-
-def test_quasi_families_take_fractions():
-    y, _ = initialize(_numeric(0.5, 2.25), None, mf.quasipoisson())
-    np.testing.assert_array_equal(y, [0.5, 2.25])
+    initialize(_numeric(0.5, 1.7), None, mf.Gamma())
