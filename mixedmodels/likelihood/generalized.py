@@ -33,6 +33,7 @@ def generalized_problem(
     offset: FloatArray | None,
     family: Family,
     observed: bool | None = None,
+    names: Sequence[str] | None = None,
 ) -> GeneralizedProblem:
     """Arrange the data of a generalized linear mixed model for the engine.
 
@@ -53,6 +54,8 @@ def generalized_problem(
     observed : bool, optional
         Take the observed information in log|L| instead of the expected one; by default the family's
         choice.
+    names : sequence of str, optional
+        Names of the columns of X, for messages.
     """
     n = len(y)
     order = _order(terms)
@@ -73,6 +76,7 @@ def generalized_problem(
         system=system,
         family=family,
         constant=family.log_constant(y, weights),
+        names=tuple(names) if names is not None else tuple(f"column {k + 1}" for k in range(X.shape[1])),
         order=order,
         starts=np.cumsum(counts) - counts,
         observed=family.default_hessian == "observed" if observed is None else observed,

@@ -52,7 +52,7 @@ class Evaluator:
     def mode_at(self, psi: FloatArray) -> Mode:
         """Return the conditional mode of u (of u and gamma for nAGQ = 0)."""
         if self.nAGQ == 0:
-            return self._joint_mode(psi)
+            return self.joint_mode_at(psi)
         parameters = unpack(self.problem, psi)
         if self._last is not None:
             try:
@@ -64,10 +64,11 @@ class Evaluator:
 
     def profiled(self, psi: FloatArray) -> tuple[float, FloatArray]:
         """Return the nAGQ = 0 objective and its gradient, zero in gamma; gamma in `psi` is only a start."""
-        mode = self._joint_mode(psi)
+        mode = self.joint_mode_at(psi)
         return laplace(mode), laplace_gradient(self.problem, psi, mode)
 
-    def _joint_mode(self, psi: FloatArray) -> Mode:
+    def joint_mode_at(self, psi: FloatArray) -> Mode:
+        """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
         if self._last is not None:
             k, p = self.problem.n_theta, self.problem.n_fixed
             near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])

@@ -66,6 +66,8 @@ class GeneralizedProblem:
         Distribution of the response.
     constant : ndarray, shape (n,), or None
         Part of the log-likelihood that depends on the data only, where the family separates it.
+    names : tuple of str
+        Names of the columns of X.
     order : ndarray, shape (n,), or None
         Rows of the data in the order kept here, that of the leading block's levels; None if they are in it.
     starts : ndarray, shape (q,)
@@ -83,6 +85,7 @@ class GeneralizedProblem:
     system: PenalizedSystem
     family: Family
     constant: FloatArray | None
+    names: tuple[str, ...]
     order: IntArray | None
     starts: IntArray
     observed: bool = False

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.errors import ControlError
+from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
+from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, Parameters, natural_to_psi, pack
 from mixedmodels.likelihood.pirls import Mode, fixed_border
 from mixedmodels.likelihood.quadrature import check_quadrature
-from mixedmodels.optimization.generalized_verdict import judge, without_vanishing
+from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, with_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 from mixedmodels.optimization.start import column_scales
@@ -48,10 +49,36 @@ class Layout:
     scale: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """Where an optimisation ended.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (m,)
+        The optimiser's vector.
+    objective : float
+        -2 log-likelihood there.
+    inverse_hessian : ndarray, shape (m, m)
+        Quasi-Newton estimate in the coordinates of `psi`.
+    found : Minimum
+        How it was found, in scaled coordinates.
+    n_evaluations : int
+        Evaluations of objective and gradient, those of the nAGQ = 0 fit included.
+    """
+
+    psi: FloatArray
+    objective: float
+    inverse_hessian: FloatArray
+    found: Minimum
+    n_evaluations: int
+
+
 def fit_generalized(
     problem: GeneralizedProblem,
     nAGQ: int = 1,
     start: FloatArray | None = None,
+    near: GeneralizedEstimates | None = None,
 ) -> GeneralizedEstimates:
     """Fit by maximum likelihood.
 
@@ -63,43 +90,33 @@ def fit_generalized(
         0 (beta found with u, only theta optimised), 1 (Laplace) or the nodes of adaptive quadrature per
         dimension.
     start : ndarray, shape (m,), optional
-        (theta, beta, phi) to start from; by default found from the data and an nAGQ = 0 fit.
+        (theta, beta, phi) to start from; by default found from the data.
+    near : GeneralizedEstimates, optional
+        Estimates of the same model for a like response, to start from without further ado.
 
     Raises
     ------
     ControlError
-        If the random effects do not allow nAGQ > 1.
+        If the random effects do not allow nAGQ > 1, or `start` has the wrong length.
     ConvergenceError
         If no starting value has a finite likelihood.
     """
-    if nAGQ < 0:
-        raise ControlError(f"nAGQ must be 0, 1 or more, not {nAGQ}.")
-    if nAGQ > 1:
-        check_quadrature(problem)
+    check_nodes(problem, nAGQ)
     began = time.perf_counter()
     with np.errstate(all="ignore"):
-        return _fit(problem, nAGQ, start, began)
+        evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
+        optimum = _from_estimates(evaluator, layout, near) if near is not None and nAGQ > 0 else None
+        if optimum is None:
+            optimum = _from_start(evaluator, layout, start)
+        return _estimates(evaluator, layout, _canonical_optimum(evaluator, layout, optimum), began)
 
 
-def _fit(
-    problem: GeneralizedProblem, nAGQ: int, start: FloatArray | None, began: float
-) -> GeneralizedEstimates:
-    evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
-    found, psi = _profile_fit(evaluator, layout, start, TOLERANCE if nAGQ == 0 else ROUGH_TOLERANCE)
-    n_evaluations = found.n_evaluations
-    if nAGQ > 0:
-        found, psi = _joint_fit(evaluator, layout, psi, found.inverse_hessian)
-        n_evaluations += found.n_evaluations
-    psi, objective = without_vanishing(evaluator, psi, found.objective, layout.scale)
-    report = OptimizationReport(
-        method="BFGS with the exact gradient",
-        n_evaluations=n_evaluations,
-        seconds=time.perf_counter() - began,
-        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
-        path=found.path,
-        message=found.message,
-    )
-    return _estimates(problem, evaluator, psi, objective, found, report)
+def check_nodes(problem: GeneralizedProblem, nAGQ: int) -> None:
+    """Raise ControlError if nAGQ is not a number of nodes that the model allows."""
+    if isinstance(nAGQ, bool) or not isinstance(nAGQ, int | np.integer) or nAGQ < 0:
+        raise ControlError(f"nAGQ must be 0, 1, or a larger whole number, not {nAGQ!r}.")
+    if nAGQ > 1:
+        check_quadrature(problem)
 
 
 def parameter_layout(problem: GeneralizedProblem) -> Layout:
@@ -110,11 +127,30 @@ def parameter_layout(problem: GeneralizedProblem) -> Layout:
     return Layout(np.r_[0:k, k + p : k + p + problem.n_phi], slice(k, k + p), scale)
 
 
-def _profile_fit(
-    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float
-) -> tuple[Minimum, FloatArray]:
+def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+    """Optimise from starting values: the nAGQ = 0 objective first, then the one asked for."""
+    tolerance = TOLERANCE if evaluator.nAGQ == 0 else ROUGH_TOLERANCE
+    rough = _profile_fit(evaluator, layout, start, tolerance)
+    if evaluator.nAGQ == 0:
+        return rough
+    return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
+
+
+def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstimates) -> Optimum | None:
+    """Optimise from the estimates of a like problem; None if the likelihood is not finite there."""
+    psi = natural_to_psi(evaluator.problem, natural_parameters(near))
+    try:
+        value = evaluator(psi)[0]
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return None
+    if not np.isfinite(value):
+        return None
+    return _joint_fit(evaluator, layout, psi, near.inverse_hessian, 0)
+
+
+def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float) -> Optimum:
     """Minimise the nAGQ = 0 objective over theta and phi."""
-    problem, outer = evaluator.problem, layout.outer
+    problem, outer, fixed = evaluator.problem, layout.outer, layout.fixed
     values = starting_values(problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
@@ -128,36 +164,44 @@ def _profile_fit(
         value, gradient = evaluator.profiled(full)
         return value, gradient[outer] * scale
 
-    found = minimize(
-        function,
-        psi[outer] / scale,
-        np.diag(1.0 / (curvature * scale**2)),
-        tolerance=tolerance,
-        max_step=LARGEST_STEP,
-    )
+    inverse = np.diag(1.0 / (curvature * scale**2))
+    found = minimize(function, psi[outer] / scale, inverse, tolerance=tolerance, max_step=LARGEST_STEP)
     psi[outer] = found.x * scale
-    evaluator.profiled(psi)
-    psi[layout.fixed] = evaluator.mode.parameters.gamma
-    return found, psi
+    mode = evaluator.joint_mode_at(psi)
+    psi[fixed] = mode.parameters.gamma
+    H = np.zeros((len(psi), len(psi)))
+    H[np.ix_(outer, outer)] = found.inverse_hessian * np.multiply.outer(scale, scale)
+    if mode.border is not None:
+        H[fixed, fixed] = 0.5 * mode.border.inverse
+    return Optimum(psi, found.objective, H, found, found.n_evaluations)
 
 
 def _joint_fit(
-    evaluator: Evaluator, layout: Layout, psi: FloatArray, inverse_outer: FloatArray
-) -> tuple[Minimum, FloatArray]:
-    """Minimise the objective over all parameters, from the nAGQ = 0 fit."""
-    scale, fixed = layout.scale, layout.fixed
-    mode = evaluator.mode
-    H = np.zeros((len(psi), len(psi)))
-    H[np.ix_(layout.outer, layout.outer)] = inverse_outer
-    if mode.border is not None:
-        H[fixed, fixed] = 0.5 * mode.border.inverse / np.multiply.outer(scale[fixed], scale[fixed])
+    evaluator: Evaluator, layout: Layout, psi: FloatArray, inverse_hessian: FloatArray, n_before: int
+) -> Optimum:
+    """Minimise the objective over all parameters."""
+    scale = layout.scale
+    square = np.multiply.outer(scale, scale)
 
     def function(x: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = evaluator(x * scale)
         return value, gradient * scale
 
-    found = minimize(function, psi / scale, H, tolerance=TOLERANCE, max_step=LARGEST_STEP)
-    return found, found.x * scale
+    found = minimize(
+        function, psi / scale, inverse_hessian / square, tolerance=TOLERANCE, max_step=LARGEST_STEP
+    )
+    n_evaluations = n_before + found.n_evaluations
+    return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
+
+
+def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Set vanished variances to zero; from a zero that turns out to be a saddle, optimise again."""
+    optimum = with_zeros(evaluator, layout.scale, optimum)
+    beside = escape(evaluator, layout.scale, optimum.psi)
+    if beside is None:
+        return optimum
+    again = _joint_fit(evaluator, layout, beside, optimum.inverse_hessian, optimum.n_evaluations)
+    return with_zeros(evaluator, layout.scale, again) if again.objective < optimum.objective else optimum
 
 
 def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:
@@ -171,20 +215,22 @@ def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:
     return natural_to_psi(problem, np.asarray(start, dtype=np.float64))
 
 
-def _estimates(
-    problem: GeneralizedProblem,
-    evaluator: Evaluator,
-    psi: FloatArray,
-    objective: float,
-    found: Minimum,
-    report: OptimizationReport,
-) -> GeneralizedEstimates:
-    """Put the optimum into canonical form."""
-    mode = evaluator.mode_at(psi)
+def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: float) -> GeneralizedEstimates:
+    """Put the optimum on the user's scale."""
+    problem, found = evaluator.problem, optimum.found
+    mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
     edge = fixed_border(problem, mode.factor, mode.rows.information)
     thetas = tuple(
-        t.structure.canonical(theta) for t, theta in zip(problem.terms, parameters.thetas, strict=True)
+        term.structure.canonical(theta) for term, theta in zip(problem.terms, parameters.thetas, strict=True)
+    )
+    report = OptimizationReport(
+        method="BFGS with the exact gradient",
+        n_evaluations=optimum.n_evaluations,
+        seconds=time.perf_counter() - began,
+        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
+        path=found.path,
+        message=found.message,
     )
     return GeneralizedEstimates(
         theta=np.concatenate(thetas),
@@ -192,11 +238,12 @@ def _estimates(
         phi=parameters.phi,
         u=canonical_effects(problem, parameters, thetas, mode),
         eta=problem.as_given(mode.eta),
-        objective=objective,
+        objective=optimum.objective,
         nAGQ=evaluator.nAGQ,
         vcov_rx=problem.unscale @ edge.inverse @ problem.unscale.T,
+        inverse_hessian=optimum.inverse_hessian,
         optimization=report,
-        convergence=judge(problem, parameters, found),
+        convergence=judge_generalized(problem, optimum, thetas),
     )
 
 

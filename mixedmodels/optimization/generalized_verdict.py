@@ -1,67 +1,130 @@
-"""What is to be thought of a generalized fit: vanished variances and the verdict."""
+"""What is to be thought of a generalized fit: vanished variances, saddles, separation and the verdict."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ConvergenceError
 from mixedmodels.likelihood.generalized_objective import Evaluator
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, Parameters
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack
+from mixedmodels.likelihood.separation import SUSPICIOUS_MEAN, find_separation
+from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
+from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
 from mixedmodels.optimization.report import ConvergenceReport
 
-# A deviation below this, for a predictor of mean square one, is tried at exactly zero.
-VANISHING = 1e-3
-# Change of the objective that setting it to zero may cost: rounding error.
-NOISE = 1e-8
-# Singular values of T below this, for predictors of mean square one, are a singular direction.
-SINGULAR = 1e-5
+if TYPE_CHECKING:
+    from mixedmodels.optimization.fit_generalized import Optimum
+
+# A fixed part of the linear predictor within this range, of means away from their limits, is not separated.
+SUSPICIOUS_RANGE = 8.0
+# Where to start beside a saddle, in units of the scale of a deviation.
+BESIDE = 0.1
 
 
-def without_vanishing(
-    evaluator: Evaluator, psi: FloatArray, objective: float, scale: FloatArray
-) -> tuple[FloatArray, float]:
+def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Optimum:
     """Set deviations to exactly zero where that does not cost anything.
 
     At an optimum on the boundary the optimiser stops a rounding error away from zero.
     """
-    flags = [flag for term in evaluator.problem.terms for flag in term.structure.is_lower_bound()]
-    for k, is_deviation in enumerate(flags):
-        if not is_deviation or psi[k] == 0.0 or abs(psi[k]) > VANISHING * scale[k]:
-            continue
-        trial = psi.copy()
-        trial[k] = 0.0
-        value = evaluator(trial)[0]
-        if value <= objective + NOISE:
-            psi, objective = trial, min(value, objective)
-    return psi, objective
+    problem, k = evaluator.problem, evaluator.problem.n_theta
+
+    def psi_at(theta: FloatArray) -> FloatArray:
+        return np.concatenate([_free(problem, theta), optimum.psi[k:]])
+
+    def objective(theta: FloatArray) -> float:
+        try:
+            return evaluator(psi_at(theta))[0]
+        except (np.linalg.LinAlgError, ConvergenceError):
+            return np.inf
+
+    theta = np.concatenate(unpack(problem, optimum.psi).thetas)
+    kept, value = with_exact_zeros(objective, problem.terms, theta, scale[:k], optimum.objective)
+    if kept is theta:
+        return optimum
+    return replace(optimum, psi=psi_at(kept), objective=min(value, optimum.objective))
 
 
-def judge(problem: GeneralizedProblem, parameters: Parameters, found: Minimum) -> ConvergenceReport:
+def escape(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArray | None:
+    """Return a point beside `psi` if it is a saddle at a zero variance, None if it is an optimum."""
+    problem, k = evaluator.problem, evaluator.problem.n_theta
+    theta = np.concatenate(unpack(problem, psi).thetas)
+    zero = boundaries(problem.terms) & (theta == 0.0)
+    if not zero.any():
+        return None
+    probe = np.concatenate([_free(problem, np.where(zero, PROBE * scale[:k], theta)), psi[k:]])
+    gradient = evaluator(probe)[1][:k]
+    if not is_saddle(problem.terms, theta, scale[:k], gradient):
+        return None
+    return np.concatenate([_free(problem, np.where(zero, BESIDE * scale[:k], theta)), psi[k:]])
+
+
+def _free(problem: GeneralizedProblem, theta: FloatArray) -> FloatArray:
+    """Return the free coordinates of theta."""
+    parts, start = [], 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        parts.append(term.structure.to_free(theta[start:end]))
+        start = end
+    return np.concatenate(parts)
+
+
+def judge_generalized(
+    problem: GeneralizedProblem, optimum: Optimum, thetas: tuple[FloatArray, ...]
+) -> ConvergenceReport:
     """Return the verdict with its reasons."""
-    if not found.converged:
-        return ConvergenceReport("not converged", found.decrement, (found.message,))
-    reasons = singular_directions(problem, parameters)
-    return ConvergenceReport("boundary" if reasons else "converged", found.decrement, reasons)
+    decrement = optimum.found.decrement
+    boundary = boundary_reasons(problem.terms, np.concatenate(thetas))
+    separated = separation_reasons(problem, optimum.psi)
+    if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
+        reasons = (_still_moving(problem, optimum), optimum.found.message, *separated, *boundary)
+        return ConvergenceReport("not converged", decrement, reasons)
+    if separated:
+        return ConvergenceReport("not converged", decrement, (*separated, *boundary))
+    return ConvergenceReport("boundary" if boundary else "converged", decrement, boundary)
 
 
-def singular_directions(problem: GeneralizedProblem, parameters: Parameters) -> tuple[str, ...]:
-    """Name the variances and directions that are zero."""
-    reasons = []
-    for term, theta in zip(problem.terms, parameters.thetas, strict=True):
-        T = term.structure.factor(theta)
-        rms = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
-        scaled = rms[:, None] * T
-        zero = np.sqrt(np.einsum("ij,ij->i", scaled, scaled)) < SINGULAR
-        reasons += [
-            f"The variance of {name} in ({term.expression}) is zero."
-            for name, is_zero in zip(term.columns, zero, strict=True)
-            if is_zero
-        ]
-        rest = np.linalg.svd(scaled[~zero], compute_uv=False)
-        if len(rest) and rest[-1] < SINGULAR:
-            reasons.append(
-                f"The random effects of ({term.expression}) vary in {int((rest >= SINGULAR).sum())} of "
-                f"{len(rest)} directions only: a combination of them has variance zero."
-            )
-    return tuple(reasons)
+def separation_reasons(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
+    """Return one sentence for each set of fixed effects without a finite estimate."""
+    gamma = unpack(problem, psi).gamma
+    if not len(gamma):
+        return ()
+    eta = problem.basis @ gamma
+    mu = problem.family.link.inverse(eta + problem.offset)
+    near_end = np.minimum(mu, np.abs(1.0 - mu)) < SUSPICIOUS_MEAN
+    if np.ptp(eta) < SUSPICIOUS_RANGE and not near_end.any():
+        return ()
+    X = solve_triangular(problem.unscale, problem.basis.T, trans="T").T
+    found = find_separation(
+        problem.y,
+        problem.weights,
+        X,
+        problem.names,
+        problem.family,
+        mu=mu,
+        beta=problem.unscale @ gamma,
+    )
+    return tuple(finding.message for finding in found)
+
+
+def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:
+    """Name the parameter that a further step would move most, in standard errors."""
+    H = optimum.found.inverse_hessian
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(H), np.finfo(np.float64).tiny))
+    moves = np.abs(H @ optimum.found.gradient) / spread
+    names = [
+        f"{name} of ({term.expression})"
+        for term in problem.terms
+        for name in term.structure.parameter_names(term.columns)
+    ]
+    if len(moves) == problem.n_theta + problem.n_fixed + problem.n_phi:
+        names += [f"of the fixed effects up to {name}" for name in problem.names]
+    k = int(np.argmax(moves))
+    return (
+        f"The parameter {[*names, *problem.family.phi_names][k]} still moves, by {moves[k]:.1e} standard "
+        "errors. Check whether the data identify it, simplify the model, or start from other values."
+    )
