@@ -23,8 +23,7 @@ def _places(value: float, digits: int) -> tuple[int, int, int]:
     mantissa, _, exponent = f"{abs(value):.{digits - 1}e}".partition("e")
     power = int(exponent)
     # 97.4 at one digit is 1e+02 in scientific notation, but still 97 in fixed.
-    fuzz = 0.5 / 10.0 ** max(digits - power, 0)
-    widened = power > 0 and abs(value) < 10.0**power - fuzz
+    widened = power > 0 and abs(value) < 10.0**power - 0.5 / 10.0 ** max(digits - power, 0)
     left = max(power + 1 - widened, 1) + (value < 0)
     return power, max(len(mantissa.replace(".", "").rstrip("0")), 1), left
 
