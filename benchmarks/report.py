@@ -66,17 +66,14 @@ def heading(kept: Sequence[Record], path: Path) -> str:
 
 def short_table(rows: Sequence[Row]) -> str:
     """Return the README's table: ours, lme4, the fastest other at the optimum, and the ratios."""
-    lines = [
-        "| model | data | mixedmodels | lme4 | times faster | fastest other |",
-        "|---|---|--:|--:|--:|--:|",
-    ]
+    lines = ["| model | data | mixedmodels | lme4 | times longer | fastest other | times longer |"]
+    lines.append("|---|---|--:|--:|--:|--:|--:|")
     for row in rows:
         other = row.fastest_other(OURS)
         fastest = "" if other is None else f"{other.contestant} {duration(other.seconds)}"
-        lines.append(
-            f"| {row.model.id} | {row.model.note} | {cell(row, OURS)} | {cell(row, 'lme4')} |"
-            f" {times(row.ratio('lme4'))} | {fastest} |"
-        )
+        cells = [row.model.id, row.model.note, cell(row, OURS), cell(row, "lme4"), times(row.ratio("lme4"))]
+        cells += [fastest, "" if other is None else times(row.ratio(other.contestant))]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -156,7 +153,7 @@ def insert(text: str, table: str) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> Path:
-    """Draw every time on a log scale, a line of dots per model.
+    """Draw every time on a log scale, a line of dots per model; hollow where the objective is flagged.
 
     Raises
     ------
@@ -168,18 +165,12 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
     figure = Figure(figsize=(9.0, 0.34 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots()
     for rank, name in enumerate(NAMES):
-        shown = [
-            (row.records[name].seconds, -position)
-            for position, row in enumerate(rows)
-            if name in row.records and row.records[name].status == "ok"
-        ]
-        if shown:
-            seconds, lines = zip(*shown, strict=True)
-            ours = name == OURS
-            color = "black" if ours else f"C{rank}"
-            axes.scatter(
-                seconds, lines, label=name, color=color, s=70 if ours else 28, zorder=3 if ours else 2
-            )
+        color, size = ("black", 70) if name == OURS else (f"C{rank}", 28)
+        for flagged in (False, True):
+            seconds, lines = _dots(rows, name, flagged)
+            label = None if flagged or not seconds else name
+            faces = "none" if flagged else color
+            axes.scatter(seconds, lines, size, facecolors=faces, edgecolors=color, label=label, zorder=2)
     axes.set_xscale("log")
     axes.set_yticks([-position for position in range(len(rows))], [row.model.id for row in rows])
     axes.set_xlabel("seconds from data frame to fitted model")
@@ -187,3 +178,14 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
     axes.legend(fontsize="small", loc="best")
     figure.savefig(path, metadata={"Date": None})
     return path
+
+
+def _dots(rows: Sequence[Row], name: str, flagged: bool) -> tuple[list[float], list[int]]:
+    """Return times and lines of one contestant's finished fits, flagged ones or the others."""
+    shown = [
+        (row.records[name].seconds, -line)
+        for line, row in enumerate(rows)
+        if name in row.excess and (name in row.flagged) is flagged
+    ]
+    dots = [(seconds, line) for seconds, line in shown if seconds is not None]
+    return [seconds for seconds, _ in dots], [line for _, line in dots]
