@@ -17,6 +17,8 @@ EMPTY: FloatArray = np.empty(0)
 INTEGER_TOLERANCE = 1e-7
 # Start of a dispersion when the starting means equal the data.
 SMALLEST_DISPERSION = 1e-4
+# A shape beyond this, or an excess below its inverse, changes no variance by more than a millionth.
+LARGEST_SHAPE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class FamilyBase:
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return moment estimates of phi, shape (n_phi,)."""
         return EMPTY
+
+    def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
+        """Return nothing: there is no parameter to run away."""
+        return ()
 
     def phi_to_free(self, phi: FloatArray) -> FloatArray:
         """Return log(phi)."""

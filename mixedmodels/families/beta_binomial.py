@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import FamilyBase, checked_link, outside
+from mixedmodels.families.base import LARGEST_SHAPE, FamilyBase, checked_link, outside
 from mixedmodels.families.binomial import Binomial, log_binomial_coefficient, whole_trials
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
 from mixedmodels.families.links import Link
@@ -62,6 +62,12 @@ class BetaBinomial(FamilyBase):
         X2 = float(np.mean(n * (y[counted] - p) ** 2 / np.maximum(p * (1.0 - p), 1e-10)))
         correlation = (X2 - 1.0) / max(float(np.mean(n)) - 1.0, 1e-3)
         return np.array([np.clip(1.0 / max(correlation, 1e-3) - 1.0, 0.5, 1e3)])
+
+    def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
+        """Return what a precision close to infinity means."""
+        if phi[0] < LARGEST_SHAPE:
+            return ()
+        return ("precision runs to infinity: the proportions are not overdispersed; the binomial fits them.",)
 
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return log C(n, ny)."""

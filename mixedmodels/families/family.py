@@ -117,6 +117,13 @@ class Family(Protocol):
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return moment estimates of phi, shape (n_phi,)."""
 
+    def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
+        """Return one sentence for each parameter that has run to the end of its range.
+
+        There the likelihood is flat in the parameter and a simpler family is the limit, as the Poisson is
+        of the negative binomial: a verdict of ``"boundary"``, not a failure to converge.
+        """
+
     def phi_to_free(self, phi: FloatArray) -> FloatArray:
         """Return unbounded coordinates of phi."""
 

@@ -50,8 +50,10 @@ class Gaussian(FamilyBase):
         mean = weighted_mean(y, weights)
         if self.link.maps_to_unit_interval:
             return np.full(len(y), np.clip(mean, 0.01, 0.99))
-        spread = float(np.std(y)) or 1.0
-        return np.full(len(y), max(mean, 0.1 * spread))
+        least = 0.1 * (float(np.std(y)) or 1.0)
+        if self.link.name == "inverse":
+            return np.full(len(y), np.copysign(max(abs(mean), least), mean))
+        return np.full(len(y), max(mean, least))
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the mean squared residual."""

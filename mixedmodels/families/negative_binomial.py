@@ -10,7 +10,7 @@ from scipy.special import expit, gammaln, xlogy
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import EMPTY, check_counts, checked_link
+from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, check_counts, checked_link
 from mixedmodels.families.family import Family, Hessian
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
@@ -83,6 +83,14 @@ class NegativeBinomial(_Counts):
         squares = float(np.sum(weights * mu * mu))
         return np.array([np.clip(squares / max(excess, 1e-3 * squares), 0.05, 1e3)])
 
+    def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
+        """Return what a theta close to infinity means."""
+        if self.theta is not None or phi[0] < LARGEST_SHAPE:
+            return ()
+        return (
+            "theta runs to infinity: the counts are not overdispersed, and the Poisson family fits them.",
+        )
+
     def terms(
         self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray, constant: FloatArray
     ) -> LogMeanTerms:
@@ -154,6 +162,12 @@ class NegativeBinomial1(_Counts):
         """Return the mean squared Pearson residual of a Poisson model minus 1."""
         squared = np.average((y - mu) ** 2 / mu, weights=weights if np.any(weights > 0.0) else None)
         return np.array([np.clip(squared - 1.0, 0.01, 1e3)])
+
+    def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
+        """Return what an alpha close to zero means."""
+        if phi[0] > 1.0 / LARGEST_SHAPE:
+            return ()
+        return ("alpha runs to zero: the counts are not overdispersed; the Poisson family fits them.",)
 
     def terms(
         self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray, constant: FloatArray

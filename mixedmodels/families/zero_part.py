@@ -18,7 +18,7 @@ from scipy.special import expit, log_expit
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import EMPTY, refuse_rows, weighted_mean
+from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, refuse_rows, weighted_mean
 from mixedmodels.families.family import Derivatives, Family, Hessian, PhiDerivatives
 from mixedmodels.families.links import Jet, Link
 from mixedmodels.families.saturated import deviance_by_search
@@ -100,6 +100,14 @@ class WithZeroPart:
         share = weighted_mean((y == 0.0).astype(np.float64), weights)
         pi = np.clip(share if self.part == "hurdle" else 0.5 * share, 0.01, 0.99)
         return np.append(base, pi)
+
+    def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
+        """Return the limits of the count family, and what a probability close to zero means."""
+        base, pi = self._split(phi)
+        limits = self.base.phi_limits(base)
+        if self.part == "inflated" and pi[0] * LARGEST_SHAPE < 1.0:
+            limits += (f"zi runs to zero: there are no more zeros than the {self.base.name} family expects.",)
+        return limits
 
     def phi_to_free(self, phi: FloatArray) -> FloatArray:
         """Return the free parameters of the count family and logit(pi)."""

@@ -16,6 +16,10 @@ DECREMENT_TOLERANCE = 1e-16
 NEWTON_FROM = 1e-2
 # A log-likelihood is a sum with relative rounding error of this order: smaller changes are noise.
 ROUNDING = 1e-13
+# The same for a parameter that has no finite estimate.
+LIMIT_TOLERANCE = 1e-9
+# Share of the sum of squares of y below which the variance is rounding error.
+EXACT_FIT = 1e-15
 # A stalled line search with a decrement below this is an optimum up to rounding.
 STALLED_TOLERANCE = 1e-7
 MAX_ITERATIONS = 200
@@ -61,22 +65,40 @@ def climb(
     point: GlmPoint,
 ) -> tuple[GlmPoint, int, ConvergenceReport]:
     """Return the maximum reached from `point`, the number of steps and the verdict."""
-    decrement = np.inf
-    for iteration in range(1, MAX_ITERATIONS + 1):
+    decrement, iteration = np.inf, 0
+    while iteration < MAX_ITERATIONS:
+        iteration += 1
         step, decrement = newton_step(y, weights, X, family, point, decrement < NEWTON_FROM)
-        if decrement <= DECREMENT_TOLERANCE * (1.0 + ROUNDING * abs(point.loglik)):
-            return point, iteration, ConvergenceReport("converged", decrement, ())
+        # A parameter on its way to infinity is followed until the likelihood is flat, not further.
+        enough = LIMIT_TOLERANCE if family.phi_limits(point.phi) else DECREMENT_TOLERANCE
+        if decrement <= enough:
+            break
         following = line_search(y, weights, X, offset, family, constant, point, step)
         if following is None:
             break
         point = following
+    return point, iteration, verdict(y, weights, family, point, decrement, iteration)
+
+
+def verdict(
+    y: FloatArray, weights: FloatArray, family: Family, point: GlmPoint, decrement: float, iterations: int
+) -> ConvergenceReport:
+    """Return whether `point` is a maximum, one at the end of a parameter's range, or none."""
+    if family.has_dispersion and len(point.phi):
+        mu = family.link.inverse(point.eta)
+        spread = float(np.sum(weights * family.variance(mu, point.phi)))
+        if spread <= EXACT_FIT * float(np.sum(weights * y * y)):
+            reason = "The model fits the response exactly: the dispersion is zero, the likelihood unbounded."
+            return ConvergenceReport("not converged", decrement, (reason,))
     if decrement <= STALLED_TOLERANCE * (1.0 + abs(point.loglik)):
-        return point, iteration, ConvergenceReport("converged", decrement, ())
+        limits = family.phi_limits(point.phi)
+        return ConvergenceReport("boundary" if limits else "converged", decrement, limits)
     reason = (
-        f"The likelihood still rises after {iteration} steps (Newton decrement {decrement:.2g}): a "
-        "coefficient may have no finite estimate, or the link may not suit the data."
+        f"The likelihood still rises after {iterations} steps (Newton decrement {decrement:.2g}): a "
+        "coefficient may have no finite estimate, or fitted means have reached the end of the range that "
+        f"the {family.link.name} link leaves them."
     )
-    return point, iteration, ConvergenceReport("not converged", decrement, (reason,))
+    return ConvergenceReport("not converged", decrement, (reason,))
 
 
 def newton_step(

@@ -20,6 +20,7 @@ from scipy.optimize import linprog
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.families.family import Family
+from mixedmodels.optimization.report import ConvergenceReport
 
 # A mean this close to the end of its range, or a coefficient of this many units of eta per standard
 # deviation of its column, calls for the exact test; neither proves anything by itself.
@@ -117,6 +118,14 @@ def find_separation(
         return ()
     labels = {name: np.asarray(values, dtype=str)[used] for name, values in (factors or {}).items()}
     return (_explain(y, X, names, direction, kind, labels),)
+
+
+def judged(convergence: ConvergenceReport, findings: Sequence[Separation]) -> ConvergenceReport:
+    """Return the verdict on a fit whose data are separated: not converged, for the reasons found."""
+    if not findings:
+        return convergence
+    reasons = (*(found.message for found in findings), *convergence.reasons)
+    return ConvergenceReport("not converged", convergence.decrement, reasons)
 
 
 def is_suspicious(X: FloatArray, beta: FloatArray, mu: FloatArray | None, kind: str) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mixedmodels.families import Gamma, binomial, nbinom2, poisson, quasibinomial
 from mixedmodels.likelihood.glm import fit_glm
-from mixedmodels.likelihood.separation import find_separation
+from mixedmodels.likelihood.separation import find_separation, judged
 
 
 def _dummies(codes, n_levels):
@@ -122,6 +122,9 @@ def test_an_ordinary_fit_is_not_examined_and_a_separated_one_is():
         fit = fit_glm(y, np.ones(24), X_PERIOD, None, binomial())
         found = find_separation(y, np.ones(24), X_PERIOD, NAMES, binomial(), fit.mu, fit.beta)
         assert len(found) == (empty is not None)
+        verdict = judged(fit.convergence, found)
+        assert verdict.is_optimum == (empty is None)
+        assert verdict.reasons == tuple(finding.message for finding in found)
 
 
 @settings(max_examples=60, deadline=None)
