@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "growth": run_growth,
         "peers": install_peers,
     }
-    return commands[options.command](options)
+    return commands[options.command or "run"](options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +34,6 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Time mixed models, ours and others'."
     )
-    top.set_defaults(command="run")
     commands = top.add_subparsers(dest="command", metavar="{run,list,report,growth,peers}")
     _run_options(top)
     _run_options(commands.add_parser("run", help="fit the models and write a results file (the default)"))

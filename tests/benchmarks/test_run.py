@@ -161,9 +161,9 @@ def test_results_of_a_run_are_written_and_flags_said(tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(command_line, "run", measured)
     out = tmp_path / "out.csv"
-    status = command_line.main(
-        ["run", "--models", "cbpp", "--contestants", "mixedmodels,lme4", "--out", str(out)]
-    )
+    arguments = ["--models", "cbpp", "--contestants", "mixedmodels,lme4", "--out", str(out)]
+    assert command_line.main(["run", *arguments]) == 0
+    status = command_line.main(arguments)
     assert status == 0
     assert len(run.records.read(out)) == 2
     assert "FLAGGED cbpp: mixedmodels stops 1 above the best" in capsys.readouterr().out
