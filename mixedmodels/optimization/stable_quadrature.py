@@ -16,7 +16,8 @@ from mixedmodels.optimization.fit_generalized import fit_generalized
 
 # Nodes per dimension tried in turn, each about half as many again as the one before.
 SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)
-# Largest move of an estimate, in standard errors, that counts as standing still.
+# Largest move of an estimate, in standard errors, that counts as standing still; twice in a row, because
+# the error of quadrature changes sign as nodes are added.
 STILL = 0.01
 # Nodes of all rows beyond which the next rule is not tried.
 MOST_NODES = 2_000_000_000
@@ -53,7 +54,7 @@ def fit_until_stable(problem: GeneralizedProblem, start: FloatArray | None = Non
         move = largest_move(problem, estimates, following)
         sequence.append(QuadratureStep(nAGQ, following.objective, move))
         estimates = following
-        if move <= STILL:
+        if move <= STILL and sequence[-2].largest_move <= STILL:
             break
     return replace(estimates, quadrature_sequence=tuple(sequence))
 
