@@ -8,9 +8,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
-from mixedmodels.errors import DataError, DataWarning, FormulaError
+from mixedmodels.errors import DataError, DataWarning, FamilyError, FormulaError
 from mixedmodels.formula import check_random_terms
-from mixedmodels.formula.design import Design
+from mixedmodels.formula.design import Design, Response
 from mixedmodels.reports.fit_text import rank_message
 
 
@@ -51,6 +51,19 @@ def check_response_varies(y: FloatArray, text: str) -> None:
     if len(y) > 1 and np.ptp(y) == 0.0:
         raise DataError(
             f"Response is constant: every value of {text} is {y[0]:g}, so there is no variation to model."
+        )
+
+
+def check_two_levels(response: Response) -> None:
+    """Raise FamilyError if the response of a binomial model is a factor with more than two levels.
+
+    R takes every level but the first as a success, which is rarely meant.
+    """
+    if len(response.levels) > 2:
+        raise FamilyError(
+            f"a binomial response needs exactly two levels, got {len(response.levels)} in {response.text}: "
+            f"{', '.join(response.levels)}. Compare with one level, as in {response.text} == "
+            f"{response.levels[-1]!r}."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mixedmodels.checks import check_design
+from mixedmodels.checks import check_design, check_two_levels
 from mixedmodels.control import LmerControl
 from mixedmodels.errors import FormulaError
 from mixedmodels.families import get_family, initialize
@@ -74,6 +74,7 @@ def fit_design(
     design: Design, family: Family, options: LmerControl, call: Call, data: Any
 ) -> GeneralizedLinearModel:
     """Fit the generalized linear model of a design without random effects."""
+    check_two_levels(design.response)
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     estimates = fit_glm(y, weights, design.X, design.offset, family)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_design, check_response_varies
+from mixedmodels.checks import check_design, check_response_varies, check_two_levels
 from mixedmodels.control import GlmerControl, as_control, one_of
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, refuse_quasi
@@ -113,6 +113,7 @@ def glmer(
         return fit_linear_design(design, True, None, options, call, kept)
     if method == "ml":
         refuse_quasi(chosen)
+    check_two_levels(design.response)
     y, trials = initialize(design.response, design.weights, chosen)
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)
