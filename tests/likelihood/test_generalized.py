@@ -1,0 +1,213 @@
+"""Generalized fits against R, invariances, extremes and standard errors."""
+
+import numpy as np
+import pytest
+
+import mixedmodels as mm
+from mixedmodels import families
+from mixedmodels.errors import ControlError
+from mixedmodels.families import initialize
+from mixedmodels.formula import build_design
+from mixedmodels.likelihood.generalized import (
+    conditional_covariances,
+    evaluate_at,
+    generalized_problem,
+    vcov_hessian,
+)
+from mixedmodels.likelihood.generalized_hessian import natural_parameters
+from mixedmodels.optimization.fit_generalized import fit_generalized
+from tests.likelihood.generalized_models import random_term, small_model
+
+# Both optima are converged to a Newton decrement of 1e-10, whose square root moves estimates by 1e-5 SE.
+OBJECTIVE_TOLERANCE = 1e-7
+ESTIMATE_TOLERANCE = 1e-4
+# Both Hessians are differences: numDeriv's of a value here, ours of a gradient.
+SE_TOLERANCE = 1e-4
+
+CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+VERBAGG = "r2 ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)"
+
+# Converged values made with R 4.2.2, lme4 1.1-31 (converged inner problem) and glmmTMB 1.1.5:
+# data, formula, family, nAGQ, -2 log-likelihood, theta, standard errors of beta (None: not compared).
+REFERENCES = (
+    ("cbpp", CBPP, families.binomial(), 0, 184.1085909456, [0.6418144], None),
+    ("cbpp", CBPP, families.binomial(), 1, 184.0525637295, [0.6422614484],
+     [0.2324718642, 0.3066422515, 0.3266375232, 0.4274360432]),
+    ("cbpp", CBPP, families.binomial(), 9, 183.9667435927, [0.6475176],
+     [0.23351, 0.30677, 0.32677, 0.42760]),
+    ("cbpp", CBPP, families.binomial(link="probit"), 1, 185.2424466308, [0.3379905], None),
+    ("cbpp", CBPP, families.binomial(link="cauchit"), 1, 181.6022951947, None, None),
+    ("VerbAgg", VERBAGG, families.binomial(), 1, 8151.3997197420, [1.3397089, 0.4953039], None),
+    ("grouseticks", "TICKS ~ YEAR + scale(HEIGHT) + (1 | INDEX) + (1 | BROOD) + (1 | LOCATION)",
+     families.poisson(), 1, 1780.5426601747, None, None),
+    ("Contraception", "use ~ age + I(age^2) + urban + livch + (1 | district)", families.binomial(), 1,
+     2372.7285823638, None, None),
+    ("Contraception", "use ~ age + I(age^2) + urban + livch + (age || district)", families.binomial(), 1,
+     2371.6676550323, None, None),
+    ("toenail", "outcome ~ time * treatment + (1 | patientID)", families.binomial(), 20, 1250.7505417430,
+     None, None),
+    ("culcitalogreg", "predation ~ ttt2 + (1 | block)", families.binomial(link="cloglog"), 1,
+     70.9444228241, None, None),
+    ("ChickWeight", "weight ~ Time + Diet + (1 | Chick)", families.Gamma(link="log"), 1, 5053.3389269782,
+     None, None),
+    ("epil", "y ~ lbase * trt + lage + V4 + (1 | subject)", families.nbinom2(), 1, 1249.9142386269, None,
+     None),
+    ("epil", "y ~ lbase * trt + lage + V4 + (1 | subject)", families.nbinom1(), 1, 1269.0810957918, None,
+     None),
+    ("Owls", "SiblingNegotiation ~ FoodTreatment * SexParent + offset(log(BroodSize)) + (1 | Nest)",
+     families.poisson(zi=True), 1, 4080.2296050102, None, None),
+)  # fmt: skip
+
+
+def problem_of(data, formula, family):
+    frame = mm.load_dataset(data)
+    design = build_design(formula, frame)
+    y, weights = initialize(design.response, design.weights, family)
+    return generalized_problem(
+        y, weights, design.X, design.random, design.offset, family, names=design.x_names
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "formula", "family", "nAGQ", "objective", "theta", "se"),
+    REFERENCES,
+    ids=[f"{row[0]} {row[2].name} {row[2].link.name} {row[3]} {k}" for k, row in enumerate(REFERENCES)],
+)
+def test_equals_reference(data, formula, family, nAGQ, objective, theta, se):
+    problem = problem_of(data, formula, family)
+    estimates = fit_generalized(problem, nAGQ)
+    assert estimates.objective == pytest.approx(objective, abs=OBJECTIVE_TOLERANCE)
+    assert estimates.convergence.verdict == "converged"
+    if theta is not None:
+        np.testing.assert_allclose(estimates.theta, theta, rtol=ESTIMATE_TOLERANCE)
+    if se is not None:
+        k = len(estimates.theta)
+        found = np.sqrt(np.diagonal(vcov_hessian(problem, estimates)))[k : k + len(se)]
+        np.testing.assert_allclose(found, se, rtol=SE_TOLERANCE)
+
+
+def test_value_at_given_parameters():
+    problem = problem_of("cbpp", CBPP, families.binomial(link="cauchit"))
+    at = [
+        0.5703511004597487,
+        -0.8306721572344193,
+        -1.1481621742556218,
+        -1.1874238548418214,
+        -2.550539245667212,
+    ]
+    assert evaluate_at(problem, at) == pytest.approx(204.2033112163643, abs=OBJECTIVE_TOLERANCE)
+    with pytest.raises(ControlError, match="5 numbers"):
+        evaluate_at(problem, at[:3])
+
+
+def test_conditional_covariances_equal_lme4s():
+    problem = problem_of("cbpp", CBPP, families.binomial())
+    (covariance,) = conditional_covariances(problem, fit_generalized(problem))
+    expected = [0.12128854936257015, 0.13363280233616753, 0.08839828268785982]
+    np.testing.assert_allclose(covariance[:3, 0, 0], expected, rtol=ESTIMATE_TOLERANCE)
+
+
+def test_refit_from_estimates_needs_few_evaluations():
+    problem = problem_of("cbpp", CBPP, families.binomial())
+    estimates = fit_generalized(problem)
+    again = fit_generalized(problem, near=estimates)
+    assert again.optimization.n_evaluations <= 2
+    assert again.objective == pytest.approx(estimates.objective, abs=OBJECTIVE_TOLERANCE)
+
+
+@pytest.mark.parametrize("structure", ["vector", "crossed", "nested", "two terms"])
+def test_order_and_scale_change_nothing(structure):
+    problem = small_model(structure, families.binomial(), seed=5, n=150)
+    estimates = fit_generalized(problem)
+    order = np.random.default_rng(1).permutation(len(problem.y))
+    X = problem.basis @ np.linalg.inv(problem.unscale)
+    X[:, 1] = 1e6 * X[:, 1] + 3e6
+    terms = [
+        random_term(term.label, -term.codes[order].astype(float), np.asarray(term.Z)[order])
+        for term in problem.terms
+    ]
+    moved = generalized_problem(
+        problem.y[order], problem.weights[order], X[order], terms, problem.offset[order], problem.family
+    )
+    again = fit_generalized(moved)
+    assert again.objective == pytest.approx(estimates.objective, abs=OBJECTIVE_TOLERANCE)
+    np.testing.assert_allclose(again.theta, estimates.theta, atol=ESTIMATE_TOLERANCE)
+    assert 1e6 * again.beta[1] == pytest.approx(estimates.beta[1], abs=ESTIMATE_TOLERANCE)
+    arranged = estimates.eta if problem.order is None else estimates.eta[problem.order]
+    np.testing.assert_allclose(again.eta, arranged[order], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pytest.param(1e6 * np.exp(np.sin(np.arange(40))), id="means of a million"),
+        pytest.param(np.where(np.arange(40) == 7, 1.0, 0.0), id="a single event"),
+        pytest.param(np.where(np.arange(40) < 20, 0.0, 5.0), id="groups of zeros"),
+        pytest.param(np.repeat([0.0, 1.0, 1000.0, 1e5], 10), id="means over five decades"),
+    ],
+)
+def test_extreme_counts_go_through(y):
+    groups = np.repeat(np.arange(10), 4)
+    problem = generalized_problem(
+        np.round(y), None, np.ones((40, 1)), [random_term("g", groups)], None, families.poisson()
+    )
+    estimates = fit_generalized(problem)
+    assert np.isfinite(estimates.objective)
+    assert estimates.convergence.is_optimum
+
+
+def test_zero_variance_is_a_boundary_and_named():
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(10), 6)
+    y = np.tile([0.0, 1.0, 0.0, 1.0, 1.0, 0.0], 10)
+    problem = generalized_problem(
+        y, None, np.column_stack([np.ones(60), rng.normal(size=60)]), [random_term("g", groups)], None,
+        families.binomial(),
+    )  # fmt: skip
+    estimates = fit_generalized(problem)
+    assert estimates.theta[0] == 0.0
+    assert estimates.convergence.verdict == "boundary"
+    assert "(1 | g)" in estimates.convergence.reasons[0]
+
+
+def test_separation_is_named_and_not_called_converged():
+    x = np.repeat([0.0, 1.0], 30)
+    y = np.where(x == 1.0, 1.0, np.tile([0.0, 1.0], 30))
+    problem = generalized_problem(
+        y, None, np.column_stack([np.ones(60), x]), [random_term("g", np.arange(60) % 6)], None,
+        families.binomial(), names=("(Intercept)", "treated"),
+    )  # fmt: skip
+    estimates = fit_generalized(problem)
+    assert estimates.convergence.verdict == "not converged"
+    assert any("treated" in reason for reason in estimates.convergence.reasons)
+
+
+def test_start_of_the_wrong_length_is_refused():
+    problem = small_model("scalar", families.binomial())
+    with pytest.raises(ControlError, match="start must hold"):
+        fit_generalized(problem, start=np.zeros(2))
+    with pytest.raises(ControlError, match="nAGQ"):
+        fit_generalized(problem, -1)
+
+
+def test_standard_errors_equal_differences_of_the_objective():
+    problem = problem_of("epil", "y ~ lbase + trt + (1 | subject)", families.nbinom2())
+    estimates = fit_generalized(problem)
+    at = natural_parameters(estimates)
+    step = 1e-3 * np.maximum(np.abs(at), 0.1)
+
+    def value(shift):
+        return evaluate_at(problem, at + shift)
+
+    shifts = np.diag(step)
+    hessian = np.array(
+        [
+            [
+                (value(a + b) - value(a - b) - value(b - a) + value(-a - b)) / (4.0 * a.sum() * b.sum())
+                for b in shifts
+            ]
+            for a in shifts
+        ]
+    )
+    expected = np.sqrt(np.diagonal(2.0 * np.linalg.inv(hessian)))
+    np.testing.assert_allclose(np.sqrt(np.diagonal(vcov_hessian(problem, estimates))), expected, rtol=1e-3)
