@@ -6,8 +6,9 @@ The tree is walked; nothing is ever compiled or executed. What can be computed i
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -38,11 +39,14 @@ from mixedmodels.formula.syntax_tree import (
     Text,
     Unary,
     deparse,
+    names_in,
     start_of,
     sum_operands,
 )
 
 _MAX_SEQUENCE = 100_000
+# R's constants, where no column and no name in `env` takes their place.
+CONSTANTS: dict[str, Value] = {"pi": math.pi, "T": True, "F": False}
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -140,6 +144,11 @@ class Evaluator:
             return self.sum(node)
         return self.operation(node)
 
+    def require(self, expressions: Iterable[Node]) -> None:
+        """Raise one error that names every variable of `expressions` that is nowhere to be found."""
+        names = (name.name for node in expressions for name in names_in(node))
+        self.frame.require((n for n in names if n not in CONSTANTS), self.env)
+
     def fail(self, node: Node, message: str) -> NoReturn:
         """Raise a FormulaError that points at `node`."""
         raise FormulaError(message, self.text, start_of(node))
@@ -152,7 +161,9 @@ class Evaluator:
             return self.remember(name, column) if self.training else self.conform(name, column)
         if name in self.env:
             return self.from_env(node)
-        self.frame.require([name], self.env)
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        self.require([node])
         raise AssertionError("require() raises")  # pragma: no cover
 
     def remember(self, name: str, column: Column) -> Column:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError
@@ -31,9 +32,10 @@ def apply_function(call: Call, context: Evaluator) -> Value:
     """Return the value of a call of a known function, or of one from `env`."""
     if call.function in context.env and callable(context.env[call.function]):
         return _apply_user_function(call, context)
-    if call.function in VARIADIC:
-        return VARIADIC[call.function](call, context)
-    function = FUNCTIONS.get(call.function)
+    name = _without_package(call.function)
+    if name in VARIADIC:
+        return VARIADIC[name](call, context)
+    function = FUNCTIONS.get(name)
     if function is None:
         raise FormulaError(_unknown(call.function), context.text, call.position)
     bound = BoundCall(call, match_arguments(call, function, context), context)
@@ -41,6 +43,12 @@ def apply_function(call: Call, context: Evaluator) -> Value:
         return function.apply(bound)
     except TypeError as error:
         raise FormulaError(f"{deparse(call)}: {error}", context.text, call.position) from error
+
+
+def _without_package(name: str) -> str:
+    """Return ``ns`` for ``splines::ns``, as pasted from R."""
+    package, _, function = name.rpartition("::")
+    return function if package in _PACKAGES else name
 
 
 def _unknown(name: str) -> str:
@@ -95,6 +103,47 @@ def _log(bound: BoundCall) -> Value:
 
 def _round(bound: BoundCall) -> Value:
     return bound.context.wrap(np.round(bound.number("x"), bound.count("digits", 0) or 0))
+
+
+def _quantile(bound: BoundCall) -> Value:
+    """Return quantiles of the training data, R's default (type 7)."""
+    probabilities = bound.numbers("probs") or (0.0, 0.25, 0.5, 0.75, 1.0)
+    if not all(0 <= p <= 1 for p in probabilities):
+        bound.fail("probs must lie between 0 and 1", "probs")
+
+    def train() -> tuple[float, ...]:
+        x = bound.vector("x")
+        return tuple(np.quantile(x[~np.isnan(x)], probabilities).tolist())
+
+    found: tuple[float, ...] = bound.state(train)
+    return found
+
+
+def _ave(bound: BoundCall) -> Value:
+    """Return the mean of each row's group in the training data, R's ``ave``."""
+    x = bound.vector("x")
+    groups = bound.factor("by") if bound.has("by") else Factor(np.zeros(len(x), dtype=np.int32), ("all",))
+
+    def train() -> dict[str, float]:
+        known = (groups.codes >= 0) & ~np.isnan(x)
+        counts = np.bincount(groups.codes[known], minlength=len(groups.levels))
+        sums = np.bincount(groups.codes[known], x[known], minlength=len(groups.levels))
+        return dict(zip(groups.levels, (sums / np.maximum(counts, 1)).tolist(), strict=True))
+
+    means: dict[str, float] = bound.state(train)
+    return Numeric(np.array([*(means.get(level, np.nan) for level in groups.levels), np.nan])[groups.codes])
+
+
+def _dummy(bound: BoundCall) -> Value:
+    """Return lme4's ``dummy``: indicators of some levels, by default of all but the first."""
+    factor = bound.factor("f")
+    levels = bound.state(lambda: factor.levels)
+    kept = bound.strings("levelsToKeep") or levels[1:]
+    for level in kept:
+        if level not in levels:
+            bound.fail(f"'{level}' is not a level of {deparse(bound.nodes['f'])}: {', '.join(levels)}", "f")
+    table = np.array([[float(level == name) for name in kept] for level in factor.levels])
+    return Matrix(np.vstack([table, np.full(len(kept), np.nan)])[factor.codes], kept)
 
 
 def _identity(bound: BoundCall) -> Value:
@@ -305,6 +354,8 @@ def _combine(call: Call, context: Evaluator) -> Value:
             items += value
         elif isinstance(value, (float, str, bool)):
             items.append(value)
+        elif isinstance(value, Numeric) and len(call.arguments) == 1:
+            return value  # c(scale(x)): in R the way to a plain vector
         else:
             context.fail(argument.value, "c() joins single numbers or strings")
     return tuple(items)
@@ -350,6 +401,9 @@ def _misplaced_offset(call: Call, context: Evaluator) -> Value:
     context.fail(call, "offset() can only be a term of its own in the fixed part")
 
 
+# Packages whose functions may be written package::function.
+_PACKAGES = ("base", "stats", "splines", "lme4", "reformulas", "MASS")
+
 VARIADIC: dict[str, Callable[[Call, Evaluator], Value]] = {
     "c": _combine,
     "cbind": _cbind,
@@ -363,6 +417,7 @@ _ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
     "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "expm1": np.expm1,
     "sqrt": np.sqrt, "abs": np.abs, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin,
     "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "plogis": expit, "qlogis": logit, "pnorm": ndtr, "qnorm": ndtri,
     "floor": np.floor, "ceiling": np.ceil, "trunc": np.trunc, "sign": np.sign,
 }  # fmt: skip
 
@@ -393,6 +448,9 @@ FUNCTIONS: dict[str, Function] = {
     "min": _summary(np.min),
     "max": _summary(np.max),
     "sum": _summary(np.sum),
+    "quantile": Function(("x", "probs"), _quantile),
+    "ave": Function(("x", "by"), _ave),
+    "dummy": Function(("f", "levelsToKeep"), _dummy),
     "poly": Function(("x", "degree", "coefs", "raw", "simple"), transforms.poly),
     "scale": Function(("x", "center", "scale"), transforms.scale),
     "center": Function(("x",), transforms.center),

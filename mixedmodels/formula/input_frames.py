@@ -157,16 +157,18 @@ def column_of(values: Any, name: str) -> Column:
     if isinstance(dtype, np.dtype):
         return _numpy_column(np.asarray(values), name)
     if isinstance(dtype, pd.CategoricalDtype):
-        return _categorical(values, dtype)
+        return _categorical(values, dtype, name)
     if isinstance(dtype, pd.api.extensions.ExtensionDtype):
         return _extension_column(pd.Series(values), name)
     return _numpy_column(np.asarray(values), name)
 
 
-def _categorical(values: Any, dtype: pd.CategoricalDtype) -> Factor:
+def _categorical(values: Any, dtype: pd.CategoricalDtype, name: str) -> Factor:
     """Convert a pandas Categorical or a Series of one."""
     array: Any = values.array if isinstance(values, pd.Series) else values
     levels = level_names(dtype.categories)
+    if dtype.categories.dtype == object and len(set(levels)) < len(levels):
+        raise DataError(f"two categories of column {name!r} have the same text; rename one of them")
     return Factor(array.codes.astype(np.int32), levels, ordered=bool(dtype.ordered))
 
 

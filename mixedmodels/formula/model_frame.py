@@ -113,7 +113,7 @@ def _require_names(evaluator: Evaluator, variables: Iterable[Node], arguments: I
     for argument in arguments:
         if isinstance(argument, str) and argument not in evaluator.frame:
             expressions.append(parse_expression(argument))
-    evaluator.frame.require((name.name for node in expressions for name in names_in(node)), evaluator.env)
+    evaluator.require(expressions)
 
 
 def row_argument(given: Any, role: str, evaluator: Evaluator) -> FloatArray | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +9,14 @@ import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.formula.coding import MatrixRecipe, model_matrix
-from mixedmodels.formula.columns import Column, as_factor
+from mixedmodels.formula.columns import Column, as_factor, interaction
 from mixedmodels.formula.design import Design, RandomTerm
 from mixedmodels.formula.evaluate import Evaluator, States, as_array
 from mixedmodels.formula.functions import formula_evaluator
 from mixedmodels.formula.input_frames import InputFrame, input_frame
 from mixedmodels.formula.model_frame import row_argument
 from mixedmodels.formula.random_effects import RandomRecipe, random_matrix
-from mixedmodels.formula.syntax_tree import Node, names_in
+from mixedmodels.formula.syntax_tree import Binary, Name, Node, strip_parens
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def fixed_matrix(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray 
     recipe = design.recipe
     evaluator = _evaluator(recipe, new_data)
     names = _used_variables(recipe.fixed)
-    _require(evaluator, [recipe.variables[name] for name in names] + list(recipe.offsets))
+    evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
     X = model_matrix(recipe.fixed, columns, evaluator.frame.n_rows)
     if len(recipe.kept) < X.shape[1]:
@@ -101,13 +100,13 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
     recipe = design.recipe
     evaluator = _evaluator(recipe, new_data)
     names = {name for random in recipe.random for name in _used_variables(random.matrix)}
-    _require(evaluator, [recipe.variables[n] for n in names] + [random.group for random in recipe.random])
+    evaluator.require([recipe.variables[n] for n in names] + [random.group for random in recipe.random])
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
     codes: dict[str, CodeArray] = {}
     found = []
     for term, random in zip(design.random, recipe.random, strict=True):
         if term.group not in codes:
-            codes[term.group] = _known_codes(term, evaluator.column(random.group))
+            codes[term.group] = _known_codes(term, _group_column(random.group, evaluator))
         found.append((random_matrix(random, columns, evaluator.frame.n_rows), codes[term.group]))
     return tuple(found)
 
@@ -124,11 +123,6 @@ def _used_variables(matrix: MatrixRecipe) -> list[str]:
     return [variable.name for i, variable in enumerate(matrix.variables) if i in used]
 
 
-def _require(evaluator: Evaluator, nodes: Iterable[Node]) -> None:
-    """Raise one error that names every variable absent from the new data."""
-    evaluator.frame.require((name.name for node in nodes for name in names_in(node)), evaluator.env)
-
-
 def _new_offset(recipe: Recipe, evaluator: Evaluator) -> FloatArray | None:
     """Return the offset of new data; None when the model has none."""
     n_rows = evaluator.frame.n_rows
@@ -143,6 +137,17 @@ def _new_offset(recipe: Recipe, evaluator: Evaluator) -> FloatArray | None:
 def sum_of(parts: list[FloatArray]) -> FloatArray | None:
     """Return the sum of offsets; None when there are none."""
     return np.sum(parts, axis=0) if parts else None
+
+
+def _group_column(group: Node, evaluator: Evaluator) -> Column:
+    """Return a grouping variable, of whatever type: its levels are matched by name."""
+    group = strip_parens(group)
+    if isinstance(group, Name) and group.name in evaluator.frame:
+        return evaluator.frame.column(group.name)
+    if isinstance(group, Binary) and group.operator == ":":
+        left, right = (as_factor(_group_column(side, evaluator)) for side in (group.left, group.right))
+        return interaction(left, right)
+    return evaluator.column(group)
 
 
 def _known_codes(term: RandomTerm, column: Column) -> CodeArray:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from mixedmodels.formula.number_format import format_number
 
-_SYNTACTIC_NAME = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*\Z")
+_SYNTACTIC_NAME = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*(?:::[^\W\d_][\w.]*)?\Z")
 _RESERVED = frozenset(
     (
         *("if", "else", "repeat", "while", "function", "for", "next", "break", "in", "TRUE", "FALSE"),

@@ -106,6 +106,12 @@ add("sleepstudy",
     "Reaction ~ factor(Days > 4) * poly(Days, 2) + (1 | Subject)",
     "Reaction ~ factor(Days, levels = 9:0) + (1 | Subject)",
     "Reaction ~ I(Days %in% c(1, 2)) + (1 | Subject)")
+add("sleepstudy", "Reaction ~ sin(2 * pi * Days / 9) + (1 | Subject)", "Reaction ~ splines::ns(Days, 3) + (1 | Subject)",
+    "Reaction ~ stats::poly(Days, 2) + (1 | Subject)", "Reaction ~ c(scale(Days)) + (c(scale(Days)) | Subject)",
+    "Reaction ~ cut(Days, quantile(Days, c(0, 0.5, 1)), include.lowest = TRUE) + (1 | Subject)", "Reaction ~ plogis(Days - 4) + pnorm(Days / 9) + (1 | Subject)",
+    "Reaction ~ I((Days - 4.5)^2) + (1 | Subject)", "Reaction ~ poly(Days, 1) + (1 | Subject)", "Reaction ~ bs(Days, degree = 1) + (1 | Subject)",
+    "Reaction ~ Days^2 + (Days^2 | Subject)", "Reaction ~ I(Days > T) + (1 | Subject)", "Reaction ~ ave(Days, Subject) + (1 | Subject)")
+add("Machines", "score ~ Machine + (0 + dummy(Machine, 'B') | Worker)", "score ~ Machine + (dummy(Machine) | Worker)", "score ~ dummy(Machine, c('C', 'B')) + (1 | Worker)")
 add("sleepstudy", "Reaction ~ Days + (Days | Subject)", subset = "Days > 1 & Subject != '308'")
 add("sleepstudy", "Reaction ~ late + (late | Subject)", "Reaction ~ 0 + late + (1 | Subject)", "Reaction ~ late:Days + (1 | Subject)",
     "Reaction ~ late * Days + (0 + late | Subject)", prep = "d$late <- d$Days > 4")

@@ -47,6 +47,9 @@ WRONG = [
     ("is.na(c(1, 2))", 6, "variable"),
     ("mean('a')", 5, "numeric variable"),
     ("interaction()", 0, "needs factors"),
+    ("dummy(f, 'q')", 6, "'q' is not a level"),
+    ("cut(x, quantile(x, 2))", 19, "between 0 and 1"),
+    ("other::log(x)", 0, "unknown function"),
 ]
 
 

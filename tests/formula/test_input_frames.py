@@ -185,3 +185,9 @@ def test_integers_of_every_width_group_alike(dtype):
     design = build_design("y ~ 1 + (1 | g)", {"y": np.arange(6.0), "g": raw})
     assert design.random[0].levels == tuple(str(v) for v in sorted({low, 3, high}))
     assert design.random[0].codes.tolist() == np.unique(raw, return_inverse=True)[1].tolist()
+
+
+def test_categories_with_one_text_are_refused():
+    g = pd.Categorical([1, "1", 2, 1], categories=[1, "1", 2])
+    with pytest.raises(DataError, match="'g' have the same text"):
+        build_design("y ~ 1 + (1 | g)", {"y": np.arange(4.0), "g": g})

@@ -42,6 +42,9 @@ FIXED_PARTS = [
     "ifelse(x > 0, 'pos', 'neg')",
     "ifelse(b, x, z)",
     "cbind(x, z)",
+    "I(x - ave(x, g)) + ave(x, g)",
+    "cut(z, quantile(z), include.lowest = TRUE)",
+    "dummy(f) + splines::bs(z, 4) + sin(2 * pi * z)",
     "log(z) + offset(z) + sqrt(z)",
     "x + f + f:x:b",
 ]
@@ -81,6 +84,14 @@ def test_plain_values_stand_for_categories(mixed):
     (_, by_g), (_, by_k) = random_matrices(design, {"g": ["g3", "new"], "k": [4, 9]})
     assert by_g.tolist() == [3, -1]
     assert by_k.tolist() == [4, -1]
+
+
+def test_groups_are_matched_by_name_whatever_their_type(mixed):
+    design = build_design("y ~ x + (1 | k) + (1 | k:g)", mixed)
+    for k in ([0, 3], [0.0, 3.0], ["0", "3"], pd.Categorical(["0", "3"])):
+        (by_both, by_k) = (codes for _, codes in random_matrices(design, {"k": k, "g": ["g0", "g3"]}))
+        assert by_k.tolist() == [0, 3]
+        assert [design.random[0].levels[c] for c in by_both] == ["0:g0", "3:g3"]
 
 
 def test_new_fixed_level_is_named(mixed):
