@@ -45,21 +45,21 @@ class Row:
             for name, record in self.records.items()
             if name != ours and name in self.excess and name not in self.flagged
         ]
-        return min(others, key=lambda record: record.seconds or float("inf"), default=None)
+        return min(others, key=lambda record: record.quoted or float("inf"), default=None)
 
     def ratio(self, slow: str, fast: str = "mixedmodels") -> float | None:
         """Return how many times longer one contestant takes than another."""
         pair = self.records.get(slow), self.records.get(fast)
-        if pair[0] is None or pair[1] is None or not pair[0].seconds or not pair[1].seconds:
+        if pair[0] is None or pair[1] is None or not pair[0].quoted or not pair[1].quoted:
             return None
-        return pair[0].seconds / pair[1].seconds
+        return pair[0].quoted / pair[1].quoted
 
     def target_met(self, ours: str = "mixedmodels") -> bool | None:
         """Tell whether our time is within the target; None where there is no target or no time."""
         record = self.records.get(ours)
-        if record is None or record.seconds is None or self.model.target_seconds is None:
+        if record is None or record.quoted is None or self.model.target_seconds is None:
             return None
-        return record.seconds <= self.model.target_seconds
+        return record.quoted <= self.model.target_seconds
 
 
 def compare(records: Iterable[Record], models: Iterable[Model]) -> list[Row]:

@@ -77,7 +77,7 @@ def draw(records: Iterable[Record], path: Path) -> Path:
     figure = Figure(figsize=(12.0, 3.8), layout="constrained")
     for axes, (axis, label) in zip(figure.subplots(1, 3), LABELS.items(), strict=True):
         for rank, (name, curve) in enumerate(curves(kept, axis).items()):
-            whole = [(size, record.seconds) for size, record in curve]
+            whole = [(size, record.quoted) for size, record in curve]
             inside = [(size, record.optimization_seconds) for size, record in curve]
             axes.loglog(*zip(*whole, strict=True), f"C{rank}o-", label=name)
             if any(seconds for _, seconds in inside):

@@ -43,8 +43,10 @@ class Record:
         REML criterion or -2 log-likelihood with all its constants.
     evaluations : int
         Evaluations of the objective, where the package tells.
-    optimization_seconds, refit_seconds : float
-        Time inside the optimiser and of a refit to a new response, where known.
+    optimization_seconds : float
+        Wall clock inside the optimiser, where the package tells.
+    refit_seconds, refit_cpu_seconds : float
+        Median wall clock and mean processor time of a refit to a new response, where the suite asks.
     """
 
     date: str
@@ -69,6 +71,20 @@ class Record:
     evaluations: int | None = None
     optimization_seconds: float | None = None
     refit_seconds: float | None = None
+    refit_cpu_seconds: float | None = None
+
+    @property
+    def quoted(self) -> float | None:
+        """The time tables quote: processor time of one thread, which others on the machine do not disturb.
+
+        With several threads it is the wall clock. On an idle machine and with one thread the two agree.
+        """
+        return self.cpu_seconds if self.threads == 1 else self.seconds
+
+    @property
+    def quoted_refit(self) -> float | None:
+        """The same for a refit."""
+        return self.refit_cpu_seconds if self.threads == 1 else self.refit_seconds
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -112,7 +128,9 @@ def write(records: Iterable[Record], path: Path) -> None:
     with path.open("w", newline="") as lines:
         writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _text(value) for name, value in asdict(record).items()} for record in records)
+        writer.writerows(
+            {name: _text(name, value) for name, value in asdict(record).items()} for record in records
+        )
 
 
 def merge(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
@@ -129,7 +147,7 @@ def _parse(value: Any, hint: Any) -> Any:
     return float(value) if float in kinds else str(value)
 
 
-def _text(value: Any) -> Any:
+def _text(name: str, value: Any) -> Any:
     if not isinstance(value, float):
         return "" if value is None else value
-    return f"{value:.10f}" if abs(value) >= 1e3 else f"{value:.6g}"
+    return f"{value:.10f}" if name == "objective" else f"{value:.6g}"

@@ -57,7 +57,7 @@ def heading(kept: Sequence[Record], path: Path) -> str:
     days = sorted({record.date[:10] for record in kept})
     loads = sorted(record.load for record in kept)
     return (
-        f"Median time of the whole call, from data frame to fitted model; {threads} thread for everyone; "
+        f"Processor time of the whole call, from data frame to fitted model; {threads} thread for everyone; "
         f"{machines}, load average {loads[0]:.1f} to {loads[-1]:.1f}; "
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
         f"Source: `benchmarks/results/{path.name}`."
@@ -70,7 +70,7 @@ def short_table(rows: Sequence[Row]) -> str:
     lines.append("|---|---|--:|--:|--:|--:|--:|")
     for row in rows:
         other = row.fastest_other(OURS)
-        fastest = "" if other is None else f"{other.contestant} {duration(other.seconds)}"
+        fastest = "" if other is None else f"{other.contestant} {duration(other.quoted)}"
         cells = [row.model.id, row.model.note, cell(row, OURS), cell(row, "lme4"), times(row.ratio("lme4"))]
         cells += [fastest, "" if other is None else times(row.ratio(other.contestant))]
         lines.append(f"| {' | '.join(cells)} |")
@@ -85,7 +85,7 @@ def full_table(rows: Sequence[Row]) -> str:
     for row in rows:
         fits = [row.records[name] for name in present if name in row.records]
         memory = [f"{fit.contestant} {fit.fit_mb:.0f}" for fit in fits if fit.fit_mb is not None]
-        refits = [f"{fit.contestant} {duration(fit.refit_seconds)}" for fit in fits if fit.refit_seconds]
+        refits = [f"{fit.contestant} {duration(fit.quoted_refit)}" for fit in fits if fit.quoted_refit]
         cells = [row.model.id, target(row), *(cell(row, name, full=True) for name in present)]
         cells += [", ".join(memory), ", ".join(refits)]
         lines.append(f"| {' | '.join(cells)} |")
@@ -116,11 +116,11 @@ def cell(row: Row, name: str, full: bool = False) -> str:
     record = row.records.get(name)
     if record is None:
         return ""
-    if record.status != "ok" or record.seconds is None:
+    if record.status != "ok":
         return record.reason.replace("stopped after", ">") if record.status == "timeout" else record.status
     mark = "\\*" if name in row.flagged else ""
     evaluations = f" ({record.evaluations})" if full and record.evaluations is not None else ""
-    return f"{duration(record.seconds)}{mark}{evaluations}"
+    return f"{duration(record.quoted)}{mark}{evaluations}"
 
 
 def target(row: Row) -> str:
@@ -183,7 +183,7 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
 def _dots(rows: Sequence[Row], name: str, flagged: bool) -> tuple[list[float], list[int]]:
     """Return times and lines of one contestant's finished fits, flagged ones or the others."""
     shown = [
-        (row.records[name].seconds, -line)
+        (row.records[name].quoted, -line)
         for line, row in enumerate(rows)
         if name in row.excess and (name in row.flagged) is flagged
     ]

@@ -171,12 +171,10 @@ def sentence(record: Record) -> str:
         return f"{start}{record.status}: {record.reason}"
     evaluations = "" if record.evaluations is None else f", {record.evaluations} evaluations"
     refit = "" if record.refit_seconds is None else f", refit {milliseconds(record.refit_seconds)}"
+    clock = f"{milliseconds(record.seconds)}, cpu {milliseconds(record.cpu_seconds)}"
     fastest = f"min {milliseconds(record.fastest)}, {record.repeats} repeats"
     memory = "" if record.fit_mb is None else f", {record.fit_mb:.0f} MB"
-    return (
-        f"{start}{milliseconds(record.seconds)} ({fastest}), objective {record.objective:.6f}"
-        f"{evaluations}{memory}{refit}"
-    )
+    return f"{start}{clock} ({fastest}), objective {record.objective:.6f}{evaluations}{memory}{refit}"
 
 
 def milliseconds(seconds: float | None) -> str:

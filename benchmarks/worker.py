@@ -76,7 +76,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         "optimization_seconds": outcome.optimization_seconds,
     }
     if model.target_refit is not None:
-        response["refit_seconds"] = refit_seconds(contestant, model, fit, frame, request["budget"])
+        response |= refit(contestant, model, fit, frame, request["budget"])
     return response
 
 
@@ -86,12 +86,15 @@ def warm_up(contestant: contestants.Contestant, model: Model) -> None:
         contestant.fitter(model, frames.build(model))()
 
 
-def refit_seconds(
+def refit(
     contestant: contestants.Contestant, model: Model, fit: Any, frame: pd.DataFrame, budget: float
-) -> float | None:
-    """Time a refit to the new response that is stored with the data; None where the package cannot refit."""
+) -> dict[str, float]:
+    """Time a refit to the new response that is stored with the data; empty where the package cannot refit."""
     call = contestant.refitter(model, fit, frame[frames.NEW_RESPONSE].to_numpy(float))
-    return None if call is None else measure.repeat(call, budget)[0].seconds
+    if call is None:
+        return {}
+    timing, _ = measure.repeat(call, budget)
+    return {"refit_seconds": timing.seconds, "refit_cpu_seconds": timing.cpu_seconds}
 
 
 def model_from(fields: dict[str, Any]) -> Model:

@@ -1,5 +1,6 @@
 """Records, comparison and report: no contestant is needed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,14 @@ MODEL = Model("m", "d", "y ~ x + (1 | g)", target_seconds=0.5, note="a small one
 
 def record(contestant, objective=100.0, seconds=1.0, status="ok", **others):
     fields = {"date": "2026-01-02T03:04Z", "machine": "a machine", "threads": 1, "load": 0.25, "model": "m"}
-    measured = {"objective": objective, "seconds": seconds, "fastest": seconds, "repeats": 3, "fit_mb": 2.0}
+    measured = {
+        "objective": objective,
+        "seconds": seconds,
+        "fastest": seconds,
+        "cpu_seconds": seconds,
+        "repeats": 3,
+        "fit_mb": 2.0,
+    }
     return Record(
         contestant=contestant, status=status, **fields, **(measured if status == "ok" else {}), **others
     )
@@ -65,7 +73,7 @@ def test_absent_and_stopped_contestants_stay_in_the_table():
 
 def test_records_survive_the_file(tmp_path):
     path = tmp_path / "2026-01-02.csv"
-    kept = [record("lme4", 1743.6282719585, version="1.1-31"), record("glmm", status="failed", reason="a, b")]
+    kept = [record("lme4", status="failed", reason="a, b", version="1.1-31"), record("glmm", 184.0525637295)]
     records.write(kept, path)
     assert records.read(path) == kept
     assert records.read(tmp_path / "none.csv") == []
@@ -93,13 +101,19 @@ def test_the_readme_keeps_everything_but_the_table():
 def test_report_writes_table_readme_and_chart(tmp_path):
     results = tmp_path / "results"
     path = results / "2026-01-02.csv"
-    sleepstudy = {"contestant": "mixedmodels", "model": "sleepstudy", "status": "ok", "seconds": 0.001}
+    sleepstudy = {
+        "contestant": "mixedmodels",
+        "model": "sleepstudy",
+        "status": "ok",
+        "seconds": 0.004,
+        "cpu_seconds": 0.001,
+    }
     header = {"date": "2026-01-02T03:04Z", "machine": "a machine", "threads": 1, "load": 0.2, "fit_mb": 3.0}
     ours = records.from_fields(
         header | sleepstudy | {"objective": 1743.628272, "evaluations": 9, "version": "1"}
     )
     lme4 = records.from_fields(
-        header | sleepstudy | {"contestant": "lme4", "objective": 1743.64, "seconds": 0.01}
+        header | sleepstudy | {"contestant": "lme4", "objective": 1743.64, "cpu_seconds": 0.01}
     )
     records.write([ours, lme4], path)
     (tmp_path / "README.md").write_text("# Title\n")
@@ -134,7 +148,15 @@ def test_growth_curves_are_gathered_by_axis_and_size():
         "status": "ok",
     }
     kept = [
-        records.from_fields(header | {"model": f"growth-rows-{n}", "seconds": n}) for n in (30_000, 10_000)
+        records.from_fields(header | {"model": f"growth-rows-{n}", "cpu_seconds": n})
+        for n in (30_000, 10_000)
     ]
     assert [size for size, _ in growth.curves(kept, "rows")["mixedmodels"]] == [10_000, 30_000]
     assert growth.curves(kept, "levels") == {}
+
+
+def test_processor_time_is_quoted_for_one_thread_and_the_wall_clock_for_more():
+    one = record("lme4", seconds=3.0)
+    two = replace(one, threads=2, cpu_seconds=5.0)
+    assert (one.quoted, two.quoted) == (3.0, 3.0)
+    assert replace(one, cpu_seconds=2.0).quoted == 2.0
