@@ -10,7 +10,7 @@ from mixedmodels.errors import ConvergenceError
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack
 from mixedmodels.likelihood.laplace import laplace
 from mixedmodels.likelihood.laplace_gradient import laplace_gradient
-from mixedmodels.likelihood.pirls import Mode, conditional_mode, joint_mode, predicted_mode
+from mixedmodels.likelihood.pirls import DECREMENT, Mode, conditional_mode, joint_mode, predicted_mode
 from mixedmodels.likelihood.quadrature import quadrature
 
 
@@ -31,7 +31,7 @@ class Evaluator:
         self.problem = problem
         self.nAGQ = nAGQ
         self._last: Mode | None = None
-        self.n_factorizations = 0
+        self._last_psi: FloatArray | None = None
 
     @property
     def mode(self) -> Mode:
@@ -53,32 +53,34 @@ class Evaluator:
         """Return the conditional mode of u (of u and gamma for nAGQ = 0)."""
         if self.nAGQ == 0:
             return self.joint_mode_at(psi)
+        if self._last is not None and np.array_equal(self._last_psi, psi):
+            return self._last
         parameters = unpack(self.problem, psi)
         if self._last is not None:
             try:
                 start = predicted_mode(self.problem, self._last, parameters)
-                return self._keep(conditional_mode(self.problem, parameters, start))
+                return self._keep(psi, conditional_mode(self.problem, parameters, start))
             except (LinAlgError, ConvergenceError):
                 self._last = None
-        return self._keep(conditional_mode(self.problem, parameters))
+        return self._keep(psi, conditional_mode(self.problem, parameters))
 
-    def profiled(self, psi: FloatArray) -> tuple[float, FloatArray]:
+    def profiled(self, psi: FloatArray, decrement: float = DECREMENT) -> tuple[float, FloatArray]:
         """Return the nAGQ = 0 objective and its gradient, zero in gamma; gamma in `psi` is only a start."""
-        mode = self.joint_mode_at(psi)
+        mode = self.joint_mode_at(psi, decrement)
         return laplace(mode), laplace_gradient(self.problem, psi, mode)
 
-    def joint_mode_at(self, psi: FloatArray) -> Mode:
+    def joint_mode_at(self, psi: FloatArray, decrement: float = DECREMENT) -> Mode:
         """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
         if self._last is not None:
             k, p = self.problem.n_theta, self.problem.n_fixed
             near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
             try:
-                return self._keep(joint_mode(self.problem, unpack(self.problem, near), self._last.u))
+                found = joint_mode(self.problem, unpack(self.problem, near), self._last.u, decrement)
+                return self._keep(None, found)
             except (LinAlgError, ConvergenceError):
                 self._last = None
-        return self._keep(joint_mode(self.problem, unpack(self.problem, psi)))
+        return self._keep(None, joint_mode(self.problem, unpack(self.problem, psi), None, decrement))
 
-    def _keep(self, mode: Mode) -> Mode:
-        self._last = mode
-        self.n_factorizations += mode.n_steps + 1
+    def _keep(self, psi: FloatArray | None, mode: Mode) -> Mode:
+        self._last, self._last_psi = mode, psi
         return mode

@@ -127,7 +127,12 @@ def conditional_mode(
     return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None, n_steps)
 
 
-def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: FloatArray | None = None) -> Mode:
+def joint_mode(
+    problem: GeneralizedProblem,
+    parameters: Parameters,
+    start: FloatArray | None = None,
+    decrement: float = DECREMENT,
+) -> Mode:
     """Find the joint mode of u and gamma: lme4's nAGQ = 0.
 
     Parameters
@@ -138,6 +143,8 @@ def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: Float
         theta and phi, and the gamma to start from.
     start : ndarray, shape (sum q S,), optional
         The u to start from; zero otherwise.
+    decrement : float
+        Squared Newton step at which to stop, relative to 1 + |u|^2.
 
     Returns
     -------
@@ -152,7 +159,7 @@ def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: Float
         hessian, edge, is_observed = _joint_curvature(problem, parameters, state)
         step, step_fixed = solve_bordered(hessian, edge, score, score_fixed)
         squared = float(step @ score + step_fixed @ score_fixed)
-        if _is_last(squared, previous, state):
+        if _is_last(squared, previous, state, decrement):
             break
         previous = squared
         moved = _search(problem, parameters, state, step, step_fixed, squared)
@@ -165,10 +172,10 @@ def joint_mode(problem: GeneralizedProblem, parameters: Parameters, start: Float
     return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge, n_steps)
 
 
-def _is_last(squared: float, previous: float, state: _State) -> bool:
+def _is_last(squared: float, previous: float, state: _State, decrement: float = DECREMENT) -> bool:
     """Tell whether a step of this squared length, after one of length `previous`, is not worth taking."""
     size = 1.0 + float(state.u @ state.u)
-    return squared <= DECREMENT * size or (squared <= ROUNDING * size and squared > 0.25 * previous)
+    return squared <= decrement * size or (squared <= ROUNDING * size and squared > 0.25 * previous)
 
 
 def curvature(

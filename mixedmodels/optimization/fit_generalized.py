@@ -14,7 +14,7 @@ from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, Parameters, natural_to_psi, pack
-from mixedmodels.likelihood.pirls import Mode, fixed_border
+from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, with_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
@@ -26,6 +26,7 @@ from mixedmodels.optimization.start_generalized import starting_values
 TOLERANCE = 5e-11
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
+ROUGH_DECREMENT = 1e-8
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -155,19 +156,19 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
         psi = _given_start(problem, start)
-    scale = layout.scale[outer]
+    scale, decrement = layout.scale[outer], DECREMENT if evaluator.nAGQ == 0 else ROUGH_DECREMENT
     curvature = np.concatenate([values.curvature, np.full(problem.n_phi, float(len(problem.y)))])
 
     def function(x: FloatArray) -> tuple[float, FloatArray]:
         full = psi.copy()
         full[outer] = x * scale
-        value, gradient = evaluator.profiled(full)
+        value, gradient = evaluator.profiled(full, decrement)
         return value, gradient[outer] * scale
 
     inverse = np.diag(1.0 / (curvature * scale**2))
     found = minimize(function, psi[outer] / scale, inverse, tolerance=tolerance, max_step=LARGEST_STEP)
     psi[outer] = found.x * scale
-    mode = evaluator.joint_mode_at(psi)
+    mode = evaluator.mode if found.n_evaluations == 1 else evaluator.joint_mode_at(psi, decrement)
     psi[fixed] = mode.parameters.gamma
     H = np.zeros((len(psi), len(psi)))
     H[np.ix_(outer, outer)] = found.inverse_hessian * np.multiply.outer(scale, scale)

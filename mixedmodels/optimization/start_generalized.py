@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
@@ -12,10 +13,12 @@ from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
 from mixedmodels.likelihood.generalized_system import PenalizedSystem, product_sums, sum_by_level
-from mixedmodels.likelihood.glm_newton import GlmPoint, climb, starting_point
+from mixedmodels.likelihood.glm_newton import GlmPoint, evaluate_point, starting_point
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
 SMALLEST = 0.5
+# Scoring steps from R's starting values.
+N_SCORING_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +61,42 @@ def starting_values(problem: GeneralizedProblem) -> Start:
 
 
 def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
-    """Return the generalized linear model's fit, in the orthonormal basis.
+    """Return nearly the generalized linear model's fit, in the orthonormal basis.
+
+    A few scoring steps are enough to start from, and coefficients that run to infinity do not get far.
 
     Raises
     ------
     ConvergenceError
         If no starting value gives a finite likelihood.
     """
-    data = (problem.y, problem.weights, problem.basis, problem.offset, problem.family)
     constant = problem.family.log_constant(problem.y, problem.weights)
-    start = starting_point(*data, constant)
-    if start is None:
+    data = (problem.y, problem.weights, problem.basis, problem.offset, problem.family, constant)
+    point = starting_point(*data)
+    if point is None:
         raise ConvergenceError(
             f"No starting value gives the {problem.family.name} family with link "
             f"{problem.family.link.name!r} a finite likelihood."
         )
-    return climb(*data, constant, start)[0]
+    for _ in range(N_SCORING_STEPS):
+        step = _scoring_step(problem, point)
+        for length in (1.0, 0.5, 0.25, 0.125):
+            moved = evaluate_point(*data, point.beta + length * step, point.phi)
+            if moved.loglik > point.loglik:
+                point = moved
+                break
+    return point
+
+
+def _scoring_step(problem: GeneralizedProblem, point: GlmPoint) -> FloatArray:
+    """Return a Fisher scoring step in gamma; no step where the information is singular."""
+    W = np.maximum(point.rows.information, 0.0)
+    H = problem.basis.T @ (problem.basis * W[:, None])
+    factor, info = dpotrf(H, lower=1)
+    if info != 0 or not len(H):
+        return np.zeros_like(point.beta)
+    step, _ = dpotrs(factor, problem.basis.T @ point.rows.d1, lower=1)
+    return np.asarray(step)
 
 
 def information_by_level(system: PenalizedSystem, k: int, W: FloatArray) -> FloatArray:
