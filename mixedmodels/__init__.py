@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import convergence as convergence
     from mixedmodels.models.functions import deviance as deviance
     from mixedmodels.models.functions import df_residual as df_residual
-    from mixedmodels.models.functions import factorization as factorization
     from mixedmodels.models.functions import family as family
     from mixedmodels.models.functions import fitted as fitted
     from mixedmodels.models.functions import fixef as fixef
@@ -73,7 +72,6 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import model_matrix as model_matrix
     from mixedmodels.models.functions import ngrps as ngrps
     from mixedmodels.models.functions import nobs as nobs
-    from mixedmodels.models.functions import optimization as optimization
     from mixedmodels.models.functions import predict as predict
     from mixedmodels.models.functions import ranef as ranef
     from mixedmodels.models.functions import refit as refit
@@ -114,8 +112,8 @@ _HOMES = {
     "models.drop1": "drop1",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
-        "factorization family fitted fixef formula getME hatvalues isSingular is_singular logLik "
-        "loglik model_frame model_matrix ngrps nobs optimization predict ranef refit refitML "
+        "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
+        "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
         "resid residuals sigma simulate summary terms theta vcov weights"
     ),
     "models.generalized": "GeneralizedLinearMixedModel",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
-from mixedmodels.errors import DataError, DataWarning, FamilyError, FormulaError
+from mixedmodels.errors import ConvergenceWarning, DataError, DataWarning, FamilyError, FormulaError
+from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design import Design, Response
+from mixedmodels.likelihood.separation import Separation, find_separation
+from mixedmodels.models.data import used_variables
+from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
 
@@ -44,6 +49,26 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
         if control.check_rank == "stop":
             raise DataError(message)
         warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def warn_unless_converged(report: ConvergenceReport) -> None:
+    """Warn, with its reasons, about a fit that did not reach its optimum."""
+    if not report.is_optimum:
+        reasons = "; ".join(report.reasons) or "the optimiser stopped early"
+        warnings.warn(f"the model did not converge: {reasons}", ConvergenceWarning, stacklevel=4)
+
+
+def separated(
+    design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family, beta: FloatArray
+) -> tuple[Separation, ...]:
+    """Return what keeps fixed effects from having finite estimates; levels are named for factors."""
+    mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
+    arguments = (y, weights, design.X, design.x_names, family, mu, beta)
+    if not find_separation(*arguments):
+        return ()
+    frame = used_variables(data, design)
+    factors = [v.name for v in design.recipe.fixed.variables if v.levels is not None and v.name in frame]
+    return find_separation(*arguments, {name: frame[name].astype(str).tolist() for name in factors})
 
 
 def check_response_varies(y: FloatArray, text: str) -> None:

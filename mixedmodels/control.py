@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, get_args
 
+import numpy as np
+import numpy.typing as npt
+
+from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
 Check = Literal["stop", "warning", "ignore"]
@@ -42,6 +46,50 @@ class LmerControl:
 @dataclass(frozen=True, slots=True)
 class GlmerControl(LmerControl):
     """Options of :func:`mixedmodels.glmer`; the same as those of :class:`LmerControl`."""
+
+
+Start = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
+
+
+def starting_values(start: Start, name: str, size: int, allowed: tuple[str, ...]) -> FloatArray | None:
+    """Return the starting values called `name`, None if they were not given; a lone array is theta.
+
+    Raises
+    ------
+    ControlError
+        If a name is not among those allowed, or the values are not `size` finite numbers.
+    """
+    if start is None:
+        return None
+    given = dict(start) if isinstance(start, Mapping) else {"theta": start}
+    wrong = [str(key) for key in given if key not in allowed]
+    if wrong:
+        expected = " and/or ".join(map(repr, allowed))
+        raise ControlError(f"bad name(s) for start: {', '.join(wrong)}; should be {expected}.")
+    if name not in given:
+        return None
+    try:
+        values = np.atleast_1d(np.asarray(given[name], dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ControlError(f"start of {name} must be numbers, not {given[name]!r}.") from error
+    if values.shape != (size,):
+        raise ControlError(f"start of {name} has length {values.size}, but the model has {size} of them.")
+    if not np.isfinite(values).all():
+        raise ControlError(f"start of {name} must be finite, not {given[name]!r}.")
+    return values
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return `value` as an int.
+
+    Raises
+    ------
+    ControlError
+        If it is not a whole number, 0 or more.
+    """
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0:
+        return int(value)
+    raise ControlError(f"{name} must be a whole number, 0 or more, not {value!r}.")
 
 
 ControlT = TypeVar("ControlT", bound=LmerControl)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
 
-from mixedmodels.checks import check_design, check_two_levels
+from mixedmodels.checks import check_design, check_two_levels, separated, warn_unless_converged
 from mixedmodels.control import LmerControl
 from mixedmodels.errors import FormulaError
 from mixedmodels.families import get_family, initialize
@@ -15,6 +16,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
 from mixedmodels.likelihood.glm import fit_glm
+from mixedmodels.likelihood.separation import judged
 from mixedmodels.models.call import Call, record_call
 from mixedmodels.models.data import keep_columns
 from mixedmodels.models.plain import GeneralizedLinearModel
@@ -78,4 +80,7 @@ def fit_design(
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     estimates = fit_glm(y, weights, design.X, design.offset, family)
+    findings = separated(design, data, y, weights, family, estimates.beta)
+    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    warn_unless_converged(estimates.convergence)
     return GeneralizedLinearModel(design, y, weights, call, data, family, estimates)

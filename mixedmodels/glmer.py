@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_design, check_response_varies, check_two_levels
-from mixedmodels.control import GlmerControl, as_control, one_of
+from mixedmodels.checks import (
+    check_design,
+    check_response_varies,
+    check_two_levels,
+    separated,
+    warn_unless_converged,
+)
+from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, refuse_quasi
 from mixedmodels.families.family import Family
@@ -20,14 +27,13 @@ from mixedmodels.glm import fit_design
 from mixedmodels.likelihood.generalized import generalized_problem
 from mixedmodels.likelihood.glm import fit_glm
 from mixedmodels.likelihood.pql import fit_pql
-from mixedmodels.lmer import fit_linear_design, starting_theta
+from mixedmodels.likelihood.separation import judged
+from mixedmodels.lmer import fit_linear_design
 from mixedmodels.models.call import record_call
 from mixedmodels.models.data import keep_columns
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.optimization.fit_generalized import fit_generalized
-
-Start = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 
 
 def glmer(
@@ -100,6 +106,7 @@ def glmer(
     """
     one_of("method", method, ("ml", "pql"))
     one_of("hessian", hessian, (None, "expected", "observed"))
+    nAGQ = whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family(family)
     design = build_design(
@@ -110,7 +117,12 @@ def glmer(
     if not design.random:
         return fit_design(design, chosen, options, call, kept)
     if chosen.name == "gaussian" and chosen.link.name == "identity":
-        return fit_linear_design(design, True, None, options, call, kept)
+        if nAGQ != 1 or method != "ml" or hessian is not None:
+            raise ControlError(
+                "the gaussian family with the identity link is the linear mixed model, to which nAGQ, method "
+                "and hessian do not apply; use lmer()."
+            )
+        return fit_linear_design(design, True, start, options, call, kept)
     if method == "ml":
         refuse_quasi(chosen)
     check_two_levels(design.response)
@@ -119,10 +131,14 @@ def glmer(
     check_design(design, options, linear=False)
     if method == "pql":
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
+        warn_unless_converged(pql.convergence)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = (hessian or chosen.default_hessian) == "observed"
     problem = generalized_problem(y, trials, design.X, design.random, design.offset, chosen, observed)
     estimates = fit_generalized(problem, nAGQ, _start_vector(start, design, y, trials, chosen))
+    findings = separated(design, kept, y, trials, chosen, estimates.beta)
+    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    warn_unless_converged(estimates.convergence)
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 
@@ -161,16 +177,9 @@ def _start_vector(
     """
     if start is None:
         return None
-    given = dict(start) if isinstance(start, Mapping) else {"theta": start}
-    wrong = [name for name in given if name not in ("theta", "fixef")]
-    if wrong:
-        raise ControlError(f"bad name(s) for start: {', '.join(wrong)}; should be 'theta' and/or 'fixef'.")
     initial = np.concatenate([term.structure.start() for term in design.random])
-    theta = starting_theta(given.get("theta"), len(initial))
     plain = fit_glm(y, weights, design.X, design.offset, family)
-    beta = np.asarray(given.get("fixef", plain.beta), dtype=np.float64)
-    if beta.shape != plain.beta.shape:
-        raise ControlError(
-            f"start['fixef'] has length {beta.size}, but the model has {plain.beta.size} fixed effects."
-        )
-    return np.concatenate([initial if theta is None else theta, beta, plain.phi])
+    theta = starting_values(start, "theta", len(initial), ("theta", "fixef"))
+    beta = starting_values(start, "fixef", len(plain.beta), ("theta", "fixef"))
+    parts = (initial if theta is None else theta, plain.beta if beta is None else beta, plain.phi)
+    return np.concatenate(parts)

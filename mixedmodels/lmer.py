@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_design, numeric_response, require_random_terms
-from mixedmodels.control import LmerControl, as_control
-from mixedmodels.errors import ControlError
+from mixedmodels.checks import (
+    check_design,
+    numeric_response,
+    require_random_terms,
+    warn_unless_converged,
+)
+from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
 from mixedmodels.likelihood.profiled import linear_problem
@@ -30,7 +32,7 @@ def lmer(
     subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
     contrasts: Mapping[str, Any] | None = None,
-    start: npt.ArrayLike | None = None,
+    start: Start = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
@@ -55,8 +57,8 @@ def lmer(
         What to do with rows in which a variable is missing; "exclude" pads results with NaN.
     contrasts : mapping, optional
         Coding of factors in the fixed effects, ``{"f": "contr.sum"}``.
-    start : array_like, optional
-        Starting values of theta.
+    start : array_like or mapping, optional
+        Starting values of theta, or ``{"theta": ...}``.
     control : LmerControl or mapping, optional
         Options.
     env : mapping, optional
@@ -84,6 +86,7 @@ def lmer(
     >>> m.fixef().round(3).tolist()
     [251.405, 10.467]
     """
+    one_of("REML", REML, (True, False))
     options = as_control(control, LmerControl)
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
@@ -97,7 +100,7 @@ def lmer(
 def fit_linear_design(
     design: Design,
     REML: bool,
-    start: npt.ArrayLike | None,
+    start: Start,
     options: LmerControl,
     call: Call,
     data: Any,
@@ -105,26 +108,9 @@ def fit_linear_design(
     """Check a design and fit its linear mixed model."""
     y = numeric_response(design)
     check_design(design, options, linear=True)
-    theta = starting_theta(start, sum(t.structure.n_theta for t in design.random))
+    theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
     problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+    warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, call, data, estimates, problem)
-
-
-def starting_theta(start: npt.ArrayLike | None, n_theta: int) -> FloatArray | None:
-    """Return the starting values as an array.
-
-    Raises
-    ------
-    ControlError
-        If their number is not that of the covariance parameters.
-    """
-    if start is None:
-        return None
-    theta = np.atleast_1d(np.asarray(start, dtype=np.float64))
-    if theta.shape != (n_theta,):
-        raise ControlError(
-            f"start has length {theta.size}, but the model has {n_theta} covariance parameters."
-        )
-    return theta

@@ -55,7 +55,8 @@ def anova(*models: FittedModel, refit: bool = True, model_names: Sequence[str] |
     refit : bool
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional
-        Names of the rows; by default m1, m2, ... in the order given.
+        Names of the rows; by default MODEL1, MODEL2, ... in the order given, as lme4 where it knows no
+        names.
 
     Returns
     -------
@@ -77,11 +78,14 @@ def anova(*models: FittedModel, refit: bool = True, model_names: Sequence[str] |
     >>> data = mm.load_dataset("Penicillin")
     >>> m1 = mm.lmer("diameter ~ 1 + (1 | sample)", data, REML=False)
     >>> m2 = mm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", data, REML=False)
-    >>> round(mm.anova(m1, m2).loc["m2", "Chisq"], 2)
+    >>> round(mm.anova(m1, m2).loc["MODEL2", "Chisq"], 2)
     98.97
     """
     if not models:
         raise ControlError("anova() needs at least one fitted model.")
+    for i, model in enumerate(models):
+        if not isinstance(model, FittedModel):
+            raise ControlError(f"argument {i + 1} of anova() is no fitted model but {model!r}.")
     if any(isinstance(m, QuasiLikelihoodMixedModel) for m in models):
         raise NotAvailableError(
             "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with "
@@ -97,7 +101,7 @@ def anova(*models: FittedModel, refit: bool = True, model_names: Sequence[str] |
 
 
 def _names(models: Sequence[FittedModel], given: Sequence[str] | None) -> list[str]:
-    names = [f"m{i + 1}" for i in range(len(models))] if given is None else list(given)
+    names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
     if len(names) != len(models):
         raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")
     if len(set(names)) < len(names):

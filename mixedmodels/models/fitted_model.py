@@ -209,7 +209,7 @@ class FittedModel:
         ControlError
             If `method` or a name in `parm` is unknown.
         """
-        if method != "Wald":
+        if str(method).lower() != "wald":
             raise ControlError(f"method must be 'Wald', not {method!r}.")
         lower, upper = wald.percent_names(level)
         se = self._standard_errors()

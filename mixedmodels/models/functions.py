@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from mixedmodels.errors import NotAvailableError
 
 
@@ -23,16 +25,31 @@ def _accessor(method: str) -> Callable[..., Any]:
     return ask
 
 
+def _criterion(method: str) -> Callable[..., Any]:
+    """Return a function that gives one model's criterion, or a table for several as in R."""
+
+    def ask(model: Any, /, *others: Any) -> Any:
+        if not others:
+            return getattr(model, method)()
+        models = (model, *others)
+        rows = [f"MODEL{i + 1}" for i in range(len(models))]
+        values = {"df": [m.npar for m in models], method.upper(): [getattr(m, method)() for m in models]}
+        return pd.DataFrame(values, index=rows)
+
+    ask.__name__ = ask.__qualname__ = method
+    ask.__doc__ = f"Return ``model.{method}()``; of several models, a table with their degrees of freedom."
+    return ask
+
+
+aic = _criterion("aic")
+bic = _criterion("bic")
 REMLcrit = _accessor("REMLcrit")
 VarCorr = _accessor("VarCorr")
-aic = _accessor("aic")
-bic = _accessor("bic")
 coef = _accessor("coef")
 confint = _accessor("confint")
 convergence = _accessor("convergence")
 deviance = _accessor("deviance")
 df_residual = _accessor("df_residual")
-factorization = _accessor("factorization")
 family = _accessor("family")
 fitted = _accessor("fitted")
 fixef = _accessor("fixef")
@@ -45,7 +62,6 @@ model_frame = _accessor("model_frame")
 model_matrix = _accessor("model_matrix")
 ngrps = _accessor("ngrps")
 nobs = _accessor("nobs")
-optimization = _accessor("optimization")
 predict = _accessor("predict")
 ranef = _accessor("ranef")
 refit = _accessor("refit")

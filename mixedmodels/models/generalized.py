@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
@@ -19,6 +20,7 @@ from mixedmodels.likelihood.generalized import (
     vcov_hessian,
 )
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
+from mixedmodels.likelihood.profiled import describe
 from mixedmodels.models.call import Call
 from mixedmodels.models.family_quantities import residuals, response_scale
 from mixedmodels.models.fitted_model import ResidualType
@@ -28,6 +30,7 @@ from mixedmodels.optimization.fit_generalized import fit_generalized
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
+from mixedmodels.reports.printed import Printed
 
 VcovMethod = Literal["hessian", "rx"]
 
@@ -205,9 +208,15 @@ class GeneralizedLinearMixedModel(MixedModel):
         """Return the verdict on the fit, with its reasons."""
         return self.estimates.convergence
 
+    @property
     def optimization(self) -> OptimizationReport:
-        """Return how the optimum was found."""
+        """How the optimum was found: evaluations, seconds, gradient norm, path."""
         return self.estimates.optimization
+
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization and how each is handled, as a table."""
+        return Printed(describe(self.problem.system.pattern, len(self.beta)))
 
     # Criteria.
 
@@ -238,17 +247,25 @@ class GeneralizedLinearMixedModel(MixedModel):
         """
         response = new_response(newresp, self.design)
         y, weights = initialize(response, self.design.weights, self._family)
-        return self._sibling(self.design, y, weights)
+        check_response_varies(y, response.text)
+        return self._sibling(self.design, y, weights, self.estimates)
 
     def with_design(self, design: Design) -> GeneralizedLinearMixedModel:
         """Fit the same kind of model to another design with the same response and random effects."""
         return self._sibling(design, self.y, self.prior_weights)
 
-    def _sibling(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedLinearMixedModel:
+    def _sibling(
+        self,
+        design: Design,
+        y: FloatArray,
+        weights: FloatArray,
+        near: GeneralizedEstimates | None = None,
+    ) -> GeneralizedLinearMixedModel:
         problem = generalized_problem(
             y, weights, design.X, design.random, design.offset, self._family, self.observed
         )
-        estimates = fit_generalized(problem, self.estimates.nAGQ)
+        estimates = fit_generalized(problem, self.estimates.nAGQ, near=near)
+        warn_unless_converged(estimates.convergence)
         return GeneralizedLinearMixedModel(
             design, y, weights, self.call, self.data, self._family, estimates, self.observed, problem
         )
@@ -269,7 +286,7 @@ class GeneralizedLinearMixedModel(MixedModel):
             call=self.call.lines(),
             notes=(*self._notes(), *family_note(self._family, self.phi)),
             warnings=self._fit_warnings(),
-            optimizer=self.optimization().method,
+            optimizer=self.optimization.method,
             messages=self._messages(),
         )
 

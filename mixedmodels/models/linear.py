@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.diagnostics.leverage import leverages
-from mixedmodels.errors import DataError, NotAvailableError
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.estimates import LinearEstimates
 from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
 from mixedmodels.models.call import Call
 from mixedmodels.models.fitted_model import ResidualType
 from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.models.new_response import response_values
 from mixedmodels.optimization.fit_linear import fit_linear
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
+from mixedmodels.reports.printed import Printed
 
 
 class LinearMixedModel(MixedModel):
@@ -137,13 +140,15 @@ class LinearMixedModel(MixedModel):
         """Return the verdict on the fit, with its reasons."""
         return self.estimates.convergence
 
+    @property
     def optimization(self) -> OptimizationReport:
-        """Return how the optimum was found."""
+        """How the optimum was found: evaluations, seconds, gradient norm, path."""
         return self.estimates.optimization
 
-    def factorization(self) -> str:
-        """Return the blocks of the factorization and how each is handled, as a printable table."""
-        return self.problem.description()
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization and how each is handled, as a table."""
+        return Printed(self.problem.description())
 
     # Criteria.
 
@@ -194,7 +199,8 @@ class LinearMixedModel(MixedModel):
         DataError
             If the length is wrong or a value is not finite.
         """
-        y = check_response(newresp, self.design)
+        y = response_values(newresp, self.design)
+        check_response_varies(y, self.design.response.text)
         problem = self.problem.with_response(y)
         return self._sibling(y, problem, self.is_reml)
 
@@ -211,6 +217,7 @@ class LinearMixedModel(MixedModel):
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         # The gradient vanishes at theta = 0 whatever the response, so a singular fit is no start.
         estimates = fit_linear(problem, REML, start=None if self.is_singular() else self._theta)
+        warn_unless_converged(estimates.convergence)
         return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
 
     def hatvalues(self) -> pd.Series:
@@ -236,26 +243,6 @@ class LinearMixedModel(MixedModel):
             call=self.call.lines(),
             notes=self._notes(),
             warnings=self._fit_warnings(),
-            optimizer=self.optimization().method,
+            optimizer=self.optimization.method,
             messages=self._messages(),
         )
-
-
-def check_response(newresp: Any, design: Design) -> FloatArray:
-    """Return a new response at the rows used.
-
-    Raises
-    ------
-    DataError
-        If its length is neither the number of rows used nor that of the input, or a value is not finite.
-    """
-    y = np.asarray(newresp, dtype=np.float64)
-    if y.shape == (design.missing.n_input,):
-        y = y[design.missing.kept]
-    if y.shape != (design.n_rows,):
-        raise DataError(
-            f"newresp has shape {y.shape}; the model uses {design.n_rows} rows and needs one value for each."
-        )
-    if not np.isfinite(y).all():
-        raise DataError(f"newresp is not finite at row {int(np.argmin(np.isfinite(y)))} (counting from 0).")
-    return y

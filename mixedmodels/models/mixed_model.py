@@ -25,6 +25,7 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 from mixedmodels.prediction.linear_predictor import linear_predictor, random_effects
 from mixedmodels.prediction.simulate import Seed
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
+from mixedmodels.reports.printed import Printed
 
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
 
@@ -71,8 +72,14 @@ class MixedModel(FittedModel):
         """Return the verdict on the fit, with its reasons."""
         raise NotImplementedError
 
+    @property
     def optimization(self) -> OptimizationReport:
-        """Return how the optimum was found."""
+        """How the optimum was found: evaluations, seconds, gradient norm, path."""
+        raise NotImplementedError
+
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization and how each is handled, as a table."""
         raise NotImplementedError
 
     # Random effects and their covariance.
@@ -170,7 +177,7 @@ class MixedModel(FittedModel):
         ControlError
             If there is no such quantity; the message lists all names.
         """
-        if isinstance(name, str):
+        if not isinstance(name, (list, tuple)):
             return get_me(self, name)
         return {key: get_me(self, key) for key in name}
 

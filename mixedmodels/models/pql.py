@@ -19,6 +19,7 @@ from mixedmodels.models.fitted_model import ResidualType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
+from mixedmodels.reports.printed import Printed
 
 
 class QuasiLikelihoodMixedModel(MixedModel):
@@ -171,9 +172,15 @@ class QuasiLikelihoodMixedModel(MixedModel):
         """Return the verdict on the fit, with its reasons."""
         return self.estimates.convergence
 
+    @property
     def optimization(self) -> OptimizationReport:
-        """Return how the last working model was fitted."""
+        """How the last working model was fitted."""
         return self.estimates.linear.optimization
+
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization of the working model and how each is handled, as a table."""
+        return Printed(self.problem.description())
 
     def _describe(self) -> FitDescription:
         return FitDescription(
@@ -189,6 +196,6 @@ class QuasiLikelihoodMixedModel(MixedModel):
             call=self.call.lines(),
             notes=self._notes(),
             warnings=self._fit_warnings(),
-            optimizer=self.optimization().method,
+            optimizer=self.optimization.method,
             messages=self._messages(),
         )

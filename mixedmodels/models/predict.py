@@ -178,7 +178,7 @@ def refuse_new_levels(model: MixedModel, rows: Rows, masks: Sequence[BoolArray],
             if not levels:
                 raise DataError(
                     f"the grouping factor {term.group} is missing (NA) in newdata at "
-                    f"{int((codes < 0).sum())} rows; allow_new_levels=True predicts there with its random "
+                    f"{int((codes < 0).sum())} row(s); allow_new_levels=True predicts there with its random "
                     "effects at zero."
                 )
             raise DataError(

@@ -48,6 +48,8 @@ class RandomEffects(Mapping[str, pd.DataFrame]):
 
     def __getitem__(self, group: str) -> pd.DataFrame:
         """Return the table of one grouping factor."""
+        if group not in self._tables:
+            raise KeyError(f"no grouping factor {group!r}; grouping factors are {', '.join(self._tables)}")
         return self._tables[group]
 
     def __iter__(self) -> Iterator[str]:

@@ -20,7 +20,13 @@ from mixedmodels.models.predict import (
     training_rows,
 )
 from mixedmodels.prediction.linear_predictor import contribution
-from mixedmodels.prediction.simulate import Seed, draw_gaussian, draw_new_levels, draw_random_effects
+from mixedmodels.prediction.simulate import (
+    Seed,
+    draw_gaussian,
+    draw_new_levels,
+    draw_random_effects,
+    generator,
+)
 
 if TYPE_CHECKING:
     from mixedmodels.models.mixed_model import MixedModel
@@ -48,14 +54,14 @@ def simulate(
     """Simulate; see :meth:`MixedModel.simulate`."""
     if use_u and not isinstance(re_form, Unset):
         raise ControlError("should specify only one of 'use_u' and 're_form'.")
-    if nsim < 1:
-        raise ControlError(f"nsim must be 1 or more, not {nsim!r}.")
+    if not isinstance(nsim, (int, np.integer)) or nsim < 1:
+        raise ControlError(f"nsim must be a whole number, 1 or more, not {nsim!r}.")
+    rng = generator(seed)
     masks = select_effects(model.design, None if use_u else re_form)
     rows = training_rows(model) if newdata is None else new_rows(model, newdata, True)
     if newdata is not None and not allow_new_levels:
         everything = [np.ones_like(mask) for mask in masks]
         refuse_new_levels(model, rows, everything, newdata)
-    rng = np.random.default_rng(seed)
     fixed = rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         fixed = fixed + contribution(Z * mask, codes, b)

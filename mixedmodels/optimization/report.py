@@ -37,6 +37,12 @@ class OptimizationReport:
     path: tuple[tuple[FloatArray, float], ...]
     message: str
 
+    def __repr__(self) -> str:
+        return (
+            f"{self.method}: {self.n_evaluations} evaluations in {self.seconds:.3g} s, "
+            f"gradient norm {self.gradient_norm:.1e}; {self.message}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ConvergenceReport:
@@ -56,6 +62,9 @@ class ConvergenceReport:
     verdict: Verdict
     decrement: float
     reasons: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join([self.verdict, *self.reasons, f"Newton decrement {self.decrement:.1e}"])
 
     @property
     def is_optimum(self) -> bool:

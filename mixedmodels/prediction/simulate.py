@@ -7,11 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ControlError
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.profiled import term_factors
 from mixedmodels.prediction.linear_predictor import random_effects
 
 Seed = int | np.random.Generator | np.random.SeedSequence | None
+
+
+def generator(seed: Seed) -> np.random.Generator:
+    """Return the random number generator of a seed.
+
+    Raises
+    ------
+    ControlError
+        If `seed` is none that NumPy takes.
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ControlError(f"seed must be a whole number or a numpy Generator, not {seed!r}.") from error
 
 
 def draw_random_effects(
