@@ -221,7 +221,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
             update = faces.apply(link, half)[:, None]
             q = score[later].shape[1]
             score[later] = score[later] - faces.sum_by(update, pattern.parents[j, k], q)[:, 0]
-        border -= step.rest.times(half)
+        border -= step.rest.times(half[None])[0]
     x, u_tail = _solve_tail(factor, border)
     b: list[FloatArray] = [np.empty(0)] * len(pattern.blocks)
     u = list(b)
@@ -234,7 +234,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
     gamma = x[n_tail:]
     for j in reversed(range(len(factor.steps))):
         step, block = factor.steps[j], pattern.chain[j]
-        s = score[block] - step.rest.transposed_times(x)
+        s = score[block] - step.rest.transposed_times(x[None])[0]
         for k, link in step.links.items():
             s -= faces.apply(faces.transposed(link), b[pattern.chain[k]][:, pattern.parents[j, k]])
         score[block] = s

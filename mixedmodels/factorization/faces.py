@@ -92,10 +92,10 @@ def cross_gram(A: FloatArray, B: FloatArray) -> FloatArray:
 
 
 def apply(A: FloatArray, v: FloatArray) -> FloatArray:
-    """Return ``A_l v_l`` for every level; shapes (a, k, q) and (k, q)."""
-    if A.shape[1] == 1:
-        return A[:, 0] * v
-    return np.einsum("ikl,kl->il", A, v)
+    """Return ``A_l v_l`` for every level; shapes (a, k, q) and (..., k, q) give (..., a, q)."""
+    if A.shape[:2] == (1, 1):
+        return A[0] * v
+    return np.einsum("ikl,...kl->...il", A, v)
 
 
 def transposed(A: FloatArray) -> FloatArray:

@@ -30,10 +30,10 @@ class Rest(Protocol):
         """Return ``[E; X]_l' V [E; X]_l`` for every level, shape (S, S, q), from the lower triangle of V."""
 
     def times(self, v: FloatArray) -> FloatArray:
-        """Return ``[E; X] v``, shape (n_tail + p,), for v of shape (S, q)."""
+        """Return ``[E; X] v``, shape (m, n_tail + p), for m columns v of shape (m, S, q)."""
 
     def transposed_times(self, x: FloatArray) -> FloatArray:
-        """Return ``[E; X]'x``, shape (S, q), for x of shape (n_tail + p,)."""
+        """Return ``[E; X]'x``, shape (m, S, q), for m columns x of shape (m, n_tail + p)."""
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
@@ -65,11 +65,12 @@ class FixedRest:
 
     def times(self, v: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
-        return np.asarray(self.XZ.reshape(len(self.XZ), -1) @ v.ravel())
+        return np.asarray(v.reshape(len(v), -1) @ self.XZ.reshape(len(self.XZ), v[0].size).T)
 
     def transposed_times(self, x: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
-        return np.asarray((x @ self.XZ.reshape(len(self.XZ), -1)).reshape(self.XZ.shape[1:]))
+        p, S, q = self.XZ.shape
+        return np.asarray((x @ self.XZ.reshape(p, S * q)).reshape(len(x), S, q))
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See :class:`Rest`."""
@@ -127,11 +128,14 @@ class DenseRest:
 
     def times(self, v: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
-        return np.asarray(v.T.ravel() @ self.rows.reshape(-1, self.rows.shape[2]))
+        return np.asarray(
+            v.transpose(0, 2, 1).reshape(len(v), -1) @ self.rows.reshape(-1, self.rows.shape[2])
+        )
 
     def transposed_times(self, x: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
-        return np.asarray((self.rows @ x).T)
+        q, S, width = self.rows.shape
+        return np.asarray((x @ self.rows.reshape(-1, width).T).reshape(len(x), q, S).transpose(0, 2, 1))
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See :class:`Rest`."""

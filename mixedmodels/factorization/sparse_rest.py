@@ -123,14 +123,14 @@ class SparseRest:
 
     def times(self, v: FloatArray) -> FloatArray:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
-        random = sum(E @ v[s] for s, E in enumerate(self.matrices))
-        return np.concatenate((random, self.XZ.reshape(len(self.XZ), v.size) @ v.ravel()))
+        random = sum(E @ v[:, s].T for s, E in enumerate(self.matrices))
+        fixed = self.XZ.reshape(len(self.XZ), v[0].size) @ v.reshape(len(v), -1).T
+        return np.concatenate((random, fixed)).T
 
     def transposed_times(self, x: FloatArray) -> FloatArray:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
         n_tail = self.n_tail
-        random = np.stack([E.T @ x[:n_tail] for E in self.matrices])
-        return np.asarray(random + np.tensordot(x[n_tail:], self.XZ, axes=1))
+        return np.asarray(self._transposed(x[:, :n_tail].T) + np.tensordot(x[:, n_tail:], self.XZ, axes=1))
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""

@@ -23,7 +23,7 @@ from mixedmodels.factorization.dense import diagonal_faces, mirror
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.gradient import BlockMoments, block_moments
+from mixedmodels.likelihood.gradient import block_moments
 from mixedmodels.likelihood.orthonormal import OrthonormalBasis, orthonormalize
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -292,17 +292,9 @@ def objective_and_gradient(
     problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
 ) -> tuple[float, FloatArray]:
     """Return the objective and its exact gradient in theta, shape (n_theta,)."""
-    objective, gradient, _ = objective_and_moments(problem, theta, REML, sigma)
-    return objective, gradient
-
-
-def objective_and_moments(
-    problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
-) -> tuple[float, FloatArray, tuple[BlockMoments, ...]]:
-    """Return the objective, its gradient in theta and the moments of each block of the pattern."""
     at = evaluation(problem, theta, REML, sigma)
     moments = block_moments(at.factor, at.solution, at.sigma2, REML=REML)
-    return at.objective, pull_back(problem, theta, [block.gradient for block in moments]), moments
+    return at.objective, pull_back(problem, theta, [block.gradient for block in moments])
 
 
 def pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[FloatArray]) -> FloatArray:

@@ -9,13 +9,13 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.likelihood.estimates import LinearEstimates
-from mixedmodels.likelihood.gradient import BlockMoments
-from mixedmodels.likelihood.profiled import LinearProblem, evaluate, objective_and_moments, solve
+from mixedmodels.likelihood.profiled import LinearProblem, evaluate, solve
 from mixedmodels.optimization import start as starting
 from mixedmodels.optimization.canonical import PROBE, canonical, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
+from mixedmodels.optimization.start import Point
 
 #: Decrease of the objective that ends the search; a tenth of the decrement that passes as converged.
 TOLERANCE = 1e-9
@@ -24,6 +24,10 @@ MAX_ESCAPES = 3
 #: A search longer than this in a model no larger than this is repeated from a second start: the surface is
 #: hard and a second look is cheap.
 SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS, FEW_EFFECTS = 10, 6, 1000
+#: Steps of Fisher scoring go on while each lowers the objective by this much.
+MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
+#: Size, in units of its scale, that a zero diagonal is given to start a search from it.
+OFF_ZERO = 0.1
 #: Factor on the first start that gives the second.
 SHRINKAGE = 0.1
 
@@ -54,15 +58,15 @@ class Search:
         self.n_evaluations += 1
         return evaluate(self.problem, theta, self.REML, self.sigma)
 
-    def at(self, theta: FloatArray) -> tuple[float, FloatArray, tuple[BlockMoments, ...]]:
-        """Return the objective, its gradient in theta and the moments of the blocks."""
+    def at(self, free: FloatArray) -> Point:
+        """Return the objective, its gradient and the moments at free coordinates."""
         self.n_evaluations += 1
-        return objective_and_moments(self.problem, theta, self.REML, self.sigma)
+        return starting.point_at(self.problem, free, self.REML, self.sigma)
 
     def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective and its gradient in free coordinates."""
-        value, gradient, _ = self.at(starting.theta_of(self.problem, free))
-        return value, starting.free_gradient(self.problem, free, gradient)
+        point = self.at(free)
+        return point.objective, point.gradient
 
 
 def fit_linear(
@@ -83,11 +87,7 @@ def fit_linear(
     """
     began = time.perf_counter()
     search = Search(problem, REML, sigma)
-    found = (
-        _search_from_data(search)
-        if start is None
-        else _search(search, starting.off_zero(problem, start, 0.1))
-    )
+    found = _search_from_data(search) if start is None else _search_from(search, start)
     if start is None and _is_suspicious(search):
         again = _search_from_data(search, SHRINKAGE)
         found = min(found, again, key=lambda minimum: minimum.objective)
@@ -104,23 +104,32 @@ def _is_suspicious(search: Search) -> bool:
 
 
 def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
-    """Minimise from one step of Fisher scoring away from effects of the size of the residual."""
+    """Minimise from effects of the size of the residual, Fisher scoring while that gains much."""
+    problem, parts = search.problem, starting.parts(search.problem)
+    best = search.at(starting.free_of(problem, starting.unit_theta(problem, shrinkage)))
+    for _ in range(MAX_SCORING_STEPS):
+        scored = [
+            starting.scored(term.structure, best.theta[part], at)
+            for (term, part), at in zip(parts, best.moments, strict=True)
+        ]
+        new = search.at(starting.free_of(problem, np.concatenate(scored)))
+        gain = best.objective - new.objective
+        best = new if gain > 0.0 else best
+        if gain < SCORING_GAIN:
+            break
+    return _search(search, best)
+
+
+def _search_from(search: Search, theta: FloatArray) -> Minimum:
+    """Minimise from a given theta, moved off zero where the gradient says nothing."""
     problem = search.problem
-    theta = starting.unit_theta(problem, shrinkage)
-    _, _, moments = search.at(theta)
-    slices = starting.parts(problem)
-    at = starting.moments_by_term(problem, moments)
-    scored = [starting.scored(t.structure, theta[s], m) for (t, s), m in zip(slices, at, strict=True)]
-    return _search(search, np.concatenate(scored))
+    return _search(search, search.at(starting.free_of(problem, starting.off_zero(problem, theta, OFF_ZERO))))
 
 
-def _search(search: Search, theta: FloatArray) -> Minimum:
-    """Minimise from theta, with the expected Hessian there as first curvature."""
-    problem, free = search.problem, starting.free_of(search.problem, theta)
-    value, gradient, moments = search.at(theta)
-    H = starting.inverse_hessian(problem, free, starting.moments_by_term(problem, moments))
-    first = value, starting.free_gradient(problem, free, gradient)
-    return minimize(search.in_free, free, H, first=first, tolerance=TOLERANCE)
+def _search(search: Search, at: Point) -> Minimum:
+    """Minimise from a point, with the expected Hessian there as first curvature."""
+    H = starting.inverse_hessian(search.problem, at.free, at.moments)
+    return minimize(search.in_free, at.free, H, first=(at.objective, at.gradient), tolerance=TOLERANCE)
 
 
 def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
@@ -133,10 +142,10 @@ def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
         off = starting.off_zero(problem, theta, PROBE)
         if np.array_equal(off, theta):
             break
-        _, gradient, _ = search.at(off)
-        if not is_saddle(terms, theta, scale, gradient):
+        probed = search.at(starting.free_of(problem, off))
+        if not is_saddle(terms, theta, scale, probed.gradient):
             break
-        again = _search(search, starting.off_zero(problem, theta, 0.1))
+        again = _search_from(search, theta)
         if again.objective >= value:
             break
         found = again

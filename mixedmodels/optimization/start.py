@@ -20,13 +20,18 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.gradient import BlockMoments
-from mixedmodels.likelihood.profiled import LinearProblem, theta_slices
+from mixedmodels.likelihood.gradient import BlockMoments, block_moments
+from mixedmodels.likelihood.profiled import (
+    LinearProblem,
+    evaluation,
+    pull_back,
+    theta_slices,
+)
 
 #: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
 LEAST_SHARE = 0.05
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
-LEAST_FACTOR, LARGEST_FACTOR = 0.01, 1e4
+LEAST_FACTOR, LARGEST_FACTOR = 0.3, 1e4
 #: Least eigenvalue of a starting Hessian scaled to unit diagonal.
 LEAST_CURVATURE = 1e-8
 
@@ -45,6 +50,40 @@ class TermMoments:
 
     information: FloatArray
     Gamma: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One evaluation of the objective with everything the optimiser takes from it.
+
+    Attributes
+    ----------
+    theta, free : ndarray, shape (n_theta,)
+        Where.
+    objective : float
+        Objective.
+    gradient : ndarray, shape (n_theta,)
+        Gradient in free coordinates.
+    moments : tuple of TermMoments
+        By term.
+    """
+
+    theta: FloatArray
+    free: FloatArray
+    objective: float
+    gradient: FloatArray
+    moments: tuple[TermMoments, ...]
+
+
+def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float | None) -> Point:
+    """Evaluate the objective, its gradient and the moments at free coordinates."""
+    theta = theta_of(problem, free)
+    at = evaluation(problem, theta, REML, sigma)
+    moments = block_moments(at.factor, at.solution, at.sigma2, REML=REML)
+    gradient = pull_back(problem, theta, [block.gradient for block in moments])
+    return Point(
+        theta, free, at.objective, free_gradient(problem, free, gradient), moments_by_term(problem, moments)
+    )
 
 
 def column_scales(term: RandomTerm) -> FloatArray:
