@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
-from scipy.special import betaln, digamma, polygamma
+from scipy.special import betaln
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import (
@@ -17,8 +17,9 @@ from mixedmodels.families.base import (
     refuse_rows,
 )
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
-from mixedmodels.families.links import Link
+from mixedmodels.families.links import Jet, Link
 from mixedmodels.families.saturated import deviance_by_search
+from mixedmodels.families.special import polygammas
 from mixedmodels.families.unit_interval import (
     SMALLEST_SHAPE,
     UNIT_LINKS,
@@ -27,10 +28,11 @@ from mixedmodels.families.unit_interval import (
     as_derivatives,
     bounded,
     compose,
-    log_probabilities,
     scaled,
     shape_parameter,
 )
+
+Curve: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,11 @@ class Beta(FamilyBase):
         constant: FloatArray | None = None,
     ) -> Derivatives:
         """Return log-likelihood terms and derivatives in eta."""
-        a, b = log_probabilities(self.link, eta)
+        a, b = self.link.log_probabilities(eta)
         (left, left_excess), (right, right_excess) = shape_parameter(a[0], phi), shape_parameter(b[0], phi)
         log_y, log_1y = np.log(y), np.log1p(-y)
-        P, Q = _side(left, log_y), _side(right, log_1y)
+        curves = _curve(left), _curve(right)
+        P, Q = _side(left, log_y, curves[0]), _side(right, log_1y, curves[1])
         value = (
             left_excess + right_excess - betaln(left, right) + (left - 1.0) * log_y + (right - 1.0) * log_1y
         )
@@ -93,7 +96,7 @@ class Beta(FamilyBase):
         if observed:
             found = as_derivatives(jet, None, None, order)
         else:
-            information, slope = _information((left, a), (right, b))
+            information, slope = _information((curves[0], a), (curves[1], b))
             found = as_derivatives(jet, weights * information, weights * slope, order)
         return outside(found, self.link.gives_unit_mean(eta), weights)
 
@@ -101,14 +104,15 @@ class Beta(FamilyBase):
         self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
     ) -> PhiDerivatives:
         """Return derivatives in log(precision), in which both shapes grow at their own rate."""
-        a, b = log_probabilities(self.link, eta)
+        a, b = self.link.log_probabilities(eta)
         left, right = shape_parameter(a[0], phi)[0], shape_parameter(b[0], phi)[0]
-        P, Q = _side(left, np.log(y)), _side(right, np.log1p(-y))
-        loglik = phi[0] * digamma(phi[0]) + P[1] + Q[1]
+        curves = _curve(left), _curve(right)
+        P, Q = _side(left, np.log(y), curves[0]), _side(right, np.log1p(-y), curves[1])
+        loglik = _curve(phi[:1])[0] + P[1] + Q[1]
         d1 = P[2] * a[1] + Q[2] * b[1]
         d2 = P[3] * bounded(a[1]) ** 2 + P[2] * a[2] + Q[3] * bounded(b[1]) ** 2 + Q[2] * b[2]
         information = (
-            -d2 if observed else _curve(left)[1] * bounded(a[1]) ** 2 + _curve(right)[1] * bounded(b[1]) ** 2
+            -d2 if observed else curves[0][2] * bounded(a[1]) ** 2 + curves[1][2] * bounded(b[1]) ** 2
         )
         inside = self.link.gives_unit_mean(eta)
         parts = (np.where(inside, weights * part, 0.0)[None] for part in (loglik, d1, information, d2))
@@ -154,28 +158,27 @@ def beta(link: str | Link = "logit") -> Beta:
     return Beta(checked_link(link, "beta", UNIT_LINKS))
 
 
-def _curve(a: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return a^2 trigamma(a) and its derivative in log(a)."""
-    square = a * (a * polygamma(1, a))
-    return square, 2.0 * square + a * (a * (a * polygamma(2, a)))
+def _curve(a: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return a digamma(a), a^2 trigamma(a) and the derivative of the latter in log(a)."""
+    d0, d1, d2 = polygammas(a)
+    square = a * (a * d1)
+    slope = np.where(a > SMALLEST_SHAPE, 2.0 * square + a * (a * (a * d2)), 0.0)
+    return a * d0, square, slope
 
 
-def _side(a: FloatArray, log_y: FloatArray) -> Outer:
+def _side(a: FloatArray, log_y: FloatArray, curve: Curve) -> Outer:
     """Return -log Gamma(a) + a log(y) and its derivatives in log(a); the value itself is not used."""
     inside = a > SMALLEST_SHAPE
-    first = a * (log_y - digamma(a))
-    square, slope = _curve(a)
+    linear, square, slope = curve
+    first = a * log_y - linear
     second = np.where(inside, first - square, 0.0)
     return np.zeros_like(a), first, second, np.where(inside, second - slope, 0.0)
 
 
-def _information(
-    left: tuple[FloatArray, tuple[FloatArray, ...]], right: tuple[FloatArray, tuple[FloatArray, ...]]
-) -> tuple[FloatArray, FloatArray]:
+def _information(left: tuple[Curve, Jet], right: tuple[Curve, Jet]) -> tuple[FloatArray, FloatArray]:
     """Return the expected information in eta and its derivative: a^2 trigamma(a) A'^2, both sides."""
-    total, total_slope = np.zeros_like(left[0]), np.zeros_like(left[0])
-    for shape, (_, d1, d2, _) in (left, right):
-        square, slope = _curve(shape)
+    total, total_slope = np.zeros_like(left[0][0]), np.zeros_like(left[0][0])
+    for (_, square, slope), (_, d1, d2, _) in (left, right):
         h1, h2 = bounded(d1), bounded(d2)
         total = total + square * h1 * h1
         total_slope = total_slope + slope * h1**3 + 2.0 * square * h1 * h2

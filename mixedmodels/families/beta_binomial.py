@@ -14,12 +14,7 @@ from mixedmodels.families.binomial import Binomial, log_binomial_coefficient, wh
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
 from mixedmodels.families.links import Link
 from mixedmodels.families.saturated import deviance_by_search
-from mixedmodels.families.special import (
-    digamma_difference,
-    log_gamma_difference,
-    tetragamma_difference,
-    trigamma_difference,
-)
+from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
 from mixedmodels.families.unit_interval import (
     SMALLEST_SHAPE,
     UNIT_LINKS,
@@ -28,7 +23,6 @@ from mixedmodels.families.unit_interval import (
     as_derivatives,
     bounded,
     compose,
-    log_probabilities,
     shape_parameter,
 )
 
@@ -86,7 +80,7 @@ class BetaBinomial(FamilyBase):
         """Return log-likelihood terms and derivatives in eta; the information is the observed one."""
         if constant is None:
             constant = log_binomial_coefficient(y, weights)
-        a, b = log_probabilities(self.link, eta)
+        a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
         jet = add(compose(P, a), compose(Q, b))
         loglik = jet[0] - log_gamma_difference(weights, np.full_like(y, phi[0])) + constant
@@ -97,9 +91,9 @@ class BetaBinomial(FamilyBase):
         self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
     ) -> PhiDerivatives:
         """Return derivatives in log(precision), in which both shapes grow at their own rate."""
-        a, b = log_probabilities(self.link, eta)
+        a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
-        loglik = P[1] + Q[1] - phi[0] * digamma_difference(weights, np.full_like(y, phi[0]))
+        loglik = P[1] + Q[1] - phi[0] * polygamma_differences(weights, np.full_like(y, phi[0]))[0]
         d1 = P[2] * a[1] + Q[2] * b[1]
         d2 = P[3] * bounded(a[1]) ** 2 + P[2] * a[2] + Q[3] * bounded(b[1]) ** 2 + Q[2] * b[2]
         inside = self.link.gives_unit_mean(eta)
@@ -152,20 +146,14 @@ def _sides(
     """Return the terms of the successes in log(mu) and of the failures in log(1 - mu)."""
     successes = weights * y
     return (
-        _rising(successes, *shape_parameter(log_mu, phi)),
-        _rising(np.maximum(weights - successes, 0.0), *shape_parameter(log_1mu, phi)),
+        _outer(successes, *shape_parameter(log_mu, phi)),
+        _outer(np.maximum(weights - successes, 0.0), *shape_parameter(log_1mu, phi)),
     )
 
 
-def _rising(count: FloatArray, a: FloatArray, excess: FloatArray) -> Outer:
+def _outer(count: FloatArray, a: FloatArray, excess: FloatArray) -> Outer:
     """Return log Gamma(count + a) - log Gamma(a) and its derivatives in log(a)."""
     inside = a > SMALLEST_SHAPE
-    first = a * digamma_difference(count, a)
-    second = a * (a * trigamma_difference(count, a))
-    third = a * (a * (a * tetragamma_difference(count, a)))
-    return (
-        log_gamma_difference(count, a) + np.where(count > 0.0, excess, 0.0),
-        first,
-        np.where(inside, first + second, 0.0),
-        np.where(inside, first + 3.0 * second + third, 0.0),
-    )
+    first, second, third = rising(count, a)
+    value = log_gamma_difference(count, a) + np.where(count > 0.0, excess, 0.0)
+    return value, first, np.where(inside, second, 0.0), np.where(inside, third, 0.0)

@@ -25,7 +25,6 @@ from mixedmodels.families.unit_interval import (
     UNIT_LINKS,
     add,
     as_derivatives,
-    log_probabilities,
     scaled,
 )
 
@@ -167,7 +166,7 @@ def evaluate_any_link(
     observed: bool,
 ) -> Derivatives:
     """Return the derivatives of n [y log mu + (1 - y) log(1 - mu)] through the logarithms of both."""
-    a, b = log_probabilities(link, eta)
+    a, b = link.log_probabilities(eta)
     loglik = scaled(add(_times(y, a), _times(1.0 - y, b)), weights)
     jet = (loglik[0] + constant, *loglik[1:])
     if observed:

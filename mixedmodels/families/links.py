@@ -8,11 +8,12 @@ has long reached 0 or 1 in floating point.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
-from scipy.special import erfcx, expit, log_ndtr, ndtr, ndtri
+from scipy.special import erfcx, expit, ndtr, ndtri
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import FamilyError
@@ -53,6 +54,9 @@ class Link(Protocol):
     def log_complement(self, eta: FloatArray) -> Jet:
         """Return log(1 - mu) and its derivatives in eta; meaningful only where `gives_unit_mean`."""
 
+    def log_probabilities(self, eta: FloatArray) -> tuple[Jet, Jet]:
+        """Return log(mu) and log(1 - mu) with their derivatives, sharing what they have in common."""
+
     def gives_mean(self, eta: FloatArray) -> BoolArray:
         """Return where the inverse is defined: a fractional power is not for negative eta."""
 
@@ -81,7 +85,24 @@ def _is_everywhere(eta: FloatArray) -> BoolArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _UnitLink:
+class _AnyLink(ABC):
+    """What all links share."""
+
+    @abstractmethod
+    def log_mean(self, eta: FloatArray) -> Jet:
+        """Return log(mu) and its derivatives in eta."""
+
+    @abstractmethod
+    def log_complement(self, eta: FloatArray) -> Jet:
+        """Return log(1 - mu) and its derivatives in eta."""
+
+    def log_probabilities(self, eta: FloatArray) -> tuple[Jet, Jet]:
+        """Return log(mu) and log(1 - mu) with their derivatives."""
+        return self.log_mean(eta), self.log_complement(eta)
+
+
+@dataclass(frozen=True, slots=True)
+class _UnitLink(_AnyLink):
     """What the links onto (0, 1) share."""
 
     maps_to_unit_interval: ClassVar[bool] = True
@@ -151,22 +172,38 @@ class Probit(_UnitLink):
         return ndtr(x), density, -x * density, (x * x - 1.0) * density
 
     def log_mean(self, eta: FloatArray) -> Jet:
-        """Return log Phi(eta) and its derivatives; far in the lower tail by asymptotic series."""
-        x = np.clip(eta, -_LARGEST_PROBIT, _LARGEST_PROBIT)
-        middle = np.maximum(x, _PROBIT_TAIL)
-        # Inverse Mills ratio phi / Phi; beyond +38 it underflows, and erfcx of less would overflow.
-        mills = np.sqrt(2.0 / np.pi) / erfcx(-np.minimum(middle, 36.0) / np.sqrt(2.0))
-        shifted = mills + middle
-        d2 = -mills * shifted
-        d3 = mills * (shifted * (mills + shifted) - 1.0)
-        tail = x < _PROBIT_TAIL
-        if tail.any():
-            mills[tail], d2[tail], d3[tail] = _probit_tail(-x[tail])
-        return log_ndtr(x), mills, d2, d3
+        """Return log Phi(eta) and its derivatives."""
+        return self.log_probabilities(eta)[0]
 
     def log_complement(self, eta: FloatArray) -> Jet:
         """Return log Phi(-eta) and its derivatives."""
-        return _mirror(self.log_mean(-eta))
+        return self.log_probabilities(eta)[1]
+
+    def log_probabilities(self, eta: FloatArray) -> tuple[Jet, Jet]:
+        """Return log Phi(eta) and log Phi(-eta) with their derivatives, from one erfcx and one exponential.
+
+        With x = |eta| the smaller probability is exp(-x^2 / 2) h, h = erfcx(x / sqrt 2) / 2.
+        """
+        x = np.minimum(np.abs(eta), _LARGEST_PROBIT)
+        half = erfcx(x / np.sqrt(2.0)) / 2.0
+        kernel = np.exp(-0.5 * x * x)
+        tail = _probit_jet(-x, np.log(half) - 0.5 * x * x, 1.0 / (half * np.sqrt(2.0 * np.pi)))
+        far = x > -_PROBIT_TAIL
+        if far.any():
+            for part, value in zip(tail[1:], _probit_tail(x[far]), strict=True):
+                part[far] = value
+        small = kernel * half
+        body = _probit_jet(x, np.log1p(-small), kernel / (np.sqrt(2.0 * np.pi) * (1.0 - small)))
+        lower = eta < 0.0
+        below = tuple(np.where(lower, t, b) for t, b in zip(tail, body, strict=True))
+        above = tuple(np.where(lower, b, t) for t, b in zip(tail, body, strict=True))
+        return (below[0], below[1], below[2], below[3]), (above[0], -above[1], above[2], -above[3])
+
+
+def _probit_jet(x: FloatArray, value: FloatArray, mills: FloatArray) -> Jet:
+    """Return log Phi(x) and its derivatives, given its value and phi(x) / Phi(x)."""
+    shifted = mills + x
+    return value, mills, -mills * shifted, mills * (shifted * (mills + shifted) - 1.0)
 
 
 _PROBIT_TAIL = -30.0
@@ -302,7 +339,7 @@ def _log_complement_of(log_mean: Jet) -> Jet:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class Log(_AnyLink):
     """eta = log(mu)."""
 
     name: ClassVar[str] = "log"
@@ -344,7 +381,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
+class Power(_AnyLink):
     """eta = mu^exponent: identity, sqrt, inverse, 1/mu^2 and every other power but 0.
 
     With an even 1 / exponent (the square root: mu = eta^2) the inverse is defined for negative eta too,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,12 +16,7 @@ from mixedmodels.families.family import Family, Hessian
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
 from mixedmodels.families.saturated import deviance_by_search
-from mixedmodels.families.special import (
-    digamma_difference,
-    log_gamma_difference,
-    tetragamma_difference,
-    trigamma_difference,
-)
+from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
 from mixedmodels.families.zero_part import zero_inflated
 
 # Sizes mu / alpha beyond these bounds change nothing, and their cubes are still doubles.
@@ -100,7 +96,7 @@ class NegativeBinomial(_Counts):
         p, q = expit(t - log_theta), expit(log_theta - t)
         total = y + theta
         kernel = (
-            log_gamma_difference(y, np.full_like(y, theta))
+            _by_count(lambda count: log_gamma_difference(count, np.full_like(count, theta)), y)
             + y * (t - np.logaddexp(log_theta, t))
             - theta * np.logaddexp(0.0, t - log_theta)
         )
@@ -124,8 +120,8 @@ class NegativeBinomial(_Counts):
         theta = float(phi[0])
         log_theta = float(np.log(theta))
         p, q = expit(t - log_theta), expit(log_theta - t)
-        difference = digamma_difference(y, np.full_like(y, theta)) - np.logaddexp(0.0, t - log_theta)
-        loglik = weights * (theta * difference + theta * p - y * q)
+        rise = _by_count(lambda count: polygamma_differences(count, np.full_like(count, theta))[0], y)
+        loglik = weights * (theta * (rise - np.logaddexp(0.0, t - log_theta)) + theta * p - y * q)
         l1 = weights * p * (y * q - theta * p)
         l2 = weights * p * q * ((y + theta) * (q - p) - theta)
         return LogMeanPhiTerms(loglik[None], l1[None], l2[None], (weights * theta * p * p)[None])
@@ -296,7 +292,17 @@ def _size_derivatives(
     y: FloatArray, s: FloatArray, log1p_alpha: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return three derivatives in log(s) of log Gamma(y + s) - log Gamma(s) - s log(1 + alpha)."""
-    first = s * (digamma_difference(y, s) - log1p_alpha)
-    second = s * (s * trigamma_difference(y, s))
-    third = s * (s * (s * tetragamma_difference(y, s)))
-    return first, first + second, first + 3.0 * second + third
+    first, second, third = rising(y, s)
+    slope = s * log1p_alpha
+    return first - slope, second - slope, third - slope
+
+
+def _by_count(function: Callable[[FloatArray], FloatArray], y: FloatArray) -> FloatArray:
+    """Return function(y), computed once for each count where counts are small whole numbers."""
+    largest = y.max(initial=0.0)
+    if not 0.0 <= largest < len(y):
+        return function(y)
+    counts = y.astype(np.intp)
+    if not np.array_equal(counts, y):
+        return function(y)
+    return np.asarray(function(np.arange(largest + 1.0))[counts])

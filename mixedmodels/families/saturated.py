@@ -7,8 +7,11 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
 
-# The interval halves each time: 60 halvings exhaust the digits of a double.
-_HALVINGS = 60
+# Every other step halves the bracket: 120 exhaust the digits of a double.
+MAX_ITERATIONS = 120
+# Gain of the log-likelihood, by the quadratic model, that is no longer worth a step.
+NEGLIGIBLE_GAIN = 1e-14
+SMALLEST_BRACKET = 1e-9
 
 
 def deviance_by_search(
@@ -22,7 +25,7 @@ def deviance_by_search(
 ) -> FloatArray:
     """Return twice the log-likelihood ratio of each row against its own best linear predictor.
 
-    The best one is found by bisection on the score in [low, high], once for each distinct pair of
+    The best one is sought in [low, high], once for each distinct pair of
     response and weight.
 
     Returns
@@ -38,10 +41,22 @@ def deviance_by_search(
 def _largest_loglik(
     family: Family, y: FloatArray, weights: FloatArray, phi: FloatArray, low: float, high: float
 ) -> FloatArray:
-    """Return the largest log-likelihood of each row over eta in [low, high]."""
+    """Return the largest log-likelihood of each row over eta in [low, high].
+
+    Newton steps, with bisection of the bracket wherever they leave it or the surface is convex, and
+    every other time to make sure that the bracket shrinks.
+    """
     below, above = np.full(len(y), low), np.full(len(y), high)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (below + above)
-        rises = family.evaluate(y, middle, weights, phi).d1 > 0.0
-        below, above = np.where(rises, middle, below), np.where(rises, above, middle)
-    return family.evaluate(y, 0.5 * (below + above), weights, phi).loglik
+    eta = 0.5 * (below + above)
+    for iteration in range(MAX_ITERATIONS):
+        rows = family.evaluate(y, eta, weights, phi)
+        rises = rows.d1 > 0.0
+        below, above = np.where(rises, eta, below), np.where(rises, above, eta)
+        concave = rows.d2 < 0.0
+        step = rows.d1 / np.where(concave, -rows.d2, 1.0)
+        if np.all(concave & (np.abs(step * rows.d1) < NEGLIGIBLE_GAIN) | (above - below < SMALLEST_BRACKET)):
+            break
+        moved = eta + step
+        newton = concave & (moved > below) & (moved < above) & (iteration % 2 == 0)
+        eta = np.where(newton, moved, 0.5 * (below + above))
+    return family.evaluate(y, eta, weights, phi).loglik

@@ -9,7 +9,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import EMPTY
 from mixedmodels.families.family import Derivatives
-from mixedmodels.families.links import Jet, Link
+from mixedmodels.families.links import Jet
 
 UNIT_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
 
@@ -48,11 +48,6 @@ def shape_parameter(log_probability: FloatArray, phi: FloatArray) -> tuple[Float
 def add(left: Jet, right: Jet) -> Jet:
     """Return the sum of two functions with their derivatives."""
     return left[0] + right[0], left[1] + right[1], left[2] + right[2], left[3] + right[3]
-
-
-def log_probabilities(link: Link, eta: FloatArray) -> tuple[Jet, Jet]:
-    """Return log(mu) and log(1 - mu) with their derivatives in eta."""
-    return link.log_mean(eta), link.log_complement(eta)
 
 
 def as_derivatives(

@@ -121,7 +121,7 @@ def fit_pql(
     shift = np.zeros(len(y)) if offset is None else offset
     eta = fit_glm(y, weights, X, offset, family).eta
     linear, H, change, n_iterations = None, None, np.inf, 0
-    while n_iterations < MAX_ITERATIONS and change >= TOLERANCE:
+    while n_iterations < MAX_ITERATIONS and (change >= TOLERANCE or H is None):
         n_iterations += 1
         z, w = working_data(y, weights, eta, family, unit)
         problem = linear_problem(z - shift, X, terms, w)
