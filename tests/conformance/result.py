@@ -35,9 +35,9 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """Fails if any check fails; aside if some checks were set aside with a reason; holds otherwise."""
+        """Fails if any check fails or nothing was checked; aside if some checks were; holds otherwise."""
         verdicts = {check.verdict for check in self.checks}
-        if "fails" in verdicts:
+        if "fails" in verdicts or not verdicts:
             return "fails"
         return "aside" if "aside" in verdicts else "holds"
 
