@@ -82,9 +82,8 @@ def _successes(values: FloatArray, trials: FloatArray) -> FloatArray:
     if np.all(values == np.round(values)):
         return values
     counts = values * trials
-    if np.any((values < 0.0) | (values > 1.0)) or np.any(
-        np.abs(counts - np.round(counts)) > WHOLE * (1 + trials)
-    ):
+    whole = np.abs(counts - np.round(counts)) <= WHOLE * (1.0 + trials)
+    if not np.all(whole & (values >= 0.0) & (values <= 1.0)):
         raise DataError(
             "newresp is neither whole numbers of successes nor proportions that give whole numbers of the "
             "trials of each row."

@@ -83,7 +83,8 @@ def _draw(
 ) -> FloatArray:
     """Draw one response: the effects that are not conditioned on, then the observations."""
     eta = fixed
-    if not all(mask.all() for mask in masks):
+    new_level = any((codes < 0).any() for _, codes in rows.random)
+    if new_level or not all(mask.all() for mask in masks):
         scale, theta = model.random_scale, model.theta().to_numpy()
         drawn = draw_random_effects(rng, model.random, theta, scale)
         offset = 0
@@ -95,7 +96,9 @@ def _draw(
                 fresh = draw_new_levels(rng, term, part, scale, int((codes < 0).sum()))
                 effects = np.vstack([b, fresh])
                 position = np.where(codes < 0, len(b) + np.cumsum(codes < 0) - 1, codes).astype(np.int32)
-            eta = eta + contribution(Z * ~mask, position, effects)
+            # The effects of a new level are drawn even where those of known levels are kept.
+            drawn_columns = (codes < 0)[:, None] | ~mask
+            eta = eta + contribution(Z * drawn_columns, position, effects)
     family = model.family()
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
