@@ -53,6 +53,25 @@ class LinearEstimates:
 
 
 @dataclass(frozen=True, slots=True)
+class QuadratureStep:
+    """One fit in the search for enough quadrature nodes.
+
+    Attributes
+    ----------
+    nAGQ : int
+        Nodes per dimension.
+    objective : float
+        -2 log-likelihood.
+    largest_move : float
+        Largest change of an estimate from the fit before, in standard errors; NaN for the first.
+    """
+
+    nAGQ: int
+    objective: float
+    largest_move: float
+
+
+@dataclass(frozen=True, slots=True)
 class GeneralizedEstimates:
     """Estimates of a generalized linear mixed model.
 
@@ -79,10 +98,15 @@ class GeneralizedEstimates:
         Nodes per dimension: 0, 1 (Laplace) or more.
     vcov_rx : ndarray, shape (p, p)
         Covariance of beta from the penalized least-squares factor.
+    inverse_hessian : ndarray, shape (m, m)
+        Quasi-Newton estimate of the inverse Hessian of the objective in the optimiser's coordinates: what
+        the fit to a like response starts from. Not for standard errors.
     optimization : OptimizationReport
         How the optimum was found.
     convergence : ConvergenceReport
         The verdict.
+    quadrature_sequence : tuple of QuadratureStep
+        Fits with more and more nodes, for nAGQ = "auto"; empty otherwise.
     """
 
     theta: FloatArray
@@ -93,5 +117,7 @@ class GeneralizedEstimates:
     objective: float
     nAGQ: int
     vcov_rx: FloatArray
+    inverse_hessian: FloatArray
     optimization: OptimizationReport
     convergence: ConvergenceReport
+    quadrature_sequence: tuple[QuadratureStep, ...] = ()

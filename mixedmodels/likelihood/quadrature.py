@@ -23,6 +23,7 @@ from mixedmodels.factorization import faces
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
 from mixedmodels.likelihood.generalized_system import sum_by_level
 from mixedmodels.likelihood.laplace_gradient import Cotangents, total_gradient
+from mixedmodels.likelihood.nested_quadrature import nested_quadrature
 from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.likelihood.quadrature_grid import Grid, quadrature_grid
 from mixedmodels.likelihood.row_inverse import PatternInverse, gather_rows
@@ -60,24 +61,25 @@ class NodeAverages:
 
 
 def check_quadrature(problem: GeneralizedProblem) -> None:
-    """Raise unless the random effects fall into independent groups.
+    """Raise unless the random effects fall into independent groups, nested ones included.
 
     Raises
     ------
     ControlError
         Naming the grouping factors, and what to use instead.
     """
-    blocks = problem.system.blocks
-    if len(blocks) > 1:
-        names = ", ".join(block.group for block in blocks)
+    pattern = problem.system.pattern
+    related = [block.group for block in pattern.blocks if block.relationship is not None]
+    if related:
         raise ControlError(
-            f"nAGQ > 1 needs random effects that fall into independent groups, but this model has the "
-            f"grouping factors {names}. Use nAGQ=1 (the Laplace approximation)."
-        )
-    if blocks[0].relationship is not None:
-        raise ControlError(
-            f"nAGQ > 1 needs independent levels, but those of {blocks[0].group} are related by a known "
+            f"nAGQ > 1 needs independent levels, but those of {related[0]} are related by a known "
             "covariance. Use nAGQ=1 (the Laplace approximation)."
+        )
+    if pattern.tail:
+        names = " and ".join(block.group for block in pattern.blocks)
+        raise ControlError(
+            f"nAGQ > 1 needs random effects that fall into independent groups, but the grouping factors "
+            f"{names} cross. Use nAGQ=1 (the Laplace approximation)."
         )
 
 
@@ -85,10 +87,13 @@ def quadrature(
     problem: GeneralizedProblem, psi: FloatArray, mode: Mode, nAGQ: int
 ) -> tuple[float, FloatArray]:
     """Return -2 log-likelihood by adaptive quadrature, and its gradient in the optimiser's vector."""
-    grid = quadrature_grid(nAGQ, problem.system.blocks[0].size)
-    averages = average_over_nodes(problem, mode, grid)
-    value = mode.factor.log_det - 2.0 * float(averages.log_integral.sum())
-    return value, total_gradient(problem, psi, mode, quadrature_cotangents(problem, mode, averages))
+    if len(problem.system.blocks) > 1:
+        value, cotangents = nested_quadrature(problem, mode, nAGQ)
+    else:
+        averages = average_over_nodes(problem, mode, quadrature_grid(nAGQ, problem.system.blocks[0].size))
+        value = mode.factor.log_det - 2.0 * float(averages.log_integral.sum())
+        cotangents = quadrature_cotangents(problem, mode, averages)
+    return value, total_gradient(problem, psi, mode, cotangents)
 
 
 def quadrature_cotangents(problem: GeneralizedProblem, mode: Mode, averages: NodeAverages) -> Cotangents:

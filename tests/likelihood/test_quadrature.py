@@ -60,7 +60,38 @@ def test_many_nodes_equal_brute_force(structure, family):
     assert value == pytest.approx(brute_force(problem, psi), abs=BRUTE_FORCE_TOLERANCE)
 
 
-@pytest.mark.parametrize("structure", ["scalar", "vector", "two terms"])
+def nested_brute_force(problem, psi):
+    """Return -2 log-likelihood of intercepts nested in intercepts by trapezoid rules, one in the other."""
+    parameters = unpack(problem, psi)
+    points = np.linspace(-8.0, 8.0, 161)
+    log_density = -0.5 * points**2 + np.log((points[1] - points[0]) / np.sqrt(2 * np.pi))
+    inner, outer = (by.index for by in problem.system.sums)
+    T_inner, T_outer = (float(T[0, 0]) for T in parameters.factors)
+    fixed = problem.basis @ parameters.gamma + problem.offset
+    total = 0.0
+    for top in np.unique(outer):
+        log_terms = log_density.copy()
+        for level in np.unique(inner[outer == top]):
+            rows = np.flatnonzero(inner == level)
+            eta = fixed[rows] + T_outer * points[:, None, None] + T_inner * points[:, None]
+            loglik = problem.family.evaluate(
+                np.broadcast_to(problem.y[rows], eta.shape), eta,
+                np.broadcast_to(problem.weights[rows], eta.shape), parameters.phi,
+            ).loglik  # fmt: skip
+            log_terms += logsumexp(loglik.sum(axis=2) + log_density, axis=1)
+        total += logsumexp(log_terms)
+    return -2.0 * total
+
+
+@pytest.mark.parametrize("family", [families.binomial(), families.poisson()], ids=lambda f: f.name)
+def test_nested_nodes_equal_brute_force(family):
+    problem = small_model("one level a row", family, n=24)
+    psi = small_parameters(problem)
+    value = Evaluator(problem, 25)(psi)[0]
+    assert value == pytest.approx(nested_brute_force(problem, psi), abs=BRUTE_FORCE_TOLERANCE)
+
+
+@pytest.mark.parametrize("structure", ["scalar", "vector", "two terms", "nested", "one level a row"])
 def test_one_node_is_the_laplace_approximation(structure):
     problem = small_model(structure, families.binomial(link="probit"))
     psi = small_parameters(problem)
@@ -71,7 +102,7 @@ def test_one_node_is_the_laplace_approximation(structure):
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-9)
 
 
-@pytest.mark.parametrize("structure", ["scalar", "vector", "two terms"])
+@pytest.mark.parametrize("structure", ["scalar", "vector", "two terms", "nested", "one level a row"])
 @pytest.mark.parametrize("zero", [False, True])
 @pytest.mark.parametrize(
     "family",
@@ -118,7 +149,7 @@ def test_grids_integrate_polynomials_exactly(n_nodes, dimension):
         np.testing.assert_allclose(weights @ grid.nodes**4, 3.0, atol=1e-8)
 
 
-@pytest.mark.parametrize("structure", ["nested", "crossed", "related levels"])
+@pytest.mark.parametrize("structure", ["crossed", "crossed and nested", "related levels"])
 def test_refused_without_independent_groups(structure):
     problem = small_model(structure, families.binomial())
     with pytest.raises(ControlError, match="nAGQ=1"):
