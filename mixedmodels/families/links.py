@@ -255,7 +255,8 @@ class Cloglog(_UnitLink):
         small = z < 1e-2
         g = np.where(small, -z * (0.5 + z * (1.0 / 12.0 - z * z / 720.0)), 1.0 - z - q)
         d2 = q * g
-        value = np.where(small, x + np.log(-np.expm1(-z) / z), np.log(-np.expm1(-z)))
+        # log(1 - exp(-z)): relative to z where z is small, by log1p where exp(-z) is.
+        value = np.where(z < 1.0, x + np.log(-np.expm1(-z) / z), np.log1p(-np.exp(-np.maximum(z, 0.5))))
         return value, q, d2, d2 * g - q * (z + d2)
 
     def log_complement(self, eta: FloatArray) -> Jet:

@@ -10,8 +10,8 @@ distribution f of mean mu (before inflation or truncation) and g = log f(0):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
 from scipy.special import expit, log_expit
@@ -20,7 +20,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, refuse_rows, weighted_mean
 from mixedmodels.families.family import Derivatives, Family, Hessian, PhiDerivatives
-from mixedmodels.families.links import Jet, Link
+from mixedmodels.families.links import Jet, Link, get_link
 from mixedmodels.families.saturated import deviance_by_search
 
 ZeroPart: TypeAlias = Literal["inflated", "hurdle", "truncated"]
@@ -218,12 +218,10 @@ class WithZeroPart:
 
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
-        high = float(self.link.link(np.array([y.max(initial=0.0) + 1.0]))[0])
-        if self.link.name != "log":
-            raise FamilyError(f"Deviance residuals of the {self.name} family need the log link.")
-        high += float(sum(np.log1p(self._split(phi)[0]))) + 5.0
+        on_log_scale = replace(self, base=replace(cast(Any, self.base), link=get_link("log")))
         eta = np.log(np.maximum(mu, np.finfo(np.float64).tiny))
-        return deviance_by_search(self, y, eta, weights, phi, -40.0, high)
+        high = float(np.log1p(y.max(initial=0.0)) + np.log1p(self._split(phi)[0]).sum()) + 5.0
+        return deviance_by_search(on_log_scale, y, eta, weights, phi, -40.0, high)
 
     def simulate(
         self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray

@@ -26,7 +26,8 @@ class GlmEstimates:
         Parameters of the family on their natural scale, estimated jointly by maximum likelihood; empty
         for binomial, Poisson and the quasi families.
     eta, mu : ndarray, shape (n,)
-        Linear predictor, offset included, and mean of the response.
+        Linear predictor, offset included, and its mean; with a zero part that of the counts before it
+        (``family.response_mean`` gives the mean of the response).
     vcov : ndarray, shape (p, p)
         Covariance of beta: from the expected information where the family has it, as R's ``glm``, times
         the dispersion of a quasi family; otherwise the block of `vcov_hessian`, as glmmTMB.

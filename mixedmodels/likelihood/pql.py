@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import FamilyError
+from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.estimates import LinearEstimates
@@ -116,6 +116,8 @@ def fit_pql(
     ------
     FamilyError
         If the family has parameters of its own other than a dispersion.
+    ConvergenceError
+        If so many rows are fitted perfectly that the others do not determine the fixed effects.
     """
     unit = _unit_dispersion(family)
     shift = np.zeros(len(y)) if offset is None else offset
@@ -124,6 +126,7 @@ def fit_pql(
     while n_iterations < MAX_ITERATIONS and (change >= TOLERANCE or H is None):
         n_iterations += 1
         z, w = working_data(y, weights, eta, family, unit)
+        _check_rows_left(X, weights, w)
         problem = linear_problem(z - shift, X, terms, w)
         if linear is None or change > NEWTON_FROM:
             linear = fit_linear(problem, REML, None if linear is None else linear.theta, sigma=sigma)
@@ -231,6 +234,17 @@ def _unit_dispersion(family: Family) -> FloatArray:
             "it knows only means and variances up to a scale. Use method='laplace', or fix the parameter."
         )
     return np.ones(len(family.phi_names))
+
+
+def _check_rows_left(X: FloatArray, weights: FloatArray, working: FloatArray) -> None:
+    """Raise when the rows that still have a working weight do not determine the fixed effects."""
+    lost = (weights > 0.0) & (working == 0.0)
+    if lost.any() and np.linalg.matrix_rank(X[working > 0.0]) < X.shape[1]:
+        raise ConvergenceError(
+            f"Penalized quasi-likelihood diverges: {np.count_nonzero(lost)} rows are fitted perfectly and "
+            "the others do not determine the fixed effects. The data are probably separated, as when a "
+            "level has no success; glm() of the fixed part names the coefficients."
+        )
 
 
 def _verdict(linear: LinearEstimates, change: float, iterations: int) -> ConvergenceReport:

@@ -28,6 +28,8 @@ SUSPICIOUS_MEAN = 1e-4
 SUSPICIOUS_EFFECT = 8.0
 # Solutions of the linear program are exact to about 1e-9 on columns scaled to 1.
 ACTIVE = 1e-7
+# The words every finding holds.
+NO_ESTIMATE = "no finite estimate"
 
 _BINOMIAL = ("binomial", "quasibinomial", "betabinomial")
 _COUNTS = ("poisson", "quasipoisson", "Negative Binomial", "nbinom1", "nbinom2")
@@ -121,10 +123,14 @@ def find_separation(
 
 
 def judged(convergence: ConvergenceReport, findings: Sequence[Separation]) -> ConvergenceReport:
-    """Return the verdict on a fit whose data are separated: not converged, for the reasons found."""
+    """Return the verdict on a fit whose data are separated: not converged, for the reasons found.
+
+    They replace what the engine, which knows columns only by their number, has said of the same.
+    """
     if not findings:
         return convergence
-    reasons = (*(found.message for found in findings), *convergence.reasons)
+    others = (reason for reason in convergence.reasons if NO_ESTIMATE not in reason)
+    reasons = (*(found.message for found in findings), *others)
     return ConvergenceReport("not converged", convergence.decrement, reasons)
 
 
@@ -207,7 +213,7 @@ def _constant_response(y: FloatArray, names: Sequence[str], kind: str) -> Separa
     what = _missing(y, np.ones(len(y), dtype=bool), kind)
     if not what:
         return None
-    return Separation("constant", tuple(names), f"No coefficient has a finite estimate: {what}.")
+    return Separation("constant", tuple(names), f"{_joined(names)} have {NO_ESTIMATE}s: {what}.")
 
 
 def _explain(
@@ -228,7 +234,7 @@ def _explain(
     reasons = _empty_levels(y, labels, kind) or _empty_pairs(y, labels, kind)
     reasons = reasons or _single_columns(y, X[:, active], columns, kind)
     what = "; ".join(reasons) if reasons else _combination(kind, found)
-    estimates = "has no finite estimate" if len(columns) == 1 else "have no finite estimates"
+    estimates = f"has {NO_ESTIMATE}" if len(columns) == 1 else f"have {NO_ESTIMATE}s"
     return Separation(found, columns, f"{_joined(columns)} {estimates}: {what}.")
 
 

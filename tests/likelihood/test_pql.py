@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mixedmodels.datasets import load_dataset
-from mixedmodels.errors import FamilyError
+from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families import get_family, initialize, nbinom2
 from mixedmodels.formula import build_design
 from mixedmodels.likelihood.pql import fit_pql, predictor, working_data
@@ -93,3 +93,9 @@ def test_a_shape_parameter_is_refused():
     y, weights, X, terms, offset, _ = _inputs("seizures")
     with pytest.raises(FamilyError, match="theta of the nbinom2 family"):
         fit_pql(y, weights, X, terms, offset, nbinom2())
+
+
+def test_separation_is_refused_in_plain_words():
+    y, weights, X, terms, offset, family = _inputs("bacteria")
+    with pytest.raises(ConvergenceError, match=r"rows are fitted perfectly.*no success"):
+        fit_pql(np.where(X[:, 1] == 1.0, 0.0, y), weights, X, terms, offset, family)
