@@ -34,13 +34,14 @@ from mixedmodels.models.data import keep_columns
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.optimization.fit_generalized import fit_generalized
+from mixedmodels.optimization.stable_quadrature import fit_until_stable
 
 
 def glmer(
     formula: str,
     data: Any,
     family: Any = "gaussian",
-    nAGQ: int = 1,
+    nAGQ: int | Literal["auto"] = 1,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -65,9 +66,11 @@ def glmer(
     family : str, constructor or Family
         ``"binomial"``, ``mm.binomial(link="probit")`` and the like; gaussian with the identity link fits
         the linear mixed model.
-    nAGQ : int
+    nAGQ : int or "auto"
         1 for the Laplace approximation, more for that many nodes of adaptive Gauss-Hermite quadrature in
         each dimension, 0 for the faster approximation that finds the fixed effects with the random ones.
+        "auto" raises the number of nodes until no estimate moves by more than a hundredth of its standard
+        error; ``m.quadrature_sequence()`` shows the fits.
     weights : str or array_like, optional
         Prior weights; numbers of trials when the response is a proportion.
     offset : str or array_like, optional
@@ -106,7 +109,7 @@ def glmer(
     """
     one_of("method", method, ("ml", "pql"))
     one_of("hessian", hessian, (None, "expected", "observed"))
-    nAGQ = whole_number("nAGQ", nAGQ)
+    nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family(family)
     design = build_design(
@@ -117,7 +120,7 @@ def glmer(
     if not design.random:
         return fit_design(design, chosen, options, call, kept)
     if chosen.name == "gaussian" and chosen.link.name == "identity":
-        if nAGQ != 1 or method != "ml" or hessian is not None:
+        if nodes != 1 or method != "ml" or hessian is not None:
             raise ControlError(
                 "the gaussian family with the identity link is the linear mixed model, to which nAGQ, method "
                 "and hessian do not apply; use lmer()."
@@ -135,7 +138,10 @@ def glmer(
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = (hessian or chosen.default_hessian) == "observed"
     problem = generalized_problem(y, trials, design.X, design.random, design.offset, chosen, observed)
-    estimates = fit_generalized(problem, nAGQ, _start_vector(start, design, y, trials, chosen))
+    begin = _start_vector(start, design, y, trials, chosen)
+    estimates = (
+        fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
+    )
     findings = separated(design, kept, y, trials, chosen, estimates.beta)
     estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
     warn_unless_converged(estimates.convergence)

@@ -195,3 +195,26 @@ def test_nagq_zero_is_close_to_laplace(data, fitted):
     assert rough.loglik() < fitted("cbpp").loglik()
     assert "(Adaptive\n  Gauss-Hermite Quadrature, nAGQ = 0) [glmerMod]" in str(rough)
     np.testing.assert_array_equal(rough.vcov(), rough.vcov(method="rx"))
+
+
+def test_nodes_are_added_until_nothing_moves(data, fitted):
+    model = mm.glmer(CBPP, data("cbpp"), "binomial", nAGQ="auto")
+    steps = model.quadrature_sequence()
+    assert steps["nAGQ"].iloc[0] == 1
+    assert steps["-2*log(L)"].iloc[0] == pytest.approx(-2 * fitted("cbpp").loglik(), abs=1e-6)
+    assert steps["largest move"].iloc[-1] <= 0.01
+    assert model.loglik() == pytest.approx(fitted("cbpp_agq9").loglik(), abs=1e-4)
+    assert len(fitted("cbpp").quadrature_sequence()) == 0
+
+
+@pytest.mark.parametrize("nodes", [1.5, "9", None, "Auto"])
+def test_nodes_must_be_a_number(nodes, data):
+    with pytest.raises(mm.ControlError, match="nAGQ"):
+        mm.glmer(CBPP, data("cbpp"), "binomial", nAGQ=nodes)
+
+
+def test_arguments_that_a_linear_model_does_not_have(data):
+    with pytest.raises(mm.ControlError, match="lmer"):
+        mm.glmer("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), nAGQ=9)
+    start = mm.glmer("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), start=[2.0])
+    assert isinstance(start, mm.LinearMixedModel)

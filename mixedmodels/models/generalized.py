@@ -218,6 +218,12 @@ class GeneralizedLinearMixedModel(MixedModel):
         """The blocks of the factorization and how each is handled, as a table."""
         return Printed(describe(self.problem.system.pattern, len(self.beta)))
 
+    def quadrature_sequence(self) -> pd.DataFrame:
+        """Return the fits of ``nAGQ="auto"``: nodes, -2 log-likelihood, largest move in standard errors."""
+        steps = self.estimates.quadrature_sequence
+        rows = [(step.nAGQ, step.objective, step.largest_move) for step in steps]
+        return pd.DataFrame(rows, columns=["nAGQ", "-2*log(L)", "largest move"])
+
     # Criteria.
 
     def loglik(self) -> float:
@@ -288,6 +294,7 @@ class GeneralizedLinearMixedModel(MixedModel):
             warnings=self._fit_warnings(),
             optimizer=self.optimization.method,
             messages=self._messages(),
+            converged=self.convergence().is_optimum,
         )
 
     def _approximation(self) -> str:

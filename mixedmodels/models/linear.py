@@ -245,4 +245,5 @@ class LinearMixedModel(MixedModel):
             warnings=self._fit_warnings(),
             optimizer=self.optimization.method,
             messages=self._messages(),
+            converged=self.convergence().is_optimum,
         )

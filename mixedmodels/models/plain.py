@@ -188,4 +188,7 @@ class GeneralizedLinearModel(FittedModel):
             call=self.call.lines(),
             notes=(*self._notes(), *deviances, *dispersion, *family_note(self._family, self.phi)),
             warnings=self._fit_warnings(),
+            optimizer="Fisher scoring",
+            messages=() if e.convergence.is_optimum else e.convergence.reasons,
+            converged=e.convergence.is_optimum,
         )

@@ -198,4 +198,5 @@ class QuasiLikelihoodMixedModel(MixedModel):
             warnings=self._fit_warnings(),
             optimizer=self.optimization.method,
             messages=self._messages(),
+            converged=self.convergence().is_optimum,
         )

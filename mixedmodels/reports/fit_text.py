@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class FitDescription:
         Name of the optimiser.
     messages : tuple of str
         What is to be said about convergence; empty when all is well.
+    converged : bool
+        Whether the optimum was reached.
     """
 
     title: str
@@ -75,7 +77,8 @@ class FitDescription:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     optimizer: str = ""
-    messages: tuple[str, ...] = field(default=())
+    messages: tuple[str, ...] = ()
+    converged: bool = True
 
 
 def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digits: int = 4) -> str:
@@ -87,10 +90,7 @@ def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digi
         lines.append("No fixed effect coefficients")
     lines += _fit_warnings(fit)
     if fit.messages:
-        lines.append(
-            f"optimizer ({fit.optimizer}) convergence code: 0 (OK) ; 0 optimizer warnings; "
-            f"{len(fit.messages)} lme4 warnings "
-        )
+        lines.append(f"{_outcome(fit)} ; 0 optimizer warnings; {len(fit.messages)} lme4 warnings ")
     return "\n".join(lines)
 
 
@@ -135,7 +135,7 @@ def summary_text(
         lines += _correlation_block(vcov_correlation, rows, correlation)
     lines += _fit_warnings(fit)
     if fit.messages:
-        lines += [f"optimizer ({fit.optimizer}) convergence code: 0 (OK)", *fit.messages, ""]
+        lines += [_outcome(fit), *fit.messages, ""]
     return "\n".join(lines)
 
 
@@ -200,6 +200,12 @@ def _correlation_block(correlation: FloatArray, rows: Sequence[str], show: bool 
     cells[np.triu_indices(p)] = ""
     table = text_matrix(cells[1:, :-1].tolist(), abbreviate(rows, 11)[1:], abbreviate(rows, 6)[:-1])
     return ["\nCorrelation of Fixed Effects:", table]
+
+
+def _outcome(fit: FitDescription) -> str:
+    return (
+        f"optimizer ({fit.optimizer}) convergence code: {'0 (OK)' if fit.converged else '1 (not converged)'}"
+    )
 
 
 def rank_message(n_dropped: int) -> str:
