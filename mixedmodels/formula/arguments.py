@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import DataError
 from mixedmodels.formula.columns import Factor, Logical, Numeric, Value
 from mixedmodels.formula.evaluate import Evaluator
 from mixedmodels.formula.number_format import format_number
@@ -100,7 +101,12 @@ class BoundCall:
         """Return an argument that is one number a row."""
         value = self.value(name)
         if isinstance(value, (Numeric, Logical)):
-            return value.as_float()
+            numbers = value.as_float()
+            if np.isinf(numbers).any():
+                raise DataError(
+                    f"{deparse(self.nodes[name])} is infinite in {int(np.isinf(numbers).sum())} row(s)"
+                )
+            return numbers
         self.fail(f"argument '{name}' of {self.call.function}() must be a numeric variable", name)
 
     def factor(self, name: str) -> Factor:

@@ -142,7 +142,7 @@ class Design:
     dropped : tuple of str
         Names of columns left out because they depend linearly on earlier ones.
     random : tuple of RandomTerm
-        Random-effects terms in lme4's order: decreasing number of levels, stable.
+        Random-effects terms in lme4's order: decreasing number of levels (see `in_order_of_levels`).
     weights : ndarray, shape (n,), or None
         Prior weights as given; None means all 1.
     offset : ndarray, shape (n,), or None

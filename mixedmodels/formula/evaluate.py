@@ -227,7 +227,7 @@ class Evaluator:
         total = self.number(self.value(first), first)
         with np.errstate(all="ignore"):
             for sign, operand, _ in rest:
-                total = _ARITHMETIC[sign](total, self.number(self.value(operand), operand))
+                total = self.arithmetic(sign, total, self.number(self.value(operand), operand), operand)
         return self.wrap(total)
 
     def operation(self, node: Binary) -> Value:
@@ -245,7 +245,18 @@ class Evaluator:
             raise FormulaError(f"'{node.operator}' cannot be computed here", self.text, node.position)
         a, b = self.number(left, node.left), self.number(right, node.right)
         with np.errstate(all="ignore"):
-            return self.wrap(_ARITHMETIC[node.operator](a, b))
+            return self.wrap(self.arithmetic(node.operator, a, b, node))
+
+    def arithmetic(self, symbol: str, a: Any, b: Any, node: Node) -> Any:
+        """Return an operation on numbers; a vector beside a matrix stands for each of its columns."""
+        if np.ndim(a) == 1 and np.ndim(b) == 2:
+            a = a[:, None]
+        elif np.ndim(a) == 2 and np.ndim(b) == 1:
+            b = b[:, None]
+        try:
+            return _ARITHMETIC[symbol](a, b)
+        except ValueError:
+            self.fail(node, f"'{symbol}' joins matrices with different numbers of columns")
 
     def colon(self, node: Binary) -> Value:
         """Return ``a:b``: an interaction of factors, or a sequence of whole numbers."""

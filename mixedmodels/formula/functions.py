@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.errors import DataError, FormulaError, MixedModelsError
 from mixedmodels.formula import transforms
 from mixedmodels.formula.arguments import BoundCall, Function, match_arguments
 from mixedmodels.formula.columns import Factor, Logical, Matrix, Numeric, Value, interaction
@@ -33,16 +33,18 @@ def apply_function(call: Call, context: Evaluator) -> Value:
     if call.function in context.env and callable(context.env[call.function]):
         return _apply_user_function(call, context)
     name = _without_package(call.function)
-    if name in VARIADIC:
-        return VARIADIC[name](call, context)
     function = FUNCTIONS.get(name)
-    if function is None:
-        raise FormulaError(_unknown(call.function), context.text, call.position)
-    bound = BoundCall(call, match_arguments(call, function, context), context)
+    if function is None and name not in VARIADIC:
+        raise FormulaError(_unknown(name), context.text, call.position)
     try:
-        return function.apply(bound)
-    except TypeError as error:
-        raise FormulaError(f"{deparse(call)}: {error}", context.text, call.position) from error
+        if function is None:
+            return VARIADIC[name](call, context)
+        return function.apply(BoundCall(call, match_arguments(call, function, context), context))
+    except MixedModelsError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:  # from NumPy and SciPy, about odd arguments
+        message = f"{deparse(call)} cannot be computed: {error}"
+        raise FormulaError(message, context.text, call.position) from error
 
 
 def _without_package(name: str) -> str:
