@@ -30,7 +30,7 @@ def fitter(model: Model, frame: pd.DataFrame) -> Callable[[], Any]:
 
 def outcome(model: Model, fit: Any) -> Outcome:
     """Read the estimates' objective and the optimisation's report."""
-    report = fit.optimization()
+    report = fit.optimization
     return Outcome(-2.0 * float(fit.loglik()), report.n_evaluations, report.seconds)
 
 
