@@ -11,8 +11,9 @@ from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.blocked import Factor, Solution, scale_rows
 from mixedmodels.factorization.inverse import Inverse, invert_on_pattern
 
-#: Below this reciprocal condition number a factor T is treated as singular: T^-T would amplify rounding.
-SINGULAR_RCOND = 1e-6
+#: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
+#: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.
+SINGULAR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,17 @@ def block_moments(
     return tuple(moments[block] for block in range(len(moments)))
 
 
-def is_singular(T: FloatArray) -> bool:
-    """Tell whether a triangular factor is too close to singular to be divided by."""
-    diagonal = np.abs(np.diagonal(T))
-    return bool(diagonal.min() <= SINGULAR_RCOND * max(1.0, float(np.abs(T).max())))
+def is_singular(T: FloatArray, information: FloatArray) -> bool:
+    """Tell whether T is too close to singular for Fisher's identity, which divides by it.
+
+    Rows of T are put on the scale of the data, ``information`` being the mean diagonal of Z'WZ. Dividing by
+    T magnifies rounding by the inverse of its least singular value, the direct formula by the largest.
+    """
+    scaled = T * np.sqrt(information)[:, None]
+    if len(T) == 1:
+        return float(scaled[0, 0]) ** 2 < SINGULAR
+    values = np.linalg.svd(scaled, compute_uv=False)
+    return float(values[0] * values[-1]) < SINGULAR
 
 
 def _chain_moments(
@@ -64,7 +72,7 @@ def _chain_moments(
     step, block = factor.steps[j], factor.pattern.chain[j]
     N, score = inverse.chain[j].N, solution.score[block]
     V = step.D_inverse + faces.product(faces.transposed(step.W), faces.product(N, step.W))
-    if not is_singular(step.T):
+    if not is_singular(step.T, np.einsum("iil->i", step.A) / step.A.shape[2]):
         return _moments(step.T, V, solution.u[block], sigma2)
     NW = faces.product(N + score[:, None] * (score / sigma2)[None], step.W)
     direct = faces.product(step.A, step.W + faces.product(step.P, NW)) - NW
@@ -76,7 +84,9 @@ def _tail_moments(
 ) -> BlockMoments:
     block = factor.pattern.tail[r]
     T = factor.factors[block]
-    gradient = _direct_tail_gradient(factor, inverse, r, solution, sigma2) if is_singular(T) else None
+    information = np.diagonal(factor.schur)[factor.pattern.tail_slice(r)].reshape(-1, len(T)).mean(axis=0)
+    singular = is_singular(T, np.maximum(information, 0.0))
+    gradient = _direct_tail_gradient(factor, inverse, r, solution, sigma2) if singular else None
     return _moments(T, inverse.spherical[r], solution.u[block], sigma2, gradient)
 
 
