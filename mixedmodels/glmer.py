@@ -30,7 +30,7 @@ from mixedmodels.likelihood.pql import fit_pql
 from mixedmodels.likelihood.separation import judged
 from mixedmodels.lmer import fit_linear_design
 from mixedmodels.models.call import record_call
-from mixedmodels.models.data import keep_columns
+from mixedmodels.models.data import keep
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.optimization.fit_generalized import fit_generalized
@@ -116,7 +116,7 @@ def glmer(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
-    call, kept = record_call(data, weights, offset, subset), keep_columns(data, design)
+    call, kept = record_call(data, weights, offset, subset), keep(data)
     if not design.random:
         return fit_design(design, chosen, options, call, kept)
     if chosen.name == "gaussian" and chosen.link.name == "identity":

@@ -18,7 +18,7 @@ from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
 from mixedmodels.likelihood.profiled import linear_problem
 from mixedmodels.models.call import Call, record_call
-from mixedmodels.models.data import keep_columns
+from mixedmodels.models.data import keep
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.optimization.fit_linear import fit_linear
 
@@ -93,7 +93,7 @@ def lmer(
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
     require_random_terms(design)
-    call, kept = record_call(data, weights, offset, subset), keep_columns(data, design)
+    call, kept = record_call(data, weights, offset, subset), keep(data)
     return fit_linear_design(design, REML, start, options, call, kept)
 
 

@@ -17,16 +17,16 @@ def column_names(design: Design) -> list[str]:
     return list(dict.fromkeys(name.name for node in nodes for name in names_in(node)))
 
 
-def keep_columns(data: Any, design: Design) -> Any:
-    """Return the part of `data` that a model keeps.
+def keep(data: Any) -> Any:
+    """Return `data` as a model keeps it: a pandas frame copied on write, which later changes do not reach."""
+    return data.copy(deep=False) if isinstance(data, pd.DataFrame) else data
 
-    A pandas frame is reduced to the columns in use, which costs no copy; later changes of the caller's
-    frame do not reach it. Other tables are kept as they are.
-    """
+
+def columns_in_use(data: Any, design: Design) -> Any:
+    """Return a pandas frame reduced to the columns of the model; other tables as they are."""
     if not isinstance(data, pd.DataFrame):
         return data
-    names = [name for name in column_names(design) if name in data.columns]
-    return pd.DataFrame({name: data[name] for name in names}, index=data.index, copy=False)
+    return data[[name for name in column_names(design) if name in data.columns]]
 
 
 def used_variables(data: Any, design: Design) -> pd.DataFrame:

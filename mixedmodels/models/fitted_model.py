@@ -15,7 +15,7 @@ from mixedmodels.inference import comparison, wald
 from mixedmodels.inference.variance_components import covariance_to_correlation
 from mixedmodels.models.call import Call
 from mixedmodels.models.columns import column_terms
-from mixedmodels.models.data import used_variables
+from mixedmodels.models.data import columns_in_use, used_variables
 from mixedmodels.models.summary import Summary
 from mixedmodels.reports.fit_text import FitDescription, print_text, rank_message
 from mixedmodels.reports.formula_text import shown_formula
@@ -41,7 +41,7 @@ class FittedModel:
     call : Call
         How the model was asked for.
     data : table
-        The data given, as :func:`keep_columns` returns them.
+        The data given, as :func:`mixedmodels.models.data.keep` returns them.
     """
 
     statistic = "z value"
@@ -55,6 +55,11 @@ class FittedModel:
         self.prior_weights = prior_weights
         self.call = call
         self.data = data
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is rebuilt from the design, and columns the model does not use."""
+        state = {name: value for name, value in self.__dict__.items() if name != "problem"}
+        return state | {"data": columns_in_use(self.data, self.design)}
 
     # What a kind of model must say about itself.
 

@@ -87,10 +87,6 @@ class GeneralizedLinearMixedModel(MixedModel):
             self.y, self.prior_weights, design.X, design.random, design.offset, self._family, self.observed
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is rebuilt from the design."""
-        return {name: value for name, value in self.__dict__.items() if name != "problem"}
-
     # Estimates.
 
     @property

@@ -71,10 +71,6 @@ class LinearMixedModel(MixedModel):
         design = self.design
         return linear_problem(self.y, design.X, design.random, design.weights, design.offset)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is rebuilt from the design."""
-        return {name: value for name, value in self.__dict__.items() if name != "problem"}
-
     # Estimates.
 
     @property

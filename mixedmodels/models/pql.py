@@ -67,10 +67,6 @@ class QuasiLikelihoodMixedModel(MixedModel):
         e, design = self.estimates, self.design
         return linear_problem(e.working_response, design.X, design.random, e.working_weights)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is rebuilt from the estimates."""
-        return {name: value for name, value in self.__dict__.items() if name != "problem"}
-
     @property
     def beta(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
