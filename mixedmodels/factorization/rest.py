@@ -60,7 +60,7 @@ class FixedRest:
     def sandwich(self, V: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
         p, S, q = self.XZ.shape
-        half = (dense.mirror(V) @ self.XZ.reshape(p, -1)).reshape(p, S, q)
+        half = (dense.mirror(V) @ self.XZ.reshape(p, S * q)).reshape(p, S, q)
         return faces.cross_gram(half, self.XZ)
 
     def times(self, v: FloatArray) -> FloatArray:
@@ -75,7 +75,7 @@ class FixedRest:
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See :class:`Rest`."""
         p, S, q = self.XZ.shape
-        return np.empty((S, 0)), (dense.mirror(V) @ self.XZ.reshape(p, -1)).reshape(p, S, q)
+        return np.empty((S, 0)), (dense.mirror(V) @ self.XZ.reshape(p, S * q)).reshape(p, S, q)
 
     def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray) -> FixedRest:
         """Return the rows after the elimination of a block nested in this one.

@@ -11,7 +11,13 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.likelihood.estimates import LinearEstimates
 from mixedmodels.likelihood.profiled import LinearProblem, evaluate, solve
 from mixedmodels.optimization import start as starting
-from mixedmodels.optimization.canonical import PROBE, canonical, is_saddle, with_exact_zeros
+from mixedmodels.optimization.canonical import (
+    OBJECTIVE_ROUNDING,
+    PROBE,
+    canonical,
+    is_saddle,
+    with_exact_zeros,
+)
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
@@ -133,11 +139,15 @@ def _search(search: Search, at: Point) -> Minimum:
 
 
 def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
-    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
+    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary.
+
+    The last quasi-Newton step, too short to matter to the objective, is taken all the same: it squares the
+    relative error that the estimates still have.
+    """
     problem, terms = search.problem, search.problem.terms
     scale = starting.free_scales(problem)
     for _ in range(MAX_ESCAPES):
-        theta = canonical(terms, starting.theta_of(problem, found.x))
+        theta = canonical(terms, starting.theta_of(problem, found.x - found.inverse_hessian @ found.gradient))
         theta, value = with_exact_zeros(search.objective, terms, theta, scale, found.objective)
         off = starting.off_zero(problem, theta, PROBE)
         if np.array_equal(off, theta):
@@ -155,6 +165,9 @@ def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
     problem = search.problem
     at = solve(problem, theta, search.REML, search.sigma)
+    if at.objective > found.objective + TOLERANCE + OBJECTIVE_ROUNDING * abs(found.objective):
+        theta = canonical(problem.terms, starting.theta_of(problem, found.x))
+        at = solve(problem, theta, search.REML, search.sigma)
     scale = starting.free_scales(problem)
     report = OptimizationReport(
         method="BFGS with exact gradient",
