@@ -21,6 +21,7 @@ from mixedmodels.likelihood.orthonormal import orthonormalize
 from mixedmodels.likelihood.pirls import conditional_mode
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.row_inverse import diagonal_faces
+from mixedmodels.likelihood.term_basis import orthogonal_term
 
 __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
 
@@ -33,7 +34,6 @@ def generalized_problem(
     offset: FloatArray | None,
     family: Family,
     observed: bool | None = None,
-    names: Sequence[str] | None = None,
 ) -> GeneralizedProblem:
     """Arrange the data of a generalized linear mixed model for the engine.
 
@@ -54,12 +54,11 @@ def generalized_problem(
     observed : bool, optional
         Take the observed information in log|L| instead of the expected one; by default the family's
         choice.
-    names : sequence of str, optional
-        Names of the columns of X, for messages.
     """
     n = len(y)
     order = _order(terms)
     terms = tuple(terms) if order is None else tuple(_reordered(term, order) for term in terms)
+    terms, term_bases = zip(*(orthogonal_term(term) for term in terms), strict=True)
     given = (y, np.ones(n) if weights is None else weights, np.zeros(n) if offset is None else offset)
     arrays = (np.asarray(array, dtype=np.float64) for array in given)
     y, weights, offset = (np.ascontiguousarray(a if order is None else a[order]) for a in arrays)
@@ -73,10 +72,10 @@ def generalized_problem(
         basis=fixed.Q,
         unscale=fixed.R_inverse,
         terms=terms,
+        term_bases=term_bases,
         system=system,
         family=family,
         constant=family.log_constant(y, weights),
-        names=tuple(names) if names is not None else tuple(f"column {k + 1}" for k in range(X.shape[1])),
         order=order,
         starts=np.cumsum(counts) - counts,
         observed=family.default_hessian == "observed" if observed is None else observed,
@@ -130,7 +129,9 @@ def conditional_covariances(
     for block, T, face in zip(problem.system.blocks, mode.parameters.factors, inverse, strict=True):
         covariance = np.einsum("ab,bcl,dc->lad", T, face, T)
         for k, place in term_slices(block):
-            by_term[k] = np.ascontiguousarray(covariance[:, place, place])
+            A = problem.term_bases[k]
+            own = covariance[:, place, place]
+            by_term[k] = np.ascontiguousarray(own if A is None else A @ own @ A.T)
     return tuple(by_term[k] for k in range(len(problem.terms)))
 
 

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.likelihood.term_basis import outer_theta
 
 # Step of the central differences in units of a standard error: the truncation error is of order its square,
 # the rounding error of an exact gradient over it.
@@ -78,15 +80,24 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
     parameters = unpack(problem, psi)
     J = np.zeros((len(psi), len(psi)))
     start = 0
-    for term in problem.terms:
+    for term, A in zip(problem.terms, problem.term_bases, strict=True):
         end = start + term.structure.n_theta
-        for k in range(start, end):
-            unit = np.zeros(end - start)
-            unit[k - start] = 1.0
-            J[k, start:end] = term.structure.free_pullback(psi[start:end], unit)
+        J[start:end, start:end] = _theta_jacobian(term, A, psi[start:end])
         start = end
     end = start + problem.n_fixed
     J[start:end, start:end] = problem.unscale
     if problem.n_phi:
         J[end:, end:] = np.diag(problem.family.phi_natural_derivative(parameters.phi))
     return J
+
+
+def _theta_jacobian(term: RandomTerm, A: FloatArray | None, free: FloatArray) -> FloatArray:
+    """Return d theta / d free of one term; by central differences where the basis is not the user's."""
+    units = np.eye(len(free))
+    if A is None:
+        return np.array([term.structure.free_pullback(free, unit) for unit in units])
+    columns = []
+    for unit, size in zip(units, 1e-6 * np.maximum(np.abs(free), 1e-2), strict=True):
+        up, down = (outer_theta(term.structure, A, free + sign * size * unit)[0] for sign in (1.0, -1.0))
+        columns.append((up - down) / (2.0 * size))
+    return np.array(columns).T

@@ -19,6 +19,7 @@ from mixedmodels.factorization.blocks import block_factor, term_slices
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.generalized_system import PenalizedSystem, SphericalRows, spherical_rows
+from mixedmodels.likelihood.term_basis import inner_theta
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,15 @@ class GeneralizedProblem:
     unscale : ndarray, shape (p, p)
         ``R^-1`` in ``X = Q R``: ``beta = R^-1 gamma``.
     terms : tuple of RandomTerm
-        Random-effects terms in the order of the design.
+        Random-effects terms in the order of the design, ill-conditioned columns made orthogonal.
+    term_bases : tuple of (ndarray, shape (S, S), or None)
+        What made them so, see term_basis.py; None where the columns are the user's.
     system : PenalizedSystem
         Blocks of terms that share a grouping factor, and the pattern of Omega.
     family : Family
         Distribution of the response.
     constant : ndarray, shape (n,), or None
         Part of the log-likelihood that depends on the data only, where the family separates it.
-    names : tuple of str
-        Names of the columns of X.
     order : ndarray, shape (n,), or None
         Rows of the data in the order kept here, that of the leading block's levels; None if they are in it.
     starts : ndarray, shape (q,)
@@ -82,10 +83,10 @@ class GeneralizedProblem:
     basis: FloatArray
     unscale: FloatArray
     terms: tuple[RandomTerm, ...]
+    term_bases: tuple[FloatArray | None, ...]
     system: PenalizedSystem
     family: Family
     constant: FloatArray | None
-    names: tuple[str, ...]
     order: IntArray | None
     starts: IntArray
     observed: bool = False
@@ -147,9 +148,10 @@ def pack(
 def natural_to_psi(problem: GeneralizedProblem, natural: FloatArray) -> FloatArray:
     """Return the optimiser's vector of (theta, beta, phi), all on the user's scale."""
     thetas, start = [], 0
-    for term in problem.terms:
-        thetas.append(natural[start : start + term.structure.n_theta])
-        start += term.structure.n_theta
+    for term, A in zip(problem.terms, problem.term_bases, strict=True):
+        end = start + term.structure.n_theta
+        thetas.append(inner_theta(term.structure, A, natural[start:end]))
+        start = end
     beta = natural[start : start + problem.n_fixed]
     gamma = solve_triangular(problem.unscale, beta) if len(beta) else beta
     return pack(problem, thetas, gamma, natural[start + problem.n_fixed :])

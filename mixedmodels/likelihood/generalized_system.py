@@ -115,7 +115,7 @@ def spherical_rows(system: PenalizedSystem, factors: Sequence[FloatArray]) -> Sp
 
 
 def _spherical(block: Block, T: FloatArray) -> tuple[SphericalColumn, ...]:
-    if block.columns == (None,):
+    if block.size == 1 and block.columns[0] is None:
         return (float(T[0, 0]),)
     n = len(block.codes)
     return tuple(T.T @ np.stack([np.ones(n) if column is None else column for column in block.columns]))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
-from mixedmodels.likelihood.estimates import GeneralizedEstimates
-from mixedmodels.likelihood.generalized_hessian import natural_parameters
+from mixedmodels.likelihood.estimates import GeneralizedEstimates, QuadratureStep
+from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
 from mixedmodels.likelihood.generalized_objective import Evaluator
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, Parameters, natural_to_psi, pack
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
 from mixedmodels.likelihood.quadrature import check_quadrature
+from mixedmodels.likelihood.term_basis import outer_theta
 from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, with_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
@@ -27,6 +30,12 @@ TOLERANCE = 5e-11
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
 ROUGH_DECREMENT = 1e-8
+# nAGQ = "auto": nodes per dimension tried in turn, each about half as many again as the one before ...
+SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)
+# ... until no estimate moves by more standard errors than this, twice in a row, because the error of
+# quadrature changes sign as nodes are added; never more nodes than this, all rows together.
+STILL = 0.01
+MOST_NODES = 1e9
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -77,7 +86,7 @@ class Optimum:
 
 def fit_generalized(
     problem: GeneralizedProblem,
-    nAGQ: int = 1,
+    nAGQ: int | Literal["auto"] = 1,
     start: FloatArray | None = None,
     near: GeneralizedEstimates | None = None,
 ) -> GeneralizedEstimates:
@@ -87,9 +96,9 @@ def fit_generalized(
     ----------
     problem : GeneralizedProblem
         From :func:`~mixedmodels.likelihood.generalized.generalized_problem`.
-    nAGQ : int
+    nAGQ : int or "auto"
         0 (beta found with u, only theta optimised), 1 (Laplace) or the nodes of adaptive quadrature per
-        dimension.
+        dimension; "auto" raises them until no estimate moves.
     start : ndarray, shape (m,), optional
         (theta, beta, phi) to start from; by default found from the data.
     near : GeneralizedEstimates, optional
@@ -102,6 +111,8 @@ def fit_generalized(
     ConvergenceError
         If no starting value has a finite likelihood.
     """
+    if nAGQ == "auto":
+        return fit_until_stable(problem, start)
     check_nodes(problem, nAGQ)
     began = time.perf_counter()
     with np.errstate(all="ignore"):
@@ -109,13 +120,15 @@ def fit_generalized(
         optimum = _from_estimates(evaluator, layout, near) if near is not None and nAGQ > 0 else None
         if optimum is None:
             optimum = _from_start(evaluator, layout, start)
+        if start is not None or near is not None:
+            optimum = _no_worse_than_default(evaluator, layout, optimum)
         return _estimates(evaluator, layout, _canonical_optimum(evaluator, layout, optimum), began)
 
 
-def check_nodes(problem: GeneralizedProblem, nAGQ: int) -> None:
+def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
     """Raise ControlError if nAGQ is not a number of nodes that the model allows."""
     if isinstance(nAGQ, bool) or not isinstance(nAGQ, int | np.integer) or nAGQ < 0:
-        raise ControlError(f"nAGQ must be 0, 1, or a larger whole number, not {nAGQ!r}.")
+        raise ControlError(f"nAGQ must be 0, 1, a larger whole number or 'auto', not {nAGQ!r}.")
     if nAGQ > 1:
         check_quadrature(problem)
 
@@ -135,6 +148,17 @@ def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
     if evaluator.nAGQ == 0:
         return rough
     return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
+
+
+def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Return the optimum, or that from the default start if already the start itself is better."""
+    problem, values = evaluator.problem, starting_values(evaluator.problem)
+    psi = pack(problem, values.thetas, values.gamma, values.phi)
+    default = Evaluator(problem, evaluator.nAGQ)(psi)[0]
+    if optimum.found.converged and optimum.objective <= default:
+        return optimum
+    again = _from_start(evaluator, layout, None)
+    return again if again.objective < optimum.objective else optimum
 
 
 def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstimates) -> Optimum | None:
@@ -222,9 +246,10 @@ def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: fl
     mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
     edge = fixed_border(problem, mode.factor, mode.rows.information)
-    thetas = tuple(
-        term.structure.canonical(theta) for term, theta in zip(problem.terms, parameters.thetas, strict=True)
-    )
+    outer = [
+        outer_theta(term.structure, A, theta)
+        for term, A, theta in zip(problem.terms, problem.term_bases, parameters.thetas, strict=True)
+    ]
     report = OptimizationReport(
         method="BFGS with the exact gradient",
         n_evaluations=optimum.n_evaluations,
@@ -234,30 +259,85 @@ def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: fl
         message=found.message,
     )
     return GeneralizedEstimates(
-        theta=np.concatenate(thetas),
+        theta=np.concatenate([theta for theta, _ in outer]),
         beta=problem.unscale @ parameters.gamma,
         phi=parameters.phi,
-        u=canonical_effects(problem, parameters, thetas, mode),
+        u=_effects(problem, mode, [rotation for _, rotation in outer]),
         eta=problem.as_given(mode.eta),
         objective=optimum.objective,
         nAGQ=evaluator.nAGQ,
         vcov_rx=problem.unscale @ edge.inverse @ problem.unscale.T,
-        inverse_hessian=optimum.inverse_hessian,
+        inverse_hessian=_canonical_inverse(problem, optimum),
         optimization=report,
-        convergence=judge_generalized(problem, optimum, thetas),
+        convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer]),
     )
 
 
-def canonical_effects(
-    problem: GeneralizedProblem, parameters: Parameters, thetas: tuple[FloatArray, ...], mode: Mode
+def _effects(
+    problem: GeneralizedProblem, mode: Mode, rotations: Sequence[FloatArray]
 ) -> tuple[FloatArray, ...]:
-    """Return the spherical effects of each term, (q, S), with the signs that canonical theta gives them."""
+    """Return the spherical effects of each term, (q, S), rotated to match the user's theta."""
     by_term: dict[int, FloatArray] = {}
     for block, where in zip(problem.system.blocks, problem.system.slices, strict=True):
         u = mode.u[where].reshape(block.size, -1)
         for k, place in term_slices(block):
-            structure = problem.terms[k].structure
-            before = np.diagonal(structure.factor(parameters.thetas[k]))
-            after = np.diagonal(structure.factor(thetas[k]))
-            by_term[k] = (u[place] * np.where(before * after < 0.0, -1.0, 1.0)[:, None]).T
-    return tuple(np.ascontiguousarray(by_term[k]) for k in range(len(problem.terms)))
+            by_term[k] = np.ascontiguousarray((rotations[k] @ u[place]).T)
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _canonical_inverse(problem: GeneralizedProblem, optimum: Optimum) -> FloatArray:
+    """Return the inverse Hessian at the canonical theta, some of whose signs differ from those found."""
+    signs, start = np.ones(len(optimum.psi)), 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        theta = term.structure.from_free(optimum.psi[start:end])
+        signs[start:end] = np.where(term.structure.canonical(theta) * theta < 0.0, -1.0, 1.0)
+        start = end
+    return optimum.inverse_hessian * np.multiply.outer(signs, signs)
+
+
+def fit_until_stable(problem: GeneralizedProblem, start: FloatArray | None = None) -> GeneralizedEstimates:
+    """Fit with more and more nodes until no estimate moves by more than a hundredth of its standard error.
+
+    Where random effects are crossed only the Laplace approximation exists, and is returned.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    start : ndarray, shape (m,), optional
+        (theta, beta, phi) to start from.
+
+    Returns
+    -------
+    GeneralizedEstimates
+        Of the last fit, with the sequence of fits in its `quadrature_sequence`.
+    """
+    estimates = fit_generalized(problem, 1, start)
+    sequence = [QuadratureStep(1, estimates.objective, float("nan"))]
+    try:
+        check_quadrature(problem)
+    except ControlError:
+        return replace(estimates, quadrature_sequence=tuple(sequence))
+    dimension = sum(block.size for block in problem.system.blocks)
+    for nAGQ in SEQUENCE[1:]:
+        if float(nAGQ) ** dimension * len(problem.y) > MOST_NODES:
+            break
+        following = fit_generalized(problem, nAGQ, near=estimates)
+        move = largest_move(problem, estimates, following)
+        sequence.append(QuadratureStep(nAGQ, following.objective, move))
+        estimates = following
+        if move <= STILL and sequence[-2].largest_move <= STILL:
+            break
+    return replace(estimates, quadrature_sequence=tuple(sequence))
+
+
+def largest_move(
+    problem: GeneralizedProblem, before: GeneralizedEstimates, after: GeneralizedEstimates
+) -> float:
+    """Return the largest change of an estimate in standard errors; infinite where those do not exist."""
+    covariance = vcov_hessian(problem, after)
+    if covariance is None:
+        return float("inf")
+    moves = np.abs(natural_parameters(after) - natural_parameters(before))
+    return float((moves / np.sqrt(np.diagonal(covariance))).max())

@@ -1,18 +1,17 @@
-"""What is to be thought of a generalized fit: vanished variances, saddles, separation and the verdict."""
+"""What is to be thought of a generalized fit: vanished variances, saddles and the verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack
-from mixedmodels.likelihood.separation import SUSPICIOUS_MEAN, find_separation
 from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
 from mixedmodels.optimization.report import ConvergenceReport
@@ -20,8 +19,6 @@ from mixedmodels.optimization.report import ConvergenceReport
 if TYPE_CHECKING:
     from mixedmodels.optimization.fit_generalized import Optimum
 
-# A fixed part of the linear predictor within this range, of means away from their limits, is not separated.
-SUSPICIOUS_RANGE = 8.0
 # Where to start beside a saddle, in units of the scale of a deviation.
 BESIDE = 0.1
 
@@ -74,41 +71,15 @@ def _free(problem: GeneralizedProblem, theta: FloatArray) -> FloatArray:
 
 
 def judge_generalized(
-    problem: GeneralizedProblem, optimum: Optimum, thetas: tuple[FloatArray, ...]
+    problem: GeneralizedProblem, optimum: Optimum, thetas: Sequence[FloatArray]
 ) -> ConvergenceReport:
     """Return the verdict with its reasons."""
     decrement = optimum.found.decrement
     boundary = boundary_reasons(problem.terms, np.concatenate(thetas))
-    separated = separation_reasons(problem, optimum.psi)
     if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
-        reasons = (_still_moving(problem, optimum), optimum.found.message, *separated, *boundary)
+        reasons = (_still_moving(problem, optimum), optimum.found.message, *boundary)
         return ConvergenceReport("not converged", decrement, reasons)
-    if separated:
-        return ConvergenceReport("not converged", decrement, (*separated, *boundary))
     return ConvergenceReport("boundary" if boundary else "converged", decrement, boundary)
-
-
-def separation_reasons(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
-    """Return one sentence for each set of fixed effects without a finite estimate."""
-    gamma = unpack(problem, psi).gamma
-    if not len(gamma):
-        return ()
-    eta = problem.basis @ gamma
-    mu = problem.family.link.inverse(eta + problem.offset)
-    near_end = np.minimum(mu, np.abs(1.0 - mu)) < SUSPICIOUS_MEAN
-    if np.ptp(eta) < SUSPICIOUS_RANGE and not near_end.any():
-        return ()
-    X = solve_triangular(problem.unscale, problem.basis.T, trans="T").T
-    found = find_separation(
-        problem.y,
-        problem.weights,
-        X,
-        problem.names,
-        problem.family,
-        mu=mu,
-        beta=problem.unscale @ gamma,
-    )
-    return tuple(finding.message for finding in found)
 
 
 def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:
@@ -122,7 +93,7 @@ def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:
         for name in term.structure.parameter_names(term.columns)
     ]
     if len(moves) == problem.n_theta + problem.n_fixed + problem.n_phi:
-        names += [f"of the fixed effects up to {name}" for name in problem.names]
+        names += ["of the fixed effects"] * problem.n_fixed
     k = int(np.argmax(moves))
     return (
         f"The parameter {[*names, *problem.family.phi_names][k]} still moves, by {moves[k]:.1e} standard "

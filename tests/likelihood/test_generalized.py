@@ -63,9 +63,7 @@ def problem_of(data, formula, family):
     frame = mm.load_dataset(data)
     design = build_design(formula, frame)
     y, weights = initialize(design.response, design.weights, family)
-    return generalized_problem(
-        y, weights, design.X, design.random, design.offset, family, names=design.x_names
-    )
+    return generalized_problem(y, weights, design.X, design.random, design.offset, family)
 
 
 @pytest.mark.parametrize(
@@ -170,24 +168,54 @@ def test_zero_variance_is_a_boundary_and_named():
     assert "(1 | g)" in estimates.convergence.reasons[0]
 
 
-def test_separation_is_named_and_not_called_converged():
-    x = np.repeat([0.0, 1.0], 30)
-    y = np.where(x == 1.0, 1.0, np.tile([0.0, 1.0], 30))
-    problem = generalized_problem(
-        y, None, np.column_stack([np.ones(60), x]), [random_term("g", np.arange(60) % 6)], None,
-        families.binomial(), names=("(Intercept)", "treated"),
-    )  # fmt: skip
-    estimates = fit_generalized(problem)
-    assert estimates.convergence.verdict == "not converged"
-    assert any("treated" in reason for reason in estimates.convergence.reasons)
+@pytest.mark.parametrize("shift", [2e3, 1e6])
+def test_slope_far_from_zero(shift):
+    rng = np.random.default_rng(7)
+    groups, x = np.repeat(np.arange(12), 15), rng.normal(size=180)
+    effects = rng.normal(size=(12, 2))
+    y = (rng.random(180) < 1.0 / (1.0 + np.exp(-effects[groups, 0] - effects[groups, 1] * x))).astype(float)
+    fits = []
+    for z in (x, x + shift):
+        Z = np.column_stack([np.ones(180), z])
+        term = random_term("g", groups, Z)
+        problem = generalized_problem(y, None, Z, [term], None, families.binomial())
+        estimates = fit_generalized(problem)
+        se = np.sqrt(np.diagonal(vcov_hessian(problem, estimates)))
+        covariance = conditional_covariances(problem, estimates)[0]
+        fits.append((estimates, se, covariance))
+    (near, near_se, near_covariance), (far, far_se, far_covariance) = fits
+    assert far.convergence.verdict == "converged"
+    assert far.objective == pytest.approx(near.objective, abs=1e-6)
+    assert far.beta[1] == pytest.approx(near.beta[1], rel=ESTIMATE_TOLERANCE)
+    assert far_se[4] == pytest.approx(near_se[4], rel=ESTIMATE_TOLERANCE)
+    T = problem.terms[0].structure.factor(far.theta)
+    assert (T @ T.T)[1, 1] == pytest.approx(near.theta[1] ** 2 + near.theta[2] ** 2, rel=1e-3)
+    np.testing.assert_allclose(far_covariance[:, 1, 1], near_covariance[:, 1, 1], rtol=1e-3)
+    slopes = near.u[0] @ problem.terms[0].structure.factor(near.theta).T
+    np.testing.assert_allclose((far.u[0] @ T.T)[:, 1], slopes[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [[0.0, -1.4, -1.0, -1.1, -1.6], [1e6, -1.4, -1.0, -1.1, -1.6], [1.0, 50.0, 50.0, 50.0, 50.0]],
+    ids=["no variance", "a variance of 1e12", "means of one"],
+)
+def test_a_bad_start_does_no_harm(start):
+    estimates = fit_generalized(problem_of("cbpp", CBPP, families.binomial()), start=np.array(start))
+    assert estimates.objective == pytest.approx(184.0525637295, abs=OBJECTIVE_TOLERANCE)
+    assert estimates.convergence.verdict == "converged"
+
+
+@pytest.mark.parametrize("nAGQ", [-1, 1.5, "9", None, True])
+def test_what_is_no_number_of_nodes_is_refused(nAGQ):
+    with pytest.raises(ControlError, match="nAGQ must be"):
+        fit_generalized(small_model("scalar", families.binomial()), nAGQ)
 
 
 def test_start_of_the_wrong_length_is_refused():
     problem = small_model("scalar", families.binomial())
     with pytest.raises(ControlError, match="start must hold"):
         fit_generalized(problem, start=np.zeros(2))
-    with pytest.raises(ControlError, match="nAGQ"):
-        fit_generalized(problem, -1)
 
 
 def test_standard_errors_equal_differences_of_the_objective():
