@@ -74,12 +74,13 @@ def _argument(value: Any, data: Any) -> Any:
     return value
 
 
-def family(name: str, link: str | None) -> Any:
-    """Return the family, by R's name, with the link asked for."""
+def family(name: str, link: str | None, zi: bool = False) -> Any:
+    """Return the family, by R's name, with the link asked for, zero-inflated on request."""
     if match := re.fullmatch(r"MASS::negative\.binomial\(([\d.]+)\)", name):
         return mm.families.negative_binomial(float(match[1]))
     constructor = getattr(mm.families, FAMILIES[name])
-    return constructor() if link is None else constructor(link=link)
+    options = ({} if link is None else {"link": link}) | ({"zi": True} if zi else {})
+    return constructor(**options)
 
 
 def reference_data(reference: dict[str, Any]) -> pd.DataFrame:

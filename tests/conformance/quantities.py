@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+import mixedmodels as mm
 from mixedmodels.likelihood import generalized, profiled
 from mixedmodels.models.linear import LinearMixedModel
 
@@ -63,6 +64,12 @@ def first_conditional_covariance(model: Any, args: Arguments) -> pd.DataFrame:
     term = next(term for term in model.random if term.group == args["group"])
     matrix = model.ranef().condvar[term.label][term.levels.index(args["level"])]
     return pd.DataFrame(matrix, index=list(term.columns), columns=list(term.columns))
+
+
+def drop1_table(model: Any) -> dict[str, list[Any]]:
+    """Return the table of single-term deletions by column."""
+    table = mm.drop1(model).rename(columns={"Pr(Chi)": "p"})
+    return {"rows": list(table.index)} | {column: table[column].tolist() for column in table.columns}
 
 
 def correlation(covariance: pd.DataFrame) -> pd.DataFrame:
@@ -174,5 +181,8 @@ VALUES: dict[str, Quantity] = {
     "fixef_names_add_dropped": lambda m, a: list(m.fixef(add_dropped=True).index),
     "predict_na_count": lambda m, a: int(np.isnan(prediction(m, a)).sum()),
     "predict_length": lambda m, a: len(prediction(m, a)),
+    "simulate_shape": lambda m, a: list(m.simulate(a["nsim"]).shape),
+    "simulate_seed_reproducible": lambda m, a: m.simulate(seed=a["seed"]).equals(m.simulate(seed=a["seed"])),
+    "drop1": lambda m, a: drop1_table(m),
     "fixef_correlation": lambda m, a: correlation(m.vcov()),
 }
