@@ -86,7 +86,8 @@ class GammaFamily(PositiveFamily):
         shape = np.where(weights > 0.0, weights, np.inf) / phi[0]
         finite = np.isfinite(shape)
         drawn = rng.gamma(np.where(finite, shape, 1.0)) / np.where(finite, shape, 1.0)
-        return np.asarray(mu * np.where(finite, drawn, 1.0))
+        # A shape close to zero draws values below the smallest double, which must not become zero.
+        return np.asarray(np.maximum(mu * np.where(finite, drawn, 1.0), np.finfo(np.float64).tiny))
 
 
 def Gamma(link: str | Link = "inverse") -> GammaFamily:

@@ -89,7 +89,7 @@ class InverseGaussian(PositiveFamily):
         """Draw responses with shape w / phi; a row of weight zero gets its mean."""
         counts = weights > 0.0
         drawn = rng.wald(mu, np.where(counts, weights, 1.0) / phi[0])
-        return np.asarray(np.where(counts, drawn, mu))
+        return np.asarray(np.maximum(np.where(counts, drawn, mu), np.finfo(np.float64).tiny))
 
 
 def inverse_gaussian(link: str | Link = "1/mu^2") -> InverseGaussian:

@@ -14,6 +14,7 @@ from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, check_counts, checked_link
 from mixedmodels.families.family import Family, Hessian
 from mixedmodels.families.links import Link
+from mixedmodels.families.poisson import poisson_counts
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
 from mixedmodels.families.saturated import deviance_by_search
 from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
@@ -142,7 +143,7 @@ class NegativeBinomial(_Counts):
     ) -> FloatArray:
         """Draw counts as Poisson with Gamma means."""
         theta = self._shape(phi)
-        return rng.poisson(mu * rng.gamma(theta, size=len(mu)) / theta).astype(np.float64)
+        return poisson_counts(rng, mu * rng.gamma(theta, size=len(mu)) / theta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ class NegativeBinomial1(_Counts):
         self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
     ) -> FloatArray:
         """Draw counts as Poisson with Gamma means of scale alpha."""
-        return np.asarray(rng.poisson(phi[0] * rng.gamma(mu / phi[0])), dtype=np.float64)
+        return poisson_counts(rng, phi[0] * rng.gamma(mu / phi[0]))
 
 
 def negative_binomial(theta: float | None = None, link: str | Link = "log") -> Family:

@@ -15,6 +15,9 @@ from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanTerms, PositiveFamily
 from mixedmodels.families.zero_part import zero_inflated
 
+# Above, the skewness of a count is below 1e-7 and the spacing of doubles above 1.
+LARGEST_POISSON_MEAN = 1e15
+
 
 @dataclass(frozen=True, slots=True)
 class Poisson(PositiveFamily):
@@ -59,7 +62,7 @@ class Poisson(PositiveFamily):
         self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
     ) -> FloatArray:
         """Draw counts; a weight is a number of equal rows and does not change the distribution of one."""
-        return rng.poisson(mu).astype(np.float64)
+        return poisson_counts(rng, mu)
 
 
 def poisson(link: str | Link = "log", *, zi: bool = False) -> Family:
@@ -84,6 +87,17 @@ def poisson(link: str | Link = "log", *, zi: bool = False) -> Family:
     """
     base = Poisson(checked_link(link, "poisson", POSITIVE_LINKS))
     return zero_inflated(base) if zi else base
+
+
+def poisson_counts(rng: np.random.Generator, mu: FloatArray) -> FloatArray:
+    """Draw Poisson counts; means beyond the generator's range, of the size of 2^53, as rounded normals."""
+    large = mu > LARGEST_POISSON_MEAN
+    counts = rng.poisson(np.where(large, 1.0, mu)).astype(np.float64)
+    if large.any():
+        counts[large] = np.round(
+            mu[large] + np.sqrt(mu[large]) * rng.standard_normal(np.count_nonzero(large))
+        )
+    return counts
 
 
 def poisson_deviance(y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:

@@ -129,7 +129,7 @@ def fit_pql(
         _check_rows_left(X, weights, w)
         problem = linear_problem(z - shift, X, terms, w)
         if linear is None or change > NEWTON_FROM:
-            linear = fit_linear(problem, REML, None if linear is None else linear.theta, sigma=sigma)
+            linear = fit_linear(problem, REML, _warm_start(linear), sigma=sigma)
         else:
             H = theta_hessian(problem, linear.theta, REML, sigma) if H is None else H
             linear = newton_step(problem, linear, H, REML, sigma)
@@ -148,6 +148,11 @@ def fit_pql(
         change=change,
         convergence=_verdict(linear, change, n_iterations),
     )
+
+
+def _warm_start(linear: LinearEstimates | None) -> FloatArray | None:
+    """Return the last theta, unless it holds a zero, where the objective is flat in every direction."""
+    return None if linear is None or np.any(linear.theta == 0.0) else linear.theta
 
 
 def theta_hessian(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None) -> FloatArray:

@@ -65,3 +65,18 @@ def test_the_same_seed_gives_the_same_responses():
     phi = np.array([1.2, 0.3])
     first, second = (family.simulate(np.random.default_rng(3), mu, np.ones(50), phi) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_extreme_means_and_shapes_give_legal_responses():
+    rng, ones = np.random.default_rng(2), np.ones(200)
+    for family, mean, phi in (
+        (mf.poisson(), 1e18, []),
+        (mf.nbinom2(), 1e18, [0.5]),
+        (mf.nbinom1(), 1e18, [3.0]),
+        (mf.Gamma(), 1.0, [2000.0]),
+        (mf.inverse_gaussian(), 1e-3, [1e6]),
+        (mf.beta(), 1e-3, [0.01]),
+    ):
+        y = family.simulate(rng, np.full(200, mean), ones, np.array(phi, dtype=float))
+        family.check(y, ones)
+        assert np.all(np.isfinite(y))
