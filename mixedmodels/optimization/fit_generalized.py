@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
-from mixedmodels.likelihood.estimates import GeneralizedEstimates, QuadratureStep
-from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
+from mixedmodels.likelihood.estimates import GeneralizedEstimates
+from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
@@ -30,12 +29,6 @@ TOLERANCE = 5e-11
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
 ROUGH_DECREMENT = 1e-8
-# nAGQ = "auto": nodes per dimension tried in turn, each about half as many again as the one before ...
-SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)
-# ... until no estimate moves by more standard errors than this, twice in a row, because the error of
-# quadrature changes sign as nodes are added; never more nodes than this, all rows together.
-STILL = 0.01
-MOST_NODES = 1e9
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -86,7 +79,7 @@ class Optimum:
 
 def fit_generalized(
     problem: GeneralizedProblem,
-    nAGQ: int | Literal["auto"] = 1,
+    nAGQ: int = 1,
     start: FloatArray | None = None,
     near: GeneralizedEstimates | None = None,
 ) -> GeneralizedEstimates:
@@ -96,9 +89,9 @@ def fit_generalized(
     ----------
     problem : GeneralizedProblem
         From :func:`~mixedmodels.likelihood.generalized.generalized_problem`.
-    nAGQ : int or "auto"
+    nAGQ : int
         0 (beta found with u, only theta optimised), 1 (Laplace) or the nodes of adaptive quadrature per
-        dimension; "auto" raises them until no estimate moves.
+        dimension; see :func:`~mixedmodels.optimization.stable_quadrature.fit_until_stable` for "auto".
     start : ndarray, shape (m,), optional
         (theta, beta, phi) to start from; by default found from the data.
     near : GeneralizedEstimates, optional
@@ -111,8 +104,6 @@ def fit_generalized(
     ConvergenceError
         If no starting value has a finite likelihood.
     """
-    if nAGQ == "auto":
-        return fit_until_stable(problem, start)
     check_nodes(problem, nAGQ)
     began = time.perf_counter()
     with np.errstate(all="ignore"):
@@ -294,50 +285,3 @@ def _canonical_inverse(problem: GeneralizedProblem, optimum: Optimum) -> FloatAr
         signs[start:end] = np.where(term.structure.canonical(theta) * theta < 0.0, -1.0, 1.0)
         start = end
     return optimum.inverse_hessian * np.multiply.outer(signs, signs)
-
-
-def fit_until_stable(problem: GeneralizedProblem, start: FloatArray | None = None) -> GeneralizedEstimates:
-    """Fit with more and more nodes until no estimate moves by more than a hundredth of its standard error.
-
-    Where random effects are crossed only the Laplace approximation exists, and is returned.
-
-    Parameters
-    ----------
-    problem : GeneralizedProblem
-        The data.
-    start : ndarray, shape (m,), optional
-        (theta, beta, phi) to start from.
-
-    Returns
-    -------
-    GeneralizedEstimates
-        Of the last fit, with the sequence of fits in its `quadrature_sequence`.
-    """
-    estimates = fit_generalized(problem, 1, start)
-    sequence = [QuadratureStep(1, estimates.objective, float("nan"))]
-    try:
-        check_quadrature(problem)
-    except ControlError:
-        return replace(estimates, quadrature_sequence=tuple(sequence))
-    dimension = sum(block.size for block in problem.system.blocks)
-    for nAGQ in SEQUENCE[1:]:
-        if float(nAGQ) ** dimension * len(problem.y) > MOST_NODES:
-            break
-        following = fit_generalized(problem, nAGQ, near=estimates)
-        move = largest_move(problem, estimates, following)
-        sequence.append(QuadratureStep(nAGQ, following.objective, move))
-        estimates = following
-        if move <= STILL and sequence[-2].largest_move <= STILL:
-            break
-    return replace(estimates, quadrature_sequence=tuple(sequence))
-
-
-def largest_move(
-    problem: GeneralizedProblem, before: GeneralizedEstimates, after: GeneralizedEstimates
-) -> float:
-    """Return the largest change of an estimate in standard errors; infinite where those do not exist."""
-    covariance = vcov_hessian(problem, after)
-    if covariance is None:
-        return float("inf")
-    moves = np.abs(natural_parameters(after) - natural_parameters(before))
-    return float((moves / np.sqrt(np.diagonal(covariance))).max())

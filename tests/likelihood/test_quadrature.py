@@ -11,7 +11,8 @@ from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import unpack
 from mixedmodels.likelihood.quadrature import quadrature
 from mixedmodels.likelihood.quadrature_grid import quadrature_grid
-from mixedmodels.optimization.fit_generalized import STILL, fit_generalized
+from mixedmodels.optimization.fit_generalized import fit_generalized
+from mixedmodels.optimization.stable_quadrature import STILL, fit_until_stable
 from tests.likelihood.generalized_models import (
     central_differences,
     dense_spherical_matrix,
@@ -176,9 +177,9 @@ def test_forty_thousand_small_groups():
 
 def test_auto_raises_the_nodes_until_nothing_moves():
     problem = small_model("scalar", families.binomial(), seed=3)
-    estimates = fit_generalized(problem, "auto")
+    estimates = fit_until_stable(problem)
     moves = [step.largest_move for step in estimates.quadrature_sequence[1:]]
     assert moves[-1] <= STILL
     assert moves[-2] <= STILL
     assert estimates.nAGQ == estimates.quadrature_sequence[-1].nAGQ
-    assert fit_generalized(small_model("crossed", families.binomial()), "auto").nAGQ == 1
+    assert fit_until_stable(small_model("crossed", families.binomial())).nAGQ == 1
