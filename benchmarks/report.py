@@ -60,6 +60,7 @@ def heading(kept: Sequence[Record], path: Path) -> str:
         f"Processor time of the whole call, from data frame to fitted model; {threads} thread for everyone; "
         f"{machines}, load average {loads[0]:.1f} to {loads[-1]:.1f}; "
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
+        f"An asterisk marks an objective more than {TOLERANCE:g} above the best of its row. "
         f"Source: `benchmarks/results/{path.name}`."
     )
 
