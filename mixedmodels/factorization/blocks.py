@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -97,10 +99,12 @@ def block_factor(block: Block, factors: Sequence[FloatArray]) -> FloatArray:
     return T
 
 
+@cache
+def _places(terms: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[tuple[int, slice], ...]:
+    ends = list(accumulate(sizes))
+    return tuple((k, slice(end - size, end)) for k, size, end in zip(terms, sizes, ends, strict=True))
+
+
 def term_slices(block: Block) -> tuple[tuple[int, slice], ...]:
     """Return, for each term of the block, its position in the design and its coefficients in the block."""
-    ends = np.cumsum(block.sizes)
-    return tuple(
-        (k, slice(int(end) - size, int(end)))
-        for k, size, end in zip(block.terms, block.sizes, ends, strict=True)
-    )
+    return _places(block.terms, block.sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dtrtrs
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import dense, faces
@@ -60,8 +61,8 @@ def is_singular(T: FloatArray, information: FloatArray) -> bool:
     T magnifies rounding by the inverse of its least singular value, the direct formula by the largest.
     """
     scaled = T * np.sqrt(information)[:, None]
-    if len(T) == 1:
-        return float(scaled[0, 0]) ** 2 < SINGULAR
+    if len(T) <= 2:
+        return abs(float(scaled[0, 0] * scaled[-1, -1])) < SINGULAR
     values = np.linalg.svd(scaled, compute_uv=False)
     return float(values[0] * values[-1]) < SINGULAR
 
@@ -97,7 +98,7 @@ def _moments(
     S, q = u.shape
     second = u @ u.T / sigma2
     if gradient is None:
-        gradient = 2.0 * np.linalg.solve(T.T, q * np.eye(S) - V.sum(axis=2) - second)
+        gradient, _ = dtrtrs(T, 2.0 * (q * np.eye(S) - V.sum(axis=2) - second), lower=1, trans=1)
     return BlockMoments(gradient, V, second)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -228,10 +230,12 @@ def _enter_response(
 
 def theta_slices(terms: Sequence[RandomTerm]) -> tuple[slice, ...]:
     """Return the part of theta that belongs to each term."""
-    ends = np.cumsum([term.structure.n_theta for term in terms])
-    return tuple(
-        slice(int(end) - term.structure.n_theta, int(end)) for term, end in zip(terms, ends, strict=True)
-    )
+    return _consecutive(tuple(term.structure.n_theta for term in terms))
+
+
+@cache
+def _consecutive(sizes: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True))
 
 
 def term_factors(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[FloatArray, ...]:

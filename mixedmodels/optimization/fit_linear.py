@@ -111,14 +111,10 @@ def _is_suspicious(search: Search) -> bool:
 
 def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
     """Minimise from effects of the size of the residual, Fisher scoring while that gains much."""
-    problem, parts = search.problem, starting.parts(search.problem)
+    problem = search.problem
     best = search.at(starting.free_of(problem, starting.unit_theta(problem, shrinkage)))
     for _ in range(MAX_SCORING_STEPS):
-        scored = [
-            starting.scored(term.structure, best.theta[part], at)
-            for (term, part), at in zip(parts, best.moments, strict=True)
-        ]
-        new = search.at(starting.free_of(problem, np.concatenate(scored)))
+        new = search.at(starting.free_of(problem, starting.scored_theta(problem, best)))
         gain = best.objective - new.objective
         best = new if gain > 0.0 else best
         if gain < SCORING_GAIN:
@@ -134,7 +130,7 @@ def _search_from(search: Search, theta: FloatArray) -> Minimum:
 
 def _search(search: Search, at: Point) -> Minimum:
     """Minimise from a point, with the expected Hessian there as first curvature."""
-    H = starting.inverse_hessian(search.problem, at.free, at.moments)
+    H = starting.inverse_hessian(search.problem, at)
     return minimize(search.in_free, at.free, H, first=(at.objective, at.gradient), tolerance=TOLERANCE)
 
 

@@ -64,15 +64,15 @@ class Point:
         Objective.
     gradient : ndarray, shape (n_theta,)
         Gradient in free coordinates.
-    moments : tuple of TermMoments
-        By term.
+    moments : tuple of BlockMoments
+        By block of the pattern.
     """
 
     theta: FloatArray
     free: FloatArray
     objective: float
     gradient: FloatArray
-    moments: tuple[TermMoments, ...]
+    moments: tuple[BlockMoments, ...]
 
 
 def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float | None) -> Point:
@@ -81,9 +81,7 @@ def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float 
     at = evaluation(problem, theta, REML, sigma)
     moments = block_moments(at.factor, at.solution, at.sigma2, REML=REML)
     gradient = pull_back(problem, theta, [block.gradient for block in moments])
-    return Point(
-        theta, free, at.objective, free_gradient(problem, free, gradient), moments_by_term(problem, moments)
-    )
+    return Point(theta, free, at.objective, free_gradient(problem, free, gradient), moments)
 
 
 def column_scales(term: RandomTerm) -> FloatArray:
@@ -164,6 +162,17 @@ def _floored(A: FloatArray, least: float, largest: float = np.inf) -> FloatArray
     return np.asarray((vectors * np.clip(values, least, largest)) @ vectors.T)
 
 
+def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
+    """Return theta after one step of Fisher scoring of every term."""
+    by_term = moments_by_term(problem, at.moments)
+    return np.concatenate(
+        [
+            scored(term.structure, at.theta[part], moments)
+            for (term, part), moments in zip(parts(problem), by_term, strict=True)
+        ]
+    )
+
+
 def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -> FloatArray:
     """Return theta after one step of Fisher scoring in the covariance, kept positive definite.
 
@@ -208,12 +217,13 @@ def expected_hessian(structure: CovarianceStructure, theta: FloatArray, at: Term
     return np.asarray(hessian + 2.0 * np.einsum("ij,kjm,lim->kl", curvature, E, E))
 
 
-def inverse_hessian(problem: LinearProblem, free: FloatArray, terms: tuple[TermMoments, ...]) -> FloatArray:
+def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
     """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
     H = np.zeros((problem.n_theta, problem.n_theta))
-    for (term, part), at in zip(parts(problem), terms, strict=True):
-        own = free[part]
-        hessian = expected_hessian(term.structure, term.structure.from_free(own), at)
+    by_term = moments_by_term(problem, at.moments)
+    for (term, part), moments in zip(parts(problem), by_term, strict=True):
+        own = at.free[part]
+        hessian = expected_hessian(term.structure, at.theta[part], moments)
         to_theta = np.array([term.structure.free_pullback(own, unit) for unit in np.eye(len(own))])
         hessian = to_theta.T @ hessian @ to_theta
         scale = np.sqrt(np.diagonal(hessian))
