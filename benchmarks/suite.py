@@ -331,8 +331,8 @@ GENERALIZED = (
         simulated=True,
         target_seconds=10.0,
         tags=("large",),
-        note="100,000 rows, 20,000 groups, intercept and slope, five nodes in each dimension (at which the rule"
-        " itself errs by 0.8, and packages differ by 0.002 by where their nodes stand)",
+        note="100,000 rows, 20,000 groups, intercept and slope, five nodes in each dimension"
+        " (the rule itself errs by 0.8 here; packages differ by 0.002 by where their nodes stand)",
     ),
 )
 
