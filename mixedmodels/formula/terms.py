@@ -206,11 +206,15 @@ class _Expansion:
         return _unique(a | b for a in left for b in right)
 
     def star(self, left: list[int], right: list[int]) -> list[int]:
-        """Return ``left + right + left:right``."""
+        """Return ``left + right + left:right``; nothing when nothing is on the left, as R (``1 * a``)."""
+        if not left:
+            return []
         return _unique(left + right + self.cross(left, right))
 
     def nest(self, left: list[int], right: list[int]) -> list[int]:
-        """Return ``left + right %in% left``."""
+        """Return ``left + right %in% left``; nothing when nothing is on the left, as R (``1 / a``)."""
+        if not left:
+            return []
         outer = reduce(int.__or__, left, 0)
         return _unique(left + [outer | b for b in right])
 
