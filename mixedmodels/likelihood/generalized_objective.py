@@ -53,7 +53,7 @@ class Evaluator:
         """Return the conditional mode of u (of u and gamma for nAGQ = 0)."""
         if self.nAGQ == 0:
             return self.joint_mode_at(psi)
-        if self._last is not None and np.array_equal(self._last_psi, psi):
+        if self._last is not None and self._last_psi is not None and np.array_equal(self._last_psi, psi):
             return self._last
         parameters = unpack(self.problem, psi)
         if self._last is not None:

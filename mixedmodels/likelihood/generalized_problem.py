@@ -67,8 +67,8 @@ class GeneralizedProblem:
         Blocks of terms that share a grouping factor, and the pattern of Omega.
     family : Family
         Distribution of the response.
-    constant : ndarray, shape (n,), or None
-        Part of the log-likelihood that depends on the data only, where the family separates it.
+    constant : ndarray, shape (n,)
+        Part of the log-likelihood that depends on the data only.
     order : ndarray, shape (n,), or None
         Rows of the data in the order kept here, that of the leading block's levels; None if they are in it.
     starts : ndarray, shape (q,)
@@ -86,7 +86,7 @@ class GeneralizedProblem:
     term_bases: tuple[FloatArray | None, ...]
     system: PenalizedSystem
     family: Family
-    constant: FloatArray | None
+    constant: FloatArray
     order: IntArray | None
     starts: IntArray
     observed: bool = False

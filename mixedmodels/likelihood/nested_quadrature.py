@@ -119,11 +119,10 @@ def _deviations(mode: Mode, grids: list[Grid]) -> tuple[tuple[FloatArray, ...], 
 def _evaluate(problem: GeneralizedProblem, eta: FloatArray, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return log-likelihood terms and first derivatives at the nodes."""
     flat = eta.reshape(-1, eta.shape[-1])
-    data = [
-        None if part is None else np.broadcast_to(part, flat.shape)
-        for part in (problem.y, problem.weights, problem.constant)
-    ]
-    found = problem.family.evaluate(data[0], flat, data[1], phi, observed=problem.observed, constant=data[2])
+    y, weights, constant = (
+        np.broadcast_to(part, flat.shape) for part in (problem.y, problem.weights, problem.constant)
+    )
+    found = problem.family.evaluate(y, flat, weights, phi, observed=problem.observed, constant=constant)
     return found.loglik.reshape(eta.shape), found.d1.reshape(eta.shape)
 
 
@@ -204,17 +203,17 @@ def _given_outer(
 
 def _average(P: FloatArray, values: FloatArray) -> FloatArray:
     """Return the average over all node axes, shape (S, q)."""
-    return np.einsum("kl,ksl->sl", P.reshape(-1, P.shape[-1]), values.reshape(-1, *values.shape[-2:]))
+    flat = values.reshape(-1, *values.shape[-2:])
+    return np.asarray(np.einsum("kl,ksl->sl", P.reshape(-1, P.shape[-1]), flat))
 
 
 def _sum_outer(P: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the average over all node axes of outer products, shape (S_first, S_second, q)."""
-    shape = (*P.shape[:-1],)
     parts = [
-        np.broadcast_to(part, (*shape, *part.shape[-2:])).reshape(-1, *part.shape[-2:])
+        np.broadcast_to(part, (*P.shape[:-1], *part.shape[-2:])).reshape(-1, *part.shape[-2:])
         for part in (first, second)
     ]
-    return np.einsum("kl,kal,kbl->abl", P.reshape(-1, P.shape[-1]), *parts)
+    return np.asarray(np.einsum("kl,kal,kbl->abl", P.reshape(-1, P.shape[-1]), *parts))
 
 
 def _factorization_adjoint(

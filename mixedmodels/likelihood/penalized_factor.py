@@ -209,8 +209,8 @@ def _backward(factor: PenalizedFactor, parts: list[FloatArray], tail: FloatArray
 def _apply(A: FloatArray, v: FloatArray) -> FloatArray:
     """Return ``A_l v_l`` for every level; shapes (a, k, q) and (..., k, q)."""
     if A.shape[1] == 1:
-        return A[:, 0] * v
-    return np.einsum("ikl,...kl->...il", A, v)
+        return np.asarray(A[:, 0] * v)
+    return np.asarray(np.einsum("ikl,...kl->...il", A, v))
 
 
 def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Border:

@@ -178,14 +178,13 @@ def _at_nodes(
 ) -> tuple[FloatArray, FloatArray]:
     """Return log-likelihood terms and first derivatives at the nodes, each of shape (K, rows)."""
     shape = eta.shape
-    constant = None if problem.constant is None else np.broadcast_to(problem.constant[part], shape)
     found = problem.family.evaluate(
         np.broadcast_to(problem.y[part], shape),
         eta,
         np.broadcast_to(problem.weights[part], shape),
         phi,
         observed=problem.observed,
-        constant=constant,
+        constant=np.broadcast_to(problem.constant[part], shape),
     )
     return found.loglik, found.d1
 

@@ -55,9 +55,9 @@ def sum_rows(by: RowSums, rows: FloatArray) -> FloatArray:
     """Return the sums over rows of each group, shape (..., n) to (..., size)."""
     if by.starts is None:
         if rows.ndim == 1:
-            return np.bincount(by.index, weights=rows, minlength=by.size)
+            return count_rows(by.index, rows, by.size)
         flat = rows.reshape(-1, rows.shape[-1])
-        return np.stack([np.bincount(by.index, row, by.size) for row in flat]).reshape(
+        return np.stack([count_rows(by.index, row, by.size) for row in flat]).reshape(
             *rows.shape[:-1], by.size
         )
     if by.order is not None:
@@ -71,3 +71,8 @@ def sum_rows(by: RowSums, rows: FloatArray) -> FloatArray:
     out = np.zeros((*rows.shape[:-1], by.size))
     out[..., by.present] = sums
     return out
+
+
+def count_rows(index: IntArray, weights: FloatArray, size: int) -> FloatArray:
+    """Return the sums of weights with equal index."""
+    return np.asarray(np.bincount(index, weights=weights, minlength=size), dtype=np.float64)

@@ -16,7 +16,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.likelihood.row_sums import RowSums, row_sums, sum_rows
+from mixedmodels.likelihood.row_sums import RowSums, count_rows, row_sums, sum_rows
 
 # Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS (measured).
 PAIR_COST = 60.0
@@ -92,14 +92,15 @@ def tail_coupling(
     n_cells = n_levels * n_tail
     if dense or n_pairs > MOST_PAIRS or _prefers_dense(n_pairs, n_cells, n_tail, len(occupied)):
         rows, columns = np.tile(np.arange(n_tail), n_levels), np.repeat(np.arange(n_levels), n_tail)
-        indices, size, pairs = cells, n_cells, (None, None)
+        indices, size = cells, n_cells
+        first = second = None
     else:
         rows, columns = occupied % n_tail, occupied // n_tail
         indices, size = [np.searchsorted(occupied, cell) for cell in cells], len(occupied)
-        pairs = _entry_pairs(counts)
+        first, second = _entry_pairs(counts)
     sums = iter([row_sums(index, size) for index in indices])
     places = tuple(tuple(next(sums) for _ in range(block.size)) for block, _, _ in tail)
-    return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, *pairs)
+    return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, first, second)
 
 
 def _prefers_dense(n_pairs: int, n_cells: int, n_tail: int, n_entries: int) -> bool:
@@ -127,11 +128,11 @@ def apply_by_level(coupling: TailCoupling, M: FloatArray, entries: FloatArray) -
     if coupling.is_dense:
         cells = by_levels(coupling, entries)
         if M.shape[:2] == (1, 1):
-            return (M[0, 0][:, None] * cells[0]).reshape(1, -1)
-        return np.einsum("abl,blt->alt", M, cells).reshape(len(M), -1)
+            return np.asarray((M[0, 0][:, None] * cells[0]).reshape(1, -1))
+        return np.asarray(np.einsum("abl,blt->alt", M, cells).reshape(len(M), -1))
     if M.shape[:2] == (1, 1):
-        return M[0, 0].take(coupling.columns) * entries
-    return np.einsum("abk,bk->ak", M[:, :, coupling.columns], entries)
+        return np.asarray(M[0, 0].take(coupling.columns) * entries)
+    return np.asarray(np.einsum("abk,bk->ak", M[:, :, coupling.columns], entries))
 
 
 def tail_times(coupling: TailCoupling, entries: FloatArray, y: FloatArray) -> FloatArray:
@@ -141,7 +142,7 @@ def tail_times(coupling: TailCoupling, entries: FloatArray, y: FloatArray) -> Fl
     if y.ndim > 2:
         return np.stack([tail_times(coupling, entries, part) for part in y])
     weights = np.einsum("sk,sk->k", entries, y[:, coupling.columns])
-    return np.bincount(coupling.rows, weights=weights, minlength=coupling.n_tail)
+    return count_rows(coupling.rows, weights, coupling.n_tail)
 
 
 def transposed_times(coupling: TailCoupling, entries: FloatArray, x: FloatArray) -> FloatArray:
@@ -183,5 +184,5 @@ def inverse_product(coupling: TailCoupling, inverse: FloatArray, entries: FloatA
 def products_by_level(coupling: TailCoupling, first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the sums over the entries of each level of products, shape (S_first, S_second, q)."""
     if coupling.is_dense:
-        return np.einsum("alt,blt->abl", by_levels(coupling, first), by_levels(coupling, second))
+        return np.asarray(np.einsum("alt,blt->abl", by_levels(coupling, first), by_levels(coupling, second)))
     return sum_rows(coupling.by_column, first[:, None] * second[None])

@@ -47,7 +47,9 @@ def inner_theta(structure: CovarianceStructure, A: FloatArray | None, theta: Flo
     """Return theta on the orthogonal columns from theta on the user's."""
     if A is None:
         return theta
-    return _theta(structure, _lower(np.linalg.solve(A, structure.factor(theta)))[0])
+    return _theta(
+        structure, _lower(np.asarray(np.linalg.solve(A, structure.factor(theta)), dtype=np.float64))[0]
+    )
 
 
 def outer_theta(

@@ -115,7 +115,7 @@ def score_deviations(score: FloatArray, A: FloatArray) -> FloatArray:
     informed = squares > 0.0
     variance = np.divide(excess, squares, out=np.ones(len(A)), where=informed)
     smallest = np.divide(SMALLEST**2, A.mean(axis=1), out=np.zeros(len(A)), where=informed)
-    return np.sqrt(np.maximum(variance, smallest))
+    return np.asarray(np.sqrt(np.maximum(variance, smallest)))
 
 
 def _term_start(term: RandomTerm, sizes: FloatArray, A: FloatArray) -> tuple[FloatArray, FloatArray]:
