@@ -36,10 +36,16 @@ class Timing:
     repeats: int
 
 
-def repeat(call: Callable[[], Any], budget: float, max_repeats: int = MAX_REPEATS) -> tuple[Timing, Any]:
+def repeat(
+    call: Callable[[], Any],
+    budget: float,
+    max_repeats: int = MAX_REPEATS,
+    look: Callable[[Any], None] = lambda value: None,
+) -> tuple[Timing, Any]:
     """Call once to warm up, then again and again while the budget (seconds) lasts; return the last value.
 
-    The first call is the measurement itself where a second one does not fit into the budget.
+    The first call is the measurement itself where a second one does not fit into the budget. Each value is
+    shown to `look` while the clock stands still.
     """
     walls: list[float] = []
     cpus: list[float] = []
@@ -53,6 +59,7 @@ def repeat(call: Callable[[], Any], budget: float, max_repeats: int = MAX_REPEAT
         value = call()
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
+        look(value)
     warm, warm_cpu = (walls[1:], cpus[1:]) if len(walls) > 1 else (walls, cpus)
     return Timing(median(warm), min(warm), sum(warm_cpu) / len(warm_cpu), walls[0], len(walls) - 1), value
 

@@ -44,7 +44,7 @@ class Record:
     evaluations : int
         Evaluations of the objective, where the package tells.
     optimization_seconds : float
-        Wall clock inside the optimiser, where the package tells.
+        Least wall clock inside the optimiser, where the package tells.
     refit_seconds, refit_cpu_seconds : float
         Median wall clock and mean processor time of a refit to a new response, where the suite asks.
     """

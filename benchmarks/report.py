@@ -32,7 +32,7 @@ def newest(directory: Path) -> Path:
 
 def write(path: Path, root: Path) -> list[Path]:
     """Write ``results.md`` and ``results.svg`` beside the results, and the table into the README."""
-    kept = records.read(path)
+    kept = fewest_threads(records.read(path))
     rows = compare(kept, MODELS)
     table = path.with_name("results.md")
     table.write_text(f"{heading(kept, path)}\n\n{full_table(rows)}\n\n{notes(rows)}")
@@ -48,16 +48,21 @@ def write(path: Path, root: Path) -> list[Path]:
     return written
 
 
+def fewest_threads(kept: Sequence[Record]) -> list[Record]:
+    """Return the records with the smallest number of threads: one table compares like with like."""
+    fewest = min((record.threads for record in kept), default=1)
+    return [record for record in kept if record.threads == fewest]
+
+
 def heading(kept: Sequence[Record], path: Path) -> str:
     """Say when, where and with which versions the results were measured."""
     versions = {record.contestant: record.version for record in kept if record.version}
     who = ", ".join(f"{name} {versions[name]}" for name in NAMES if name in versions)
     machines = " and ".join(sorted({record.machine for record in kept}))
-    threads = " and ".join(str(count) for count in sorted({record.threads for record in kept}))
     days = sorted({record.date[:10] for record in kept})
     loads = sorted(record.load for record in kept)
     return (
-        f"Processor time of the whole call, from data frame to fitted model; {threads} thread for everyone; "
+        f"Processor time of the whole call, from data frame to fitted model; {kept[0].threads} thread(s) for everyone; "
         f"{machines}, load average {loads[0]:.1f} to {loads[-1]:.1f}; "
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
         f"An asterisk marks an objective more than {TOLERANCE:g} above the best of its row. "

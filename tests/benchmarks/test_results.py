@@ -160,3 +160,9 @@ def test_processor_time_is_quoted_for_one_thread_and_the_wall_clock_for_more():
     two = replace(one, threads=2, cpu_seconds=5.0)
     assert (one.quoted, two.quoted) == (3.0, 3.0)
     assert replace(one, cpu_seconds=2.0).quoted == 2.0
+
+
+def test_one_table_holds_one_number_of_threads():
+    one, two = record("lme4"), replace(record("lme4"), threads=2)
+    assert report.fewest_threads([two, one]) == [one]
+    assert report.fewest_threads([two]) == [two]
