@@ -157,12 +157,13 @@ def separating_direction(y: FloatArray, X: FloatArray, kind: str) -> FloatArray 
     towards, held = _signed_rows(y, X / scale, kind)
     if not len(towards):
         return None
+    rows, fixed = np.unique(towards, axis=0), np.unique(held, axis=0)
     found = linprog(
         c=-towards.sum(axis=0),
-        A_ub=-np.unique(towards, axis=0),
-        b_ub=np.zeros(len(np.unique(towards, axis=0))),
-        A_eq=np.unique(held, axis=0) if len(held) else None,
-        b_eq=np.zeros(len(np.unique(held, axis=0))) if len(held) else None,
+        A_ub=-rows,
+        b_ub=np.zeros(len(rows)),
+        A_eq=fixed if len(fixed) else None,
+        b_eq=np.zeros(len(fixed)) if len(fixed) else None,
         bounds=(-1.0, 1.0),
         method="highs",
     )

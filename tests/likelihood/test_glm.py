@@ -95,10 +95,11 @@ def test_glm_of_r(name):
     # R's dispersion is Pearson's for every family but binomial and Poisson; ours is maximum likelihood.
     if expected["dispersion"] != 1:
         assert fit.pearson_X2 / fit.df_residual == pytest.approx(expected["dispersion"], rel=R_STOPS)
-    unscaled = r_vcov / expected["dispersion"]
-    np.testing.assert_allclose(
-        fit.vcov / fit.dispersion, unscaled, rtol=R_STOPS, atol=R_STOPS * unscaled.max()
-    )
+    # R's covariance is from the expected information; ours of a dispersion family from the observed one.
+    if family.default_hessian == "expected" or family.is_canonical:
+        unscaled = r_vcov / expected["dispersion"]
+        atol = R_STOPS * unscaled.max()
+        np.testing.assert_allclose(fit.vcov / fit.dispersion, unscaled, rtol=R_STOPS, atol=atol)
     if not family.is_quasi and not family.has_dispersion:
         assert fit.loglik == pytest.approx(expected["loglik"], abs=SAME)
     residuals = np.sign(y - fit.mu) * np.sqrt(family.deviance(y, fit.mu, weights, fit.phi))
