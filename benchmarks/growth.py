@@ -13,9 +13,9 @@ from benchmarks.suite import Model
 Axis = Literal["rows", "levels", "theta"]
 
 LABELS: dict[Axis, str] = {
-    "rows": "rows (1,000 groups, one slope)",
-    "levels": "levels of the larger of two crossed factors (200,000 rows)",
-    "theta": "covariance parameters (20,000 rows, 200 groups)",
+    "rows": "rows\n(1,000 groups, one slope)",
+    "levels": "levels of the larger of two crossed factors\n(200,000 rows)",
+    "theta": "covariance parameters\n(20,000 rows, 200 groups)",
 }
 ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 LEVELS = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -74,7 +74,7 @@ def draw(records: Iterable[Record], path: Path) -> Path:
     from matplotlib.figure import Figure
 
     kept = list(records)
-    figure = Figure(figsize=(12.0, 3.8), layout="constrained")
+    figure = Figure(figsize=(12.0, 4.0), layout="constrained")
     for axes, (axis, label) in zip(figure.subplots(1, 3), LABELS.items(), strict=True):
         for rank, (name, curve) in enumerate(curves(kept, axis).items()):
             whole = [(size, record.quoted) for size, record in curve]
