@@ -29,6 +29,8 @@ TOLERANCE = 5e-11
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
 ROUGH_DECREMENT = 1e-8
+# Decrement below which earlier estimates are a better start than the data give.
+NEAR = 0.5
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -95,7 +97,8 @@ def fit_generalized(
     start : ndarray, shape (m,), optional
         (theta, beta, phi) to start from; by default found from the data.
     near : GeneralizedEstimates, optional
-        Estimates of the same model for a like response, to start from without further ado.
+        Estimates of the same model by another approximation or for a like response, to start from if they
+        turn out to be within about a standard error; starting values from the data are better beyond.
 
     Raises
     ------
@@ -111,7 +114,7 @@ def fit_generalized(
         optimum = _from_estimates(evaluator, layout, near) if near is not None and nAGQ > 0 else None
         if optimum is None:
             optimum = _from_start(evaluator, layout, start)
-        if start is not None or near is not None:
+        if start is not None:
             optimum = _no_worse_than_default(evaluator, layout, optimum)
         return _estimates(evaluator, layout, _canonical_optimum(evaluator, layout, optimum), began)
 
@@ -153,15 +156,17 @@ def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimu
 
 
 def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstimates) -> Optimum | None:
-    """Optimise from the estimates of a like problem; None if the likelihood is not finite there."""
+    """Optimise from the estimates of a like problem; None if they are not near the optimum."""
     psi = natural_to_psi(evaluator.problem, natural_parameters(near))
     try:
-        value = evaluator(psi)[0]
+        value, gradient = evaluator(psi)
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
-    if not np.isfinite(value):
+    decrement = 0.5 * float(gradient @ near.inverse_hessian @ gradient)
+    if not np.isfinite(value) or not decrement < NEAR:
         return None
-    return _joint_fit(evaluator, layout, psi, near.inverse_hessian, 0)
+    optimum = _joint_fit(evaluator, layout, psi, near.inverse_hessian, 0)
+    return optimum if optimum.found.converged else None
 
 
 def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float) -> Optimum:
