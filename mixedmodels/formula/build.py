@@ -16,7 +16,7 @@ from mixedmodels.formula.bars import Bar
 from mixedmodels.formula.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.columns import Column, Factor
 from mixedmodels.formula.design import Design, NaAction
-from mixedmodels.formula.evaluate import Evaluator, States, as_array
+from mixedmodels.formula.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.fixed_effects import independent_columns
 from mixedmodels.formula.functions import formula_evaluator
 from mixedmodels.formula.input_frames import input_frame
@@ -218,10 +218,8 @@ def _total_offset(
     """Return the sum of the ``offset()`` terms and the offset argument."""
     parts = []
     for node in plan.fixed.offsets:
-        column = columns[deparse(node)]
-        if isinstance(column, Factor):
-            raise DataError(f"offset({deparse(node)}) must be numeric")
-        parts.append(as_array(column, model_frame.n_rows))
+        text = deparse(node)
+        parts.append(as_numbers(columns[text], f"offset({text})"))
     if model_frame.offset is not None:
         parts.append(model_frame.offset)
     return sum_of(parts)

@@ -106,9 +106,10 @@ def matrix_recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mappin
     categorical = [isinstance(columns.get(name), (Factor, Logical)) for name in terms.names]
     coded = coded_terms(terms, categorical)
     reduced = {i for term in coded for i, full in term.factors if categorical[i] and not full}
+    used = {i for term in coded for i, _ in term.factors}
     variables = tuple(
         _variable_coding(name, columns[name], contrasts, i in reduced)
-        if any(pattern >> i & 1 for pattern in terms.patterns)
+        if i in used
         else VariableCoding(name, ())
         for i, name in enumerate(terms.names)
     )

@@ -397,10 +397,15 @@ def with_levels(factor: Factor, levels: tuple[str, ...]) -> Factor:
     return Factor(table[factor.codes], extended, factor.ordered, factor.contrast, factor.is_text)
 
 
-def as_array(value: Value, n_rows: int) -> FloatArray:
-    """Return a numeric value with one entry a row."""
-    if isinstance(value, (Numeric, Logical)):
-        return value.as_float()
-    if isinstance(value, (bool, float)):
-        return np.full(n_rows, float(value))
-    raise TypeError("not a numeric vector")
+def as_numbers(column: Column, what: str) -> FloatArray:
+    """Return a column that must hold one number a row.
+
+    Raises
+    ------
+    DataError
+        Naming `what` it was meant for.
+    """
+    if isinstance(column, (Numeric, Logical)):
+        return column.as_float()
+    kind = "a factor" if isinstance(column, Factor) else "a matrix"
+    raise DataError(f"{what} must be one number a row; this is {kind}")

@@ -43,14 +43,14 @@ def _by_orthogonalization(X: FloatArray, lengths: FloatArray) -> IntArray:
     scaled = X / np.where(lengths > 0, lengths, 1.0)
     # An orthogonal reduction to p rows changes no length and makes the rest cheap for any n.
     reduced = scipy.linalg.qr(scaled, mode="r")[0][: X.shape[1]] if X.shape[0] > X.shape[1] else scaled
-    basis = np.empty((reduced.shape[0], 0))
-    kept = []
+    basis = np.empty((reduced.shape[0], min(reduced.shape)), order="F")
+    kept: list[int] = []
     for j in range(X.shape[1]):
-        column = reduced[:, j]
+        found, column = basis[:, : len(kept)], reduced[:, j]
         for _ in range(2):  # twice is enough for orthogonality to rounding
-            column = column - basis @ (basis.T @ column)
+            column = column - found @ (found.T @ column)
         length = float(np.linalg.norm(column))
-        if length >= DEPENDENCE_TOLERANCE and lengths[j] > 0 and basis.shape[1] < X.shape[0]:
+        if length >= DEPENDENCE_TOLERANCE and lengths[j] > 0 and len(kept) < basis.shape[1]:
+            basis[:, len(kept)] = column / length
             kept.append(j)
-            basis = np.column_stack([basis, column / length])
     return np.array(kept, dtype=np.intp)

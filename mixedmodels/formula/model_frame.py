@@ -17,7 +17,7 @@ from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.errors import ControlError, DataError, DataWarning
 from mixedmodels.formula.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.design import MissingRows, NaAction
-from mixedmodels.formula.evaluate import Evaluator, as_array
+from mixedmodels.formula.evaluate import Evaluator, as_numbers
 from mixedmodels.formula.input_frames import column_of
 from mixedmodels.formula.parse import parse_expression
 from mixedmodels.formula.syntax_tree import Name, Node, names_in
@@ -133,13 +133,11 @@ def row_argument(given: Any, role: str, evaluator: Evaluator) -> FloatArray | No
         column = Numeric(np.full(frame.n_rows, float(given)))
     else:
         column = column_of(given, role)
-    if isinstance(column, (Factor, Matrix)):
-        raise DataError(f"{role} must be one number a row")
     if len(column) != frame.n_rows:
         raise DataError(
             f"{role} has length {len(column)}, data has {frame.n_rows} rows (variable lengths differ)"
         )
-    return as_array(column, frame.n_rows)
+    return as_numbers(column, role)
 
 
 def _expression_column(text: str, evaluator: Evaluator) -> Column:

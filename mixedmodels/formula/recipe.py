@@ -11,12 +11,12 @@ from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.formula.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.columns import Column, as_factor, interaction
 from mixedmodels.formula.design import Design, RandomTerm
-from mixedmodels.formula.evaluate import Evaluator, States, as_array
+from mixedmodels.formula.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.functions import formula_evaluator
 from mixedmodels.formula.input_frames import InputFrame, input_frame
 from mixedmodels.formula.model_frame import row_argument
 from mixedmodels.formula.random_effects import RandomRecipe, random_matrix
-from mixedmodels.formula.syntax_tree import Binary, Name, Node, strip_parens
+from mixedmodels.formula.syntax_tree import Binary, Name, Node, deparse, strip_parens
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,7 @@ def _used_variables(matrix: MatrixRecipe) -> list[str]:
 
 def _new_offset(recipe: Recipe, evaluator: Evaluator) -> FloatArray | None:
     """Return the offset of new data; None when the model has none."""
-    n_rows = evaluator.frame.n_rows
-    parts = [as_array(evaluator.column(node), n_rows) for node in recipe.offsets]
+    parts = [as_numbers(evaluator.column(node), f"offset({deparse(node)})") for node in recipe.offsets]
     if recipe.offset_argument is not None:
         part = row_argument(recipe.offset_argument, "offset", evaluator)
         assert part is not None

@@ -59,7 +59,11 @@ class Terms:
 
     def members(self, pattern: int) -> tuple[int, ...]:
         """Return the indices of the variables of a term."""
-        return tuple(i for i in range(len(self.variables)) if pattern >> i & 1)
+        members = []
+        while pattern:
+            members.append((pattern & -pattern).bit_length() - 1)
+            pattern &= pattern - 1
+        return tuple(members)
 
     def label(self, pattern: int) -> str:
         """Return a term as R prints it, ``"a:b"``."""

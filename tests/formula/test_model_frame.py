@@ -282,3 +282,11 @@ def test_values_that_a_function_cannot_give_are_warned_about(sleepstudy):
         design = build_design("Reaction ~ log(Days - 3.5) + (1 | Subject)", data)
     assert design.n_rows == 107
     assert build_design("Reaction ~ log(Days - 3.5) + (1 | Subject)", data, subset="Days > 4").n_rows == 90
+
+
+@pytest.mark.parametrize("inside", ["Subject", "poly(Days, 2)"])
+def test_offsets_must_be_numbers(sleepstudy, inside):
+    with pytest.raises(DataError, match=r"offset\(.*\) must be one number a row"):
+        build_design(f"Reaction ~ offset({inside}) + (1 | Subject)", sleepstudy)
+    with pytest.raises(DataError, match="offset must be one number a row"):
+        build_design(FORMULA, sleepstudy, offset=inside)
