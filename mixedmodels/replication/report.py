@@ -10,8 +10,8 @@ from mixedmodels.errors import MixedModelsError
 from mixedmodels.replication.published import PublishedNumber, PublishedTable
 from mixedmodels.replication.quantities import our_number
 
-# What an iterative optimum may be off, relative to the number: the exact optimum of the Dyestuff data, 1764.05,
-# is as far from the printed 1764.0 as the tolerance of 0.05 allows.
+# What an iterative optimum may be off, relative to the number: the exact optimum of the Dyestuff data,
+# 1764.05, is as far from the printed 1764.0 as the tolerance of 0.05 allows.
 OPTIMUM_ERROR = 1e-8
 
 
