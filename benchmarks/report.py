@@ -63,7 +63,8 @@ def heading(kept: Sequence[Record], path: Path) -> str:
     loads = sorted(record.load for record in kept)
     return (
         "Processor time of the whole call, from data frame to fitted model; "
-        f"{kept[0].threads} thread(s) for everyone; {machines}, load average {loads[0]:.1f} to {loads[-1]:.1f}; "
+        f"{kept[0].threads} thread(s) for everyone; {machines}, "
+        f"load average {loads[0]:.1f} to {loads[-1]:.1f}; "
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
         f"An asterisk marks an objective more than {TOLERANCE:g} above the best of its row. "
         f"Source: `benchmarks/results/{path.name}`."
