@@ -61,14 +61,17 @@ def warn_unless_converged(report: ConvergenceReport) -> None:
 def separated(
     design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family, beta: FloatArray
 ) -> tuple[Separation, ...]:
-    """Return what keeps fixed effects from having finite estimates; levels are named for factors."""
+    """Return, and warn about, what keeps fixed effects from having finite estimates."""
     mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
     arguments = (y, weights, design.X, design.x_names, family, mu, beta)
     if not find_separation(*arguments):
         return ()
     frame = used_variables(data, design)
     factors = [v.name for v in design.recipe.fixed.variables if v.levels is not None and v.name in frame]
-    return find_separation(*arguments, {name: frame[name].astype(str).tolist() for name in factors})
+    findings = find_separation(*arguments, {name: frame[name].astype(str).tolist() for name in factors})
+    for finding in findings:
+        warnings.warn(finding.message, DataWarning, stacklevel=4)
+    return findings
 
 
 def check_response_varies(y: FloatArray, text: str) -> None:

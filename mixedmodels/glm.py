@@ -81,6 +81,7 @@ def fit_design(
     check_design(design, options, linear=False)
     estimates = fit_glm(y, weights, design.X, design.offset, family)
     findings = separated(design, data, y, weights, family, estimates.beta)
+    if not findings:
+        warn_unless_converged(estimates.convergence)
     estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
-    warn_unless_converged(estimates.convergence)
     return GeneralizedLinearModel(design, y, weights, call, data, family, estimates)

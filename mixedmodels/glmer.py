@@ -142,9 +142,9 @@ def glmer(
     estimates = (
         fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
     )
+    warn_unless_converged(estimates.convergence)
     findings = separated(design, kept, y, trials, chosen, estimates.beta)
     estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
-    warn_unless_converged(estimates.convergence)
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 

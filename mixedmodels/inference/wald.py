@@ -41,9 +41,3 @@ def check_level(level: float) -> None:
     """Raise ControlError unless `level` lies between 0 and 1."""
     if not 0.0 < level < 1.0:
         raise ControlError(f"level must lie between 0 and 1, such as 0.95, not {level!r}.")
-
-
-def percent_names(level: float) -> tuple[str, str]:
-    """Return the names R gives to the two ends of an interval: ``("2.5 %", "97.5 %")``."""
-    tail = (1.0 - level) / 2.0
-    return f"{100 * tail:.3g} %", f"{100 * (1.0 - tail):.3g} %"

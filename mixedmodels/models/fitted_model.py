@@ -20,6 +20,7 @@ from mixedmodels.models.summary import Summary
 from mixedmodels.reports.fit_text import FitDescription, print_text, rank_message
 from mixedmodels.reports.formula_text import shown_formula
 from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.numbers import percent_names
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
@@ -216,7 +217,7 @@ class FittedModel:
         """
         if str(method).lower() != "wald":
             raise ControlError(f"method must be 'Wald', not {method!r}.")
-        lower, upper = wald.percent_names(level)
+        lower, upper = percent_names(level)
         se = self._standard_errors()
         table = pd.DataFrame(
             wald.wald_intervals(self.beta, se, level), index=list(self.design.x_names), columns=[lower, upper]

@@ -29,9 +29,15 @@ def _places(value: float, digits: int) -> tuple[int, int, int]:
 
 
 def format_numbers(
-    values: Sequence[float] | FloatArray, digits: int = 7, nsmall: int = 0, na: str = "NA"
+    values: Sequence[float] | FloatArray,
+    digits: int = 7,
+    nsmall: int = 0,
+    na: str = "NA",
+    fixed: bool = False,
 ) -> list[str]:
     """Format numbers in one common format, padded to equal width, as R's ``format`` does.
+
+    `fixed` rules out scientific notation.
 
     Examples
     --------
@@ -40,14 +46,14 @@ def format_numbers(
     """
     numbers = np.array([_without_noise(x) for x in np.asarray(values, dtype=np.float64)])
     finite = numbers[np.isfinite(numbers)]
-    places, left, scientific = _common_format(finite, digits, nsmall)
+    places, left, scientific = _common_format(finite, digits, nsmall, fixed)
     texts = [_one_number(x + 0.0, places, scientific, na) for x in numbers.tolist()]
     # R reserves a place where rounding alone adds one: 9.96 at two digits has the width of 10.
     width = max([len(t) for t in texts] + [left + (places + 1 if places else 0)])
     return [t.rjust(width) for t in texts]
 
 
-def _common_format(finite: FloatArray, digits: int, nsmall: int) -> tuple[int, int, bool]:
+def _common_format(finite: FloatArray, digits: int, nsmall: int, fixed: bool) -> tuple[int, int, bool]:
     """Return places after the point, places left of it, and whether scientific notation is narrower."""
     if not len(finite):
         return 0, 0, False
@@ -58,7 +64,7 @@ def _common_format(finite: FloatArray, digits: int, nsmall: int) -> tuple[int, i
     mantissa = max(significant for _, significant, _ in places) - 1
     exponent_width = 2 if any(abs(power) >= 100 for power, _, _ in places) else 1
     scientific_width = bool((finite < 0).any()) + (mantissa > 0) + mantissa + 4 + exponent_width
-    if fixed_width <= scientific_width:
+    if fixed or fixed_width <= scientific_width:
         return max(right, nsmall), left, False
     return mantissa, 0, True
 
@@ -149,3 +155,16 @@ def significance_marks(p_values: Sequence[float] | FloatArray) -> list[str]:
         marks.append("" if math.isnan(p) else next((m for limit, m in bounds if p <= limit), ""))
     width = max((len(m) for m in marks), default=0)
     return [m.ljust(width) for m in marks]
+
+
+def percent_names(level: float) -> tuple[str, str]:
+    """Return the names R gives to the two ends of an interval.
+
+    Examples
+    --------
+    >>> percent_names(0.95)
+    ('2.5 %', '97.5 %')
+    """
+    tail = (1.0 - level) / 2.0
+    lower, upper = format_numbers([100.0 * tail, 100.0 * (1.0 - tail)], 3, fixed=True)
+    return f"{lower.strip()} %", f"{upper.strip()} %"

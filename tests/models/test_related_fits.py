@@ -130,9 +130,9 @@ def test_single_term_deletions_respect_marginality(fitted, data):
 def test_separated_data_are_named(data):
     frame = data("cbpp")
     frame["z"] = (frame["period"] == "1").astype(int)
-    with pytest.warns(mm.ConvergenceWarning, match="period"):
+    with pytest.warns(mm.DataWarning, match="period"):
         model = mm.glmer("z ~ period + (1 | herd)", frame, "binomial")
     assert model.convergence().verdict == "not converged"
     assert "period" in str(model.summary())
-    with pytest.warns(mm.ConvergenceWarning, match="period"):
+    with pytest.warns(mm.DataWarning, match="period"):
         mm.glm("z ~ period", frame, "binomial")

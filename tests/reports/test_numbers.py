@@ -13,6 +13,7 @@ from mixedmodels.reports.abbreviate import abbreviate
 from mixedmodels.reports.numbers import (
     format_numbers,
     format_p_values,
+    percent_names,
     round_digits,
     significance_marks,
     zap_small,
@@ -49,6 +50,12 @@ def test_missing_and_infinite_numbers():
 
 def test_rounding_noise_does_not_decide_a_tie():
     assert format_numbers([1527.4999999999998], 4) == format_numbers([1527.5], 4) == ["1528"]
+
+
+def test_names_of_the_ends_of_an_interval():
+    assert percent_names(0.95) == ("2.5 %", "97.5 %")
+    assert percent_names(0.999) == ("0.05 %", "99.95 %")
+    assert percent_names(0.5) == ("25 %", "75 %")
 
 
 def test_significance_marks():

@@ -1,0 +1,15 @@
+"""Leverages against the dense hat matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def test_leverages_are_the_derivatives_of_fitted_values(fitted):
+    m = fitted("sleepstudy_intercept")
+    X, Z, Lambda = m.getME("X"), m.getME("Z").toarray(), m.getME("Lambda").toarray()
+    V = np.eye(180) + Z @ Lambda @ Lambda.T @ Z.T
+    inverse = np.linalg.inv(V)
+    P = X @ np.linalg.solve(X.T @ inverse @ X, X.T @ inverse)
+    hat = P + (np.eye(180) - inverse) @ (np.eye(180) - P)
+    np.testing.assert_allclose(m.hatvalues(), np.diag(hat), rtol=1e-8)
