@@ -78,7 +78,6 @@ class ParsedFormula:
         return deparse(self.tree)
 
 
-@lru_cache(maxsize=256)
 def parse_formula(text: str) -> ParsedFormula:
     """Parse a two-sided or one-sided formula.
 
@@ -93,6 +92,14 @@ def parse_formula(text: str) -> ParsedFormula:
     >>> [str(bar) for bar in parsed.bars]
     ['1 | g', '0 + x | g']
     """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}")
+    return _parse(text)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> ParsedFormula:
+    """Parse a formula; the same text gives the same object."""
     tree = _Parser(text).whole()
     if isinstance(tree, Binary) and tree.operator == "~":
         response, right = tree.left, tree.right
@@ -143,8 +150,6 @@ class _Parser:
     """Precedence climbing over a list of tokens."""
 
     def __init__(self, text: str, python_words: bool = False) -> None:
-        if not isinstance(text, str):
-            raise FormulaError(f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}")
         self.text = text
         self.tokens = tokenize(text)
         self.at = 0

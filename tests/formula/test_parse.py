@@ -167,9 +167,10 @@ def test_thousands_of_terms_are_fine():
     assert str(parsed) == text
 
 
-def test_not_a_string():
-    with pytest.raises(FormulaError, match="string"):
-        parse_formula(3)  # type: ignore[arg-type]
+@pytest.mark.parametrize("formula", [3, None, b"y ~ x", ["y ~ x"], {"y": "x"}])
+def test_not_a_string(formula):
+    with pytest.raises(FormulaError, match="a formula is a string"):
+        parse_formula(formula)
 
 
 def test_a_bar_without_parentheses_warns_with_both_readings():
