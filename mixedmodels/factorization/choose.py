@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
-from mixedmodels.factorization.sparse_rest import dense_rows, pair_products, sparse_rest
+from mixedmodels.factorization.sparse_rest import dense_rows, sparse_rest
 
 #: Most stored products of pairs of entries: 12 bytes each.
 MAX_STORED_PRODUCTS = 3e7
@@ -16,8 +16,8 @@ MAX_STORED_DENSE = 1.6e7
 #: Seconds for one stored product there and back, and for one multiplication in BLAS: their order of
 #: magnitude on any present machine is all that matters.
 PRODUCT_SECONDS, FLOP_SECONDS = 4e-9, 3e-11
-#: Seconds for one entry of E that has to be spread into a dense chunk first.
-SPREAD_SECONDS = 2e-9
+#: Share of light levels below which storing products is not worth a second representation.
+LEAST_LIGHT_SHARE = 0.2
 
 
 def choose_rest(
@@ -43,16 +43,23 @@ def choose_rest(
     if not n_tail:
         return FixedRest(XZ)
     S, q = len(values), len(coupling.indptr) - 1
-    counts = np.diff(coupling.indptr).astype(np.float64)
-    n_products = float(counts @ (counts + 1.0)) / 2.0 * S * (S + 1) / 2.0
+    light = _light_levels(coupling, S, n_tail) if reused else np.zeros(q, dtype=bool)
     dense_size = float(S * q * (n_tail + len(XZ)))
-    dense_seconds = 3.0 * dense_size * n_tail * FLOP_SECONDS
-    columns = coupling.columns
-    if reused and n_products <= MAX_STORED_PRODUCTS and n_products * PRODUCT_SECONDS < dense_seconds:
-        products = pair_products(coupling, values, n_tail)
-        return sparse_rest(coupling, columns, values, XZ, n_tail, products)
-    if not liftable and dense_size <= MAX_STORED_DENSE:
-        rows = dense_rows(coupling, columns, values, n_tail + len(XZ), slice(0, q))
-        rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
-        return DenseRest(rows, coupling, n_tail)
-    return sparse_rest(coupling, columns, values, XZ, n_tail)
+    if light.mean() < LEAST_LIGHT_SHARE:
+        if not liftable and dense_size <= MAX_STORED_DENSE:
+            rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
+            rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
+            return DenseRest(rows, coupling, n_tail)
+        return sparse_rest(coupling, coupling.columns, values, XZ, n_tail)
+    return sparse_rest(coupling, coupling.columns, values, XZ, n_tail, light)
+
+
+def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
+    """Return the levels whose products of pairs are cheaper stored than multiplied densely, within memory."""
+    counts = np.diff(coupling.indptr).astype(np.float64)
+    products = counts * (counts + 1.0) / 2.0 * S * (S + 1) / 2.0
+    light = products * PRODUCT_SECONDS < 3.0 * S * n_tail**2 * FLOP_SECONDS
+    order = np.argsort(products, kind="stable")
+    fits = np.cumsum(products[order]) <= MAX_STORED_PRODUCTS
+    light[order[~fits]] = False
+    return light

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csc_array
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.rest import lifted_fixed
@@ -65,7 +65,9 @@ class SparseRest:
     XZ : ndarray, shape (p, S, q)
         Fixed effects against the levels.
     products : PairProducts or None
-        Stored products; None sends dense chunks through BLAS.
+        Stored products of the light levels.
+    heavy : ndarray of int
+        Levels with so many entries that they go through BLAS as dense chunks.
     """
 
     coupling: Coupling
@@ -74,6 +76,7 @@ class SparseRest:
     matrices: tuple[csc_array, ...]
     XZ: FloatArray
     products: PairProducts | None
+    heavy: IntArray
 
     @property
     def n_tail(self) -> int:
@@ -90,8 +93,7 @@ class SparseRest:
         block = tail[:n_tail, :n_tail]
         if self.products is not None:
             self.products.subtract_from(block, P)
-            return
-        for levels, chunk in self._chunks():
+        for levels, chunk in self._chunks(self.heavy):
             half = np.matmul(Y[:, :, levels].transpose(2, 0, 1), chunk).reshape(-1, n_tail)
             block -= half.T @ half
 
@@ -107,12 +109,12 @@ class SparseRest:
         return N
 
     def _sandwich(self, V: FloatArray) -> FloatArray:
-        if self.products is not None:
-            return self.products.sandwich(V)
         S, q = len(self.values), self.matrices[0].shape[1]
-        N = np.empty((S, S, q))
+        N = np.zeros((S, S, q)) if self.products is None else self.products.sandwich(V)
+        if not len(self.heavy):
+            return N
         full = dense.mirror(V)
-        for levels, chunk in self._chunks():
+        for levels, chunk in self._chunks(self.heavy):
             product = (chunk.reshape(-1, len(V)) @ full).reshape(chunk.shape)
             N[:, :, levels] = np.matmul(product, chunk.transpose(0, 2, 1)).transpose(1, 2, 0)
         return N
@@ -139,13 +141,11 @@ class SparseRest:
         at_X = self._transposed(across.T) if len(across) else np.empty_like(self.XZ)
         at_X = at_X + np.tensordot(dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1)
         at_entries = np.empty_like(self.values)
-        for levels, chunk in self._chunks():
+        for levels, chunk in self._chunks(np.arange(len(indptr) - 1)):
             product = (chunk.reshape(-1, n_tail) @ full).reshape(chunk.shape)
             product += np.einsum("pal,pt->lat", self.XZ[:, :, levels], across)
-            inside = slice(int(indptr[levels.start]), int(indptr[levels.stop]))
-            rows, columns = self.coupling.rows[inside], self.columns[inside] - levels.start
-            for s in range(len(self.values)):
-                at_entries[s, inside] = product[columns, s, rows]
+            inside, own = entries_of(indptr, levels)
+            at_entries[:, inside] = product[own, :, self.coupling.rows[inside]].T
         return at_entries, at_X
 
     def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> SparseRest:
@@ -168,13 +168,12 @@ class SparseRest:
         XZ = lifted_fixed(self.XZ, inner.XZ, link_P, parent)
         return sparse_rest(self.coupling, self.columns, self.values - lifted, XZ, self.n_tail)
 
-    def _chunks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield E' as dense chunks of levels, each (levels, S, n_tail)."""
-        S, q = len(self.values), self.matrices[0].shape[1]
-        step = max(1, CHUNK_DOUBLES // (S * self.n_tail))
-        for start in range(0, q, step):
-            levels = slice(start, min(start + step, q))
-            yield levels, dense_rows(self.coupling, self.columns, self.values, self.n_tail, levels)
+    def _chunks(self, levels: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield the rows of E' that belong to `levels` as dense chunks, each (levels, S, n_tail)."""
+        step = max(1, CHUNK_DOUBLES // (len(self.values) * self.n_tail))
+        for start in range(0, len(levels), step):
+            some = levels[start : start + step]
+            yield some, dense_rows(self.coupling, self.values, self.n_tail, some)
 
 
 def sparse_rest(
@@ -183,30 +182,37 @@ def sparse_rest(
     values: FloatArray,
     XZ: FloatArray,
     n_tail: int,
-    products: PairProducts | None = None,
+    light: BoolArray | None = None,
 ) -> SparseRest:
-    """Return the rows with E as matrices that share one pattern."""
-    shape = (n_tail, len(coupling.indptr) - 1)
-    matrices = tuple(csc_array((row, coupling.rows, coupling.indptr), shape=shape) for row in values)
-    return SparseRest(coupling, columns, values, matrices, XZ, products)
+    """Return the rows with E as matrices that share one pattern; `light` levels get stored products."""
+    q = len(coupling.indptr) - 1
+    matrices = tuple(csc_array((row, coupling.rows, coupling.indptr), shape=(n_tail, q)) for row in values)
+    products = None if light is None else pair_products(coupling, values, n_tail, light)
+    heavy = np.arange(q) if light is None else np.flatnonzero(~light)
+    return SparseRest(coupling, columns, values, matrices, XZ, products, heavy)
 
 
-def dense_rows(
-    coupling: Coupling, columns: IntArray, values: FloatArray, n_rows: int, levels: slice
-) -> FloatArray:
+def dense_rows(coupling: Coupling, values: FloatArray, n_rows: int, levels: IntArray) -> FloatArray:
     """Return some levels of E' as a dense array, shape (levels, S, n_rows)."""
-    S = len(values)
-    chunk = np.zeros((levels.stop - levels.start, S, n_rows))
-    inside = slice(int(coupling.indptr[levels.start]), int(coupling.indptr[levels.stop]))
-    rows, own = coupling.rows[inside], columns[inside] - levels.start
-    for s in range(S):
-        chunk[own, s, rows] = values[s, inside]
+    chunk = np.zeros((len(levels), len(values), n_rows))
+    inside, own = entries_of(coupling.indptr, levels)
+    rows = coupling.rows[inside]
+    for s, row in enumerate(values):
+        chunk[own, s, rows] = row[inside]
     return chunk
 
 
-def pair_products(coupling: Coupling, values: FloatArray, n_tail: int) -> PairProducts:
-    """Multiply every pair of entries that share a level."""
-    first, second, sizes = _pairs_within(coupling.indptr)
+def entries_of(indptr: IntArray, levels: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the entries that belong to `levels`, and for each of them its position in `levels`."""
+    counts = indptr[levels + 1] - indptr[levels]
+    own = np.repeat(np.arange(len(levels)), counts)
+    before = np.cumsum(counts) - counts
+    return np.arange(len(own)) + (indptr[levels] - before)[own], own
+
+
+def pair_products(coupling: Coupling, values: FloatArray, n_tail: int, light: BoolArray) -> PairProducts:
+    """Multiply every pair of entries that share a light level."""
+    first, second, sizes = _pairs_within(coupling.indptr, light)
     wide = max(n_tail**2, len(first)) > np.iinfo(np.int32).max
     rows = coupling.rows.astype(np.int64 if wide else np.int32)
     flat = rows[first] * n_tail + rows[second]
@@ -222,13 +228,13 @@ def pair_products(coupling: Coupling, values: FloatArray, n_tail: int) -> PairPr
     return PairProducts(maps)
 
 
-def _pairs_within(indptr: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Return both entries of every pair k >= m within a column, and the number of pairs of each column."""
+def _pairs_within(indptr: IntArray, light: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return both entries of every pair k >= m within a light column, and each column's number of pairs."""
     counts = np.diff(indptr)
-    starts = np.repeat(indptr[:-1], counts).astype(np.int32)
-    entry = np.arange(len(starts), dtype=np.int32)
-    partners = entry - starts + 1
-    first = np.repeat(entry, partners)
+    starts = np.repeat(indptr[:-1], counts)
+    entry = np.arange(len(starts))
+    partners = np.where(np.repeat(light, counts), entry - starts + 1, 0)
+    first = np.repeat(entry.astype(np.int32), partners)
     before = np.cumsum(partners) - partners
-    second = np.arange(len(first)) - np.repeat(before - starts, partners)
-    return first, second, counts * (counts + 1) // 2
+    second = np.arange(len(first), dtype=np.int32) - np.repeat((before - starts).astype(np.int32), partners)
+    return first, second, np.where(light, counts * (counts + 1) // 2, 0)
