@@ -1,7 +1,9 @@
 """The interface of a family: everything the engines ask about the distribution of y given eta.
 
 A family is a set of pure functions of the response y, the linear predictor eta, the prior weights w and
-the family's own parameters phi. To add a family, write one small frozen class with these methods.
+the family's own parameters phi. To add a family, write one small frozen class with these methods:
+``FamilyBase`` has the defaults, ``PositiveFamily`` adds every link to log-likelihood terms written in
+log(mu); the geometric distribution of ``tests/families/test_custom_family.py`` is an example.
 """
 
 from __future__ import annotations
