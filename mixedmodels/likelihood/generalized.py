@@ -12,10 +12,11 @@ from mixedmodels.errors import ControlError
 from mixedmodels.factorization.blocks import amalgamate, term_slices
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.collapse import collapsed_response, equal_rows
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
 from mixedmodels.likelihood.generalized_objective import Evaluator
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, RowOrigin, natural_to_psi, unpack
 from mixedmodels.likelihood.generalized_system import penalized_system
 from mixedmodels.likelihood.orthonormal import orthonormalize
 from mixedmodels.likelihood.pirls import conditional_mode
@@ -55,15 +56,18 @@ def generalized_problem(
         Take the observed information in log|L| instead of the expected one; by default the family's
         choice.
     """
-    n = len(y)
     order = _order(terms)
-    terms = tuple(terms) if order is None else tuple(_reordered(term, order) for term in terms)
+    terms = tuple(terms) if order is None else tuple(_chosen(term, order) for term in terms)
+    y, weights, offset = _sorted_rows(y, weights, offset, order)
+    X = X if order is None else X[order]
+    constant, equal = family.log_constant(y, weights), equal_rows(X, terms, offset, family)
+    origin = RowOrigin(order, equal, weights)
+    if equal is not None:
+        y, weights, constant = collapsed_response(y, weights, constant, equal)
+        X, offset = X[equal.first], offset[equal.first]
+        terms = tuple(_chosen(term, equal.first) for term in terms)
     terms, term_bases = zip(*(orthogonal_term(term) for term in terms), strict=True)
-    given = (y, np.ones(n) if weights is None else weights, np.zeros(n) if offset is None else offset)
-    arrays = (np.asarray(array, dtype=np.float64) for array in given)
-    y, weights, offset = (np.ascontiguousarray(a if order is None else a[order]) for a in arrays)
-    fixed = orthonormalize(X if order is None else X[order], None)
-    system = penalized_system(amalgamate(terms))
+    fixed, system = orthonormalize(X, None), penalized_system(amalgamate(terms))
     counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
     return GeneralizedProblem(
         y=y,
@@ -75,11 +79,22 @@ def generalized_problem(
         term_bases=term_bases,
         system=system,
         family=family,
-        constant=family.log_constant(y, weights),
-        order=order,
+        constant=constant,
+        origin=origin,
         starts=np.cumsum(counts) - counts,
         observed=family.default_hessian == "observed" if observed is None else observed,
     )
+
+
+def _sorted_rows(
+    y: FloatArray, weights: FloatArray | None, offset: FloatArray | None, order: IntArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return response, prior weights and offset in the order given."""
+    n = len(y)
+    given = (y, np.ones(n) if weights is None else weights, np.zeros(n) if offset is None else offset)
+    arrays = (np.asarray(array, dtype=np.float64) for array in given)
+    y, weights, offset = (np.ascontiguousarray(a if order is None else a[order]) for a in arrays)
+    return y, weights, offset
 
 
 def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int = 1) -> float:
@@ -141,7 +156,7 @@ def _order(terms: Sequence[RandomTerm]) -> IntArray | None:
     return None if bool((codes[1:] >= codes[:-1]).all()) else np.argsort(codes, kind="stable")
 
 
-def _reordered(term: RandomTerm, order: IntArray) -> RandomTerm:
-    """Return a term with its rows in another order; a column of ones stays a view."""
+def _chosen(term: RandomTerm, rows: IntArray) -> RandomTerm:
+    """Return a term on chosen rows; a column of ones stays a view."""
     ones = term.size == 1 and term.Z.strides[0] == 0
-    return replace(term, Z=term.Z if ones else term.Z[order], codes=term.codes[order])
+    return replace(term, Z=term.Z[: len(rows)] if ones else term.Z[rows], codes=term.codes[rows])

@@ -18,6 +18,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import block_factor, term_slices
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.collapse import EqualRows, collapsed_response
 from mixedmodels.likelihood.generalized_system import PenalizedSystem, SphericalRows, spherical_rows
 from mixedmodels.likelihood.term_basis import inner_theta
 
@@ -47,6 +48,25 @@ class Parameters:
     phi: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class RowOrigin:
+    """How the rows of the data became those of a problem.
+
+    Attributes
+    ----------
+    order : ndarray, shape (n,), or None
+        Rows of the data sorted by the leading block's levels; None if they are sorted.
+    equal : EqualRows or None
+        Which of the sorted rows are equal and fitted once; None if each is kept.
+    weights : ndarray, shape (n,)
+        Prior weights of the sorted rows.
+    """
+
+    order: IntArray | None
+    equal: EqualRows | None
+    weights: FloatArray
+
+
 @dataclass(frozen=True)
 class GeneralizedProblem:
     """Data of a generalized linear mixed model, arranged for the engine.
@@ -69,8 +89,8 @@ class GeneralizedProblem:
         Distribution of the response.
     constant : ndarray, shape (n,)
         Part of the log-likelihood that depends on the data only.
-    order : ndarray, shape (n,), or None
-        Rows of the data in the order kept here, that of the leading block's levels; None if they are in it.
+    origin : RowOrigin
+        How the rows of the data became those kept here.
     starts : ndarray, shape (q,)
         First row of each level of the leading block.
     observed : bool
@@ -87,7 +107,7 @@ class GeneralizedProblem:
     system: PenalizedSystem
     family: Family
     constant: FloatArray
-    order: IntArray | None
+    origin: RowOrigin
     starts: IntArray
     observed: bool = False
 
@@ -118,16 +138,22 @@ class GeneralizedProblem:
 
     def with_response(self, y: FloatArray) -> GeneralizedProblem:
         """Return the same problem with another response."""
-        y = np.asarray(y, dtype=np.float64)
-        y = np.ascontiguousarray(y if self.order is None else y[self.order])
-        return replace(self, y=y, constant=self.family.log_constant(y, self.weights))
+        order, equal = self.origin.order, self.origin.equal
+        y = np.ascontiguousarray(y if order is None else np.asarray(y)[order], dtype=np.float64)
+        constant = self.family.log_constant(y, self.origin.weights)
+        if equal is None:
+            return replace(self, y=y, constant=constant)
+        y, weights, constant = collapsed_response(y, self.origin.weights, constant, equal)
+        return replace(self, y=y, weights=weights, constant=constant)
 
     def as_given(self, rows: FloatArray) -> FloatArray:
-        """Return values by row in the order of the data."""
-        if self.order is None:
+        """Return values for every row of the data, in its order."""
+        if self.origin.equal is not None:
+            rows = rows[self.origin.equal.index]
+        if self.origin.order is None:
             return rows
         given = np.empty_like(rows)
-        given[self.order] = rows
+        given[self.origin.order] = rows
         return given
 
     def evaluate(self, eta: FloatArray, phi: FloatArray, order: int = 2) -> Derivatives:

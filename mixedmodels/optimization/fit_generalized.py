@@ -11,6 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.likelihood.collapse import EqualRows
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
@@ -239,6 +240,7 @@ def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:
 def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: float) -> GeneralizedEstimates:
     """Put the optimum on the user's scale."""
     problem, found = evaluator.problem, optimum.found
+    equal = problem.origin.equal
     mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
     edge = fixed_border(problem, mode.factor, mode.rows.information)
@@ -252,7 +254,7 @@ def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: fl
         seconds=time.perf_counter() - began,
         gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
         path=found.path,
-        message=found.message,
+        message=found.message if equal is None else f"{found.message}; {_collapse_message(equal)}",
     )
     return GeneralizedEstimates(
         theta=np.concatenate([theta for theta, _ in outer]),
@@ -267,6 +269,11 @@ def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: fl
         optimization=report,
         convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer]),
     )
+
+
+def _collapse_message(equal: EqualRows) -> str:
+    """Say that equal rows were fitted once."""
+    return f"the {len(equal.index)} rows are {len(equal.first)} distinct ones, which were fitted with weights"
 
 
 def _effects(

@@ -131,7 +131,7 @@ def test_order_and_scale_change_nothing(structure):
     assert again.objective == pytest.approx(estimates.objective, abs=OBJECTIVE_TOLERANCE)
     np.testing.assert_allclose(again.theta, estimates.theta, atol=ESTIMATE_TOLERANCE)
     assert 1e6 * again.beta[1] == pytest.approx(estimates.beta[1], abs=ESTIMATE_TOLERANCE)
-    arranged = estimates.eta if problem.order is None else estimates.eta[problem.order]
+    arranged = estimates.eta if problem.origin.order is None else estimates.eta[problem.origin.order]
     np.testing.assert_allclose(again.eta, arranged[order], atol=1e-3)
 
 
