@@ -120,11 +120,7 @@ def glmer(
     if not design.random:
         return fit_design(design, chosen, options, call, kept)
     if chosen.name == "gaussian" and chosen.link.name == "identity":
-        if nodes != 1 or method != "ml" or hessian is not None:
-            raise ControlError(
-                "the gaussian family with the identity link is the linear mixed model, to which nAGQ, method "
-                "and hessian do not apply; use lmer()."
-            )
+        _refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
         return fit_linear_design(design, True, start, options, call, kept)
     if method == "ml":
         refuse_quasi(chosen)
@@ -135,6 +131,7 @@ def glmer(
     if method == "pql":
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
         warn_unless_converged(pql.convergence)
+        separated(design, kept, y, trials, chosen, pql.linear.beta)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = (hessian or chosen.default_hessian) == "observed"
     problem = generalized_problem(y, trials, design.X, design.random, design.offset, chosen, observed)
@@ -169,6 +166,15 @@ def glmer_nb(formula: str, data: Any, **options: Any) -> GeneralizedLinearMixedM
     settings: dict[str, Any] = {"family": "nbinom2", "hessian": "expected", **options}
     fit: GeneralizedLinearMixedModel = glmer(formula, data, **settings)
     return fit
+
+
+def _refuse_for_linear(given: bool) -> None:
+    """Raise if arguments were given that the linear mixed model does not have."""
+    if given:
+        raise ControlError(
+            "the gaussian family with the identity link is the linear mixed model, to which nAGQ, method and "
+            "hessian do not apply; use lmer()."
+        )
 
 
 def _start_vector(

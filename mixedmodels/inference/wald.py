@@ -9,15 +9,19 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
 
-def wald_table(beta: FloatArray, se: FloatArray, p_values: bool) -> FloatArray:
-    """Return estimates, standard errors and their ratios, with normal p-values on request.
+def wald_table(
+    beta: FloatArray, se: FloatArray, p_values: bool = True, df: float | None = None
+) -> FloatArray:
+    """Return estimates, standard errors and their ratios, with two-sided p-values on request.
 
     Parameters
     ----------
     beta, se : ndarray, shape (p,)
         Estimates and standard errors.
     p_values : bool
-        Whether to append the two-sided p-value of a standard normal.
+        Whether to append p-values.
+    df : float, optional
+        Degrees of freedom of the t distribution; None takes the standard normal.
 
     Returns
     -------
@@ -26,7 +30,8 @@ def wald_table(beta: FloatArray, se: FloatArray, p_values: bool) -> FloatArray:
     ratio = beta / se
     columns = [beta, se, ratio]
     if p_values:
-        columns.append(2.0 * special.ndtr(-np.abs(ratio)))
+        tail = special.ndtr(-np.abs(ratio)) if df is None else special.stdtr(df, -np.abs(ratio))
+        columns.append(np.asarray(2.0 * tail, dtype=np.float64))
     return np.column_stack(columns)
 
 

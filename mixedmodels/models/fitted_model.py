@@ -45,7 +45,6 @@ class FittedModel:
         The data given, as :func:`mixedmodels.models.data.keep` returns them.
     """
 
-    statistic = "z value"
     p_values = True
 
     def __init__(
@@ -150,6 +149,10 @@ class FittedModel:
     def _standard_errors(self) -> FloatArray:
         return np.sqrt(np.diag(self._fixed_covariance()))
 
+    def _test_df(self) -> float | None:
+        """Return the degrees of freedom of the t tests of the summary; None for normal tests."""
+        return None
+
     def nobs(self) -> int:
         """Return the number of observations, those of zero weight left out."""
         return int(np.count_nonzero(self.prior_weights > 0))
@@ -242,8 +245,10 @@ class FittedModel:
             Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
         """
         covariance = self._fixed_covariance()
-        table = wald.wald_table(self.beta, self._standard_errors(), self.p_values)
-        columns = ["Estimate", "Std. Error", self.statistic, *(["Pr(>|z|)"] if self.p_values else [])]
+        df = self._test_df()
+        table = wald.wald_table(self.beta, self._standard_errors(), self.p_values, df)
+        letter = "z" if df is None and self.p_values else "t"
+        columns = ["Estimate", "Std. Error", f"{letter} value", *([f"Pr(>|{letter}|)"] * self.p_values)]
         return Summary(
             description=self._describe(),
             coefficients=pd.DataFrame(table, index=list(self.design.x_names), columns=columns),

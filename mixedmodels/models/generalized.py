@@ -163,11 +163,13 @@ class GeneralizedLinearMixedModel(MixedModel):
         """Covariance of (theta, beta, phi) from the Hessian of the objective; None if that is singular."""
         return vcov_hessian(self.problem, self.estimates)
 
-    def vcov(self, method: VcovMethod | None = None) -> pd.DataFrame:
+    def vcov(self, full: bool = False, method: VcovMethod | None = None) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
         ----------
+        full : bool
+            Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
         method : {"hessian", "rx"}, optional
             From the Hessian of the maximised objective (the default), or from the penalized least-squares
             factor, which ignores that theta was estimated (the default of an nAGQ = 0 fit).
@@ -181,6 +183,8 @@ class GeneralizedLinearMixedModel(MixedModel):
         """
         if method not in (None, "hessian", "rx"):
             raise ControlError(f"method must be 'hessian' or 'rx', not {method!r}.")
+        if full:
+            return self._joint_vcov()
         if method == "hessian" and self.hessian_covariance is None:
             raise NotAvailableError(
                 "The Hessian of the objective is not positive definite: the data do not determine all "

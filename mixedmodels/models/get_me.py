@@ -71,6 +71,9 @@ _QUANTITIES: dict[str, Callable[[MixedModel], Any]] = {
     "Tlist": lambda m: {
         t.label: T for t, T in zip(m.random, term_factors(m.random, m.theta().to_numpy()), strict=True)
     },
+    "A": lambda m: sparse.csc_array(_lambda(m).T @ random_effects_matrix(m.random, m.design.n_rows).T),
+    "RX": lambda m: np.linalg.cholesky(np.linalg.inv(m.unscaled_vcov)).T,
+    "is_REML": lambda m: m.is_reml,
     "sigma": lambda m: m.sigma(),
     "flist": lambda m: {t.group: np.array(t.levels, dtype=object)[t.codes] for t in m.random},
     "fixef": lambda m: m.fixef(),

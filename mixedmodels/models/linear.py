@@ -47,7 +47,6 @@ class LinearMixedModel(MixedModel):
         The engine's form of the design; rebuilt when needed, after unpickling for one.
     """
 
-    statistic = "t value"
     p_values = False
 
     def __init__(

@@ -82,6 +82,11 @@ class MixedModel(FittedModel):
         """The blocks of the factorization and how each is handled, as a table."""
         raise NotImplementedError
 
+    @property
+    def is_reml(self) -> bool:
+        """Whether the model was fitted by REML."""
+        return False
+
     # Random effects and their covariance.
 
     @property
@@ -185,9 +190,25 @@ class MixedModel(FittedModel):
         """Return the factorized mixed-model equations at the estimates."""
         return joint_system(self.design.X, self.random, self._theta, self.row_information)
 
-    def joint_vcov(self) -> FloatArray:
-        """Return the joint covariance of (b, beta), dense, shape (q + p, q + p)."""
-        return self.random_scale**2 * joint_covariance(self.joint_system())
+    def vcov(self, full: bool = False) -> pd.DataFrame:
+        """Return the covariance matrix of the fixed effects.
+
+        Parameters
+        ----------
+        full : bool
+            Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
+        """
+        return self._joint_vcov() if full else super().vcov()
+
+    def _joint_vcov(self) -> pd.DataFrame:
+        names = [
+            f"{term.label}.{level}.{column}"
+            for term in self.random
+            for level in term.levels
+            for column in term.columns
+        ] + list(self.design.x_names)
+        values = self.random_scale**2 * joint_covariance(self.joint_system())
+        return pd.DataFrame(values, index=names, columns=names)
 
     # Prediction.
 

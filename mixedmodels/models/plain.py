@@ -127,6 +127,9 @@ class GeneralizedLinearModel(FittedModel):
     def _fixed_covariance(self) -> FloatArray:
         return self.estimates.vcov
 
+    def _test_df(self) -> float | None:
+        return float(self.df_residual()) if self._family.is_quasi else None
+
     def _raw_residuals(self, type: ResidualType) -> FloatArray:
         found = residuals(self._family, type, self.y, self.estimates.eta, self.prior_weights, self.phi)
         return found

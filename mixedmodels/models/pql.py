@@ -44,7 +44,6 @@ class QuasiLikelihoodMixedModel(MixedModel):
         The fit.
     """
 
-    statistic = "t value"
     p_values = False
 
     def __init__(

@@ -162,7 +162,7 @@ def test_joint_covariance_is_the_inverse_of_the_mixed_model_equations(name, fitt
     precision = rows.T @ (w[:, None] * rows)
     q = Z.shape[1]
     precision[:q, :q] += np.linalg.inv(Lambda @ Lambda.T)
-    np.testing.assert_allclose(m.joint_vcov(), scale**2 * np.linalg.inv(precision), rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(m.vcov(full=True), scale**2 * np.linalg.inv(precision), rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["sleepstudy", "penicillin", "cbpp"])
@@ -246,6 +246,9 @@ def test_get_me_knows_lme4s_names(fitted):
     m = fitted("sleepstudy")
     some = m.getME(["theta", "n", "q", "Gp", "cnms", "flist", "Tlist"])
     assert (some["n"], some["q"], some["Gp"]) == (180, 36, [0, 36])
+    np.testing.assert_allclose(m.getME("A").toarray(), m.getME("Lambdat").toarray() @ m.getME("Zt").toarray())
+    RX = m.getME("RX")
+    np.testing.assert_allclose(np.linalg.inv(RX.T @ RX) * m.sigma() ** 2, m.vcov())
     assert some["cnms"] == {"Subject": ["(Intercept)", "Days"]}
     with pytest.raises(mm.ControlError, match="Lambda"):
         m.getME("devfun")
@@ -290,6 +293,16 @@ def test_quasi_likelihood_fits_have_no_likelihood(fitted):
             getattr(fitted("cbpp_glm_quasi"), ask)()
     assert "penalized quasi-likelihood" in str(fitted("cbpp_pql"))
     assert fitted("cbpp_pql").VarCorr().to_frame()["grp"].tolist() == ["herd", "Residual"]
+
+
+def test_quasi_likelihood_is_tested_by_t(fitted):
+    table = fitted("cbpp_glm_quasi").summary().coefficients
+    assert list(table.columns) == ["Estimate", "Std. Error", "t value", "Pr(>|t|)"]
+    # R: summary(glm(..., quasibinomial))
+    np.testing.assert_allclose(
+        table.loc["period2", ["t value", "Pr(>|t|)"]], [-2.714195270, 8.992026876e-03], rtol=1e-5
+    )
+    assert fitted("cbpp_glm_quasi").dispersion() == pytest.approx(2.190, abs=1e-3)
 
 
 def test_functions_say_what_a_model_lacks(fitted):

@@ -89,7 +89,7 @@ def test_only_the_random_part(fitted):
 @pytest.mark.parametrize("re_form", [None, mm.NA, "~(1 | Subject)"])
 def test_standard_errors_against_dense_algebra(re_form, fitted):
     m = fitted("sleepstudy")
-    C = m.joint_vcov()
+    C = m.vcov(full=True).to_numpy()
     se = m.predict(NEW, re_form=re_form, se_fit=True)["se_fit"]
     for k, (days, subject) in enumerate(zip(NEW["Days"], (0, 0, 1), strict=True)):
         row = np.zeros(38)
