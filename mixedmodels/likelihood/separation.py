@@ -16,7 +16,6 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import linprog
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.families.family import Family
@@ -157,6 +156,9 @@ def separating_direction(y: FloatArray, X: FloatArray, kind: str) -> FloatArray 
     towards, held = _signed_rows(y, X / scale, kind)
     if not len(towards):
         return None
+    # SciPy's optimisers take a tenth of a second to import, and only doubtful fits come here.
+    from scipy.optimize import linprog
+
     rows, fixed = np.unique(towards, axis=0), np.unique(held, axis=0)
     found = linprog(
         c=-towards.sum(axis=0),
@@ -179,6 +181,8 @@ def is_complete(y: FloatArray, X: FloatArray) -> bool:
     towards, held = _signed_rows(y, X / scale, "binomial")
     if len(held):
         return False
+    from scipy.optimize import linprog
+
     rows = np.unique(towards, axis=0)
     # Maximise the margin t with rows d >= t.
     found = linprog(
