@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from mixedmodels.errors import DataError
 from mixedmodels.formula.number_format import format_number
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def as_factor(column: Column) -> Factor:
             codes[column.absent] = -1
         return Factor(codes, ("FALSE", "TRUE")).drop_unused()
     if isinstance(column, Matrix):
-        raise TypeError("a matrix cannot be made a factor")
+        raise DataError("a matrix cannot be made a factor")
     if column.values.dtype.kind in "iu":
         codes, found = dense_codes(column.values)
         return Factor(codes, tuple(map(str, found.tolist())))

@@ -154,23 +154,16 @@ _ALIASES = {
 }
 
 
-def contrast_names() -> tuple[str, ...]:
-    """Return the names of the contrasts that can be asked for."""
-    return tuple(_CODINGS)
-
-
 def as_contrast(given: Any, factor: str) -> Contrast:
-    """Return the contrast that a user means by a name, a matrix or a Contrast.
+    """Return the contrast that a user means by a name or a matrix.
 
     Parameters
     ----------
-    given : str, array_like, DataFrame or Contrast
+    given : str, array_like or DataFrame
         ``"contr.sum"`` or ``"sum"``; a matrix with one row a level; a dict ``{"matrix": ...}``.
     factor : str
         The factor it is for, for messages.
     """
-    if isinstance(given, Contrast):
-        return given
     if isinstance(given, str):
         name = _ALIASES.get(given.lower().removeprefix("contr."), given)
         if name not in _CODINGS:

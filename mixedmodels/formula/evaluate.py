@@ -241,8 +241,6 @@ class Evaluator:
             return self.connective(node, left, right)
         if node.operator == "%in%":
             return self.membership(node, left, right)
-        if node.operator not in _ARITHMETIC:
-            raise FormulaError(f"'{node.operator}' cannot be computed here", self.text, node.position)
         a, b = self.number(left, node.left), self.number(right, node.right)
         with np.errstate(all="ignore"):
             return self.wrap(self.arithmetic(node.operator, a, b, node))

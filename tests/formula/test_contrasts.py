@@ -114,6 +114,16 @@ def test_bad_contrasts_in_formulas(mixed):
         build_design("y ~ C(f, contr.treatment(base = 9)) + (1 | g)", mixed)
 
 
+def test_contrasts_must_be_a_mapping(mixed):
+    with pytest.raises(DataError, match="dict"):
+        build_design("y ~ f + (1 | g)", mixed, contrasts="contr.sum")
+
+
+def test_a_reference_level_that_no_row_has(mixed):
+    with pytest.raises(DataError, match="reference level 'c' is not a level"):
+        build_design("y ~ C(f, contr.treatment, base = 'c') + (1 | g)", mixed, subset="f != 'c'")
+
+
 def test_a_factor_with_one_level_is_named(mixed):
     with pytest.raises(DataError, match=r"two or more levels; f has only 'a'"):
         build_design("y ~ f + (1 | g)", mixed[mixed["f"] == "a"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.errors import DataError, DataWarning, FormulaError
 from mixedmodels.formula import build_design
 
 # (call, where the caret stands within the call, a word of the message)
@@ -50,6 +50,20 @@ WRONG = [
     ("dummy(f, 'q')", 6, "'q' is not a level"),
     ("cut(x, quantile(x, 2))", 19, "between 0 and 1"),
     ("other::log(x)", 0, "unknown function"),
+    ("scale(x, scale = 1:3)", 17, "TRUE, FALSE or a number"),
+    ("poly(x, 'a')", 8, "single number"),
+    ("poly(x, 2, raw = 3)", 17, "TRUE or FALSE"),
+    ("relevel(f, x)", 11, "list such as"),
+    ("cut(x, c(1, 1, 2))", 7, "must differ"),
+    ("bs(I(x * 0))", 3, "different values"),
+    ("interaction(f, s, dog = 1)", 24, "no argument 'dog'"),
+    ("pmin()", 0, "needs an argument"),
+    ("C(f, contr.sum(k = 3))", 5, "takes n and base"),
+    ("I(x %in% f)", 9, "list of values"),
+    ("I(cbind(x, z) + cbind(x, z, k))", 16, "different numbers of columns"),
+    ("I(cbind(x, z) * cbind(x, z, k))", 2, "different numbers of columns"),
+    ("I(cbind(x, z):f)", 2, "made a factor"),
+    ("I(1 %in% x)", 9, "list of values"),
 ]
 
 
@@ -89,12 +103,62 @@ COMPUTED = [
     ("log(z, base = 3)", lambda d: np.log(d["z"]) / np.log(3)),
     ("ifelse(b, x, -1)", lambda d: np.where(d["b"], d["x"], -1)),
     ("I(x + TRUE)", lambda d: d["x"] + 1),
+    ("I(x * cbind(z, k))", lambda d: d["x"] * d["k"]),
+    ("I(cbind(z, k) + x)", lambda d: d["x"] + d["k"]),
+    ("I(-cbind(z, k))", lambda d: -d["k"]),
+    ("I(s == ifelse(b, 'u', 'v'))", lambda d: d["s"] == np.where(d["b"], "u", "v")),
+    ("I(x + (1 < 2) + ('a' < 'b') - 3)", lambda d: d["x"] - 1),
+    ("as.numeric(as.logical(k))", lambda d: d["k"] != 0),
+    ("as.numeric(factor(b) == TRUE)", lambda d: d["b"]),
+    ("as.numeric(cut(x, c(-9, 0, 9), labels = FALSE))", lambda d: 1 + (d["x"] > 0)),
+    ("scale(x, scale = 2)", lambda d: (d["x"] - d["x"].mean()) / 2),
+    ("I(k %in% c(1, c(2, 3)))", lambda d: d["k"].isin([1, 2, 3])),
+    ("k %in% c(1, 2)", lambda d: d["k"].isin([1, 2])),
+    ("(!b)", lambda d: ~d["b"]),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), COMPUTED)
 def test_values(mixed, text, expected):
     np.testing.assert_allclose(values(text, mixed), np.asarray(expected(mixed), dtype=float), atol=1e-12)
+
+
+def test_levels_of_interactions_and_intervals(mixed):
+    names = build_design("y ~ 0 + interaction(f, s, sep = '-', lex.order = TRUE) + (1 | g)", mixed).x_names
+    assert [n.split(")")[1] for n in names] == ["a-u", "a-v", "b-u", "b-v", "c-u", "c-v"]
+    names = build_design(
+        "y ~ 0 + cut(k, c(0, 2, 4), right = FALSE, include.lowest = TRUE) + (1 | g)", mixed
+    ).x_names
+    assert [n[-5:] for n in names] == ["[0,2)", "[2,4]"]
+    names = build_design("y ~ 0 + cut(I(x * 0), 2) + (1 | g)", mixed).x_names
+    assert names == ("cut(I(x * 0), 2)(-0.001,0]",)
+
+
+def test_strings_that_spell_no_number_are_missing(mixed):
+    data = mixed.assign(s=np.where(mixed.index < 40, mixed["k"].astype(str), "none"))
+    with pytest.warns(DataWarning, match="undefined"):
+        assert build_design("y ~ as.numeric(s) + (1 | g)", data).n_rows == 40
+
+
+def test_a_users_function_gets_arrays(mixed):
+    received = {}
+
+    def f(x, by, scale):
+        received.update(x=x, by=by, scale=scale)
+        return x * scale
+
+    values("f(x, f, scale = 2)", mixed, env={"f": f})
+    np.testing.assert_array_equal(received["x"], mixed["x"])
+    assert list(received["by"]) == list(mixed["f"])
+    assert received["scale"] == 2.0
+    np.testing.assert_allclose(values("I(x * three())", mixed, env={"three": lambda: 3}), 3 * mixed["x"])
+
+
+def test_odd_arguments_are_our_errors(mixed):
+    with pytest.raises(FormulaError, match="cannot be computed"):
+        values("bs(x, knots = Inf)", mixed)
+    with pytest.raises(DataError, match=r"I\(x/0\) is infinite"):
+        values("poly(I(x / 0), 2)", mixed)
 
 
 def test_a_users_function_that_fails_is_named(mixed):

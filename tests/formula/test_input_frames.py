@@ -191,3 +191,49 @@ def test_categories_with_one_text_are_refused():
     g = pd.Categorical([1, "1", 2, 1], categories=[1, "1", 2])
     with pytest.raises(DataError, match="'g' have the same text"):
         build_design("y ~ 1 + (1 | g)", {"y": np.arange(4.0), "g": g})
+
+
+def test_arrow_dictionaries_keep_their_order(mixed):
+    codes = pa.array(mixed["f"].astype(str).tolist()).dictionary_encode()
+    reordered = pa.DictionaryArray.from_arrays(
+        pa.array([2 - i for i in codes.indices.to_pylist()]), pa.array(codes.dictionary.to_pylist()[::-1])
+    )
+    data = mixed.assign(f=pd.Series(pd.arrays.ArrowExtensionArray(reordered)))
+    assert build_design("y ~ f + (1 | g)", data).x_names == ("(Intercept)", "fb", "fa")
+
+
+def test_categories_of_any_type_are_named_as_in_R():
+    data = {"y": np.arange(4.0), "g": [1, 1, 2, 2]}
+    for values, names in (
+        ([True, False, True, False], ("gFALSE", "gTRUE")),
+        ([0.5, 1e5, 0.5, 1e5], ("g0.5", "g1e+05")),
+    ):
+        assert (
+            build_design(
+                "y ~ 0 + g + (1 | h)", {**data, "g": pd.Categorical(values), "h": [1, 1, 2, 2]}
+            ).x_names
+            == names
+        )
+
+
+def test_other_types_of_polars():
+    from decimal import Decimal
+
+    table = pl.DataFrame(
+        {"y": [1.0, 2, 3, 5], "x": [Decimal("1.5"), Decimal("2"), None, Decimal("4")], "g": [1, 1, 2, 2]}
+    )
+    assert build_design("y ~ x + (1 | g)", table).X[:, 1].tolist() == [1.5, 2.0, 4.0]
+    with pytest.raises(DataError, match="'x'"):
+        build_design("y ~ x + (1 | g)", table.with_columns(x=pl.Series([[1], [2], [3], [4]])))
+
+
+def test_a_factor_of_floats_beyond_fifteen_digits_merges_levels():
+    g = np.array([0.1 + 0.2, 0.3, 0.1 + 0.2, 0.5])
+    assert build_design("y ~ 1 + (1 | g)", {"y": np.arange(4.0), "g": g}).random[0].levels == ("0.3", "0.5")
+
+
+def test_missing_parts_of_an_interaction():
+    data = {"y": np.arange(6.0), "a": ["p", None, "q", "p", "q", "p"], "b": [1.0, 1, 2, np.nan, 2, 2]}
+    design = build_design("y ~ 1 + (1 | a:b)", data)
+    assert design.missing.kept.tolist() == [0, 2, 4, 5]
+    assert design.random[0].levels == ("p:1", "p:2", "q:2")

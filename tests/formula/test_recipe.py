@@ -144,6 +144,22 @@ def test_a_change_of_type_is_noticed(mixed):
         fixed_matrix(design, {"x": ["p"], "b": [True]})
     with pytest.raises(DataError, match="logical"):
         fixed_matrix(design, {"x": [1.0], "b": [2.0]})
+    assert fixed_matrix(design, {"x": [True], "b": [None]})[0][0, 1] == 1.0
+    assert np.isnan(fixed_matrix(design, {"x": [None], "b": [True]})[0][0, 1])
+
+
+def test_numbers_stand_for_levels_of_strings(mixed):
+    data = mixed.assign(s=(mixed["k"] % 2).astype(str), t=pd.Categorical(mixed["b"].astype(str).str.upper()))
+    design = build_design("y ~ s + t + (1 | g)", data)
+    assert fixed_matrix(design, {"s": [1], "t": [True]})[0].tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_matrices_keep_their_width(mixed):
+    data = {"y": mixed["y"], "g": mixed["g"], "M": np.column_stack([mixed["x"], mixed["z"]])}
+    design = build_design("y ~ M + (1 | g)", data)
+    assert fixed_matrix(design, {"M": np.ones((2, 2))})[0].tolist() == [[1.0] * 3] * 2
+    with pytest.raises(DataError, match="M has 3 columns; it had 2"):
+        fixed_matrix(design, {"M": np.ones((2, 3))})
 
 
 def test_designs_can_be_pickled(mixed):
