@@ -125,8 +125,7 @@ def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int =
         )
     if nAGQ > 1:
         check_quadrature(problem)
-    with np.errstate(all="ignore"):
-        return Evaluator(problem, nAGQ)(natural_to_psi(problem, values))[0]
+    return Evaluator(problem, nAGQ)(natural_to_psi(problem, values))[0]
 
 
 def conditional_covariances(
@@ -137,9 +136,8 @@ def conditional_covariances(
     At the conditional mode: ``T (Lambda'Z'WZ Lambda + I)^-1 T'``, level by level.
     """
     psi = natural_to_psi(problem, natural_parameters(estimates))
-    with np.errstate(all="ignore"):
-        mode = conditional_mode(problem, unpack(problem, psi))
-        inverse = diagonal_faces(mode.factor)
+    mode = conditional_mode(problem, unpack(problem, psi))
+    inverse = diagonal_faces(mode.factor)
     by_term: dict[int, FloatArray] = {}
     for block, T, face in zip(problem.system.blocks, mode.parameters.factors, inverse, strict=True):
         covariance = np.einsum("ab,bcl,dc->lad", T, face, T)

@@ -32,8 +32,7 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     """
     if estimates.nAGQ == 0:
         return None
-    with np.errstate(all="ignore"):
-        hessian = objective_hessian(problem, estimates)
+    hessian = objective_hessian(problem, estimates)
     try:
         half = np.linalg.inv(np.linalg.cholesky(hessian))
     except LinAlgError:

@@ -63,8 +63,6 @@ class Mode:
         The same with the observed information; identical to `factor` for canonical links.
     border : Border or None
         The fixed effects bordering `hessian`; only for the joint mode of (u, gamma).
-    n_steps : int
-        Newton steps taken, each with one factorization.
     """
 
     parameters: Parameters
@@ -75,7 +73,6 @@ class Mode:
     factor: PenalizedFactor
     hessian: PenalizedFactor
     border: Border | None
-    n_steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def conditional_mode(
         If the likelihood is not finite at the start and at u = 0.
     """
     state = _start(problem, parameters, start)
-    previous, n_steps = np.inf, 0
+    previous = np.inf
     for _ in range(MAX_STEPS):
         score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
         hessian, is_observed = curvature(problem, parameters, state)
@@ -121,10 +118,10 @@ def conditional_mode(
         moved = _search(problem, parameters, state, step, np.zeros_like(state.gamma), squared)
         if moved is None:
             break
-        state, n_steps = moved, n_steps + 1
+        state = moved
     same = is_observed and problem.one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
-    return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None, n_steps)
+    return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None)
 
 
 def joint_mode(
@@ -152,7 +149,7 @@ def joint_mode(
         With the gamma found in its parameters.
     """
     state = _start(problem, parameters, start)
-    previous, n_steps = np.inf, 0
+    previous = np.inf
     for _ in range(MAX_STEPS):
         score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
         score_fixed = problem.basis.T @ state.rows.d1
@@ -165,11 +162,11 @@ def joint_mode(
         moved = _search(problem, parameters, state, step, step_fixed, squared)
         if moved is None:
             break
-        state, n_steps = moved, n_steps + 1
+        state = moved
     same = is_observed and problem.one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     found = replace(parameters, gamma=state.gamma)
-    return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge, n_steps)
+    return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge)
 
 
 def _is_last(squared: float, previous: float, state: _State, decrement: float = DECREMENT) -> bool:
@@ -253,11 +250,13 @@ def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArra
 def _evaluate(
     problem: GeneralizedProblem, parameters: Parameters, u: FloatArray, gamma: FloatArray
 ) -> _State:
-    """Return the state at (u, gamma)."""
-    eta = problem.basis @ gamma + problem.offset
-    eta += spherical_to_rows(problem.system, parameters.zeta, u)
-    rows = problem.evaluate(eta, parameters.phi, order=3)
-    return _State(u, gamma, eta, rows, float(u @ u) - 2.0 * float(rows.loglik.sum()))
+    """Return the state at (u, gamma); a point where the likelihood overflows is infinitely bad."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        eta = problem.basis @ gamma + problem.offset
+        eta += spherical_to_rows(problem.system, parameters.zeta, u)
+        rows = problem.evaluate(eta, parameters.phi, order=3)
+        penalized = float(u @ u) - 2.0 * float(rows.loglik.sum())
+    return _State(u, gamma, eta, rows, penalized)
 
 
 def _search(

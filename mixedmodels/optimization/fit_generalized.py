@@ -110,14 +110,13 @@ def fit_generalized(
     """
     check_nodes(problem, nAGQ)
     began = time.perf_counter()
-    with np.errstate(all="ignore"):
-        evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
-        optimum = _from_estimates(evaluator, layout, near) if near is not None and nAGQ > 0 else None
-        if optimum is None:
-            optimum = _from_start(evaluator, layout, start)
-        if start is not None:
-            optimum = _no_worse_than_default(evaluator, layout, optimum)
-        return _estimates(evaluator, layout, _canonical_optimum(evaluator, layout, optimum), began)
+    evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
+    optimum = _from_estimates(evaluator, layout, near) if near is not None and nAGQ > 0 else None
+    if optimum is None:
+        optimum = _from_start(evaluator, layout, start)
+    if start is not None:
+        optimum = _no_worse_than_default(evaluator, layout, optimum)
+    return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -237,7 +236,7 @@ def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:
     return natural_to_psi(problem, np.asarray(start, dtype=np.float64))
 
 
-def _estimates(evaluator: Evaluator, layout: Layout, optimum: Optimum, began: float) -> GeneralizedEstimates:
+def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> GeneralizedEstimates:
     """Put the optimum on the user's scale."""
     problem, found = evaluator.problem, optimum.found
     equal = problem.origin.equal
