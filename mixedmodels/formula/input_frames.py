@@ -154,6 +154,8 @@ def column_of(values: Any, name: str) -> Column:
         Naming the column, when its type cannot enter a model.
     """
     dtype = getattr(values, "dtype", None)
+    if isinstance(values, np.ma.MaskedArray):
+        return _numpy_column(np.array(values.tolist(), dtype=object), name)  # None where masked
     if isinstance(dtype, np.dtype):
         return _numpy_column(np.asarray(values), name)
     if isinstance(dtype, pd.CategoricalDtype):

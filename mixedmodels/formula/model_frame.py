@@ -137,7 +137,7 @@ def row_argument(given: Any, role: str, evaluator: Evaluator) -> FloatArray | No
         raise DataError(
             f"{role} has length {len(column)}, data has {frame.n_rows} rows (variable lengths differ)"
         )
-    return as_numbers(column, role)
+    return np.array(as_numbers(column, role))
 
 
 def _expression_column(text: str, evaluator: Evaluator) -> Column:

@@ -36,7 +36,8 @@ def response(node: Node, column: Column) -> Response:
     if isinstance(column, Factor):
         return _factor_response(text, column)
     kind: ResponseKind = "logical" if isinstance(column, Logical) else "numeric"
-    return Response(text, kind, column.as_float())
+    # A copy: what the caller does to the data later must not change the fitted model.
+    return Response(text, kind, np.array(column.as_float()))
 
 
 def _factor_response(text: str, column: Factor) -> Response:

@@ -237,3 +237,23 @@ def test_missing_parts_of_an_interaction():
     design = build_design("y ~ 1 + (1 | a:b)", data)
     assert design.missing.kept.tolist() == [0, 2, 4, 5]
     assert design.random[0].levels == ("p:1", "p:2", "q:2")
+
+
+def test_masked_arrays_are_missing_where_masked():
+    mask = [False, True, False, False]
+    for values in ([1.0, 9.0, 2.0, 4.0], [1, 9, 2, 4]):
+        data = {"y": [1.0, 2, 3, 5], "x": np.ma.array(values, mask=mask), "g": [1, 1, 2, 2]}
+        assert build_design("y ~ x + (1 | g)", data).X[:, 1].tolist() == [1.0, 2.0, 4.0]
+
+
+def test_a_design_does_not_follow_later_changes_of_the_data():
+    data = {"y": np.arange(4.0), "w": np.ones(4), "x": np.arange(4.0) ** 2, "g": np.array([1, 1, 2, 2])}
+    design = build_design("y ~ x + (0 + x | g)", data, weights="w", offset="x")
+    for column in data.values():
+        column[:] = 7
+    assert design.response.values.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert design.weights.tolist() == [1.0] * 4
+    assert design.offset.tolist() == [0.0, 1.0, 4.0, 9.0]
+    assert design.X[:, 1].tolist() == [0.0, 1.0, 4.0, 9.0]
+    assert design.random[0].Z[:, 0].tolist() == [0.0, 1.0, 4.0, 9.0]
+    assert design.random[0].codes.tolist() == [0, 0, 1, 1]
