@@ -42,6 +42,8 @@ cases <- list(
   pql("toxoplasmosis", cbind(r, m - r) ~ x + I(x^2) + I(x^3), ~ 1 | city, binomial(), toxoplasmosis),
   pql("toxoplasmosis_probit", cbind(r, m - r) ~ x, ~ 1 | city, binomial("probit"), toxoplasmosis),
   pql("seeds_reml", cbind(r, n - r) ~ seed * extract, ~ 1 | plate, binomial(), seeds, method = "REML"),
+  pql("orthodont_gamma", distance ~ age + Sex, ~ 1 | Subject, Gamma("log"),
+      transform(read("Orthodont"), Sex = factor(Sex, levels = c("Male", "Female")))),
   pql("toenail", Response ~ Month * Treatment, ~ 1 | ID, binomial(), toenail)
 )
 write_json(cases, "pql_reference.json", digits = NA, auto_unbox = TRUE, pretty = TRUE)

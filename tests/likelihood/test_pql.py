@@ -8,7 +8,7 @@ import pytest
 
 from mixedmodels.datasets import load_dataset
 from mixedmodels.errors import ConvergenceError, FamilyError
-from mixedmodels.families import get_family, initialize, nbinom2
+from mixedmodels.families import Gamma, binomial, get_family, initialize, nbinom2
 from mixedmodels.formula import build_design
 from mixedmodels.likelihood.pql import fit_pql, predictor, working_data
 from mixedmodels.likelihood.profiled import term_factors
@@ -48,14 +48,20 @@ CASES = {
         load_dataset("toxoplasmosis").assign(x=lambda d: (d.rain - 1900) / 100),
         "binomial",
     ),
+    "toxoplasmosis_probit": (
+        "cbind(r, m - r) ~ x + (1 | city)",
+        load_dataset("toxoplasmosis").assign(x=lambda d: (d.rain - 1900) / 100),
+        binomial("probit"),
+    ),
+    "orthodont_gamma": ("distance ~ age + Sex + (1 | Subject)", load_dataset("Orthodont"), Gamma("log")),
     "toenail": ("Response ~ Month * Treatment + (1 | patientID)", _toenail(), "binomial"),
 }
 
 
 def _inputs(name):
-    formula, data, family_name = CASES[name]
+    formula, data, given = CASES[name]
     design = build_design(formula, data)
-    family = get_family(family_name)
+    family = get_family(given)
     y, weights = initialize(design.response, design.weights, family)
     return y, weights, design.X, design.random, design.offset, family
 
