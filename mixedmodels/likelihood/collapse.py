@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization.row_sums import count_rows
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.row_sums import count_rows
 
 # Families whose log-likelihood is linear in (w, w y) at given eta.
 LINEAR_FAMILIES = ("binomial", "poisson")

@@ -10,6 +10,8 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError
 from mixedmodels.factorization.blocks import amalgamate, term_slices
+from mixedmodels.factorization.penalized_system import penalized_system
+from mixedmodels.factorization.row_inverse import diagonal_faces
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.collapse import collapsed_response, equal_rows
@@ -17,11 +19,9 @@ from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, RowOrigin, natural_to_psi, unpack
-from mixedmodels.likelihood.generalized_system import penalized_system
 from mixedmodels.likelihood.orthonormal import orthonormalize
 from mixedmodels.likelihood.pirls import conditional_mode
 from mixedmodels.likelihood.quadrature import check_quadrature
-from mixedmodels.likelihood.row_inverse import diagonal_faces
 from mixedmodels.likelihood.term_basis import orthogonal_term
 
 __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]

@@ -16,10 +16,10 @@ from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import block_factor, term_slices
+from mixedmodels.factorization.penalized_system import PenalizedSystem, SphericalRows, spherical_rows
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.collapse import EqualRows, collapsed_response
-from mixedmodels.likelihood.generalized_system import PenalizedSystem, SphericalRows, spherical_rows
 from mixedmodels.likelihood.term_basis import inner_theta
 
 

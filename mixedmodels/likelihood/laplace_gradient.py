@@ -18,15 +18,15 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.penalized_factor import solve, solve_bordered
+from mixedmodels.factorization.penalized_system import rows_to_spherical, spherical_to_rows, sum_by_level
+from mixedmodels.factorization.row_inverse import RowInverse, row_inverse
 from mixedmodels.families.family import PhiDerivatives
 from mixedmodels.likelihood.generalized_problem import (
     GeneralizedProblem,
     free_gradient,
 )
-from mixedmodels.likelihood.generalized_system import rows_to_spherical, spherical_to_rows, sum_by_level
-from mixedmodels.likelihood.penalized_factor import solve, solve_bordered
 from mixedmodels.likelihood.pirls import Mode
-from mixedmodels.likelihood.row_inverse import RowInverse, row_inverse
 
 
 @dataclass(frozen=True, slots=True)

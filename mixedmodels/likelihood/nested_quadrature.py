@@ -23,13 +23,13 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization import faces
+from mixedmodels.factorization.penalized_system import at_rows, product_sums
+from mixedmodels.factorization.row_inverse import PatternInverse, gather_rows, pattern_inverse
+from mixedmodels.factorization.row_sums import sum_rows
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
-from mixedmodels.likelihood.generalized_system import at_rows, product_sums
 from mixedmodels.likelihood.laplace_gradient import Cotangents
 from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.likelihood.quadrature_grid import Grid, quadrature_grid
-from mixedmodels.likelihood.row_inverse import PatternInverse, gather_rows, pattern_inverse
-from mixedmodels.likelihood.row_sums import sum_rows
 
 # Nodes of all rows that fit into memory with a few arrays of their size.
 MOST_NODES = 30_000_000

@@ -15,19 +15,19 @@ from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.families.family import Derivatives
-from mixedmodels.likelihood.generalized_problem import (
-    GeneralizedProblem,
-    Parameters,
-)
-from mixedmodels.likelihood.generalized_system import rows_to_spherical, spherical_to_rows
-from mixedmodels.likelihood.penalized_factor import (
+from mixedmodels.factorization.penalized_factor import (
     Border,
     PenalizedFactor,
     border,
     factorize,
     solve,
     solve_bordered,
+)
+from mixedmodels.factorization.penalized_system import rows_to_spherical, spherical_to_rows
+from mixedmodels.families.family import Derivatives
+from mixedmodels.likelihood.generalized_problem import (
+    GeneralizedProblem,
+    Parameters,
 )
 
 # Squared Newton step, relative to 1 + |u|^2, below which the mode is exact: log|L| then errs by 1e-11.

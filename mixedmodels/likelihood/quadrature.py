@@ -20,13 +20,13 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization import faces
+from mixedmodels.factorization.penalized_system import sum_by_level
+from mixedmodels.factorization.row_inverse import PatternInverse, gather_rows
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
-from mixedmodels.likelihood.generalized_system import sum_by_level
 from mixedmodels.likelihood.laplace_gradient import Cotangents, total_gradient
 from mixedmodels.likelihood.nested_quadrature import nested_quadrature
 from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.likelihood.quadrature_grid import Grid, quadrature_grid
-from mixedmodels.likelihood.row_inverse import PatternInverse, gather_rows
 
 # Nodes times rows evaluated at once: 16 MB an array.
 CHUNK = 1 << 21

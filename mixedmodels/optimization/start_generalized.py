@@ -10,9 +10,9 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.penalized_system import PenalizedSystem, product_sums, sum_by_level
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
-from mixedmodels.likelihood.generalized_system import PenalizedSystem, product_sums, sum_by_level
 from mixedmodels.likelihood.glm_newton import GlmPoint, evaluate_point, starting_point
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.

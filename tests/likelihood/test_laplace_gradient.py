@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels import families
+from mixedmodels.factorization.row_inverse import diagonal_faces, row_inverse
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import unpack
 from mixedmodels.likelihood.laplace import laplace
 from mixedmodels.likelihood.laplace_gradient import laplace_gradient
 from mixedmodels.likelihood.pirls import conditional_mode
-from mixedmodels.likelihood.row_inverse import diagonal_faces, row_inverse
 from tests.likelihood.generalized_models import (
     STRUCTURES,
     central_differences,
@@ -85,7 +85,7 @@ def test_gradient_of_random_models(seed, structure, size):
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("pair_cost", [0.0, 1e9], ids=["pairs", "dense"])
 def test_blocked_algebra_equals_dense(structure, pair_cost, monkeypatch):
-    monkeypatch.setattr("mixedmodels.likelihood.tail_coupling.PAIR_COST", pair_cost)
+    monkeypatch.setattr("mixedmodels.factorization.tail_coupling.PAIR_COST", pair_cost)
     problem = small_model(structure, families.binomial())
     psi = small_parameters(problem)
     mode = conditional_mode(problem, unpack(problem, psi))

@@ -17,8 +17,8 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern, build_pattern
-from mixedmodels.likelihood.row_sums import RowSums, row_sums, sum_rows
-from mixedmodels.likelihood.tail_coupling import TailCoupling, tail_coupling
+from mixedmodels.factorization.row_sums import RowSums, row_sums, sum_rows
+from mixedmodels.factorization.tail_coupling import TailCoupling, tail_coupling
 
 SphericalColumn: TypeAlias = FloatArray | float
 """One coefficient of ``Lambda'z_i`` for every row: shape (n,), or one number for all rows."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.likelihood.row_sums import RowSums, count_rows, row_sums, sum_rows
+from mixedmodels.factorization.row_sums import RowSums, count_rows, row_sums, sum_rows
 
 # Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS (measured).
 PAIR_COST = 60.0

@@ -15,9 +15,9 @@ from scipy.linalg.lapack import dpotri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
-from mixedmodels.likelihood.generalized_system import SphericalColumn, related
-from mixedmodels.likelihood.penalized_factor import PenalizedFactor
-from mixedmodels.likelihood.tail_coupling import apply_by_level, inverse_product, products_by_level
+from mixedmodels.factorization.penalized_factor import PenalizedFactor
+from mixedmodels.factorization.penalized_system import SphericalColumn, related
+from mixedmodels.factorization.tail_coupling import apply_by_level, inverse_product, products_by_level
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
-from mixedmodels.likelihood.generalized_system import PenalizedSystem, SphericalRows, working_products
-from mixedmodels.likelihood.row_sums import sum_rows
-from mixedmodels.likelihood.tail_coupling import (
+from mixedmodels.factorization.penalized_system import PenalizedSystem, SphericalRows, working_products
+from mixedmodels.factorization.row_sums import sum_rows
+from mixedmodels.factorization.tail_coupling import (
     apply_by_level,
     subtract_schur,
     tail_times,
