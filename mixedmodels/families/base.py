@@ -134,6 +134,17 @@ def check_positive(y: FloatArray, weights: FloatArray, family: str) -> None:
     )
 
 
+def check_proportions(y: FloatArray, weights: FloatArray, family: str) -> None:
+    """Raise FamilyError when y is not between 0 and 1."""
+    check_weights(weights)
+    refuse_rows(
+        ~((y >= 0.0) & (y <= 1.0)),
+        y,
+        f"y values must be 0 <= y <= 1 for the {family} family: 0/1, a proportion with the number of trials "
+        "as weights, a factor, or cbind(successes, failures).",
+    )
+
+
 def is_integer(values: FloatArray) -> BoolArray:
     """Return where values are whole numbers up to rounding error."""
     rounded = np.round(values)

@@ -57,8 +57,8 @@ class Beta(FamilyBase):
         refuse_rows(
             ~((y > 0.0) & (y < 1.0)),
             y,
-            "The beta family needs a response strictly between 0 and 1; for counted proportions use "
-            "binomial or betabinomial.",
+            "y values must be 0 < y < 1 for the beta family; for counted proportions use binomial or "
+            "betabinomial.",
         )
 
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:

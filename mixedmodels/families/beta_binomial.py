@@ -9,8 +9,8 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import LARGEST_SHAPE, FamilyBase, checked_link, outside
-from mixedmodels.families.binomial import Binomial, log_binomial_coefficient, whole_trials
+from mixedmodels.families.base import LARGEST_SHAPE, FamilyBase, check_proportions, checked_link, outside
+from mixedmodels.families.binomial import log_binomial_coefficient, whole_trials
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
 from mixedmodels.families.links import Link
 from mixedmodels.families.saturated import deviance_by_search
@@ -38,7 +38,7 @@ class BetaBinomial(FamilyBase):
 
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError when y is not a proportion, or there are only single trials."""
-        Binomial.check(Binomial(self.link), y, weights)
+        check_proportions(y, weights, self.name)
         if weights.max(initial=0.0) <= 1.0:
             raise FamilyError(
                 "With single trials the betabinomial family is the binomial: its precision cannot be "

@@ -13,11 +13,10 @@ from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import (
     EMPTY,
     FamilyBase,
-    check_weights,
+    check_proportions,
     checked_link,
     is_integer,
     outside,
-    refuse_rows,
 )
 from mixedmodels.families.family import Derivatives
 from mixedmodels.families.links import Jet, Link
@@ -49,13 +48,7 @@ class Binomial(FamilyBase):
 
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError, naming the first offending row, when y is not in [0, 1]."""
-        check_weights(weights)
-        refuse_rows(
-            ~((y >= 0.0) & (y <= 1.0)),
-            y,
-            "y values must be 0 <= y <= 1 for the binomial family: 0/1, a proportion with the number of "
-            "trials as weights, a factor, or cbind(successes, failures).",
-        )
+        check_proportions(y, weights, self.name)
 
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return (n y + 1/2) / (n + 1), as R."""

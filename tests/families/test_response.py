@@ -51,7 +51,7 @@ def test_logical_and_numeric_responses_stay_as_they_are():
         (_numeric(1.0, -2.5), None, mf.nbinom2(), "negative values not allowed"),
         (_numeric(1.0, 0.0), None, mf.Gamma(), r"non-positive values not allowed.*Row 1 .*holds 0"),
         (_numeric(1.0, -1.0), None, mf.inverse_gaussian(), "greater than zero"),
-        (_numeric(0.2, 1.0), None, mf.beta(), r"strictly between 0 and 1.*Row 1"),
+        (_numeric(0.2, 1.0), None, mf.beta(), r"0 < y < 1 for the beta family.*Row 1"),
         (_numeric(0.0, 1.0), None, mf.betabinomial(), "With single trials"),
         (_numeric(1.0, np.inf), None, mf.gaussian(), "finite"),
         (_numeric(1.0, 2.0), np.array([1.0, -1.0]), mf.poisson(), r"weights.*Row 1 .*holds -1"),
