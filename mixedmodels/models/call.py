@@ -17,12 +17,15 @@ class Call:
         Name of the data, from ``data.attrs["name"]``.
     weights, offset, subset : str or None
         The expression given, or a description of the array.
+    weights_are_array : bool
+        Whether the weights were given as an array, which new rows cannot repeat.
     """
 
     data: str | None = None
     weights: str | None = None
     offset: str | None = None
     subset: str | None = None
+    weights_are_array: bool = False
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return (label, text) of the arguments given, in lme4's order and alignment."""
@@ -38,7 +41,13 @@ class Call:
 def record_call(data: object, weights: object, offset: object, subset: object) -> Call:
     """Describe the arguments of a fit."""
     name = getattr(data, "attrs", {}).get("name")
-    return Call(None if name is None else str(name), *(_argument(x) for x in (weights, offset, subset)))
+    return Call(
+        data=None if name is None else str(name),
+        weights=_argument(weights),
+        offset=_argument(offset),
+        subset=_argument(subset),
+        weights_are_array=weights is not None and not isinstance(weights, str),
+    )
 
 
 def _argument(value: object) -> str | None:

@@ -7,11 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
-from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.estimates import LinearEstimates
@@ -214,10 +212,6 @@ class LinearMixedModel(MixedModel):
         estimates = fit_linear(problem, REML, start=None if self.is_singular() else self._theta)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
-
-    def hatvalues(self) -> pd.Series:
-        """Return the leverages of the rows at the estimated covariance parameters."""
-        return self.by_row(leverages(self.design, self._theta, self.prior_weights), "hat")
 
     # Text.
 

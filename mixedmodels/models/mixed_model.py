@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError
+from mixedmodels.diagnostics.leverage import leverages
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.formula.design import Design, RandomTerm
 from mixedmodels.formula.model_terms import theta_names
 from mixedmodels.inference.joint_covariance import JointSystem, joint_covariance, joint_system
@@ -81,6 +82,16 @@ class MixedModel(FittedModel):
     def factorization(self) -> Printed:
         """The blocks of the factorization and how each is handled, as a table."""
         raise NotImplementedError
+
+    def REMLcrit(self) -> float:
+        """Return the REML criterion of a linear model fitted by REML.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model was not fitted by REML.
+        """
+        raise NotAvailableError("only a linear mixed model fitted by REML has a REML criterion.")
 
     @property
     def is_reml(self) -> bool:
@@ -210,6 +221,13 @@ class MixedModel(FittedModel):
         values = self.random_scale**2 * joint_covariance(self.joint_system())
         return pd.DataFrame(values, index=names, columns=names)
 
+    def hatvalues(self) -> pd.Series:
+        """Return the leverages of the rows at the estimated covariance parameters.
+
+        For a generalized model, those of the last weighted least-squares problem.
+        """
+        return self.by_row(leverages(self.design, self._theta, self.row_information), "hat")
+
     # Prediction.
 
     def predict(
@@ -269,7 +287,8 @@ class MixedModel(FittedModel):
         re_form : None, mm.NA, False, "~0" or a formula such as "~(1 | g)"
             Random effects to keep at their conditional modes, the others are drawn.
         newdata : DataFrame or other table, optional
-            Rows to simulate at, with prior weights 1; by default those of the fit with their weights.
+            Rows to simulate at, with the columns that prior weights and numbers of trials are made of; by
+            default those of the fit.
         allow_new_levels : bool
             Whether a grouping level that was not in the data is allowed; its random effects are drawn.
 

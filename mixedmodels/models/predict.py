@@ -189,8 +189,15 @@ def refuse_new_levels(model: MixedModel, rows: Rows, masks: Sequence[BoolArray],
 
 def unseen_levels(group: Node, newdata: Any, codes: CodeArray) -> list[str]:
     """Return the distinct levels of a grouping factor at rows of code -1, missing ones left out."""
+    return list(dict.fromkeys(label for label in new_labels(group, newdata, codes) if label is not None))
+
+
+def new_labels(group: Node, newdata: Any, codes: CodeArray) -> list[str | None]:
+    """Return the level of a grouping factor at each row of code -1, None where it is missing."""
     rows = np.flatnonzero(codes < 0)
     columns = [pd.Series(np.asarray(newdata[name.name])[rows], dtype=object) for name in names_in(group)]
     known = np.all([column.notna() for column in columns], axis=0)
-    labels = (":".join(map(str, values)) for values in zip(*(c[known] for c in columns), strict=True))
-    return list(dict.fromkeys(labels))
+    return [
+        ":".join(map(str, values)) if complete else None
+        for complete, *values in zip(known, *columns, strict=True)
+    ]

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.errors import ControlError
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
+from mixedmodels.errors import ControlError, DataError
+from mixedmodels.formula import build_design
+from mixedmodels.likelihood.profiled import theta_slices
 from mixedmodels.missing import NAType
 from mixedmodels.models.predict import (
     ReForm,
     Rows,
+    new_labels,
     new_rows,
     refuse_new_levels,
     select_effects,
@@ -65,43 +68,102 @@ def simulate(
     fixed = rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         fixed = fixed + contribution(Z * mask, codes, b)
-    weights = model.prior_weights if newdata is None else np.ones(len(fixed))
-    draws = [_draw(model, rng, rows, fixed, masks, weights) for _ in range(nsim)]
+    weights = model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed))
+    fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
+    draws = [_draw(model, rng, rows, fresh, fixed, masks, weights) for _ in range(nsim)]
     columns = [f"sim_{i + 1}" for i in range(nsim)]
     if newdata is None:
         return pd.concat([model.by_row(d, c) for d, c in zip(draws, columns, strict=True)], axis=1)
     return pd.DataFrame(np.column_stack(draws), index=rows.index, columns=columns)
 
 
+def new_weights(model: MixedModel, newdata: Any, n_rows: int) -> FloatArray:
+    """Return the prior weights of new rows, numbers of trials included, shape (m,).
+
+    Raises
+    ------
+    DataError
+        If they cannot be known: the weights were an array, or a column they need is missing.
+    """
+    design, call = model.design, model.call
+    if call.weights_are_array:
+        raise DataError(
+            "the model has weights given as an array, which newdata cannot supply; fit it with the weights "
+            "as a column name to simulate at new rows."
+        )
+    weights = np.ones(n_rows)
+    env = design.recipe.env
+    if design.response.failures is not None:
+        response = build_design(f"{design.response.text} ~ 1", newdata, na_action="fail", env=env).response
+        assert response.failures is not None
+        weights = response.values + response.failures
+    if call.weights is not None:
+        given = build_design(f"I({call.weights}) ~ 1", newdata, na_action="fail", env=env)
+        weights = weights * given.response.values
+    return weights
+
+
+def _fresh_levels(model: MixedModel, rows: Rows, newdata: Any) -> list[CodeArray | None]:
+    """Return, by term, codes that number the new levels on after those of the fit; None where all are known.
+
+    Terms on one grouping factor share the numbers; a missing level is a level of its own.
+    """
+    found: list[CodeArray | None] = []
+    for term, recipe, (_, codes) in zip(model.random, model.design.recipe.random, rows.random, strict=True):
+        if (codes >= 0).all():
+            found.append(None)
+            continue
+        labels = new_labels(recipe.group, newdata, codes)
+        keys = [label if label is not None else i for i, label in enumerate(labels)]
+        number = {key: term.n_levels + k for k, key in enumerate(dict.fromkeys(keys))}
+        extended = codes.copy()
+        extended[codes < 0] = [number[key] for key in keys]
+        found.append(extended)
+    return found
+
+
 def _draw(
     model: MixedModel,
     rng: np.random.Generator,
     rows: Rows,
+    fresh: Sequence[CodeArray | None],
     fixed: FloatArray,
     masks: Sequence[BoolArray],
     weights: FloatArray,
 ) -> FloatArray:
     """Draw one response: the effects that are not conditioned on, then the observations."""
     eta = fixed
-    new_level = any((codes < 0).any() for _, codes in rows.random)
-    if new_level or not all(mask.all() for mask in masks):
-        scale, theta = model.random_scale, model.theta().to_numpy()
-        drawn = draw_random_effects(rng, model.random, theta, scale)
-        offset = 0
-        for term, (Z, codes), b, mask in zip(model.random, rows.random, drawn, masks, strict=True):
-            part = theta[offset : offset + term.structure.n_theta]
-            offset += term.structure.n_theta
-            effects, position = b, codes
-            if (codes < 0).any():
-                fresh = draw_new_levels(rng, term, part, scale, int((codes < 0).sum()))
-                effects = np.vstack([b, fresh])
-                position = np.where(codes < 0, len(b) + np.cumsum(codes < 0) - 1, codes).astype(np.int32)
-            # The effects of a new level are drawn even where those of known levels are kept.
-            drawn_columns = (codes < 0)[:, None] | ~mask
-            eta = eta + contribution(Z * drawn_columns, position, effects)
+    if any(codes is not None for codes in fresh) or not all(mask.all() for mask in masks):
+        eta = fixed + _drawn_effects(model, rng, rows, fresh, masks)
     family = model.family()
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
     y = family.simulate(rng, family.link.inverse(eta), weights, model.phi)
     counts = model.design.response.kind == "cbind"
     return np.round(y * weights) if counts else y
+
+
+def _drawn_effects(
+    model: MixedModel,
+    rng: np.random.Generator,
+    rows: Rows,
+    fresh: Sequence[CodeArray | None],
+    masks: Sequence[BoolArray],
+) -> FloatArray:
+    """Return the contribution of freshly drawn random effects to each row."""
+    scale, theta = model.random_scale, model.theta().to_numpy()
+    drawn = draw_random_effects(rng, model.random, theta, scale)
+    total = np.zeros(len(rows.X))
+    parts = (theta[part] for part in theta_slices(model.random))
+    for term, part, (Z, codes), extended, b, mask in zip(
+        model.random, parts, rows.random, fresh, drawn, masks, strict=True
+    ):
+        if extended is None:
+            total += contribution(Z * ~mask, codes, b)
+            continue
+        n_new = int(extended.max()) + 1 - term.n_levels
+        effects = np.vstack([b, draw_new_levels(rng, term, part, scale, n_new)])
+        # The effects of a new level are drawn even where those of known levels are kept.
+        drawn_columns = (codes < 0)[:, None] | ~mask
+        total += contribution(Z * drawn_columns, extended, effects)
+    return total

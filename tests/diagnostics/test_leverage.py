@@ -13,3 +13,11 @@ def test_leverages_are_the_derivatives_of_fitted_values(fitted):
     P = X @ np.linalg.solve(X.T @ inverse @ X, X.T @ inverse)
     hat = P + (np.eye(180) - inverse) @ (np.eye(180) - P)
     np.testing.assert_allclose(m.hatvalues(), np.diag(hat), rtol=1e-8)
+
+
+def test_leverages_of_a_generalized_model(fitted):
+    m = fitted("cbpp")
+    rows = np.hstack([m.getME("Z").toarray(), m.getME("X")])
+    expected = m.row_information * np.einsum("ij,jk,ik->i", rows, m.vcov(full=True), rows)
+    np.testing.assert_allclose(m.hatvalues(), expected, rtol=1e-8)
+    assert m.hatvalues().between(0, 1).all()

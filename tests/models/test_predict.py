@@ -182,6 +182,33 @@ def test_simulation_at_new_rows(fitted):
     assert fresh > 1.2 * known
 
 
+def test_rows_of_one_new_level_share_its_effect(fitted):
+    new = pd.DataFrame({"Days": [0, 0, 0], "Subject": ["u", "u", "v"]})
+    m = fitted("sleepstudy_intercept")
+    draws = m.simulate(4000, seed=6, newdata=new, allow_new_levels=True).to_numpy()
+    together, apart = np.corrcoef(draws)[0, 1:]
+    variance = m.VarCorr()["Subject"].iloc[0, 0]
+    assert together == pytest.approx(variance / (variance + m.sigma() ** 2), abs=0.05)
+    assert abs(apart) < 0.05
+
+
+def test_trials_and_weights_of_new_rows(fitted, data):
+    new = pd.DataFrame({"incidence": [0, 0], "size": [40, 4], "period": ["1", "1"], "herd": ["1", "1"]})
+    counts = fitted("cbpp").simulate(2000, seed=7, newdata=new, use_u=True).mean(axis=1)
+    probability = fitted("cbpp").predict(new, type="response")
+    np.testing.assert_allclose(counts, probability * new["size"], rtol=0.05)
+    shares = fitted("cbpp_weights").simulate(2000, seed=7, newdata=new, use_u=True).std(axis=1)
+    assert shares[1] / shares[0] == pytest.approx(np.sqrt(10), rel=0.1)
+    rows = pd.DataFrame({"Days": [5, 5], "Subject": ["308"] * 2, "shift": [0.0] * 2, "w": [1.0, 4.0]})
+    noise = fitted("sleepstudy_arguments").simulate(2000, seed=8, newdata=rows, use_u=True).std(axis=1)
+    assert noise[0] / noise[1] == pytest.approx(2.0, rel=0.1)
+    with pytest.raises(mm.DataError, match="w"):
+        fitted("sleepstudy_arguments").simulate(1, newdata=rows.drop(columns="w"))
+    array = mm.lmer("Reaction ~ Days + (1 | Subject)", data("sleepstudy"), weights=np.full(180, 2.0))
+    with pytest.raises(mm.DataError, match="array"):
+        array.simulate(1, newdata=rows)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
