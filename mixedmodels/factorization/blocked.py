@@ -17,8 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization import faces
+from mixedmodels.factorization.banded import BandedMatrix
+from mixedmodels.factorization.banded_tail import BandedTail, factor_banded_tail
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
+from mixedmodels.factorization.dense_tail import DenseTail, factor_dense_tail
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.rest import FixedRest, Rest
 from mixedmodels.factorization.sparse_rest import SparseRest
@@ -70,10 +73,8 @@ class Factor:
         T of each block of the pattern.
     steps : tuple of Step
         Eliminated blocks in order.
-    schur : ndarray, shape (n_tail + p, n_tail + p)
-        Raw tail after all eliminations, lower triangle.
-    L : ndarray, shape (n_tail + p, n_tail + p)
-        Lower Cholesky factor of the tail, its random effects scaled by Lambda and increased by I.
+    tail : DenseTail or BandedTail
+        Factored tail.
     log_det_L2, log_det_RX2 : float
         ``log|L|^2`` over random effects, ``log|R_X|^2`` over fixed effects.
     """
@@ -81,8 +82,7 @@ class Factor:
     pattern: Pattern
     factors: tuple[FloatArray, ...]
     steps: tuple[Step, ...]
-    schur: FloatArray
-    L: FloatArray
+    tail: DenseTail | BandedTail
     log_det_L2: float
     log_det_RX2: float
 
@@ -121,29 +121,28 @@ def factorize(
         If the system is not positive definite: X is rank-deficient or a weight is negative.
     """
     steps: list[Step] = []
-    tail = _bordered_tail(pattern, A)
+    raw = _bordered_tail(pattern, A)
     log_det = 0.0
     for j, block in enumerate(pattern.chain):
         step, step_log_det = _eliminate(pattern, A, steps, j, factors[block])
         log_det += step_log_det
         steps.append(step)
-        step.rest.subtract_schur(tail, step.Y, step.P)
-    L = _factor_tail(pattern, tail, factors)
-    diagonal = np.log(np.diagonal(L))
-    n_tail = pattern.n_tail
+        step.rest.subtract_schur(raw, step.Y, step.P)
+    tail = (
+        factor_banded_tail(pattern, raw, factors)
+        if isinstance(raw, BandedMatrix)
+        else factor_dense_tail(pattern, raw, factors)
+    )
     return Factor(
-        pattern=pattern,
-        factors=tuple(factors),
-        steps=tuple(steps),
-        schur=tail,
-        L=L,
-        log_det_L2=log_det + 2.0 * float(diagonal[:n_tail].sum()),
-        log_det_RX2=2.0 * float(diagonal[n_tail:].sum()),
+        pattern, tuple(factors), tuple(steps), tail, log_det + tail.log_det_random, tail.log_det_fixed
     )
 
 
-def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray:
+def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray | BandedMatrix:
+    """Return the raw tail with the fixed effects below it, to be overwritten."""
     n_tail, p = pattern.n_tail, len(A.XX)
+    if isinstance(A.tail, BandedMatrix):
+        return A.tail.copy()
     tail = np.zeros((n_tail + p, n_tail + p))
     tail[:n_tail, :n_tail] = A.tail
     tail[n_tail:, n_tail:] = A.XX
@@ -191,24 +190,6 @@ def _lifted(rest: Rest, inner: Rest, link_P: FloatArray, parent: IntArray, lift:
     return rest.lifted(inner, link_P, parent, lift)
 
 
-def _factor_tail(pattern: Pattern, tail: FloatArray, factors: Sequence[FloatArray]) -> FloatArray:
-    """Return the Cholesky factor of ``Lambda' tail Lambda + I`` (identity on random effects only)."""
-    scaled = tail.copy()
-    for r, block in enumerate(pattern.tail):
-        dense.congruence(scaled, factors[block], pattern.tail_slice(r))
-    diagonal = np.einsum("ii->i", scaled)
-    diagonal[: pattern.n_tail] += 1.0
-    return dense.cholesky(scaled)
-
-
-def scale_rows(rows: FloatArray, M: FloatArray) -> FloatArray:
-    """Multiply each group of S rows by the S x S matrix M; rows of shape (q S, m)."""
-    S = len(M)
-    if S == 1:
-        return rows * M[0, 0]
-    return np.matmul(M, rows.reshape(-1, S, rows.shape[1])).reshape(rows.shape)
-
-
 def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
     """Solve for the random and the fixed effects of one right-hand side."""
     pattern, n_tail = factor.pattern, factor.pattern.n_tail
@@ -222,10 +203,10 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
             q = score[later].shape[1]
             score[later] = score[later] - faces.sum_by(update, pattern.parents[j, k], q)[:, 0]
         border -= step.rest.times(half[None])[0]
-    x, u_tail = _solve_tail(factor, border)
+    x, u_tail = factor.tail.solve(border)
     b: list[FloatArray] = [np.empty(0)] * len(pattern.blocks)
     u = list(b)
-    remainder = border - dense.multiply(factor.schur, x)
+    remainder = factor.tail.remainder(border, x)
     for r, block in enumerate(pattern.tail):
         where, S = pattern.tail_slice(r), pattern.blocks[block].size
         b[block] = x[where].reshape(-1, S).T
@@ -241,20 +222,3 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
         b[block] = faces.apply(step.P, s)
         u[block] = faces.apply(faces.transposed(step.W), s)
     return Solution(tuple(b), tuple(u), gamma, tuple(score))
-
-
-def _solve_tail(factor: Factor, border: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Solve the tail; return raw effects (b and gamma) and spherical ones (u and gamma)."""
-    pattern = factor.pattern
-    z = border.copy()
-    _scale_tail(pattern, z, tuple(T.T for T in factor.factors))
-    z = dense.solve(factor.L, z)
-    x = z.copy()
-    _scale_tail(pattern, x, factor.factors)
-    return x, z
-
-
-def _scale_tail(pattern: Pattern, z: FloatArray, factors: Sequence[FloatArray]) -> None:
-    for r, block in enumerate(pattern.tail):
-        where = pattern.tail_slice(r)
-        z[where] = scale_rows(z[where, None], factors[block])[:, 0]

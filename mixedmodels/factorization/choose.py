@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.factorization.pattern import Coupling
+from mixedmodels.factorization.banded import BandedLayout, banded_layout
+from mixedmodels.factorization.pattern import Coupling, Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.sparse_rest import dense_rows, sparse_rest
 
@@ -16,6 +18,9 @@ MAX_STORED_DENSE = 1.6e7
 #: Seconds for one stored product there and back, and for one multiplication in BLAS: their order of
 #: magnitude on any present machine is all that matters.
 PRODUCT_SECONDS, FLOP_SECONDS = 4e-9, 3e-11
+#: A tail is tried as a band from this many rows on, if pairs fill at most this share of it, and kept so if
+#: the band takes at most this share of the multiplications of the dense tail.
+LEAST_BANDED, MOST_BANDED_DENSITY, BANDED_GAIN = 400, 0.2, 0.3
 #: Share of light levels below which storing products is not worth a second representation.
 LEAST_LIGHT_SHARE = 0.2
 
@@ -63,3 +68,18 @@ def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
     fits = np.cumsum(products[order]) <= MAX_STORED_PRODUCTS
     light[order[~fits]] = False
     return light
+
+
+def choose_layout(pattern: Pattern) -> BandedLayout | None:
+    """Return a block-tridiagonal layout of the tail if it makes evaluations much cheaper, else None."""
+    scalar = all(pattern.blocks[t].size == 1 for t in pattern.tail)
+    if len(pattern.chain) != 1 or not scalar or pattern.n_tail < LEAST_BANDED:
+        return None
+    coupling, n_tail = pattern.couplings[0], pattern.n_tail
+    counts = np.diff(coupling.indptr).astype(np.float64)
+    if counts @ counts > MOST_BANDED_DENSITY * n_tail**2:
+        return None
+    ones = np.ones(len(coupling.rows), dtype=np.int8)
+    E = csc_array((ones, coupling.rows, coupling.indptr), shape=(n_tail, len(counts)))
+    layout = banded_layout((E @ E.T).tocsr())
+    return layout if layout.multiplications < BANDED_GAIN * float(n_tail) ** 3 else None

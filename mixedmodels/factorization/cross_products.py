@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization.banded import BandedLayout, BandedMatrix
+from mixedmodels.factorization.banded_rest import BandedRest, banded_rest
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.factorization.choose import choose_rest
+from mixedmodels.factorization.choose import choose_layout, choose_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
 from mixedmodels.factorization.rest import Rest
 
@@ -25,8 +27,8 @@ class CrossProducts:
         ``links[j, k]``, shape (S_k, S_j, q_j): chain block k against the levels of chain block j, j < k.
     rests : tuple of Rest
         The tail's random effects and the fixed effects against each chain block.
-    tail : ndarray, shape (n_tail, n_tail)
-        Symmetric, both halves filled.
+    tail : ndarray, shape (n_tail, n_tail), or BandedMatrix
+        Symmetric, both halves filled; or block-tridiagonal with the fixed effects as border.
     XZ : tuple of ndarray, each (p, S, q)
         Fixed effects against each block.
     XX : ndarray, shape (p, p)
@@ -35,8 +37,8 @@ class CrossProducts:
 
     faces: tuple[FloatArray, ...]
     links: dict[tuple[int, int], FloatArray]
-    rests: tuple[Rest, ...]
-    tail: FloatArray
+    rests: tuple[Rest | BandedRest, ...]
+    tail: FloatArray | BandedMatrix
     XZ: tuple[FloatArray, ...]
     XX: FloatArray
 
@@ -77,16 +79,18 @@ def fill(
     blocks = pattern.blocks
     weighted = X if weights is None else X * weights[:, None]
     XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
+    XX = X.T @ weighted
+    layout = choose_layout(pattern) if reused else None
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
         links={
             (j, k): _link(blocks[pattern.chain[k]], blocks[pattern.chain[j]], weights)
             for j, k in pattern.parents
         },
-        rests=tuple(_rest(pattern, j, XZ[c], weights, reused) for j, c in enumerate(pattern.chain)),
-        tail=_tail(pattern, weights),
+        rests=tuple(_rest(pattern, j, XZ[c], weights, layout, reused) for j, c in enumerate(pattern.chain)),
+        tail=_tail(pattern, weights) if layout is None else _banded(pattern, layout, weights, XZ, XX),
         XZ=XZ,
-        XX=X.T @ weighted,
+        XX=XX,
     )
 
 
@@ -164,7 +168,14 @@ def _pair_sums(pairs: Pairs, first: Block, second: Block, weights: FloatArray | 
     return sums
 
 
-def _rest(pattern: Pattern, j: int, XZ: FloatArray, weights: FloatArray | None, reused: bool) -> Rest:
+def _rest(
+    pattern: Pattern,
+    j: int,
+    XZ: FloatArray,
+    weights: FloatArray | None,
+    layout: BandedLayout | None,
+    reused: bool,
+) -> Rest | BandedRest:
     """Return the rows below the j-th chain block."""
     coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
     entries = np.empty((leading.size, len(coupling.rows)))
@@ -173,6 +184,8 @@ def _rest(pattern: Pattern, j: int, XZ: FloatArray, weights: FloatArray | None, 
         sums = _pair_sums(pairs, leading, block, weights)
         for i in range(block.size):
             entries[:, slots[i]] = sums[:, i]
+    if layout is not None:
+        return banded_rest(coupling, entries, XZ, layout)
     liftable = len(pattern.chain) > 1
     return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable, reused=reused)
 
@@ -193,6 +206,26 @@ def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
         if block.relationship is not None:
             _relate_tail(tail, pattern.tail_slice(r), block)
     return tail
+
+
+def _banded(
+    pattern: Pattern,
+    layout: BandedLayout,
+    weights: FloatArray | None,
+    XZ: tuple[FloatArray, ...],
+    XX: FloatArray,
+) -> BandedMatrix:
+    """Return the tail in block-tridiagonal form with its border."""
+    buffer = np.zeros(layout.size)
+    for r, t in enumerate(pattern.tail):
+        rows = pattern.offsets[r] + np.arange(pattern.blocks[t].n_levels)
+        buffer[layout.slots(rows, rows)] = _faces(pattern.blocks[t], weights)[0, 0]
+    for (r, s), pairs in pattern.tail_pairs.items():
+        first, second = pattern.offsets[r] + pairs.first, pattern.offsets[s] + pairs.second
+        sums = _pair_sums(pairs, pattern.blocks[pattern.tail[r]], pattern.blocks[pattern.tail[s]], weights)
+        buffer[layout.slots(first, second)] = sums[0, 0]
+    across = np.concatenate([XZ[t][:, 0] for t in pattern.tail], axis=1)
+    return BandedMatrix(layout, buffer, across[:, layout.order], XX)
 
 
 def _scatter(

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization import faces
+from mixedmodels.factorization.banded_tail import BandedTailInverse
 from mixedmodels.factorization.blocked import Factor
+from mixedmodels.factorization.dense_tail import DenseTailInverse
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.rest import DenseRest
 from mixedmodels.factorization.sparse_rest import SparseRest
@@ -53,16 +55,13 @@ class Inverse:
 
     Attributes
     ----------
-    tail : ndarray, shape (n_tail + p, n_tail + p)
-        Dense part, lower triangle; rows of the fixed effects are zero when they are held fixed.
-    spherical : tuple of ndarray, each (S, S, q)
-        Faces on the diagonal of ``Omega^-1``, one array for each tail block.
+    tail : DenseTailInverse or BandedTailInverse
+        Part of the tail and the fixed effects.
     chain : tuple of ChainInverse
         One for each step.
     """
 
-    tail: FloatArray
-    spherical: tuple[FloatArray, ...]
+    tail: DenseTailInverse | BandedTailInverse
     chain: tuple[ChainInverse, ...]
 
 
@@ -78,30 +77,22 @@ def invert_on_pattern(factor: Factor, *, fixed_effects: bool, cross: bool) -> In
     cross : bool
         Also compute V between the leading block and the rest; later chain blocks always have it.
     """
-    tail, spherical = _invert_tail(factor, fixed_effects)
+    tail = factor.tail.invert(fixed_effects)
     chain: dict[int, ChainInverse] = {}
     for j in reversed(range(len(factor.steps))):
         chain[j] = _invert_step(factor, j, tail, chain, cross or j > 0)
-    return Inverse(tail, spherical, tuple(chain[j] for j in range(len(factor.steps))))
-
-
-def _invert_tail(factor: Factor, fixed_effects: bool) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-    """Return V of the tail and fixed effects, lower triangle, and the diagonal faces of ``Omega^-1``."""
-    pattern = factor.pattern
-    V = dense.inverse(factor.L, len(factor.L) if fixed_effects else pattern.n_tail)
-    spherical = []
-    for r, block in enumerate(pattern.tail):
-        where, T = pattern.tail_slice(r), factor.factors[block]
-        spherical.append(dense.diagonal_faces(V, len(T), where))
-        dense.congruence(V, T.T, where)
-    return V, tuple(spherical)
+    return Inverse(tail, tuple(chain[j] for j in range(len(factor.steps))))
 
 
 def _invert_step(
-    factor: Factor, j: int, tail: FloatArray, chain: dict[int, ChainInverse], cross: bool
+    factor: Factor,
+    j: int,
+    tail: DenseTailInverse | BandedTailInverse,
+    chain: dict[int, ChainInverse],
+    cross: bool,
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
-    N = step.rest.sandwich(tail)
+    N = step.rest.sandwich(tail.V)
     along = {k: _along_link(factor, j, k, chain) for k in step.links}
     for k, link in step.links.items():
         half = faces.product(faces.transposed(link), along[k])
@@ -142,14 +133,14 @@ def _between(pattern: Pattern, j: int, k: int, k2: int, chain: dict[int, ChainIn
 def _with_cross(
     factor: Factor,
     j: int,
-    tail: FloatArray,
+    tail: DenseTailInverse | BandedTailInverse,
     chain: dict[int, ChainInverse],
     N: FloatArray,
     V: FloatArray,
     along: dict[int, FloatArray],
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
-    at_entries, at_X = step.rest.sampled_product(tail)
+    at_entries, at_X = step.rest.sampled_product(tail.V)
     links = {}
     for k, link in step.links.items():
         parent, later = pattern.parents[j, k], chain[k]

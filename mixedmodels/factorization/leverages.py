@@ -6,6 +6,7 @@ import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.dense_tail import DenseTailInverse
 from mixedmodels.factorization.inverse import Inverse
 from mixedmodels.factorization.pattern import Pattern
 
@@ -57,7 +58,8 @@ def _tail_faces(
     S_r, S_s = (pattern.blocks[pattern.tail[k]].size for k in blocks)
     rows = pattern.offsets[r] + first * S_r + np.arange(S_r)[:, None]
     cols = pattern.offsets[s] + second * S_s + np.arange(S_s)[:, None]
-    return inverse.tail[np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])]
+    assert isinstance(inverse.tail, DenseTailInverse)
+    return inverse.tail.V[np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])]
 
 
 def _quadratic(first: Block, second: Block, V: FloatArray, of_row: IntArray | CodeArray) -> FloatArray:

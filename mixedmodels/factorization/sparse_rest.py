@@ -25,25 +25,27 @@ class PairProducts:
     Attributes
     ----------
     maps : dict
-        ``maps[a, b]``, a >= b, shape (n_tail^2, q): row ``i n_tail + j``, i >= j, holds what element
-        (a, b) of the symmetric face of each level contributes to element (i, j).
+        ``maps[a, b]``, a >= b, shape (n_slots, q): what element (a, b) of the symmetric face of each level
+        contributes to each kept element of the lower triangle of the tail.
     """
 
     maps: dict[tuple[int, int], csc_array]
 
-    def subtract_from(self, tail: FloatArray, P: FloatArray) -> None:
-        """Subtract ``sum_l E_l P_l E_l'`` from the lower triangle, in place."""
+    def schur(self, P: FloatArray) -> FloatArray:
+        """Return the kept elements of ``sum_l E_l P_l E_l'``, shape (n_slots,)."""
+        total: FloatArray | None = None
         for (a, b), M in self.maps.items():
-            tail -= (M @ P[a, b]).reshape(tail.shape)
+            part = M @ P[a, b]
+            total = part if total is None else total + part
+        assert total is not None
+        return total
 
-    def sandwich(self, V: FloatArray) -> FloatArray:
-        """Return ``E_l' V E_l`` for every level, shape (S, S, q), from the lower triangle of V."""
-        doubled = 2.0 * V
-        np.einsum("ii->i", doubled)[:] *= 0.5
+    def sandwich(self, doubled: FloatArray) -> FloatArray:
+        """Return ``E_l' V E_l`` for every level, shape (S, S, q), from V with its off-diagonal doubled."""
         S = 1 + max(a for a, _ in self.maps)
         N = np.empty((S, S, next(iter(self.maps.values())).shape[1]))
         for (a, b), M in self.maps.items():
-            product = M.T @ doubled.ravel()
+            product = M.T @ doubled
             N[a, b] = N[b, a] = product if a == b else 0.5 * product
         return N
 
@@ -85,32 +87,41 @@ class SparseRest:
 
     def subtract_schur(self, tail: FloatArray, Y: FloatArray, P: FloatArray) -> None:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
-        n_tail, p = self.n_tail, len(self.XZ)
-        if p:
-            XP = faces.right_product(self.XZ, P)
-            tail[n_tail:, n_tail:] -= XP.reshape(p, -1) @ self.XZ.reshape(p, -1).T
-            tail[n_tail:, :n_tail] -= sum(E @ XP[:, s].T for s, E in enumerate(self.matrices)).T
+        n_tail = self.n_tail
+        if len(self.XZ):
+            fixed, across = self.fixed_schur(P)
+            tail[n_tail:, n_tail:] -= fixed
+            tail[n_tail:, :n_tail] -= across
         block = tail[:n_tail, :n_tail]
         if self.products is not None:
-            self.products.subtract_from(block, P)
+            block -= self.products.schur(P).reshape(block.shape)
         for levels, chunk in self._chunks(self.heavy):
             half = np.matmul(Y[:, :, levels].transpose(2, 0, 1), chunk).reshape(-1, n_tail)
             block -= half.T @ half
 
+    def fixed_schur(self, P: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ``X P X'``, shape (p, p), and ``X P E'``, shape (p, n_tail)."""
+        XP, p = faces.right_product(self.XZ, P), len(self.XZ)
+        across = sum(E @ XP[:, s].T for s, E in enumerate(self.matrices))
+        return XP.reshape(p, -1) @ self.XZ.reshape(p, -1).T, np.asarray(across).T
+
     def sandwich(self, V: FloatArray) -> FloatArray:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
-        n_tail, p = self.n_tail, len(self.XZ)
+        n_tail = self.n_tail
         N = self._sandwich(V[:n_tail, :n_tail])
-        if p:
-            across = self._transposed(V[n_tail:, :n_tail].T)
-            across += 0.5 * np.tensordot(dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1)
-            half = faces.cross_gram(across, self.XZ)
-            N += half + faces.transposed(half)
+        if len(self.XZ):
+            N += self.fixed_sandwich(V[n_tail:, :n_tail], dense.mirror(V[n_tail:, n_tail:]))
         return N
+
+    def fixed_sandwich(self, across: FloatArray, fixed: FloatArray) -> FloatArray:
+        """Return what fixed effects add to the sandwich: ``X_l'V_XX X_l`` and twice ``E_l'V_EX X_l``."""
+        half = self._transposed(across.T) + 0.5 * np.tensordot(fixed, self.XZ, axes=1)
+        product = faces.cross_gram(half, self.XZ)
+        return product + faces.transposed(product)
 
     def _sandwich(self, V: FloatArray) -> FloatArray:
         S, q = len(self.values), self.matrices[0].shape[1]
-        N = np.zeros((S, S, q)) if self.products is None else self.products.sandwich(V)
+        N = np.zeros((S, S, q)) if self.products is None else self.products.sandwich(_doubled(V).ravel())
         if not len(self.heavy):
             return N
         full = dense.mirror(V)
@@ -187,7 +198,7 @@ def sparse_rest(
     """Return the rows with E as matrices that share one pattern; `light` levels get stored products."""
     q = len(coupling.indptr) - 1
     matrices = tuple(csc_array((row, coupling.rows, coupling.indptr), shape=(n_tail, q)) for row in values)
-    products = None if light is None else pair_products(coupling, values, n_tail, light)
+    products = None if light is None else _dense_products(coupling, values, n_tail, light)
     heavy = np.arange(q) if light is None else np.flatnonzero(~light)
     return SparseRest(coupling, columns, values, matrices, XZ, products, heavy)
 
@@ -210,25 +221,52 @@ def entries_of(indptr: IntArray, levels: IntArray) -> tuple[IntArray, IntArray]:
     return np.arange(len(own)) + (indptr[levels] - before)[own], own
 
 
-def pair_products(coupling: Coupling, values: FloatArray, n_tail: int, light: BoolArray) -> PairProducts:
-    """Multiply every pair of entries that share a light level."""
-    first, second, sizes = _pairs_within(coupling.indptr, light)
+def _doubled(V: FloatArray) -> FloatArray:
+    """Return V with its off-diagonal doubled."""
+    doubled = 2.0 * V
+    np.einsum("ii->i", doubled)[:] *= 0.5
+    return doubled
+
+
+def _dense_products(coupling: Coupling, values: FloatArray, n_tail: int, light: BoolArray) -> PairProducts:
+    """Multiply every pair of entries that share a light level, for a dense tail."""
+    first, second, sizes = pairs_within(coupling.indptr, light)
     wide = max(n_tail**2, len(first)) > np.iinfo(np.int32).max
     rows = coupling.rows.astype(np.int64 if wide else np.int32)
-    flat = rows[first] * n_tail + rows[second]
-    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(rows.dtype)
-    shape = (n_tail**2, len(sizes))
+    return pair_products(values, first, second, sizes, rows[first] * n_tail + rows[second], n_tail**2)
+
+
+def pair_products(
+    values: FloatArray, first: IntArray, second: IntArray, sizes: IntArray, slots: IntArray, n_slots: int
+) -> PairProducts:
+    """Multiply pairs of entries.
+
+    Parameters
+    ----------
+    values : ndarray, shape (S, nnz)
+        Entries.
+    first, second : ndarray, shape (n_pairs,)
+        The two entries of each pair, pairs of one level together.
+    sizes : ndarray, shape (q,)
+        Pairs of each level.
+    slots : ndarray, shape (n_pairs,)
+        Element of the tail each pair contributes to.
+    n_slots : int
+        Elements of the tail that are kept.
+    """
+    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(slots.dtype)
+    shape = (n_slots, len(sizes))
     maps = {}
     for a in range(len(values)):
         for b in range(a + 1):
             product = values[a][first] * values[b][second]
             if a != b:
                 product += values[b][first] * values[a][second]
-            maps[a, b] = csc_array((product, flat, indptr), shape=shape)
+            maps[a, b] = csc_array((product, slots, indptr), shape=shape)
     return PairProducts(maps)
 
 
-def _pairs_within(indptr: IntArray, light: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
+def pairs_within(indptr: IntArray, light: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
     """Return both entries of every pair k >= m within a light column, and each column's number of pairs."""
     counts = np.diff(indptr)
     starts = np.repeat(indptr[:-1], counts)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import dense, faces
-from mixedmodels.factorization.blocked import Factor, Solution, scale_rows
+from mixedmodels.factorization import faces
+from mixedmodels.factorization.blocked import Factor, Solution
 from mixedmodels.factorization.inverse import Inverse, invert_on_pattern
 
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
@@ -85,10 +85,11 @@ def _tail_moments(
 ) -> BlockMoments:
     block = factor.pattern.tail[r]
     T = factor.factors[block]
-    information = np.diagonal(factor.schur)[factor.pattern.tail_slice(r)].reshape(-1, len(T)).mean(axis=0)
-    singular = is_singular(T, np.maximum(information, 0.0))
-    gradient = _direct_tail_gradient(factor, inverse, r, solution, sigma2) if singular else None
-    return _moments(T, inverse.spherical[r], solution.u[block], sigma2, gradient)
+    gradient = None
+    if is_singular(T, np.maximum(factor.tail.information(r), 0.0)):
+        fitted = solution.score[block] @ solution.u[block].T / sigma2
+        gradient = 2.0 * (inverse.tail.singular_trace(r) - fitted)
+    return _moments(T, inverse.tail.spherical[r], solution.u[block], sigma2, gradient)
 
 
 def _moments(
@@ -100,27 +101,3 @@ def _moments(
     if gradient is None:
         gradient, _ = dtrtrs(T, 2.0 * (q * np.eye(S) - V.sum(axis=2) - second), lower=1, trans=1)
     return BlockMoments(gradient, V, second)
-
-
-def _direct_tail_gradient(
-    factor: Factor, inverse: Inverse, r: int, solution: Solution, sigma2: float
-) -> FloatArray:
-    """Return ``2 sum_l [A V T^-T]_ll`` without dividing by T, for one tail block."""
-    block = factor.pattern.tail[r]
-    where, S = factor.pattern.tail_slice(r), len(factor.factors[block])
-    A_Lambda_V = dense.mirror(factor.schur)[where] @ _half_scaled(factor, inverse, r)
-    total = np.array([[np.einsum("ll->", A_Lambda_V[a::S, b::S]) for b in range(S)] for a in range(S)])
-    return 2.0 * (total - solution.score[block] @ solution.u[block].T / sigma2)
-
-
-def _half_scaled(factor: Factor, inverse: Inverse, r: int) -> FloatArray:
-    """Return the columns of ``Lambda Omega^-1`` that belong to one tail block, X rows included."""
-    where, n_tail, size = factor.pattern.tail_slice(r), factor.pattern.n_tail, len(factor.L)
-    order = size if inverse.tail[n_tail:].any() else n_tail
-    columns = np.zeros((size, where.stop - where.start))
-    columns[where] = np.eye(where.stop - where.start)
-    columns[:order] = dense.solve(factor.L[:order, :order], columns[:order])
-    for s, block in enumerate(factor.pattern.tail):
-        rows = factor.pattern.tail_slice(s)
-        columns[rows] = scale_rows(columns[rows], factor.factors[block])
-    return columns

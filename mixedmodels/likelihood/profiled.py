@@ -21,7 +21,7 @@ from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocked import Factor, Solution, factorize, solve_penalized
 from mixedmodels.factorization.blocks import amalgamate, block_factor, term_slices
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide, fill, right_hand_side
-from mixedmodels.factorization.dense import diagonal_faces, mirror
+from mixedmodels.factorization.description import describe
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design import RandomTerm
@@ -88,7 +88,7 @@ class LinearProblem:
 
     def description(self) -> str:
         """Return the blocks of the factorization and how each is handled, as a printable table."""
-        return describe(self.pattern, self.p)
+        return describe(self.pattern, self.A)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +316,8 @@ def solve(
 ) -> LinearSolution:
     """Return all estimates given theta, on the user's scale."""
     at = evaluation(problem, theta, REML, sigma)
-    factor, R_inverse, p = at.factor, problem.basis.R_inverse, problem.p
-    root = np.linalg.solve(np.tril(factor.L[-p:, -p:]), R_inverse.T) if p else np.zeros((0, 0))
+    factor, R_inverse = at.factor, problem.basis.R_inverse
+    root = np.linalg.solve(factor.tail.fixed_root(), R_inverse.T)
     return LinearSolution(
         beta=R_inverse @ (problem.projection + at.solution.gamma),
         u=spherical_by_term(problem, at.solution.u),
@@ -350,31 +350,7 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
         for k, rows in term_slices(pattern.blocks[index]):
             by_term[k] = inverse.chain[j].faces[rows, rows].transpose(2, 0, 1).copy()
     for r, index in enumerate(pattern.tail):
-        block = pattern.blocks[index]
-        q, S = block.n_levels, block.size
-        if block.relationship is None:
-            covariances = diagonal_faces(inverse.tail, S, pattern.tail_slice(r)).transpose(2, 0, 1)
-        else:
-            V = mirror(inverse.tail)[pattern.tail_slice(r), pattern.tail_slice(r)].reshape(q, S, q, S)
-            half = np.einsum("lk,kamb->lamb", block.relationship, V)
-            covariances = np.einsum("lamb,lm->lab", half, block.relationship)
-        for k, rows in term_slices(block):
+        covariances = inverse.tail.covariances(r)
+        for k, rows in term_slices(pattern.blocks[index]):
             by_term[k] = covariances[:, rows, rows].copy()
     return tuple(by_term[k] for k in range(len(problem.terms)))
-
-
-def describe(pattern: Pattern, p: int) -> str:
-    """Return the block table of a factorization."""
-    lines = [f"{'block':<24}{'effects':>10}{'levels':>10}{'per level':>10}  handled as"]
-    for j, index in enumerate(pattern.chain):
-        block = pattern.blocks[index]
-        stored = len(pattern.couplings[j].rows) * block.size
-        how = f"block diagonal, {stored} entries below"
-        lines.append(f"{block.group:<24}{block.n_effects:>10}{block.n_levels:>10}{block.size:>10}  {how}")
-    for index in pattern.tail:
-        block = pattern.blocks[index]
-        lines.append(
-            f"{block.group:<24}{block.n_effects:>10}{block.n_levels:>10}{block.size:>10}  dense tail"
-        )
-    lines.append(f"{'fixed effects':<24}{p:>10}{'':>10}{'':>10}  dense tail")
-    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""What the factorization does with each block, for people."""
+
+from __future__ import annotations
+
+from mixedmodels.factorization.banded import BandedMatrix
+from mixedmodels.factorization.banded_rest import BandedRest
+from mixedmodels.factorization.cross_products import CrossProducts
+from mixedmodels.factorization.pattern import Pattern
+from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
+from mixedmodels.factorization.sparse_rest import PairProducts
+
+
+def describe(pattern: Pattern, A: CrossProducts) -> str:
+    """Return a table of the blocks in order of elimination: sizes, treatment and fill."""
+    lines = [f"{'block':<24}{'effects':>9}{'levels':>9}{'each':>6}  treatment"]
+    for j, index in enumerate(pattern.chain):
+        lines.append(_row(pattern, index, f"block diagonal; {_below(pattern, j, A.rests[j])}"))
+    for index in pattern.tail:
+        lines.append(_row(pattern, index, _tail(A)))
+    p = len(A.XX)
+    lines.append(f"{'fixed effects':<24}{p:>9}{'':>9}{'':>6}  dense, {p} x {p}")
+    return "\n".join(lines)
+
+
+def _row(pattern: Pattern, index: int, treatment: str) -> str:
+    block = pattern.blocks[index]
+    return f"{block.group:<24}{block.n_effects:>9}{block.n_levels:>9}{block.size:>6}  {treatment}"
+
+
+def _below(pattern: Pattern, j: int, rest: Rest | BandedRest) -> str:
+    """Return how the rows below a chain block are kept."""
+    if isinstance(rest, FixedRest):
+        return "nothing crosses it"
+    block = pattern.blocks[pattern.chain[j]]
+    stored = len(pattern.couplings[j].rows) * block.size
+    share = stored / (block.n_effects * pattern.n_tail)
+    below = f"{stored} entries below it ({share:.1%} of dense)"
+    if isinstance(rest, DenseRest):
+        return f"{below}, dense rows"
+    products = rest.products
+    if products is None:
+        return f"{below}, dense in chunks"
+    return f"{below}, {_n_products(products)} stored products"
+
+
+def _n_products(products: PairProducts) -> int:
+    return sum(int(M.nnz) for M in products.maps.values())
+
+
+def _tail(A: CrossProducts) -> str:
+    if isinstance(A.tail, BandedMatrix):
+        layout = A.tail.layout
+        share = layout.size / len(layout.order) ** 2
+        return f"block tridiagonal tail, {layout.n_blocks} blocks ({share:.1%} of dense)"
+    return f"dense tail, {len(A.tail)} x {len(A.tail)}"
