@@ -63,7 +63,7 @@ def heading(kept: Sequence[Record], path: Path) -> str:
     loads = sorted(record.load for record in kept)
     return (
         "Processor time of the whole call, from data frame to fitted model; "
-        f"{kept[0].threads} thread(s) for everyone; {machines}, "
+        f"{plural(kept[0].threads, 'thread')} for everyone; {machines}, "
         f"load average {loads[0]:.1f} to {loads[-1]:.1f}; "
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}; {who}. "
         f"An asterisk marks an objective more than {TOLERANCE:g} above the best of its row. "
@@ -143,6 +143,11 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def times(ratio: float | None) -> str:
