@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit, gammaln, xlogy
+from scipy.special import gammaln, xlogy
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
@@ -17,7 +17,7 @@ from mixedmodels.families.links import Link
 from mixedmodels.families.poisson import poisson_counts
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
 from mixedmodels.families.saturated import deviance_by_search
-from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
+from mixedmodels.families.special import log_gamma_difference, logistic, polygamma_differences, rising
 from mixedmodels.families.zero_part import zero_inflated
 
 # Sizes mu / alpha beyond these bounds change nothing, and their cubes are still doubles.
@@ -94,14 +94,11 @@ class NegativeBinomial(_Counts):
         """Return the terms with p = mu / (theta + mu), in forms that tend to the Poisson's."""
         theta = self._shape(phi)
         log_theta = float(np.log(theta))
-        p, q = expit(t - log_theta), expit(log_theta - t)
-        total = y + theta
-        kernel = (
-            _by_count(lambda count: log_gamma_difference(count, np.full_like(count, theta)), y)
-            + y * (t - np.logaddexp(log_theta, t))
-            - theta * np.logaddexp(0.0, t - log_theta)
-        )
-        curvature = weights * total * p * q
+        excess = t - log_theta
+        p, q, softplus = logistic(excess)
+        rise = _by_count(lambda count: log_gamma_difference(count, np.full_like(count, theta)), y)
+        kernel = rise + y * (excess - softplus) - theta * softplus
+        curvature = weights * (y + theta) * p * q
         information = weights * theta * p
         return LogMeanTerms(
             weights * kernel + constant,
@@ -120,9 +117,9 @@ class NegativeBinomial(_Counts):
             return PositiveFamily.phi_terms(self, y, t, weights, phi)
         theta = float(phi[0])
         log_theta = float(np.log(theta))
-        p, q = expit(t - log_theta), expit(log_theta - t)
+        p, q, softplus = logistic(t - log_theta)
         rise = _by_count(lambda count: polygamma_differences(count, np.full_like(count, theta))[0], y)
-        loglik = weights * (theta * (rise - np.logaddexp(0.0, t - log_theta)) + theta * p - y * q)
+        loglik = weights * (theta * (rise - softplus) + theta * p - y * q)
         l1 = weights * p * (y * q - theta * p)
         l2 = weights * p * q * ((y + theta) * (q - p) - theta)
         return LogMeanPhiTerms(loglik[None], l1[None], l2[None], (weights * theta * p * p)[None])

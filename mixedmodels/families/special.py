@@ -12,10 +12,10 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import gammaln
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 
-Polygammas: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
-"""digamma, trigamma and tetragamma (its derivative), each of shape (n,)."""
+Triple: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+"""Three functions of one argument, such as digamma, trigamma and tetragamma, each of shape (n,)."""
 
 # Above this argument the Stirling series below are exact to the last digit.
 STIRLING_FROM = 50.0
@@ -30,7 +30,7 @@ _TETRAGAMMA = (0.0, -1.0, -1.0, -1 / 2, 0.0, 1 / 6, 0.0, -1 / 6, 0.0, 3 / 10)
 _BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160)
 
 
-def polygammas(x: FloatArray) -> Polygammas:
+def polygammas(x: FloatArray) -> Triple:
     """Return digamma, trigamma and tetragamma of x > 0, to about 1e-15 of their largest term."""
     lift = np.where(x < _RECURRENCE_TO, float(_RECURRENCE_TO), 0.0)
     d0, d1, d2 = _asymptotic(x + lift)
@@ -43,7 +43,7 @@ def polygammas(x: FloatArray) -> Polygammas:
     return d0, d1, d2
 
 
-def _recurrence(x: FloatArray) -> Polygammas:
+def _recurrence(x: FloatArray) -> Triple:
     """Return the sums of (x + j)^-1, (x + j)^-2 and (x + j)^-3 over the steps of the recurrence."""
     s0, s1, s2 = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     # From the smallest term to the largest, so that rounding stays below that of the last.
@@ -56,7 +56,7 @@ def _recurrence(x: FloatArray) -> Polygammas:
     return s0, s1, s2
 
 
-def _asymptotic(x: FloatArray) -> Polygammas:
+def _asymptotic(x: FloatArray) -> Triple:
     """Return the asymptotic series of the three functions for x >= 10."""
     r = 1.0 / x
     square = r * r
@@ -105,11 +105,11 @@ def log_gamma_difference(y: FloatArray, s: FloatArray) -> FloatArray:
     return out
 
 
-def polygamma_differences(y: FloatArray, s: FloatArray) -> Polygammas:
+def polygamma_differences(y: FloatArray, s: FloatArray) -> Triple:
     """Return digamma, trigamma and tetragamma at y + s minus those at s, for y >= 0 and s > 0."""
     large = s >= STIRLING_FROM
     small = ~large
-    out: Polygammas = (np.empty_like(s), np.empty_like(s), np.empty_like(s))
+    out: Triple = (np.empty_like(s), np.empty_like(s), np.empty_like(s))
     if small.any():
         above, below = polygammas(y[small] + s[small]), polygammas(s[small])
         for target, high, low in zip(out, above, below, strict=True):
@@ -122,7 +122,7 @@ def polygamma_differences(y: FloatArray, s: FloatArray) -> Polygammas:
     return out
 
 
-def rising(y: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def rising(y: FloatArray, s: FloatArray) -> Triple:
     """Return three derivatives in log(s) of log Gamma(y + s) - log Gamma(s)."""
     d0, d1, d2 = polygamma_differences(y, s)
     first = s * d0
@@ -133,14 +133,33 @@ def rising(y: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
 
 def gamma_normalizer(k: FloatArray) -> FloatArray:
     """Return k log k - k - log Gamma(k), accurate for large k."""
+    k, back = _distinct(k)
     small, large = np.minimum(k, STIRLING_FROM), np.maximum(k, STIRLING_FROM)
     direct = small * np.log(small) - small - gammaln(small)
     stirling = 0.5 * np.log(large / (2.0 * np.pi)) - _series(_LOG_GAMMA, large)
-    return np.asarray(np.where(k < STIRLING_FROM, direct, stirling))
+    return np.asarray(np.where(k < STIRLING_FROM, direct, stirling)[back])
 
 
 def log_minus_digamma(k: FloatArray) -> FloatArray:
     """Return log k - digamma(k), accurate for large k."""
+    k, back = _distinct(k)
     small, large = np.minimum(k, STIRLING_FROM), np.maximum(k, STIRLING_FROM)
     direct = np.log(small) - polygammas(small)[0]
-    return np.asarray(np.where(k < STIRLING_FROM, direct, -_series(_DIGAMMA, large)))
+    return np.asarray(np.where(k < STIRLING_FROM, direct, -_series(_DIGAMMA, large))[back])
+
+
+def _distinct(values: FloatArray) -> tuple[FloatArray, slice | IntArray]:
+    """Return the one value of a constant array and an index that repeats it, else the array itself."""
+    if len(values) > 1 and np.all(values == values[0]):
+        return values[:1], np.zeros(len(values), dtype=np.intp)
+    return values, slice(None)
+
+
+def logistic(d: FloatArray) -> Triple:
+    """Return 1 / (1 + exp(-d)), 1 / (1 + exp(d)) and log(1 + exp(d)), from one exponential."""
+    e = np.exp(-np.abs(d))
+    s = 1.0 / (1.0 + e)
+    small = e * s
+    positive = d > 0.0
+    p, q = np.where(positive, s, small), np.where(positive, small, s)
+    return p, q, np.maximum(d, 0.0) + np.log1p(e)

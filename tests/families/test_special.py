@@ -1,12 +1,13 @@
 """Polygamma functions and their differences against SciPy and against exact sums."""
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, expit, gammaln, polygamma
 
 from mixedmodels.families.special import (
     gamma_normalizer,
     log_gamma_difference,
     log_minus_digamma,
+    logistic,
     polygamma_differences,
     polygammas,
 )
@@ -54,3 +55,17 @@ def test_normalizers():
     large = np.array([1e6, 1e12])
     np.testing.assert_allclose(gamma_normalizer(large), 0.5 * np.log(large / (2 * np.pi)), rtol=1e-7)
     np.testing.assert_allclose(log_minus_digamma(large), 0.5 / large, rtol=1e-6)
+
+
+def test_constant_arguments_take_the_short_way():
+    k = np.full(5, 3.7)
+    np.testing.assert_array_equal(gamma_normalizer(k), np.repeat(gamma_normalizer(k[:1]), 5))
+    np.testing.assert_array_equal(log_minus_digamma(k), np.repeat(log_minus_digamma(k[:1]), 5))
+
+
+def test_logistic():
+    d = np.linspace(-700.0, 700.0, 1401)
+    p, q, softplus = logistic(d)
+    np.testing.assert_allclose(p, expit(d), rtol=1e-14)
+    np.testing.assert_allclose(q, expit(-d), rtol=1e-14)
+    np.testing.assert_allclose(softplus, np.logaddexp(0.0, d), rtol=1e-14)
