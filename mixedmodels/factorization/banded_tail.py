@@ -150,7 +150,9 @@ def factor_banded_tail(pattern: Pattern, raw: BandedMatrix, factors: Sequence[Fl
     for r, block in enumerate(pattern.tail):
         by_row[pattern.tail_slice(r)] = factors[block][0, 0]
     t = by_row[layout.order]
-    diagonal, below, across = [], [], []
+    diagonal: list[FloatArray] = []
+    below: list[FloatArray] = []
+    across: list[FloatArray] = []
     fixed, log_det = raw.fixed.copy(), 0.0
     for k in range(layout.n_blocks):
         here = slice(int(layout.starts[k]), int(layout.starts[k + 1]))

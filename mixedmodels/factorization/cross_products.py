@@ -8,7 +8,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.banded import BandedLayout, BandedMatrix
-from mixedmodels.factorization.banded_rest import BandedRest, banded_rest
+from mixedmodels.factorization.banded_rest import banded_rest
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.choose import choose_layout, choose_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
@@ -37,7 +37,7 @@ class CrossProducts:
 
     faces: tuple[FloatArray, ...]
     links: dict[tuple[int, int], FloatArray]
-    rests: tuple[Rest | BandedRest, ...]
+    rests: tuple[Rest, ...]
     tail: FloatArray | BandedMatrix
     XZ: tuple[FloatArray, ...]
     XX: FloatArray
@@ -175,7 +175,7 @@ def _rest(
     weights: FloatArray | None,
     layout: BandedLayout | None,
     reused: bool,
-) -> Rest | BandedRest:
+) -> Rest:
     """Return the rows below the j-th chain block."""
     coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
     entries = np.empty((leading.size, len(coupling.rows)))

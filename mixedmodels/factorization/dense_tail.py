@@ -107,7 +107,7 @@ class DenseTailInverse:
         q, S = block.n_levels, block.size
         V = dense.mirror(self.V)[where, where].reshape(q, S, q, S)
         half = np.einsum("lk,kamb->lamb", block.relationship, V)
-        return np.einsum("lamb,lm->lab", half, block.relationship)
+        return np.asarray(np.einsum("lamb,lm->lab", half, block.relationship))
 
     def singular_trace(self, r: int) -> FloatArray:
         """Return ``sum_l [A Lambda Omega^-1]_ll`` of one tail block, without dividing by T."""
@@ -141,5 +141,5 @@ def scale_rows(rows: FloatArray, M: FloatArray) -> FloatArray:
     """Multiply each group of S rows by the S x S matrix M; rows of shape (q S, m)."""
     S = len(M)
     if S == 1:
-        return rows * M[0, 0]
+        return np.asarray(rows * M[0, 0])
     return np.asarray(np.matmul(M, rows.reshape(-1, S, rows.shape[1])).reshape(rows.shape))

@@ -7,7 +7,7 @@ from mixedmodels.factorization.banded_rest import BandedRest
 from mixedmodels.factorization.cross_products import CrossProducts
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
-from mixedmodels.factorization.sparse_rest import PairProducts
+from mixedmodels.factorization.sparse_rest import PairProducts, SparseRest
 
 
 def describe(pattern: Pattern, A: CrossProducts) -> str:
@@ -27,7 +27,7 @@ def _row(pattern: Pattern, index: int, treatment: str) -> str:
     return f"{block.group:<24}{block.n_effects:>9}{block.n_levels:>9}{block.size:>6}  {treatment}"
 
 
-def _below(pattern: Pattern, j: int, rest: Rest | BandedRest) -> str:
+def _below(pattern: Pattern, j: int, rest: Rest) -> str:
     """Return how the rows below a chain block are kept."""
     if isinstance(rest, FixedRest):
         return "nothing crosses it"
@@ -37,6 +37,7 @@ def _below(pattern: Pattern, j: int, rest: Rest | BandedRest) -> str:
     below = f"{stored} entries below it ({share:.1%} of dense)"
     if isinstance(rest, DenseRest):
         return f"{below}, dense rows"
+    assert isinstance(rest, SparseRest | BandedRest)
     products = rest.products
     if products is None:
         return f"{below}, dense in chunks"

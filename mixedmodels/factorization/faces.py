@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 
 
 def congruence(A: FloatArray, T: FloatArray) -> FloatArray:
     """Return ``T' A_l T`` for every level; A of shape (S, S, q), T of shape (S, S)."""
     if T.shape[0] == 1:
-        return A * T[0, 0] ** 2
+        return np.asarray(A * T[0, 0] ** 2)
     S, _, q = A.shape
     right = T.T @ A.reshape(S, S * q)
     half = right.reshape(S, S, q)
-    return np.matmul(T.T, half)
+    return np.asarray(np.matmul(T.T, half))
 
 
 def add_identity(A: FloatArray) -> None:
@@ -69,33 +69,33 @@ def gram(Y: FloatArray) -> FloatArray:
     """Return ``Y_l' Y_l`` for every level."""
     if Y.shape[0] == 1:
         return Y * Y
-    return np.einsum("kil,kjl->ijl", Y, Y)
+    return np.asarray(np.einsum("kil,kjl->ijl", Y, Y))
 
 
 def product(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_l B_l`` for every level; shapes (a, k, q) and (k, b, q)."""
     if A.shape[1] == 1:
         return A * B
-    return np.einsum("ikl,kjl->ijl", A, B)
+    return np.asarray(np.einsum("ikl,kjl->ijl", A, B))
 
 
 def right_product(rows: FloatArray, M: FloatArray) -> FloatArray:
     """Return ``rows_l M_l`` for every level; shapes (p, a, q) and (a, b, q)."""
     if M.shape[0] == 1:
         return rows * M
-    return np.einsum("pal,abl->pbl", rows, M)
+    return np.asarray(np.einsum("pal,abl->pbl", rows, M))
 
 
 def cross_gram(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_l' B_l`` for every level; shapes (p, a, q) and (p, b, q)."""
-    return np.einsum("pal,pbl->abl", A, B)
+    return np.asarray(np.einsum("pal,pbl->abl", A, B))
 
 
 def apply(A: FloatArray, v: FloatArray) -> FloatArray:
     """Return ``A_l v_l`` for every level; shapes (a, k, q) and (..., k, q) give (..., a, q)."""
     if A.shape[:2] == (1, 1):
-        return A[0] * v
-    return np.einsum("ikl,...kl->...il", A, v)
+        return np.asarray(A[0] * v)
+    return np.asarray(np.einsum("ikl,...kl->...il", A, v))
 
 
 def transposed(A: FloatArray) -> FloatArray:
@@ -103,7 +103,7 @@ def transposed(A: FloatArray) -> FloatArray:
     return A.transpose(1, 0, 2)
 
 
-def sum_by(values: FloatArray, owner: FloatArray, n_owners: int) -> FloatArray:
+def sum_by(values: FloatArray, owner: IntArray, n_owners: int) -> FloatArray:
     """Sum faces over the levels that belong to each owner; shapes (a, b, q), (q,) -> (a, b, n_owners)."""
     a, b, _ = values.shape
     out = np.empty((a, b, n_owners))

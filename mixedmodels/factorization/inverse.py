@@ -20,7 +20,7 @@ from mixedmodels.factorization.banded_tail import BandedTailInverse
 from mixedmodels.factorization.blocked import Factor
 from mixedmodels.factorization.dense_tail import DenseTailInverse
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.factorization.rest import DenseRest
+from mixedmodels.factorization.rest import DenseRest, FixedRest
 from mixedmodels.factorization.sparse_rest import SparseRest
 
 
@@ -111,8 +111,8 @@ def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) 
     """Return ``V_k,tail A_tail,j`` at the level of k each level of j lies in, shape (S_k, S_j, q_j)."""
     rest, parent = factor.steps[j].rest, factor.pattern.parents[j, k]
     V = chain[k]
-    assert V.entries is not None and V.XZ is not None and not isinstance(rest, DenseRest)
-    along = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], rest.XZ)
+    assert V.entries is not None and V.XZ is not None and isinstance(rest, FixedRest | SparseRest)
+    along: FloatArray = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], rest.XZ)
     if isinstance(rest, SparseRest):
         at = V.entries[:, factor.pattern.lifts[j, k]]
         for a, row in enumerate(at):
@@ -124,9 +124,9 @@ def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) 
 def _between(pattern: Pattern, j: int, k: int, k2: int, chain: dict[int, ChainInverse]) -> FloatArray:
     """Return V between chain blocks k and k2 at the levels each level of j lies in, (S_k, S_k2, q_j)."""
     if k == k2:
-        return chain[k].faces[:, :, pattern.parents[j, k]]
+        return np.asarray(chain[k].faces[:, :, pattern.parents[j, k]])
     if k > k2:
-        return chain[k2].links[k][:, :, pattern.parents[j, k2]]
+        return np.asarray(chain[k2].links[k][:, :, pattern.parents[j, k2]])
     return faces.transposed(chain[k].links[k2][:, :, pattern.parents[j, k]])
 
 
@@ -140,6 +140,7 @@ def _with_cross(
     along: dict[int, FloatArray],
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
+    assert isinstance(step.rest, FixedRest | DenseRest | SparseRest) and isinstance(tail.V, np.ndarray)
     at_entries, at_X = step.rest.sampled_product(tail.V)
     links = {}
     for k, link in step.links.items():

@@ -59,7 +59,9 @@ def _tail_faces(
     rows = pattern.offsets[r] + first * S_r + np.arange(S_r)[:, None]
     cols = pattern.offsets[s] + second * S_s + np.arange(S_s)[:, None]
     assert isinstance(inverse.tail, DenseTailInverse)
-    return inverse.tail.V[np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])]
+    return np.asarray(
+        inverse.tail.V[np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])]
+    )
 
 
 def _quadratic(first: Block, second: Block, V: FloatArray, of_row: IntArray | CodeArray) -> FloatArray:

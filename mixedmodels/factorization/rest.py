@@ -11,7 +11,7 @@ Three representations do the same, each where it is cheapest:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -21,12 +21,16 @@ from mixedmodels.factorization.pattern import Coupling
 
 
 class Rest(Protocol):
-    """Rows of the tail and of the fixed effects against the levels of one eliminated block."""
+    """Rows of the tail and of the fixed effects against the levels of one eliminated block.
 
-    def subtract_schur(self, tail: FloatArray, Y: FloatArray, P: FloatArray) -> None:
+    The tail, and V on it, is a dense array or a
+    :class:`~mixedmodels.factorization.banded.BandedMatrix`, whichever the representation was made for.
+    """
+
+    def subtract_schur(self, tail: Any, Y: FloatArray, P: FloatArray) -> None:
         """Subtract ``[E; X] P [E; X]'``, ``P = Y'Y``, from the lower triangle of the tail, in place."""
 
-    def sandwich(self, V: FloatArray) -> FloatArray:
+    def sandwich(self, V: Any) -> FloatArray:
         """Return ``[E; X]_l' V [E; X]_l`` for every level, shape (S, S, q), from the lower triangle of V."""
 
     def times(self, v: FloatArray) -> FloatArray:
@@ -34,9 +38,6 @@ class Rest(Protocol):
 
     def transposed_times(self, x: FloatArray) -> FloatArray:
         """Return ``[E; X]'x``, shape (m, S, q), for m columns x of shape (m, n_tail + p)."""
-
-    def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class FixedRest:
         return np.asarray((x @ self.XZ.reshape(p, S * q)).reshape(len(x), S, q))
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See :class:`Rest`."""
+        """Return ``[E; X]'V`` at the entries of E (none here) and at X, shape (p, S, q)."""
         p, S, q = self.XZ.shape
         return np.empty((S, 0)), (dense.mirror(V) @ self.XZ.reshape(p, S * q)).reshape(p, S, q)
 
@@ -138,7 +139,7 @@ class DenseRest:
         return np.asarray((x @ self.rows.reshape(-1, width).T).reshape(len(x), q, S).transpose(0, 2, 1))
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See :class:`Rest`."""
+        """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
         product = (self.rows.reshape(-1, len(V)) @ dense.mirror(V)).reshape(self.rows.shape)
         at_entries = product[self.coupling.columns, :, self.coupling.rows].T
         return at_entries, product[:, :, self.n_tail :].transpose(2, 1, 0)

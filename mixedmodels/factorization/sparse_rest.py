@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
@@ -14,6 +15,8 @@ from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.rest import lifted_fixed
 
+#: Positions are 32 bits wide where that suffices: sparse products are bound by memory.
+AnyIntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 #: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.
 CHUNK_DOUBLES = 1 << 20
 
@@ -146,7 +149,7 @@ class SparseRest:
         return np.asarray(self._transposed(x[:, :n_tail].T) + np.tensordot(x[:, n_tail:], self.XZ, axes=1))
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
         n_tail, indptr = self.n_tail, self.coupling.indptr
         full, across = dense.mirror(V[:n_tail, :n_tail]), V[n_tail:, :n_tail]
         at_X = self._transposed(across.T) if len(across) else np.empty_like(self.XZ)
@@ -232,12 +235,17 @@ def _dense_products(coupling: Coupling, values: FloatArray, n_tail: int, light: 
     """Multiply every pair of entries that share a light level, for a dense tail."""
     first, second, sizes = pairs_within(coupling.indptr, light)
     wide = max(n_tail**2, len(first)) > np.iinfo(np.int32).max
-    rows = coupling.rows.astype(np.int64 if wide else np.int32)
+    rows = coupling.rows if wide else coupling.rows.astype(np.int32)
     return pair_products(values, first, second, sizes, rows[first] * n_tail + rows[second], n_tail**2)
 
 
 def pair_products(
-    values: FloatArray, first: IntArray, second: IntArray, sizes: IntArray, slots: IntArray, n_slots: int
+    values: FloatArray,
+    first: AnyIntArray,
+    second: AnyIntArray,
+    sizes: IntArray,
+    slots: AnyIntArray,
+    n_slots: int,
 ) -> PairProducts:
     """Multiply pairs of entries.
 
@@ -266,7 +274,7 @@ def pair_products(
     return PairProducts(maps)
 
 
-def pairs_within(indptr: IntArray, light: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
+def pairs_within(indptr: IntArray, light: BoolArray) -> tuple[AnyIntArray, AnyIntArray, IntArray]:
     """Return both entries of every pair k >= m within a light column, and each column's number of pairs."""
     counts = np.diff(indptr)
     starts = np.repeat(indptr[:-1], counts)

@@ -43,7 +43,7 @@ def _without_dead_columns(T: FloatArray) -> FloatArray:
     T = T.copy()
     for j in range(len(T)):
         if T[j, j] == 0.0 and T[j + 1 :, j].any():
-            R = np.linalg.qr(T[j + 1 :, j:].T, mode="r")
+            R = np.asarray(np.linalg.qr(T[j + 1 :, j:].T, mode="r"))
             T[j + 1 :, j] = 0.0
             T[j + 1 :, j + 1 :] = np.tril(R.T)
     return T

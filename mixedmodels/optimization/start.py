@@ -188,9 +188,9 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
         return np.asarray(np.linalg.cholesky(T @ grown @ T.T)[rows, cols])
     if structure.name == "diag":
         step = np.linalg.solve(np.einsum("ijij->ij", at.information), np.diagonal(at.Gamma))
-        return theta * np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR)).reshape(
-            len(theta), -1
-        ).mean(1)
+        factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
+        # One deviation may serve all coefficients.
+        return np.asarray(theta * factors.reshape(len(theta), -1).mean(axis=1))
     return theta
 
 
