@@ -95,7 +95,7 @@ def _wald(model: Any, name: str) -> float:
 
 def _p_value(model: Any, name: str) -> float:
     """Return the two-sided p value of the Wald statistic: of a t value with nlme's degrees of freedom."""
-    if model.statistic == "z value":
+    if "z value" in model.summary().coefficients:
         return float(2 * stats.norm.sf(abs(_wald(model, name))))
     return float(2 * stats.t.sf(abs(_wald(model, name)), _denominator_df(model, name)))
 
