@@ -13,6 +13,9 @@ from mixedmodels.likelihood.laplace_gradient import laplace_gradient
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, conditional_mode, joint_mode, predicted_mode
 from mixedmodels.likelihood.quadrature import quadrature
 
+# A trial point of an optimiser may lie where a likelihood overflows: it is then infinitely bad, not an error.
+_at_trial_points = np.errstate(over="ignore", invalid="ignore")
+
 
 class Evaluator:
     """Evaluate -2 log-likelihood and its gradient, predicting each conditional mode from the last one.
@@ -40,6 +43,7 @@ class Evaluator:
             raise ConvergenceError("No parameters have been evaluated yet.")
         return self._last
 
+    @_at_trial_points
     def __call__(self, psi: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective that nAGQ asks for, and its gradient in the optimiser's vector."""
         if self.nAGQ == 0:
@@ -49,6 +53,7 @@ class Evaluator:
             return laplace(mode), laplace_gradient(self.problem, psi, mode)
         return quadrature(self.problem, psi, mode, self.nAGQ)
 
+    @_at_trial_points
     def mode_at(self, psi: FloatArray) -> Mode:
         """Return the conditional mode of u (of u and gamma for nAGQ = 0)."""
         if self.nAGQ == 0:
@@ -64,11 +69,13 @@ class Evaluator:
                 self._last = None
         return self._keep(psi, conditional_mode(self.problem, parameters))
 
+    @_at_trial_points
     def profiled(self, psi: FloatArray, decrement: float = DECREMENT) -> tuple[float, FloatArray]:
         """Return the nAGQ = 0 objective and its gradient, zero in gamma; gamma in `psi` is only a start."""
         mode = self.joint_mode_at(psi, decrement)
         return laplace(mode), laplace_gradient(self.problem, psi, mode)
 
+    @_at_trial_points
     def joint_mode_at(self, psi: FloatArray, decrement: float = DECREMENT) -> Mode:
         """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
         if self._last is not None:
@@ -80,6 +87,10 @@ class Evaluator:
             except (LinAlgError, ConvergenceError):
                 self._last = None
         return self._keep(None, joint_mode(self.problem, unpack(self.problem, psi), None, decrement))
+
+    def forget(self) -> None:
+        """Start the next mode afresh."""
+        self._last = None
 
     def _keep(self, psi: FloatArray | None, mode: Mode) -> Mode:
         self._last, self._last_psi = mode, psi

@@ -250,13 +250,11 @@ def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArra
 def _evaluate(
     problem: GeneralizedProblem, parameters: Parameters, u: FloatArray, gamma: FloatArray
 ) -> _State:
-    """Return the state at (u, gamma); a point where the likelihood overflows is infinitely bad."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        eta = problem.basis @ gamma + problem.offset
-        eta += spherical_to_rows(problem.system, parameters.zeta, u)
-        rows = problem.evaluate(eta, parameters.phi, order=3)
-        penalized = float(u @ u) - 2.0 * float(rows.loglik.sum())
-    return _State(u, gamma, eta, rows, penalized)
+    """Return the state at (u, gamma)."""
+    eta = problem.basis @ gamma + problem.offset
+    eta += spherical_to_rows(problem.system, parameters.zeta, u)
+    rows = problem.evaluate(eta, parameters.phi, order=3)
+    return _State(u, gamma, eta, rows, float(u @ u) - 2.0 * float(rows.loglik.sum()))
 
 
 def _search(

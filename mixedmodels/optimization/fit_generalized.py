@@ -16,10 +16,11 @@ from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, pack
+from mixedmodels.likelihood.laplace import laplace
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.term_basis import outer_theta
-from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, with_zeros
+from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, tilted, with_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 from mixedmodels.optimization.start import column_scales
@@ -30,6 +31,10 @@ TOLERANCE = 5e-11
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
 ROUGH_DECREMENT = 1e-8
+# How much worse than a singular optimum a point beside it may be to be worth optimising from.
+WORTH_A_TRY = 0.1
+# Gain, relative to the objective, that is no rounding error.
+RELATIVE_GAIN = 1e-11
 # Decrement below which earlier estimates are a better start than the data give.
 NEAR = 0.5
 # Largest change of a free parameter in one step, in units of its typical size.
@@ -189,6 +194,10 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     found = minimize(function, psi[outer] / scale, inverse, tolerance=tolerance, max_step=LARGEST_STEP)
     psi[outer] = found.x * scale
     mode = evaluator.mode if found.n_evaluations == 1 else evaluator.joint_mode_at(psi, decrement)
+    if laplace(mode) > found.objective + 1.0:
+        # The last trial led to another mode than the point kept: links such as sqrt have several.
+        evaluator.forget()
+        mode = evaluator.joint_mode_at(psi, decrement)
     psi[fixed] = mode.parameters.gamma
     H = np.zeros((len(psi), len(psi)))
     H[np.ix_(outer, outer)] = found.inverse_hessian * np.multiply.outer(scale, scale)
@@ -219,10 +228,18 @@ def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -
     """Set vanished variances to zero; from a zero that turns out to be a saddle, optimise again."""
     optimum = with_zeros(evaluator, layout.scale, optimum)
     beside = escape(evaluator, layout.scale, optimum.psi)
-    if beside is None:
-        return optimum
-    again = _joint_fit(evaluator, layout, beside, optimum.inverse_hessian, optimum.n_evaluations)
-    return with_zeros(evaluator, layout.scale, again) if again.objective < optimum.objective else optimum
+    candidates = [] if beside is None else [beside]
+    for psi in tilted(evaluator.problem, layout.scale, optimum.psi):
+        try:
+            if evaluator(psi)[0] < optimum.objective + WORTH_A_TRY:
+                candidates.append(psi)
+        except (np.linalg.LinAlgError, ConvergenceError):
+            continue
+    for psi in candidates:
+        again = _joint_fit(evaluator, layout, psi, optimum.inverse_hessian, optimum.n_evaluations)
+        if again.objective < optimum.objective - RELATIVE_GAIN * (1.0 + abs(optimum.objective)):
+            optimum = with_zeros(evaluator, layout.scale, again)
+    return optimum
 
 
 def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:

@@ -19,6 +19,8 @@ from mixedmodels.optimization.report import ConvergenceReport
 if TYPE_CHECKING:
     from mixedmodels.optimization.fit_generalized import Optimum
 
+# A deviation below this, in units of its scale, is looked at from beside.
+NEARLY_VANISHED = 1e-2
 # Where to start beside a saddle, in units of the scale of a deviation.
 BESIDE = 0.1
 
@@ -58,6 +60,33 @@ def escape(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArr
     if not is_saddle(problem.terms, theta, scale[:k], gradient):
         return None
     return np.concatenate([_free(problem, np.where(zero, BESIDE * scale[:k], theta)), psi[k:]])
+
+
+def tilted(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArray) -> list[FloatArray]:
+    """Return points beside a nearly vanished deviation, its effects following those of the next coefficient.
+
+    Where T_jj = 0 the column below it and the next one can be rotated freely, but only where the column
+    below it carries the other's variance does a small T_jj show whether their effects are correlated: an
+    optimiser that arrives with that column empty stops at a saddle.
+    """
+    found = []
+    theta = np.concatenate(unpack(problem, psi).thetas)
+    start = 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        T, size = term.structure.factor(theta[start:end]), term.structure.factor(scale[start:end])
+        for j in range(term.size - 1 if term.structure.name == "us" else 0):
+            if abs(T[j, j]) > NEARLY_VANISHED * size[j, j] or not T[j + 1, j + 1]:
+                continue
+            for sign in (1.0, -1.0):
+                turned = T.copy()
+                turned[j, j] = NEARLY_VANISHED * size[j, j]
+                turned[j + 1 :, j], turned[j + 1 :, j + 1] = sign * T[j + 1 :, j + 1], -sign * T[j + 1 :, j]
+                moved = theta.copy()
+                moved[start:end] = term.structure.pullback(theta[start:end], turned)
+                found.append(np.concatenate([_free(problem, moved), psi[problem.n_theta :]]))
+        start = end
+    return found
 
 
 def _free(problem: GeneralizedProblem, theta: FloatArray) -> FloatArray:

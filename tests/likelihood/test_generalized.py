@@ -239,3 +239,16 @@ def test_standard_errors_equal_differences_of_the_objective():
     )
     expected = np.sqrt(np.diagonal(2.0 * np.linalg.inv(hessian)))
     np.testing.assert_allclose(np.sqrt(np.diagonal(vcov_hessian(problem, estimates))), expected, rtol=1e-3)
+
+
+def test_a_saddle_at_a_vanished_intercept_is_left():
+    rng = np.random.default_rng(11)
+    groups, x = np.repeat(np.arange(40), 12), rng.normal(size=480)
+    slopes = 0.6 * rng.normal(size=40)
+    y = (rng.random(480) < 1.0 / (1.0 + np.exp(-0.2 - slopes[groups] * (x - 0.1)))).astype(float)
+    Z = np.column_stack([np.ones(480), x])
+    problem = generalized_problem(y, None, Z, [random_term("g", groups, Z)], None, families.binomial())
+    estimates = fit_generalized(problem)
+    starts = ([0.05, 0.5, 0.1], [0.05, -0.5, 0.1], [0.3, 0.0, 0.5], [1.0, 0.0, 1.0])
+    others = [fit_generalized(problem, start=np.array([*start, 0.2, 0.0])).objective for start in starts]
+    assert estimates.objective == pytest.approx(min(others), abs=1e-5)
