@@ -98,10 +98,10 @@ install_cholmod() {
 if [ "${CHOLMOD:-yes}" = no ]; then
     say "SciPy's sparse solver is used (CHOLMOD=no)."
 elif has_cholmod; then
-    say "SuiteSparse's CHOLMOD is used for large sparse models."
+    say "SuiteSparse's CHOLMOD is installed (scikit-sparse)."
 elif { has_headers && has_compiler; } || install_headers; then
     if install_cholmod; then
-        say "SuiteSparse's CHOLMOD is used for large sparse models."
+        say "SuiteSparse's CHOLMOD is installed (scikit-sparse)."
     else
         say "SciPy's sparse solver is used: scikit-sparse did not build ($venv/cholmod.log)."
     fi
