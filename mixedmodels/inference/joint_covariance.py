@@ -11,24 +11,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.sparse.linalg import splu
 
 from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.formula.model_terms import random_effects_matrix, relative_factor
 from mixedmodels.likelihood.profiled import term_factors
 
-ROWS_AT_ONCE = 512  # bounds the dense block of one solve: 512 x (q + p) doubles
+# Up to this many effects the dense inverse is fastest (200 MB at 5,000); beyond, a sparse factor is solved
+# for each row, 512 at once to bound the dense right-hand side.
+DENSE_LIMIT = 5_000
+ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
 class JointSystem:
-    """The mixed-model equations in the spherical random effects, factorized.
+    """The mixed-model equations in the spherical random effects.
 
     Attributes
     ----------
-    factor : SuperLU
-        Of ``[[Lambda'Z'WZ Lambda + I, Lambda'Z'WX], [X'WZ Lambda, X'WX]]``.
+    matrix : csc_array, shape (q + p, q + p)
+        ``[[Lambda'Z'WZ Lambda + I, Lambda'Z'WX], [X'WZ Lambda, X'WX]]``.
     Lambda : csc_array, shape (q, q)
         Relative covariance factor of all terms.
     terms : tuple of RandomTerm
@@ -37,7 +41,7 @@ class JointSystem:
         T of each term.
     """
 
-    factor: SuperLU
+    matrix: sparse.csc_array
     Lambda: sparse.csc_array
     terms: tuple[RandomTerm, ...]
     factors: tuple[FloatArray, ...]
@@ -46,7 +50,7 @@ class JointSystem:
 def joint_system(
     X: FloatArray, terms: Sequence[RandomTerm], theta: FloatArray, weights: FloatArray
 ) -> JointSystem:
-    """Factorize the mixed-model equations at theta (Henderson 1975; Bates et al. 2015, eq. 54).
+    """Return the mixed-model equations at theta (Henderson 1975; Bates et al. 2015, eq. 54).
 
     Parameters
     ----------
@@ -64,9 +68,8 @@ def joint_system(
     Z = random_effects_matrix(terms, len(X))
     rows = sparse.hstack([Z @ Lambda, sparse.csc_array(X)], format="csc")
     penalty = np.concatenate([np.ones(Lambda.shape[0]), np.zeros(X.shape[1])])
-    system = rows.T @ rows.multiply(weights[:, None]) + sparse.diags_array(penalty)
-    factor = splu(sparse.csc_matrix(system), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    return JointSystem(factor, Lambda, terms, tuple(term_factors(terms, theta)))
+    matrix = rows.T @ rows.multiply(weights[:, None]) + sparse.diags_array(penalty)
+    return JointSystem(sparse.csc_array(matrix), Lambda, terms, tuple(term_factors(terms, theta)))
 
 
 def row_variances(
@@ -93,26 +96,52 @@ def row_variances(
         replace(term, Z=np.where(codes[:, None] < 0, 0.0, Z), codes=np.maximum(codes, 0))
         for term, (Z, codes) in zip(system.terms, random, strict=True)
     )
-    rows = sparse.hstack(
-        [random_effects_matrix(known, len(X)) @ system.Lambda, sparse.csc_array(X)], format="csr"
-    )
-    variances = np.empty(len(X))
-    for first in range(0, len(X), ROWS_AT_ONCE):
-        part = rows[first : first + ROWS_AT_ONCE].toarray()
-        variances[first : first + ROWS_AT_ONCE] = np.einsum("ij,ji->i", part, system.factor.solve(part.T))
+    by_rows = _gathered if system.matrix.shape[0] <= DENSE_LIMIT else _solved
+    variances = by_rows(system, X, known)
     for T, (Z, codes) in zip(system.factors, random, strict=True):
         variances += np.where(codes < 0, ((Z @ T) ** 2).sum(axis=1), 0.0)
+    return variances
+
+
+def _gathered(system: JointSystem, X: FloatArray, rows: Sequence[RandomTerm]) -> FloatArray:
+    """Return the variances of rows from the entries of the dense joint covariance they touch."""
+    C = joint_covariance(system)
+    q = system.Lambda.shape[0]
+    starts = np.cumsum([0, *(term.n_levels * term.size for term in rows)])
+    columns = [
+        (start + term.codes.astype(np.intp) * term.size + s, term.Z[:, s])
+        for term, start in zip(rows, starts, strict=False)
+        for s in range(term.size)
+    ]
+    variances = np.einsum("ij,ij->i", X @ C[q:, q:], X)
+    for k, (index, z) in enumerate(columns):
+        variances += 2.0 * z * np.einsum("ij,ij->i", C[index, q:], X)
+        variances += z**2 * C[index, index]
+        for other, w in columns[:k]:
+            variances += 2.0 * z * w * C[index, other]
+    return np.asarray(variances)
+
+
+def _solved(system: JointSystem, X: FloatArray, rows: Sequence[RandomTerm]) -> FloatArray:
+    """Return the variances of rows by solving the sparse equations for each."""
+    factor = splu(
+        sparse.csc_matrix(system.matrix), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
+    )
+    Z = random_effects_matrix(tuple(rows), len(X)) @ system.Lambda
+    design = sparse.hstack([Z, sparse.csc_array(X)], format="csr")
+    variances = np.empty(len(X))
+    for first in range(0, len(X), ROWS_AT_ONCE):
+        part = design[first : first + ROWS_AT_ONCE].toarray()
+        variances[first : first + ROWS_AT_ONCE] = np.einsum("ij,ji->i", part, factor.solve(part.T))
     return variances
 
 
 def joint_covariance(system: JointSystem) -> FloatArray:
     """Return the covariance of (b, beta) divided by sigma^2, dense, shape (q + p, q + p)."""
     q = system.Lambda.shape[0]
-    inverse = system.factor.solve(np.eye(system.factor.shape[0]))
-    lifted = system.Lambda @ inverse[:q]
-    return np.block(
-        [
-            [(system.Lambda @ lifted[:, :q].T).T, lifted[:, q:]],
-            [lifted[:, q:].T, inverse[q:, q:]],
-        ]
-    )
+    factor, _ = dpotrf(system.matrix.toarray(), lower=1)
+    lower, _ = dpotri(factor, lower=1)
+    inverse = np.tril(lower) + np.tril(lower, -1).T
+    inverse[:q] = system.Lambda @ inverse[:q]
+    inverse[:, :q] = (system.Lambda @ inverse[:, :q].T).T
+    return np.asarray(inverse)

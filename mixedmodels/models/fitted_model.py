@@ -153,6 +153,11 @@ class FittedModel:
         """Return the degrees of freedom of the t tests of the summary; None for normal tests."""
         return None
 
+    @property
+    def statistic(self) -> str:
+        """Name of the ratio of estimate and standard error in the summary, ``"t value"`` or ``"z value"``."""
+        return "z value" if self._test_df() is None and self.p_values else "t value"
+
     def nobs(self) -> int:
         """Return the number of observations, those of zero weight left out."""
         return int(np.count_nonzero(self.prior_weights > 0))
@@ -247,8 +252,8 @@ class FittedModel:
         covariance = self._fixed_covariance()
         df = self._test_df()
         table = wald.wald_table(self.beta, self._standard_errors(), self.p_values, df)
-        letter = "z" if df is None and self.p_values else "t"
-        columns = ["Estimate", "Std. Error", f"{letter} value", *([f"Pr(>|{letter}|)"] * self.p_values)]
+        letter = self.statistic[0]
+        columns = ["Estimate", "Std. Error", self.statistic, *([f"Pr(>|{letter}|)"] * self.p_values)]
         return Summary(
             description=self._describe(),
             coefficients=pd.DataFrame(table, index=list(self.design.x_names), columns=columns),

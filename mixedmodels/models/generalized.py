@@ -20,7 +20,6 @@ from mixedmodels.likelihood.generalized import (
     vcov_hessian,
 )
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
-from mixedmodels.likelihood.profiled import describe
 from mixedmodels.models.call import Call
 from mixedmodels.models.family_quantities import residuals, response_scale
 from mixedmodels.models.fitted_model import ResidualType
@@ -28,6 +27,7 @@ from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
 from mixedmodels.optimization.fit_generalized import fit_generalized
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
@@ -216,7 +216,7 @@ class GeneralizedLinearMixedModel(MixedModel):
     @property
     def factorization(self) -> Printed:
         """The blocks of the factorization and how each is handled, as a table."""
-        return Printed(describe(self.problem.system.pattern, len(self.beta)))
+        return Printed(block_table(self.problem.system.pattern, len(self.beta)))
 
     def quadrature_sequence(self) -> pd.DataFrame:
         """Return the fits of ``nAGQ="auto"``: nodes, -2 log-likelihood, largest move in standard errors."""

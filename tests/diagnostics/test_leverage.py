@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+from mixedmodels.inference import joint_covariance
 
 
 def test_leverages_are_the_derivatives_of_fitted_values(fitted):
@@ -21,3 +24,10 @@ def test_leverages_of_a_generalized_model(fitted):
     expected = m.row_information * np.einsum("ij,jk,ik->i", rows, m.vcov(full=True), rows)
     np.testing.assert_allclose(m.hatvalues(), expected, rtol=1e-8)
     assert m.hatvalues().between(0, 1).all()
+
+
+@pytest.mark.parametrize("name", ["machines", "grouseticks"])
+def test_many_effects_take_the_sparse_route_to_the_same_values(name, fitted, monkeypatch):
+    dense = fitted(name).hatvalues()
+    monkeypatch.setattr(joint_covariance, "DENSE_LIMIT", 0)
+    np.testing.assert_allclose(fitted(name).hatvalues(), dense, rtol=1e-8)
