@@ -52,9 +52,9 @@ SET_ASIDE_CASES = {
     "fs-fac-re-03": "departure: || always means uncorrelated, lme4 keeps a factor correlated",
 }
 
-# In these lme4 keeps phi out of the likelihood; the value to meet is the full likelihood's, of glmmTMB.
 # glmmTMB works on log standard deviations, so that its zeros are only small.
 ZERO_IN_GLMMTMB = 1e-4
+# In these lme4 keeps phi out of the likelihood; the value to meet is the full likelihood's, of glmmTMB.
 DISPERSION_FAMILIES = {"Gamma", "gaussian", "inverse.gaussian"}
 
 
@@ -97,7 +97,7 @@ def _fit_checks(case: dict[str, Any]) -> list[Check]:
     if all(map(_reason_aside, case["expect"])):
         return [Check(check["quantity"], "aside", _reason_aside(check)) for check in case["expect"]]
     data = case_data(case)
-    model, issued, error = None, [], None
+    model, error = None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
