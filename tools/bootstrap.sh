@@ -51,7 +51,13 @@ if [ -n "${PYTHON:-}" ] && ! is_new_enough "$PYTHON"; then
     say "PYTHON=$PYTHON is not Python 3.11 or newer." >&2
     exit 1
 fi
-python=$(find_python) || { need "Python 3.11 or newer" python3 python3-venv; python=$(find_python); }
+python=$(find_python) || {
+    need "Python 3.11 or newer" python3 python3-venv
+    python=$(find_python) || {
+        say "The Python of this system is older than 3.11; install a newer one and set PYTHON=/path/to/it." >&2
+        exit 1
+    }
+}
 if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     # Debian splits ensurepip off into a package of its own, one for each minor version.
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
