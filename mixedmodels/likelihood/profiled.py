@@ -15,6 +15,7 @@ from functools import cache
 from itertools import accumulate
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
@@ -29,6 +30,8 @@ from mixedmodels.likelihood.gradient import block_moments
 from mixedmodels.likelihood.orthonormal import OrthonormalBasis, orthonormalize
 
 LOG_2PI = math.log(2.0 * math.pi)
+#: A pivot of the correlations of a term's columns below this is rounding: the columns are dependent.
+DEPENDENT_PIVOT = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,13 @@ class LinearProblem:
     ----------
     terms : tuple of RandomTerm
         Random-effects terms in design order.
+    bases : tuple of ndarray, each (S, S)
+        Lower triangular L of each term with ``Z = Q L``: the engine works with the columns of Q, which are
+        orthogonal over the rows, and with factors ``L T``.
+    inverse_bases : tuple of ndarray, each (S, S)
+        Their inverses.
     pattern : Pattern
-        Blocks and the order of their elimination.
+        Blocks, made of the columns of Q, and the order of their elimination.
     A : CrossProducts
         ``[Z Q]'W[Z Q]`` with Q the orthonormal fixed effects.
     rhs : RightHandSide
@@ -60,6 +68,8 @@ class LinearProblem:
     """
 
     terms: tuple[RandomTerm, ...]
+    bases: tuple[FloatArray, ...]
+    inverse_bases: tuple[FloatArray, ...]
     pattern: Pattern
     A: CrossProducts
     rhs: RightHandSide
@@ -184,11 +194,15 @@ def linear_problem(
             f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
         )
     basis = orthonormalize(X, root)
-    pattern = build_pattern(amalgamate(_rooted(terms, root)), eliminate=eliminate)
+    bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
+    inverses = tuple(np.linalg.inv(L) for L in bases)
+    pattern = build_pattern(amalgamate(_engine_terms(terms, inverses, root)), eliminate=eliminate)
     A = fill(pattern, basis.Q, reused=True)
     rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
     return LinearProblem(
         terms=terms,
+        bases=bases,
+        inverse_bases=inverses,
         pattern=pattern,
         A=A,
         rhs=rhs,
@@ -202,11 +216,42 @@ def linear_problem(
     )
 
 
-def _rooted(terms: tuple[RandomTerm, ...], root: FloatArray | None) -> tuple[RandomTerm, ...]:
-    """Multiply the rows of every Z by the square roots of the weights."""
-    if root is None:
-        return terms
-    return tuple(replace(term, Z=term.Z * root[:, None]) for term in terms)
+def column_basis(Z: FloatArray) -> FloatArray:
+    """Return lower triangular L with ``Z = Q L`` and the columns of Q orthogonal, of mean square 1.
+
+    Random slopes on a predictor far from zero (a year) make the coefficients of one level almost collinear;
+    on the columns of Q they are not. Dependent columns are left as they are.
+    """
+    S = Z.shape[1]
+    if S == 1:
+        # One column needs no other; keeping a column of ones as it is keeps its fast paths.
+        rms = math.sqrt(float(Z[:, 0] @ Z[:, 0]) / len(Z))
+        return np.full((1, 1), rms if rms > 0.0 else 1.0)
+    G = Z.T @ Z / len(Z)
+    scale = np.sqrt(np.diagonal(G))
+    if not scale.all():
+        return np.eye(S)
+    flipped = (G / np.multiply.outer(scale, scale))[::-1, ::-1]
+    C, info = dpotrf(flipped, lower=1, clean=1)
+    if info != 0 or np.diagonal(C).min() < DEPENDENT_PIVOT:
+        return np.diag(scale)
+    return np.ascontiguousarray(C[::-1, ::-1].T * scale)
+
+
+def _engine_terms(
+    terms: tuple[RandomTerm, ...], inverses: tuple[FloatArray, ...], root: FloatArray | None
+) -> tuple[RandomTerm, ...]:
+    """Return the terms on the columns of Q, their rows multiplied by the square roots of the weights."""
+    engine = []
+    for term, inverse in zip(terms, inverses, strict=True):
+        Z = term.Z if len(inverse) == 1 and inverse[0, 0] == 1.0 else term.Z @ inverse
+        engine.append(replace(term, Z=Z if root is None else Z * root[:, None]))
+    return tuple(engine)
+
+
+def _engine_factors(problem: LinearProblem, theta: FloatArray) -> list[FloatArray]:
+    """Return ``L T`` of every term."""
+    return [L @ T for L, T in zip(problem.bases, term_factors(problem.terms, theta), strict=True)]
 
 
 def _enter_response(
@@ -266,7 +311,7 @@ def evaluation(
     problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
 ) -> Evaluation:
     """Evaluate the objective and keep the factorization and the solution."""
-    T = term_factors(problem.terms, theta)
+    T = _engine_factors(problem, theta)
     factor = factorize(
         problem.pattern,
         problem.A,
@@ -307,7 +352,8 @@ def pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[Floa
     slices = theta_slices(problem.terms)
     for block, dT in zip(problem.pattern.blocks, by_block, strict=True):
         for k, rows in term_slices(block):
-            gradient[slices[k]] = problem.terms[k].structure.pullback(theta[slices[k]], dT[rows, rows])
+            dT_term = problem.bases[k].T @ dT[rows, rows]
+            gradient[slices[k]] = problem.terms[k].structure.pullback(theta[slices[k]], dT_term)
     return gradient
 
 
@@ -341,7 +387,7 @@ def spherical_by_term(problem: LinearProblem, u: Sequence[FloatArray]) -> tuple[
 
 def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[FloatArray, ...]:
     """Return ``Var(b_l | y, beta) / sigma^2`` of every level, one (q, S, S) array per term."""
-    T = term_factors(problem.terms, theta)
+    T = _engine_factors(problem, theta)
     pattern = problem.pattern
     factor = factorize(pattern, problem.A, [block_factor(block, T) for block in pattern.blocks])
     inverse = invert_on_pattern(factor, fixed_effects=False, cross=False)
@@ -353,4 +399,4 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
         covariances = inverse.tail.covariances(r)
         for k, rows in term_slices(pattern.blocks[index]):
             by_term[k] = covariances[:, rows, rows].copy()
-    return tuple(by_term[k] for k in range(len(problem.terms)))
+    return tuple(M @ by_term[k] @ M.T for k, M in enumerate(problem.inverse_bases))

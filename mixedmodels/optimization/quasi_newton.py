@@ -170,7 +170,7 @@ def _line_search(
     high: float | None = None
     high_f, high_slope = math.inf, 0.0
     best: tuple[FloatArray, float, FloatArray] | None = None
-    noise = NOISE * max(1.0, abs(f))
+    noise, longest_move = NOISE * max(1.0, abs(f)), float(np.abs(direction).max())
     t = first
     for _ in range(MAX_LINE_SEARCH):
         step = t * direction
@@ -196,7 +196,7 @@ def _line_search(
             if high is None
             else _between(low, low_f, low_slope, high, high_f, high_slope)
         )
-        if high is not None and abs(high - low) * float(np.abs(direction).max()) < 1e-15:
+        if t in (low, high) or (high is not None and abs(high - low) * longest_move < 1e-15):
             break
     return best
 

@@ -13,10 +13,11 @@ The Hessian is that of one term with the others held fixed; quasi-Newton updates
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.formula.design import RandomTerm
@@ -97,17 +98,51 @@ def free_scales(problem: LinearProblem) -> FloatArray:
 
 def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
     """Return theta at free coordinates."""
-    return np.concatenate([t.structure.from_free(free[s]) for t, s in parts(problem)])
+    return np.concatenate(
+        [
+            _moved(t.structure, M, free[s]) if t.structure.name == "us" else t.structure.from_free(free[s])
+            for (t, s), M in zip(parts(problem), problem.inverse_bases, strict=True)
+        ]
+    )
 
 
 def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
     """Return the free coordinates of theta."""
-    return np.concatenate([t.structure.to_free(theta[s]) for t, s in parts(problem)])
+    return np.concatenate(
+        [
+            _moved(t.structure, L, theta[s]) if t.structure.name == "us" else t.structure.to_free(theta[s])
+            for (t, s), L in zip(parts(problem), problem.bases, strict=True)
+        ]
+    )
 
 
 def free_gradient(problem: LinearProblem, free: FloatArray, gradient: FloatArray) -> FloatArray:
     """Return the gradient in free coordinates from the one in theta."""
-    return np.concatenate([t.structure.free_pullback(free[s], gradient[s]) for t, s in parts(problem)])
+    return np.concatenate(
+        [
+            _moved(t.structure, M.T, gradient[s])
+            if t.structure.name == "us"
+            else t.structure.free_pullback(free[s], gradient[s])
+            for (t, s), M in zip(parts(problem), problem.inverse_bases, strict=True)
+        ]
+    )
+
+
+def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return the lower triangle of ``M T(theta)`` for an unstructured term.
+
+    Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
+    """
+    if structure.size == 1:
+        return theta * M[0, 0]
+    return np.asarray((M @ structure.factor(theta))[_lower_triangle(structure.size)])
+
+
+@cache
+def _lower_triangle(size: int) -> tuple[IntArray, IntArray]:
+    """Return rows and columns of the lower triangle, column by column."""
+    cols, rows = np.triu_indices(size)
+    return rows, cols
 
 
 def parts(problem: LinearProblem) -> list[tuple[RandomTerm, slice]]:
@@ -116,17 +151,20 @@ def parts(problem: LinearProblem) -> list[tuple[RandomTerm, slice]]:
 
 
 def unit_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
-    """Return the theta at which every coefficient's effect has the size of the residual, times `shrinkage`.
+    """Return the theta at which every effect has the size of the residual, times `shrinkage`.
 
-    Only the scales shrink, not parameters such as correlations, whose start is kept.
+    Effects are those of the orthogonal columns of an unstructured term, so that no linear change of the
+    columns matters, and of the columns themselves otherwise. Parameters such as correlations do not shrink.
     """
-    parts = []
-    for term in problem.terms:
+    pieces = []
+    for term, M in zip(problem.terms, problem.inverse_bases, strict=True):
         structure = term.structure
-        factor = np.where(structure.is_lower_bound(), shrinkage, 1.0)
+        if structure.name == "us":
+            pieces.append(_moved(structure, shrinkage * M, structure.start()))
+            continue
         free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
-        parts.append(structure.from_free(free) * factor)
-    return np.concatenate(parts)
+        pieces.append(structure.from_free(free) * np.where(structure.is_lower_bound(), shrinkage, 1.0))
+    return np.concatenate(pieces)
 
 
 def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArray:
@@ -184,8 +222,7 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
         sums = at.information.transpose(0, 2, 1, 3).reshape(S * S, S * S)
         step = np.linalg.solve(sums, at.Gamma.ravel()).reshape(S, S)
         grown = _floored(np.eye(S) - step, LEAST_FACTOR, LARGEST_FACTOR)
-        cols, rows = np.triu_indices(S)
-        return np.asarray(np.linalg.cholesky(T @ grown @ T.T)[rows, cols])
+        return np.asarray((T @ np.linalg.cholesky(grown))[_lower_triangle(S)])
     if structure.name == "diag":
         step = np.linalg.solve(np.einsum("ijij->ij", at.information), np.diagonal(at.Gamma))
         factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
@@ -221,12 +258,18 @@ def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
     """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
     H = np.zeros((problem.n_theta, problem.n_theta))
     by_term = moments_by_term(problem, at.moments)
-    for (term, part), moments in zip(parts(problem), by_term, strict=True):
-        own = at.free[part]
+    for (term, part), moments, M in zip(parts(problem), by_term, problem.inverse_bases, strict=True):
         hessian = expected_hessian(term.structure, at.theta[part], moments)
-        to_theta = np.array([term.structure.free_pullback(own, unit) for unit in np.eye(len(own))])
+        to_theta = _free_jacobian(term.structure, M, at.free[part])
         hessian = to_theta.T @ hessian @ to_theta
         scale = np.sqrt(np.diagonal(hessian))
         scaled = _floored(hessian / np.multiply.outer(scale, scale), LEAST_CURVATURE)
         H[part, part] = np.linalg.inv(scaled) / np.multiply.outer(scale, scale)
     return H
+
+
+def _free_jacobian(structure: CovarianceStructure, M: FloatArray, free: FloatArray) -> FloatArray:
+    """Return ``dtheta / dfree`` of one term."""
+    if structure.name == "us":
+        return np.stack([_moved(structure, M, unit) for unit in np.eye(len(free))], axis=1)
+    return np.array([structure.free_pullback(free, unit) for unit in np.eye(len(free))])

@@ -160,3 +160,15 @@ def test_small_models_of_every_shape_converge(formula):
     fit = fit_linear(_problem(formula, frame.astype({"g": str, "h": str})), True)
     assert fit.convergence.is_optimum
     assert fit.optimization.path[-1][1] <= fit.optimization.path[0][1]
+
+
+@pytest.mark.parametrize("shift", [2000.0, 1e6])
+def test_the_location_of_a_random_slope_does_not_matter(shift):
+    data = load_dataset("sleepstudy")
+    formula = "Reaction ~ Days + (Days | Subject)"
+    plain = fit_linear(_problem(formula, data), False)
+    moved = fit_linear(_problem(formula, data.assign(Days=data["Days"] + shift)), False)
+    # The response is 1e16 roundings from nothing, the predictor 1e6 standard deviations from zero.
+    assert moved.objective == pytest.approx(plain.objective, rel=1e-10)
+    assert moved.optimization.n_evaluations == plain.optimization.n_evaluations
+    assert moved.beta[1] == pytest.approx(plain.beta[1], rel=1e-7)
