@@ -84,3 +84,10 @@ def test_every_module_has_its_line_in_contributing():
         if path.name != "__init__.py" or path.parent.name == "mixedmodels"
     }
     assert listed == modules
+
+
+def test_every_file_that_the_documents_name_exists():
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for name in re.findall(r"[`(]((?:[\w.]+/)*[\w.]+\.(?:py|md|json|txt|sh))[`)]", text):
+            assert (ROOT / name).exists() or (ROOT / "mixedmodels" / name).exists(), f"{document}: {name}"
