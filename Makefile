@@ -12,6 +12,8 @@ export PATH ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
+# Two targets must not set up the same environment at once.
+.NOTPARALLEL:
 .PHONY: help install replicate test check bench clean
 
 help:
