@@ -39,7 +39,7 @@ def judge(
     objective : float
         Objective at `theta`.
     moving : ndarray, shape (n_theta,)
-        Change of each parameter that a Newton step would still make, in units of its scale.
+        Change of each parameter that a Newton step would still make, in standard errors.
     message : str
         Why the optimiser stopped.
     """
@@ -77,6 +77,6 @@ def _moving_reasons(terms: Sequence[RandomTerm], moving: FloatArray) -> tuple[st
         for name in term.structure.parameter_names(term.columns)
     ]
     return (
-        f"The parameter {names[k]} still moves, by {abs(moving[k]):.1e} of its scale. "
+        f"The parameter {names[k]} still moves, by {abs(moving[k]):.1e} standard errors. "
         "Check whether the data identify it, simplify the term, or start from other values.",
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.likelihood.estimates import LinearEstimates
-from mixedmodels.likelihood.profiled import LinearProblem, evaluate, solve
+from mixedmodels.likelihood.profiled import LinearProblem, evaluate, objective_and_gradient, solve
 from mixedmodels.optimization import start as starting
 from mixedmodels.optimization.canonical import (
     OBJECTIVE_ROUNDING,
@@ -50,6 +50,8 @@ class Search:
         Which criterion.
     sigma : float or None
         Fixed residual standard deviation.
+    scale : ndarray, shape (n_theta,)
+        Size of every parameter for an effect of the size of the residual.
     n_evaluations : int
         Evaluations so far, with or without gradient.
     """
@@ -57,6 +59,7 @@ class Search:
     problem: LinearProblem
     REML: bool
     sigma: float | None
+    scale: FloatArray
     n_evaluations: int = 0
 
     def objective(self, theta: FloatArray) -> float:
@@ -92,7 +95,7 @@ def fit_linear(
         Fixed residual standard deviation; by default estimated.
     """
     began = time.perf_counter()
-    search = Search(problem, REML, sigma)
+    search = Search(problem, REML, sigma, starting.free_scales(problem))
     found = _search_from_data(search) if start is None else _search_from(search, start)
     if start is None and _is_suspicious(search):
         again = _search_from_data(search, SHRINKAGE)
@@ -135,27 +138,40 @@ def _search(search: Search, at: Point) -> Minimum:
 
 
 def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
-    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary.
-
-    The last quasi-Newton step, too short to matter to the objective, is taken all the same: it squares the
-    relative error that the estimates still have.
-    """
-    problem, terms = search.problem, search.problem.terms
-    scale = starting.free_scales(problem)
+    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
+    theta, value = _with_zeros(search, found)
     for _ in range(MAX_ESCAPES):
-        theta = canonical(terms, starting.theta_of(problem, found.x - found.inverse_hessian @ found.gradient))
-        theta, value = with_exact_zeros(search.objective, terms, theta, scale, found.objective)
-        off = starting.off_zero(problem, theta, PROBE)
-        if np.array_equal(off, theta):
-            break
-        probed = search.at(starting.free_of(problem, off))
-        if not is_saddle(terms, theta, scale, probed.gradient):
+        if not _is_at_saddle(search, theta):
             break
         again = _search_from(search, theta)
         if again.objective >= value:
             break
         found = again
+        theta, value = _with_zeros(search, found)
     return theta, found
+
+
+def _with_zeros(search: Search, found: Minimum) -> tuple[FloatArray, float]:
+    """Return the canonical theta and its objective.
+
+    The last quasi-Newton step, too short to matter to the objective, is taken all the same: it squares the
+    relative error that the estimates still have.
+    """
+    problem = search.problem
+    last = starting.theta_of(problem, found.x - found.inverse_hessian @ found.gradient)
+    theta = canonical(problem.terms, last)
+    return with_exact_zeros(search.objective, problem.terms, theta, search.scale, found.objective)
+
+
+def _is_at_saddle(search: Search, theta: FloatArray) -> bool:
+    """Tell whether the objective falls when a variance that is zero grows."""
+    problem = search.problem
+    off = starting.off_zero(problem, theta, PROBE)
+    if np.array_equal(off, theta):
+        return False
+    search.n_evaluations += 1
+    _, gradient = objective_and_gradient(problem, off, search.REML, search.sigma)
+    return is_saddle(problem.terms, theta, search.scale, gradient)
 
 
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
@@ -164,16 +180,17 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
     if at.objective > found.objective + TOLERANCE + OBJECTIVE_ROUNDING * abs(found.objective):
         theta = canonical(problem.terms, starting.theta_of(problem, found.x))
         at = solve(problem, theta, search.REML, search.sigma)
-    scale = starting.free_scales(problem)
+    # The inverse Hessian of -2 log-likelihood is half a covariance: this is a standard error.
+    unit = np.sqrt(2.0 * np.diagonal(found.inverse_hessian))
     report = OptimizationReport(
         method="BFGS with exact gradient",
         n_evaluations=search.n_evaluations,
         seconds=seconds,
-        gradient_norm=float(np.abs(found.gradient * scale).max(initial=0.0)) / problem.n,
+        gradient_norm=float(np.abs(found.gradient * unit).max(initial=0.0)),
         path=tuple((starting.theta_of(problem, x), value) for x, value in found.path),
         message=found.message,
     )
-    moving = found.inverse_hessian @ found.gradient / scale
+    moving = found.inverse_hessian @ found.gradient / unit
     return LinearEstimates(
         theta=theta,
         beta=at.beta,

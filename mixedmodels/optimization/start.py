@@ -134,7 +134,7 @@ def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> 
     Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
     """
     if structure.size == 1:
-        return theta * M[0, 0]
+        return np.asarray(theta * M[0, 0])
     return np.asarray((M @ structure.factor(theta))[_lower_triangle(structure.size)])
 
 
