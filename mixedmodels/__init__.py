@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mixedmodels.families import nbinom2 as nbinom2
     from mixedmodels.families import negative_binomial as negative_binomial
     from mixedmodels.families import poisson as poisson
+    from mixedmodels.families import power as power
     from mixedmodels.families import quasi as quasi
     from mixedmodels.families import quasibinomial as quasibinomial
     from mixedmodels.families import quasipoisson as quasipoisson
@@ -100,7 +101,7 @@ _HOMES = {
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "
-        "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
+        "negative_binomial poisson power quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
     "formula": "model_terms",

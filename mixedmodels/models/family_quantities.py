@@ -8,10 +8,28 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
 from mixedmodels.models.fitted_model import ResidualType
 
+# Step of central differences: the cube root of the rounding error.
+DIFFERENCE_STEP = 6e-6
+
 
 def response_scale(family: Family, phi: FloatArray) -> float:
     """Return the square root of the dispersion, 1 for families without one."""
     return float(np.sqrt(phi[0])) if family.has_dispersion else 1.0
+
+
+def response_mean(family: Family, eta: FloatArray, phi: FloatArray) -> FloatArray:
+    """Return E(y) at linear predictor `eta`, a zero part of the family included."""
+    return family.response_mean(family.link.inverse(eta), phi)
+
+
+def response_slope(family: Family, eta: FloatArray, phi: FloatArray) -> FloatArray:
+    """Return dE(y)/d eta; by central differences for a family with a zero part."""
+    mu, slope = family.link.derivatives(eta)[:2]
+    if np.array_equal(family.response_mean(mu, phi), mu, equal_nan=True):
+        return slope
+    step = DIFFERENCE_STEP * (1.0 + np.abs(eta))
+    above, below = (response_mean(family, eta + sign * step, phi) for sign in (1.0, -1.0))
+    return (above - below) / (2.0 * step)
 
 
 def residuals(
@@ -28,12 +46,12 @@ def residuals(
     root of the variance function but not by the dispersion, working residuals are on the scale of eta
     (McCullagh & Nelder 1989, section 2.4).
     """
-    mu, slope = family.link.derivatives(eta)[:2]
-    difference = y - mu
+    mu = family.link.inverse(eta)
+    difference = y - family.response_mean(mu, phi)
     if type == "response":
         return difference
     if type == "working":
-        return difference / slope
+        return difference / response_slope(family, eta, phi)
     if type == "deviance":
         return np.sign(difference) * np.sqrt(family.deviance(y, mu, weights, phi))
     scale = response_scale(family, phi)

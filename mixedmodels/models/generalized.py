@@ -21,7 +21,7 @@ from mixedmodels.likelihood.generalized import (
 )
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
 from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import residuals, response_scale
+from mixedmodels.models.family_quantities import residuals, response_mean, response_scale
 from mixedmodels.models.fitted_model import ResidualType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
@@ -136,7 +136,7 @@ class GeneralizedLinearMixedModel(MixedModel):
     @property
     def mean(self) -> FloatArray:
         """Fitted mean of each row used, shape (n,)."""
-        return self._family.link.inverse(self.estimates.eta)
+        return response_mean(self._family, self.estimates.eta, self.phi)
 
     @property
     def row_information(self) -> FloatArray:
@@ -232,8 +232,7 @@ class GeneralizedLinearMixedModel(MixedModel):
 
     def deviance(self) -> float:
         """Return the sum of squared deviance residuals given the random effects, as lme4."""
-        parts = self._family.deviance(self.y, self.mean, self.prior_weights, self.phi)
-        return float(parts.sum())
+        return float((self._raw_residuals("deviance") ** 2).sum())
 
     # Related fits.
 

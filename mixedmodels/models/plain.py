@@ -14,7 +14,7 @@ from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.glm import GlmEstimates
 from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import residuals
+from mixedmodels.models.family_quantities import residuals, response_mean, response_slope
 from mixedmodels.models.fitted_model import FittedModel, ResidualType
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.family_text import family_label, family_note
@@ -79,7 +79,7 @@ class GeneralizedLinearModel(FittedModel):
     @property
     def mean(self) -> FloatArray:
         """Fitted mean of each row used, shape (n,)."""
-        return self.estimates.mu
+        return response_mean(self._family, self.estimates.eta, self.phi)
 
     def family(self) -> Family:
         """Return the family, with its link."""
@@ -159,9 +159,10 @@ class GeneralizedLinearModel(FittedModel):
             (self.design.X, self.design.offset) if newdata is None else fixed_matrix(self.design, newdata)
         )
         eta = X @ self.beta + (0.0 if offset is None else offset)
-        mu, slope = self._family.link.derivatives(eta)[:2]
         se = np.sqrt(np.einsum("ij,jk,ik->i", X, self.estimates.vcov, X))
-        fit, se = (eta, se) if type == "link" else (mu, se * np.abs(slope))
+        fit = eta if type == "link" else response_mean(self._family, eta, self.phi)
+        if type == "response":
+            se = se * np.abs(response_slope(self._family, eta, self.phi))
         if newdata is None:
             shown = self.by_row(fit, "fit"), self.by_row(se, "se_fit")
         else:

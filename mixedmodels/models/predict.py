@@ -20,6 +20,7 @@ from mixedmodels.formula.terms import expand_terms
 from mixedmodels.inference.joint_covariance import row_variances
 from mixedmodels.missing import NAType
 from mixedmodels.models.columns import column_terms
+from mixedmodels.models.family_quantities import response_mean, response_slope
 from mixedmodels.prediction.linear_predictor import contribution
 
 if TYPE_CHECKING:
@@ -141,13 +142,13 @@ def predict(
         if mask.any():
             eta = eta + contribution(Z[:, mask], codes, b[:, mask])
     family = model.family()
-    value = eta if type == "link" or family is None else family.link.inverse(eta)
+    value = eta if type == "link" or family is None else response_mean(family, eta, model.phi)
     fit = label_rows(model, value, rows.index, newdata is None)
     if not se_fit:
         return fit
     se = model.random_scale * np.sqrt(_variances(model, rows, masks, random_only))
     if type == "response" and family is not None:
-        se = se * np.abs(family.link.derivatives(eta)[1])
+        se = se * np.abs(response_slope(family, eta, model.phi))
     return pd.DataFrame({"fit": fit, "se_fit": label_rows(model, se, rows.index, newdata is None)})
 
 

@@ -221,3 +221,18 @@ def test_trials_and_weights_of_new_rows(fitted, data):
 def test_simulations_that_cannot_be(options, match, fitted):
     with pytest.raises(mm.ControlError, match=match):
         fitted("sleepstudy").simulate(**options)
+
+
+def test_means_of_a_family_with_a_zero_part():
+    owls = mm.load_dataset("Owls")
+    m = mm.glmer("SiblingNegotiation ~ FoodTreatment + (1 | Nest)", owls, "zero_inflated_poisson")
+    counts, zero = np.exp(m.linear_predictor), m.family_parameters().iloc[0]
+    np.testing.assert_allclose(m.fitted(), (1 - zero) * counts)
+    np.testing.assert_allclose(m.residuals("response"), m.y - m.fitted())
+    new = owls.head(3)
+    table = m.predict(new, type="response", se_fit=True)
+    np.testing.assert_allclose(table["fit"], m.fitted()[:3])
+    link = m.predict(new, se_fit=True)["se_fit"]
+    np.testing.assert_allclose(table["se_fit"], link * m.fitted()[:3], rtol=1e-6)
+    draws = m.simulate(400, seed=9, use_u=True)
+    np.testing.assert_allclose(draws.mean().mean(), m.fitted().mean(), rtol=0.02)
