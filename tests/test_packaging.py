@@ -91,3 +91,10 @@ def test_every_file_that_the_documents_name_exists():
         text = (ROOT / document).read_text(encoding="utf-8")
         for name in re.findall(r"[`(]((?:[\w.]+/)*[\w.]+\.(?:py|md|json|txt|sh))[`)]", text):
             assert (ROOT / name).exists() or (ROOT / "mixedmodels" / name).exists(), f"{document}: {name}"
+
+
+def test_continuous_integration_runs_what_everybody_runs():
+    for script in (ROOT / ".ci" / "run", ROOT / "tools" / "bootstrap.sh"):
+        assert os.access(script, os.X_OK), script
+    commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in commands if "make" in line] == ["exec make test </dev/null"]
