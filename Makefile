@@ -1,6 +1,9 @@
 # make replicate   fit every model behind the published tables and print ours beside theirs
 # make test        lint, type-check and test
+# make check       only lint and type-check
+# make bench       run the benchmarks
 # make install     only make the virtual environment (.venv) and install the package into it
+# make clean       remove the environment and everything that was built
 #
 # Each target does its own set-up (tools/bootstrap.sh); nothing but Python >= 3.11, git and make is needed.
 
