@@ -12,6 +12,7 @@ from benchmarks.records import Record
 from benchmarks.suite import MODELS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+CHART = "![Times of all contestants on all models](benchmarks/results/results.svg)"
 OURS = "mixedmodels"
 NAMES = tuple(entry.name for entry in CONTESTANTS)
 
@@ -39,7 +40,9 @@ def write(path: Path, root: Path) -> list[Path]:
     written = [table]
     readme = root / "README.md"
     if readme.exists():
-        readme.write_text(insert(readme.read_text(), f"{short_table(rows)}\n\n{heading(kept, path)}"))
+        readme.write_text(
+            insert(readme.read_text(), f"{short_table(rows)}\n\n{heading(kept, path)}\n\n{CHART}")
+        )
         written.append(readme)
     try:
         written.append(draw(rows, path.with_name("results.svg")))
