@@ -29,6 +29,8 @@ from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.gradient import block_moments
 from mixedmodels.likelihood.orthonormal import OrthonormalBasis, orthonormalize
 
+#: Residual sum of squares, relative to that of the response, that is nothing but rounding.
+EXACT_FIT = 1e-28
 LOG_2PI = math.log(2.0 * math.pi)
 #: A pivot of the correlations of a term's columns below this is rounding: the columns are dependent.
 DEPENDENT_PIVOT = 1e-7
@@ -265,12 +267,16 @@ def _enter_response(
     e = y if offset is None else y - offset
     if root is not None:
         e = e * root
+    total = float(e @ e)
     projection = basis.Q.T @ e
     e = e - basis.Q @ projection
     # A second pass removes what rounding left of the fixed effects in the residual of a large mean.
     correction = basis.Q.T @ e
     e = e - basis.Q @ correction
-    return right_hand_side(pattern, basis.Q, e), float(e @ e), projection + correction
+    rss = float(e @ e)
+    if rss <= EXACT_FIT * total:
+        raise DataError("The fixed effects fit the response exactly: there is no variation left to model.")
+    return right_hand_side(pattern, basis.Q, e), rss, projection + correction
 
 
 def theta_slices(terms: Sequence[RandomTerm]) -> tuple[slice, ...]:

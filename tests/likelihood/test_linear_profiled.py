@@ -236,3 +236,10 @@ def test_description_names_every_block():
     ).description()
     assert text.splitlines()[1].split()[:4] == ["g", "12", "12", "1"]
     assert "dense tail" in text
+
+
+@pytest.mark.parametrize("y", [np.zeros(24), np.full(24, 7.0), 1.0 + 2.0 * np.arange(24)])
+def test_a_response_fitted_exactly_is_an_error(y):
+    X = np.c_[np.ones(24), np.arange(24.0)]
+    with pytest.raises(DataError, match="fit the response exactly"):
+        linear_problem(y, X, [random_term(np.ones((24, 1)), np.arange(24) % 4, "g")])
