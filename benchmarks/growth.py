@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks import chart
 from benchmarks.records import Record
 from benchmarks.suite import Model
 
@@ -86,9 +87,7 @@ def draw(records: Iterable[Record], path: Path) -> Path:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize="small")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
-    return path
+    return chart.save(figure, path)
 
 
 def _point(axis: Axis, size: int, formula: str, data: str, **arguments: int) -> Point:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import records
+from benchmarks import chart, records
 from benchmarks.compare import TOLERANCE, Row, compare
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.records import Record
@@ -191,8 +191,7 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
     axes.set_xlabel("seconds from data frame to fitted model")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="best")
-    figure.savefig(path, metadata={"Date": None})
-    return path
+    return chart.save(figure, path)
 
 
 def _dots(rows: Sequence[Row], name: str, flagged: bool) -> tuple[list[float], list[int]]:

@@ -127,6 +127,17 @@ def test_report_writes_table_readme_and_chart(tmp_path):
     assert "| 10 |" in (tmp_path / "README.md").read_text()
 
 
+def test_the_same_numbers_give_the_same_chart(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [
+        compared(record("mixedmodels"), record("lme4", 200.0), record("glmm", status="absent", reason="?"))
+    ]
+    first = report.draw(rows, tmp_path / "one.svg").read_bytes()
+    assert report.draw(rows, tmp_path / "two.svg").read_bytes() == first
+    kept = [replace(record("mixedmodels"), model="growth-rows-10000", optimization_seconds=0.5)]
+    assert growth.draw(kept, tmp_path / "growth.svg").read_text().startswith("<?xml")
+
+
 def test_the_newest_results_are_found(tmp_path):
     with pytest.raises(FileNotFoundError, match="no results"):
         report.newest(tmp_path)
