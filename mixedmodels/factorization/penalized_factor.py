@@ -21,6 +21,8 @@ from mixedmodels.factorization.tail_coupling import (
 
 # Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
 SMALLEST_EIGENVALUE = 1e-10
+# Rounding error of a Schur complement relative to what it was subtracted from.
+ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +226,19 @@ def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Bo
     numpy.linalg.LinAlgError
         If the bordered system is indefinite.
     """
+    if not len(XWX):
+        return Border(coupling, coupling, XWX)
     solved = solve(factor, coupling)
     schur = XWX - coupling @ solved.T
-    if not len(schur):
-        return Border(coupling, solved, schur)
     half, info = dpotrf(schur, lower=1, clean=1)
     if info == 0:
         lower, _ = dpotri(half, lower=1)
         return Border(coupling, solved, lower + np.tril(lower, -1).T)
     values, vectors = np.linalg.eigh(0.5 * (schur + schur.T))
-    floor = SMALLEST_EIGENVALUE * float(values[-1])
-    if not values[0] > -floor:
+    # Weights over many decades cancel in the difference: so much of X'WX may be rounding error.
+    rounding = ROUNDING * float(np.abs(XWX).max())
+    floor = max(SMALLEST_EIGENVALUE * float(values[-1]), SMALLEST_EIGENVALUE * rounding)
+    if not values[0] > -rounding or floor == 0.0:
         raise LinAlgError("the system bordered with fixed effects is indefinite")
     return Border(coupling, solved, vectors / np.maximum(values, floor) @ vectors.T)
 

@@ -56,10 +56,10 @@ def sum_rows(by: RowSums, rows: FloatArray) -> FloatArray:
     if by.starts is None:
         if rows.ndim == 1:
             return count_rows(by.index, rows, by.size)
-        flat = rows.reshape(-1, rows.shape[-1])
-        return np.stack([count_rows(by.index, row, by.size) for row in flat]).reshape(
-            *rows.shape[:-1], by.size
-        )
+        out = np.empty((*rows.shape[:-1], by.size))
+        for at in np.ndindex(*rows.shape[:-1]):
+            out[at] = count_rows(by.index, rows[at], by.size)
+        return out
     if by.order is not None:
         rows = rows.take(by.order, axis=-1)
     if len(by.starts) < rows.shape[-1]:

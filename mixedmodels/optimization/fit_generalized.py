@@ -111,17 +111,32 @@ def fit_generalized(
     ControlError
         If the random effects do not allow nAGQ > 1, or `start` has the wrong length.
     ConvergenceError
-        If no starting value has a finite likelihood.
+        If no starting value has a finite likelihood, or the random effects have no regular mode.
     """
     check_nodes(problem, nAGQ)
     began = time.perf_counter()
     evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
-    optimum = _from_estimates(evaluator, layout, near) if near is not None and nAGQ > 0 else None
-    if optimum is None:
-        optimum = _from_start(evaluator, layout, start)
-    if start is not None:
-        optimum = _no_worse_than_default(evaluator, layout, optimum)
-    return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
+    try:
+        optimum = _optimize(evaluator, layout, start, near)
+        return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
+    except np.linalg.LinAlgError as error:
+        family = problem.family
+        raise ConvergenceError(
+            f"The random effects have no regular conditional mode under the {family.name} family with link "
+            f"{family.link.name!r}: {error}. A link that keeps every mean in its range may fit."
+        ) from error
+
+
+def _optimize(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, near: GeneralizedEstimates | None
+) -> Optimum:
+    """Return the optimum, from earlier estimates where they are near, else from starting values."""
+    if near is not None and evaluator.nAGQ > 0:
+        optimum = _from_estimates(evaluator, layout, near)
+        if optimum is not None:
+            return optimum
+    optimum = _from_start(evaluator, layout, start)
+    return optimum if start is None else _no_worse_than_default(evaluator, layout, optimum)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -190,10 +205,13 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
         value, gradient = evaluator.profiled(full, decrement)
         return value, gradient[outer] * scale
 
+    first = function(psi[outer] / scale)
     inverse = np.diag(1.0 / (curvature * scale**2))
-    found = minimize(function, psi[outer] / scale, inverse, tolerance=tolerance, max_step=LARGEST_STEP)
+    found = minimize(
+        function, psi[outer] / scale, inverse, first=first, tolerance=tolerance, max_step=LARGEST_STEP
+    )
     psi[outer] = found.x * scale
-    mode = evaluator.mode if found.n_evaluations == 1 else evaluator.joint_mode_at(psi, decrement)
+    mode = evaluator.mode if found.n_evaluations == 0 else evaluator.joint_mode_at(psi, decrement)
     if laplace(mode) > found.objective + 1.0:
         # The last trial led to another mode than the point kept: links such as sqrt have several.
         evaluator.forget()
@@ -203,7 +221,7 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     H[np.ix_(outer, outer)] = found.inverse_hessian * np.multiply.outer(scale, scale)
     if mode.border is not None:
         H[fixed, fixed] = 0.5 * mode.border.inverse
-    return Optimum(psi, found.objective, H, found, found.n_evaluations)
+    return Optimum(psi, found.objective, H, found, 1 + found.n_evaluations)
 
 
 def _joint_fit(

@@ -252,3 +252,23 @@ def test_a_saddle_at_a_vanished_intercept_is_left():
     starts = ([0.05, 0.5, 0.1], [0.05, -0.5, 0.1], [0.3, 0.0, 0.5], [1.0, 0.0, 1.0])
     others = [fit_generalized(problem, start=np.array([*start, 0.2, 0.0])).objective for start in starts]
     assert estimates.objective == pytest.approx(min(others), abs=1e-5)
+
+
+@pytest.mark.parametrize("nAGQ", [0, 1, 5])
+def test_a_model_without_fixed_effects(nAGQ):
+    problem = problem_of("cbpp", "cbind(incidence, size - incidence) ~ 0 + (1 | herd)", families.binomial())
+    estimates = fit_generalized(problem, nAGQ)
+    assert estimates.convergence.verdict == "converged"
+    assert estimates.beta.shape == (0,)
+    assert evaluate_at(problem, 1.05 * estimates.theta, nAGQ) > estimates.objective
+
+
+def test_offsets_over_many_decades_go_through():
+    rng = np.random.default_rng(3)
+    groups, offset = np.repeat(np.arange(30), 8), 400.0 + 40.0 * rng.normal(size=240)
+    y = rng.poisson(2.0, 240).astype(float)
+    problem = generalized_problem(
+        y, None, np.ones((240, 1)), [random_term("g", groups)], offset, families.poisson()
+    )
+    estimates = fit_generalized(problem)
+    assert np.isfinite(estimates.objective)
