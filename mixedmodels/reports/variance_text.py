@@ -75,7 +75,8 @@ def _correlation_columns(
         size = len(term.columns)
         if term.structure in _CORRELATED and size > 1:
             rounded = round_digits(term.correlation, digits)
-            texts = np.array(format_numbers(rounded.ravel(), 7, nsmall=digits, na="NaN")).reshape(size, size)
+            flat = format_numbers(rounded.ravel(), 7, nsmall=digits, na="NaN")
+            texts = np.array(flat, dtype=object).reshape(size, size)
             pairs = [(i, j) for i in range(size) for j in range(i)]
             if term.structure != "us":
                 pairs, texts[1, 0] = [(1, 0)], f"{texts[1, 0].strip()} ({term.structure})"

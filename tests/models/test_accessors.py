@@ -311,3 +311,13 @@ def test_functions_say_what_a_model_lacks(fitted):
         mm.ranef(fitted("cbpp_glm"))
     with pytest.raises(mm.NotAvailableError, match="int"):
         mm.fixef(3)
+
+
+@pytest.mark.parametrize("structure", ["cs", "ar1"])
+def test_structured_correlations_are_marked(structure, data):
+    frame = data("sleepstudy")
+    frame["third"] = pd.Categorical((frame["Days"] // 4).astype(int).astype(str))
+    model = mm.lmer(f"Reaction ~ 1 + {structure}(0 + third | Subject)", frame)
+    rho = model.theta().iloc[-1]
+    assert f"{rho:.3f} ({structure})" in str(model.VarCorr())
+    assert model.VarCorr().correlation("Subject").iloc[1, 0] == pytest.approx(rho)
