@@ -48,7 +48,7 @@ class Settings:
 
     threads: int = 1
     budget: float = 3.0
-    timeout: float = 300.0
+    timeout: float = 120.0
     memory_gb: float = 12.0
     peers_python: Path = PEERS_PYTHON
     directory: Path = field(default_factory=frames.cache_directory)
@@ -185,4 +185,4 @@ def milliseconds(seconds: float | None) -> str:
 def _remedy(entry: Entry) -> str:
     if entry.host == "R":
         return "install R and its package lme4"
-    return f"make bench-peers, or --peers-python (now {os.fspath(PEERS_PYTHON)})"
+    return f"python -m benchmarks peers, or --peers-python (now {os.fspath(PEERS_PYTHON)})"

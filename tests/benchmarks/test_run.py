@@ -31,7 +31,7 @@ def settings(tmp_path):
 def test_a_contestant_without_interpreter_is_absent_with_the_remedy(settings):
     record = run.measure(contestants.find("glmm"), SMALL, settings)
     assert (record.status, record.contestant, record.threads) == ("absent", "glmm", 1)
-    assert "make bench-peers" in record.reason
+    assert "python -m benchmarks peers" in record.reason
     assert "absent" in run.sentence(record)
 
 
