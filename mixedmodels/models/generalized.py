@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
@@ -82,10 +83,7 @@ class GeneralizedLinearMixedModel(MixedModel):
     @cached_property
     def problem(self) -> GeneralizedProblem:
         """The engine's form of the design."""
-        design = self.design
-        return generalized_problem(
-            self.y, self.prior_weights, design.X, design.random, design.offset, self._family, self.observed
-        )
+        return self._arranged(self.design, self.y, self.prior_weights)
 
     # Estimates.
 
@@ -216,7 +214,10 @@ class GeneralizedLinearMixedModel(MixedModel):
     @property
     def factorization(self) -> Printed:
         """The blocks of the factorization and how each is handled, as a table."""
-        return Printed(block_table(self.problem.system.pattern, len(self.beta)))
+        problem, n = self.problem, len(self.y)
+        table = block_table(problem.system.pattern, len(self.beta))
+        equal = "" if len(problem.y) == n else f"\n{n} rows of {len(problem.y)} kinds, equal rows fitted once"
+        return Printed(table + equal)
 
     def quadrature_sequence(self) -> pd.DataFrame:
         """Return the fits of ``nAGQ="auto"``: nodes, -2 log-likelihood, largest move in standard errors."""
@@ -253,22 +254,28 @@ class GeneralizedLinearMixedModel(MixedModel):
         response = new_response(newresp, self.design)
         y, weights = initialize(response, self.design.weights, self._family)
         check_response_varies(y, response.text)
-        return self._sibling(self.design, y, weights, self.estimates)
+        same = np.array_equal(weights, self.prior_weights)
+        problem = self.problem.with_response(y) if same else self._arranged(self.design, y, weights)
+        return self._sibling(self.design, y, weights, problem, self.estimates)
 
     def with_design(self, design: Design) -> GeneralizedLinearMixedModel:
         """Fit the same kind of model to another design with the same response and random effects."""
-        return self._sibling(design, self.y, self.prior_weights)
+        problem = self._arranged(design, self.y, self.prior_weights)
+        return self._sibling(design, self.y, self.prior_weights, problem)
+
+    def _arranged(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedProblem:
+        return generalized_problem(
+            y, weights, design.X, design.random, design.offset, self._family, self.observed
+        )
 
     def _sibling(
         self,
         design: Design,
         y: FloatArray,
         weights: FloatArray,
+        problem: GeneralizedProblem,
         near: GeneralizedEstimates | None = None,
     ) -> GeneralizedLinearMixedModel:
-        problem = generalized_problem(
-            y, weights, design.X, design.random, design.offset, self._family, self.observed
-        )
         estimates = fit_generalized(problem, self.estimates.nAGQ, near=near)
         warn_unless_converged(estimates.convergence)
         return GeneralizedLinearMixedModel(

@@ -321,3 +321,11 @@ def test_structured_correlations_are_marked(structure, data):
     rho = model.theta().iloc[-1]
     assert f"{rho:.3f} ({structure})" in str(model.VarCorr())
     assert model.VarCorr().correlation("Subject").iloc[1, 0] == pytest.approx(rho)
+
+
+def test_equal_rows_are_said_to_be_fitted_once():
+    data = pd.concat([mm.load_dataset("cbpp")] * 60)
+    data["sick"] = (data["incidence"] > 0).astype(int)
+    model = mm.glmer("sick ~ 1 + (1 | herd)", data, "binomial")
+    assert "3360 rows of 15 kinds, equal rows fitted once" in repr(model.factorization)
+    assert "kinds" not in repr(mm.glmer("sick ~ 1 + (1 | herd)", data[:56], "binomial").factorization)
