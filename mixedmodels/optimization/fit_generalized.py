@@ -152,7 +152,8 @@ def parameter_layout(problem: GeneralizedProblem) -> Layout:
     k, p = problem.n_theta, problem.n_fixed
     theta = [term.structure.scales(column_scales(term)) for term in problem.terms]
     scale = np.concatenate([*theta, np.full(p, np.sqrt(len(problem.y))), np.ones(problem.n_phi)])
-    return Layout(np.r_[0:k, k + p : k + p + problem.n_phi], slice(k, k + p), scale)
+    outer = np.concatenate([np.arange(k), np.arange(k + p, k + p + problem.n_phi)])
+    return Layout(outer, slice(k, k + p), scale)
 
 
 def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:

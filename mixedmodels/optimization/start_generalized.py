@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
@@ -70,9 +70,12 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
     ConvergenceError
         If no starting value gives a finite likelihood.
     """
-    constant = problem.family.log_constant(problem.y, problem.weights)
-    data = (problem.y, problem.weights, problem.basis, problem.offset, problem.family, constant)
-    point = starting_point(*data)
+    data = (
+        problem.y, problem.weights, problem.basis, problem.offset, problem.family, problem.constant
+    )  # fmt: skip
+    point = _working_start(problem) if problem.family.is_canonical and not problem.n_phi else None
+    if point is None:
+        point = starting_point(*data)
     if point is None:
         raise ConvergenceError(
             f"No starting value gives the {problem.family.name} family with link "
@@ -86,6 +89,19 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
                 point = moved
                 break
     return point
+
+
+def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
+    """Return R's start, one least-squares step from fitted values close to y; None if it is not finite."""
+    family, no_phi = problem.family, np.zeros(0)
+    eta = family.link.link(family.start_mu(problem.y, problem.weights))
+    rows = problem.evaluate(eta, no_phi)
+    working = replace(rows, d1=rows.d1 + rows.information * (eta - problem.offset))
+    gamma = _scoring_step(problem, GlmPoint(np.zeros(problem.n_fixed), no_phi, eta, working, 0.0))
+    eta = problem.basis @ gamma + problem.offset
+    rows = problem.evaluate(eta, no_phi)
+    loglik = float(rows.loglik.sum())
+    return GlmPoint(gamma, no_phi, eta, rows, loglik) if np.isfinite(loglik) else None
 
 
 def _scoring_step(problem: GeneralizedProblem, point: GlmPoint) -> FloatArray:
