@@ -115,7 +115,7 @@ def _is_suspicious(search: Search) -> bool:
 def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
     """Minimise from effects of the size of the residual, Fisher scoring while that gains much."""
     problem = search.problem
-    best = search.at(starting.free_of(problem, starting.unit_theta(problem, shrinkage)))
+    best = search.at(starting.free_of(problem, starting.first_theta(problem, shrinkage)))
     for _ in range(MAX_SCORING_STEPS):
         new = search.at(starting.free_of(problem, starting.scored_theta(problem, best)))
         gain = best.objective - new.objective

@@ -29,6 +29,8 @@ from mixedmodels.likelihood.profiled import (
     theta_slices,
 )
 
+#: Standard deviation of every effect, in residual standard deviations, before the data are asked.
+START_SIZE = 0.4
 #: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
 LEAST_SHARE = 0.05
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
@@ -150,20 +152,21 @@ def parts(problem: LinearProblem) -> list[tuple[RandomTerm, slice]]:
     return list(zip(problem.terms, theta_slices(problem.terms), strict=True))
 
 
-def unit_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
-    """Return the theta at which every effect has the size of the residual, times `shrinkage`.
+def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
+    """Return the theta at which every effect has ``START_SIZE`` residual deviations, times `shrinkage`.
 
     Effects are those of the orthogonal columns of an unstructured term, so that no linear change of the
     columns matters, and of the columns themselves otherwise. Parameters such as correlations do not shrink.
     """
+    size = START_SIZE * shrinkage
     pieces = []
     for term, M in zip(problem.terms, problem.inverse_bases, strict=True):
         structure = term.structure
         if structure.name == "us":
-            pieces.append(_moved(structure, shrinkage * M, structure.start()))
+            pieces.append(_moved(structure, size * M, structure.start()))
             continue
         free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
-        pieces.append(structure.from_free(free) * np.where(structure.is_lower_bound(), shrinkage, 1.0))
+        pieces.append(structure.from_free(free) * np.where(structure.is_lower_bound(), size, 1.0))
     return np.concatenate(pieces)
 
 
