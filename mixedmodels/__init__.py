@@ -126,11 +126,23 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 __all__ = sorted(_HOME_OF)
 
 
+def _version() -> str:
+    """Return the version that is installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("mixedmodels")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 class _Package(ModuleType):
     """The package: ``lmer`` in it is the function, not the module of that name."""
 
     def __getattr__(self, name: str) -> Any:
         """Import a public name when it is first used."""
+        if name == "__version__":
+            return _version()
         if name not in _HOME_OF:
             raise AttributeError(f"module 'mixedmodels' has no attribute {name!r}")
         value = getattr(importlib.import_module(f"mixedmodels.{_HOME_OF[name]}"), name)

@@ -42,3 +42,7 @@ def test_functions_are_not_hidden_by_their_modules():
     code = "import mixedmodels.lmer, mixedmodels.glm, mixedmodels.formula.build\nimport mixedmodels as mm\n"
     code += "assert all(callable(f) for f in (mm.lmer, mm.glm, mm.glmer, mm.formula)), mm.lmer\n"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_version_is_a_text():
+    assert isinstance(mm.__version__, str)

@@ -14,11 +14,12 @@ from mixedmodels.models.anova import AnovaTable, make_table
 from mixedmodels.models.columns import column_terms
 from mixedmodels.models.data import used_variables
 from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.models.plain import GeneralizedLinearModel
 
 DROP1_COLUMNS = ("npar", "AIC", "LRT", "Pr(Chi)")
 
 
-def drop1(model: MixedModel) -> AnovaTable:
+def drop1(model: MixedModel | GeneralizedLinearModel) -> AnovaTable:
     """Test each term of the fixed effects that is not contained in another one.
 
     Models fitted by REML are refitted by maximum likelihood, the smaller models too.
@@ -28,6 +29,11 @@ def drop1(model: MixedModel) -> AnovaTable:
     AnovaTable
         One row per term and ``<none>`` for the model itself; columns npar (parameters dropped), AIC, LRT
         and Pr(Chi).
+
+    Raises
+    ------
+    NotAvailableError
+        If the model has no likelihood.
     """
     full = model.refitML()
     rows, values = ["<none>"], [(np.nan, full.aic(), np.nan, np.nan)]
@@ -50,7 +56,7 @@ def droppable(design: Design) -> list[str]:
     return [names[p] for p in patterns if not any(q != p and q & p == p for q in patterns)]
 
 
-def without_term(model: MixedModel, label: str) -> Design:
+def without_term(model: MixedModel | GeneralizedLinearModel, label: str) -> Design:
     """Return the design of `model` with one fixed-effects term left out, at the same rows.
 
     Raises

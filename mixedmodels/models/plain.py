@@ -8,15 +8,19 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.control import whole_number
 from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design import Design
-from mixedmodels.likelihood.glm import GlmEstimates
+from mixedmodels.likelihood.glm import GlmEstimates, fit_glm
 from mixedmodels.models.call import Call
 from mixedmodels.models.family_quantities import residuals, response_mean, response_slope
 from mixedmodels.models.fitted_model import FittedModel, ResidualType
+from mixedmodels.models.new_response import new_response
 from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.prediction.simulate import Seed, generator
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
@@ -170,6 +174,60 @@ class GeneralizedLinearModel(FittedModel):
             labels = index if isinstance(index, pd.Index) else pd.RangeIndex(len(X))
             shown = pd.Series(fit, index=labels, name="fit"), pd.Series(se, index=labels, name="se_fit")
         return pd.concat(shown, axis=1) if se_fit else shown[0]
+
+    def simulate(self, nsim: int = 1, seed: Seed = None) -> pd.DataFrame:
+        """Simulate responses at the rows of the fit.
+
+        Parameters
+        ----------
+        nsim : int
+            Number of simulated responses.
+        seed : int or numpy Generator, optional
+            Seed of the random numbers.
+
+        Returns
+        -------
+        DataFrame
+            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
+
+        Raises
+        ------
+        NotAvailableError
+            If the family is a quasi family, which has no distribution.
+        """
+        if self._family.is_quasi:
+            raise NotAvailableError(f"the {self._family.name} family has no distribution to simulate from.")
+        rng, mu = generator(seed), self.estimates.mu
+        columns = {}
+        for i in range(whole_number("nsim", nsim)):
+            y = self._family.simulate(rng, mu, self.prior_weights, self.phi)
+            counts = np.round(y * self.prior_weights) if self.design.response.kind == "cbind" else y
+            columns[f"sim_{i + 1}"] = self.by_row(counts, f"sim_{i + 1}")
+        return pd.DataFrame(columns)
+
+    def refit(self, newresp: Any) -> GeneralizedLinearModel:
+        """Fit the same model to another response, given as for a mixed model.
+
+        Raises
+        ------
+        DataError, FamilyError
+            If the length is wrong or a value is outside the range of the family.
+        """
+        response = new_response(newresp, self.design)
+        y, weights = initialize(response, self.design.weights, self._family)
+        return self._sibling(self.design, y, weights)
+
+    def refitML(self) -> GeneralizedLinearModel:
+        """Return the model itself, which is fitted by maximum likelihood."""
+        return self
+
+    def with_design(self, design: Design) -> GeneralizedLinearModel:
+        """Fit the same kind of model to another design with the same response."""
+        return self._sibling(design, self.y, self.prior_weights)
+
+    def _sibling(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedLinearModel:
+        estimates = fit_glm(y, weights, design.X, design.offset, self._family)
+        return GeneralizedLinearModel(design, y, weights, self.call, self.data, self._family, estimates)
 
     def _describe(self) -> FitDescription:
         quasi = self._family.is_quasi

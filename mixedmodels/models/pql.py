@@ -8,15 +8,18 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.checks import warn_unless_converged
 from mixedmodels.errors import NotAvailableError
+from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import Design
-from mixedmodels.likelihood.pql import PqlEstimates
+from mixedmodels.likelihood.pql import PqlEstimates, fit_pql
 from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
 from mixedmodels.models.call import Call
 from mixedmodels.models.family_quantities import residuals
 from mixedmodels.models.fitted_model import ResidualType
 from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.models.new_response import new_response
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
@@ -162,6 +165,20 @@ class QuasiLikelihoodMixedModel(MixedModel):
 
     def _raw_residuals(self, type: ResidualType) -> FloatArray:
         return residuals(self._family, type, self.y, self.estimates.eta, self.prior_weights, self.phi)
+
+    def refit(self, newresp: Any) -> QuasiLikelihoodMixedModel:
+        """Fit the same model to another response, given as for a model fitted by maximum likelihood.
+
+        Raises
+        ------
+        DataError, FamilyError
+            If the length is wrong or a value is outside the range of the family.
+        """
+        design, family = self.design, self._family
+        y, weights = initialize(new_response(newresp, design), design.weights, family)
+        estimates = fit_pql(y, weights, design.X, design.random, design.offset, family)
+        warn_unless_converged(estimates.convergence)
+        return QuasiLikelihoodMixedModel(design, y, weights, self.call, self.data, family, estimates)
 
     def convergence(self) -> ConvergenceReport:
         """Return the verdict on the fit, with its reasons."""

@@ -136,3 +136,24 @@ def test_separated_data_are_named(data):
     assert "period" in str(model.summary())
     with pytest.warns(mm.DataWarning, match="period"):
         mm.glm("z ~ period", frame, "binomial")
+
+
+def test_plain_models_are_refitted_simulated_and_reduced_too(fitted):
+    m = fitted("cbpp_glm")
+    again = m.refit(m.simulate(1, seed=11)["sim_1"])
+    assert np.all(np.abs(again.beta - m.beta) < 5 * m.standard_errors())
+    assert m.refit(m.design.response.values).loglik() == pytest.approx(m.loglik())
+    table = mm.drop1(m)
+    null = mm.glm("cbind(incidence, size - incidence) ~ 1", mm.load_dataset("cbpp"), "binomial")
+    assert table.loc["period", "LRT"] == pytest.approx(2 * (m.loglik() - null.loglik()))
+    with pytest.raises(mm.NotAvailableError, match="quasibinomial"):
+        fitted("cbpp_glm_quasi").simulate()
+    with pytest.raises(mm.NotAvailableError, match="likelihood"):
+        mm.drop1(fitted("cbpp_glm_quasi"))
+
+
+def test_quasi_likelihood_mixed_models_are_refitted_and_simulated(fitted):
+    m = fitted("cbpp_pql")
+    again = m.refit(m.design.response.values)
+    np.testing.assert_allclose(again.beta, m.beta, rtol=1e-6)
+    assert np.isfinite(m.refit(m.simulate(1, seed=12)["sim_1"]).beta).all()
