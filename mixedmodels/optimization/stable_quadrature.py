@@ -11,6 +11,7 @@ from mixedmodels.errors import ControlError
 from mixedmodels.likelihood.estimates import GeneralizedEstimates, QuadratureStep
 from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
+from mixedmodels.likelihood.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.optimization.fit_generalized import fit_generalized
 
@@ -46,9 +47,11 @@ def fit_until_stable(problem: GeneralizedProblem, start: FloatArray | None = Non
         check_quadrature(problem)
     except ControlError:
         return replace(estimates, quadrature_sequence=tuple(sequence))
-    dimension = sum(block.size for block in problem.system.blocks)
+    blocks = problem.system.blocks
+    dimension = sum(block.size for block in blocks)
+    most_nodes = MOST_NODES if len(blocks) == 1 else MOST_NESTED_NODES
     for nAGQ in SEQUENCE[1:]:
-        if float(nAGQ) ** dimension * len(problem.y) > MOST_NODES:
+        if float(nAGQ) ** dimension * len(problem.y) > most_nodes:
             break
         following = fit_generalized(problem, nAGQ, near=estimates)
         move = largest_move(problem, estimates, following)
