@@ -176,9 +176,9 @@ def _eliminate(
     faces.add_identity(D)
     L = faces.cholesky(D)
     L_inverse = faces.lower_inverse(L)
-    Y = faces.product(L_inverse, np.broadcast_to(T.T[:, :, None], (*T.shape, face.shape[2])))
+    Y = np.einsum("ikl,jk->ijl", L_inverse, T)
     D_inverse = faces.gram(L_inverse)
-    W = np.tensordot(T, D_inverse, axes=(1, 0))
+    W = np.einsum("ik,kjl->ijl", T, D_inverse)
     return Step(face, links, rest, T, Y, faces.gram(Y), W, D_inverse), faces.log_det(L)
 
 

@@ -60,8 +60,9 @@ def multiply(A: FloatArray, x: FloatArray) -> FloatArray:
 def mirror(A: FloatArray) -> FloatArray:
     """Return A with its upper triangle filled from the lower one."""
     lower = np.tril(A)
-    lower += np.tril(A, -1).T
-    return lower
+    full = lower + lower.T
+    np.einsum("ii->i", full)[:] *= 0.5
+    return full
 
 
 def congruence(A: FloatArray, T: FloatArray, where: slice) -> None:

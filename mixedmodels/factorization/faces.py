@@ -36,31 +36,37 @@ def cholesky(A: FloatArray) -> FloatArray:
         If a face is not positive definite.
     """
     S = A.shape[0]
-    L = np.zeros_like(A)
+    L = np.zeros(A.shape)
     for j in range(S):
-        pivot = A[j, j] - np.einsum("kl,kl->l", L[j, :j], L[j, :j]) if j else A[0, 0]
+        pivot = A[j, j]
+        for k in range(j):
+            pivot = pivot - L[j, k] ** 2
         if not pivot.min(initial=np.inf) > 0.0:
             raise np.linalg.LinAlgError("a face is not positive definite")
         np.sqrt(pivot, out=L[j, j])
         for i in range(j + 1, S):
-            dot = np.einsum("kl,kl->l", L[i, :j], L[j, :j]) if j else 0.0
-            np.divide(A[i, j] - dot, L[j, j], out=L[i, j])
+            rest = A[i, j]
+            for k in range(j):
+                rest = rest - L[i, k] * L[j, k]
+            np.divide(rest, L[j, j], out=L[i, j])
     return L
 
 
 def log_det(L: FloatArray) -> float:
     """Return ``sum_l log|L_l L_l'|`` of Cholesky factors."""
-    return 2.0 * float(sum(np.log(L[i, i]).sum() for i in range(L.shape[0])))
+    return 2.0 * float(np.log(np.einsum("iil->il", L)).sum())
 
 
 def lower_inverse(L: FloatArray) -> FloatArray:
     """Return the inverses of lower triangular faces."""
     S = L.shape[0]
-    inverse = np.zeros_like(L)
+    inverse = np.zeros(L.shape)
     for j in range(S):
         np.divide(1.0, L[j, j], out=inverse[j, j])
         for i in range(j + 1, S):
-            dot = np.einsum("kl,kl->l", L[i, j:i], inverse[j:i, j])
+            dot = L[i, j] * inverse[j, j]
+            for k in range(j + 1, i):
+                dot += L[i, k] * inverse[k, j]
             np.divide(-dot, L[i, i], out=inverse[i, j])
     return inverse
 
