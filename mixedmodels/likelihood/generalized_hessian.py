@@ -15,6 +15,8 @@ from mixedmodels.likelihood.term_basis import outer_theta
 # Step of the central differences in units of a standard error: the truncation error is of order its square,
 # the rounding error of an exact gradient over it.
 STEP = 1e-3
+# Bounds of a step relative to its parameter, for estimates of a standard error that make no sense.
+SMALLEST_STEP, LARGEST_STEP = 1e-6, 1e-2
 
 
 def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
@@ -51,9 +53,9 @@ def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimat
     """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
     psi = natural_to_psi(problem, natural_parameters(estimates))
     evaluator = Evaluator(problem, estimates.nAGQ)
-    evaluator(psi)
+    evaluator.mode_at(psi)
     columns = []
-    for k, size in enumerate(_step_sizes(evaluator, psi)):
+    for k, size in enumerate(_step_sizes(estimates, psi)):
         shift = np.zeros_like(psi)
         shift[k] = size
         columns.append((evaluator(psi + shift)[1] - evaluator(psi - shift)[1]) / (2.0 * size))
@@ -61,17 +63,11 @@ def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimat
     return np.asarray(0.5 * (hessian + hessian.T))
 
 
-def _step_sizes(evaluator: Evaluator, psi: FloatArray) -> FloatArray:
-    """Return steps in proportion to the standard errors of each parameter, others held fixed."""
-    base = 1e-4 * np.maximum(np.abs(psi), 0.1)
-    sizes = np.empty_like(psi)
-    gradient = evaluator(psi)[1]
-    for k, step in enumerate(base):
-        shift = np.zeros_like(psi)
-        shift[k] = step
-        curvature = abs(float(evaluator(psi + shift)[1][k] - gradient[k])) / step
-        sizes[k] = STEP * np.sqrt(2.0 / curvature) if curvature > 0.0 else step
-    return np.clip(sizes, 1e-2 * base, 1e2 * base)
+def _step_sizes(estimates: GeneralizedEstimates, psi: FloatArray) -> FloatArray:
+    """Return steps in proportion to the standard errors, as the quasi-Newton method knows them."""
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(estimates.inverse_hessian), 0.0))
+    base = np.maximum(np.abs(psi), 0.1)
+    return np.clip(STEP * spread, SMALLEST_STEP * base, LARGEST_STEP * base)
 
 
 def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:
