@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from mixedmodels.reports.numbers import percent_names
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
+    from mixedmodels.models.anova import AnovaTable
 
 ResidualType = Literal["response", "pearson", "deviance", "working"]
 
@@ -46,6 +47,11 @@ class FittedModel:
     """
 
     p_values = True
+    design: Design
+    y: FloatArray
+    prior_weights: FloatArray
+    call: Call
+    data: Any
 
     def __init__(
         self, design: Design, y: FloatArray, prior_weights: FloatArray, call: Call, data: Any
@@ -261,6 +267,21 @@ class FittedModel:
             scaled_residuals=self._raw_residuals("pearson") / self.sigma(),
             show_correlation=correlation,
         )
+
+    def anova(
+        self, *others: FittedModel, refit: bool = True, model_names: Sequence[str] | None = None
+    ) -> AnovaTable:
+        """Compare this model with others, or tabulate its terms; see :func:`mixedmodels.anova`."""
+        # The comparison knows all kinds of models, each of which is one of these: import it when asked.
+        from mixedmodels.models.anova import anova
+
+        return anova(self, *others, refit=refit, model_names=model_names)
+
+    def drop1(self) -> AnovaTable:
+        """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
+        from mixedmodels.models.drop1 import drop1
+
+        return drop1(self)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)

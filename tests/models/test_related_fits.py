@@ -157,3 +157,9 @@ def test_quasi_likelihood_mixed_models_are_refitted_and_simulated(fitted):
     again = m.refit(m.design.response.values)
     np.testing.assert_allclose(again.beta, m.beta, rtol=1e-6)
     assert np.isfinite(m.refit(m.simulate(1, seed=12)["sim_1"]).beta).all()
+
+
+def test_comparisons_as_methods(fitted):
+    small, large = fitted("cbpp_null"), fitted("cbpp")
+    assert small.anova(large).equals(mm.anova(small, large))
+    assert large.drop1().equals(mm.drop1(large))
