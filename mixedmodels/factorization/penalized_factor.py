@@ -232,8 +232,7 @@ def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Bo
     schur = XWX - coupling @ solved.T
     half, info = dpotrf(schur, lower=1, clean=1)
     if info == 0:
-        lower, _ = dpotri(half, lower=1)
-        return Border(coupling, solved, lower + np.tril(lower, -1).T)
+        return Border(coupling, solved, inverse_of(half))
     values, vectors = np.linalg.eigh(0.5 * (schur + schur.T))
     # Weights over many decades cancel in the difference: so much of X'WX may be rounding error.
     rounding = ROUNDING * float(np.abs(XWX).max())
@@ -241,6 +240,14 @@ def border(factor: PenalizedFactor, coupling: FloatArray, XWX: FloatArray) -> Bo
     if not values[0] > -rounding or floor == 0.0:
         raise LinAlgError("the system bordered with fixed effects is indefinite")
     return Border(coupling, solved, vectors / np.maximum(values, floor) @ vectors.T)
+
+
+def inverse_of(L: FloatArray) -> FloatArray:
+    """Return ``(L L')^-1``, both halves; the upper half of L must hold zeros."""
+    lower, _ = dpotri(L, lower=1)
+    inverse = lower + lower.T
+    np.einsum("ii->i", inverse)[...] *= 0.5
+    return np.asarray(inverse)
 
 
 def solve_bordered(

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
-from mixedmodels.factorization.penalized_factor import PenalizedFactor
+from mixedmodels.factorization.penalized_factor import PenalizedFactor, inverse_of
 from mixedmodels.factorization.penalized_system import SphericalColumn, related
 from mixedmodels.factorization.tail_coupling import apply_by_level, inverse_product, products_by_level
 
@@ -66,7 +65,7 @@ def pattern_inverse(factor: PenalizedFactor) -> PatternInverse:
     system, pattern = factor.system, factor.system.pattern
     found: dict[tuple[int, int], FloatArray] = {}
     entries: list[FloatArray] = [np.empty((0, 0))] * len(pattern.chain)
-    tail = _tail_inverse(factor)
+    tail = inverse_of(factor.tail) if pattern.tail else factor.tail
     for j in reversed(range(len(pattern.chain))):
         step = factor.chain[j]
         L_inverse_transposed = faces.transposed(step.L_inverse)
@@ -85,14 +84,6 @@ def pattern_inverse(factor: PenalizedFactor) -> PatternInverse:
             within = within - faces.product(L_inverse_transposed, inner)
         found[j, j] = within
     return PatternInverse(found, tuple(entries), tail)
-
-
-def _tail_inverse(factor: PenalizedFactor) -> FloatArray:
-    """Return the inverse of the tail, both halves."""
-    if not len(factor.tail):
-        return factor.tail
-    lower, _ = dpotri(factor.tail, lower=1)
-    return np.asarray(lower + np.tril(lower, -1).T)
 
 
 def _times_links(
