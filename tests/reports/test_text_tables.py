@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mixedmodels.formula import parse_formula
 from mixedmodels.reports.formula_text import break_formula, shown_formula
@@ -87,3 +89,9 @@ def test_tiny_estimates_are_not_rounded_away():
 
 def test_html_is_escaped():
     assert preformatted("a <b> & c") == "<pre>a &lt;b&gt; &amp; c</pre>"
+
+
+@given(st.text("abcxyz_.0123456789+-*/|~(), `'\"", max_size=300))
+def test_breaking_a_text_loses_nothing(text):
+    lines = break_formula(text)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
