@@ -32,9 +32,9 @@ from mixedmodels.likelihood.profiled import (
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
 #: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.005
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
-LEAST_FACTOR, LARGEST_FACTOR = 0.3, 1e4
+LEAST_FACTOR, LARGEST_FACTOR = 0.2, 1e4
 #: Least eigenvalue of a starting Hessian scaled to unit diagonal.
 LEAST_CURVATURE = 1e-8
 
