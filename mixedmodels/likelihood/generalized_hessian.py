@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.formula.design import RandomTerm
@@ -17,6 +16,12 @@ from mixedmodels.likelihood.term_basis import outer_theta
 STEP = 1e-3
 # Bounds of a step relative to its parameter, for estimates of a standard error that make no sense.
 SMALLEST_STEP, LARGEST_STEP = 1e-6, 1e-2
+# Eigenvalue of the Hessian scaled to unit diagonal below which a direction is flat: ten times the error of
+# the differences.
+FLAT = 1e-5
+# Largest share of a fixed effect in a flat direction that is error of the eigenvectors, and largest share of
+# another parameter at which the data still determine it.
+FIXED_SHARE, SHARE = 1e-2, 1e-3
 
 
 def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
@@ -28,20 +33,52 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     Returns
     -------
     ndarray, shape (m, m), or None
-        None where the Hessian is not positive definite: the estimates are then not all determined by the
-        data. None for nAGQ = 0, which maximises no likelihood in beta. A parameter on the boundary has a
+        None where the Hessian has a negative eigenvalue or the data do not determine the fixed effects; NaN
+        in the rows of covariance parameters they do not tell apart, such as two variances of one effect.
+        None for nAGQ = 0, which maximises no likelihood in beta. A parameter on the boundary has a
         covariance, but not a normal distribution.
     """
     if estimates.nAGQ == 0:
         return None
-    hessian = objective_hessian(problem, estimates)
-    try:
-        half = np.linalg.inv(np.linalg.cholesky(hessian))
-    except LinAlgError:
+    k, p = problem.n_theta, problem.n_fixed
+    inverse = determined_inverse(objective_hessian(problem, estimates), slice(k, k + p))
+    if inverse is None:
         return None
-    covariance = 2.0 * half.T @ half
     J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))
-    return np.asarray(J @ covariance @ J.T)
+    covariance = 2.0 * J @ np.nan_to_num(inverse) @ J.T
+    undetermined = np.isnan(np.diagonal(inverse)) @ (J.T != 0.0) > 0
+    covariance[undetermined] = np.nan
+    covariance[:, undetermined] = np.nan
+    return np.asarray(covariance)
+
+
+def determined_inverse(hessian: FloatArray, fixed: slice) -> FloatArray | None:
+    """Return the inverse of a Hessian over the directions that are not flat, shape (m, m).
+
+    Inverting a direction along which the objective is constant would divide the error of the differences by
+    another error and spread the quotient over all parameters. Parameters that move along such a direction
+    get NaN.
+
+    Returns
+    -------
+    ndarray or None
+        None if the Hessian has a negative eigenvalue or a flat direction moves the `fixed` parameters.
+    """
+    diagonal = np.diagonal(hessian)
+    if not (np.isfinite(hessian).all() and (diagonal[fixed] > 0.0).all()):
+        return None
+    scale = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(hessian / np.multiply.outer(scale, scale))
+    flat = np.abs(values) < FLAT
+    if (values[~flat] < 0.0).any() or (np.abs(vectors[fixed][:, flat]) > FIXED_SHARE).any():
+        return None
+    kept = vectors[:, ~flat]
+    inverse = (kept / values[~flat]) @ kept.T / np.multiply.outer(scale, scale)
+    undetermined = (np.abs(vectors[:, flat]) > SHARE).any(axis=1)
+    undetermined[fixed] = False
+    inverse[undetermined] = np.nan
+    inverse[:, undetermined] = np.nan
+    return np.asarray(inverse)
 
 
 def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:

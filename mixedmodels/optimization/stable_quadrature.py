@@ -70,4 +70,4 @@ def largest_move(
     if covariance is None:
         return float("inf")
     moves = np.abs(natural_parameters(after) - natural_parameters(before))
-    return float((moves / np.sqrt(np.diagonal(covariance))).max())
+    return float(np.nanmax(moves / np.sqrt(np.diagonal(covariance))))
