@@ -202,7 +202,9 @@ def _coupling(leading: Block, tail: Sequence[Block], offsets: Sequence[int]) -> 
         empty = np.zeros(0, dtype=np.intp)
         return Coupling(np.zeros(leading.n_levels + 1, dtype=np.intp), empty, (), ())
     all_columns, all_rows = np.concatenate(columns), np.concatenate(rows)
-    order = np.lexsort((all_rows, all_columns))
+    # Pairs come sorted; only several tail blocks or coefficients have to be merged.
+    merged = len(tail) > 1 or tail[0].size > 1
+    order = np.lexsort((all_rows, all_columns)) if merged else np.arange(len(all_rows))
     position = np.empty_like(order)
     position[order] = np.arange(len(order))
     ends = np.cumsum([block.size * len(pair.first) for block, pair in zip(tail, pairs, strict=True)])
