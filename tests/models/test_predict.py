@@ -236,3 +236,11 @@ def test_means_of_a_family_with_a_zero_part():
     np.testing.assert_allclose(table["se_fit"], link * m.fitted()[:3], rtol=1e-6)
     draws = m.simulate(400, seed=9, use_u=True)
     np.testing.assert_allclose(draws.mean().mean(), m.fitted().mean(), rtol=0.02)
+
+
+def test_standard_errors_of_means_are_positive_where_the_link_decreases():
+    data = mm.load_dataset("CO2")
+    m = mm.glmer("uptake ~ Treatment + (1 | Plant)", data, mm.Gamma(link="inverse"))
+    link, response = (m.predict(data.head(3), type=t, se_fit=True) for t in ("link", "response"))
+    assert (response["se_fit"] > 0).all()
+    np.testing.assert_allclose(response["se_fit"], link["se_fit"] / link["fit"] ** 2, rtol=1e-9)
