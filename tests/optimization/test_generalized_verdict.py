@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import mixedmodels as mm
-from mixedmodels.optimization.fit_generalized import Optimum
-from mixedmodels.optimization.generalized_verdict import judge_generalized
+from mixedmodels.likelihood.generalized_hessian import natural_parameters
+from mixedmodels.likelihood.generalized_objective import Evaluator
+from mixedmodels.likelihood.generalized_problem import natural_to_psi
+from mixedmodels.optimization.fit_generalized import Optimum, parameter_layout
+from mixedmodels.optimization.generalized_verdict import escape, judge_generalized
 from mixedmodels.optimization.quasi_newton import Minimum
 
 # -2 log-likelihood of the Laplace fit (glmmTMB), and how closely a search from elsewhere returns to it.
@@ -61,3 +64,20 @@ def test_a_start_at_a_saddle_or_far_off_is_left(fit, theta):
         start={"theta": theta},
     )
     assert -2.0 * again.loglik() == pytest.approx(CBPP, abs=AGAIN)
+
+
+def test_a_saddle_at_a_zero_variance_is_told_from_an_optimum(fit):
+    evaluator = Evaluator(fit.problem, 1)
+    scale = parameter_layout(fit.problem).scale
+    psi = natural_to_psi(fit.problem, natural_parameters(fit.estimates))
+    psi[0] = 0.0
+    beside = escape(evaluator, scale, psi)
+    assert beside is not None
+    assert beside[0] > 0.0
+    np.testing.assert_array_equal(beside[1:], psi[1:])
+
+    gopher = mm.load_dataset("gopherdat2")
+    flat = mm.glmer("shells ~ prev + offset(log(Area)) + (1 | Site)", gopher, family="poisson")
+    assert flat.convergence().verdict == "boundary"
+    at = natural_to_psi(flat.problem, natural_parameters(flat.estimates))
+    assert escape(Evaluator(flat.problem, 1), parameter_layout(flat.problem).scale, at) is None
