@@ -49,6 +49,7 @@ def lmer(
         Restricted maximum likelihood (default), or maximum likelihood.
     weights : str or array_like, optional
         Prior (precision) weights: ``Var(y_i | b) = sigma^2 / w_i``. A row of weight zero does not count.
+        A pandas Series is matched to the rows of a DataFrame by label, here and in `offset` and `subset`.
     offset : str or array_like, optional
         Known part of the linear predictor, added to any ``offset()`` in the formula.
     subset : str or array_like, optional

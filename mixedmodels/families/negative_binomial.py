@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -228,8 +229,11 @@ def negative_binomial(theta: float | None = None, link: str | Link = "log") -> F
     checked = checked_link(link, "negative binomial", POSITIVE_LINKS)
     if theta is None:
         return NegativeBinomial(checked, None, "Negative Binomial", "expected")
-    if not (np.isfinite(theta) and theta > 0.0):
-        raise FamilyError(f"theta of the negative binomial must be a positive number, not {theta!r}.")
+    if not isinstance(theta, Real) or not 0.0 < theta < np.inf:
+        raise FamilyError(
+            f"theta of the negative binomial must be a positive number, not {theta!r}; leave it out to "
+            "have it estimated, and give a link by name: negative_binomial(link='sqrt')."
+        )
     return NegativeBinomial(checked, float(theta), f"Negative Binomial({theta:.4g})", "expected")
 
 

@@ -60,9 +60,10 @@ def build_design(
     data : pandas.DataFrame, dict of arrays, polars.DataFrame or pyarrow.Table
         Only the columns that the model names are read.
     weights, offset : str or array_like, optional
-        Column name, expression or one number a row of `data`.
+        Column name, expression or one number a row of `data`. A pandas Series is matched to the rows of a
+        DataFrame by label; its ``to_numpy()`` goes by position.
     subset : str or array_like, optional
-        Condition, or one truth value a row, or row positions.
+        Condition, or one truth value a row (a Series by label, as `weights`), or row positions.
     na_action : {"omit", "exclude", "fail", "pass"}, optional
         What to do with rows in which a variable is missing.
     contrasts : dict, optional
@@ -89,12 +90,25 @@ def build_design(
     frame = input_frame(data)
     plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
     _warn_about_readings(parsed, plan)
-    evaluator = formula_evaluator(frame, parsed.text, dict(env or {}), States())
+    env, contrasts, relmat = (
+        _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
+    )
+    evaluator = formula_evaluator(frame, parsed.text, dict(env), States())
     model_frame = build_model_frame(
         evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
     )
     columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
-    return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts or {}, relmat or {})
+    return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
+
+
+_EXAMPLES = {"env": "{'k': 2.5}", "contrasts": "{'f': 'contr.sum'}", "relmat": "{'id': K}"}
+
+
+def _mapping(name: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an argument that maps names to values, empty where it was not given."""
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    raise DataError(f"{name} must be a dict such as {_EXAMPLES[name]}, not {type(given).__name__}")
 
 
 def _warn_about_readings(parsed: ParsedFormula, plan: ModelPlan) -> None:
@@ -197,8 +211,6 @@ def _used_levels(column: Column) -> Column:
 
 def _warn_unused_contrasts(contrasts: Mapping[str, Any], fixed: Terms) -> None:
     """Warn about contrasts for variables that are not in the fixed part."""
-    if not isinstance(contrasts, Mapping):
-        raise DataError("contrasts must be a dict such as {'f': 'contr.sum'}")
     for name in contrasts:
         if name not in fixed.names:
             warnings.warn(

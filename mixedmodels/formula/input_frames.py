@@ -50,6 +50,11 @@ class InputFrame:
     def __contains__(self, name: str) -> bool:
         return name in self._positions
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the rows carry labels of their own, as those of a pandas DataFrame."""
+        return isinstance(self._raw, pd.DataFrame)
+
     def column(self, name: str) -> Column:
         """Return a column, read and converted on first use.
 
@@ -143,6 +148,31 @@ def _narwhals_frame(data: Any) -> InputFrame:
             f"not {type(data).__name__}"
         ) from error
     return InputFrame(frame, frame.columns, len(frame), pd.RangeIndex(len(frame)))
+
+
+def in_row_order(given: Any, role: str, index: pd.Index) -> Any:
+    """Return a pandas Series in the order of the rows labelled `index`; anything else as it is.
+
+    A Series with the labels of the rows in another order is matched by label, as pandas does when a column
+    is assigned. The labels 0, 1, 2, ... of a Series that was never given any say nothing: where the rows
+    have others it goes by position.
+
+    Raises
+    ------
+    DataError
+        When the labels of the Series are neither those of the rows nor the default ones.
+    """
+    if not isinstance(given, pd.Series) or given.index.equals(index):
+        return given
+    labels = given.index
+    if labels.is_unique and index.is_unique and len(labels) == len(index) and labels.isin(index).all():
+        return given.reindex(index)
+    if labels.equals(pd.RangeIndex(len(labels))):
+        return given
+    raise DataError(
+        f"{role} is a pandas Series whose index is not that of the data, so its values cannot be matched to "
+        f"the rows. Take them by label with {role}.loc[data.index], or by position with {role}.to_numpy()"
+    )
 
 
 def column_of(values: Any, name: str) -> Column:

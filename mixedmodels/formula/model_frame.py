@@ -18,7 +18,7 @@ from mixedmodels.errors import ControlError, DataError, DataWarning
 from mixedmodels.formula.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.design import MissingRows, NaAction
 from mixedmodels.formula.evaluate import Evaluator, as_numbers
-from mixedmodels.formula.input_frames import column_of
+from mixedmodels.formula.input_frames import InputFrame, column_of, in_row_order
 from mixedmodels.formula.parse import parse_expression
 from mixedmodels.formula.syntax_tree import Name, Node, names_in
 
@@ -69,7 +69,8 @@ def build_model_frame(
     variables : mapping
         Printed expression -> expression.
     weights, offset, subset : str, array_like or None
-        A column name, an expression or an array with one entry a row.
+        A column name, an expression or an array with one entry a row. A pandas Series is matched to
+        the rows of a DataFrame by label.
     na_action : {"omit", "exclude", "fail", "pass"}
         What to do about missing values.
 
@@ -132,12 +133,17 @@ def row_argument(given: Any, role: str, evaluator: Evaluator) -> FloatArray | No
     elif np.ndim(given) == 0:
         column = Numeric(np.full(frame.n_rows, float(given)))
     else:
-        column = column_of(given, role)
+        column = _column_by_row(given, role, frame)
     if len(column) != frame.n_rows:
         raise DataError(
             f"{role} has length {len(column)}, data has {frame.n_rows} rows (variable lengths differ)"
         )
     return np.array(as_numbers(column, role))
+
+
+def _column_by_row(given: Any, role: str, frame: InputFrame) -> Column:
+    """Return an argument with one value a row as a column, a Series matched to labelled rows."""
+    return column_of(in_row_order(given, role, frame.index) if frame.is_labelled else given, role)
 
 
 def _expression_column(text: str, evaluator: Evaluator) -> Column:
@@ -153,7 +159,12 @@ def _subset_rows(subset: Any, evaluator: Evaluator) -> IntArray | None:
     if subset is None:
         return None
     n_rows = evaluator.frame.n_rows
-    column = _expression_column(subset, evaluator) if isinstance(subset, str) else column_of(subset, "subset")
+    if isinstance(subset, str):
+        column = _expression_column(subset, evaluator)
+    elif isinstance(subset, pd.Series) and pd.api.types.is_integer_dtype(subset.dtype):
+        column = column_of(subset, "subset")  # positions of rows, whose own labels mean nothing
+    else:
+        column = _column_by_row(subset, "subset", evaluator.frame)
     if isinstance(column, Logical):
         if len(column) != n_rows:
             raise DataError(f"subset has length {len(column)}, data has {n_rows} rows")

@@ -10,6 +10,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design import Design, Response
+from mixedmodels.formula.input_frames import in_row_order
 
 # A proportion times its number of trials is a whole number up to rounding.
 WHOLE = 1e-8
@@ -21,7 +22,7 @@ def response_values(newresp: Any, design: Design, columns: int = 1) -> FloatArra
     Parameters
     ----------
     newresp : array_like
-        One value for each row used, or for each input row.
+        One value for each row used, or for each input row; a pandas Series is matched by label.
     design : Design
         The model.
     columns : int
@@ -32,6 +33,10 @@ def response_values(newresp: Any, design: Design, columns: int = 1) -> FloatArra
     DataError
         If these are not numbers, the shape is wrong or a value is not finite.
     """
+    labels = design.missing.input_index
+    if labels is None or np.shape(newresp)[:1] != (len(labels),):
+        labels = design.index
+    newresp = in_row_order(newresp, "newresp", labels)
     try:
         values = np.asarray(newresp, dtype=np.float64)
     except (TypeError, ValueError) as error:

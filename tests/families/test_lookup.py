@@ -121,6 +121,8 @@ def test_wrong_links_list_the_right_ones():
         mf.binomial(link="bogus")
     with pytest.raises(FamilyError, match="positive number"):
         mf.negative_binomial(theta=-1.0)
+    with pytest.raises(FamilyError, match=r"positive number, not 'sqrt'.*link='sqrt'"):
+        mf.negative_binomial("sqrt")
     with pytest.raises(FamilyError, match="variance function 'mu4'"):
         mf.quasi(variance="mu4")
 

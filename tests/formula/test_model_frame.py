@@ -97,7 +97,7 @@ def test_weights_by_name_expression_array_and_series(sleepstudy):
         "w",
         "Days + 1",
         data["w"].to_numpy(),
-        data["w"].set_axis(range(500, 680)),
+        data["w"],
         data["w"].tolist(),
     ):
         design = build_design(FORMULA, data, weights=weights, subset="Days > 0")
@@ -290,3 +290,47 @@ def test_offsets_must_be_numbers(sleepstudy, inside):
         build_design(f"Reaction ~ offset({inside}) + (1 | Subject)", sleepstudy)
     with pytest.raises(DataError, match="offset must be one number a row"):
         build_design(FORMULA, sleepstudy, offset=inside)
+
+
+def shuffled(sleepstudy):
+    return (sleepstudy.Days + 1.0).sample(frac=1.0, random_state=1)
+
+
+@pytest.mark.parametrize("role", ["weights", "offset"])
+def test_a_series_is_matched_by_label(sleepstudy, role):
+    expected = getattr(build_design(FORMULA, sleepstudy, **{role: "Days + 1"}), role)
+    moved = sleepstudy.set_index(sleepstudy.index * 3 + 100)
+    for data in (sleepstudy, moved, sleepstudy.iloc[::-1]):
+        for values in (data.Days + 1.0, shuffled(data)):
+            design = build_design(FORMULA, data, **{role: values})
+            expected_here = expected[::-1] if data.index[0] == 179 else expected
+            np.testing.assert_array_equal(getattr(design, role), expected_here)
+    by_position = build_design(FORMULA, sleepstudy, **{role: shuffled(sleepstudy).to_numpy()})
+    np.testing.assert_array_equal(getattr(by_position, role), shuffled(sleepstudy).to_numpy())
+
+
+def test_a_condition_is_matched_by_label_and_positions_are_not(sleepstudy):
+    condition = (sleepstudy.Days > 4).sample(frac=1.0, random_state=2)
+    assert build_design(FORMULA, sleepstudy, subset=condition).X[:, 1].min() == 5.0
+    positions = pd.Series([5, 6, 7, 15, 16, 17], index=list("abcdef"))
+    assert build_design(FORMULA, sleepstudy, subset=positions).X[:, 1].tolist() == [5, 6, 7, 5, 6, 7]
+
+
+def test_default_labels_go_by_position_and_foreign_ones_are_refused(sleepstudy):
+    moved = sleepstudy.set_index(sleepstudy.index + 1000)
+    values = pd.Series(np.arange(1.0, 181.0))
+    np.testing.assert_array_equal(build_design(FORMULA, moved, weights=values).weights, values)
+    for foreign in (values.set_axis(range(1, 181)), values.set_axis([0] * 180)):
+        with pytest.raises(DataError, match=r"weights is a pandas Series .*weights.loc\[data.index\]"):
+            build_design(FORMULA, moved, weights=foreign)
+    twice = pd.concat([sleepstudy, sleepstudy])
+    assert build_design(FORMULA, twice, weights=twice.Days + 1.0).n_rows == 360
+    columns = {name: sleepstudy[name].to_numpy() for name in sleepstudy}
+    unlabelled = build_design(FORMULA, columns, weights=shuffled(sleepstudy))
+    np.testing.assert_array_equal(unlabelled.weights, shuffled(sleepstudy).to_numpy())
+
+
+@pytest.mark.parametrize("name", ["env", "contrasts", "relmat"])
+def test_arguments_that_map_names_must_be_mappings(sleepstudy, name):
+    with pytest.raises(DataError, match=rf"{name} must be a dict such as .*, not int"):
+        build_design(FORMULA, sleepstudy, **{name: 3})

@@ -19,6 +19,13 @@ def test_refit_to_another_response(fitted, data):
     assert back.REMLcrit() == pytest.approx(fitted("dyestuff").REMLcrit(), rel=1e-10)
 
 
+def test_a_new_response_with_labels_is_matched_by_them(fitted, data):
+    m, y = fitted("sleepstudy"), data("sleepstudy").Reaction
+    assert m.refit(y.sample(frac=1.0, random_state=1)).REMLcrit() == pytest.approx(m.REMLcrit(), rel=1e-12)
+    with pytest.raises(mm.DataError, match=r"newresp is a pandas Series .*newresp.to_numpy\(\)"):
+        m.refit(y.set_axis(range(7, 187)))
+
+
 @pytest.mark.parametrize("name", ["sleepstudy", "cbpp", "cbpp_weights", "grouseticks"])
 def test_refit_to_the_same_response_changes_nothing(name, fitted):
     m = fitted(name)
