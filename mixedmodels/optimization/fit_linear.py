@@ -29,7 +29,7 @@ TOLERANCE = 1e-9
 MAX_ESCAPES = 3
 #: A search longer than this in a model no larger than this is repeated from a second start: the surface is
 #: hard and a second look is cheap.
-SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS, FEW_EFFECTS = 10, 6, 1000
+SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS, FEW_EFFECTS = 10, 15, 1000
 #: Steps of Fisher scoring go on while each lowers the objective by this much.
 MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 #: Size, in units of its scale, that a zero diagonal is given to start a search from it.
