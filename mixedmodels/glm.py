@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mixedmodels.checks import check_design, check_two_levels, separated, warn_unless_converged
 from mixedmodels.control import LmerControl
 from mixedmodels.errors import FormulaError
-from mixedmodels.families import get_family, initialize
+from mixedmodels.families import get_family, initialize, log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
@@ -79,7 +79,8 @@ def fit_design(
     check_two_levels(design.response)
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
-    estimates = fit_glm(y, weights, design.X, design.offset, family)
+    constant = log_constant(design, y, weights, family)
+    estimates = fit_glm(y, weights, design.X, design.offset, family, constant)
     findings = separated(design, data, y, weights, family, estimates.beta)
     if not findings:
         warn_unless_converged(estimates.convergence)

@@ -19,7 +19,7 @@ from mixedmodels.checks import (
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
 from mixedmodels.errors import ControlError
-from mixedmodels.families import get_family, initialize, refuse_quasi
+from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
@@ -72,7 +72,8 @@ def glmer(
         "auto" raises the number of nodes until no estimate moves by more than a hundredth of its standard
         error; ``m.quadrature_sequence()`` shows the fits.
     weights : str or array_like, optional
-        Prior weights; numbers of trials when the response is a proportion.
+        Prior weights; numbers of trials when the response is a proportion. Beside ``cbind()`` they
+        multiply the log-likelihood of a row, as in lme4.
     offset : str or array_like, optional
         Known part of the linear predictor, added to any ``offset()`` in the formula.
     subset, na_action, contrasts, env, relmat
@@ -134,7 +135,10 @@ def glmer(
         separated(design, kept, y, trials, chosen, pql.linear.beta)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = (hessian or chosen.default_hessian) == "observed"
-    problem = generalized_problem(y, trials, design.X, design.random, design.offset, chosen, observed)
+    constant = log_constant(design, y, trials, chosen)
+    problem = generalized_problem(
+        y, trials, design.X, design.random, design.offset, chosen, observed, constant
+    )
     begin = _start_vector(start, design, y, trials, chosen)
     estimates = (
         fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)

@@ -12,7 +12,7 @@ from mixedmodels.families.lookup import FAMILY_NAMES, get_family
 from mixedmodels.families.negative_binomial import nbinom1, nbinom2, negative_binomial
 from mixedmodels.families.poisson import poisson
 from mixedmodels.families.quasi import quasi, quasibinomial, quasipoisson, refuse_quasi
-from mixedmodels.families.response import initialize
+from mixedmodels.families.response import initialize, log_constant
 from mixedmodels.families.truncated import truncated_nbinom1, truncated_nbinom2, truncated_poisson
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "get_link",
     "initialize",
     "inverse_gaussian",
+    "log_constant",
     "nbinom1",
     "nbinom2",
     "negative_binomial",

@@ -11,7 +11,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataWarning, FamilyError
 from mixedmodels.families.base import is_integer
 from mixedmodels.families.family import Family
-from mixedmodels.formula.design import Response
+from mixedmodels.formula.design import Design, Response
 
 # Families whose prior weights are numbers of trials and whose response may be a factor or cbind().
 TRIALS_FAMILIES = ("binomial", "quasibinomial", "betabinomial")
@@ -23,9 +23,9 @@ def initialize(
     """Return the response on the scale of the family, and the prior weights.
 
     For the binomial families ``cbind(successes, failures)`` becomes a proportion whose weight is the
-    number of trials (times the weights given), a factor becomes 0 for its first level and 1 for its
-    second. Fractions where the family counts are used with a warning: they have no probability, but
-    estimates by quasi-likelihood.
+    number of trials times the weight given (see `log_constant`), a factor becomes 0 for its first level
+    and 1 for its second. Fractions where the family counts are used with a warning: they have no
+    probability, but estimates by quasi-likelihood.
 
     Parameters
     ----------
@@ -53,15 +53,41 @@ def initialize(
     given = np.ones(len(response.values)) if weights is None else np.asarray(weights, dtype=np.float64)
     y = np.asarray(response.values, dtype=np.float64)
     if response.kind == "cbind":
-        y, given = _proportions(response, given, family)
+        y, trials = _proportions(response, family)
+        _refuse_weighted_trials(given, response.text, family)
+        _warn_fractions(y, trials, response.text, family)
+        given = given * trials
     elif response.kind == "factor":
         y = _indicator(response, family)
     family.check(y, given)
-    _warn_fractions(y, given, response.text, family)
+    if response.kind != "cbind":
+        _warn_fractions(y, given, response.text, family)
     return y, given
 
 
-def _proportions(response: Response, weights: FloatArray, family: Family) -> tuple[FloatArray, FloatArray]:
+def log_constant(design: Design, y: FloatArray, weights: FloatArray, family: Family) -> FloatArray:
+    """Return the terms of the rows' log-likelihoods that are free of parameters, shape (n,).
+
+    Weights given beside ``cbind(successes, failures)`` multiply the log-likelihood of a row, as in R's glm
+    and lme4: the term of a row with weight w and n trials is w log C(n, ny), not log C(wn, wny).
+
+    Parameters
+    ----------
+    design : Design
+        The model, with the kind of the response and the weights as given.
+    y, weights : ndarray, shape (n,)
+        Response and weights as `initialize` returns them.
+    family : Family
+        The family.
+    """
+    given = design.weights
+    if given is None or design.response.kind != "cbind" or family.name != "binomial":
+        return family.log_constant(y, weights)
+    trials = np.divide(weights, given, out=np.zeros_like(weights), where=given > 0.0)
+    return given * family.log_constant(y, trials)
+
+
+def _proportions(response: Response, family: Family) -> tuple[FloatArray, FloatArray]:
     """Return proportions and trials of cbind(successes, failures)."""
     if family.name not in TRIALS_FAMILIES:
         raise FamilyError(
@@ -79,7 +105,16 @@ def _proportions(response: Response, weights: FloatArray, family: Family) -> tup
             f"Row {row} (counting from 0) holds {successes[row]:g} and {failures[row]:g}."
         )
     trials = successes + failures
-    return successes / np.where(trials > 0.0, trials, 1.0), weights * trials
+    return successes / np.where(trials > 0.0, trials, 1.0), trials
+
+
+def _refuse_weighted_trials(weights: FloatArray, text: str, family: Family) -> None:
+    """Raise for weights of beta-binomial rows, whose log-likelihood is not linear in the number of trials."""
+    if family.name == "betabinomial" and np.any(weights != 1.0):
+        raise FamilyError(
+            f"The betabinomial family takes no weights beside {text}, whose sums are the numbers of trials. "
+            "Leave the weights out, or repeat rows that count more than once."
+        )
 
 
 def _indicator(response: Response, family: Family) -> FloatArray:

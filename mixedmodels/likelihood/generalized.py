@@ -35,6 +35,7 @@ def generalized_problem(
     offset: FloatArray | None,
     family: Family,
     observed: bool | None = None,
+    constant: FloatArray | None = None,
 ) -> GeneralizedProblem:
     """Arrange the data of a generalized linear mixed model for the engine.
 
@@ -55,12 +56,15 @@ def generalized_problem(
     observed : bool, optional
         Take the observed information in log|L| instead of the expected one; by default the family's
         choice.
+    constant : ndarray, shape (n,), optional
+        Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
     """
     order = _order(terms)
     terms = tuple(terms) if order is None else tuple(_chosen(term, order) for term in terms)
     y, weights, offset = _sorted_rows(y, weights, offset, order)
     X = X if order is None else X[order]
-    constant, equal = family.log_constant(y, weights), equal_rows(X, terms, offset, family)
+    constant = family.log_constant(y, weights) if constant is None else _in_order(constant, order)
+    equal = equal_rows(X, terms, offset, family)
     origin = RowOrigin(order, equal, weights)
     if equal is not None:
         y, weights, constant = collapsed_response(y, weights, constant, equal)
@@ -92,9 +96,13 @@ def _sorted_rows(
     """Return response, prior weights and offset in the order given."""
     n = len(y)
     given = (y, np.ones(n) if weights is None else weights, np.zeros(n) if offset is None else offset)
-    arrays = (np.asarray(array, dtype=np.float64) for array in given)
-    y, weights, offset = (np.ascontiguousarray(a if order is None else a[order]) for a in arrays)
+    y, weights, offset = (_in_order(array, order) for array in given)
     return y, weights, offset
+
+
+def _in_order(rows: FloatArray, order: IntArray | None) -> FloatArray:
+    rows = np.asarray(rows, dtype=np.float64)
+    return np.ascontiguousarray(rows if order is None else rows[order])
 
 
 def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int = 1) -> float:

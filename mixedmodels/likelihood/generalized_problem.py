@@ -136,11 +136,11 @@ class GeneralizedProblem:
         """Whether the information in log|L| is always the Hessian's."""
         return self.observed or self.family.is_canonical or not self.family.has_expected_information
 
-    def with_response(self, y: FloatArray) -> GeneralizedProblem:
-        """Return the same problem with another response."""
+    def with_response(self, y: FloatArray, constant: FloatArray) -> GeneralizedProblem:
+        """Return the same problem with another response and its log-likelihood terms without parameters."""
         order, equal = self.origin.order, self.origin.equal
-        y = np.ascontiguousarray(y if order is None else np.asarray(y)[order], dtype=np.float64)
-        constant = self.family.log_constant(y, self.origin.weights)
+        if order is not None:
+            y, constant = y[order], constant[order]
         if equal is None:
             return replace(self, y=y, constant=constant)
         y, weights, constant = collapsed_response(y, self.origin.weights, constant, equal)

@@ -70,7 +70,12 @@ class GlmEstimates:
 
 
 def fit_glm(
-    y: FloatArray, weights: FloatArray, X: FloatArray, offset: FloatArray | None, family: Family
+    y: FloatArray,
+    weights: FloatArray,
+    X: FloatArray,
+    offset: FloatArray | None,
+    family: Family,
+    constant: FloatArray | None = None,
 ) -> GlmEstimates:
     """Fit a generalized linear model by maximum likelihood (quasi-likelihood for quasi families).
 
@@ -87,6 +92,8 @@ def fit_glm(
         Known part of the linear predictor.
     family : Family
         Family and link.
+    constant : ndarray, shape (n,), optional
+        Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
 
     Returns
     -------
@@ -110,7 +117,7 @@ def fit_glm(
     4.0
     """
     shift = np.zeros(len(y)) if offset is None else offset
-    point, n_iterations, convergence = maximize(y, weights, X, shift, family)
+    point, n_iterations, convergence = maximize(y, weights, X, shift, family, constant)
     mu = family.link.inverse(point.eta)
     counted = int(np.count_nonzero(weights > 0.0))
     df_residual = counted - X.shape[1]
@@ -139,14 +146,19 @@ def fit_glm(
 
 
 def maximize(
-    y: FloatArray, weights: FloatArray, X: FloatArray, offset: FloatArray, family: Family
+    y: FloatArray,
+    weights: FloatArray,
+    X: FloatArray,
+    offset: FloatArray,
+    family: Family,
+    constant: FloatArray | None = None,
 ) -> tuple[GlmPoint, int, ConvergenceReport]:
     """Return the maximum of the log-likelihood in (beta, phi), the number of steps and the verdict.
 
     The steps are taken in an orthonormal basis of the columns of X, so that their scales do not matter.
     """
     Q, R = _orthonormal(X)
-    constant = family.log_constant(y, weights)
+    constant = family.log_constant(y, weights) if constant is None else constant
     start = starting_point(y, weights, Q, offset, family, constant)
     if start is None:
         raise ConvergenceError(

@@ -11,7 +11,7 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.errors import ControlError, NotAvailableError
-from mixedmodels.families import initialize
+from mixedmodels.families import initialize, log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
@@ -254,8 +254,9 @@ class GeneralizedLinearMixedModel(MixedModel):
         response = new_response(newresp, self.design)
         y, weights = initialize(response, self.design.weights, self._family)
         check_response_varies(y, response.text)
+        constant = log_constant(self.design, y, weights, self._family)
         same = np.array_equal(weights, self.prior_weights)
-        problem = self.problem.with_response(y) if same else self._arranged(self.design, y, weights)
+        problem = self.problem.with_response(y, constant) if same else self._arranged(self.design, y, weights)
         return self._sibling(self.design, y, weights, problem, self.estimates)
 
     def with_design(self, design: Design) -> GeneralizedLinearMixedModel:
@@ -265,8 +266,9 @@ class GeneralizedLinearMixedModel(MixedModel):
 
     def _arranged(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedProblem:
         return generalized_problem(
-            y, weights, design.X, design.random, design.offset, self._family, self.observed
-        )
+            y, weights, design.X, design.random, design.offset, self._family, self.observed,
+            log_constant(design, y, weights, self._family),
+        )  # fmt: skip
 
     def _sibling(
         self,

@@ -10,7 +10,7 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import whole_number
 from mixedmodels.errors import ControlError, NotAvailableError
-from mixedmodels.families import initialize
+from mixedmodels.families import initialize, log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design import Design
@@ -226,7 +226,8 @@ class GeneralizedLinearModel(FittedModel):
         return self._sibling(design, self.y, self.prior_weights)
 
     def _sibling(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedLinearModel:
-        estimates = fit_glm(y, weights, design.X, design.offset, self._family)
+        constant = log_constant(design, y, weights, self._family)
+        estimates = fit_glm(y, weights, design.X, design.offset, self._family, constant)
         return GeneralizedLinearModel(design, y, weights, self.call, self.data, self._family, estimates)
 
     def _describe(self) -> FitDescription:

@@ -18,7 +18,7 @@ def test_cbind_becomes_proportions_among_trials():
     y, weights = initialize(response, None, mf.binomial())
     np.testing.assert_array_equal(y, [0.5, 0.0, 1.0])
     np.testing.assert_array_equal(weights, [4.0, 0.0, 3.0])
-    y, weights = initialize(response, np.array([1.0, 1.0, 2.0]), mf.betabinomial())
+    y, weights = initialize(response, np.array([1.0, 1.0, 2.0]), mf.binomial())
     np.testing.assert_array_equal(weights, [4.0, 0.0, 6.0])
 
 
