@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
@@ -99,5 +98,7 @@ def _moments(
     S, q = u.shape
     second = u @ u.T / sigma2
     if gradient is None:
-        gradient, _ = dtrtrs(T, 2.0 * (q * np.eye(S) - V.sum(axis=2) - second), lower=1, trans=1)
+        # Not LAPACK's trtrs: OpenBLAS starts threads for its transposed form whatever the size, which on a
+        # busy machine costs milliseconds.
+        gradient = np.linalg.solve(T.T, 2.0 * (q * np.eye(S) - V.sum(axis=2) - second))
     return BlockMoments(gradient, V, second)
