@@ -252,3 +252,13 @@ def test_betabinomial_refuses_weights_beside_cbind():
         mm.glmer(
             "cbind(incidence, size - incidence) ~ period + (1 | herd)", data, "betabinomial", weights="size"
         )
+
+
+def test_pearson_residuals_of_the_betabinomial_have_unit_variance():
+    rng, trials = np.random.default_rng(5), np.tile([2.0, 10.0, 40.0], 400)
+    p = rng.beta(0.3 * 4.0, 0.7 * 4.0, len(trials))
+    successes = rng.binomial(trials.astype(int), p)
+    data = pd.DataFrame({"a": successes, "b": trials - successes, "n": trials})
+    squared = mm.glm("cbind(a, b) ~ 1", data, "betabinomial").residuals("pearson") ** 2
+    # Five standard errors of a mean of 400 squares with kurtosis below 4.
+    assert squared.groupby(data.n).mean().to_numpy() == pytest.approx(1.0, abs=5 * np.sqrt(3 / 400))

@@ -74,6 +74,10 @@ class FamilyBase:
         """Return zeros: nothing of the log-likelihood is free of eta and phi."""
         return np.zeros_like(y)
 
+    def variance_inflation(self, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return ones: the variance of a mean of w observations is that of one over w."""
+        return np.ones_like(weights)
+
     def phi_derivatives(
         self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
     ) -> PhiDerivatives:

@@ -103,6 +103,10 @@ class BetaBinomial(FamilyBase):
         """Return mu (1 - mu), the variance of one trial."""
         return np.asarray(mu * (1.0 - mu))
 
+    def variance_inflation(self, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return 1 + (n - 1) / (phi + 1): trials of one row are correlated by 1 / (phi + 1)."""
+        return np.asarray(1.0 + np.maximum(weights - 1.0, 0.0) / (phi[0] + 1.0))
+
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
         p = np.clip(mu, np.finfo(np.float64).tiny, 1.0 - np.finfo(np.float64).eps)

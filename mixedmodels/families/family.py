@@ -177,6 +177,9 @@ class Family(Protocol):
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return Var(y) for unit prior weight at mean mu."""
 
+    def variance_inflation(self, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the variance of the rows in units of ``variance / weights``, shape (n,); 1 for most."""
+
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return the squared deviance residuals, non-negative, prior weights included."""
 

@@ -216,6 +216,10 @@ class WithZeroPart:
             share = share / -np.expm1(_log_zero(self.base, mu, base))
         return np.asarray(share * second - (share * mu) ** 2)
 
+    def variance_inflation(self, weights: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return ones: prior weights multiply the log-likelihood of a row."""
+        return np.ones_like(weights)
+
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
         on_log_scale = replace(self, base=replace(cast(Any, self.base), link=get_link("log")))

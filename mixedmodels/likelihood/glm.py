@@ -176,7 +176,8 @@ def pearson_chi_squared(
     """Return the sum of w (y - E y)^2 / V, with V before multiplication by a dispersion."""
     unit = np.ones(1) if family.has_dispersion else phi
     residual = y - family.response_mean(mu, phi)
-    variance = np.maximum(family.variance(mu, unit), np.finfo(np.float64).tiny)
+    variance = family.variance(mu, unit) * family.variance_inflation(weights, unit)
+    variance = np.maximum(variance, np.finfo(np.float64).tiny)
     return float(np.sum(weights * (residual / variance) * residual))
 
 

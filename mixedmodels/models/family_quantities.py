@@ -55,4 +55,5 @@ def residuals(
     if type == "deviance":
         return np.sign(difference) * np.sqrt(family.deviance(y, mu, weights, phi))
     scale = response_scale(family, phi)
-    return scale * difference * np.sqrt(weights / family.variance(mu, phi))
+    variance = family.variance(mu, phi) * family.variance_inflation(weights, phi)
+    return scale * difference * np.sqrt(weights / variance)

@@ -36,8 +36,10 @@ def test_moments(family, mean, weight, phi, variance):
     weights = np.full(DRAWS, weight)
     y = family.simulate(np.random.default_rng(7), mu, weights, phi)
     family.check(y, weights)
+    of_rows = family.variance(mu, phi) * family.variance_inflation(weights, phi) / weights
     if variance is None:
-        variance = family.variance(mu[:1], phi)[0]
+        variance = of_rows[0]
+    assert of_rows[0] == pytest.approx(variance, rel=1e-12)
     expected = family.response_mean(mu[:1], phi)[0]
     assert abs(y.mean() - expected) < MEAN_ERRORS * np.sqrt(variance / DRAWS)
     assert y.var() == pytest.approx(variance, rel=VARIANCE_ERROR)
