@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.correlation import OneCorrelation
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.profiled import theta_slices
 from mixedmodels.optimization.report import ConvergenceReport
@@ -16,6 +17,9 @@ from mixedmodels.optimization.report import ConvergenceReport
 DECREMENT = 1e-8
 #: The same relative to the size of the objective, where rounding rules.
 RELATIVE_DECREMENT = 1e-12
+#: Distance of a correlation from its bound, relative to its interval, below which T is singular as far as
+#: ``is_singular()`` can tell: the diagonal falls with the root of the distance.
+CORRELATION_MARGIN = 1e-8
 
 
 def judge(
@@ -52,10 +56,14 @@ def judge(
 
 
 def boundary_reasons(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[str, ...]:
-    """Return one sentence for each variance or direction that is exactly zero."""
+    """Return one sentence for each variance or direction that is zero, or correlation at its bound."""
     reasons = []
     for term, part in zip(terms, theta_slices(terms), strict=True):
         T = term.structure.factor(theta[part])
+        if isinstance(term.structure, OneCorrelation) and term.size > 1 and T.any():
+            bounds, rho = term.structure.rho_bounds(), float(theta[part][-1])
+            if min(abs(rho - bound) for bound in bounds) < CORRELATION_MARGIN * (bounds[1] - bounds[0]):
+                reasons.append(f"The correlation rho in ({term.expression}) is at its bound, {rho:.4g}.")
         for i, column in enumerate(term.columns):
             if T[i, i] != 0.0:
                 continue
