@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_objective import Evaluator
@@ -41,7 +42,8 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     if estimates.nAGQ == 0:
         return None
     k, p = problem.n_theta, problem.n_fixed
-    inverse = determined_inverse(objective_hessian(problem, estimates), slice(k, k + p))
+    with threads_for(problem.system.pattern.n_tail):
+        inverse = determined_inverse(objective_hessian(problem, estimates), slice(k, k + p))
     if inverse is None:
         return None
     J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))

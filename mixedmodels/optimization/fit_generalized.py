@@ -11,6 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.threads import threads_for
 from mixedmodels.likelihood.collapse import EqualRows
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters
@@ -117,8 +118,9 @@ def fit_generalized(
     began = time.perf_counter()
     evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
     try:
-        optimum = _optimize(evaluator, layout, start, near)
-        return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
+        with threads_for(problem.system.pattern.n_tail):
+            optimum = _optimize(evaluator, layout, start, near)
+            return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
     except np.linalg.LinAlgError as error:
         family = problem.family
         raise ConvergenceError(

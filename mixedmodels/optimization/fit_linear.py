@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.factorization.threads import threads_for
 from mixedmodels.likelihood.estimates import LinearEstimates
 from mixedmodels.likelihood.profiled import LinearProblem, evaluate, objective_and_gradient, solve
 from mixedmodels.optimization import start as starting
@@ -95,13 +96,14 @@ def fit_linear(
         Fixed residual standard deviation; by default estimated.
     """
     began = time.perf_counter()
-    search = Search(problem, REML, sigma, starting.free_scales(problem))
-    found = _search_from_data(search) if start is None else _search_from(search, start)
-    if start is None and _is_suspicious(search):
-        again = _search_from_data(search, SHRINKAGE)
-        found = min(found, again, key=lambda minimum: minimum.objective)
-    theta, found = _settled(search, found)
-    return _estimates(search, theta, found, time.perf_counter() - began)
+    with threads_for(problem.pattern.n_tail + problem.p):
+        search = Search(problem, REML, sigma, starting.free_scales(problem))
+        found = _search_from_data(search) if start is None else _search_from(search, start)
+        if start is None and _is_suspicious(search):
+            again = _search_from_data(search, SHRINKAGE)
+            found = min(found, again, key=lambda minimum: minimum.objective)
+        theta, found = _settled(search, found)
+        return _estimates(search, theta, found, time.perf_counter() - began)
 
 
 def _is_suspicious(search: Search) -> bool:
