@@ -9,7 +9,14 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
-from mixedmodels.errors import ConvergenceWarning, DataError, DataWarning, FamilyError, FormulaError
+from mixedmodels.errors import (
+    ControlError,
+    ConvergenceWarning,
+    DataError,
+    DataWarning,
+    FamilyError,
+    FormulaError,
+)
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design import Design, Response
@@ -17,6 +24,9 @@ from mixedmodels.likelihood.separation import Separation, find_separation
 from mixedmodels.models.data import used_variables
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
+
+# Residuals of a column that is the response, relative to it: the rounding of least squares.
+REPRODUCED = 1e-10
 
 
 def require_random_terms(design: Design) -> None:
@@ -49,6 +59,29 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
         if control.check_rank == "stop":
             raise DataError(message)
         warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def unfit(design: Design, started: bool) -> DataError | ControlError:
+    """Return the error of a linear mixed model whose equations are singular, with its likely cause."""
+    y = design.response.values
+    for term in design.random:
+        for name, column in zip(term.columns, term.Z.T, strict=True):
+            line = np.column_stack([np.ones_like(y), column])
+            residual = y - line @ np.linalg.lstsq(line, y, rcond=None)[0]
+            if np.abs(residual).max() <= REPRODUCED * np.abs(y).max():
+                return DataError(
+                    f"the random-effects term ({term.expression}) reproduces the response: {name} is "
+                    f"{design.response.text} itself, or a straight line in it. Take it out of the term."
+                )
+    if started:
+        return ControlError(
+            "the equations of the model are singular on the way from the start of theta; leave start out, or "
+            "give values nearer to 1 (theta is relative to the residual standard deviation)."
+        )
+    return DataError(
+        "the equations of the model are singular: the random effects reproduce the response, or predictors "
+        "differ too much in size. Take such terms out, or centre and scale the predictors."
+    )
 
 
 def warn_unless_converged(report: ConvergenceReport) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.checks import (
     check_design,
     numeric_response,
     require_random_terms,
+    unfit,
     warn_unless_converged,
 )
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
@@ -112,6 +114,9 @@ def fit_linear_design(
     theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
     problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
-    estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+    try:
+        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+    except np.linalg.LinAlgError as error:
+        raise unfit(design, start is not None) from error
     warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, call, data, estimates, problem)

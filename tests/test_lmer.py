@@ -227,3 +227,19 @@ def test_checks_can_be_relaxed(data):
     with pytest.warns(mm.DataWarning, match="number of levels"), warnings.catch_warnings():
         warnings.simplefilter("ignore", mm.ConvergenceWarning)
         mm.lmer("Reaction ~ Days + (1 | row)", frame, control={"check_random_terms": "warning"})
+
+
+@pytest.mark.parametrize(
+    "term", ["Reaction | Subject", "I(2 * Reaction + 1) | Subject", "0 + Reaction | Subject"]
+)
+def test_a_random_term_that_reproduces_the_response_is_named(data, term):
+    with pytest.raises(mm.DataError, match=r"random-effects term .* reproduces the response"):
+        mm.lmer(f"Reaction ~ Days + ({term})", data("sleepstudy"))
+
+
+def test_a_start_far_away_works_or_is_refused(data, fitted):
+    formula, sleepstudy = "Reaction ~ Days + (1 | Subject)", data("sleepstudy")
+    far = mm.lmer(formula, sleepstudy, start=[1e4])
+    assert far.REMLcrit() == pytest.approx(fitted("sleepstudy_intercept").REMLcrit(), rel=1e-9)
+    with pytest.raises(mm.ControlError, match="singular on the way from the start of theta; leave start out"):
+        mm.lmer(formula, sleepstudy, start=[1e8])
