@@ -155,13 +155,10 @@ class _Collector:
                 rest = self.without_bars(operand)
             if rest is None:
                 continue
-            if kept is not None:
-                kept = binary(sign, kept, rest, position)
-            else:
-                kept = self.first_kept(sign, rest, position)
+            kept = self.first_kept(sign, rest) if kept is None else binary(sign, kept, rest, position)
         return kept
 
-    def first_kept(self, sign: str, operand: Node, position: int) -> Node:
+    def first_kept(self, sign: str, operand: Node) -> Node:
         """Return the first fixed operand of a sum that begins with random-effects terms.
 
         lme4 takes the bar out of ``(1 | g) - 1`` and is left with ``1``: the intercept stays.

@@ -43,7 +43,7 @@ class GlmEstimates:
         Sum of squared Pearson residuals, before division by a dispersion.
     dispersion : float
         ``pearson_X2 / df_residual`` for quasi families, phi for families with a dispersion, else 1.
-    n_obs, df_residual, df_null : int
+    df_residual, df_null : int
         Rows of positive weight, these minus p, and the degrees of freedom of the null deviance.
     n_iterations : int
         Newton or Fisher scoring steps.
@@ -62,7 +62,6 @@ class GlmEstimates:
     null_deviance: float
     pearson_X2: float
     dispersion: float
-    n_obs: int
     df_residual: int
     df_null: int
     n_iterations: int
@@ -137,7 +136,6 @@ def fit_glm(
         null_deviance=null_deviance(y, weights, shift, family, point.phi, has_intercept),
         pearson_X2=X2,
         dispersion=dispersion,
-        n_obs=counted,
         df_residual=df_residual,
         df_null=counted - int(has_intercept),
         n_iterations=n_iterations,

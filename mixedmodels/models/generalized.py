@@ -22,10 +22,10 @@ from mixedmodels.likelihood.generalized import (
 )
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
 from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import residuals, response_mean, response_scale
-from mixedmodels.models.fitted_model import ResidualType
+from mixedmodels.models.family_quantities import response_scale
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
+from mixedmodels.models.with_family import WithFamily
 from mixedmodels.optimization.fit_generalized import fit_generalized
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.blocks_text import block_table
@@ -36,7 +36,7 @@ from mixedmodels.reports.printed import Printed
 VcovMethod = Literal["hessian", "rx"]
 
 
-class GeneralizedLinearMixedModel(MixedModel):
+class GeneralizedLinearMixedModel(WithFamily, MixedModel):
     """A fitted generalized linear mixed model.
 
     Made by :func:`mixedmodels.glmer`. Estimates and design are stored; everything else is derived.
@@ -60,6 +60,8 @@ class GeneralizedLinearMixedModel(MixedModel):
     problem : GeneralizedProblem, optional
         The engine's form of the design; rebuilt when needed, after unpickling for one.
     """
+
+    estimates: GeneralizedEstimates
 
     def __init__(
         self,
@@ -93,11 +95,6 @@ class GeneralizedLinearMixedModel(MixedModel):
         return self.estimates.beta
 
     @property
-    def phi(self) -> FloatArray:
-        """Parameters of the family, shape (n_phi,)."""
-        return self.estimates.phi
-
-    @property
     def spherical(self) -> tuple[FloatArray, ...]:
         """Spherical random effects by term, each (q, S)."""
         return self.estimates.u
@@ -127,30 +124,12 @@ class GeneralizedLinearMixedModel(MixedModel):
         return None
 
     @property
-    def linear_predictor(self) -> FloatArray:
-        """Linear predictor of each row used, offset included, shape (n,)."""
-        return self.estimates.eta
-
-    @property
-    def mean(self) -> FloatArray:
-        """Fitted mean of each row used, shape (n,)."""
-        return response_mean(self._family, self.estimates.eta, self.phi)
-
-    @property
     def row_information(self) -> FloatArray:
         """Information of each row about eta at the mode, as it enters L."""
         at = self._family.evaluate(
             self.y, self.estimates.eta, self.prior_weights, self.phi, observed=self.observed
         )
         return at.information
-
-    def family(self) -> Family:
-        """Return the family, with its link."""
-        return self._family
-
-    def family_parameters(self) -> pd.Series:
-        """Return the parameters of the family: dispersion, theta of the negative binomial and the like."""
-        return pd.Series(self.phi, index=list(self._family.phi_names), dtype=float)
 
     def sigma(self) -> float:
         """Return the square root of the dispersion; 1 for families without one."""
@@ -198,9 +177,6 @@ class GeneralizedLinearMixedModel(MixedModel):
 
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:
         return conditional_covariances(self.problem, self.estimates)
-
-    def _raw_residuals(self, type: ResidualType) -> FloatArray:
-        return residuals(self._family, type, self.y, self.estimates.eta, self.prior_weights, self.phi)
 
     def convergence(self) -> ConvergenceReport:
         """Return the verdict on the fit, with its reasons."""

@@ -16,16 +16,16 @@ from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.glm import GlmEstimates, fit_glm
 from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import residuals, response_mean, response_slope
-from mixedmodels.models.fitted_model import FittedModel, ResidualType
+from mixedmodels.models.family_quantities import response_mean, response_slope
 from mixedmodels.models.new_response import new_response
+from mixedmodels.models.with_family import WithFamily
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.prediction.simulate import Seed, generator
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
 
-class GeneralizedLinearModel(FittedModel):
+class GeneralizedLinearModel(WithFamily):
     """A fitted generalized linear model.
 
     Made by :func:`mixedmodels.glm`.
@@ -45,6 +45,8 @@ class GeneralizedLinearModel(FittedModel):
     estimates : GlmEstimates
         The fit.
     """
+
+    estimates: GlmEstimates
 
     def __init__(
         self,
@@ -66,32 +68,9 @@ class GeneralizedLinearModel(FittedModel):
         return self.estimates.beta
 
     @property
-    def phi(self) -> FloatArray:
-        """Parameters of the family, shape (n_phi,)."""
-        return self.estimates.phi
-
-    @property
     def npar(self) -> int:
         """Number of coefficients and parameters of the family."""
         return len(self.beta) + len(self.phi)
-
-    @property
-    def linear_predictor(self) -> FloatArray:
-        """Linear predictor of each row used, offset included, shape (n,)."""
-        return self.estimates.eta
-
-    @property
-    def mean(self) -> FloatArray:
-        """Fitted mean of each row used, shape (n,)."""
-        return response_mean(self._family, self.estimates.eta, self.phi)
-
-    def family(self) -> Family:
-        """Return the family, with its link."""
-        return self._family
-
-    def family_parameters(self) -> pd.Series:
-        """Return the parameters of the family."""
-        return pd.Series(self.phi, index=list(self._family.phi_names), dtype=float)
 
     def sigma(self) -> float:
         """Return the square root of the dispersion."""
@@ -133,10 +112,6 @@ class GeneralizedLinearModel(FittedModel):
 
     def _test_df(self) -> float | None:
         return float(self.df_residual()) if self._family.is_quasi else None
-
-    def _raw_residuals(self, type: ResidualType) -> FloatArray:
-        found = residuals(self._family, type, self.y, self.estimates.eta, self.prior_weights, self.phi)
-        return found
 
     def predict(
         self, newdata: Any = None, type: Literal["link", "response"] = "link", se_fit: bool = False

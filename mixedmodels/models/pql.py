@@ -16,16 +16,15 @@ from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.pql import PqlEstimates, fit_pql
 from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
 from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import residuals
-from mixedmodels.models.fitted_model import ResidualType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
+from mixedmodels.models.with_family import WithFamily
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 
 
-class QuasiLikelihoodMixedModel(MixedModel):
+class QuasiLikelihoodMixedModel(WithFamily, MixedModel):
     """A generalized linear mixed model fitted by penalized quasi-likelihood (PQL).
 
     Made by ``mm.glmer(..., method="pql")``. It has no likelihood: loglik, AIC, BIC and likelihood-ratio
@@ -48,6 +47,8 @@ class QuasiLikelihoodMixedModel(MixedModel):
     """
 
     p_values = False
+
+    estimates: PqlEstimates
 
     def __init__(
         self,
@@ -109,23 +110,9 @@ class QuasiLikelihoodMixedModel(MixedModel):
         return self.sigma()
 
     @property
-    def linear_predictor(self) -> FloatArray:
-        """Linear predictor of each row used, offset included, shape (n,)."""
-        return self.estimates.eta
-
-    @property
-    def mean(self) -> FloatArray:
-        """Fitted mean of each row used, shape (n,)."""
-        return self.estimates.mu
-
-    @property
     def row_information(self) -> FloatArray:
         """Working weights."""
         return self.estimates.working_weights
-
-    def family(self) -> Family:
-        """Return the family, with its link."""
-        return self._family
 
     def sigma(self) -> float:
         """Return the square root of the dispersion."""
@@ -162,9 +149,6 @@ class QuasiLikelihoodMixedModel(MixedModel):
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:
         relative = conditional_covariances(self.problem, self._theta)
         return tuple(self.sigma() ** 2 * V for V in relative)
-
-    def _raw_residuals(self, type: ResidualType) -> FloatArray:
-        return residuals(self._family, type, self.y, self.estimates.eta, self.prior_weights, self.phi)
 
     def refit(self, newresp: Any) -> QuasiLikelihoodMixedModel:
         """Fit the same model to another response, given as for a model fitted by maximum likelihood.
