@@ -18,7 +18,6 @@ from mixedmodels.families.base import (
 )
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
 from mixedmodels.families.links import Jet, Link
-from mixedmodels.families.saturated import deviance_by_search
 from mixedmodels.families.special import polygammas
 from mixedmodels.families.unit_interval import (
     SMALLEST_SHAPE,
@@ -26,10 +25,13 @@ from mixedmodels.families.unit_interval import (
     Outer,
     add,
     as_derivatives,
+    beta_deviance,
+    beta_draws,
     bounded,
     compose,
     scaled,
     shape_parameter,
+    slopes_in_log_precision,
 )
 
 Curve: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
@@ -109,8 +111,7 @@ class Beta(FamilyBase):
         curves = _curve(left), _curve(right)
         P, Q = _side(left, np.log(y), curves[0]), _side(right, np.log1p(-y), curves[1])
         loglik = _curve(phi[:1])[0] + P[1] + Q[1]
-        d1 = P[2] * a[1] + Q[2] * b[1]
-        d2 = P[3] * bounded(a[1]) ** 2 + P[2] * a[2] + Q[3] * bounded(b[1]) ** 2 + Q[2] * b[2]
+        d1, d2 = slopes_in_log_precision(P, Q, a, b)
         information = (
             -d2 if observed else curves[0][2] * bounded(a[1]) ** 2 + curves[1][2] * bounded(b[1]) ** 2
         )
@@ -124,17 +125,14 @@ class Beta(FamilyBase):
 
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
-        p = np.clip(mu, np.finfo(np.float64).tiny, 1.0 - np.finfo(np.float64).eps)
-        eta = np.log(p) - np.log1p(-p)
-        return deviance_by_search(beta(), y, eta, weights, phi, -60.0, 60.0)
+        return beta_deviance(beta(), y, mu, weights, phi)
 
     def simulate(
         self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
     ) -> FloatArray:
         """Draw proportions, kept strictly between 0 and 1 where rounding would reach them."""
         tiny, eps = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
-        drawn = rng.beta(np.maximum(mu * phi[0], tiny), np.maximum((1.0 - mu) * phi[0], tiny))
-        return np.asarray(np.clip(drawn, tiny, 1.0 - eps))
+        return np.asarray(np.clip(beta_draws(rng, mu, phi), tiny, 1.0 - eps))
 
 
 def beta(link: str | Link = "logit") -> Beta:

@@ -13,7 +13,6 @@ from mixedmodels.families.base import LARGEST_SHAPE, FamilyBase, check_proportio
 from mixedmodels.families.binomial import log_binomial_coefficient, whole_trials
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
 from mixedmodels.families.links import Link
-from mixedmodels.families.saturated import deviance_by_search
 from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
 from mixedmodels.families.unit_interval import (
     SMALLEST_SHAPE,
@@ -21,9 +20,11 @@ from mixedmodels.families.unit_interval import (
     Outer,
     add,
     as_derivatives,
-    bounded,
+    beta_deviance,
+    beta_draws,
     compose,
     shape_parameter,
+    slopes_in_log_precision,
 )
 
 
@@ -94,8 +95,7 @@ class BetaBinomial(FamilyBase):
         a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
         loglik = P[1] + Q[1] - phi[0] * polygamma_differences(weights, np.full_like(y, phi[0]))[0]
-        d1 = P[2] * a[1] + Q[2] * b[1]
-        d2 = P[3] * bounded(a[1]) ** 2 + P[2] * a[2] + Q[3] * bounded(b[1]) ** 2 + Q[2] * b[2]
+        d1, d2 = slopes_in_log_precision(P, Q, a, b)
         inside = self.link.gives_unit_mean(eta)
         return PhiDerivatives(*(np.where(inside, part, 0.0)[None] for part in (loglik, d1, -d2, d2)))
 
@@ -109,17 +109,14 @@ class BetaBinomial(FamilyBase):
 
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
-        p = np.clip(mu, np.finfo(np.float64).tiny, 1.0 - np.finfo(np.float64).eps)
-        eta = np.log(p) - np.log1p(-p)
-        return deviance_by_search(betabinomial(), y, eta, weights, phi, -60.0, 60.0)
+        return beta_deviance(betabinomial(), y, mu, weights, phi)
 
     def simulate(
         self, rng: np.random.Generator, mu: FloatArray, weights: FloatArray, phi: FloatArray
     ) -> FloatArray:
         """Draw proportions of successes among `weights` trials; a row without trials gives 0."""
         trials = whole_trials(weights)
-        tiny = np.finfo(np.float64).tiny
-        p = rng.beta(np.maximum(mu * phi[0], tiny), np.maximum((1.0 - mu) * phi[0], tiny))
+        p = beta_draws(rng, mu, phi)
         return np.asarray(rng.binomial(trials, p) / np.maximum(trials, 1))
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import EMPTY
-from mixedmodels.families.family import Derivatives
+from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.families.links import Jet
+from mixedmodels.families.saturated import deviance_by_search
 
 UNIT_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
 
@@ -65,3 +66,25 @@ def as_derivatives(
 def scaled(jet: Jet, weights: FloatArray) -> Jet:
     """Return the jet times the prior weights."""
     return weights * jet[0], weights * jet[1], weights * jet[2], weights * jet[3]
+
+
+def slopes_in_log_precision(P: Outer, Q: Outer, a: Jet, b: Jet) -> tuple[FloatArray, FloatArray]:
+    """Return the derivatives in log(phi) of l' and l'' in eta, the shapes being phi e^A and phi e^B."""
+    d1 = P[2] * a[1] + Q[2] * b[1]
+    d2 = P[3] * bounded(a[1]) ** 2 + P[2] * a[2] + Q[3] * bounded(b[1]) ** 2 + Q[2] * b[2]
+    return d1, d2
+
+
+def beta_deviance(
+    with_logit: Family, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray
+) -> FloatArray:
+    """Return twice the log-likelihood ratio of each row against its own best mean, sought in logits."""
+    p = np.clip(mu, np.finfo(np.float64).tiny, 1.0 - np.finfo(np.float64).eps)
+    eta = np.log(p) - np.log1p(-p)
+    return deviance_by_search(with_logit, y, eta, weights, phi, -60.0, 60.0)
+
+
+def beta_draws(rng: np.random.Generator, mu: FloatArray, phi: FloatArray) -> FloatArray:
+    """Draw from Beta(mu phi, (1 - mu) phi)."""
+    tiny = np.finfo(np.float64).tiny
+    return np.asarray(rng.beta(np.maximum(mu * phi[0], tiny), np.maximum((1.0 - mu) * phi[0], tiny)))
