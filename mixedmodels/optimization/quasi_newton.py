@@ -127,7 +127,7 @@ def minimize(
             break
         longest = float(np.abs(direction).max())
         trial = _line_search(
-            function, x, f, g, direction, slope, min(1.0, max_step / longest), max_step / longest
+            function, x, f, direction, slope, min(1.0, max_step / longest), max_step / longest
         )
         if trial is None:
             if restarted:
@@ -159,7 +159,6 @@ def _line_search(
     function: _Counted,
     x: FloatArray,
     f: float,
-    g: FloatArray,
     direction: FloatArray,
     slope: float,
     first: float,

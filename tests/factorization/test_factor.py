@@ -9,7 +9,6 @@ from mixedmodels.factorization.blocked import factorize
 from mixedmodels.factorization.blocks import amalgamate, block_factor
 from mixedmodels.factorization.cross_products import fill, right_hand_side
 from mixedmodels.factorization.inverse import invert_on_pattern
-from mixedmodels.factorization.leverages import leverages
 from mixedmodels.factorization.pattern import build_pattern
 from mixedmodels.likelihood.profiled import (
     conditional_covariances,
@@ -18,6 +17,7 @@ from mixedmodels.likelihood.profiled import (
     solve,
     term_factors,
 )
+from tests.factorization.leverages import leverages
 from tests.factorization.random_models import Model, dense_Z, models, random_term
 
 # Both sides are backward stable; systems here have condition numbers up to about 1e4.

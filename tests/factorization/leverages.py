@@ -1,4 +1,4 @@
-"""Leverages of the random effects: the diagonal of ``Z Lambda Omega^-1 Lambda'Z'``."""
+"""Leverages of the random effects from the inverse on the pattern: they touch every entry of it."""
 
 from __future__ import annotations
 
