@@ -11,7 +11,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 
 
 @lru_cache(maxsize=64)
-def _lower_triangle(size: int) -> tuple[IntArray, IntArray]:
+def lower_triangle(size: int) -> tuple[IntArray, IntArray]:
     """Return row and column indices of the lower triangle, column by column (lme4's order)."""
     cols, rows = np.triu_indices(size)
     return rows, cols
@@ -47,18 +47,18 @@ class Unstructured:
 
     def start(self) -> FloatArray:
         """Return the lower triangle of the identity."""
-        rows, cols = _lower_triangle(self.size)
+        rows, cols = lower_triangle(self.size)
         return np.where(rows == cols, 1.0, 0.0)
 
     def factor(self, theta: FloatArray) -> FloatArray:
         """Return T with `theta` in its lower triangle."""
         T = np.zeros((self.size, self.size))
-        T[_lower_triangle(self.size)] = theta
+        T[lower_triangle(self.size)] = theta
         return T
 
     def pullback(self, theta: FloatArray, dT: FloatArray) -> FloatArray:
         """Return the lower triangle of `dT`."""
-        return dT[_lower_triangle(self.size)]
+        return dT[lower_triangle(self.size)]
 
     def to_free(self, theta: FloatArray) -> FloatArray:
         """Return `theta` itself."""
@@ -74,22 +74,22 @@ class Unstructured:
 
     def scales(self, column_scale: FloatArray) -> FloatArray:
         """Return the scale of the row of T each parameter stands in."""
-        return column_scale[_lower_triangle(self.size)[0]]
+        return column_scale[lower_triangle(self.size)[0]]
 
     def canonical(self, theta: FloatArray) -> FloatArray:
         """Flip the columns of T whose diagonal element is negative."""
         T = self.factor(theta)
         signs = np.where(np.diag(T) < 0, -1.0, 1.0)
-        return (T * signs)[_lower_triangle(self.size)]
+        return (T * signs)[lower_triangle(self.size)]
 
     def is_lower_bound(self) -> tuple[bool, ...]:
         """Tell which parameters are diagonal elements."""
-        rows, cols = _lower_triangle(self.size)
+        rows, cols = lower_triangle(self.size)
         return tuple(bool(i == j) for i, j in zip(rows, cols, strict=True))
 
     def parameter_names(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """Return ``row.column`` names, a single name on the diagonal."""
-        rows, cols = _lower_triangle(self.size)
+        rows, cols = lower_triangle(self.size)
         return tuple(
             columns[i] if i == j else f"{columns[i]}.{columns[j]}" for i, j in zip(rows, cols, strict=True)
         )

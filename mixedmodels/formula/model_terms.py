@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.formula.build import build_design
 from mixedmodels.formula.design import Design, RandomTerm
 
@@ -161,8 +162,7 @@ def _pattern(term: RandomTerm) -> tuple[IntArray, IntArray]:
     """Return rows and columns of the entries of T that the structure can fill, column by column."""
     if term.structure.name == "diag":
         return np.arange(term.size), np.arange(term.size)
-    columns, rows = np.triu_indices(term.size)
-    return rows, columns
+    return lower_triangle(term.size)
 
 
 def _repeat_block(T: FloatArray, pattern: tuple[IntArray, IntArray], n_levels: int) -> scipy.sparse.csc_array:

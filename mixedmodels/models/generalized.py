@@ -36,7 +36,7 @@ from mixedmodels.reports.printed import Printed
 VcovMethod = Literal["hessian", "rx"]
 
 
-class GeneralizedLinearMixedModel(WithFamily, MixedModel):
+class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
     """A fitted generalized linear mixed model.
 
     Made by :func:`mixedmodels.glmer`. Estimates and design are stored; everything else is derived.
@@ -61,8 +61,6 @@ class GeneralizedLinearMixedModel(WithFamily, MixedModel):
         The engine's form of the design; rebuilt when needed, after unpickling for one.
     """
 
-    estimates: GeneralizedEstimates
-
     def __init__(
         self,
         design: Design,
@@ -75,9 +73,7 @@ class GeneralizedLinearMixedModel(WithFamily, MixedModel):
         observed: bool = False,
         problem: GeneralizedProblem | None = None,
     ) -> None:
-        super().__init__(design, y, prior_weights, call, data)
-        self._family = family
-        self.estimates = estimates
+        super().__init__(design, y, prior_weights, call, data, family, estimates)
         self.observed = observed
         if problem is not None:
             self.problem = problem
@@ -93,6 +89,11 @@ class GeneralizedLinearMixedModel(WithFamily, MixedModel):
     def beta(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
         return self.estimates.beta
+
+    @property
+    def phi(self) -> FloatArray:
+        """Parameters of the family, shape (n_phi,)."""
+        return self.estimates.phi
 
     @property
     def spherical(self) -> tuple[FloatArray, ...]:

@@ -11,11 +11,9 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.control import whole_number
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
-from mixedmodels.families.family import Family
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.glm import GlmEstimates, fit_glm
-from mixedmodels.models.call import Call
 from mixedmodels.models.family_quantities import response_mean, response_slope
 from mixedmodels.models.new_response import new_response
 from mixedmodels.models.with_family import WithFamily
@@ -25,7 +23,7 @@ from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
 
-class GeneralizedLinearModel(WithFamily):
+class GeneralizedLinearModel(WithFamily[GlmEstimates]):
     """A fitted generalized linear model.
 
     Made by :func:`mixedmodels.glm`.
@@ -46,26 +44,15 @@ class GeneralizedLinearModel(WithFamily):
         The fit.
     """
 
-    estimates: GlmEstimates
-
-    def __init__(
-        self,
-        design: Design,
-        y: FloatArray,
-        prior_weights: FloatArray,
-        call: Call,
-        data: Any,
-        family: Family,
-        estimates: GlmEstimates,
-    ) -> None:
-        super().__init__(design, y, prior_weights, call, data)
-        self._family = family
-        self.estimates = estimates
-
     @property
     def beta(self) -> FloatArray:
         """Coefficients, shape (p,)."""
         return self.estimates.beta
+
+    @property
+    def phi(self) -> FloatArray:
+        """Parameters of the family, shape (n_phi,)."""
+        return self.estimates.phi
 
     @property
     def npar(self) -> int:

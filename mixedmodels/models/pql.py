@@ -11,11 +11,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import warn_unless_converged
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import initialize
-from mixedmodels.families.family import Family
-from mixedmodels.formula.design import Design
 from mixedmodels.likelihood.pql import PqlEstimates, fit_pql
 from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
-from mixedmodels.models.call import Call
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
 from mixedmodels.models.with_family import WithFamily
@@ -24,7 +21,7 @@ from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 
 
-class QuasiLikelihoodMixedModel(WithFamily, MixedModel):
+class QuasiLikelihoodMixedModel(WithFamily[PqlEstimates], MixedModel):
     """A generalized linear mixed model fitted by penalized quasi-likelihood (PQL).
 
     Made by ``mm.glmer(..., method="pql")``. It has no likelihood: loglik, AIC, BIC and likelihood-ratio
@@ -47,22 +44,6 @@ class QuasiLikelihoodMixedModel(WithFamily, MixedModel):
     """
 
     p_values = False
-
-    estimates: PqlEstimates
-
-    def __init__(
-        self,
-        design: Design,
-        y: FloatArray,
-        prior_weights: FloatArray,
-        call: Call,
-        data: Any,
-        family: Family,
-        estimates: PqlEstimates,
-    ) -> None:
-        super().__init__(design, y, prior_weights, call, data)
-        self._family = family
-        self.estimates = estimates
 
     @cached_property
     def problem(self) -> LinearProblem:

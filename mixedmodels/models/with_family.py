@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
+from mixedmodels.formula.design import Design
+from mixedmodels.models.call import Call
 from mixedmodels.models.family_quantities import residuals, response_mean
 from mixedmodels.models.fitted_model import FittedModel, ResidualType
 
 
-class WithFamily(FittedModel):
-    """A fitted model whose mean is the inverse link of its linear predictor, ``estimates.eta``."""
-
-    _family: Family
-    estimates: Any
+class FamilyEstimates(Protocol):
+    """What the estimates of such a model hold in common."""
 
     @property
+    def eta(self) -> FloatArray:
+        """Linear predictor of each row used, shape (n,)."""
+
+
+Estimates = TypeVar("Estimates", bound=FamilyEstimates)
+
+
+class WithFamily(FittedModel, Generic[Estimates]):
+    """A fitted model whose mean is the inverse link of its linear predictor, ``estimates.eta``."""
+
+    def __init__(
+        self,
+        design: Design,
+        y: FloatArray,
+        prior_weights: FloatArray,
+        call: Call,
+        data: Any,
+        family: Family,
+        estimates: Estimates,
+    ) -> None:
+        super().__init__(design, y, prior_weights, call, data)
+        self._family = family
+        self.estimates = estimates
+
+    @property
+    @abstractmethod
     def phi(self) -> FloatArray:
         """Parameters of the family, shape (n_phi,)."""
-        phi: FloatArray = self.estimates.phi
-        return phi
 
     @property
     def linear_predictor(self) -> FloatArray:
         """Linear predictor of each row used, offset included, shape (n,)."""
-        eta: FloatArray = self.estimates.eta
-        return eta
+        return self.estimates.eta
 
     @property
     def mean(self) -> FloatArray:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.profiled import theta_slices
 
@@ -29,8 +30,7 @@ def canonical(terms: Sequence[RandomTerm], theta: FloatArray) -> FloatArray:
         structure, own = term.structure, theta[part]
         if structure.name == "us" and structure.size > 1:
             T = _without_dead_columns(structure.factor(own))
-            cols, rows = np.triu_indices(structure.size)
-            own = T[rows, cols]
+            own = T[lower_triangle(structure.size)]
         parts.append(structure.canonical(own))
     return np.concatenate(parts)
 

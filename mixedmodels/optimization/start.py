@@ -13,12 +13,12 @@ The Hessian is that of one term with the others held fixed; quasi-Newton updates
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.gradient import BlockMoments, block_moments
@@ -137,14 +137,7 @@ def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> 
     """
     if structure.size == 1:
         return np.asarray(theta * M[0, 0])
-    return np.asarray((M @ structure.factor(theta))[_lower_triangle(structure.size)])
-
-
-@cache
-def _lower_triangle(size: int) -> tuple[IntArray, IntArray]:
-    """Return rows and columns of the lower triangle, column by column."""
-    cols, rows = np.triu_indices(size)
-    return rows, cols
+    return np.asarray((M @ structure.factor(theta))[lower_triangle(structure.size)])
 
 
 def parts(problem: LinearProblem) -> list[tuple[RandomTerm, slice]]:
@@ -225,7 +218,7 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
         sums = at.information.transpose(0, 2, 1, 3).reshape(S * S, S * S)
         step = np.linalg.solve(sums, at.Gamma.ravel()).reshape(S, S)
         grown = _floored(np.eye(S) - step, LEAST_FACTOR, LARGEST_FACTOR)
-        return np.asarray((T @ np.linalg.cholesky(grown))[_lower_triangle(S)])
+        return np.asarray((T @ np.linalg.cholesky(grown))[lower_triangle(S)])
     if structure.name == "diag":
         step = np.linalg.solve(np.einsum("ijij->ij", at.information), np.diagonal(at.Gamma))
         factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
