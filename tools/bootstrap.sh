@@ -69,8 +69,11 @@ if ! "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
     say "making $venv with $python"
     "$python" -m venv --clear "$venv"
 fi
+# An editable installation rebuilds the kernels when they change: it needs the build tools beside it.
 say "installing the package${extras:+ with [$extras]}"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+pip_install "meson-python>=0.17" "meson>=1.4" ninja "cython>=3.1"
+pip_install --no-build-isolation --editable ".${extras:+[$extras]}"
 
 # 3. SuiteSparse's CHOLMOD, where it can be had.
 has_headers() {
@@ -97,7 +100,7 @@ install_headers() {
 
 # scikit-sparse 0.5 needs a newer SuiteSparse than Debian 12 has; 0.4.16 builds on both.
 install_cholmod() {
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "scikit-sparse==0.4.16.*" >"$venv/cholmod.log" 2>&1 &&
+    pip_install "scikit-sparse==0.4.16.*" >"$venv/cholmod.log" 2>&1 &&
         has_cholmod
 }
 

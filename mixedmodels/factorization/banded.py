@@ -2,7 +2,7 @@
 
 Rows are put in reverse Cuthill-McKee order and cut into blocks at least as long as the band is wide, so that
 a block meets only the block before and the one after it. All blocks lie in one flat buffer, in which the
-stored products of :class:`~mixedmodels.factorization.sparse_rest.PairProducts` find their place by number.
+stored products of :class:`~mixedmodels.factorization.pair_products.PairProducts` find their place by number.
 """
 
 from __future__ import annotations

@@ -8,14 +8,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.banded import BandedLayout, BandedMatrix
+from mixedmodels.factorization.pair_products import PairProducts, pair_products, pairs_within
 from mixedmodels.factorization.pattern import Coupling
-from mixedmodels.factorization.sparse_rest import (
-    PairProducts,
-    SparseRest,
-    pair_products,
-    pairs_within,
-    sparse_rest,
-)
+from mixedmodels.factorization.sparse_rest import SparseRest, entry_order, sparse_rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +62,9 @@ class BandedRest:
 
 def banded_rest(coupling: Coupling, values: FloatArray, XZ: FloatArray, layout: BandedLayout) -> BandedRest:
     """Return the rows with the products of all pairs of entries, numbered into the tail's buffer."""
-    n_tail, every = len(layout.order), np.ones(len(coupling.indptr) - 1, dtype=bool)
-    sparse = sparse_rest(coupling, coupling.columns, values, XZ, n_tail)
-    first, second, sizes = pairs_within(coupling.indptr, every)
+    n_tail, none = len(layout.order), np.zeros(len(coupling.indptr) - 1, dtype=bool)
+    sparse = sparse_rest(coupling, entry_order(coupling, n_tail, none), values, XZ, n_tail)
+    first, second, sizes = pairs_within(coupling.indptr)
     slots = layout.slots(coupling.rows[first], coupling.rows[second])
     products = pair_products(values, first, second, sizes, slots, layout.size)
     rows = np.arange(n_tail)

@@ -9,24 +9,22 @@ from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.factorization.banded import BandedLayout, banded_layout
 from mixedmodels.factorization.pattern import Coupling, Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
-from mixedmodels.factorization.sparse_rest import dense_rows, sparse_rest
+from mixedmodels.factorization.sparse_rest import dense_rows, entry_order, sparse_rest
 
-#: Most stored products of pairs of entries: 12 bytes each.
-MAX_STORED_PRODUCTS = 3e7
 #: Most doubles of E stored densely.
 MAX_STORED_DENSE = 1.6e7
-#: Seconds for one stored product there and back, and for one multiplication in BLAS: their order of
-#: magnitude on any present machine is all that matters.
-PRODUCT_SECONDS, FLOP_SECONDS = 4e-9, 3e-11
+#: Seconds for the product of two entries of a level there and back, and for one multiplication in BLAS: their
+#: order of magnitude on any present machine is all that matters.
+PRODUCT_SECONDS, FLOP_SECONDS = 2e-9, 3e-11
 #: A tail is tried as a band from this many rows on, if pairs fill at most this share of it, and kept so if
 #: the band takes at most this share of the multiplications of the dense tail.
 LEAST_BANDED, MOST_BANDED_DENSITY, BANDED_GAIN = 400, 0.2, 0.3
-#: Share of light levels below which storing products is not worth a second representation.
+#: Share of light levels below which a second representation is not worth it.
 LEAST_LIGHT_SHARE = 0.2
 
 
 def choose_rest(
-    coupling: Coupling, values: FloatArray, XZ: FloatArray, n_tail: int, *, liftable: bool, reused: bool
+    coupling: Coupling, values: FloatArray, XZ: FloatArray, n_tail: int, *, liftable: bool
 ) -> Rest:
     """Return the cheapest representation.
 
@@ -42,32 +40,24 @@ def choose_rest(
         Random effects in the tail.
     liftable : bool
         Whether other blocks are eliminated too, which needs the sparse pattern.
-    reused : bool
-        Whether many factorizations will use these entries, so that storing products pays.
     """
     if not n_tail:
         return FixedRest(XZ)
     S, q = len(values), len(coupling.indptr) - 1
-    light = _light_levels(coupling, S, n_tail) if reused else np.zeros(q, dtype=bool)
+    light = _light_levels(coupling, S, n_tail)
     dense_size = float(S * q * (n_tail + len(XZ)))
-    if light.mean() < LEAST_LIGHT_SHARE:
-        if not liftable and dense_size <= MAX_STORED_DENSE:
-            rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
-            rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
-            return DenseRest(rows, coupling, n_tail)
-        return sparse_rest(coupling, coupling.columns, values, XZ, n_tail)
-    return sparse_rest(coupling, coupling.columns, values, XZ, n_tail, light)
+    if not liftable and light.mean() < LEAST_LIGHT_SHARE and dense_size <= MAX_STORED_DENSE:
+        rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
+        rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
+        return DenseRest(rows, coupling, n_tail)
+    return sparse_rest(coupling, entry_order(coupling, n_tail, light), values, XZ, n_tail)
 
 
 def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
-    """Return the levels whose products of pairs are cheaper stored than multiplied densely, within memory."""
+    """Return the levels whose pairs of entries are cheaper multiplied one by one than as dense rows."""
     counts = np.diff(coupling.indptr).astype(np.float64)
     products = counts * (counts + 1.0) / 2.0 * S * (S + 1) / 2.0
-    light = products * PRODUCT_SECONDS < 3.0 * S * n_tail**2 * FLOP_SECONDS
-    order = np.argsort(products, kind="stable")
-    fits = np.cumsum(products[order]) <= MAX_STORED_PRODUCTS
-    light[order[~fits]] = False
-    return light
+    return np.asarray(products * PRODUCT_SECONDS < 3.0 * S * n_tail**2 * FLOP_SECONDS)
 
 
 def choose_layout(pattern: Pattern) -> BandedLayout | None:

@@ -59,9 +59,7 @@ class RightHandSide:
     X: FloatArray
 
 
-def fill(
-    pattern: Pattern, X: FloatArray, weights: FloatArray | None = None, *, reused: bool = False
-) -> CrossProducts:
+def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
     Parameters
@@ -72,22 +70,19 @@ def fill(
         Fixed-effects columns; p may be 0.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
-    reused : bool
-        Whether many factorizations will use these cross-products (a linear model), so that products of
-        their entries are worth storing.
     """
     blocks = pattern.blocks
     weighted = X if weights is None else X * weights[:, None]
     XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
     XX = X.T @ weighted
-    layout = choose_layout(pattern) if reused else None
+    layout = choose_layout(pattern)
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
         links={
             (j, k): _link(blocks[pattern.chain[k]], blocks[pattern.chain[j]], weights)
             for j, k in pattern.parents
         },
-        rests=tuple(_rest(pattern, j, XZ[c], weights, layout, reused) for j, c in enumerate(pattern.chain)),
+        rests=tuple(_rest(pattern, j, XZ[c], weights, layout) for j, c in enumerate(pattern.chain)),
         tail=_tail(pattern, weights) if layout is None else _banded(pattern, layout, weights, XZ, XX),
         XZ=XZ,
         XX=XX,
@@ -174,7 +169,6 @@ def _rest(
     XZ: FloatArray,
     weights: FloatArray | None,
     layout: BandedLayout | None,
-    reused: bool,
 ) -> Rest:
     """Return the rows below the j-th chain block."""
     coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
@@ -187,7 +181,7 @@ def _rest(
     if layout is not None:
         return banded_rest(coupling, entries, XZ, layout)
     liftable = len(pattern.chain) > 1
-    return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable, reused=reused)
+    return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
 
 
 def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:

@@ -7,7 +7,7 @@ from mixedmodels.factorization.banded_rest import BandedRest
 from mixedmodels.factorization.cross_products import CrossProducts
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
-from mixedmodels.factorization.sparse_rest import PairProducts, SparseRest
+from mixedmodels.factorization.sparse_rest import SparseRest
 
 
 def describe(pattern: Pattern, A: CrossProducts) -> str:
@@ -37,15 +37,11 @@ def _below(pattern: Pattern, j: int, rest: Rest) -> str:
     below = f"{stored} entries below it ({share:.1%} of dense)"
     if isinstance(rest, DenseRest):
         return f"{below}, dense rows"
-    assert isinstance(rest, SparseRest | BandedRest)
-    products = rest.products
-    if products is None:
-        return f"{below}, dense in chunks"
-    return f"{below}, {_n_products(products)} stored products"
-
-
-def _n_products(products: PairProducts) -> int:
-    return sum(int(M.nnz) for M in products.maps.values())
+    if isinstance(rest, BandedRest):
+        return f"{below}, {sum(int(M.nnz) for M in rest.products.maps.values())} stored products"
+    assert isinstance(rest, SparseRest)
+    heavy = len(rest.order.heavy)
+    return f"{below}, sparse rows" if not heavy else f"{below}, {heavy} levels as dense rows"
 
 
 def _tail(A: CrossProducts) -> str:

@@ -1,56 +1,47 @@
-"""Sparse rows below an eliminated block, and the stored products of their entries."""
+"""Sparse rows below an eliminated block."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.rest import lifted_fixed
+from mixedmodels.kernels.schur import Int32Array, add_sandwich, subtract_schur
 
-#: Positions are 32 bits wide where that suffices: sparse products are bound by memory.
-AnyIntArray: TypeAlias = npt.NDArray[np.integer[Any]]
 #: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.
 CHUNK_DOUBLES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class PairProducts:
-    """``sum_l E_l P_l E_l'`` as a linear map of P, for the pairs of tail rows that share a level.
+class EntryOrder:
+    """Integers that say where the entries of E are; they do not change with theta.
 
     Attributes
     ----------
-    maps : dict
-        ``maps[a, b]``, a >= b, shape (n_slots, q): what element (a, b) of the symmetric face of each level
-        contributes to each kept element of the lower triangle of the tail.
+    row_starts, by_row, columns, starts, rows : int32 ndarray
+        The light levels' entries by row and all entries by level; see :mod:`mixedmodels.kernels.schur`.
+    heavy : ndarray of int
+        Levels with so many entries that they go through BLAS as dense chunks.
     """
 
-    maps: dict[tuple[int, int], csc_array]
+    row_starts: Int32Array
+    by_row: Int32Array
+    columns: Int32Array
+    starts: Int32Array
+    rows: Int32Array
+    heavy: IntArray
 
-    def schur(self, P: FloatArray) -> FloatArray:
-        """Return the kept elements of ``sum_l E_l P_l E_l'``, shape (n_slots,)."""
-        total: FloatArray | None = None
-        for (a, b), M in self.maps.items():
-            part = M @ P[a, b]
-            total = part if total is None else total + part
-        assert total is not None
-        return total
-
-    def sandwich(self, doubled: FloatArray) -> FloatArray:
-        """Return ``E_l' V E_l`` for every level, shape (S, S, q), from V with its off-diagonal doubled."""
-        S = 1 + max(a for a, _ in self.maps)
-        N = np.empty((S, S, next(iter(self.maps.values())).shape[1]))
-        for (a, b), M in self.maps.items():
-            product = M.T @ doubled
-            N[a, b] = N[b, a] = product if a == b else 0.5 * product
-        return N
+    @property
+    def arrays(self) -> tuple[Int32Array, Int32Array, Int32Array, Int32Array, Int32Array]:
+        """What the kernels take."""
+        return self.row_starts, self.by_row, self.columns, self.starts, self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +52,21 @@ class SparseRest:
     ----------
     coupling : Coupling
         Compressed-column pattern of E.
-    columns : ndarray, shape (nnz,)
-        Level each entry belongs to.
     values : ndarray, shape (S, nnz)
         Entries of E for each coefficient of the eliminated block.
     matrices : tuple of csc_array, each (n_tail, q)
         The same as matrices.
     XZ : ndarray, shape (p, S, q)
         Fixed effects against the levels.
-    products : PairProducts or None
-        Stored products of the light levels.
-    heavy : ndarray of int
-        Levels with so many entries that they go through BLAS as dense chunks.
+    order : EntryOrder
+        How the products of entries that share a level are formed for a dense tail.
     """
 
     coupling: Coupling
-    columns: IntArray
     values: FloatArray
     matrices: tuple[csc_array, ...]
     XZ: FloatArray
-    products: PairProducts | None
-    heavy: IntArray
+    order: EntryOrder
 
     @property
     def n_tail(self) -> int:
@@ -96,9 +81,8 @@ class SparseRest:
             tail[n_tail:, n_tail:] -= fixed
             tail[n_tail:, :n_tail] -= across
         block = tail[:n_tail, :n_tail]
-        if self.products is not None:
-            block -= self.products.schur(P).reshape(block.shape)
-        for levels, chunk in self._chunks(self.heavy):
+        subtract_schur(block, *self.order.arrays, self.values, P)
+        for levels, chunk in self._chunks(self.order.heavy):
             half = np.matmul(Y[:, :, levels].transpose(2, 0, 1), chunk).reshape(-1, n_tail)
             block -= half.T @ half
 
@@ -124,11 +108,12 @@ class SparseRest:
 
     def _sandwich(self, V: FloatArray) -> FloatArray:
         S, q = len(self.values), self.matrices[0].shape[1]
-        N = np.zeros((S, S, q)) if self.products is None else self.products.sandwich(_doubled(V).ravel())
-        if not len(self.heavy):
+        N = np.zeros((S, S, q))
+        add_sandwich(N, *self.order.arrays, self.values, V)
+        if not len(self.order.heavy):
             return N
         full = dense.mirror(V)
-        for levels, chunk in self._chunks(self.heavy):
+        for levels, chunk in self._chunks(self.order.heavy):
             product = (chunk.reshape(-1, len(V)) @ full).reshape(chunk.shape)
             N[:, :, levels] = np.matmul(product, chunk.transpose(0, 2, 1)).transpose(1, 2, 0)
         return N
@@ -176,11 +161,11 @@ class SparseRest:
         lift : ndarray, shape (nnz_inner,)
             Entry here of each entry there.
         """
-        update = np.einsum("sak,ak->sk", link_P[:, :, inner.columns], inner.values)
-        size = len(self.columns)
+        update = np.einsum("sak,ak->sk", link_P[:, :, inner.order.columns], inner.values)
+        size = self.values.shape[1]
         lifted = np.stack([np.bincount(lift, weights=row, minlength=size) for row in update])
         XZ = lifted_fixed(self.XZ, inner.XZ, link_P, parent)
-        return sparse_rest(self.coupling, self.columns, self.values - lifted, XZ, self.n_tail)
+        return sparse_rest(self.coupling, self.order, self.values - lifted, XZ, self.n_tail)
 
     def _chunks(self, levels: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield the rows of E' that belong to `levels` as dense chunks, each (levels, S, n_tail)."""
@@ -191,19 +176,24 @@ class SparseRest:
 
 
 def sparse_rest(
-    coupling: Coupling,
-    columns: IntArray,
-    values: FloatArray,
-    XZ: FloatArray,
-    n_tail: int,
-    light: BoolArray | None = None,
+    coupling: Coupling, order: EntryOrder, values: FloatArray, XZ: FloatArray, n_tail: int
 ) -> SparseRest:
-    """Return the rows with E as matrices that share one pattern; `light` levels get stored products."""
-    q = len(coupling.indptr) - 1
-    matrices = tuple(csc_array((row, coupling.rows, coupling.indptr), shape=(n_tail, q)) for row in values)
-    products = None if light is None else _dense_products(coupling, values, n_tail, light)
-    heavy = np.arange(q) if light is None else np.flatnonzero(~light)
-    return SparseRest(coupling, columns, values, matrices, XZ, products, heavy)
+    """Return the rows with E as matrices that share one pattern."""
+    shape = (n_tail, len(coupling.indptr) - 1)
+    matrices = tuple(csc_array((row, order.rows, order.starts), shape=shape) for row in values)
+    return SparseRest(coupling, values, matrices, XZ, order)
+
+
+def entry_order(coupling: Coupling, n_tail: int, light: BoolArray) -> EntryOrder:
+    """Sort the entries of the light levels by tail row."""
+    rows, columns = coupling.rows.astype(np.int32), coupling.columns.astype(np.int32)
+    entries = np.flatnonzero(light[columns]).astype(np.int32)
+    by_row = entries[np.argsort(rows[entries], kind="stable")]
+    counts = np.bincount(rows[entries], minlength=n_tail)
+    row_starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    return EntryOrder(
+        row_starts, by_row, columns, coupling.indptr.astype(np.int32), rows, np.flatnonzero(~light)
+    )
 
 
 def dense_rows(coupling: Coupling, values: FloatArray, n_rows: int, levels: IntArray) -> FloatArray:
@@ -222,65 +212,3 @@ def entries_of(indptr: IntArray, levels: IntArray) -> tuple[IntArray, IntArray]:
     own = np.repeat(np.arange(len(levels)), counts)
     before = np.cumsum(counts) - counts
     return np.arange(len(own)) + (indptr[levels] - before)[own], own
-
-
-def _doubled(V: FloatArray) -> FloatArray:
-    """Return V with its off-diagonal doubled."""
-    doubled = 2.0 * V
-    np.einsum("ii->i", doubled)[:] *= 0.5
-    return doubled
-
-
-def _dense_products(coupling: Coupling, values: FloatArray, n_tail: int, light: BoolArray) -> PairProducts:
-    """Multiply every pair of entries that share a light level, for a dense tail."""
-    first, second, sizes = pairs_within(coupling.indptr, light)
-    wide = max(n_tail**2, len(first)) > np.iinfo(np.int32).max
-    rows = coupling.rows if wide else coupling.rows.astype(np.int32)
-    return pair_products(values, first, second, sizes, rows[first] * n_tail + rows[second], n_tail**2)
-
-
-def pair_products(
-    values: FloatArray,
-    first: AnyIntArray,
-    second: AnyIntArray,
-    sizes: IntArray,
-    slots: AnyIntArray,
-    n_slots: int,
-) -> PairProducts:
-    """Multiply pairs of entries.
-
-    Parameters
-    ----------
-    values : ndarray, shape (S, nnz)
-        Entries.
-    first, second : ndarray, shape (n_pairs,)
-        The two entries of each pair, pairs of one level together.
-    sizes : ndarray, shape (q,)
-        Pairs of each level.
-    slots : ndarray, shape (n_pairs,)
-        Element of the tail each pair contributes to.
-    n_slots : int
-        Elements of the tail that are kept.
-    """
-    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(slots.dtype)
-    shape = (n_slots, len(sizes))
-    maps = {}
-    for a in range(len(values)):
-        for b in range(a + 1):
-            product = values[a][first] * values[b][second]
-            if a != b:
-                product += values[b][first] * values[a][second]
-            maps[a, b] = csc_array((product, slots, indptr), shape=shape)
-    return PairProducts(maps)
-
-
-def pairs_within(indptr: IntArray, light: BoolArray) -> tuple[AnyIntArray, AnyIntArray, IntArray]:
-    """Return both entries of every pair k >= m within a light column, and each column's number of pairs."""
-    counts = np.diff(indptr)
-    starts = np.repeat(indptr[:-1], counts)
-    entry = np.arange(len(starts))
-    partners = np.where(np.repeat(light, counts), entry - starts + 1, 0)
-    first = np.repeat(entry.astype(np.int32), partners)
-    before = np.cumsum(partners) - partners
-    second = np.arange(len(first), dtype=np.int32) - np.repeat((before - starts).astype(np.int32), partners)
-    return first, second, np.where(light, counts * (counts + 1) // 2, 0)

@@ -199,7 +199,7 @@ def linear_problem(
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     inverses = tuple(np.asarray(np.linalg.inv(L), dtype=np.float64) for L in bases)
     pattern = build_pattern(amalgamate(_engine_terms(terms, inverses, root)), eliminate=eliminate)
-    A = fill(pattern, basis.Q, reused=True)
+    A = fill(pattern, basis.Q)
     rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
     return LinearProblem(
         terms=terms,
