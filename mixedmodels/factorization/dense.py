@@ -40,16 +40,12 @@ def solve(L: FloatArray, z: FloatArray) -> FloatArray:
 
 
 def inverse(L: FloatArray, order: int) -> FloatArray:
-    """Return the lower triangle of the inverse of the leading ``order`` rows of ``L L'``; zero elsewhere."""
+    """Return the lower triangle of the inverse of the leading ``order`` rows of ``L L'``."""
     leading = np.array(L[:order, :order], order="C")
-    if order:
-        upper, _ = dpotri(leading.T, lower=0, overwrite_c=1)
-        leading = np.asarray(upper.T)
-    if order == len(L):
+    if not order:
         return leading
-    V = np.zeros_like(L)
-    V[:order, :order] = leading
-    return V
+    upper, _ = dpotri(leading.T, lower=0, overwrite_c=1)
+    return np.asarray(upper.T)
 
 
 def multiply(A: FloatArray, x: FloatArray) -> FloatArray:
@@ -63,26 +59,6 @@ def mirror(A: FloatArray) -> FloatArray:
     full = lower + lower.T
     np.einsum("ii->i", full)[:] *= 0.5
     return full
-
-
-def congruence(A: FloatArray, T: FloatArray, where: slice) -> None:
-    """Replace rows and columns `where` by ``(I (x) T)' A (I (x) T)``, in place, lower triangle in and out.
-
-    The faces on the diagonal are mirrored first: T mixes both of their halves.
-    """
-    S, start, stop = len(T), where.start, where.stop
-    if S == 1:
-        A[where, :stop] *= T[0, 0]
-        A[start:, where] *= T[0, 0]
-        return
-    for i in range(S):
-        for j in range(i):
-            upper, lower = range(start + j, stop, S), range(start + i, stop, S)
-            A[upper, lower] = A[lower, upper]
-    rows = A[where, :stop].reshape(-1, S, stop)
-    A[where, :stop] = np.matmul(T.T, rows).reshape(-1, stop)
-    columns = A[start:, where].reshape(len(A) - start, -1, S)
-    A[start:, where] = np.matmul(columns, T).reshape(len(A) - start, -1)
 
 
 def diagonal_faces(A: FloatArray, size: int, where: slice) -> FloatArray:

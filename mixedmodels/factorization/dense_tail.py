@@ -10,6 +10,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import dense
 from mixedmodels.factorization.pattern import Pattern
+from mixedmodels.kernels.congruence import congruence
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class DenseTail:
         for r, block in enumerate(self.pattern.tail):
             where, T = self.pattern.tail_slice(r), self.factors[block]
             spherical.append(dense.diagonal_faces(V, len(T), where))
-            dense.congruence(V, T.T, where)
+            congruence(V, T.T, where.start, where.stop)
         return DenseTailInverse(self, V, tuple(spherical), order)
 
 
@@ -85,8 +86,8 @@ class DenseTailInverse:
     ----------
     tail : DenseTail
         What was inverted.
-    V : ndarray, shape (n_tail + p, n_tail + p)
-        ``Lambda Omega^-1 Lambda'``, lower triangle; rows of fixed effects held fixed are zero.
+    V : ndarray, shape (order, order)
+        ``Lambda Omega^-1 Lambda'``, lower triangle; fixed effects held fixed are left out.
     spherical : tuple of ndarray, each (S, S, q)
         Diagonal faces of ``Omega^-1`` of each tail block.
     order : int
@@ -127,7 +128,8 @@ def factor_dense_tail(pattern: Pattern, schur: FloatArray, factors: Sequence[Flo
     """Factor ``Lambda' tail Lambda + I`` (identity on random effects only)."""
     scaled = schur.copy()
     for r, block in enumerate(pattern.tail):
-        dense.congruence(scaled, factors[block], pattern.tail_slice(r))
+        where = pattern.tail_slice(r)
+        congruence(scaled, factors[block], where.start, where.stop)
     n_tail = pattern.n_tail
     np.einsum("ii->i", scaled)[:n_tail] += 1.0
     L = dense.cholesky(scaled)

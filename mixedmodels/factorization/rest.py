@@ -23,6 +23,8 @@ from mixedmodels.factorization.pattern import Coupling
 class Rest(Protocol):
     """Rows of the tail and of the fixed effects against the levels of one eliminated block.
 
+    V, where it is a dense array, leaves out fixed effects that are held fixed.
+
     The tail, and V on it, is a dense array or a
     :class:`~mixedmodels.factorization.banded.BandedMatrix`, whichever the representation was made for.
     """
@@ -60,9 +62,8 @@ class FixedRest:
 
     def sandwich(self, V: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
-        p, S, q = self.XZ.shape
-        half = (dense.mirror(V) @ self.XZ.reshape(p, S * q)).reshape(p, S, q)
-        return faces.cross_gram(half, self.XZ)
+        _, S, q = self.XZ.shape
+        return faces.cross_gram(self._times(V), self.XZ) if len(V) else np.zeros((S, S, q))
 
     def times(self, v: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
@@ -75,8 +76,12 @@ class FixedRest:
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E (none here) and at X, shape (p, S, q)."""
-        p, S, q = self.XZ.shape
-        return np.empty((S, 0)), (dense.mirror(V) @ self.XZ.reshape(p, S * q)).reshape(p, S, q)
+        at_X = self._times(V) if len(V) else np.zeros(self.XZ.shape)
+        return np.empty((self.XZ.shape[1], 0)), at_X
+
+    def _times(self, V: FloatArray) -> FloatArray:
+        """Return ``V X``, shape (p, S, q)."""
+        return np.asarray((dense.mirror(V) @ self.XZ.reshape(len(V), -1)).reshape(self.XZ.shape))
 
     def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray) -> FixedRest:
         """Return the rows after the elimination of a block nested in this one.
@@ -124,8 +129,9 @@ class DenseRest:
 
     def sandwich(self, V: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
-        half = (self.rows.reshape(-1, len(V)) @ dense.mirror(V)).reshape(self.rows.shape)
-        return np.ascontiguousarray(np.matmul(half, self.rows.transpose(0, 2, 1)).transpose(1, 2, 0))
+        half = self._times(V)
+        rows = self.rows[:, :, : len(V)]
+        return np.ascontiguousarray(np.matmul(half, rows.transpose(0, 2, 1)).transpose(1, 2, 0))
 
     def times(self, v: FloatArray) -> FloatArray:
         """See :class:`Rest`."""
@@ -140,6 +146,13 @@ class DenseRest:
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
-        product = (self.rows.reshape(-1, len(V)) @ dense.mirror(V)).reshape(self.rows.shape)
+        product = np.zeros(self.rows.shape)
+        product[:, :, : len(V)] = self._times(V)
         at_entries = product[self.coupling.columns, :, self.coupling.rows].T
         return at_entries, product[:, :, self.n_tail :].transpose(2, 1, 0)
+
+    def _times(self, V: FloatArray) -> FloatArray:
+        """Return ``[E; X]'V``, shape (q, S, len(V)), as one product of matrices."""
+        q, S, width = self.rows.shape
+        rows = self.rows.reshape(q * S, width)[:, : len(V)]
+        return np.asarray((rows @ dense.mirror(V)).reshape(q, S, len(V)))

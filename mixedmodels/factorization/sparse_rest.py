@@ -96,7 +96,7 @@ class SparseRest:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
         n_tail = self.n_tail
         N = self._sandwich(V[:n_tail, :n_tail])
-        if len(self.XZ):
+        if len(V) > n_tail:
             N += self.fixed_sandwich(V[n_tail:, :n_tail], dense.mirror(V[n_tail:, n_tail:]))
         return N
 
@@ -137,12 +137,15 @@ class SparseRest:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
         n_tail, indptr = self.n_tail, self.coupling.indptr
         full, across = dense.mirror(V[:n_tail, :n_tail]), V[n_tail:, :n_tail]
-        at_X = self._transposed(across.T) if len(across) else np.empty_like(self.XZ)
-        at_X = at_X + np.tensordot(dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1)
+        at_X = np.zeros(self.XZ.shape)
+        if len(across):
+            at_X = self._transposed(across.T) + np.tensordot(
+                dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1
+            )
         at_entries = np.empty_like(self.values)
         for levels, chunk in self._chunks(np.arange(len(indptr) - 1)):
             product = (chunk.reshape(-1, n_tail) @ full).reshape(chunk.shape)
-            product += np.einsum("pal,pt->lat", self.XZ[:, :, levels], across)
+            product += np.einsum("pal,pt->lat", self.XZ[: len(across), :, levels], across)
             inside, own = entries_of(indptr, levels)
             at_entries[:, inside] = product[own, :, self.coupling.rows[inside]].T
         return at_entries, at_X

@@ -1,0 +1,3 @@
+from mixedmodels.arrays import FloatArray
+
+def congruence(A: FloatArray, T: FloatArray, start: int, stop: int) -> None: ...
