@@ -19,15 +19,15 @@ from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
-from mixedmodels.factorization.blocked import Factor, Solution, factorize, solve_penalized
+from mixedmodels.factorization.blocked import factorize
 from mixedmodels.factorization.blocks import amalgamate, block_factor, term_slices
-from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide, fill, right_hand_side
+from mixedmodels.factorization.cross_products import RightHandSide, fill, right_hand_side
 from mixedmodels.factorization.description import describe
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.gradient import block_moments
 from mixedmodels.likelihood.orthonormal import OrthonormalBasis, orthonormalize
+from mixedmodels.likelihood.system import Equations, Solver, System, choose_solver
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
@@ -49,16 +49,13 @@ class LinearProblem:
         orthogonal over the rows, and with factors ``L T``.
     inverse_bases : tuple of ndarray, each (S, S)
         Their inverses.
-    pattern : Pattern
-        Blocks, made of the columns of Q, and the order of their elimination.
-    A : CrossProducts
-        ``[Z Q]'W[Z Q]`` with Q the orthonormal fixed effects.
-    rhs : RightHandSide
-        ``[Z Q]'`` times the weighted residual e of y on X; its Q part is zero up to rounding.
-    rss : float
-        ``e'e``.
+    equations : Equations
+        Cross-products of the columns of Q, of the orthonormal fixed effects and of the weighted residual e of
+        y on X, whose products with the fixed effects are zero up to rounding.
+    solver : callable
+        Solves them at given factors.
     basis : OrthonormalBasis
-        Q and the way back to the user's X.
+        Orthonormal fixed effects and the way back to the user's X.
     projection : ndarray, shape (p,)
         ``Q'W^1/2 (y - offset)``.
     n : int
@@ -72,16 +69,19 @@ class LinearProblem:
     terms: tuple[RandomTerm, ...]
     bases: tuple[FloatArray, ...]
     inverse_bases: tuple[FloatArray, ...]
-    pattern: Pattern
-    A: CrossProducts
-    rhs: RightHandSide
-    rss: float
+    equations: Equations
+    solver: Solver
     basis: OrthonormalBasis
     projection: FloatArray
     n: int
     sum_log_weights: float
     root_weights: FloatArray | None
     offset: FloatArray | None
+
+    @property
+    def pattern(self) -> Pattern:
+        """Blocks and the order of their elimination."""
+        return self.equations.pattern
 
     @property
     def p(self) -> int:
@@ -96,36 +96,28 @@ class LinearProblem:
     def with_response(self, y: FloatArray) -> LinearProblem:
         """Return the same problem for another response; nothing but its own cross-products is formed."""
         rhs, rss, projection = _enter_response(self.pattern, self.basis, y, self.root_weights, self.offset)
-        return replace(self, rhs=rhs, rss=rss, projection=projection)
+        return replace(self, equations=replace(self.equations, rhs=rhs, rss=rss), projection=projection)
 
     def description(self) -> str:
         """Return the blocks of the factorization and how each is handled, as a printable table."""
-        return describe(self.pattern, self.A)
+        return describe(self.pattern, self.equations.A)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The objective at one theta and what it was computed from.
+    """The objective at one T and what it was computed from.
 
     Attributes
     ----------
     objective : float
         REML criterion or -2 log-likelihood.
-    pwrss : float
-        Penalized weighted residual sum of squares.
-    sigma2 : float
-        Estimate of the residual variance, or the fixed one.
-    factor : Factor
-        Factorization at theta.
-    solution : Solution
-        Random effects and fixed effects (relative to the least-squares fit, orthonormal columns).
+    system : System
+        The penalized least-squares system, solved; fixed effects are relative to the least-squares fit and
+        of the orthonormal columns.
     """
 
     objective: float
-    pwrss: float
-    sigma2: float
-    factor: Factor
-    solution: Solution
+    system: System
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +133,7 @@ class LinearSolution:
     sigma : float
         Residual standard deviation.
     objective, pwrss : float
-        As in :class:`Evaluation`.
+        REML criterion or -2 log-likelihood; penalized weighted residual sum of squares.
     unscaled_vcov : ndarray, shape (p, p)
         ``(R_X' R_X)^-1``.
     log_det_L2, log_det_RX2 : float
@@ -199,16 +191,13 @@ def linear_problem(
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     inverses = tuple(np.asarray(np.linalg.inv(L), dtype=np.float64) for L in bases)
     pattern = build_pattern(amalgamate(_engine_terms(terms, inverses, root)), eliminate=eliminate)
-    A = fill(pattern, basis.Q)
     rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
     return LinearProblem(
         terms=terms,
         bases=bases,
         inverse_bases=inverses,
-        pattern=pattern,
-        A=A,
-        rhs=rhs,
-        rss=rss,
+        equations=Equations(pattern, fill(pattern, basis.Q), rhs, rss),
+        solver=choose_solver(pattern, X.shape[1]),
         basis=basis,
         projection=projection,
         n=n,
@@ -310,49 +299,33 @@ def evaluate(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float
     sigma : float, optional
         Fixed residual standard deviation; None profiles it out.
     """
-    return evaluation(problem, theta, REML, sigma).objective
+    return evaluation(problem, _engine_factors(problem, theta), REML, sigma).objective
 
 
 def evaluation(
-    problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
+    problem: LinearProblem, factors: Sequence[FloatArray], REML: bool, sigma: float | None = None
 ) -> Evaluation:
-    """Evaluate the objective and keep the factorization and the solution."""
-    T = _engine_factors(problem, theta)
-    factor = factorize(
-        problem.pattern,
-        problem.A,
-        [block_factor(block, T) for block in problem.pattern.blocks],
-    )
-    solution = solve_penalized(factor, problem.rhs)
-    pwrss = problem.rss - _explained(problem.rhs, solution)
-    if not pwrss > 0.0:
-        raise np.linalg.LinAlgError("the residual sum of squares vanishes")
+    """Evaluate the objective at the factors ``L T`` of every term, and keep the solved system."""
     df = problem.n - problem.p if REML else problem.n
-    sigma2 = pwrss / df if sigma is None else sigma**2
-    objective = (
-        factor.log_det_L2 - problem.sum_log_weights + df * (LOG_2PI + math.log(sigma2)) + pwrss / sigma2
-    )
+    by_block = [block_factor(block, factors) for block in problem.equations.pattern.blocks]
+    system = problem.solver(problem.equations, by_block, df, 0.0 if sigma is None else sigma**2, REML)
+    sigma2 = system.sigma2
+    objective = system.log_det_L2 - problem.sum_log_weights + df * (LOG_2PI + math.log(sigma2))
+    objective += system.pwrss / sigma2
     if REML:
-        objective += factor.log_det_RX2 + problem.basis.log_det_R2
-    return Evaluation(objective, pwrss, sigma2, factor, solution)
-
-
-def _explained(rhs: RightHandSide, solution: Solution) -> float:
-    return float(rhs.X @ solution.gamma) + sum(
-        float(np.vdot(r, b)) for r, b in zip(rhs.Z, solution.b, strict=True)
-    )
+        objective += system.log_det_RX2 + problem.basis.log_det_R2
+    return Evaluation(objective, system)
 
 
 def objective_and_gradient(
     problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
 ) -> tuple[float, FloatArray]:
     """Return the objective and its exact gradient in theta, shape (n_theta,)."""
-    at = evaluation(problem, theta, REML, sigma)
-    moments = block_moments(at.factor, at.solution, at.sigma2, REML=REML)
-    return at.objective, pull_back(problem, theta, [block.gradient for block in moments])
+    at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
+    return at.objective, _pull_back(problem, theta, [block.gradient for block in at.system.moments()])
 
 
-def pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[FloatArray]) -> FloatArray:
+def _pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[FloatArray]) -> FloatArray:
     """Return the gradient in theta from the derivatives in the factor of each block."""
     gradient = np.empty(problem.n_theta)
     slices = theta_slices(problem.terms)
@@ -367,18 +340,18 @@ def solve(
     problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
 ) -> LinearSolution:
     """Return all estimates given theta, on the user's scale."""
-    at = evaluation(problem, theta, REML, sigma)
-    factor, R_inverse = at.factor, problem.basis.R_inverse
-    root = np.linalg.solve(factor.tail.fixed_root(), R_inverse.T)
+    at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
+    system, R_inverse = at.system, problem.basis.R_inverse
+    root = np.linalg.solve(system.fixed_root, R_inverse.T)
     return LinearSolution(
-        beta=R_inverse @ (problem.projection + at.solution.gamma),
-        u=spherical_by_term(problem, at.solution.u),
-        sigma=math.sqrt(at.sigma2),
+        beta=R_inverse @ (problem.projection + system.gamma),
+        u=spherical_by_term(problem, system.u),
+        sigma=math.sqrt(system.sigma2),
         objective=at.objective,
-        pwrss=at.pwrss,
+        pwrss=system.pwrss,
         unscaled_vcov=root.T @ root,
-        log_det_L2=factor.log_det_L2,
-        log_det_RX2=factor.log_det_RX2 + problem.basis.log_det_R2,
+        log_det_L2=system.log_det_L2,
+        log_det_RX2=system.log_det_RX2 + problem.basis.log_det_R2,
     )
 
 
@@ -395,7 +368,7 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     """Return ``Var(b_l | y, beta) / sigma^2`` of every level, one (q, S, S) array per term."""
     T = _engine_factors(problem, theta)
     pattern = problem.pattern
-    factor = factorize(pattern, problem.A, [block_factor(block, T) for block in pattern.blocks])
+    factor = factorize(pattern, problem.equations.A, [block_factor(block, T) for block in pattern.blocks])
     inverse = invert_on_pattern(factor, fixed_effects=False, cross=False)
     by_term: dict[int, FloatArray] = {}
     for j, index in enumerate(pattern.chain):

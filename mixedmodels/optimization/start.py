@@ -21,13 +21,8 @@ from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.gradient import BlockMoments, block_moments
-from mixedmodels.likelihood.profiled import (
-    LinearProblem,
-    evaluation,
-    pull_back,
-    theta_slices,
-)
+from mixedmodels.likelihood.gradient import Moments, TermMoments
+from mixedmodels.likelihood.profiled import LinearProblem, evaluation, theta_slices
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
@@ -40,51 +35,57 @@ LEAST_CURVATURE = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
-class TermMoments:
-    """Moments of one term in units of its factor.
-
-    Attributes
-    ----------
-    information : ndarray, shape (S, S, S, S)
-        ``sum_l B_l[i, j] B_l[k, m]``.
-    Gamma : ndarray, shape (S, S)
-        ``q I - sum_l S_ll``.
-    """
-
-    information: FloatArray
-    Gamma: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
 class Point:
     """One evaluation of the objective with everything the optimiser takes from it.
 
     Attributes
     ----------
-    theta, free : ndarray, shape (n_theta,)
+    free : ndarray, shape (n_theta,)
         Where.
     objective : float
         Objective.
     gradient : ndarray, shape (n_theta,)
         Gradient in free coordinates.
-    moments : tuple of BlockMoments
+    moments : tuple of Moments
         By block of the pattern.
     """
 
-    theta: FloatArray
     free: FloatArray
     objective: float
     gradient: FloatArray
-    moments: tuple[BlockMoments, ...]
+    moments: tuple[Moments, ...]
 
 
 def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float | None) -> Point:
     """Evaluate the objective, its gradient and the moments at free coordinates."""
-    theta = theta_of(problem, free)
-    at = evaluation(problem, theta, REML, sigma)
-    moments = block_moments(at.factor, at.solution, at.sigma2, REML=REML)
-    gradient = pull_back(problem, theta, [block.gradient for block in moments])
-    return Point(theta, free, at.objective, free_gradient(problem, free, gradient), moments)
+    at = evaluation(problem, _factors_of(problem, free), REML, sigma)
+    moments = at.system.moments()
+    return Point(free, at.objective, _free_gradient(problem, free, moments), moments)
+
+
+def _factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
+    """Return the factors ``L T`` of every term, whose elements are the free coordinates of a ``us`` term."""
+    return [
+        term.structure.factor(free[part])
+        if term.structure.name == "us"
+        else L @ term.structure.factor(term.structure.from_free(free[part]))
+        for (term, part), L in zip(parts(problem), problem.bases, strict=True)
+    ]
+
+
+def _free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Moments, ...]) -> FloatArray:
+    """Return the gradient in free coordinates from the derivatives in the factor of each block."""
+    gradient = np.empty(len(free))
+    slices = theta_slices(problem.terms)
+    for block, at in zip(problem.pattern.blocks, moments, strict=True):
+        for k, rows in term_slices(block):
+            structure, own, dT = problem.terms[k].structure, free[slices[k]], at.gradient[rows, rows]
+            if structure.name != "us":
+                along = structure.pullback(structure.from_free(own), problem.bases[k].T @ dT)
+                gradient[slices[k]] = structure.free_pullback(own, along)
+            else:
+                gradient[slices[k]] = structure.pullback(own, dT)
+    return gradient
 
 
 def column_scales(term: RandomTerm) -> FloatArray:
@@ -114,18 +115,6 @@ def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
         [
             _moved(t.structure, L, theta[s]) if t.structure.name == "us" else t.structure.to_free(theta[s])
             for (t, s), L in zip(parts(problem), problem.bases, strict=True)
-        ]
-    )
-
-
-def free_gradient(problem: LinearProblem, free: FloatArray, gradient: FloatArray) -> FloatArray:
-    """Return the gradient in free coordinates from the one in theta."""
-    return np.concatenate(
-        [
-            _moved(t.structure, M.T, gradient[s])
-            if t.structure.name == "us"
-            else t.structure.free_pullback(free[s], gradient[s])
-            for (t, s), M in zip(parts(problem), problem.inverse_bases, strict=True)
         ]
     )
 
@@ -172,22 +161,13 @@ def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArr
     return np.where(boundary & (theta == 0.0), size * free_scales(problem), theta)
 
 
-def moments_by_term(problem: LinearProblem, moments: tuple[BlockMoments, ...]) -> tuple[TermMoments, ...]:
+def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments, ...]:
     """Return the moments of every term in design order."""
     by_term: dict[int, TermMoments] = {}
-    for block, at in zip(problem.pattern.blocks, moments, strict=True):
+    for block, moments in zip(problem.pattern.blocks, at.moments, strict=True):
         for k, rows in term_slices(block):
-            by_term[k] = _term_moments(at.variances[rows, rows], at.second[rows, rows])
+            by_term[k] = moments.of_term(rows, LEAST_SHARE)
     return tuple(by_term[k] for k in range(len(problem.terms)))
-
-
-def _term_moments(variances: FloatArray, second: FloatArray) -> TermMoments:
-    S, _, q = variances.shape
-    flat = variances.reshape(S * S, q)
-    Gamma = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - second
-    B = flat * (LEAST_SHARE - 1.0)
-    B[:: S + 1] += 1.0
-    return TermMoments((B @ B.T).reshape(S, S, S, S), Gamma)
 
 
 def _floored(A: FloatArray, least: float, largest: float = np.inf) -> FloatArray:
@@ -198,10 +178,10 @@ def _floored(A: FloatArray, least: float, largest: float = np.inf) -> FloatArray
 
 def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
     """Return theta after one step of Fisher scoring of every term."""
-    by_term = moments_by_term(problem, at.moments)
+    theta, by_term = theta_of(problem, at.free), moments_by_term(problem, at)
     return np.concatenate(
         [
-            scored(term.structure, at.theta[part], moments)
+            scored(term.structure, theta[part], moments)
             for (term, part), moments in zip(parts(problem), by_term, strict=True)
         ]
     )
@@ -253,9 +233,9 @@ def expected_hessian(structure: CovarianceStructure, theta: FloatArray, at: Term
 def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
     """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
     H = np.zeros((problem.n_theta, problem.n_theta))
-    by_term = moments_by_term(problem, at.moments)
+    theta, by_term = theta_of(problem, at.free), moments_by_term(problem, at)
     for (term, part), moments, M in zip(parts(problem), by_term, problem.inverse_bases, strict=True):
-        hessian = expected_hessian(term.structure, at.theta[part], moments)
+        hessian = expected_hessian(term.structure, theta[part], moments)
         to_theta = _free_jacobian(term.structure, M, at.free[part])
         hessian = to_theta.T @ hessian @ to_theta
         scale = np.sqrt(np.diagonal(hessian))
