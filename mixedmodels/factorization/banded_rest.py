@@ -63,7 +63,7 @@ class BandedRest:
 def banded_rest(coupling: Coupling, values: FloatArray, XZ: FloatArray, layout: BandedLayout) -> BandedRest:
     """Return the rows with the products of all pairs of entries, numbered into the tail's buffer."""
     n_tail, none = len(layout.order), np.zeros(len(coupling.indptr) - 1, dtype=bool)
-    sparse = sparse_rest(coupling, entry_order(coupling, n_tail, none), values, XZ, n_tail)
+    sparse = sparse_rest(coupling, entry_order(coupling, none), values, XZ, n_tail)
     first, second, sizes = pairs_within(coupling.indptr)
     slots = layout.slots(coupling.rows[first], coupling.rows[second])
     products = pair_products(values, first, second, sizes, slots, layout.size)

@@ -50,7 +50,7 @@ def choose_rest(
         rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
         rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
         return DenseRest(rows, coupling, n_tail)
-    return sparse_rest(coupling, entry_order(coupling, n_tail, light), values, XZ, n_tail)
+    return sparse_rest(coupling, entry_order(coupling, light), values, XZ, n_tail)
 
 
 def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:

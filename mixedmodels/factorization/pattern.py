@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from mixedmodels.arrays import CodeArray, IntArray
 from mixedmodels.factorization.blocks import Block
@@ -166,7 +167,9 @@ def number_pairs(first: Block, second: Block) -> Pairs:
     if first.n_levels * width <= TABLE_CELLS_PER_ROW * len(key):
         distinct, of_row = _number_by_table(key, first.n_levels * width)
     else:
-        distinct, of_row = _number_by_sorting(key)
+        order = counting_order(second.codes, width)
+        order = order[counting_order(first.codes[order], first.n_levels)]
+        distinct, of_row = _number_in_order(key, order)
     return Pairs(of_row, distinct // width, distinct % width)
 
 
@@ -179,8 +182,14 @@ def _number_by_table(key: IntArray, n_cells: int) -> tuple[IntArray, IntArray]:
     return distinct, number[key]
 
 
-def _number_by_sorting(key: IntArray) -> tuple[IntArray, IntArray]:
-    order = np.argsort(key)
+def counting_order(codes: CodeArray, n_levels: int) -> IntArray:
+    """Return the stable order that sorts integer codes, in one pass over them."""
+    n = len(codes)
+    by_code = csc_array((np.ones(n, dtype=bool), codes, np.arange(n + 1)), shape=(n_levels, n)).tocsr()
+    return np.asarray(by_code.indices, dtype=np.intp)
+
+
+def _number_in_order(key: IntArray, order: IntArray) -> tuple[IntArray, IntArray]:
     ordered = key[order]
     is_new = np.empty(len(key), dtype=bool)
     is_new[:1] = True

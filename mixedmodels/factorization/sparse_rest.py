@@ -25,23 +25,26 @@ class EntryOrder:
 
     Attributes
     ----------
-    row_starts, by_row, columns, starts, rows : int32 ndarray
-        The light levels' entries by row and all entries by level; see :mod:`mixedmodels.kernels.schur`.
+    light : int32 ndarray
+        Levels whose entries are multiplied pair by pair.
+    columns : int32 ndarray, shape (nnz,)
+        Level of each entry.
+    starts, rows : int32 ndarray
+        Start of each level's entries, and the tail row of each entry.
     heavy : ndarray of int
         Levels with so many entries that they go through BLAS as dense chunks.
     """
 
-    row_starts: Int32Array
-    by_row: Int32Array
+    light: Int32Array
     columns: Int32Array
     starts: Int32Array
     rows: Int32Array
     heavy: IntArray
 
     @property
-    def arrays(self) -> tuple[Int32Array, Int32Array, Int32Array, Int32Array, Int32Array]:
-        """What the kernels take."""
-        return self.row_starts, self.by_row, self.columns, self.starts, self.rows
+    def arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]:
+        """What the kernels of :mod:`mixedmodels.kernels.schur` take."""
+        return self.light, self.starts, self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +190,14 @@ def sparse_rest(
     return SparseRest(coupling, values, matrices, XZ, order)
 
 
-def entry_order(coupling: Coupling, n_tail: int, light: BoolArray) -> EntryOrder:
-    """Sort the entries of the light levels by tail row."""
-    rows, columns = coupling.rows.astype(np.int32), coupling.columns.astype(np.int32)
-    entries = np.flatnonzero(light[columns]).astype(np.int32)
-    by_row = entries[np.argsort(rows[entries], kind="stable")]
-    counts = np.bincount(rows[entries], minlength=n_tail)
-    row_starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+def entry_order(coupling: Coupling, light: BoolArray) -> EntryOrder:
+    """Return where the entries are, levels divided into light and heavy ones."""
     return EntryOrder(
-        row_starts, by_row, columns, coupling.indptr.astype(np.int32), rows, np.flatnonzero(~light)
+        np.flatnonzero(light).astype(np.int32),
+        coupling.columns.astype(np.int32),
+        coupling.indptr.astype(np.int32),
+        coupling.rows.astype(np.int32),
+        np.flatnonzero(~light),
     )
 
 

@@ -3,9 +3,7 @@ from mixedmodels.kernels.schur import Int32Array
 
 def subtract_schur(
     tail: FloatArray,
-    row_starts: Int32Array,
-    by_row: Int32Array,
-    columns: Int32Array,
+    levels: Int32Array,
     starts: Int32Array,
     rows: Int32Array,
     values: FloatArray,
@@ -13,9 +11,7 @@ def subtract_schur(
 ) -> None: ...
 def add_sandwich(
     N: FloatArray,
-    row_starts: Int32Array,
-    by_row: Int32Array,
-    columns: Int32Array,
+    levels: Int32Array,
     starts: Int32Array,
     rows: Int32Array,
     values: FloatArray,

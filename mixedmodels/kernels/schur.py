@@ -1,17 +1,10 @@
 """Eliminate the levels of a sparse block from a dense tail, and sample a dense matrix back on its pattern.
 
 E holds the tail's random effects (rows) against the levels (columns) of one eliminated block, with S values
-at each entry. Both kernels walk E by rows: the part of the tail one row needs stays in the cache, and what
-they multiply with it, the entries of one level, lies side by side.
+at each entry. The arguments both kernels share:
 
-The arguments they share:
-
-row_starts : int32 ndarray, shape (n_tail + 1,)
-    Start of each tail row in `by_row`.
-by_row : int32 ndarray, shape (m,)
-    The entries to visit, row by row; entries left out belong to levels that are handled otherwise.
-columns : int32 ndarray, shape (nnz,)
-    Level of each entry.
+levels : int32 ndarray, shape (m,)
+    The levels to visit.
 starts : int32 ndarray, shape (q + 1,)
     Start of each level's entries.
 rows : int32 ndarray, shape (nnz,)
@@ -27,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from mixedmodels.arrays import FloatArray
 
@@ -39,9 +32,7 @@ CHUNK_DOUBLES = 1 << 21
 
 def subtract_schur_numpy(
     tail: FloatArray,
-    row_starts: Int32Array,
-    by_row: Int32Array,
-    columns: Int32Array,
+    levels: Int32Array,
     starts: Int32Array,
     rows: Int32Array,
     values: FloatArray,
@@ -53,12 +44,12 @@ def subtract_schur_numpy(
     ----------
     tail : ndarray, shape (n_tail, n_tail)
         Rows must be contiguous; the upper triangle is left undefined.
-    row_starts, by_row, columns, starts, rows, values
+    levels, starts, rows, values
         E; see the module.
     P : ndarray, shape (S, S, q)
         One symmetric matrix for each level.
     """
-    E = _matrices(row_starts, by_row, columns, values, (len(tail), len(starts) - 1))
+    E = _matrices(levels, starts, rows, values, (len(tail), len(starts) - 1))
     for s in range(len(values)):
         weighted = sum(E[t].multiply(P[s, t]) for t in range(len(values)))
         for part in _row_chunks(len(tail), len(tail)):
@@ -67,9 +58,7 @@ def subtract_schur_numpy(
 
 def add_sandwich_numpy(
     N: FloatArray,
-    row_starts: Int32Array,
-    by_row: Int32Array,
-    columns: Int32Array,
+    levels: Int32Array,
     starts: Int32Array,
     rows: Int32Array,
     values: FloatArray,
@@ -81,13 +70,13 @@ def add_sandwich_numpy(
     ----------
     N : ndarray, shape (S, S, q)
         Sums so far.
-    row_starts, by_row, columns, starts, rows, values
+    levels, starts, rows, values
         E; see the module.
     V : ndarray, shape (n_tail, n_tail)
         Symmetric; only the lower triangle is read.
     """
     S, q = len(values), len(starts) - 1
-    E = _matrices(row_starts, by_row, columns, values, (len(V), q))
+    E = _matrices(levels, starts, rows, values, (len(V), q))
     for part in _row_chunks(len(V), q):
         # Half of the diagonal: each pair below it counts once in either order.
         lower = (
@@ -102,15 +91,12 @@ def add_sandwich_numpy(
 
 
 def _matrices(
-    row_starts: Int32Array,
-    by_row: Int32Array,
-    columns: Int32Array,
-    values: FloatArray,
-    shape: tuple[int, int],
+    levels: Int32Array, starts: Int32Array, rows: Int32Array, values: FloatArray, shape: tuple[int, int]
 ) -> list[csr_array]:
-    """Return E for each coefficient, the visited entries only."""
-    levels = columns[by_row]
-    return [csr_array((row[by_row], levels, row_starts), shape=shape) for row in values]
+    """Return E for each coefficient, with the entries of the visited levels only."""
+    visited = np.zeros(shape[1])
+    visited[levels] = 1.0
+    return [(csc_array((row, rows, starts), shape=shape) * visited).tocsr() for row in values]
 
 
 def _row_chunks(n_rows: int, width: int) -> Iterator[slice]:

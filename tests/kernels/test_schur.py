@@ -39,7 +39,7 @@ def test_the_schur_complement_and_the_sandwich_equal_dense_ones(version, block):
     coupling, values, E, light, rng = block
     subtract_schur, add_sandwich = VERSIONS[version]
     q, n_tail, S = E.shape
-    arrays = entry_order(coupling, n_tail, light).arrays
+    arrays = entry_order(coupling, light).arrays
     half = rng.normal(size=(q, S, S))
     P = np.ascontiguousarray((half @ half.transpose(0, 2, 1)).transpose(1, 2, 0))
     # The tail is a block of a larger array: its rows are not adjacent.
