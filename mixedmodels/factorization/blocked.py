@@ -6,7 +6,7 @@ only through ``P = T D^-1 T'`` with ``D = T'AT + I``, so theta changes P and not
     A_rest <- A_rest - A_rest,l P_l A_l,rest        (eliminating level l)
 
 and a singular or zero T is no special case. What is left at the end, the tail, gets its own Lambda and is
-factored densely together with X.
+factored together with X, densely or sparsely.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization import faces
-from mixedmodels.factorization.banded import BandedMatrix
-from mixedmodels.factorization.banded_tail import BandedTail, factor_banded_tail
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.dense_tail import DenseTail, factor_dense_tail
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.rest import FixedRest, Rest
 from mixedmodels.factorization.sparse_rest import SparseRest
+from mixedmodels.factorization.sparse_tail import SparseTail, factor_sparse_tail
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
+from mixedmodels.factorization.sparse_tail_rest import SparseTailRest
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Factor:
         T of each block of the pattern.
     steps : tuple of Step
         Eliminated blocks in order.
-    tail : DenseTail or BandedTail
+    tail : DenseTail or SparseTail
         Factored tail.
     log_det_L2, log_det_RX2 : float
         ``log|L|^2`` over random effects, ``log|R_X|^2`` over fixed effects.
@@ -82,7 +83,7 @@ class Factor:
     pattern: Pattern
     factors: tuple[FloatArray, ...]
     steps: tuple[Step, ...]
-    tail: DenseTail | BandedTail
+    tail: DenseTail | SparseTail
     log_det_L2: float
     log_det_RX2: float
 
@@ -129,8 +130,8 @@ def factorize(
         steps.append(step)
         step.rest.subtract_schur(raw, step.Y, step.P)
     tail = (
-        factor_banded_tail(pattern, raw, factors)
-        if isinstance(raw, BandedMatrix)
+        factor_sparse_tail(pattern, raw, factors)
+        if isinstance(raw, SparseMatrix)
         else factor_dense_tail(pattern, raw, factors)
     )
     return Factor(
@@ -138,10 +139,10 @@ def factorize(
     )
 
 
-def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray | BandedMatrix:
+def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray | SparseMatrix:
     """Return the raw tail with the fixed effects below it, to be overwritten."""
     n_tail, p = pattern.n_tail, len(A.XX)
-    if isinstance(A.tail, BandedMatrix):
+    if isinstance(A.tail, SparseMatrix):
         return A.tail.copy()
     tail = np.zeros((n_tail + p, n_tail + p))
     tail[:n_tail, :n_tail] = A.tail
@@ -186,6 +187,8 @@ def _lifted(rest: Rest, inner: Rest, link_P: FloatArray, parent: IntArray, lift:
     """Return the rows below a block after the elimination of one nested in it."""
     if isinstance(rest, FixedRest) and isinstance(inner, FixedRest):
         return rest.lifted(inner, link_P, parent)
+    if isinstance(rest, SparseTailRest) and isinstance(inner, SparseTailRest):
+        return rest.lifted(inner, link_P, parent, lift)
     assert isinstance(rest, SparseRest) and isinstance(inner, SparseRest)
     return rest.lifted(inner, link_P, parent, lift)
 

@@ -1,24 +1,29 @@
-"""The cost model: how the rows below an eliminated block are represented."""
+"""The cost model: a dense or a sparse tail, and the form of the rows below a block."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, eye_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.factorization.banded import BandedLayout, banded_layout
 from mixedmodels.factorization.pattern import Coupling, Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
+from mixedmodels.factorization.sparse_order import fill_reducing_order
 from mixedmodels.factorization.sparse_rest import dense_rows, entry_order, sparse_rest
+from mixedmodels.factorization.sparse_symbolic import build_fronts
+from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, meeting_levels, sparse_layout
 
 #: Most doubles of E stored densely.
 MAX_STORED_DENSE = 1.6e7
 #: Seconds for the product of two entries of a level there and back, and for one multiplication in BLAS: their
 #: order of magnitude on any present machine is all that matters.
 PRODUCT_SECONDS, FLOP_SECONDS = 2e-9, 3e-11
-#: A tail is tried as a band from this many rows on, if pairs fill at most this share of it, and kept so if
-#: the band takes at most this share of the multiplications of the dense tail.
-LEAST_BANDED, MOST_BANDED_DENSITY, BANDED_GAIN = 400, 0.2, 0.3
+#: A sparse tail is tried from this many rows on, if pairs of levels fill at most this share of it.
+LEAST_SPARSE, MOST_SPARSE_DENSITY = 200, 0.2
+#: Share of the time of one dense factorization that finding out may take, if it may still come to nothing.
+LOOKING_SHARE = 0.1
+#: Seconds for one pair of levels while the tail's pattern is formed.
+MEETING_SECONDS = 1e-8
 #: Share of light levels below which a second representation is not worth it.
 LEAST_LIGHT_SHARE = 0.2
 
@@ -60,16 +65,48 @@ def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
     return np.asarray(products * PRODUCT_SECONDS < 3.0 * S * n_tail**2 * FLOP_SECONDS)
 
 
-def choose_layout(pattern: Pattern) -> BandedLayout | None:
-    """Return a block-tridiagonal layout of the tail if it makes evaluations much cheaper, else None."""
-    scalar = all(pattern.blocks[t].size == 1 for t in pattern.tail)
-    if len(pattern.chain) != 1 or not scalar or pattern.n_tail < LEAST_BANDED:
+def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
+    """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Order of elimination.
+    p : int
+        Number of fixed effects.
+    """
+    n_tail = pattern.n_tail
+    if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
         return None
-    coupling, n_tail = pattern.couplings[0], pattern.n_tail
-    counts = np.diff(coupling.indptr).astype(np.float64)
-    if counts @ counts > MOST_BANDED_DENSITY * n_tail**2:
+    dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3
+    sizes, met = meeting_levels(pattern)
+    adjacency = _adjacency(met, LOOKING_SHARE * dense_seconds)
+    if adjacency is None:
         return None
-    ones = np.ones(len(coupling.rows), dtype=np.int8)
-    E = csc_array((ones, coupling.rows, coupling.indptr), shape=(n_tail, len(counts)))
-    layout = banded_layout((E @ E.T).tocsr())
-    return layout if layout.multiplications < BANDED_GAIN * float(n_tail) ** 3 else None
+    fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
+    if fronts.seconds > dense_seconds:
+        return None
+    return sparse_layout(pattern, adjacency, sizes, fronts, p)
+
+
+def _adjacency(met: csc_array, budget: float) -> csc_array | None:
+    """Return which levels of the tail meet, or None if too many do.
+
+    A look at as many chain levels as the budget of seconds allows comes first: where those alone already
+    fill the tail, nothing else is done.
+    """
+    counts = np.diff(met.indptr).astype(np.float64)
+    affordable = np.cumsum(counts**2) * MEETING_SECONDS <= budget
+    if not affordable.all() and _too_dense(_square(met[:, affordable])):
+        return None
+    adjacency = _square(met)
+    return None if _too_dense(adjacency) else adjacency
+
+
+def _square(met: csc_array) -> csc_array:
+    """Return the pattern of ``met met'`` with its diagonal."""
+    return csc_array(met @ met.T + eye_array(met.shape[0], dtype=met.dtype))
+
+
+def _too_dense(adjacency: csc_array) -> bool:
+    return bool(adjacency.nnz > MOST_SPARSE_DENSITY * float(adjacency.shape[0]) ** 2)

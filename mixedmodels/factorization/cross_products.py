@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization.banded import BandedLayout, BandedMatrix
-from mixedmodels.factorization.banded_rest import banded_rest
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.choose import choose_layout, choose_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
 from mixedmodels.factorization.rest import Rest
+from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
+from mixedmodels.factorization.sparse_tail_rest import sparse_tail_rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class CrossProducts:
         ``links[j, k]``, shape (S_k, S_j, q_j): chain block k against the levels of chain block j, j < k.
     rests : tuple of Rest
         The tail's random effects and the fixed effects against each chain block.
-    tail : ndarray, shape (n_tail, n_tail), or BandedMatrix
-        Symmetric, both halves filled; or block-tridiagonal with the fixed effects as border.
+    tail : ndarray, shape (n_tail, n_tail), or SparseMatrix
+        Symmetric, both halves filled; or sparse with the fixed effects as border.
     XZ : tuple of ndarray, each (p, S, q)
         Fixed effects against each block.
     XX : ndarray, shape (p, p)
@@ -38,7 +38,7 @@ class CrossProducts:
     faces: tuple[FloatArray, ...]
     links: dict[tuple[int, int], FloatArray]
     rests: tuple[Rest, ...]
-    tail: FloatArray | BandedMatrix
+    tail: FloatArray | SparseMatrix
     XZ: tuple[FloatArray, ...]
     XX: FloatArray
 
@@ -75,7 +75,7 @@ def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> 
     weighted = X if weights is None else X * weights[:, None]
     XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
     XX = X.T @ weighted
-    layout = choose_layout(pattern)
+    layout = choose_layout(pattern, X.shape[1])
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
         links={
@@ -83,7 +83,7 @@ def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> 
             for j, k in pattern.parents
         },
         rests=tuple(_rest(pattern, j, XZ[c], weights, layout) for j, c in enumerate(pattern.chain)),
-        tail=_tail(pattern, weights) if layout is None else _banded(pattern, layout, weights, XZ, XX),
+        tail=_tail(pattern, weights) if layout is None else _sparse_tail(pattern, layout, weights, XZ, XX),
         XZ=XZ,
         XX=XX,
     )
@@ -168,7 +168,7 @@ def _rest(
     j: int,
     XZ: FloatArray,
     weights: FloatArray | None,
-    layout: BandedLayout | None,
+    layout: SparseLayout | None,
 ) -> Rest:
     """Return the rows below the j-th chain block."""
     coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
@@ -179,7 +179,7 @@ def _rest(
         for i in range(block.size):
             entries[:, slots[i]] = sums[:, i]
     if layout is not None:
-        return banded_rest(coupling, entries, XZ, layout)
+        return sparse_tail_rest(coupling, entries, XZ, layout)
     liftable = len(pattern.chain) > 1
     return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
 
@@ -202,24 +202,27 @@ def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
     return tail
 
 
-def _banded(
+def _sparse_tail(
     pattern: Pattern,
-    layout: BandedLayout,
+    layout: SparseLayout,
     weights: FloatArray | None,
     XZ: tuple[FloatArray, ...],
     XX: FloatArray,
-) -> BandedMatrix:
-    """Return the tail in block-tridiagonal form with its border."""
-    buffer = np.zeros(layout.size)
-    for r, t in enumerate(pattern.tail):
-        rows = pattern.offsets[r] + np.arange(pattern.blocks[t].n_levels)
-        buffer[layout.slots(rows, rows)] = _faces(pattern.blocks[t], weights)[0, 0]
+) -> SparseMatrix:
+    """Return the tail on its pattern, with its border."""
+    blocks = [pattern.blocks[t] for t in pattern.tail]
+    p, size = len(XX), layout.pieces[-1].where.stop
+    across = np.concatenate([XZ[t].transpose(0, 2, 1).reshape(p, -1) for t in pattern.tail], axis=1)
+    tail = SparseMatrix(layout, np.zeros(size), across, XX)
+    for r, block in enumerate(blocks):
+        tail.diagonal_faces(r)[:] = _faces(block, weights)
     for (r, s), pairs in pattern.tail_pairs.items():
-        first, second = pattern.offsets[r] + pairs.first, pattern.offsets[s] + pairs.second
-        sums = _pair_sums(pairs, pattern.blocks[pattern.tail[r]], pattern.blocks[pattern.tail[s]], weights)
-        buffer[layout.slots(first, second)] = sums[0, 0]
-    across = np.concatenate([XZ[t][:, 0] for t in pattern.tail], axis=1)
-    return BandedMatrix(layout, buffer, across[:, layout.order], XX)
+        rows = pattern.offsets[r] + pairs.first * blocks[r].size
+        columns = pattern.offsets[s] + pairs.second * blocks[s].size
+        sums = _pair_sums(pairs, blocks[r], blocks[s], weights)
+        for i, j in np.ndindex(sums.shape[:2]):
+            tail.values[layout.meetings.find(rows + i, columns + j)] = sums[i, j]
+    return tail
 
 
 def _scatter(

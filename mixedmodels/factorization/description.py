@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mixedmodels.factorization.banded import BandedMatrix
-from mixedmodels.factorization.banded_rest import BandedRest
 from mixedmodels.factorization.cross_products import CrossProducts
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.sparse_rest import SparseRest
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
+from mixedmodels.factorization.sparse_tail_rest import SparseTailRest
 
 
 def describe(pattern: Pattern, A: CrossProducts) -> str:
@@ -37,16 +37,16 @@ def _below(pattern: Pattern, j: int, rest: Rest) -> str:
     below = f"{stored} entries below it ({share:.1%} of dense)"
     if isinstance(rest, DenseRest):
         return f"{below}, dense rows"
-    if isinstance(rest, BandedRest):
-        return f"{below}, {sum(int(M.nnz) for M in rest.products.maps.values())} stored products"
+    if isinstance(rest, SparseTailRest):
+        return f"{below}, {len(rest.pairs.numbers)} pairs"
     assert isinstance(rest, SparseRest)
     heavy = len(rest.order.heavy)
     return f"{below}, sparse rows" if not heavy else f"{below}, {heavy} levels as dense rows"
 
 
 def _tail(A: CrossProducts) -> str:
-    if isinstance(A.tail, BandedMatrix):
-        layout = A.tail.layout
-        share = layout.size / len(layout.order) ** 2
-        return f"block tridiagonal tail, {layout.n_blocks} blocks ({share:.1%} of dense)"
+    if isinstance(A.tail, SparseMatrix):
+        fronts, n = A.tail.layout.fronts, A.tail.layout.n_tail
+        fill = fronts.size / (0.5 * n * (n + 1))
+        return f"sparse tail, {n} x {n}, {len(fronts.rows)} fronts (factor {fill:.1%} of dense)"
     return f"dense tail, {len(A.tail)} x {len(A.tail)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 
 
 def congruence(A: FloatArray, T: FloatArray) -> FloatArray:
@@ -109,7 +109,7 @@ def transposed(A: FloatArray) -> FloatArray:
     return A.transpose(1, 0, 2)
 
 
-def sum_by(values: FloatArray, owner: IntArray, n_owners: int) -> FloatArray:
+def sum_by(values: FloatArray, owner: IntArray | CodeArray, n_owners: int) -> FloatArray:
     """Sum faces over the levels that belong to each owner; shapes (a, b, q), (q,) -> (a, b, n_owners)."""
     a, b, _ = values.shape
     out = np.empty((a, b, n_owners))

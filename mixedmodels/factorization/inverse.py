@@ -16,12 +16,13 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
-from mixedmodels.factorization.banded_tail import BandedTailInverse
 from mixedmodels.factorization.blocked import Factor
 from mixedmodels.factorization.dense_tail import DenseTailInverse
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.factorization.rest import DenseRest, FixedRest
+from mixedmodels.factorization.rest import FixedRest
 from mixedmodels.factorization.sparse_rest import SparseRest
+from mixedmodels.factorization.sparse_tail import SparseTailInverse
+from mixedmodels.factorization.sparse_tail_rest import SparseTailRest
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ class Inverse:
 
     Attributes
     ----------
-    tail : DenseTailInverse or BandedTailInverse
+    tail : DenseTailInverse or SparseTailInverse
         Part of the tail and the fixed effects.
     chain : tuple of ChainInverse
         One for each step.
     """
 
-    tail: DenseTailInverse | BandedTailInverse
+    tail: DenseTailInverse | SparseTailInverse
     chain: tuple[ChainInverse, ...]
 
 
@@ -87,7 +88,7 @@ def invert_on_pattern(factor: Factor, *, fixed_effects: bool, cross: bool) -> In
 def _invert_step(
     factor: Factor,
     j: int,
-    tail: DenseTailInverse | BandedTailInverse,
+    tail: DenseTailInverse | SparseTailInverse,
     chain: dict[int, ChainInverse],
     cross: bool,
 ) -> ChainInverse:
@@ -111,7 +112,10 @@ def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) 
     """Return ``V_k,tail A_tail,j`` at the level of k each level of j lies in, shape (S_k, S_j, q_j)."""
     rest, parent = factor.steps[j].rest, factor.pattern.parents[j, k]
     V = chain[k]
-    assert V.entries is not None and V.XZ is not None and isinstance(rest, FixedRest | SparseRest)
+    assert V.entries is not None and V.XZ is not None
+    if isinstance(rest, SparseTailRest):
+        rest = rest.sparse
+    assert isinstance(rest, FixedRest | SparseRest)
     along: FloatArray = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], rest.XZ)
     if isinstance(rest, SparseRest):
         at = V.entries[:, factor.pattern.lifts[j, k]]
@@ -133,14 +137,13 @@ def _between(pattern: Pattern, j: int, k: int, k2: int, chain: dict[int, ChainIn
 def _with_cross(
     factor: Factor,
     j: int,
-    tail: DenseTailInverse | BandedTailInverse,
+    tail: DenseTailInverse | SparseTailInverse,
     chain: dict[int, ChainInverse],
     N: FloatArray,
     V: FloatArray,
     along: dict[int, FloatArray],
 ) -> ChainInverse:
     step, pattern = factor.steps[j], factor.pattern
-    assert isinstance(step.rest, FixedRest | DenseRest | SparseRest) and isinstance(tail.V, np.ndarray)
     at_entries, at_X = step.rest.sampled_product(tail.V)
     links = {}
     for k, link in step.links.items():

@@ -1,11 +1,12 @@
 """The rows below an eliminated block: the tail's random effects E and the fixed effects X against its levels.
 
 An evaluation needs ``[E; X] P [E; X]'`` to eliminate the block and ``[E; X]_l' V [E; X]_l`` to differentiate.
-Three representations do the same, each where it is cheapest:
+Four representations do the same, each where it is cheapest:
 
 * :class:`FixedRest`   no random effects in the tail;
 * :class:`DenseRest`   most of E is nonzero: dense rows and BLAS;
-* :class:`~mixedmodels.factorization.sparse_rest.SparseRest`   most of E is zero.
+* :class:`~mixedmodels.factorization.sparse_rest.SparseRest`   most of E is zero;
+* :class:`~mixedmodels.factorization.sparse_tail_rest.SparseTailRest`   the tail is sparse too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Rest(Protocol):
     V, where it is a dense array, leaves out fixed effects that are held fixed.
 
     The tail, and V on it, is a dense array or a
-    :class:`~mixedmodels.factorization.banded.BandedMatrix`, whichever the representation was made for.
+    :class:`~mixedmodels.factorization.sparse_tail_matrix.SparseMatrix`, whichever the rows were made for.
     """
 
     def subtract_schur(self, tail: Any, Y: FloatArray, P: FloatArray) -> None:
@@ -40,6 +41,9 @@ class Rest(Protocol):
 
     def transposed_times(self, x: FloatArray) -> FloatArray:
         """Return ``[E; X]'x``, shape (m, S, q), for m columns x of shape (m, n_tail + p)."""
+
+    def sampled_product(self, V: Any) -> tuple[FloatArray, FloatArray]:
+        """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.factorization.dense_tail import DenseTailInverse
 from mixedmodels.factorization.inverse import Inverse
 from mixedmodels.factorization.pattern import Pattern
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
 
 
 def leverages(pattern: Pattern, inverse: Inverse) -> FloatArray:
@@ -58,10 +58,11 @@ def _tail_faces(
     S_r, S_s = (pattern.blocks[pattern.tail[k]].size for k in blocks)
     rows = pattern.offsets[r] + first * S_r + np.arange(S_r)[:, None]
     cols = pattern.offsets[s] + second * S_s + np.arange(S_s)[:, None]
-    assert isinstance(inverse.tail, DenseTailInverse)
-    return np.asarray(
-        inverse.tail.V[np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])]
-    )
+    later, earlier = np.maximum(rows[:, None], cols[None]), np.minimum(rows[:, None], cols[None])
+    V = inverse.tail.V
+    if isinstance(V, SparseMatrix):
+        return np.asarray(V.values[V.layout.meetings.find(later, earlier)])
+    return np.asarray(V[later, earlier])
 
 
 def _quadratic(first: Block, second: Block, V: FloatArray, of_row: IntArray | CodeArray) -> FloatArray:

@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from mixedmodels.factorization import banded, choose
+from mixedmodels.factorization import choose
 from mixedmodels.factorization.blocked import factorize
 from mixedmodels.factorization.blocks import amalgamate, block_factor
 from mixedmodels.factorization.cross_products import fill, right_hand_side
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import build_pattern
 from mixedmodels.likelihood.profiled import (
-    conditional_covariances,
     linear_problem,
     objective_and_gradient,
-    solve,
     term_factors,
 )
 from tests.factorization.leverages import leverages
@@ -88,46 +86,6 @@ def test_nested_factors_are_eliminated_and_crossed_ones_form_the_tail():
     pattern = build_pattern(amalgamate(terms))
     assert [pattern.blocks[b].group for b in pattern.chain] == ["pupil", "class"]
     assert [pattern.blocks[b].group for b in pattern.tail] == ["item"]
-
-
-@pytest.mark.parametrize("slopes", [False, True])
-@pytest.mark.parametrize("third", [False, True])
-@pytest.mark.parametrize("REML", [False, True])
-def test_a_block_tridiagonal_tail_equals_a_dense_one(monkeypatch, slopes, third, REML):
-    rng = np.random.default_rng(2)
-    n, n_pupils, n_teachers = 900, 200, 60
-    pupil = rng.integers(0, n_pupils, n)
-    teacher = (pupil * n_teachers // n_pupils + rng.integers(0, 3, n)) % n_teachers
-    one, x = np.ones(n), rng.normal(size=n)
-    terms = [
-        random_term(np.c_[one, x] if slopes else one[:, None], pupil, "pupil"),
-        random_term(one[:, None], teacher, "teacher"),
-    ]
-    if third:
-        terms.append(random_term(x[:, None], pupil // 25 + rng.integers(0, 2, n), "house"))
-    y = rng.normal(size=n) + rng.normal(size=n_pupils)[pupil] + rng.normal(size=n_teachers)[teacher]
-    plain = linear_problem(y, np.c_[one, x], terms)
-    # The cost model wants larger tails; here every tail that is not full is one.
-    monkeypatch.setattr(choose, "LEAST_BANDED", 1)
-    monkeypatch.setattr(choose, "MOST_BANDED_DENSITY", np.inf)
-    monkeypatch.setattr(choose, "BANDED_GAIN", np.inf)
-    monkeypatch.setattr(banded, "LEAST_BLOCK", 5)
-    blocks = linear_problem(y, np.c_[one, x], terms)
-    assert "block tridiagonal" in blocks.description()
-    assert "dense tail" in plain.description()
-    theta = rng.normal(size=plain.n_theta)
-    for at in (theta, np.where(np.arange(len(theta)) == len(theta) - 1, 0.0, theta)):
-        ours, gradient = objective_and_gradient(blocks, at, REML)
-        expected, expected_gradient = objective_and_gradient(plain, at, REML)
-        assert ours == pytest.approx(expected, rel=1e-12)
-        np.testing.assert_allclose(gradient, expected_gradient, atol=1e-8)
-    one_way, other = solve(blocks, theta, REML), solve(plain, theta, REML)
-    np.testing.assert_allclose(one_way.beta, other.beta, rtol=ROUNDING)
-    for ours, expected in zip(one_way.u, other.u, strict=True):
-        np.testing.assert_allclose(ours, expected, atol=ROUNDING)
-    pairs = zip(conditional_covariances(blocks, theta), conditional_covariances(plain, theta), strict=True)
-    for ours, expected in pairs:
-        np.testing.assert_allclose(ours, expected, atol=ROUNDING)
 
 
 def test_heavy_and_light_levels_give_the_same_as_either_alone(monkeypatch):

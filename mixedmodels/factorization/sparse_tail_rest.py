@@ -1,0 +1,126 @@
+"""The rows below an eliminated block whose tail is sparse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization import faces
+from mixedmodels.factorization.pattern import Coupling
+from mixedmodels.factorization.sparse_rest import SparseRest, entry_order, sparse_rest
+from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
+from mixedmodels.kernels.schur import Int32Array
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPairs:
+    """Pairs of entries of E that share a level, by their first entry; the second is not after it.
+
+    Attributes
+    ----------
+    starts : int32 ndarray, shape (nnz + 1,)
+        Start of the pairs of each first entry; its pair with itself is its last.
+    second : int32 ndarray, shape (n_pairs,)
+        Second entry of each pair.
+    numbers : ndarray, shape (n_pairs,)
+        Value of the sparse tail each pair belongs to.
+    """
+
+    starts: Int32Array
+    second: Int32Array
+    numbers: IntArray
+
+    def sums(self, left: FloatArray, right: FloatArray, n_values: int) -> FloatArray:
+        """Return ``sum_l left_l' right_l`` on the pattern of the tail; both of shape (S, nnz)."""
+        counts = np.diff(self.starts)
+        product = sum(np.repeat(a, counts) * b[self.second] for a, b in zip(left, right, strict=True))
+        return np.asarray(np.bincount(self.numbers, product, n_values), dtype=np.float64)
+
+    def times(self, V: FloatArray, values: FloatArray) -> FloatArray:
+        """Return ``sum_m V_km values_m`` over the entries m of the level of each entry k, shape (S, nnz)."""
+        M = csr_array((V[self.numbers], self.second, self.starts), shape=(values.shape[1],) * 2)
+        own = V[self.numbers[self.starts[1:] - 1]]
+        return np.asarray((M @ values.T + M.T @ values.T).T - own * values)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseTailRest:
+    """Sparse E with fixed effects, for a sparse tail.
+
+    Attributes
+    ----------
+    sparse : SparseRest
+        The rows themselves.
+    layout : SparseLayout
+        Pattern of the tail.
+    pairs : EntryPairs
+        Pairs of entries that meet in the tail.
+    """
+
+    sparse: SparseRest
+    layout: SparseLayout
+    pairs: EntryPairs
+
+    def subtract_schur(self, tail: SparseMatrix, Y: FloatArray, P: FloatArray) -> None:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        values = self.sparse.values
+        weighted = faces.apply(P[:, :, self.sparse.order.columns], values)
+        tail.values[:] -= self.pairs.sums(values, weighted, len(tail.values))
+        if len(self.sparse.XZ):
+            fixed, across = self.sparse.fixed_schur(P)
+            tail.fixed[:] -= fixed
+            tail.across[:] -= across
+
+    def sandwich(self, V: SparseMatrix) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        values, columns = self.sparse.values, self.sparse.order.columns
+        product = self.pairs.times(V.values, values)
+        N = faces.sum_by(values[:, None] * product, columns, len(self.sparse.order.starts) - 1)
+        if len(self.sparse.XZ):
+            N += self.sparse.fixed_sandwich(V.across, V.fixed)
+        return N
+
+    def sampled_product(self, V: SparseMatrix) -> tuple[FloatArray, FloatArray]:
+        """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
+        sparse, order = self.sparse, self.sparse.order
+        at_entries = self.pairs.times(V.values, sparse.values)
+        for x, across in zip(sparse.XZ, V.across, strict=True):
+            at_entries += x[:, order.columns] * across[order.rows]
+        random = np.stack([(E.T @ V.across.T).T for E in sparse.matrices], axis=1)
+        return at_entries, random + np.tensordot(V.fixed, sparse.XZ, axes=1)
+
+    def times(self, v: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        return self.sparse.times(v)
+
+    def transposed_times(self, x: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.rest.Rest`."""
+        return self.sparse.transposed_times(x)
+
+    def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> SparseTailRest:
+        """Return the rows after the elimination of a block nested in this one; see :class:`SparseRest`."""
+        sparse = self.sparse.lifted(inner.sparse, link_P, parent, lift)
+        return SparseTailRest(sparse, self.layout, self.pairs)
+
+
+def sparse_tail_rest(
+    coupling: Coupling, values: FloatArray, XZ: FloatArray, layout: SparseLayout
+) -> SparseTailRest:
+    """Return the rows with every pair of entries of a level numbered into the tail."""
+    none = np.zeros(len(coupling.indptr) - 1, dtype=bool)
+    order = entry_order(coupling, none)
+    sparse = sparse_rest(coupling, order, values, XZ, layout.n_tail)
+    counts = np.diff(coupling.indptr)
+    level_start = np.repeat(coupling.indptr[:-1], counts)
+    entry = np.arange(len(level_start))
+    partners = entry - level_start + 1
+    first = np.repeat(entry, partners)
+    starts = np.concatenate(([0], np.cumsum(partners)))
+    second = np.arange(len(first)) - np.repeat(starts[:-1] - level_start, partners)
+    numbers = layout.meetings.find(coupling.rows[first], coupling.rows[second])
+    pairs = EntryPairs(starts.astype(np.int32), second.astype(np.int32), numbers)
+    return SparseTailRest(sparse, layout, pairs)
