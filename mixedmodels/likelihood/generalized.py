@@ -14,6 +14,7 @@ from mixedmodels.factorization.penalized_system import penalized_system
 from mixedmodels.factorization.row_inverse import diagonal_faces
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.by_level import level_rows
 from mixedmodels.likelihood.collapse import collapsed_response, equal_rows
 from mixedmodels.likelihood.estimates import GeneralizedEstimates
 from mixedmodels.likelihood.generalized_hessian import natural_parameters, vcov_hessian
@@ -73,6 +74,7 @@ def generalized_problem(
     terms, term_bases = zip(*(orthogonal_term(term) for term in terms), strict=True)
     fixed, system = orthonormalize(X, None), penalized_system(amalgamate(terms))
     counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
+    starts = np.cumsum(counts) - counts
     return GeneralizedProblem(
         y=y,
         weights=weights,
@@ -85,8 +87,9 @@ def generalized_problem(
         family=family,
         constant=constant,
         origin=origin,
-        starts=np.cumsum(counts) - counts,
+        starts=starts,
         observed=family.default_hessian == "observed" if observed is None else observed,
+        levels=level_rows(system.blocks, starts, family, len(y)),
     )
 
 

@@ -7,7 +7,14 @@ from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack
+from mixedmodels.likelihood.by_level import evaluate_levels
+from mixedmodels.likelihood.generalized_problem import (
+    GeneralizedProblem,
+    Parameters,
+    free_gradient,
+    unpack,
+    unpack_factors,
+)
 from mixedmodels.likelihood.laplace import laplace
 from mixedmodels.likelihood.laplace_gradient import laplace_gradient
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, conditional_mode, joint_mode, predicted_mode
@@ -35,6 +42,7 @@ class Evaluator:
         self.nAGQ = nAGQ
         self._last: Mode | None = None
         self._last_psi: FloatArray | None = None
+        self._modes: FloatArray | None = None
 
     @property
     def mode(self) -> Mode:
@@ -48,10 +56,32 @@ class Evaluator:
         """Return the objective that nAGQ asks for, and its gradient in the optimiser's vector."""
         if self.nAGQ == 0:
             return self.profiled(psi)
+        by_level = self._by_level(psi)
+        if by_level is not None:
+            return by_level
         mode = self.mode_at(psi)
         if self.nAGQ == 1:
             return laplace(mode), laplace_gradient(self.problem, psi, mode)
         return quadrature(self.problem, psi, mode, self.nAGQ)
+
+    def _by_level(self, psi: FloatArray) -> tuple[float, FloatArray] | None:
+        """Return objective and gradient by the compiled loops over levels, None if they do not apply."""
+        problem = self.problem
+        if problem.levels is None:
+            return None
+        thetas, factors = unpack_factors(problem, psi)
+        k = problem.n_theta
+        fixed = problem.basis @ psi[k:]
+        fixed += problem.offset
+        found = evaluate_levels(
+            problem.levels, (problem.y, problem.weights), problem.log_constant,
+            fixed, factors[0], self._modes, self.nAGQ,
+        )  # fmt: skip
+        if found is None:
+            return None
+        self._modes = found.u
+        by_theta = free_gradient(problem, psi, thetas, [found.dT])
+        return found.objective, np.concatenate([by_theta, problem.basis.T @ found.residual])
 
     @_at_trial_points
     def mode_at(self, psi: FloatArray) -> Mode:
@@ -61,13 +91,19 @@ class Evaluator:
         if self._last is not None and self._last_psi is not None and np.array_equal(self._last_psi, psi):
             return self._last
         parameters = unpack(self.problem, psi)
-        if self._last is not None:
-            try:
-                start = predicted_mode(self.problem, self._last, parameters)
-                return self._keep(psi, conditional_mode(self.problem, parameters, start))
-            except (LinAlgError, ConvergenceError):
-                self._last = None
+        try:
+            return self._keep(psi, conditional_mode(self.problem, parameters, self._near(parameters)))
+        except (LinAlgError, ConvergenceError):
+            if self._last is None and self._modes is None:
+                raise
+            self.forget()
         return self._keep(psi, conditional_mode(self.problem, parameters))
+
+    def _near(self, parameters: Parameters) -> FloatArray | None:
+        """Return where to start the search for the mode, from the one before."""
+        if self._modes is not None:
+            return self._modes.T.ravel()
+        return None if self._last is None else predicted_mode(self.problem, self._last, parameters)
 
     @_at_trial_points
     def profiled(self, psi: FloatArray, decrement: float = DECREMENT) -> tuple[float, FloatArray]:
@@ -90,7 +126,7 @@ class Evaluator:
 
     def forget(self) -> None:
         """Start the next mode afresh."""
-        self._last = None
+        self._last = self._modes = None
 
     def _keep(self, psi: FloatArray | None, mode: Mode) -> Mode:
         self._last, self._last_psi = mode, psi

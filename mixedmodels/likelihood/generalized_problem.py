@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtrs
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import block_factor, term_slices
 from mixedmodels.factorization.penalized_system import PenalizedSystem, SphericalRows, spherical_rows
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design import RandomTerm
+from mixedmodels.likelihood.by_level import LevelRows
 from mixedmodels.likelihood.collapse import EqualRows, collapsed_response
 from mixedmodels.likelihood.term_basis import inner_theta
 
@@ -95,6 +96,8 @@ class GeneralizedProblem:
         First row of each level of the leading block.
     observed : bool
         Whether log|L| takes the observed information instead of the expected one.
+    levels : LevelRows or None
+        The rows as the compiled loops over levels take them; None where the model is not one for them.
     """
 
     y: FloatArray
@@ -110,6 +113,7 @@ class GeneralizedProblem:
     origin: RowOrigin
     starts: IntArray
     observed: bool = False
+    levels: LevelRows | None = None
 
     @property
     def n_fixed(self) -> int:
@@ -125,6 +129,11 @@ class GeneralizedProblem:
     def n_theta(self) -> int:
         """Number of covariance parameters."""
         return sum(term.structure.n_theta for term in self.terms)
+
+    @cached_property
+    def log_constant(self) -> float:
+        """Part of the log-likelihood that depends on the data only."""
+        return float(self.constant.sum())
 
     @property
     def n_effects(self) -> int:
@@ -179,27 +188,33 @@ def natural_to_psi(problem: GeneralizedProblem, natural: FloatArray) -> FloatArr
         thetas.append(inner_theta(term.structure, A, natural[start:end]))
         start = end
     beta = natural[start : start + problem.n_fixed]
-    gamma = solve_triangular(problem.unscale, beta) if len(beta) else beta
+    gamma = dtrtrs(problem.unscale, beta)[0] if len(beta) else beta
     return pack(problem, thetas, gamma, natural[start + problem.n_fixed :])
 
 
 def unpack(problem: GeneralizedProblem, psi: FloatArray) -> Parameters:
     """Return the parameters of an optimiser's vector."""
+    thetas, factors = unpack_factors(problem, psi)
+    k, p = problem.n_theta, problem.n_fixed
+    phi = problem.family.phi_from_free(psi[k + p :]) if problem.n_phi else psi[k + p :]
+    return Parameters(thetas, factors, spherical_rows(problem.system, factors), psi[k : k + p], phi)
+
+
+def unpack_factors(
+    problem: GeneralizedProblem, psi: FloatArray
+) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+    """Return theta of each term and the factor T of each block."""
     thetas, start = [], 0
     for term in problem.terms:
         end = start + term.structure.n_theta
         thetas.append(term.structure.from_free(psi[start:end]))
         start = end
-    gamma = psi[start : start + problem.n_fixed]
-    free_phi = psi[start + problem.n_fixed :]
-    phi = problem.family.phi_from_free(free_phi) if problem.n_phi else free_phi
     by_term = [term.structure.factor(theta) for term, theta in zip(problem.terms, thetas, strict=True)]
-    factors = tuple(block_factor(block, by_term) for block in problem.system.blocks)
-    return Parameters(tuple(thetas), factors, spherical_rows(problem.system, factors), gamma, phi)
+    return tuple(thetas), tuple(block_factor(block, by_term) for block in problem.system.blocks)
 
 
 def free_gradient(
-    problem: GeneralizedProblem, psi: FloatArray, parameters: Parameters, dT: Sequence[FloatArray]
+    problem: GeneralizedProblem, psi: FloatArray, thetas: Sequence[FloatArray], dT: Sequence[FloatArray]
 ) -> FloatArray:
     """Return the gradient in the free covariance parameters from the derivatives in each block's factor."""
     by_term: dict[int, FloatArray] = {}
@@ -207,7 +222,7 @@ def free_gradient(
         for k, place in term_slices(block):
             by_term[k] = d[place, place]
     parts, start = [], 0
-    for k, (term, theta) in enumerate(zip(problem.terms, parameters.thetas, strict=True)):
+    for k, (term, theta) in enumerate(zip(problem.terms, thetas, strict=True)):
         end = start + term.structure.n_theta
         dtheta = term.structure.pullback(theta, by_term[k])
         parts.append(term.structure.free_pullback(psi[start:end], dtheta))

@@ -88,7 +88,7 @@ def total_gradient(
         d += sum_by_level(system, k, rows.d1) @ adjoint[where].reshape(block.size, -1).T
         d += information_gradient(block, rows.information, direct.inverse.effects[k])
         dT.append(d if direct.factors is None else d + direct.factors[k])
-    parts = [free_gradient(problem, psi, mode.parameters, dT), problem.basis.T @ r]
+    parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.basis.T @ r]
     if problem.n_phi:
         by_phi = phi_derivatives(problem, mode)
         parts.append(direct.phi + by_phi.information @ direct.inverse.leverage + by_phi.d1 @ v)

@@ -36,8 +36,9 @@ ROUGH_DECREMENT = 1e-8
 WORTH_A_TRY = 0.1
 # Gain, relative to the objective, that is no rounding error.
 RELATIVE_GAIN = 1e-11
-# Decrement below which earlier estimates are a better start than the data give.
-NEAR = 0.5
+# Decrement below which earlier estimates are a better start than the data give; where an evaluation costs
+# less than starting values do, they nearly always are.
+NEAR, NEAR_BY_LEVEL = 0.5, 50.0
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -159,7 +160,12 @@ def parameter_layout(problem: GeneralizedProblem) -> Layout:
 
 
 def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
-    """Optimise from starting values: the nAGQ = 0 objective first, then the one asked for."""
+    """Optimise from starting values: the nAGQ = 0 objective first, then the one asked for.
+
+    Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
+    """
+    if evaluator.problem.levels is not None and evaluator.nAGQ > 0:
+        return _direct_fit(evaluator, layout, start)
     tolerance = TOLERANCE if evaluator.nAGQ == 0 else ROUGH_TOLERANCE
     rough = _profile_fit(evaluator, layout, start, tolerance)
     if evaluator.nAGQ == 0:
@@ -186,9 +192,10 @@ def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstim
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
     decrement = 0.5 * float(gradient @ near.inverse_hessian @ gradient)
-    if not np.isfinite(value) or not decrement < NEAR:
+    farthest = NEAR if evaluator.problem.levels is None else NEAR_BY_LEVEL
+    if not np.isfinite(value) or not decrement < farthest:
         return None
-    optimum = _joint_fit(evaluator, layout, psi, near.inverse_hessian, 0)
+    optimum = _joint_fit(evaluator, layout, psi, near.inverse_hessian, 1, first=(value, gradient))
     return optimum if optimum.found.converged else None
 
 
@@ -227,10 +234,36 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     return Optimum(psi, found.objective, H, found, 1 + found.n_evaluations)
 
 
-def _joint_fit(
-    evaluator: Evaluator, layout: Layout, psi: FloatArray, inverse_hessian: FloatArray, n_before: int
+def _direct_fit(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float = TOLERANCE
 ) -> Optimum:
-    """Minimise the objective over all parameters."""
+    """Minimise the objective over all parameters from starting values, quadrature by way of Laplace."""
+    if evaluator.nAGQ > 1:
+        rough = _direct_fit(Evaluator(evaluator.problem, 1), layout, start, ROUGH_TOLERANCE)
+        return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
+    problem, fixed = evaluator.problem, layout.fixed
+    values = starting_values(problem)
+    psi = pack(problem, values.thetas, values.gamma, values.phi)
+    if start is not None:
+        psi = _given_start(problem, start)
+    mode = evaluator.mode_at(psi)
+    H = np.zeros((len(psi), len(psi)))
+    k = problem.n_theta
+    np.einsum("ii->i", H)[:k] = 1.0 / values.curvature
+    H[fixed, fixed] = 0.5 * fixed_border(problem, mode.factor, mode.rows.information).inverse
+    return _joint_fit(evaluator, layout, psi, H, 0, tolerance)
+
+
+def _joint_fit(
+    evaluator: Evaluator,
+    layout: Layout,
+    psi: FloatArray,
+    inverse_hessian: FloatArray,
+    n_before: int,
+    tolerance: float = TOLERANCE,
+    first: tuple[float, FloatArray] | None = None,
+) -> Optimum:
+    """Minimise the objective over all parameters; `first` is objective and gradient at `psi`, if known."""
     scale = layout.scale
     square = np.multiply.outer(scale, scale)
 
@@ -238,9 +271,11 @@ def _joint_fit(
         value, gradient = evaluator(x * scale)
         return value, gradient * scale
 
+    at_start = None if first is None else (first[0], first[1] * scale)
     found = minimize(
-        function, psi / scale, inverse_hessian / square, tolerance=TOLERANCE, max_step=LARGEST_STEP
-    )
+        function, psi / scale, inverse_hessian / square,
+        first=at_start, tolerance=tolerance, max_step=LARGEST_STEP,
+    )  # fmt: skip
     n_evaluations = n_before + found.n_evaluations
     return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
 

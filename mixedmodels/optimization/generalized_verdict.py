@@ -11,7 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.likelihood.generalized_objective import Evaluator
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack_factors
 from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
 from mixedmodels.optimization.report import ConvergenceReport
@@ -41,7 +41,7 @@ def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Opt
         except (np.linalg.LinAlgError, ConvergenceError):
             return np.inf
 
-    theta = np.concatenate(unpack(problem, optimum.psi).thetas)
+    theta = np.concatenate(unpack_factors(problem, optimum.psi)[0])
     kept, value = with_exact_zeros(objective, problem.terms, theta, scale[:k], optimum.objective)
     if kept is theta:
         return optimum
@@ -51,7 +51,7 @@ def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Opt
 def escape(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArray | None:
     """Return a point beside `psi` if it is a saddle at a zero variance, None if it is an optimum."""
     problem, k = evaluator.problem, evaluator.problem.n_theta
-    theta = np.concatenate(unpack(problem, psi).thetas)
+    theta = np.concatenate(unpack_factors(problem, psi)[0])
     zero = boundaries(problem.terms) & (theta == 0.0)
     if not zero.any():
         return None
@@ -70,7 +70,7 @@ def tilted(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArray) -> l
     optimiser that arrives with that column empty stops at a saddle.
     """
     found = []
-    theta = np.concatenate(unpack(problem, psi).thetas)
+    theta = np.concatenate(unpack_factors(problem, psi)[0])
     start = 0
     for term in problem.terms:
         end = start + term.structure.n_theta
