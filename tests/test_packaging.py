@@ -35,6 +35,8 @@ def built(folder):
     """Build the wheel from the checkout into a folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
+        # The build tools stand beside the interpreter, which may not be on the path.
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         return folder / build_wheel(str(folder))
 
 

@@ -73,6 +73,8 @@ fi
 say "installing the package${extras:+ with [$extras]}"
 pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 pip_install "meson-python>=0.17" "meson>=1.4" ninja "cython>=3.1"
+PATH=$PWD/$venv/bin:$PATH
+export PATH
 pip_install --no-build-isolation --editable ".${extras:+[$extras]}"
 
 # 3. SuiteSparse's CHOLMOD, where it can be had.
