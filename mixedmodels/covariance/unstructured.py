@@ -17,6 +17,19 @@ def lower_triangle(size: int) -> tuple[IntArray, IntArray]:
     return rows, cols
 
 
+@lru_cache(maxsize=64)
+def _flat_triangle(size: int) -> IntArray:
+    """Return the places of the lower triangle in a matrix read row by row: faster than pairs of indices."""
+    rows, cols = lower_triangle(size)
+    return rows * size + cols
+
+
+@lru_cache(maxsize=64)
+def _on_diagonal(size: int) -> tuple[bool, ...]:
+    rows, cols = lower_triangle(size)
+    return tuple(bool(i == j) for i, j in zip(rows, cols, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Unstructured:
     """Free lower triangular factor; theta is its lower triangle, column by column.
@@ -53,12 +66,12 @@ class Unstructured:
     def factor(self, theta: FloatArray) -> FloatArray:
         """Return T with `theta` in its lower triangle."""
         T = np.zeros((self.size, self.size))
-        T[lower_triangle(self.size)] = theta
+        T.put(_flat_triangle(self.size), theta)
         return T
 
     def pullback(self, theta: FloatArray, dT: FloatArray) -> FloatArray:
         """Return the lower triangle of `dT`."""
-        return dT[lower_triangle(self.size)]
+        return dT.take(_flat_triangle(self.size))
 
     def to_free(self, theta: FloatArray) -> FloatArray:
         """Return `theta` itself."""
@@ -84,8 +97,7 @@ class Unstructured:
 
     def is_lower_bound(self) -> tuple[bool, ...]:
         """Tell which parameters are diagonal elements."""
-        rows, cols = lower_triangle(self.size)
-        return tuple(bool(i == j) for i, j in zip(rows, cols, strict=True))
+        return _on_diagonal(self.size)
 
     def parameter_names(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """Return ``row.column`` names, a single name on the diagonal."""

@@ -6,7 +6,7 @@ into vector instructions and whose chains of square roots and divisions overlap.
 zeros, so that D = I there and nothing is added to any sum.
 """
 
-from libc.math cimport log, sqrt
+from libc.math cimport NAN, isnan, log, sqrt
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -193,10 +193,13 @@ cdef void eliminate(const Model* m, Py_ssize_t chunk, double* work, Sums* sums) 
         work += S * LANES
 
 
-cdef bint factor_border(double[:, ::1] root, Py_ssize_t p) noexcept nogil:
-    """Overwrite the border with its Cholesky factor, the last pivot left squared; False if it has none."""
+cdef double factor_border(double[:, ::1] root, Py_ssize_t p) noexcept nogil:
+    """Overwrite the border with its Cholesky factor, the last pivot left squared; NaN if it has none.
+
+    Returns the log-determinant of the fixed part.
+    """
     cdef Py_ssize_t i, j, k
-    cdef double t
+    cdef double t, log_det = 0.0
     for i in range(p + 1):
         for j in range(i + 1):
             t = root[i, j]
@@ -205,10 +208,13 @@ cdef bint factor_border(double[:, ::1] root, Py_ssize_t p) noexcept nogil:
             if j < i:
                 root[i, j] = t / root[j, j]
             elif not t > 0.0:
-                return False
+                return NAN
+            elif i < p:
+                root[i, i] = sqrt(t)
+                log_det += log(t)
             else:
-                root[i, i] = sqrt(t) if i < p else t
-    return True
+                root[i, i] = t
+    return log_det
 
 
 cdef void substitute(Py_ssize_t S, Py_ssize_t p, double[:, ::1] root, double (*rows)[MAX_S][LANES]) noexcept nogil:
@@ -396,7 +402,8 @@ def one_factor(
     cdef Py_ssize_t a, b, chunk, n_chunks = (q + LANES - 1) // LANES, kept = (S * (S + 1) // 2 + (p + 1) * S) * LANES
     cdef Model model
     cdef Sums sums
-    cdef bint singular, fits
+    cdef bint singular
+    cdef double log_det_fixed
     cdef double[:, ::1] root = np.empty((p + 1, p + 1))
     cdef double[:, ::1] u = np.empty((S, q))
     cdef double[:, ::1] shares = np.empty((S, S))
@@ -417,8 +424,8 @@ def one_factor(
                 root[a, b] = (XX[a, b] if a < p else rX[b] if b < p else rss) - total(sums.schur[a][b])
                 if b < a:
                     root[b, a] = 0.0
-        fits = factor_border(root, p)
-        if fits:
+        log_det_fixed = factor_border(root, p)
+        if not isnan(log_det_fixed):
             if not sigma2 > 0.0:
                 sigma2 = root[p, p] / df
             singular = is_singular(&model, &sums)
@@ -427,6 +434,8 @@ def one_factor(
                     &model, chunk, &work[chunk * kept], root, fixed_effects, singular, sigma2, u, &sums
                 )
             gather(&model, &sums, singular, sigma2, shares, gamma, gradient, pairs)
-    if not fits:
+    if isnan(log_det_fixed):
         raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
-    return sums.log_det, sigma2, root.base, u.base, gradient.base, gamma.base, shares.base, pairs.base
+    return (
+        sums.log_det, log_det_fixed, sigma2, root.base, u.base, gradient.base, gamma.base, shares.base, pairs.base
+    )

@@ -16,9 +16,9 @@ from scipy.linalg.lapack import dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces as levels
 
-#: log_det, sigma2, root, u, gradient, Gamma, shares, pairs: see :func:`one_factor_numpy`.
+#: log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, shares, pairs: see :func:`one_factor_numpy`.
 Numbers: TypeAlias = tuple[
-    float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray
+    float, float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray
 ]
 
 #: The compiled kernel keeps its sums on the stack: most coefficients a level, most fixed effects.
@@ -68,6 +68,8 @@ def one_factor_numpy(
     -------
     log_det : float
         ``sum_l log|D_l|``.
+    log_det_fixed : float
+        Log-determinant of what is left of ``X'X``.
     sigma2 : float
         Residual variance, estimated or as given.
     root : ndarray, shape (p + 1, p + 1)
@@ -97,6 +99,7 @@ def one_factor_numpy(
     half = np.einsum("ikl,akl->ail", K, np.einsum("ki,akl->ail", T, rows))
     border = np.block([[XX, rX[:, None]], [rX, np.full((1, 1), rss)]])
     root = np.linalg.cholesky(border - half.reshape(p + 1, -1) @ half.reshape(p + 1, -1).T)
+    log_det_fixed = 2.0 * float(np.log(root.diagonal()[:p]).sum())
     root[p, p] **= 2
     sigma2 = sigma2 if sigma2 > 0.0 else float(root[p, p]) / df
     divided = np.einsum("kil,akl->ail", K, _divide(root, half))
@@ -116,7 +119,7 @@ def one_factor_numpy(
     else:
         gradient = np.linalg.solve(T.T, 2.0 * Gamma)
     log_det = -2.0 * float(np.log(np.einsum("iil->il", K)).sum())
-    return log_det, sigma2, root, u.copy(), gradient, Gamma, shares, packed @ packed.T
+    return log_det, log_det_fixed, sigma2, root, u.copy(), gradient, Gamma, shares, packed @ packed.T
 
 
 def _divide(root: FloatArray, rows: FloatArray) -> FloatArray:

@@ -32,6 +32,9 @@ class LinearEstimates:
         log|L|^2 and log|R_X|^2 on the scale of the user's X (Bates et al. 2015, eq. 42).
     pwrss : float
         Penalized weighted residual sum of squares.
+    inverse_hessian : ndarray, shape (k, k)
+        Quasi-Newton estimate of the inverse Hessian of the objective in the optimiser's coordinates: what
+        the fit to a like response starts from. Not for standard errors.
     optimization : OptimizationReport
         How the optimum was found.
     convergence : ConvergenceReport
@@ -48,6 +51,7 @@ class LinearEstimates:
     log_det_L2: float
     log_det_RX2: float
     pwrss: float
+    inverse_hessian: FloatArray
     optimization: OptimizationReport
     convergence: ConvergenceReport
 

@@ -64,6 +64,10 @@ class LinearProblem:
         Sum of the logarithms of the positive weights.
     root_weights, offset : ndarray, shape (n_rows,), or None
         Square roots of the prior weights and the offset.
+    parts : tuple of (RandomTerm, slice)
+        Every term with its part of theta.
+    scales : ndarray, shape (n_theta,)
+        Size of every free parameter for an effect of the size of the residual.
     """
 
     terms: tuple[RandomTerm, ...]
@@ -77,6 +81,8 @@ class LinearProblem:
     sum_log_weights: float
     root_weights: FloatArray | None
     offset: FloatArray | None
+    parts: tuple[tuple[RandomTerm, slice], ...]
+    scales: FloatArray
 
     @property
     def pattern(self) -> Pattern:
@@ -91,7 +97,7 @@ class LinearProblem:
     @property
     def n_theta(self) -> int:
         """Number of covariance parameters."""
-        return sum(term.structure.n_theta for term in self.terms)
+        return len(self.scales)
 
     def with_response(self, y: FloatArray) -> LinearProblem:
         """Return the same problem for another response; nothing but its own cross-products is formed."""
@@ -204,7 +210,15 @@ def linear_problem(
         sum_log_weights=float(np.log(positive).sum()),
         root_weights=root,
         offset=offset,
+        parts=tuple(zip(terms, theta_slices(terms), strict=True)),
+        scales=np.concatenate([np.empty(0), *(t.structure.scales(column_scales(t)) for t in terms)]),
     )
+
+
+def column_scales(term: RandomTerm) -> FloatArray:
+    """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
+    rms = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
+    return np.where(rms > 0.0, 1.0 / np.where(rms > 0.0, rms, 1.0), 1.0)
 
 
 def column_basis(Z: FloatArray) -> FloatArray:

@@ -102,8 +102,8 @@ class OneFactorSystem:
     ----------
     sigma2 : float
         Residual variance, estimated or fixed.
-    log_det_L2 : float
-        ``log|L|^2``.
+    log_det_L2, log_det_RX2 : float
+        ``log|L|^2`` and ``log|R_X|^2``.
     root : ndarray, shape (p + 1, p + 1)
         Cholesky factor of the border of fixed effects and response, the last pivot squared.
     effects : ndarray, shape (S, q)
@@ -114,6 +114,7 @@ class OneFactorSystem:
 
     sigma2: float
     log_det_L2: float
+    log_det_RX2: float
     root: FloatArray
     effects: FloatArray
     derivatives: OneFactorMoments
@@ -122,11 +123,6 @@ class OneFactorSystem:
     def pwrss(self) -> float:
         """Penalized weighted residual sum of squares."""
         return float(self.root[-1, -1])
-
-    @property
-    def log_det_RX2(self) -> float:
-        """``log|R_X|^2``."""
-        return 2.0 * float(np.log(self.root.diagonal()[:-1]).sum())
 
     @property
     def fixed_root(self) -> FloatArray:
@@ -195,9 +191,9 @@ def solve_one_factor(
         If the system is not positive definite, or no residual is left.
     """
     A, rhs = equations.A, equations.rhs
-    log_det, sigma2, root, u, gradient, Gamma, shares, pairs = one_factor(
+    log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, shares, pairs = one_factor(
         A.faces[0], A.XZ[0], rhs.Z[0], A.XX, rhs.X, equations.rss, factors[0], df, sigma2, REML
     )
     return OneFactorSystem(
-        sigma2, log_det, root, u, OneFactorMoments(gradient, Gamma, shares, pairs, u.shape[1])
+        sigma2, log_det, log_det_fixed, root, u, OneFactorMoments(gradient, Gamma, shares, pairs, u.shape[1])
     )

@@ -209,7 +209,8 @@ class LinearMixedModel(MixedModel):
 
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         # The gradient vanishes at theta = 0 whatever the response, so a singular fit is no start.
-        estimates = fit_linear(problem, REML, start=None if self.is_singular() else self._theta)
+        start = None if self.is_singular() else self._theta
+        estimates = fit_linear(problem, REML, start, inverse_hessian=self.estimates.inverse_hessian)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
 

@@ -19,12 +19,12 @@ from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.likelihood.laplace import laplace
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
+from mixedmodels.likelihood.profiled import column_scales
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.term_basis import outer_theta
 from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, tilted, with_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
-from mixedmodels.optimization.start import column_scales
 from mixedmodels.optimization.start_generalized import starting_values
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
@@ -36,6 +36,8 @@ ROUGH_DECREMENT = 1e-8
 WORTH_A_TRY = 0.1
 # Gain, relative to the objective, that is no rounding error.
 RELATIVE_GAIN = 1e-11
+# Relative change of theta beyond which the curvature in the fixed effects is computed afresh.
+MOVED = 0.5
 # Decrement below which earlier estimates are a better start than the data give; where an evaluation costs
 # less than starting values do, they nearly always are.
 NEAR, NEAR_BY_LEVEL = 0.5, 50.0
@@ -234,24 +236,38 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     return Optimum(psi, found.objective, H, found, 1 + found.n_evaluations)
 
 
-def _direct_fit(
-    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float = TOLERANCE
-) -> Optimum:
-    """Minimise the objective over all parameters from starting values, quadrature by way of Laplace."""
-    if evaluator.nAGQ > 1:
-        rough = _direct_fit(Evaluator(evaluator.problem, 1), layout, start, ROUGH_TOLERANCE)
-        return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
-    problem, fixed = evaluator.problem, layout.fixed
+def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+    """Minimise the objective over all parameters from starting values, the Laplace one roughly first."""
+    problem, first = evaluator.problem, None
     values = starting_values(problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
         psi = _given_start(problem, start)
+    by_laplace = evaluator if evaluator.nAGQ == 1 else Evaluator(problem, 1)
+    H = _start_inverse(by_laplace, layout, psi, np.diag(1.0 / values.curvature))
+    rough = _joint_fit(by_laplace, layout, psi, H, 0, ROUGH_TOLERANCE)
+    H = rough.inverse_hessian
+    if _has_moved(psi[: problem.n_theta], rough.psi[: problem.n_theta]):
+        H = _start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
+    if by_laplace is evaluator:
+        first = (rough.objective, rough.found.gradient / layout.scale)
+    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=first)
+
+
+def _start_inverse(
+    evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray
+) -> FloatArray:
+    """Return an inverse Hessian: that of gamma from the bordered system, and `by_theta`."""
     mode = evaluator.mode_at(psi)
     H = np.zeros((len(psi), len(psi)))
-    k = problem.n_theta
-    np.einsum("ii->i", H)[:k] = 1.0 / values.curvature
-    H[fixed, fixed] = 0.5 * fixed_border(problem, mode.factor, mode.rows.information).inverse
-    return _joint_fit(evaluator, layout, psi, H, 0, tolerance)
+    H[: len(by_theta), : len(by_theta)] = by_theta
+    H[layout.fixed, layout.fixed] = 0.5 * fixed_border(evaluator.problem, mode.factor, mode.rows.information).inverse
+    return H
+
+
+def _has_moved(start: FloatArray, theta: FloatArray) -> bool:
+    """Tell whether curvatures at the start say little about those at theta."""
+    return bool(np.abs(theta - start).max() > MOVED * np.abs(start).max())
 
 
 def _joint_fit(

@@ -51,8 +51,6 @@ class Search:
         Which criterion.
     sigma : float or None
         Fixed residual standard deviation.
-    scale : ndarray, shape (n_theta,)
-        Size of every parameter for an effect of the size of the residual.
     n_evaluations : int
         Evaluations so far, with or without gradient.
     """
@@ -60,7 +58,6 @@ class Search:
     problem: LinearProblem
     REML: bool
     sigma: float | None
-    scale: FloatArray
     n_evaluations: int = 0
 
     def objective(self, theta: FloatArray) -> float:
@@ -80,7 +77,12 @@ class Search:
 
 
 def fit_linear(
-    problem: LinearProblem, REML: bool, start: FloatArray | None = None, *, sigma: float | None = None
+    problem: LinearProblem,
+    REML: bool,
+    start: FloatArray | None = None,
+    *,
+    sigma: float | None = None,
+    inverse_hessian: FloatArray | None = None,
 ) -> LinearEstimates:
     """Fit by REML or maximum likelihood.
 
@@ -94,11 +96,13 @@ def fit_linear(
         Starting theta; by default chosen from the data.
     sigma : float, optional
         Fixed residual standard deviation; by default estimated.
+    inverse_hessian : ndarray, shape (n_theta, n_theta), optional
+        Curvature at `start`, from the fit to a like response; by default the expected one.
     """
     began = time.perf_counter()
     with threads_for(problem.pattern.n_tail + problem.p):
-        search = Search(problem, REML, sigma, starting.free_scales(problem))
-        found = _search_from_data(search) if start is None else _search_from(search, start)
+        search = Search(problem, REML, sigma)
+        found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
         if start is None and _is_suspicious(search):
             again = _search_from_data(search, SHRINKAGE)
             found = min(found, again, key=lambda minimum: minimum.objective)
@@ -127,15 +131,16 @@ def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
     return _search(search, best)
 
 
-def _search_from(search: Search, theta: FloatArray) -> Minimum:
+def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray | None = None) -> Minimum:
     """Minimise from a given theta, moved off zero where the gradient says nothing."""
     problem = search.problem
-    return _search(search, search.at(starting.free_of(problem, starting.off_zero(problem, theta, OFF_ZERO))))
+    at = search.at(starting.free_of(problem, starting.off_zero(problem, theta, OFF_ZERO)))
+    return _search(search, at, inverse_hessian)
 
 
-def _search(search: Search, at: Point) -> Minimum:
-    """Minimise from a point, with the expected Hessian there as first curvature."""
-    H = starting.inverse_hessian(search.problem, at)
+def _search(search: Search, at: Point, inverse_hessian: FloatArray | None = None) -> Minimum:
+    """Minimise from a point, with the expected Hessian there as first curvature unless one is given."""
+    H = starting.inverse_hessian(search.problem, at) if inverse_hessian is None else inverse_hessian
     return minimize(search.in_free, at.free, H, first=(at.objective, at.gradient), tolerance=TOLERANCE)
 
 
@@ -162,18 +167,18 @@ def _with_zeros(search: Search, found: Minimum) -> tuple[FloatArray, float]:
     problem = search.problem
     last = starting.theta_of(problem, found.x - found.inverse_hessian @ found.gradient)
     theta = canonical(problem.terms, last)
-    return with_exact_zeros(search.objective, problem.terms, theta, search.scale, found.objective)
+    return with_exact_zeros(search.objective, problem.terms, theta, problem.scales, found.objective)
 
 
 def _is_at_saddle(search: Search, theta: FloatArray) -> bool:
     """Tell whether the objective falls when a variance that is zero grows."""
     problem = search.problem
     off = starting.off_zero(problem, theta, PROBE)
-    if np.array_equal(off, theta):
+    if off is theta or np.array_equal(off, theta):
         return False
     search.n_evaluations += 1
     _, gradient = objective_and_gradient(problem, off, search.REML, search.sigma)
-    return is_saddle(problem.terms, theta, search.scale, gradient)
+    return is_saddle(problem.terms, theta, problem.scales, gradient)
 
 
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
@@ -189,7 +194,7 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         n_evaluations=search.n_evaluations,
         seconds=seconds,
         gradient_norm=float(np.abs(found.gradient * unit).max(initial=0.0)),
-        path=tuple((starting.theta_of(problem, x), value) for x, value in found.path),
+        path=_path(problem, found),
         message=found.message,
     )
     moving = found.inverse_hessian @ found.gradient / unit
@@ -204,6 +209,13 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         log_det_L2=at.log_det_L2,
         log_det_RX2=at.log_det_RX2,
         pwrss=at.pwrss,
+        inverse_hessian=found.inverse_hessian,
         optimization=report,
         convergence=judge(problem.terms, theta, found.decrement, at.objective, moving, found.message),
     )
+
+
+def _path(problem: LinearProblem, found: Minimum) -> tuple[tuple[FloatArray, float], ...]:
+    """Return the accepted points as theta."""
+    thetas = starting.theta_of(problem, np.array([x for x, _ in found.path]))
+    return tuple(zip(thetas, (value for _, value in found.path), strict=True))

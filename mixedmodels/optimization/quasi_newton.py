@@ -74,7 +74,7 @@ class _Counted:
             value, gradient = self.function(x)
         except (np.linalg.LinAlgError, FloatingPointError, OverflowError):
             return math.inf, np.zeros_like(x)
-        if not math.isfinite(value) or not np.isfinite(gradient).all():
+        if not math.isfinite(value + float(gradient @ gradient)):
             return math.inf, np.zeros_like(x)
         return value, gradient
 
@@ -125,10 +125,8 @@ def minimize(
         if -slope / 2.0 <= tolerance:
             message = "the objective cannot decrease by more than the tolerance"
             break
-        longest = float(np.abs(direction).max())
-        trial = _line_search(
-            function, x, f, direction, slope, min(1.0, max_step / longest), max_step / longest
-        )
+        longest = max_step if math.isinf(max_step) else max_step / float(np.abs(direction).max())
+        trial = _line_search(function, x, f, direction, slope, longest)
         if trial is None:
             if restarted:
                 message = "no step along the search direction decreases the objective"
@@ -150,9 +148,10 @@ def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:
     if curvature <= 1e-12 * math.sqrt(float(step @ step) * float(change @ change)):
         return H
     Hy = H @ change
-    scale = (1.0 + float(change @ Hy) / curvature) / curvature
-    cross = np.multiply.outer(Hy, step / curvature)
-    return H + scale * np.multiply.outer(step, step) - cross - cross.T
+    # The update is v w' + w v' with v = step / curvature.
+    w = 0.5 * (1.0 + float(change @ Hy) / curvature) * step - Hy
+    half = np.multiply.outer(step / curvature, w)
+    return H + half + half.T
 
 
 def _line_search(
@@ -161,7 +160,6 @@ def _line_search(
     f: float,
     direction: FloatArray,
     slope: float,
-    first: float,
     longest: float,
 ) -> tuple[FloatArray, float, FloatArray] | None:
     """Return (step, objective, gradient) of a point with enough decrease and flattening, or None."""
@@ -169,8 +167,8 @@ def _line_search(
     high: float | None = None
     high_f, high_slope = math.inf, 0.0
     best: tuple[FloatArray, float, FloatArray] | None = None
-    noise, longest_move = NOISE * max(1.0, abs(f)), float(np.abs(direction).max())
-    t = first
+    noise = NOISE * max(1.0, abs(f))
+    t = min(1.0, longest)
     for _ in range(MAX_LINE_SEARCH):
         step = t * direction
         new_f, new_g = function(x + step)
@@ -195,7 +193,7 @@ def _line_search(
             if high is None
             else _between(low, low_f, low_slope, high, high_f, high_slope)
         )
-        if t in (low, high) or (high is not None and abs(high - low) * longest_move < 1e-15):
+        if t in (low, high) or (high is not None and abs(high - low) * np.abs(direction).max() < 1e-15):
             break
     return best
 

@@ -20,9 +20,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.factorization.blocks import term_slices
-from mixedmodels.formula.design import RandomTerm
 from mixedmodels.likelihood.gradient import Moments, TermMoments
-from mixedmodels.likelihood.profiled import LinearProblem, evaluation, theta_slices
+from mixedmodels.likelihood.profiled import LinearProblem, column_scales, evaluation
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
@@ -69,44 +68,37 @@ def _factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
         term.structure.factor(free[part])
         if term.structure.name == "us"
         else L @ term.structure.factor(term.structure.from_free(free[part]))
-        for (term, part), L in zip(parts(problem), problem.bases, strict=True)
+        for (term, part), L in zip(problem.parts, problem.bases, strict=True)
     ]
 
 
 def _free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Moments, ...]) -> FloatArray:
     """Return the gradient in free coordinates from the derivatives in the factor of each block."""
     gradient = np.empty(len(free))
-    slices = theta_slices(problem.terms)
     for block, at in zip(problem.pattern.blocks, moments, strict=True):
         for k, rows in term_slices(block):
-            structure, own, dT = problem.terms[k].structure, free[slices[k]], at.gradient[rows, rows]
+            term, part = problem.parts[k]
+            structure, own, dT = term.structure, free[part], at.gradient[rows, rows]
             if structure.name != "us":
                 along = structure.pullback(structure.from_free(own), problem.bases[k].T @ dT)
-                gradient[slices[k]] = structure.free_pullback(own, along)
+                gradient[part] = structure.free_pullback(own, along)
             else:
-                gradient[slices[k]] = structure.pullback(own, dT)
+                gradient[part] = structure.pullback(own, dT)
     return gradient
 
 
-def column_scales(term: RandomTerm) -> FloatArray:
-    """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
-    rms = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
-    return np.where(rms > 0.0, 1.0 / np.where(rms > 0.0, rms, 1.0), 1.0)
-
-
-def free_scales(problem: LinearProblem) -> FloatArray:
-    """Return the typical size of every free parameter, shape (n_theta,)."""
-    return np.concatenate([term.structure.scales(column_scales(term)) for term in problem.terms])
-
-
 def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
-    """Return theta at free coordinates."""
-    return np.concatenate(
-        [
-            _moved(t.structure, M, free[s]) if t.structure.name == "us" else t.structure.from_free(free[s])
-            for (t, s), M in zip(parts(problem), problem.inverse_bases, strict=True)
-        ]
-    )
+    """Return theta at free coordinates; points in rows give rows."""
+    pieces = []
+    for (term, part), M in zip(problem.parts, problem.inverse_bases, strict=True):
+        own = free[..., part]
+        if term.structure.name == "us":
+            pieces.append(_moved(term.structure, M, own))
+        elif own.ndim == 1:
+            pieces.append(term.structure.from_free(own))
+        else:
+            pieces.append(np.array([term.structure.from_free(row) for row in own]))
+    return np.concatenate(pieces, axis=-1)
 
 
 def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
@@ -114,24 +106,22 @@ def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
     return np.concatenate(
         [
             _moved(t.structure, L, theta[s]) if t.structure.name == "us" else t.structure.to_free(theta[s])
-            for (t, s), L in zip(parts(problem), problem.bases, strict=True)
+            for (t, s), L in zip(problem.parts, problem.bases, strict=True)
         ]
     )
 
 
 def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> FloatArray:
-    """Return the lower triangle of ``M T(theta)`` for an unstructured term.
+    """Return the lower triangle of ``M T(theta)`` for an unstructured term, theta (..., n_theta).
 
     Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
     """
     if structure.size == 1:
         return np.asarray(theta * M[0, 0])
-    return np.asarray((M @ structure.factor(theta))[lower_triangle(structure.size)])
-
-
-def parts(problem: LinearProblem) -> list[tuple[RandomTerm, slice]]:
-    """Return every term with its part of theta."""
-    return list(zip(problem.terms, theta_slices(problem.terms), strict=True))
+    rows, columns = lower_triangle(structure.size)
+    T = np.zeros((*theta.shape[:-1], *M.shape))
+    T[..., rows, columns] = theta
+    return np.asarray((M @ T)[..., rows, columns])
 
 
 def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
@@ -157,8 +147,10 @@ def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArr
 
     The gradient in such a diagonal vanishes whatever the data say, so no search can start there.
     """
+    if theta.all():
+        return theta
     boundary = np.array([flag for term in problem.terms for flag in term.structure.is_lower_bound()])
-    return np.where(boundary & (theta == 0.0), size * free_scales(problem), theta)
+    return np.where(boundary & (theta == 0.0), size * problem.scales, theta)
 
 
 def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments, ...]:
@@ -182,7 +174,7 @@ def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
     return np.concatenate(
         [
             scored(term.structure, theta[part], moments)
-            for (term, part), moments in zip(parts(problem), by_term, strict=True)
+            for (term, part), moments in zip(problem.parts, by_term, strict=True)
         ]
     )
 
@@ -234,7 +226,7 @@ def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
     """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
     H = np.zeros((problem.n_theta, problem.n_theta))
     theta, by_term = theta_of(problem, at.free), moments_by_term(problem, at)
-    for (term, part), moments, M in zip(parts(problem), by_term, problem.inverse_bases, strict=True):
+    for (term, part), moments, M in zip(problem.parts, by_term, problem.inverse_bases, strict=True):
         hessian = expected_hessian(term.structure, theta[part], moments)
         to_theta = _free_jacobian(term.structure, M, at.free[part])
         hessian = to_theta.T @ hessian @ to_theta

@@ -9,7 +9,7 @@ from tests.factorization.random_models import random_term
 
 # Rounding of sums over fifty levels, some eigenvalues of whose systems are 1e4 apart.
 ROUNDING = 1e-10
-NAMES = ("log_det", "sigma2", "root", "u", "gradient", "Gamma", "shares", "pairs")
+NAMES = ("log_det", "log_det_fixed", "sigma2", "root", "u", "gradient", "Gamma", "shares", "pairs")
 
 
 def _equations(S, p, q, seed):
