@@ -20,10 +20,8 @@ MAX_STORED_DENSE = 1.6e7
 PRODUCT_SECONDS, FLOP_SECONDS = 2e-9, 3e-11
 #: A sparse tail is tried from this many rows on, if pairs of levels fill at most this share of it.
 LEAST_SPARSE, MOST_SPARSE_DENSITY = 200, 0.2
-#: Share of the time of one dense factorization that finding out may take, if it may still come to nothing.
-LOOKING_SHARE = 0.1
-#: Seconds for one pair of levels while the tail's pattern is formed.
-MEETING_SECONDS = 1e-8
+#: Pairs of entries looked at to estimate that share before all of them are formed.
+PAIRS_LOOKED_AT = 1 << 14
 #: Share of light levels below which a second representation is not worth it.
 LEAST_LIGHT_SHARE = 0.2
 
@@ -78,35 +76,34 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     n_tail = pattern.n_tail
     if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
         return None
-    dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3
+    if _share_that_meets(pattern.couplings[-1], n_tail) > MOST_SPARSE_DENSITY:
+        return None
     sizes, met = meeting_levels(pattern)
-    adjacency = _adjacency(met, LOOKING_SHARE * dense_seconds)
-    if adjacency is None:
+    adjacency = csc_array(met @ met.T + eye_array(len(sizes), dtype=met.dtype))
+    if adjacency.nnz > MOST_SPARSE_DENSITY * float(len(sizes)) ** 2:
         return None
     fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
-    if fronts.seconds > dense_seconds:
+    if fronts.seconds > FLOP_SECONDS * float(n_tail + p) ** 3:
         return None
     return sparse_layout(pattern, adjacency, sizes, fronts, p)
 
 
-def _adjacency(met: csc_array, budget: float) -> csc_array | None:
-    """Return which levels of the tail meet, or None if too many do.
+def _share_that_meets(coupling: Coupling, n_tail: int) -> float:
+    """Estimate, from below, the share of pairs of tail rows that meet in some level of a chain block.
 
-    A look at as many chain levels as the budget of seconds allows comes first: where those alone already
-    fill the tail, nothing else is done.
+    Pairs of entries are drawn at random; those that are drawn once and twice tell how many are never drawn
+    (Chao 1984, Scand. J. Statist. 11(4)).
     """
-    counts = np.diff(met.indptr).astype(np.float64)
-    affordable = np.cumsum(counts**2) * MEETING_SECONDS <= budget
-    if not affordable.all() and _too_dense(_square(met[:, affordable])):
-        return None
-    adjacency = _square(met)
-    return None if _too_dense(adjacency) else adjacency
-
-
-def _square(met: csc_array) -> csc_array:
-    """Return the pattern of ``met met'`` with its diagonal."""
-    return csc_array(met @ met.T + eye_array(met.shape[0], dtype=met.dtype))
-
-
-def _too_dense(adjacency: csc_array) -> bool:
-    return bool(adjacency.nnz > MOST_SPARSE_DENSITY * float(adjacency.shape[0]) ** 2)
+    rng = np.random.default_rng(0)
+    counts = np.diff(coupling.indptr).astype(np.float64)
+    ends = np.cumsum(counts**2)
+    level = np.searchsorted(ends, rng.random(PAIRS_LOOKED_AT) * ends[-1], side="right")
+    first, second = (
+        coupling.rows[coupling.indptr[level] + (rng.random(PAIRS_LOOKED_AT) * counts[level]).astype(np.intp)]
+        for _ in range(2)
+    )
+    keys = (np.maximum(first, second) * n_tail + np.minimum(first, second))[first != second]
+    times = np.unique(keys, return_counts=True)[1]
+    once, twice = float((times == 1).sum()), float((times == 2).sum())
+    distinct = len(times) + once * (once - 1.0) / (2.0 * (twice + 1.0))
+    return 2.0 * distinct / float(n_tail) ** 2

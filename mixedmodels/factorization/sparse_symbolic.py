@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, csr_array
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.kernels.elimination import Int32Array, column_structures
 
 #: Seconds a front costs before any arithmetic and one multiplication within a large one; fronts of this many
 #: columns reach half of that speed. Their order of magnitude on any present machine is all that matters.
@@ -90,59 +91,22 @@ def build_fronts(adjacency: csc_array, order: IntArray, sizes: IntArray, n_borde
     n_border : int
         Rows of the border, after those of all levels.
     """
-    structures = _column_structures(*_permuted_lower(adjacency, order))
-    weights = sizes[order]
-    columns, below = _merged(structures, weights, n_border)
+    starts, rows = column_structures(*_permuted_lower(adjacency, order))
+    columns, below = _merged(starts, rows, sizes[order], n_border)
     return _expanded(columns, below, order, sizes, n_border)
 
 
-def _permuted_lower(adjacency: csc_array, order: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the strict lower triangle in the given order, compressed by columns, rows ascending."""
+def _permuted_lower(adjacency: csc_array, order: IntArray) -> tuple[Int32Array, Int32Array]:
+    """Return the strict lower triangle in the given order, compressed by rows."""
     q = len(order)
-    position = np.empty(q, dtype=np.intp)
-    position[order] = np.arange(q)
+    position = np.empty(q, dtype=np.int32)
+    position[order] = np.arange(q, dtype=np.int32)
     entries = adjacency.tocoo()
     row, column = position[entries.row], position[entries.col]
-    keys = np.sort((column * q + row)[row > column])
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(keys // q, minlength=q))))
-    return indptr, keys % q
-
-
-def _column_structures(indptr: IntArray, indices: IntArray) -> list[IntArray]:
-    """Return the rows below the diagonal of each column of the factor, ascending.
-
-    A column takes over the rows of its own entries and those of its children: the columns whose first row
-    below the diagonal it is (Gilbert, Ng and Peyton 1994, SIAM J. Matrix Anal. Appl. 15(4)).
-    """
-    q = len(indptr) - 1
-    ends = indptr.tolist()
-    pending: list[list[IntArray]] = [[] for _ in range(q)]
-    structures = []
-    for j in range(q):
-        parts = pending[j]
-        pending[j] = []
-        if ends[j] < ends[j + 1]:
-            parts.append(indices[ends[j] : ends[j + 1]])
-        structure = _union(parts)
-        structures.append(structure)
-        if len(structure) > 1:
-            pending[int(structure[0])].append(structure[1:])
-    return structures
-
-
-def _union(parts: list[IntArray]) -> IntArray:
-    """Return the distinct elements of ascending arrays, ascending; one of the arrays if it holds them all."""
-    if not parts:
-        return np.zeros(0, dtype=np.intp)
-    if len(parts) == 1:
-        return parts[0]
-    merged = np.concatenate(parts)
-    merged.sort()
-    keep = np.empty(len(merged), dtype=bool)
-    keep[0] = True
-    np.not_equal(merged[1:], merged[:-1], out=keep[1:])
-    merged = merged[keep]
-    return next((part for part in parts if len(part) == len(merged)), merged)
+    below = row > column
+    ones = np.ones(int(below.sum()), dtype=np.bool_)
+    lower = csr_array((ones, (row[below], column[below])), shape=(q, q))
+    return lower.indptr.astype(np.int32), lower.indices.astype(np.int32)
 
 
 def _seconds(k: int, m: int) -> float:
@@ -151,23 +115,25 @@ def _seconds(k: int, m: int) -> float:
 
 
 def _merged(
-    structures: list[IntArray], weights: IntArray, n_border: int
-) -> tuple[list[list[int]], list[IntArray]]:
+    starts: IntArray, rows: Int32Array, weights: IntArray, n_border: int
+) -> tuple[list[list[int]], list[Int32Array]]:
     """Return the columns of each front, and the rows below it, children before parents.
 
     Columns that follow one another and share their structure go together at once; a front then joins its
     parent where that saves time.
     """
-    leaders, members = _runs(structures)
-    below = [structures[run[-1]] for run in members]
-    owner = np.repeat(np.arange(len(leaders)), [len(run) for run in members])
-    parents = [int(owner[rows[0]]) if len(rows) else -1 for rows in below]
-    k = np.add.reduceat(weights, leaders).tolist() if leaders else []
-    m = [int(weights[rows].sum()) + n_border for rows in below]
-    children: list[list[int]] = [[] for _ in leaders]
-    alone = [True] * len(leaders)
+    first = _first_of_runs(starts, rows)
+    last = np.append(first[1:], len(weights)) - 1
+    below = [rows[starts[j] : starts[j + 1]] for j in last]
+    owner = np.repeat(np.arange(len(first)), last + 1 - first)
+    parents = [int(owner[some[0]]) if len(some) else -1 for some in below]
+    reach = np.concatenate(([0], np.cumsum(weights[rows])))
+    m = (reach[starts[last + 1]] - reach[starts[last]] + n_border).tolist()
+    k = np.add.reduceat(weights, first).tolist()
+    members = [list(range(a, b + 1)) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+    children: list[list[int]] = [[] for _ in members]
     cost = [_seconds(*shape) for shape in zip(k, m, strict=True)]
-    for s in range(len(leaders)):
+    for s, parent in enumerate(parents):
         kept = []
         for c in sorted(children[s], key=lambda c: -m[c]):
             together = _seconds(k[s] + k[c], m[s])
@@ -175,29 +141,22 @@ def _merged(
                 k[s], cost[s] = k[s] + k[c], together
                 members[s] = members[c] + members[s]
                 kept += children[c]
-                alone[c] = False
             else:
                 kept.append(c)
         children[s] = kept
-        if parents[s] >= 0:
-            children[parents[s]].append(s)
-    roots = [s for s in range(len(leaders)) if parents[s] < 0]
-    final = _postorder(roots, children)
+        if parent >= 0:
+            children[parent].append(s)
+    final = _postorder([s for s, parent in enumerate(parents) if parent < 0], children)
     return [members[s] for s in final], [below[s] for s in final]
 
 
-def _runs(structures: list[IntArray]) -> tuple[list[int], list[list[int]]]:
-    """Return the first column of each run of equal structure, and the columns of each run."""
-    leaders: list[int] = []
-    members: list[list[int]] = []
-    for j, structure in enumerate(structures):
-        before = structures[j - 1] if j else structure
-        if j and len(before) == len(structure) + 1 and before[0] == j:
-            members[-1].append(j)
-        else:
-            leaders.append(j)
-            members.append([j])
-    return leaders, members
+def _first_of_runs(starts: IntArray, rows: Int32Array) -> IntArray:
+    """Return the first column of each run of columns that share their structure."""
+    counts = np.diff(starts)
+    columns = np.arange(1, len(counts))
+    joins = counts[:-1] == counts[1:] + 1
+    joins[joins] = rows[starts[:-2][joins]] == columns[joins]
+    return np.concatenate(([0], columns[~joins]))
 
 
 def _postorder(roots: list[int], children: list[list[int]]) -> list[int]:
@@ -211,7 +170,7 @@ def _postorder(roots: list[int], children: list[list[int]]) -> list[int]:
 
 
 def _expanded(
-    columns: list[list[int]], below: list[IntArray], order: IntArray, sizes: IntArray, n_border: int
+    columns: list[list[int]], below: list[Int32Array], order: IntArray, sizes: IntArray, n_border: int
 ) -> Fronts:
     """Return the fronts on rows instead of levels, the border as the last front."""
     sequence = np.array([j for run in columns for j in run], dtype=np.intp)

@@ -200,7 +200,7 @@ def meeting_levels(pattern: Pattern) -> tuple[IntArray, csc_array]:
     rows = np.concatenate([start + pair.second for start, pair in zip(starts[:-1], pairs, strict=True)])
     columns = np.concatenate([pair.first for pair in pairs])
     shape = (int(starts[-1]), pattern.blocks[pattern.chain[-1]].n_levels)
-    met = csc_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=shape)
+    met = csc_array((np.ones(len(rows), dtype=np.bool_), (rows, columns)), shape=shape)
     return np.repeat([block.size for block in blocks], counts), met
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -11,20 +12,30 @@ from typing import Any
 WORTH_THREADS = 1000
 
 
-def threads_for(order: int) -> AbstractContextManager[Any]:
-    """Return a context in which BLAS uses one thread if the dense part of a system is small.
+@contextmanager
+def threads_for(order: int) -> Iterator[None]:
+    """Let BLAS use one thread, for as long as the context lasts, if the dense part of a system is small.
 
     Parameters
     ----------
     order : int
         Order of the dense tail of the factorization.
     """
-    return nullcontext() if order >= WORTH_THREADS else _controller().limit(limits=1, user_api="blas")
+    # threadpoolctl's own context asks every library for all it can tell, 15 microseconds each time.
+    several = [] if order >= WORTH_THREADS else [(b, b.get_num_threads()) for b in _blas_libraries()]
+    several = [(library, n) for library, n in several if n != 1]
+    for library, _ in several:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, n in several:
+            library.set_num_threads(n)
 
 
 @cache
-def _controller() -> Any:
-    """Return the controller of the BLAS libraries that NumPy and SciPy have loaded."""
+def _blas_libraries() -> list[Any]:
+    """Return controllers of the BLAS libraries that NumPy and SciPy have loaded."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
