@@ -91,10 +91,24 @@ def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:
 def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray:
     """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
     psi = natural_to_psi(problem, natural_parameters(estimates))
-    evaluator = Evaluator(problem, estimates.nAGQ)
+    return hessian_at(Evaluator(problem, estimates.nAGQ), psi, estimates.inverse_hessian)
+
+
+def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
+    """Return the Hessian by central differences of the gradient, shape (m, m).
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        The objective.
+    psi : ndarray, shape (m,)
+        Where.
+    inverse_hessian : ndarray, shape (m, m)
+        What the quasi-Newton method knows of its inverse; the steps are in proportion to standard errors.
+    """
     evaluator.mode_at(psi)
     columns = []
-    for k, size in enumerate(_step_sizes(estimates, psi)):
+    for k, size in enumerate(_step_sizes(inverse_hessian, psi)):
         shift = np.zeros_like(psi)
         shift[k] = size
         columns.append((evaluator(psi + shift)[1] - evaluator(psi - shift)[1]) / (2.0 * size))
@@ -102,9 +116,9 @@ def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimat
     return np.asarray(0.5 * (hessian + hessian.T))
 
 
-def _step_sizes(estimates: GeneralizedEstimates, psi: FloatArray) -> FloatArray:
+def _step_sizes(inverse_hessian: FloatArray, psi: FloatArray) -> FloatArray:
     """Return steps in proportion to the standard errors, as the quasi-Newton method knows them."""
-    spread = np.sqrt(2.0 * np.maximum(np.diagonal(estimates.inverse_hessian), 0.0))
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(inverse_hessian), 0.0))
     base = np.maximum(np.abs(psi), 0.1)
     return np.clip(STEP * spread, SMALLEST_STEP * base, LARGEST_STEP * base)
 

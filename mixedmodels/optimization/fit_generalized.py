@@ -22,7 +22,13 @@ from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
 from mixedmodels.likelihood.profiled import column_scales
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.term_basis import outer_theta
-from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, tilted, with_zeros
+from mixedmodels.optimization.generalized_verdict import (
+    escape,
+    judge_generalized,
+    settled,
+    tilted,
+    with_zeros,
+)
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 from mixedmodels.optimization.start_generalized import starting_values
@@ -254,14 +260,13 @@ def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
     return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=first)
 
 
-def _start_inverse(
-    evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray
-) -> FloatArray:
+def _start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
     """Return an inverse Hessian: that of gamma from the bordered system, and `by_theta`."""
     mode = evaluator.mode_at(psi)
+    edge = fixed_border(evaluator.problem, mode.factor, mode.rows.information)
     H = np.zeros((len(psi), len(psi)))
     H[: len(by_theta), : len(by_theta)] = by_theta
-    H[layout.fixed, layout.fixed] = 0.5 * fixed_border(evaluator.problem, mode.factor, mode.rows.information).inverse
+    H[layout.fixed, layout.fixed] = 0.5 * edge.inverse
     return H
 
 
@@ -298,7 +303,7 @@ def _joint_fit(
 
 def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
     """Set vanished variances to zero; from a zero that turns out to be a saddle, optimise again."""
-    optimum = with_zeros(evaluator, layout.scale, optimum)
+    optimum = with_zeros(evaluator, layout.scale, settled(evaluator, layout, optimum))
     beside = escape(evaluator, layout.scale, optimum.psi)
     candidates = [] if beside is None else [beside]
     for psi in tilted(evaluator.problem, layout.scale, optimum.psi):

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.likelihood.generalized_hessian import determined_inverse, hessian_at
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack_factors
 from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
@@ -17,12 +18,46 @@ from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, 
 from mixedmodels.optimization.report import ConvergenceReport
 
 if TYPE_CHECKING:
-    from mixedmodels.optimization.fit_generalized import Optimum
+    from mixedmodels.optimization.fit_generalized import Layout, Optimum
 
+# Newton steps with the Hessian itself after a search that stopped short.
+MAX_NEWTON_STEPS = 5
 # A deviation below this, in units of its scale, is looked at from beside.
 NEARLY_VANISHED = 1e-2
 # Where to start beside a saddle, in units of the scale of a deviation.
 BESIDE = 0.1
+
+
+def settled(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Judge an optimum that the quasi-Newton method did not quite reach by the Hessian itself.
+
+    Its decrement is that of Newton's step with the Hessian from differences of the gradient; a step that is
+    worth it is taken. Directions in which the objective is flat count for nothing.
+    """
+    scale, square = layout.scale, np.multiply.outer(layout.scale, layout.scale)
+    for _ in range(MAX_NEWTON_STEPS):
+        psi, limit = optimum.psi, DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective)
+        if evaluator.nAGQ == 0 or optimum.found.decrement <= limit:
+            break
+        inverse = determined_inverse(hessian_at(evaluator, psi, optimum.inverse_hessian), layout.fixed)
+        if inverse is None:
+            break
+        inverse = np.nan_to_num(inverse)
+        gradient = evaluator(psi)[1]
+        step = inverse @ gradient
+        decrement = 0.5 * float(gradient @ step)
+        if decrement > limit:
+            value, moved = evaluator(psi - step)
+            if not value < optimum.objective:
+                break
+            psi, gradient, decrement = psi - step, moved, 0.5 * float(moved @ inverse @ moved)
+            optimum = replace(optimum, objective=value)
+        found = replace(
+            optimum.found, x=psi / scale, objective=optimum.objective, gradient=gradient * scale,
+            inverse_hessian=inverse / square, decrement=decrement, converged=decrement <= limit,
+        )  # fmt: skip
+        optimum = replace(optimum, psi=psi, inverse_hessian=inverse, found=found)
+    return optimum
 
 
 def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Optimum:
@@ -104,11 +139,18 @@ def judge_generalized(
 ) -> ConvergenceReport:
     """Return the verdict with its reasons."""
     decrement = optimum.found.decrement
-    boundary = boundary_reasons(problem.terms, np.concatenate(thetas))
+    boundary = boundary_reasons(problem.terms, np.concatenate(thetas)) + _limits(problem, optimum.psi)
     if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
         reasons = (_still_moving(problem, optimum), optimum.found.message, *boundary)
         return ConvergenceReport("not converged", decrement, reasons)
     return ConvergenceReport("boundary" if boundary else "converged", decrement, boundary)
+
+
+def _limits(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
+    """Return one sentence for each parameter of the family at the end of its range."""
+    if not problem.n_phi:
+        return ()
+    return problem.family.phi_limits(problem.family.phi_from_free(psi[problem.n_theta + problem.n_fixed :]))
 
 
 def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:

@@ -51,12 +51,14 @@ class ConvergenceReport:
     Attributes
     ----------
     verdict : {"converged", "boundary", "not converged"}
-        ``boundary`` is an optimum at which a variance or a direction is exactly zero.
+        ``boundary`` is an optimum at which a variance or a direction is exactly zero, or at which a
+        parameter of the family has run to the end of its range.
     decrement : float
         Newton decrement ``g' H^-1 g / 2``: how far the objective still is from its minimum, by a
         quadratic model.
     reasons : tuple of str
-        One sentence each: which variance is zero, which parameter still moves, what to do.
+        One sentence each: which variance is zero, which simpler family is the limit, which parameter
+        still moves, what to do.
     """
 
     verdict: Verdict

@@ -8,7 +8,7 @@ from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import natural_to_psi
 from mixedmodels.optimization.fit_generalized import Optimum, parameter_layout
-from mixedmodels.optimization.generalized_verdict import escape, judge_generalized
+from mixedmodels.optimization.generalized_verdict import escape, judge_generalized, settled
 from mixedmodels.optimization.quasi_newton import Minimum
 
 # -2 log-likelihood of the Laplace fit (glmmTMB), and how closely a search from elsewhere returns to it.
@@ -81,3 +81,37 @@ def test_a_saddle_at_a_zero_variance_is_told_from_an_optimum(fit):
     assert flat.convergence().verdict == "boundary"
     at = natural_to_psi(flat.problem, natural_parameters(flat.estimates))
     assert escape(Evaluator(flat.problem, 1), parameter_layout(flat.problem).scale, at) is None
+
+
+def test_a_search_that_stopped_short_is_finished_with_the_hessian_itself(fit):
+    layout, evaluator = parameter_layout(fit.problem), Evaluator(fit.problem, 1)
+    psi = natural_to_psi(fit.problem, natural_parameters(fit.estimates))
+    psi = psi + 0.1 * layout.scale * np.array([1.0, -0.1, 0.1, -0.1, 0.1])
+    value, gradient = evaluator(psi)
+    # An inverse Hessian that is off by orders of magnitude in every direction.
+    H = np.diag([1e-5, 1.0, 1.0, 1e-4, 1.0])
+    square = np.multiply.outer(layout.scale, layout.scale)
+    decrement = 0.5 * float(gradient @ H @ gradient)
+    found = Minimum(
+        psi / layout.scale, value, gradient * layout.scale, H / square, decrement, 3, (), False, ""
+    )
+    done = settled(evaluator, layout, Optimum(psi, value, H, found, 3))
+    assert value > CBPP + 1e-3
+    assert done.objective == pytest.approx(CBPP, abs=1e-8)
+    assert judge_generalized(fit.problem, done, [fit.estimates.theta]).verdict == "converged"
+
+
+@pytest.mark.parametrize(
+    ("family", "parameter"),
+    [(mm.nbinom2(), "theta"), (mm.nbinom1(), "alpha"), (mm.poisson(zi=True), "zi")],
+    ids=["nbinom2", "nbinom1", "zi"],
+)
+def test_a_family_parameter_at_the_end_of_its_range_is_a_boundary(family, parameter):
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(30), 8)
+    x = rng.normal(size=240)
+    y = rng.poisson(np.exp(1.0 + 0.3 * x + 0.5 * rng.normal(size=30)[g]))
+    report = mm.glmer("y ~ x + (1 | g)", {"y": y, "x": x, "g": g.astype(str)}, family=family).convergence()
+    assert report.verdict == "boundary"
+    assert report.is_optimum
+    assert report.reasons[0].startswith(f"{parameter} runs to")
