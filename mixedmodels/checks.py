@@ -61,18 +61,25 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
         warnings.warn(message, DataWarning, stacklevel=4)
 
 
-def unfit(design: Design, started: bool) -> DataError | ControlError:
-    """Return the error of a linear mixed model whose equations are singular, with its likely cause."""
+def refuse_reproduced_response(design: Design) -> None:
+    """Raise where a column of a random-effects term is the response, or a straight line in it.
+
+    The likelihood of such a model has no upper bound; rounding decides how its search ends.
+    """
     y = design.response.values
     for term in design.random:
         for name, column in zip(term.columns, term.Z.T, strict=True):
             line = np.column_stack([np.ones_like(y), column])
             residual = y - line @ np.linalg.lstsq(line, y, rcond=None)[0]
             if np.abs(residual).max() <= REPRODUCED * np.abs(y).max():
-                return DataError(
+                raise DataError(
                     f"the random-effects term ({term.expression}) reproduces the response: {name} is "
                     f"{design.response.text} itself, or a straight line in it. Take it out of the term."
                 )
+
+
+def unfit(started: bool) -> DataError | ControlError:
+    """Return the error of a linear mixed model whose equations are singular, with its likely cause."""
     if started:
         return ControlError(
             "the equations of the model are singular on the way from the start of theta; leave start out, or "

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mixedmodels.checks import (
     check_design,
     numeric_response,
+    refuse_reproduced_response,
     require_random_terms,
     unfit,
     warn_unless_converged,
@@ -117,6 +118,9 @@ def fit_linear_design(
     try:
         estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
     except np.linalg.LinAlgError as error:
-        raise unfit(design, start is not None) from error
+        refuse_reproduced_response(design)
+        raise unfit(start is not None) from error
+    if not estimates.convergence.is_optimum:
+        refuse_reproduced_response(design)
     warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, call, data, estimates, problem)

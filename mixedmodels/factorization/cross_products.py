@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.choose import choose_layout, choose_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
@@ -59,7 +60,12 @@ class RightHandSide:
     X: FloatArray
 
 
-def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> CrossProducts:
+def fill(
+    pattern: Pattern,
+    X: FloatArray,
+    combination: FloatArray | None = None,
+    weights: FloatArray | None = None,
+) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
     Parameters
@@ -68,6 +74,8 @@ def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> 
         Sparsity, from :func:`build_pattern`.
     X : ndarray, shape (n, p)
         Fixed-effects columns; p may be 0.
+    combination : ndarray, shape (p, p), or None
+        What X is multiplied with, after the sums over the rows; None leaves it as it is.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
     """
@@ -75,6 +83,9 @@ def fill(pattern: Pattern, X: FloatArray, weights: FloatArray | None = None) -> 
     weighted = X if weights is None else X * weights[:, None]
     XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
     XX = X.T @ weighted
+    if combination is not None:
+        XZ = tuple(np.tensordot(combination, rows, axes=(0, 0)) for rows in XZ)
+        XX = combination.T @ XX @ combination
     layout = choose_layout(pattern, X.shape[1])
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
@@ -97,11 +108,9 @@ def _fixed_rows(block: Block, X: FloatArray) -> FloatArray:
     return _relate(block, rows)
 
 
-def right_hand_side(pattern: Pattern, X: FloatArray, column: FloatArray) -> RightHandSide:
-    """Form ``Z'c`` and ``X'c`` for one column c, weights already in it."""
-    return RightHandSide(
-        tuple(_relate(block, against(block, column)) for block in pattern.blocks), X.T @ column
-    )
+def right_hand_side(pattern: Pattern, column: FloatArray, fixed: FloatArray) -> RightHandSide:
+    """Form ``Z'c`` for one column c, weights already in it, beside ``X'c``."""
+    return RightHandSide(tuple(_relate(block, against(block, column)) for block in pattern.blocks), fixed)
 
 
 def against(block: Block, column: FloatArray) -> FloatArray:
@@ -152,15 +161,15 @@ def _link(outer: Block, inner: Block, weights: FloatArray | None) -> FloatArray:
     return link
 
 
-def _pair_sums(pairs: Pairs, first: Block, second: Block, weights: FloatArray | None) -> FloatArray:
-    """Return sums over the rows of each pair of levels, shape (S_first, S_second, n_pairs)."""
-    n_pairs = len(pairs.first)
-    sums = np.empty((first.size, second.size, n_pairs))
+def _pair_sums(
+    pairs: Pairs, first: Block, second: Block, weights: FloatArray | None
+) -> Iterator[tuple[tuple[int, int], FloatArray]]:
+    """Yield each pair of coefficients with its sums over the rows of each pair of levels, (n_pairs,)."""
     for i, z in enumerate(first.columns):
-        for j, v in enumerate(second.columns):
+        for k, v in enumerate(second.columns):
             product = _weighted_product(z, v, weights)
-            sums[i, j] = np.bincount(pairs.of_row, weights=product, minlength=n_pairs)
-    return sums
+            sums = np.bincount(pairs.of_row, weights=product, minlength=len(pairs.first))
+            yield (i, k), sums.astype(np.float64, copy=False)
 
 
 def _rest(
@@ -174,10 +183,9 @@ def _rest(
     coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
     entries = np.empty((leading.size, len(coupling.rows)))
     for t, pairs, slots in zip(pattern.tail, coupling.pairs, coupling.slots, strict=True):
-        block = pattern.blocks[t]
-        sums = _pair_sums(pairs, leading, block, weights)
-        for i in range(block.size):
-            entries[:, slots[i]] = sums[:, i]
+        for (i, k), sums in _pair_sums(pairs, leading, pattern.blocks[t], weights):
+            entries[i, slots[k]] = sums
+    coupling = coupling.without_rows()
     if layout is not None:
         return sparse_tail_rest(coupling, entries, XZ, layout)
     liftable = len(pattern.chain) > 1
@@ -188,14 +196,15 @@ def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
     tail = np.zeros((pattern.n_tail, pattern.n_tail))
     blocks = [pattern.blocks[t] for t in pattern.tail]
     for r, block in enumerate(blocks):
-        levels = np.arange(block.n_levels)
-        _scatter(tail, pattern.offsets[r], pattern.offsets[r], levels, levels, _faces(block, weights))
+        first = pattern.offsets[r] + np.arange(block.n_levels) * block.size
+        faces = _faces(block, weights)
+        for i, k in np.ndindex(faces.shape[:2]):
+            tail[first + i, first + k] = faces[i, k]
     for (r, s), pairs in pattern.tail_pairs.items():
-        sums = _pair_sums(pairs, blocks[r], blocks[s], weights)
-        _scatter(tail, pattern.offsets[r], pattern.offsets[s], pairs.first, pairs.second, sums)
-        _scatter(
-            tail, pattern.offsets[s], pattern.offsets[r], pairs.second, pairs.first, sums.transpose(1, 0, 2)
-        )
+        rows = pattern.offsets[r] + pairs.first * blocks[r].size
+        columns = pattern.offsets[s] + pairs.second * blocks[s].size
+        for (i, k), sums in _pair_sums(pairs, blocks[r], blocks[s], weights):
+            tail[rows + i, columns + k] = tail[columns + k, rows + i] = sums
     for r, block in enumerate(blocks):
         if block.relationship is not None:
             _relate_tail(tail, pattern.tail_slice(r), block)
@@ -219,20 +228,9 @@ def _sparse_tail(
     for (r, s), pairs in pattern.tail_pairs.items():
         rows = pattern.offsets[r] + pairs.first * blocks[r].size
         columns = pattern.offsets[s] + pairs.second * blocks[s].size
-        sums = _pair_sums(pairs, blocks[r], blocks[s], weights)
-        for i, j in np.ndindex(sums.shape[:2]):
-            tail.values[layout.meetings.find(rows + i, columns + j)] = sums[i, j]
+        for (i, k), sums in _pair_sums(pairs, blocks[r], blocks[s], weights):
+            tail.values[layout.meetings.find(rows + i, columns + k)] = sums
     return tail
-
-
-def _scatter(
-    tail: FloatArray, row0: int, col0: int, rows: IntArray, cols: IntArray, values: FloatArray
-) -> None:
-    """Put the faces of level pairs in their place of the dense tail."""
-    R, C, _ = values.shape
-    for i in range(R):
-        for j in range(C):
-            tail[row0 + rows * R + i, col0 + cols * C + j] = values[i, j]
 
 
 def _relate_tail(tail: FloatArray, where: slice, block: Block) -> None:

@@ -8,7 +8,7 @@ in schools). All other blocks form the *tail*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -26,15 +26,15 @@ class Pairs:
 
     Attributes
     ----------
-    of_row : ndarray, shape (n,)
+    of_row : int32 ndarray, shape (n,)
         Number of the pair each data row belongs to.
-    first, second : ndarray, shape (n_pairs,)
+    first, second : int32 ndarray, shape (n_pairs,)
         Levels of the two factors, sorted by `first`, then `second`.
     """
 
-    of_row: IntArray
-    first: IntArray
-    second: IntArray
+    of_row: CodeArray
+    first: CodeArray
+    second: CodeArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,27 @@ class Coupling:
     ----------
     indptr : ndarray, shape (q + 1,)
         Start of each level's entries.
-    rows : ndarray, shape (nnz,)
+    rows : int32 ndarray, shape (nnz,)
         Scalar tail rows, ascending within a level.
     pairs : tuple of Pairs
         For each tail block, the level pairs (chain level, tail level).
-    slots : tuple of ndarray, each (S_tail, n_pairs)
+    slots : tuple of int32 ndarray, each (S_tail, n_pairs)
         Entry of each coefficient of each pair.
     """
 
     indptr: IntArray
-    rows: IntArray
+    rows: CodeArray
     pairs: tuple[Pairs, ...]
-    slots: tuple[IntArray, ...]
+    slots: tuple[CodeArray, ...]
 
     @property
-    def columns(self) -> IntArray:
+    def columns(self) -> CodeArray:
         """Level of the chain block each entry belongs to, shape (nnz,)."""
-        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+        return np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
+
+    def without_rows(self) -> Coupling:
+        """Return the coupling without the numbers of the data rows, which only sums over the rows need."""
+        return replace(self, pairs=(), slots=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,11 @@ class Pattern:
     def tail_slice(self, r: int) -> slice:
         """Return the scalar rows of the r-th tail block."""
         return slice(self.offsets[r], self.offsets[r] + self.blocks[self.tail[r]].n_effects)
+
+    def without_rows(self) -> Pattern:
+        """Return the pattern without the numbers of the data rows, which only sums over the rows need."""
+        couplings = tuple(coupling.without_rows() for coupling in self.couplings)
+        return replace(self, couplings=couplings, tail_pairs={})
 
 
 def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern:
@@ -162,70 +171,72 @@ def _parents(inner: Block, outer: Block) -> IntArray:
 
 def number_pairs(first: Block, second: Block) -> Pairs:
     """Give a number to every pair of levels of two blocks that occurs in the data."""
+    n_cells = first.n_levels * second.n_levels
+    number = _number_by_table if n_cells <= TABLE_CELLS_PER_ROW * len(first.codes) else _number_by_sorting
+    return number(first, second)
+
+
+def _number_by_table(first: Block, second: Block) -> Pairs:
     width = second.n_levels
     key = first.codes.astype(np.intp) * width + second.codes
-    if first.n_levels * width <= TABLE_CELLS_PER_ROW * len(key):
-        distinct, of_row = _number_by_table(key, first.n_levels * width)
-    else:
-        order = counting_order(second.codes, width)
-        order = order[counting_order(first.codes[order], first.n_levels)]
-        distinct, of_row = _number_in_order(key, order)
-    return Pairs(of_row, distinct // width, distinct % width)
-
-
-def _number_by_table(key: IntArray, n_cells: int) -> tuple[IntArray, IntArray]:
-    occurs = np.zeros(n_cells, dtype=bool)
+    occurs = np.zeros(first.n_levels * width, dtype=bool)
     occurs[key] = True
     distinct = np.flatnonzero(occurs)
-    number = np.empty(n_cells, dtype=np.intp)
-    number[distinct] = np.arange(len(distinct))
-    return distinct, number[key]
+    number = np.empty(len(occurs), dtype=np.int32)
+    number[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return Pairs(number[key], *(part.astype(np.int32) for part in np.divmod(distinct, width)))
 
 
-def counting_order(codes: CodeArray, n_levels: int) -> IntArray:
+def _number_by_sorting(first: Block, second: Block) -> Pairs:
+    order = _counting_order(second.codes, second.n_levels)
+    order = order[_counting_order(first.codes[order], first.n_levels)]
+    levels = first.codes[order], second.codes[order]
+    is_new = np.ones(len(order), dtype=bool)
+    is_new[1:] = (levels[0][1:] != levels[0][:-1]) | (levels[1][1:] != levels[1][:-1])
+    of_row = np.empty(len(order), dtype=np.int32)
+    of_row[order] = np.cumsum(is_new, dtype=np.int32) - 1
+    return Pairs(of_row, levels[0][is_new], levels[1][is_new])
+
+
+def _counting_order(codes: CodeArray, n_levels: int) -> CodeArray:
     """Return the stable order that sorts integer codes, in one pass over them."""
     n = len(codes)
-    by_code = csc_array((np.ones(n, dtype=bool), codes, np.arange(n + 1)), shape=(n_levels, n)).tocsr()
-    return np.asarray(by_code.indices, dtype=np.intp)
-
-
-def _number_in_order(key: IntArray, order: IntArray) -> tuple[IntArray, IntArray]:
-    ordered = key[order]
-    is_new = np.empty(len(key), dtype=bool)
-    is_new[:1] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
-    of_row = np.empty(len(key), dtype=np.intp)
-    of_row[order] = np.cumsum(is_new) - 1
-    return ordered[is_new], of_row
+    pointers = np.arange(n + 1, dtype=np.int32)
+    by_code = csc_array((np.ones(n, dtype=bool), codes, pointers), shape=(n_levels, n)).tocsr()
+    return np.asarray(by_code.indices)
 
 
 def _coupling(leading: Block, tail: Sequence[Block], offsets: Sequence[int]) -> Coupling:
     """Merge the level pairs of every tail block into one pattern, columns being levels of `leading`."""
     pairs = tuple(number_pairs(leading, block) for block in tail)
+    if len(tail) == 1 and tail[0].size == 1:
+        # Pairs come sorted: they are the entries.
+        slots = np.arange(len(pairs[0].first), dtype=np.int32)[None]
+        return Coupling(_pointers(pairs[0].first, leading.n_levels), pairs[0].second, pairs, (slots,))
     columns, rows = [], []
     for block, start, pair in zip(tail, offsets, pairs, strict=True):
         first_row = start + pair.second * block.size
-        rows.append(np.add.outer(np.arange(block.size), first_row).ravel())
+        rows.append(np.add.outer(np.arange(block.size, dtype=np.int32), first_row).ravel())
         columns.append(np.tile(pair.first, block.size))
-    if not tail:
-        empty = np.zeros(0, dtype=np.intp)
-        return Coupling(np.zeros(leading.n_levels + 1, dtype=np.intp), empty, (), ())
-    all_columns, all_rows = np.concatenate(columns), np.concatenate(rows)
-    # Pairs come sorted; only several tail blocks or coefficients have to be merged.
-    merged = len(tail) > 1 or tail[0].size > 1
-    order = np.lexsort((all_rows, all_columns)) if merged else np.arange(len(all_rows))
-    position = np.empty_like(order)
-    position[order] = np.arange(len(order))
-    ends = np.cumsum([block.size * len(pair.first) for block, pair in zip(tail, pairs, strict=True)])
-    slots = tuple(
-        part.reshape(block.size, -1) for part, block in zip(np.split(position, ends[:-1]), tail, strict=True)
+    all_columns, all_rows = (np.concatenate([*parts, np.zeros(0, np.int32)]) for parts in (columns, rows))
+    order = np.lexsort((all_rows, all_columns))
+    position = np.empty(len(order), dtype=np.int32)
+    position[order] = np.arange(len(order), dtype=np.int32)
+    ends = np.cumsum([0, *(block.size * len(pair.first) for block, pair in zip(tail, pairs, strict=True))])
+    slots_of = tuple(
+        position[start:end].reshape(block.size, -1)
+        for block, start, end in zip(tail, ends[:-1], ends[1:], strict=True)
     )
-    counts = np.bincount(all_columns, minlength=leading.n_levels)
-    return Coupling(np.concatenate(([0], np.cumsum(counts))), all_rows[order], pairs, slots)
+    return Coupling(_pointers(all_columns, leading.n_levels), all_rows[order], pairs, slots_of)
+
+
+def _pointers(columns: CodeArray, n_levels: int) -> IntArray:
+    """Return where the entries of each column start."""
+    return np.concatenate(([0], np.cumsum(np.bincount(columns, minlength=n_levels))))
 
 
 def _lift(inner: Coupling, outer: Coupling, parent: IntArray) -> IntArray:
     """Return, for each entry of `inner`, the entry of `outer` with the same row in the parent's column."""
     width = 1 + max(int(inner.rows.max(initial=0)), int(outer.rows.max(initial=0)))
     wanted = parent[inner.columns] * width + inner.rows
-    return np.searchsorted(outer.columns * width + outer.rows, wanted)
+    return np.searchsorted(outer.columns.astype(np.intp) * width + outer.rows, wanted)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.factorization.row_sums import RowSums, row_sums, sum_rows
@@ -85,7 +85,10 @@ def penalized_system(blocks: Sequence[Block]) -> PenalizedSystem:
             for i, j in pattern.parents
             if couplings
         },
-        {key: row_sums(pairs.of_row, len(pairs.first)) for key, pairs in pattern.tail_pairs.items()},
+        {
+            key: row_sums(pairs.of_row.astype(np.intp), len(pairs.first))
+            for key, pairs in pattern.tail_pairs.items()
+        },
     )
 
 
@@ -275,7 +278,7 @@ def _tail(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> FloatA
     return tail
 
 
-def _scatter(tail: FloatArray, rows: IntArray, columns: IntArray, values: FloatArray) -> None:
+def _scatter(tail: FloatArray, rows: IndexArray, columns: IndexArray, values: FloatArray) -> None:
     """Put the faces of pairs of levels in their place."""
     for a in range(values.shape[0]):
         for b in range(values.shape[1]):

@@ -194,9 +194,9 @@ def entry_order(coupling: Coupling, light: BoolArray) -> EntryOrder:
     """Return where the entries are, levels divided into light and heavy ones."""
     return EntryOrder(
         np.flatnonzero(light).astype(np.int32),
-        coupling.columns.astype(np.int32),
+        coupling.columns,
         coupling.indptr.astype(np.int32),
-        coupling.rows.astype(np.int32),
+        coupling.rows,
         np.flatnonzero(~light),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_array
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse_symbolic import Fronts
 
@@ -61,7 +61,7 @@ class Meetings:
     begins: IntArray
     strides: IntArray
 
-    def find(self, rows: IntArray, columns: IntArray) -> IntArray:
+    def find(self, rows: IndexArray, columns: IndexArray) -> IntArray:
         """Return where in the flat array of values elements are kept; no row before its column."""
         first, second = self.level[rows], self.level[columns]
         pair = np.searchsorted(self.keys, first * len(self.sizes) + second)

@@ -19,21 +19,39 @@ RANK_TOLERANCE = 1e-11
 
 @dataclass(frozen=True, slots=True)
 class OrthonormalBasis:
-    """Orthonormal columns of ``W^1/2 X`` and the way back.
+    """Orthonormal columns ``Q = W^1/2 X R^-1`` of a fixed-effects matrix and the way back.
+
+    Q itself is formed only where Householder reflections gave it: it would cost as much memory as X.
 
     Attributes
     ----------
-    Q : ndarray, shape (n, p)
-        ``W^1/2 X R^-1``.
+    columns : ndarray, shape (n, p)
+        Columns with ``Q = columns @ combination``: ``W^1/2 X``, or Q.
+    combination : ndarray, shape (p, p)
+        ``R^-1`` or I.
     R_inverse : ndarray, shape (p, p)
         Upper triangular.
     log_det_R2 : float
         ``log|R|^2``.
     """
 
-    Q: FloatArray
+    columns: FloatArray
+    combination: FloatArray
     R_inverse: FloatArray
     log_det_R2: float
+
+    @property
+    def Q(self) -> FloatArray:
+        """The orthonormal columns, shape (n, p)."""
+        return np.asarray(self.columns @ self.combination)
+
+    def project(self, e: FloatArray) -> FloatArray:
+        """Return ``Q'e``, shape (p,)."""
+        return np.asarray(self.combination.T.dot(self.columns.T.dot(e)))
+
+    def expand(self, gamma: FloatArray) -> FloatArray:
+        """Return ``Q gamma``, shape (n,)."""
+        return np.asarray(self.columns.dot(self.combination.dot(gamma)))
 
 
 def orthonormalize(X: FloatArray, root_weights: FloatArray | None) -> OrthonormalBasis:
@@ -47,7 +65,7 @@ def orthonormalize(X: FloatArray, root_weights: FloatArray | None) -> Orthonorma
     p = X.shape[1]
     weighted = X if root_weights is None else X * root_weights[:, None]
     if p == 0:
-        return OrthonormalBasis(weighted, np.zeros((0, 0)), 0.0)
+        return OrthonormalBasis(weighted, np.zeros((0, 0)), np.zeros((0, 0)), 0.0)
     scale = np.sqrt(np.einsum("ij,ij->j", weighted, weighted))
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
@@ -55,9 +73,8 @@ def orthonormalize(X: FloatArray, root_weights: FloatArray | None) -> Orthonorma
     if info == 0 and np.diagonal(R).min() > CHOLESKY_PIVOT:
         inverse, _ = dtrtri(R, lower=0)
         inverse = inverse / scale[:, None]
-        Q = weighted @ inverse
         log_det = 2.0 * float(np.log(np.diagonal(R) * scale).sum())
-        return OrthonormalBasis(Q, inverse, log_det)
+        return OrthonormalBasis(weighted, inverse, inverse, log_det)
     return _householder(weighted, scale)
 
 
@@ -67,7 +84,8 @@ def _householder(weighted: FloatArray, scale: FloatArray) -> OrthonormalBasis:
     if pivots.min() < RANK_TOLERANCE:
         raise DataError(_dependent(int(np.argmin(pivots))))
     inverse, _ = dtrtri(R, lower=0)
-    return OrthonormalBasis(Q, inverse / scale[:, None], 2.0 * float(np.log(pivots * scale).sum()))
+    log_det = 2.0 * float(np.log(pivots * scale).sum())
+    return OrthonormalBasis(Q, np.eye(len(R)), inverse / scale[:, None], log_det)
 
 
 def _dependent(column: int) -> str:

@@ -197,12 +197,14 @@ def linear_problem(
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     inverses = tuple(np.asarray(np.linalg.inv(L), dtype=np.float64) for L in bases)
     pattern = build_pattern(amalgamate(_engine_terms(terms, inverses, root)), eliminate=eliminate)
+    A = fill(pattern, basis.columns, basis.combination)
+    pattern = pattern.without_rows()
     rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
     return LinearProblem(
         terms=terms,
         bases=bases,
         inverse_bases=inverses,
-        equations=Equations(pattern, fill(pattern, basis.Q), rhs, rss),
+        equations=Equations(pattern, A, rhs, rss),
         solver=choose_solver(pattern, X.shape[1]),
         basis=basis,
         projection=projection,
@@ -267,19 +269,19 @@ def _enter_response(
     offset: FloatArray | None,
 ) -> tuple[RightHandSide, float, FloatArray]:
     """Return the cross-products of the least-squares residual, its sum of squares and the projection."""
-    e = y if offset is None else y - offset
+    e = y.copy() if offset is None else y - offset
     if root is not None:
-        e = e * root
+        e *= root
     total = float(e @ e)
-    projection = basis.Q.T @ e
-    e = e - basis.Q @ projection
+    projection = basis.project(e)
+    e -= basis.expand(projection)
     # A second pass removes what rounding left of the fixed effects in the residual of a large mean.
-    correction = basis.Q.T @ e
-    e = e - basis.Q @ correction
+    correction = basis.project(e)
+    e -= basis.expand(correction)
     rss = float(e @ e)
     if rss <= EXACT_FIT * total:
         raise DataError("The fixed effects fit the response exactly: there is no variation left to model.")
-    return right_hand_side(pattern, basis.Q, e), rss, projection + correction
+    return right_hand_side(pattern, e, basis.project(e)), rss, projection + correction
 
 
 def theta_slices(terms: Sequence[RandomTerm]) -> tuple[slice, ...]:

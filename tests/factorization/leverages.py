@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.inverse import Inverse
 from mixedmodels.factorization.pattern import Pattern
@@ -51,7 +51,7 @@ def _tail_leverages(pattern: Pattern, inverse: Inverse) -> FloatArray | float:
 
 
 def _tail_faces(
-    pattern: Pattern, inverse: Inverse, blocks: tuple[int, int], first: IntArray, second: IntArray
+    pattern: Pattern, inverse: Inverse, blocks: tuple[int, int], first: IndexArray, second: IndexArray
 ) -> FloatArray:
     """Return the faces of V for pairs of levels of two tail blocks, shape (S_r, S_s, n_pairs)."""
     r, s = blocks

@@ -24,7 +24,7 @@ ROUNDING = 1e-9
 
 def _factor(model: Model, eliminate: bool):
     pattern = build_pattern(amalgamate(model.terms), eliminate=eliminate)
-    A = fill(pattern, model.X, model.weights)
+    A = fill(pattern, model.X, weights=model.weights)
     T = term_factors(model.terms, model.theta)
     return pattern, factorize(pattern, A, [block_factor(block, T) for block in pattern.blocks])
 
@@ -69,7 +69,7 @@ def test_leverages_equal_dense_ones(model, eliminate):
 @given(model=models())
 def test_right_hand_side_sums_rows_by_level(model):
     pattern = build_pattern(amalgamate(model.terms))
-    rhs = right_hand_side(pattern, model.X, model.y)
+    rhs = right_hand_side(pattern, model.y, model.X.T @ model.y)
     for block, ours in zip(pattern.blocks, rhs.Z, strict=True):
         Z = np.hstack([model.terms[k].Z for k in block.terms])
         for level in range(block.n_levels):

@@ -24,7 +24,7 @@ def sparse_blocks(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     occurs = rng.random((q, n_tail)) < draw(st.sampled_from([0.1, 0.5, 1.0]))
     levels, rows = np.nonzero(occurs)
-    coupling = Coupling(np.concatenate(([0], np.cumsum(occurs.sum(axis=1)))), rows, (), ())
+    coupling = Coupling(np.concatenate(([0], np.cumsum(occurs.sum(axis=1)))), rows.astype(np.int32), (), ())
     values = rng.normal(size=(S, len(rows)))
     dense = np.zeros((q, n_tail, S))
     dense[levels, rows] = values.T
