@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.sparse_rest import SparseRest, entry_order, sparse_rest
 from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
-from mixedmodels.kernels.schur import Int32Array
+from mixedmodels.kernels.pairs import Int32Array, multiply_pairs, subtract_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +25,18 @@ class EntryPairs:
         Start of the pairs of each first entry; its pair with itself is its last.
     second : int32 ndarray, shape (n_pairs,)
         Second entry of each pair.
-    numbers : ndarray, shape (n_pairs,)
+    numbers : int32 ndarray, shape (n_pairs,)
         Value of the sparse tail each pair belongs to.
     """
 
     starts: Int32Array
     second: Int32Array
-    numbers: IntArray
+    numbers: Int32Array
 
-    def sums(self, left: FloatArray, right: FloatArray, n_values: int) -> FloatArray:
-        """Return ``sum_l left_l' right_l`` on the pattern of the tail; both of shape (S, nnz)."""
-        counts = np.diff(self.starts)
-        product = sum(np.repeat(a, counts) * b[self.second] for a, b in zip(left, right, strict=True))
-        return np.asarray(np.bincount(self.numbers, product, n_values), dtype=np.float64)
-
-    def times(self, V: FloatArray, values: FloatArray) -> FloatArray:
-        """Return ``sum_m V_km values_m`` over the entries m of the level of each entry k, shape (S, nnz)."""
-        M = csr_array((V[self.numbers], self.second, self.starts), shape=(values.shape[1],) * 2)
-        own = V[self.numbers[self.starts[1:] - 1]]
-        return np.asarray((M @ values.T + M.T @ values.T).T - own * values)
+    @property
+    def arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]:
+        """What the kernels of :mod:`mixedmodels.kernels.pairs` take."""
+        return self.starts, self.second, self.numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +60,8 @@ class SparseTailRest:
     def subtract_schur(self, tail: SparseMatrix, Y: FloatArray, P: FloatArray) -> None:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
         values = self.sparse.values
-        weighted = faces.apply(P[:, :, self.sparse.order.columns], values)
-        tail.values[:] -= self.pairs.sums(values, weighted, len(tail.values))
+        weighted = np.ascontiguousarray(faces.apply(P[:, :, self.sparse.order.columns], values))
+        subtract_pairs(tail.values, *self.pairs.arrays, values, weighted)
         if len(self.sparse.XZ):
             fixed, across = self.sparse.fixed_schur(P)
             tail.fixed[:] -= fixed
@@ -78,7 +70,7 @@ class SparseTailRest:
     def sandwich(self, V: SparseMatrix) -> FloatArray:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
         values, columns = self.sparse.values, self.sparse.order.columns
-        product = self.pairs.times(V.values, values)
+        product = multiply_pairs(*self.pairs.arrays, values, V.values)
         N = faces.sum_by(values[:, None] * product, columns, len(self.sparse.order.starts) - 1)
         if len(self.sparse.XZ):
             N += self.sparse.fixed_sandwich(V.across, V.fixed)
@@ -87,7 +79,7 @@ class SparseTailRest:
     def sampled_product(self, V: SparseMatrix) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
         sparse, order = self.sparse, self.sparse.order
-        at_entries = self.pairs.times(V.values, sparse.values)
+        at_entries = multiply_pairs(*self.pairs.arrays, sparse.values, V.values)
         for x, across in zip(sparse.XZ, V.across, strict=True):
             at_entries += x[:, order.columns] * across[order.rows]
         random = np.stack([(E.T @ V.across.T).T for E in sparse.matrices], axis=1)
@@ -122,5 +114,5 @@ def sparse_tail_rest(
     starts = np.concatenate(([0], np.cumsum(partners)))
     second = np.arange(len(first)) - np.repeat(starts[:-1] - level_start, partners)
     numbers = layout.meetings.find(coupling.rows[first], coupling.rows[second])
-    pairs = EntryPairs(starts.astype(np.int32), second.astype(np.int32), numbers)
+    pairs = EntryPairs(starts.astype(np.int32), second.astype(np.int32), numbers.astype(np.int32))
     return SparseTailRest(sparse, layout, pairs)
