@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg.blas import dsymv, dtrsv
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 
 from mixedmodels.arrays import FloatArray
 
@@ -45,6 +45,14 @@ def inverse(L: FloatArray, order: int) -> FloatArray:
     if not order:
         return leading
     upper, _ = dpotri(leading.T, lower=0, overwrite_c=1)
+    return np.asarray(upper.T)
+
+
+def lower_inverse(L: FloatArray) -> FloatArray:
+    """Return the inverse of a lower triangular matrix; its upper triangle must be zero."""
+    if not len(L):
+        return L
+    upper, _ = dtrtri(L.T, lower=0)
     return np.asarray(upper.T)
 
 

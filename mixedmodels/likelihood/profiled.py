@@ -22,6 +22,7 @@ from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocked import factorize
 from mixedmodels.factorization.blocks import amalgamate, block_factor, term_slices
 from mixedmodels.factorization.cross_products import RightHandSide, fill, right_hand_side
+from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.factorization.description import describe
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import Pattern, build_pattern
@@ -272,13 +273,13 @@ def _enter_response(
     e = y.copy() if offset is None else y - offset
     if root is not None:
         e *= root
-    total = float(e @ e)
+    total = float(e.dot(e))
     projection = basis.project(e)
     e -= basis.expand(projection)
     # A second pass removes what rounding left of the fixed effects in the residual of a large mean.
     correction = basis.project(e)
     e -= basis.expand(correction)
-    rss = float(e @ e)
+    rss = float(e.dot(e))
     if rss <= EXACT_FIT * total:
         raise DataError("The fixed effects fit the response exactly: there is no variation left to model.")
     return right_hand_side(pattern, e, basis.project(e)), rss, projection + correction
@@ -358,14 +359,14 @@ def solve(
     """Return all estimates given theta, on the user's scale."""
     at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
     system, R_inverse = at.system, problem.basis.R_inverse
-    root = np.linalg.solve(system.fixed_root, R_inverse.T)
+    root = lower_inverse(system.fixed_root).dot(R_inverse.T)
     return LinearSolution(
-        beta=R_inverse @ (problem.projection + system.gamma),
+        beta=R_inverse.dot(problem.projection + system.gamma),
         u=spherical_by_term(problem, system.u),
         sigma=math.sqrt(system.sigma2),
         objective=at.objective,
         pwrss=system.pwrss,
-        unscaled_vcov=root.T @ root,
+        unscaled_vcov=root.T.dot(root),
         log_det_L2=system.log_det_L2,
         log_det_RX2=system.log_det_RX2 + problem.basis.log_det_R2,
     )

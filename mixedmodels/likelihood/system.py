@@ -15,6 +15,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.blocked import Factor, Solution, factorize, solve_penalized
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
+from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor
 from mixedmodels.likelihood.gradient import BlockMoments, OneFactorMoments, block_moments
@@ -132,7 +133,7 @@ class OneFactorSystem:
     @property
     def gamma(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
-        return np.asarray(np.linalg.solve(self.fixed_root.T, self.root[-1, :-1]), dtype=np.float64)
+        return np.asarray(lower_inverse(self.fixed_root).T.dot(self.root[-1, :-1]))
 
     @property
     def u(self) -> tuple[FloatArray, ...]:

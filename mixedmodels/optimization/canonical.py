@@ -28,9 +28,12 @@ def canonical(terms: Sequence[RandomTerm], theta: FloatArray) -> FloatArray:
     parts = []
     for term, part in zip(terms, theta_slices(terms), strict=True):
         structure, own = term.structure, theta[part]
-        if structure.name == "us" and structure.size > 1:
-            T = _without_dead_columns(structure.factor(own))
-            own = T[lower_triangle(structure.size)]
+        if structure.name == "us":
+            T = structure.factor(own)
+            if T.diagonal().min() > 0.0:
+                parts.append(own)
+                continue
+            own = _without_dead_columns(T)[lower_triangle(structure.size)]
         parts.append(structure.canonical(own))
     return np.concatenate(parts)
 
@@ -74,7 +77,10 @@ def with_exact_zeros(
     current : float
         Objective at `theta`.
     """
-    small = np.flatnonzero(boundaries(terms) & (theta != 0.0) & (np.abs(theta) < NEAR_ZERO * scale))
+    near = np.abs(theta) < NEAR_ZERO * scale
+    if not near.any():
+        return theta, current
+    small = np.flatnonzero(near & boundaries(terms) & (theta != 0.0))
     if not len(small):
         return theta, current
     allowed = current + ZERO_TOLERANCE + OBJECTIVE_ROUNDING * abs(current)

@@ -74,7 +74,7 @@ class _Counted:
             value, gradient = self.function(x)
         except (np.linalg.LinAlgError, FloatingPointError, OverflowError):
             return math.inf, np.zeros_like(x)
-        if not math.isfinite(value + float(gradient @ gradient)):
+        if not math.isfinite(value + float(gradient.dot(gradient))):
             return math.inf, np.zeros_like(x)
         return value, gradient
 
@@ -120,8 +120,8 @@ def minimize(
     path = [(x, f)]
     message, restarted = "evaluations exhausted", False
     while function.n < max_evaluations:
-        direction = -(H @ g)
-        slope = float(direction @ g)
+        direction = -H.dot(g)
+        slope = float(direction.dot(g))
         if -slope / 2.0 <= tolerance:
             message = "the objective cannot decrease by more than the tolerance"
             break
@@ -144,14 +144,14 @@ def minimize(
 
 def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:
     """Return the BFGS update of the inverse Hessian H; H itself where the curvature is not positive."""
-    curvature = float(step @ change)
-    if curvature <= 1e-12 * math.sqrt(float(step @ step) * float(change @ change)):
+    curvature = float(step.dot(change))
+    if curvature <= 1e-12 * math.sqrt(float(step.dot(step)) * float(change.dot(change))):
         return H
-    Hy = H @ change
+    Hy = H.dot(change)
     # The update is v w' + w v' with v = step / curvature.
-    w = 0.5 * (1.0 + float(change @ Hy) / curvature) * step - Hy
+    w = 0.5 * (1.0 + float(change.dot(Hy)) / curvature) * step - Hy
     half = np.multiply.outer(step / curvature, w)
-    return H + half + half.T
+    return np.asarray(H + half + half.T)
 
 
 def _line_search(
@@ -172,7 +172,7 @@ def _line_search(
     for _ in range(MAX_LINE_SEARCH):
         step = t * direction
         new_f, new_g = function(x + step)
-        new_slope = float(new_g @ direction)
+        new_slope = float(new_g.dot(direction))
         decreased = new_f <= f + DECREASE * t * slope or (
             new_f <= f + noise and abs(new_slope) <= CURVATURE * abs(slope)
         )
