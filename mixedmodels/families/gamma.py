@@ -53,11 +53,12 @@ class GammaFamily(PositiveFamily):
         counts = weights > 0.0
         k = weights / phi[0]
         log_ratio = np.log(y) - t
-        ratio = np.exp(log_ratio)
+        # A large shape multiplies what is left of r - 1 when r is close to one.
+        excess = np.expm1(log_ratio)
         shape = np.where(counts, k, 1.0)
-        loglik = k * (1.0 + log_ratio - ratio) + counts * (gamma_normalizer(shape) - np.log(y))
-        fitted = k * ratio
-        return LogMeanTerms(loglik, fitted - k, -fitted, fitted, k, np.zeros_like(k))
+        loglik = k * (log_ratio - excess) + counts * (gamma_normalizer(shape) - np.log(y))
+        fitted = k * (1.0 + excess)
+        return LogMeanTerms(loglik, k * excess, -fitted, fitted, k, np.zeros_like(k))
 
     def phi_terms(
         self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray
@@ -65,11 +66,11 @@ class GammaFamily(PositiveFamily):
         """Return the derivatives in log(phi): the shape falls as phi rises, d k / d log(phi) = -k."""
         k = weights / phi[0]
         log_ratio = np.log(y) - t
-        ratio = np.exp(log_ratio)
+        excess = np.expm1(log_ratio)
         shape = np.where(weights > 0.0, k, 1.0)
-        loglik = -k * (log_minus_digamma(shape) + 1.0 + log_ratio - ratio)
-        fitted = k * ratio
-        return LogMeanPhiTerms(loglik[None], (k - fitted)[None], fitted[None], -k[None])
+        loglik = -k * (log_minus_digamma(shape) + log_ratio - excess)
+        fitted = k * (1.0 + excess)
+        return LogMeanPhiTerms(loglik[None], (-k * excess)[None], fitted[None], -k[None])
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return phi mu^2."""

@@ -39,6 +39,10 @@ class Link(Protocol):
     def maps_to_unit_interval(self) -> bool:
         """Whether every eta gives a mean in (0, 1)."""
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether no two eta give the same mean."""
+
     def link(self, mu: FloatArray) -> FloatArray:
         """Return eta = g(mu)."""
 
@@ -87,6 +91,11 @@ def _is_everywhere(eta: FloatArray) -> BoolArray:
 @dataclass(frozen=True, slots=True)
 class _AnyLink(ABC):
     """What all links share."""
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether no two eta give the same mean: all but even powers."""
+        return True
 
     @abstractmethod
     def log_mean(self, eta: FloatArray) -> Jet:
@@ -433,7 +442,7 @@ class Power(_AnyLink):
 
     def gives_positive_mean(self, eta: FloatArray) -> BoolArray:
         """Return where the mean is positive: eta > 0, or everywhere for an even power."""
-        return _is_everywhere(eta) if self._is_even else np.asarray(eta > 0.0)
+        return _is_everywhere(eta) if not self.is_monotone else np.asarray(eta > 0.0)
 
     def gives_unit_mean(self, eta: FloatArray) -> BoolArray:
         """Return where the mean lies strictly between 0 and 1."""
@@ -441,8 +450,9 @@ class Power(_AnyLink):
         return np.asarray(inside & (eta != 0.0) & self.gives_positive_mean(eta))
 
     @property
-    def _is_even(self) -> bool:
-        return (1.0 / self.exponent) % 2.0 == 0.0
+    def is_monotone(self) -> bool:
+        """Whether no two eta give the same mean: not for an even power, as the square root's inverse."""
+        return (1.0 / self.exponent) % 2.0 != 0.0
 
     def _clamped(self, eta: FloatArray) -> FloatArray:
         """Keep eta where its powers exist: away from the pole of a negative power, out of negative bases."""

@@ -27,7 +27,10 @@ _at_trial_points = np.errstate(over="ignore", invalid="ignore")
 class Evaluator:
     """Evaluate -2 log-likelihood and its gradient, predicting each conditional mode from the last one.
 
-    The prediction saves Newton steps; values do not depend on it.
+    The prediction saves Newton steps; values do not depend on it. A link whose inverse has two branches (the
+    square root: mu = eta^2) gives likelihoods with several modes: there every search starts at u = 0 and
+    finds the one on the side of the fixed part, which is the highest, so that values depend on the
+    parameters alone.
 
     Parameters
     ----------
@@ -100,7 +103,9 @@ class Evaluator:
         return self._keep(psi, conditional_mode(self.problem, parameters))
 
     def _near(self, parameters: Parameters) -> FloatArray | None:
-        """Return where to start the search for the mode, from the one before."""
+        """Return where to start the search for the mode, from the one before; None for u = 0."""
+        if not self.problem.family.link.is_monotone:
+            return None
         if self._modes is not None:
             return self._modes.T.ravel()
         return None if self._last is None else predicted_mode(self.problem, self._last, parameters)
@@ -114,7 +119,7 @@ class Evaluator:
     @_at_trial_points
     def joint_mode_at(self, psi: FloatArray, decrement: float = DECREMENT) -> Mode:
         """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
-        if self._last is not None:
+        if self._last is not None and self.problem.family.link.is_monotone:
             k, p = self.problem.n_theta, self.problem.n_fixed
             near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,11 +27,12 @@ from mixedmodels.optimization.generalized_verdict import (
     judge_generalized,
     settled,
     tilted,
+    vanished_dispersion,
     with_zeros,
 )
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.quasi_newton import Minimum, Objective, minimize
 from mixedmodels.optimization.report import OptimizationReport
-from mixedmodels.optimization.start_generalized import starting_values
+from mixedmodels.optimization.start_generalized import row_effects, start_from_row_effects, starting_values
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
 TOLERANCE = 5e-11
@@ -44,6 +45,11 @@ WORTH_A_TRY = 0.1
 RELATIVE_GAIN = 1e-11
 # Relative change of theta beyond which the curvature in the fixed effects is computed afresh.
 MOVED = 0.5
+# Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
+# variation is left to it, and the objective begins to lose digits.
+FLAT_PER_ROW = 1e-7
+# Gain of a second start worth leaving the first optimum for.
+SMALLEST_GAIN = 1e-5
 # Decrement below which earlier estimates are a better start than the data give; where an evaluation costs
 # less than starting values do, they nearly always are.
 NEAR, NEAR_BY_LEVEL = 0.5, 50.0
@@ -146,8 +152,24 @@ def _optimize(
         optimum = _from_estimates(evaluator, layout, near)
         if optimum is not None:
             return optimum
-    optimum = _from_start(evaluator, layout, start)
-    return optimum if start is None else _no_worse_than_default(evaluator, layout, optimum)
+    if start is not None:
+        optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
+        return _no_worse_than_default(evaluator, layout, optimum)
+    optimum = _from_start(evaluator, layout, None)
+    other = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
+    return optimum if other is None else _better(evaluator, layout, optimum, other)
+
+
+def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:
+    """Return the optimum, or the better one that is found from another start."""
+    try:
+        again = _from_start(evaluator, layout, start)
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return optimum
+    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
+    is_better = again.found.converged and again.objective < optimum.objective - gain
+    n_evaluations = optimum.n_evaluations + again.n_evaluations
+    return replace(again if is_better else optimum, n_evaluations=n_evaluations)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -168,8 +190,9 @@ def parameter_layout(problem: GeneralizedProblem) -> Layout:
 
 
 def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
-    """Optimise from starting values: the nAGQ = 0 objective first, then the one asked for.
+    """Optimise the nAGQ = 0 objective first, then the one asked for.
 
+    From `start`, an optimiser's vector, or by default from starting values.
     Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
     """
     if evaluator.problem.levels is not None and evaluator.nAGQ > 0:
@@ -199,6 +222,8 @@ def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstim
         value, gradient = evaluator(psi)
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
+    if not np.diagonal(near.inverse_hessian).all():
+        return None
     decrement = 0.5 * float(gradient @ near.inverse_hessian @ gradient)
     farthest = NEAR if evaluator.problem.levels is None else NEAR_BY_LEVEL
     if not np.isfinite(value) or not decrement < farthest:
@@ -213,7 +238,7 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     values = starting_values(problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
-        psi = _given_start(problem, start)
+        psi = start.copy()
     scale, decrement = layout.scale[outer], DECREMENT if evaluator.nAGQ == 0 else ROUGH_DECREMENT
     curvature = np.concatenate([values.curvature, np.full(problem.n_phi, float(len(problem.y)))])
 
@@ -231,7 +256,7 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     psi[outer] = found.x * scale
     mode = evaluator.mode if found.n_evaluations == 0 else evaluator.joint_mode_at(psi, decrement)
     if laplace(mode) > found.objective + 1.0:
-        # The last trial led to another mode than the point kept: links such as sqrt have several.
+        # The last trial led to another mode than the point kept: links such as the inverse have several.
         evaluator.forget()
         mode = evaluator.joint_mode_at(psi, decrement)
     psi[fixed] = mode.parameters.gamma
@@ -248,7 +273,7 @@ def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
     values = starting_values(problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
-        psi = _given_start(problem, start)
+        psi = start
     by_laplace = evaluator if evaluator.nAGQ == 1 else Evaluator(problem, 1)
     H = _start_inverse(by_laplace, layout, psi, np.diag(1.0 / values.curvature))
     rough = _joint_fit(by_laplace, layout, psi, H, 0, ROUGH_TOLERANCE)
@@ -293,12 +318,31 @@ def _joint_fit(
         return value, gradient * scale
 
     at_start = None if first is None else (first[0], first[1] * scale)
+    flat = 0.0 if row_effects(evaluator.problem) is None else FLAT_PER_ROW * len(evaluator.problem.y)
     found = minimize(
         function, psi / scale, inverse_hessian / square,
-        first=at_start, tolerance=tolerance, max_step=LARGEST_STEP,
+        first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
     )  # fmt: skip
+    if tolerance < flat:
+        mode = evaluator.mode_at(found.x * scale)
+        found = _finished(function, found, evaluator.problem, mode, tolerance)
     n_evaluations = n_before + found.n_evaluations
     return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
+
+
+def _finished(
+    function: Objective, found: Minimum, problem: GeneralizedProblem, mode: Mode, tolerance: float
+) -> Minimum:
+    """Go on to the tolerance, holding a parameter of the family that row effects have left nothing to."""
+    H = found.inverse_hessian.copy()
+    if vanished_dispersion(problem, mode):
+        H[-problem.n_phi :] = H[:, -problem.n_phi :] = 0.0
+    again = minimize(
+        function, found.x, H,
+        first=(found.objective, found.gradient), tolerance=tolerance, max_step=LARGEST_STEP,
+    )  # fmt: skip
+    path = found.path + again.path[1:]
+    return replace(again, n_evaluations=found.n_evaluations + again.n_evaluations, path=path)
 
 
 def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
@@ -360,7 +404,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         vcov_rx=problem.unscale @ edge.inverse @ problem.unscale.T,
         inverse_hessian=_canonical_inverse(problem, optimum),
         optimization=report,
-        convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer]),
+        convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer], mode),
     )
 
 

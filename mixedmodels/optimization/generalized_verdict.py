@@ -10,18 +10,23 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.row_inverse import row_inverse
 from mixedmodels.likelihood.generalized_hessian import determined_inverse, hessian_at
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack_factors
+from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
 from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.optimization.start_generalized import row_effects
 
 if TYPE_CHECKING:
     from mixedmodels.optimization.fit_generalized import Layout, Optimum
 
 # Newton steps with the Hessian itself after a search that stopped short.
 MAX_NEWTON_STEPS = 5
+# Share of the variation of single rows that is nothing.
+LEFT_OVER = 1e-4
 # A deviation below this, in units of its scale, is looked at from beside.
 NEARLY_VANISHED = 1e-2
 # Where to start beside a saddle, in units of the scale of a deviation.
@@ -135,11 +140,15 @@ def _free(problem: GeneralizedProblem, theta: FloatArray) -> FloatArray:
 
 
 def judge_generalized(
-    problem: GeneralizedProblem, optimum: Optimum, thetas: Sequence[FloatArray]
+    problem: GeneralizedProblem,
+    optimum: Optimum,
+    thetas: Sequence[FloatArray],
+    mode: Mode | None = None,
 ) -> ConvergenceReport:
-    """Return the verdict with its reasons."""
+    """Return the verdict with its reasons; the conditional mode tells whether a dispersion has vanished."""
     decrement = optimum.found.decrement
     boundary = boundary_reasons(problem.terms, np.concatenate(thetas)) + _limits(problem, optimum.psi)
+    boundary += () if mode is None else vanished_dispersion(problem, mode)
     if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
         reasons = (_still_moving(problem, optimum), optimum.found.message, *boundary)
         return ConvergenceReport("not converged", decrement, reasons)
@@ -151,6 +160,21 @@ def _limits(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
     if not problem.n_phi:
         return ()
     return problem.family.phi_limits(problem.family.phi_from_free(psi[problem.n_theta + problem.n_fixed :]))
+
+
+def vanished_dispersion(problem: GeneralizedProblem, mode: Mode) -> tuple[str, ...]:
+    """Say so if effects with a level for each row leave none of the variation to the family's parameter."""
+    block = row_effects(problem)
+    if block is None:
+        return ()
+    left = 1.0 - mode.rows.information * row_inverse(mode.factor).leverage
+    if float(left.mean()) > LEFT_OVER:
+        return ()
+    name = problem.family.phi_names[0]
+    return (
+        f"{name} is at the end of its range: the effects of {block.group}, one for each row, take all the "
+        "variation.",
+    )
 
 
 def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:

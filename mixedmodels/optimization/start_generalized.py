@@ -9,14 +9,17 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.blocks import Block, term_slices
 from mixedmodels.factorization.penalized_system import PenalizedSystem, product_sums, sum_by_level
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
+from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, pack
 from mixedmodels.likelihood.glm_newton import GlmPoint, evaluate_point, starting_point
+from mixedmodels.likelihood.pirls import Mode
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
 SMALLEST = 0.5
+# Change of a free parameter of the family that takes nearly all the variation from it.
+FAR_PHI = 4.0
 # Scoring steps from R's starting values.
 N_SCORING_STEPS = 2
 
@@ -58,6 +61,40 @@ def starting_values(problem: GeneralizedProblem) -> Start:
         point.beta,
         point.phi,
     )
+
+
+def row_effects(problem: GeneralizedProblem) -> Block | None:
+    """Return the block of a random intercept with one level for each row, if the family has parameters too.
+
+    Both then describe the variation of single rows, and the likelihood may have an optimum with either.
+    """
+    for block in problem.system.blocks:
+        if problem.n_phi and block.columns == (None,) and block.n_levels == len(problem.y):
+            return block
+    return None
+
+
+def start_from_row_effects(problem: GeneralizedProblem, mode: Mode) -> FloatArray | None:
+    """Return a start at which the row effects have taken over the variation that the family describes.
+
+    Returns
+    -------
+    ndarray, shape (m,), or None
+        The optimiser's vector; None where the rows have no effects of their own.
+    """
+    block, parameters = row_effects(problem), mode.parameters
+    if block is None:
+        return None
+    mu = problem.family.link.inverse(mode.eta)
+    free = problem.family.phi_to_free(parameters.phi)
+    sides = [problem.family.phi_from_free(free + side) for side in (-FAR_PHI, FAR_PHI)]
+    phi = min(sides, key=lambda phi: float(problem.family.variance(mu, phi).mean()))
+    W = mode.rows.information
+    noise = float((1.0 / W[W > 0.0]).mean()) if (W > 0.0).any() else 1.0
+    thetas = list(parameters.thetas)
+    for k in block.terms:
+        thetas[k] = np.sqrt(thetas[k] ** 2 + noise)
+    return pack(problem, thetas, parameters.gamma, phi)
 
 
 def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:

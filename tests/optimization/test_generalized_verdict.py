@@ -115,3 +115,51 @@ def test_a_family_parameter_at_the_end_of_its_range_is_a_boundary(family, parame
     assert report.verdict == "boundary"
     assert report.is_optimum
     assert report.reasons[0].startswith(f"{parameter} runs to")
+
+
+def _row_effects(seed, spread, draw):
+    """Return data with a level for each row and log-means that vary between rows."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=100)
+    mu = np.exp(1.0 + 0.3 * x + spread * rng.normal(size=100))
+    return {"y": draw(rng, mu), "x": x, "g": np.arange(100).astype(str)}
+
+
+@pytest.mark.parametrize("theta", [None, 0.05, 1.0, 3.0])
+def test_row_effects_that_leave_no_dispersion_are_a_boundary_from_every_start(theta):
+    data = _row_effects(3, 0.8, lambda rng, mu: rng.gamma(8.0, mu / 8.0))
+    start = None if theta is None else {"theta": theta}
+    m = mm.glmer("y ~ x + (1 | g)", data, family=mm.Gamma("log"), start=start)
+    assert m.convergence().verdict == "boundary"
+    assert m.convergence().reasons == (
+        "dispersion is at the end of its range: the effects of g, one for each row, take all the variation.",
+    )
+    # The limit is a normal distribution of log(y) around its line, given 1 / y.
+    line = np.column_stack([np.ones(100), data["x"]])
+    log_y = np.log(data["y"])
+    residual = log_y - line @ np.linalg.lstsq(line, log_y, rcond=None)[0]
+    limit = 100.0 * (np.log(2.0 * np.pi * residual @ residual / 100.0) + 1.0) + 2.0 * log_y.sum()
+    assert -2.0 * m.loglik() == pytest.approx(limit, abs=1e-4)
+
+
+def test_the_better_of_two_optima_is_found_where_rows_have_effects_and_a_dispersion():
+    data = _row_effects(2, 0.6, lambda rng, mu: rng.negative_binomial(8, 8.0 / (8.0 + mu)).astype(float))
+    best = mm.glmer("y ~ x + (1 | g)", data, family=mm.nbinom2())
+    other = mm.glmer("y ~ x + (1 | g)", data, family=mm.nbinom2(), start={"theta": 0.3})
+    assert best.loglik() > other.loglik() + 0.1
+    assert best.loglik() == pytest.approx(
+        mm.glmer("y ~ x + (1 | g)", data, family=mm.poisson()).loglik(), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(("theta", "intercept"), [(0.3, 2.0), (1.5, 0.4), (2.0, 2.4)])
+def test_a_link_with_two_branches_leads_to_one_optimum(theta, intercept):
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(40), 5)
+    x = rng.normal(size=200)
+    y = rng.poisson((1.0 + 0.3 * x + 0.5 * rng.normal(size=40)[g]) ** 2)
+    data = {"y": y, "x": x, "g": g.astype(str)}
+    default = mm.glmer("y ~ x + (1 | g)", data, family=mm.poisson("sqrt"))
+    start = {"theta": theta, "fixef": [intercept, 0.0]}
+    again = mm.glmer("y ~ x + (1 | g)", data, family=mm.poisson("sqrt"), start=start)
+    assert again.loglik() == pytest.approx(default.loglik(), abs=AGAIN)
