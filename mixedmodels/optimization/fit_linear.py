@@ -12,6 +12,7 @@ from mixedmodels.factorization.threads import threads_for
 from mixedmodels.likelihood.estimates import LinearEstimates
 from mixedmodels.likelihood.profiled import LinearProblem, evaluate, objective_and_gradient, solve
 from mixedmodels.optimization import start as starting
+from mixedmodels.optimization.average_information import curved_point
 from mixedmodels.optimization.canonical import (
     OBJECTIVE_ROUNDING,
     PROBE,
@@ -20,6 +21,7 @@ from mixedmodels.optimization.canonical import (
     with_exact_zeros,
 )
 from mixedmodels.optimization.convergence import judge
+from mixedmodels.optimization.mean_field import approximate_theta, is_expensive
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 from mixedmodels.optimization.start import Point
@@ -119,9 +121,17 @@ def _is_suspicious(search: Search) -> bool:
 
 
 def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
-    """Minimise from effects of the size of the residual, Fisher scoring while that gains much."""
+    """Minimise from a start that the data give."""
     problem = search.problem
-    best = search.at(starting.free_of(problem, starting.first_theta(problem, shrinkage)))
+    if is_expensive(problem):
+        return _search_near(search, approximate_theta(problem, search.REML, search.sigma))
+    first = starting.free_of(problem, starting.first_theta(problem, shrinkage))
+    return _search_scored(search, search.at(first))
+
+
+def _search_scored(search: Search, best: Point) -> Minimum:
+    """Minimise from a point, Fisher scoring while that gains much."""
+    problem = search.problem
     for _ in range(MAX_SCORING_STEPS):
         new = search.at(starting.free_of(problem, starting.scored_theta(problem, best)))
         gain = best.objective - new.objective
@@ -129,6 +139,16 @@ def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
         if gain < SCORING_GAIN:
             break
     return _search(search, best)
+
+
+def _search_near(search: Search, theta: FloatArray) -> Minimum:
+    """Minimise from a theta close to the optimum, with the Hessian there if it is."""
+    problem = search.problem
+    search.n_evaluations += 1
+    at, H = curved_point(problem, starting.free_of(problem, theta), search.REML, search.sigma)
+    if float(at.gradient @ H @ at.gradient) > 2.0 * SCORING_GAIN:
+        return _search_scored(search, at)
+    return _search(search, at, H)
 
 
 def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray | None = None) -> Minimum:

@@ -21,7 +21,7 @@ from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.likelihood.gradient import Moments, TermMoments
-from mixedmodels.likelihood.profiled import LinearProblem, column_scales, evaluation
+from mixedmodels.likelihood.profiled import Evaluation, LinearProblem, column_scales, evaluation
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
@@ -57,12 +57,16 @@ class Point:
 
 def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float | None) -> Point:
     """Evaluate the objective, its gradient and the moments at free coordinates."""
-    at = evaluation(problem, _factors_of(problem, free), REML, sigma)
+    return point_of(problem, free, evaluation(problem, factors_of(problem, free), REML, sigma))
+
+
+def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
+    """Return what the optimiser takes from an evaluation at free coordinates."""
     moments = at.system.moments()
-    return Point(free, at.objective, _free_gradient(problem, free, moments), moments)
+    return Point(free, at.objective, free_gradient(problem, free, moments), moments)
 
 
-def _factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
+def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
     """Return the factors ``L T`` of every term, whose elements are the free coordinates of a ``us`` term."""
     return [
         term.structure.factor(free[part])
@@ -72,7 +76,7 @@ def _factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
     ]
 
 
-def _free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Moments, ...]) -> FloatArray:
+def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Moments, ...]) -> FloatArray:
     """Return the gradient in free coordinates from the derivatives in the factor of each block."""
     gradient = np.empty(len(free))
     for block, at in zip(problem.pattern.blocks, moments, strict=True):
@@ -211,29 +215,42 @@ def _jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
     return jacobian
 
 
-def expected_hessian(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -> FloatArray:
-    """Return the expected Hessian of the objective in theta for one term, positive definite."""
-    T = structure.factor(theta)
-    E = np.linalg.solve(T, _jacobian(structure, theta))
-    both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
-    S = len(T)
-    hessian = both @ at.information.transpose(0, 2, 1, 3).reshape(S * S, S * S) @ both.T
-    curvature = _floored(at.Gamma, 0.0)
-    return np.asarray(hessian + 2.0 * np.einsum("ij,kjm,lim->kl", curvature, E, E))
+def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
+    """Return ``T^-1 dT`` for the free parameters of each term, each (n_theta, S, S)."""
+    theta, changes = theta_of(problem, free), []
+    for (term, part), M in zip(problem.parts, problem.inverse_bases, strict=True):
+        E = np.linalg.solve(term.structure.factor(theta[part]), _jacobian(term.structure, theta[part]))
+        to_theta = _free_jacobian(term.structure, M, free[part])
+        changes.append(np.einsum("kij,kf->fij", E, to_theta))
+    return changes
+
+
+def expected_hessian(problem: LinearProblem, at: Point) -> tuple[FloatArray, FloatArray]:
+    """Return the expected Hessian in free coordinates, one block for each term, in two parts.
+
+    The first is the expected information, the second what a variance at zero adds, ``2 tr(Gamma E F')``.
+    """
+    information, curvature = np.zeros((2, problem.n_theta, problem.n_theta))
+    changes, by_term = relative_changes(problem, at.free), moments_by_term(problem, at)
+    for (term, part), E, moments in zip(problem.parts, changes, by_term, strict=True):
+        S = term.size
+        both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
+        sums = moments.information.transpose(0, 2, 1, 3).reshape(S * S, S * S)
+        information[part, part] = both @ sums @ both.T
+        excess = _floored(moments.Gamma, 0.0)
+        curvature[part, part] = 2.0 * np.einsum("ij,kjm,lim->kl", excess, E, E)
+    return information, curvature
 
 
 def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
     """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
-    H = np.zeros((problem.n_theta, problem.n_theta))
-    theta, by_term = theta_of(problem, at.free), moments_by_term(problem, at)
-    for (term, part), moments, M in zip(problem.parts, by_term, problem.inverse_bases, strict=True):
-        hessian = expected_hessian(term.structure, theta[part], moments)
-        to_theta = _free_jacobian(term.structure, M, at.free[part])
-        hessian = to_theta.T @ hessian @ to_theta
-        scale = np.sqrt(np.diagonal(hessian))
-        scaled = _floored(hessian / np.multiply.outer(scale, scale), LEAST_CURVATURE)
-        H[part, part] = np.linalg.inv(scaled) / np.multiply.outer(scale, scale)
-    return H
+    information, curvature = expected_hessian(problem, at)
+    H, inverse = information + curvature, np.zeros_like(information)
+    for _, part in problem.parts:
+        scale = np.sqrt(np.diagonal(H[part, part]))
+        scaled = _floored(H[part, part] / np.multiply.outer(scale, scale), LEAST_CURVATURE)
+        inverse[part, part] = np.linalg.inv(scaled) / np.multiply.outer(scale, scale)
+    return inverse
 
 
 def _free_jacobian(structure: CovarianceStructure, M: FloatArray, free: FloatArray) -> FloatArray:
