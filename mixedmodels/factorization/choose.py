@@ -80,6 +80,7 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
         return None
     sizes, met = meeting_levels(pattern)
     adjacency = csc_array(met @ met.T + eye_array(len(sizes), dtype=met.dtype))
+    adjacency.sort_indices()
     if adjacency.nnz > MOST_SPARSE_DENSITY * float(len(sizes)) ** 2:
         return None
     fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)

@@ -14,6 +14,7 @@ from scipy.sparse import csc_array
 from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse_symbolic import Fronts
+from mixedmodels.kernels.pairs import Int32Array, find_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +45,40 @@ class Meetings:
 
     Attributes
     ----------
-    level, coefficient : ndarray, shape (n_tail,)
+    level, coefficient : int32 ndarray, shape (n_tail,)
         Level of each row of the tail, and its coefficient within the level.
-    sizes : ndarray, shape (q,)
+    sizes : int32 ndarray, shape (q,)
         Coefficients of each level.
-    keys : ndarray, shape (n_pairs,)
-        ``first * q + second``, ascending.
-    begins, strides : ndarray, shape (n_pairs,)
+    starts, columns : int32 ndarray
+        The levels, not after it, that each level meets, ascending.
+    begins, strides : int32 ndarray, shape (n_pairs,)
         Where in the flat array of values a face begins, and how far its elements are apart.
     """
 
-    level: IntArray
-    coefficient: IntArray
-    sizes: IntArray
-    keys: IntArray
-    begins: IntArray
-    strides: IntArray
+    level: Int32Array
+    coefficient: Int32Array
+    sizes: Int32Array
+    starts: Int32Array
+    columns: Int32Array
+    begins: Int32Array
+    strides: Int32Array
 
-    def find(self, rows: IndexArray, columns: IndexArray) -> IntArray:
+    @property
+    def arrays(self) -> tuple[Int32Array, ...]:
+        """What the functions of :mod:`mixedmodels.kernels.pairs` take."""
+        return (
+            self.level,
+            self.coefficient,
+            self.sizes,
+            self.starts,
+            self.columns,
+            self.begins,
+            self.strides,
+        )
+
+    def find(self, rows: IndexArray, columns: IndexArray) -> Int32Array:
         """Return where in the flat array of values elements are kept; no row before its column."""
-        first, second = self.level[rows], self.level[columns]
-        pair = np.searchsorted(self.keys, first * len(self.sizes) + second)
-        within = self.coefficient[rows] * self.sizes[second] + self.coefficient[columns]
-        return np.asarray(self.begins[pair] + within * self.strides[pair])
+        return find_kept(rows, columns, *self.arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +226,7 @@ def sparse_layout(
     pattern : Pattern
         Order of elimination.
     adjacency : csc_array, shape (q, q)
-        Nonzero where two levels of the tail meet.
+        Nonzero where two levels of the tail meet, sorted.
     sizes : ndarray, shape (q,)
         Coefficients of each level.
     fronts : Fronts
@@ -222,43 +234,85 @@ def sparse_layout(
     p : int
         Number of fixed effects.
     """
-    blocks = [pattern.blocks[t] for t in pattern.tail]
-    q, n_tail = len(sizes), pattern.n_tail
-    entries = adjacency.tocoo()
-    lower = entries.row >= entries.col
-    keys = np.sort(entries.row[lower].astype(np.intp) * q + entries.col[lower])
-    first, second = keys // q, keys % q
-    owner = np.repeat(np.arange(len(blocks)), [block.n_levels for block in blocks])
+    n_tail = pattern.n_tail
+    first, second = _lower(adjacency)
+    pieces, members = _pieces(pattern, first, second)
     first_row = np.cumsum(sizes) - sizes
-    pieces, rows, columns = [], [], []
-    begins, strides = np.empty(len(keys), dtype=np.intp), np.empty(len(keys), dtype=np.intp)
-    diagonals = [(r, r, True) for r in range(len(blocks))]
-    others = [(r, s, False) for r in range(len(blocks)) for s in range(r + 1)]
-    begin = n_diagonal = 0
-    for r, s, is_diagonal in [*diagonals, *others]:
-        chosen = (owner[first] == r) & (owner[second] == s) & ((first == second) == is_diagonal)
-        pairs = np.flatnonzero(chosen)
-        shape = (blocks[r].size, blocks[s].size, len(pairs))
-        pieces.append(Piece((r, s), is_diagonal, shape, slice(begin, begin + shape[0] * shape[1] * shape[2])))
-        begins[pairs], strides[pairs] = begin + np.arange(len(pairs)), len(pairs)
-        for i in range(shape[0]):
-            for j in range(shape[1]):
-                rows.append(first_row[first[pairs]] + i)
-                columns.append(first_row[second[pairs]] + j)
-        begin = pieces[-1].where.stop
-        n_diagonal = begin if is_diagonal else n_diagonal
-    all_rows, all_columns = np.concatenate(rows), np.concatenate(columns)
-    level = np.repeat(np.arange(q), sizes)
+    held = list(zip(pieces, members, strict=True))
+    rows = np.concatenate([_every(piece, first_row[first[pairs]], 0) for piece, pairs in held])
+    columns = np.concatenate([_every(piece, first_row[second[pairs]], 1) for piece, pairs in held])
     fixed = n_tail + np.arange(p)
     return SparseLayout(
         fronts=fronts,
-        meetings=Meetings(level, np.arange(n_tail) - first_row[level], sizes, keys, begins, strides),
-        pieces=tuple(pieces),
-        n_diagonal=n_diagonal,
-        slots=fronts.slots(all_rows, all_columns),
+        meetings=_meetings(first, second, sizes, pieces, members),
+        pieces=pieces,
+        n_diagonal=max(piece.where.stop for piece in pieces if piece.is_diagonal),
+        slots=fronts.slots(rows, columns),
         across_slots=fronts.slots(*np.broadcast_arrays(fixed[:, None], np.arange(n_tail))),
         fixed_slots=fronts.slots(*np.broadcast_arrays(fixed[:, None], fixed)),
         diagonal_slots=fronts.slots(np.arange(n_tail + p), np.arange(n_tail + p)),
-        rows=all_rows,
-        columns=all_columns,
+        rows=rows,
+        columns=columns,
+    )
+
+
+def _lower(adjacency: csc_array) -> tuple[IntArray, IntArray]:
+    """Return the pairs of levels that meet, no first one before its second, ascending."""
+    first = np.repeat(np.arange(adjacency.shape[0]), np.diff(adjacency.indptr))
+    second = adjacency.indices.astype(np.intp)
+    lower = second <= first
+    return first[lower], second[lower]
+
+
+def _pieces(
+    pattern: Pattern, first: IntArray, second: IntArray
+) -> tuple[tuple[Piece, ...], tuple[IntArray, ...]]:
+    """Return the pieces of the lower triangle and the pairs that belong to each."""
+    blocks = [pattern.blocks[t] for t in pattern.tail]
+    owner = np.repeat(np.arange(len(blocks)), [block.n_levels for block in blocks])
+    row_block, column_block, is_own = owner[first], owner[second], first == second
+    diagonals = [(r, r, True) for r in range(len(blocks))]
+    others = [(r, s, False) for r in range(len(blocks)) for s in range(r + 1)]
+    pieces: list[Piece] = []
+    members = []
+    begin = 0
+    for r, s, is_diagonal in [*diagonals, *others]:
+        chosen = np.flatnonzero((row_block == r) & (column_block == s) & (is_own == is_diagonal))
+        shape = (blocks[r].size, blocks[s].size, len(chosen))
+        end = begin + shape[0] * shape[1] * shape[2]
+        pieces.append(Piece((r, s), is_diagonal, shape, slice(begin, end)))
+        members.append(chosen)
+        begin = end
+    return tuple(pieces), tuple(members)
+
+
+def _every(piece: Piece, first_rows: IntArray, axis: int) -> IntArray:
+    """Return the row (axis 0) or column (axis 1) of every value of a piece."""
+    coefficient = np.arange(piece.shape[axis])
+    offsets = coefficient[:, None, None] if axis == 0 else coefficient[None, :, None]
+    return np.broadcast_to(first_rows + offsets, piece.shape).ravel()
+
+
+def _meetings(
+    first: IntArray,
+    second: IntArray,
+    sizes: IntArray,
+    pieces: Sequence[Piece],
+    members: Sequence[IntArray],
+) -> Meetings:
+    """Return the pairs of levels by number, in the 32 bits kernels read."""
+    begins, strides = np.empty(len(first), dtype=np.int32), np.empty(len(first), dtype=np.int32)
+    for piece, pairs in zip(pieces, members, strict=True):
+        begins[pairs] = piece.where.start + np.arange(len(pairs))
+        strides[pairs] = len(pairs)
+    level = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    first_row = np.cumsum(sizes) - sizes
+    return Meetings(
+        level=level,
+        coefficient=(np.arange(len(level)) - first_row[level]).astype(np.int32),
+        sizes=sizes.astype(np.int32),
+        starts=np.concatenate(([0], np.cumsum(np.bincount(first, minlength=len(sizes))))).astype(np.int32),
+        columns=second.astype(np.int32),
+        begins=begins,
+        strides=strides,
     )

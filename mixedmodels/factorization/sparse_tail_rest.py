@@ -12,7 +12,7 @@ from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.sparse_rest import SparseRest, entry_order, sparse_rest
 from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
-from mixedmodels.kernels.pairs import Int32Array, multiply_pairs, subtract_pairs
+from mixedmodels.kernels.pairs import Int32Array, multiply_pairs, number_pairs, subtract_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,5 @@ def sparse_tail_rest(
     none = np.zeros(len(coupling.indptr) - 1, dtype=bool)
     order = entry_order(coupling, none)
     sparse = sparse_rest(coupling, order, values, XZ, layout.n_tail)
-    counts = np.diff(coupling.indptr)
-    level_start = np.repeat(coupling.indptr[:-1], counts)
-    entry = np.arange(len(level_start))
-    partners = entry - level_start + 1
-    first = np.repeat(entry, partners)
-    starts = np.concatenate(([0], np.cumsum(partners)))
-    second = np.arange(len(first)) - np.repeat(starts[:-1] - level_start, partners)
-    numbers = layout.meetings.find(coupling.rows[first], coupling.rows[second])
-    pairs = EntryPairs(starts.astype(np.int32), second.astype(np.int32), numbers.astype(np.int32))
+    pairs = EntryPairs(*number_pairs(order.starts, order.rows, *layout.meetings.arrays))
     return SparseTailRest(sparse, layout, pairs)

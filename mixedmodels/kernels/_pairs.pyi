@@ -16,3 +16,14 @@ def multiply_pairs(
     values: FloatArray,
     kept: FloatArray,
 ) -> FloatArray: ...
+def number_pairs(
+    level_starts: Int32Array,
+    rows: Int32Array,
+    group: Int32Array,
+    coefficient: Int32Array,
+    sizes: Int32Array,
+    group_starts: Int32Array,
+    group_columns: Int32Array,
+    begins: Int32Array,
+    strides: Int32Array,
+) -> tuple[Int32Array, Int32Array, Int32Array]: ...

@@ -1,7 +1,7 @@
 """Multiply the entries of E that share a level pair by pair, where few elements of the tail are kept.
 
 E holds the tail's random effects (rows) against the levels (columns) of one eliminated block. The arguments
-all kernels share:
+kernels share, and :func:`number_pairs` makes:
 
 starts : int32 ndarray, shape (nnz + 1,)
     Start of the pairs of each entry with those of its level that are not after it; the pair of an entry with
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IndexArray
 
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 
@@ -75,15 +75,82 @@ def multiply_pairs_numpy(
     return np.ascontiguousarray((lower @ values.T + lower.T @ values.T).T - own * values)
 
 
+def number_pairs_numpy(
+    level_starts: Int32Array,
+    rows: Int32Array,
+    group: Int32Array,
+    coefficient: Int32Array,
+    sizes: Int32Array,
+    group_starts: Int32Array,
+    group_columns: Int32Array,
+    begins: Int32Array,
+    strides: Int32Array,
+) -> tuple[Int32Array, Int32Array, Int32Array]:
+    """Return the pairs of entries that share a level: starts, second and numbers; see the module.
+
+    Parameters
+    ----------
+    level_starts : int32 ndarray, shape (q + 1,)
+        Start of each level's entries.
+    rows : int32 ndarray, shape (nnz,)
+        Tail row of each entry, ascending within a level.
+    group, coefficient : int32 ndarray, shape (n_tail,)
+        Group of coefficients each tail row belongs to, and its place in it.
+    sizes : int32 ndarray, shape (n_groups,)
+        Rows of each group.
+    group_starts, group_columns : int32 ndarray
+        The groups, not after it, that each group meets, ascending.
+    begins, strides : int32 ndarray
+        Where the kept elements of each such pair of groups begin, and how far they are apart.
+    """
+    counts = np.diff(level_starts)
+    level_start = np.repeat(level_starts[:-1], counts)
+    entry = np.arange(len(rows))
+    partners = entry - level_start + 1
+    starts = np.concatenate(([0], np.cumsum(partners)))
+    first = rows[np.repeat(entry, partners)]
+    second = np.arange(len(first)) - np.repeat(starts[:-1] - level_start, partners)
+    numbers = find_kept(
+        first, rows[second], group, coefficient, sizes, group_starts, group_columns, begins, strides
+    )
+    return starts.astype(np.int32), second.astype(np.int32), numbers
+
+
+def find_kept(
+    rows: IndexArray,
+    columns: IndexArray,
+    group: Int32Array,
+    coefficient: Int32Array,
+    sizes: Int32Array,
+    group_starts: Int32Array,
+    group_columns: Int32Array,
+    begins: Int32Array,
+    strides: Int32Array,
+) -> Int32Array:
+    """Return which kept elements of the tail have these rows and columns, no row's group before its column's.
+
+    The other parameters are those of :func:`number_pairs_numpy`.
+    """
+    n = len(sizes)
+    keys = np.repeat(np.arange(n), np.diff(group_starts)) * n + group_columns
+    pair = np.searchsorted(keys, group[rows].astype(np.intp) * n + group[columns])
+    within = coefficient[rows] * sizes[group[columns]] + coefficient[columns]
+    return np.asarray(begins[pair] + within * strides[pair], dtype=np.int32)
+
+
 __all__ = [
     "Int32Array",
+    "find_kept",
     "multiply_pairs",
     "multiply_pairs_numpy",
+    "number_pairs",
+    "number_pairs_numpy",
     "subtract_pairs",
     "subtract_pairs_numpy",
 ]
 
 try:
-    from mixedmodels.kernels._pairs import multiply_pairs, subtract_pairs
+    from mixedmodels.kernels._pairs import multiply_pairs, number_pairs, subtract_pairs
 except ImportError:
     multiply_pairs, subtract_pairs = multiply_pairs_numpy, subtract_pairs_numpy
+    number_pairs = number_pairs_numpy

@@ -32,6 +32,39 @@ def entries(draw):
     return arrays, E, E[:, :, levels, rows], rng.normal(size=len(number[0])), levels, rows
 
 
+@pytest.mark.parametrize("number_pairs", [pairs.number_pairs, pairs.number_pairs_numpy], ids=list(VERSIONS))
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.1, 0.5, 1.0]))
+def test_pairs_find_the_elements_they_contribute_to(number_pairs, seed, share):
+    rng = np.random.default_rng(seed)
+    n_groups, q = rng.integers(1, 9), rng.integers(1, 7)
+    sizes = rng.integers(1, 4, n_groups).astype(np.int32)
+    group = np.repeat(np.arange(n_groups, dtype=np.int32), sizes)
+    coefficient = (np.arange(len(group)) - (np.cumsum(sizes) - sizes)[group]).astype(np.int32)
+    levels, rows = np.nonzero((rng.random((q, n_groups)) < share)[:, group])
+    first_group, second_group = np.nonzero(np.tril(np.ones((n_groups, n_groups))))
+    faces = (sizes[first_group] * sizes[second_group]).astype(np.int32)
+    begins = (np.cumsum(faces) - faces).astype(np.int32)
+    starts, second, numbers = number_pairs(
+        np.concatenate(([0], np.cumsum(np.bincount(levels, minlength=q)))).astype(np.int32),
+        rows.astype(np.int32),
+        group,
+        coefficient,
+        sizes,
+        np.concatenate(([0], np.cumsum(np.arange(1, n_groups + 1)))).astype(np.int32),
+        second_group.astype(np.int32),
+        begins,
+        np.ones(len(faces), dtype=np.int32),
+    )
+    expected_first, expected_second = np.nonzero(np.tril(levels[:, None] == levels))
+    np.testing.assert_array_equal(np.repeat(np.arange(len(rows)), np.diff(starts)), expected_first)
+    np.testing.assert_array_equal(second, expected_second)
+    a, b = rows[expected_first], rows[expected_second]
+    pair = group[a] * (group[a] + 1) // 2 + group[b]
+    expected = begins[pair] + coefficient[a] * sizes[group[b]] + coefficient[b]
+    np.testing.assert_array_equal(numbers, expected)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=60)
 @given(drawn=entries())
