@@ -393,55 +393,109 @@ def level_gradient(
     free(work)
 
 
+cdef double long_dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
+    # Four sums at a time: one would wait for itself.
+    cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
+    cdef Py_ssize_t k = 0
+    while k + 4 <= n:
+        s0 += a[k] * b[k]
+        s1 += a[k + 1] * b[k + 1]
+        s2 += a[k + 2] * b[k + 2]
+        s3 += a[k + 3] * b[k + 3]
+        k += 4
+    while k < n:
+        s0 += a[k] * b[k]
+        k += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+cdef struct Nodes:
+    # The rule, node by node and coordinate by coordinate, and scratch for one value at each node.
+    Py_ssize_t K
+    const double* x
+    double* columns
+    double* at
+    double* e
+    double* product
+    double* p
+    double* moved
+
+
+cdef void row_at_nodes(double y, double w, int kind, const Nodes* nodes, double* d1) noexcept nogil:
+    # Add the log-likelihood of a row to nodes.p (or to the product of unit_log1p) and fill its scores.
+    cdef Py_ssize_t k
+    cdef double inverse
+    cdef double* at = nodes.at
+    cdef double* e = nodes.e
+    if kind != LOGIT:
+        for k in range(nodes.K):
+            at[k] = clamped(at[k])
+            e[k] = exp(at[k])
+        for k in range(nodes.K):
+            nodes.p[k] += w * (y * at[k] - e[k])
+            d1[k] = w * (y - e[k])
+        return
+    for k in range(nodes.K):
+        e[k] = exp(-fabs(at[k]))
+    if w == 1.0:
+        for k in range(nodes.K):
+            nodes.product[k] *= 1.0 + e[k]
+    else:
+        for k in range(nodes.K):
+            nodes.p[k] -= w * log1p(e[k])
+    for k in range(nodes.K):
+        nodes.p[k] += w * (y * at[k] - (at[k] if at[k] > 0.0 else 0.0))
+    for k in range(nodes.K):
+        inverse = 1.0 / (1.0 + e[k])
+        d1[k] = w * (y - (inverse if at[k] > 0.0 else e[k] * inverse))
+
+
 cdef double nodes_of_level(
     const Rows* rows,
     const double* eta,
     const double* u,
     const double* half,
-    const double* nodes,
     const double* log_weights,
     const double* signs,
-    Py_ssize_t K,
+    const Nodes* nodes,
     double* d1,
-    double* p,
-    double* moved,
-    double* rotated,
 ) noexcept nogil:
-    # Scores at the nodes, (K, m), posterior weights and effects there; returns the log of their sum.
-    cdef Py_ssize_t S = rows.S, i, k, s, t
-    cdef double largest = -INFINITY, total = 0.0, product, at, e, small, loglik
+    # Scores at the nodes, (m, K), posterior weights and effects there; returns the log of their sum.
+    cdef Py_ssize_t S = rows.S, K = nodes.K, i, k, s, t
+    cdef double largest = -INFINITY, total = 0.0, at
     cdef const double* x
-    for i in range(rows.m):
-        for s in range(S):
-            rotated[i * S + s] = dot(half + s * S, rows.zeta + i * S, s + 1)
     for k in range(K):
-        x = nodes + k * S
-        loglik, product = log_weights[k] + 0.5 * dot(x, x, S), 1.0
-        for i in range(rows.m):
-            at = eta[i] + dot(rotated + i * S, x, S)
-            if rows.kind == LOGIT:
-                e = exp(-fabs(at))
-                loglik += rows.w[i] * (rows.y[i] * at - max(at, 0.0)) - unit_log1p(rows.w[i], e, &product)
-                small = (e if at < 0.0 else 1.0) / (1.0 + e)
-                d1[k * rows.m + i] = rows.w[i] * (rows.y[i] - small)
-            else:
-                at = clamped(at)
-                e = exp(at)
-                loglik += rows.w[i] * (rows.y[i] * at - e)
-                d1[k * rows.m + i] = rows.w[i] * (rows.y[i] - e)
+        x = nodes.x + k * S
+        nodes.product[k] = 1.0
+        nodes.p[k] = log_weights[k] + 0.5 * dot(x, x, S)
         for s in range(S):
             at = u[s]
             for t in range(s, S):
                 at += half[t * S + s] * x[t]
-            moved[k * S + s] = at
-            loglik -= 0.5 * at * at
-        p[k] = loglik - log(product)
-        largest = max(largest, p[k])
+            nodes.moved[k * S + s] = at
+            nodes.p[k] -= 0.5 * at * at
+    for i in range(rows.m):
+        for k in range(K):
+            nodes.at[k] = eta[i]
+        for s in range(S):
+            at = dot(half + s * S, rows.zeta + i * S, s + 1)
+            x = nodes.columns + s * K
+            for k in range(K):
+                nodes.at[k] += at * x[k]
+        row_at_nodes(rows.y[i], rows.w[i], rows.kind, nodes, d1 + i * K)
+        # Factors are at most two: so many cannot overflow.
+        if i % 500 == 499:
+            for k in range(K):
+                nodes.p[k] -= log(nodes.product[k])
+                nodes.product[k] = 1.0
     for k in range(K):
-        p[k] = signs[k] * exp(p[k] - largest)
-        total += p[k]
+        nodes.p[k] -= log(nodes.product[k])
+        largest = max(largest, nodes.p[k])
     for k in range(K):
-        p[k] /= total
+        nodes.p[k] = signs[k] * exp(nodes.p[k] - largest)
+        total += nodes.p[k]
+    for k in range(K):
+        nodes.p[k] /= total
     return largest + log(total) if total > 0.0 else INFINITY
 
 
@@ -450,11 +504,8 @@ cdef void node_cotangents(
     const double* Z,
     const double* T,
     const double* half,
-    const double* nodes,
-    Py_ssize_t K,
+    const Nodes* nodes,
     const double* d1,
-    const double* p,
-    const double* moved,
     double* residual,
     double* shift,
     double* omega,
@@ -462,12 +513,15 @@ cdef void node_cotangents(
     double* work,
 ) noexcept nogil:
     # Cotangents of eta, u, Omega and T from the averages over the nodes of one level.
-    cdef Py_ssize_t S = rows.S, i, k, a, b
+    cdef Py_ssize_t S = rows.S, K = nodes.K, i, k, a, b
+    cdef const double* p = nodes.p
+    cdef const double* moved = nodes.moved
+    cdef double* weighted = nodes.at
     cdef double* moment = work
     cdef double* by_level = work + S
     cdef double* K_matrix = work + S + S * S
     cdef double* middle = work + S + 2 * S * S
-    cdef double weighted, score, total
+    cdef double score, total
     for a in range(S):
         shift[a] = 0.0
         for b in range(S):
@@ -476,16 +530,13 @@ cdef void node_cotangents(
         for a in range(S):
             shift[a] += 2.0 * p[k] * moved[k * S + a]
             for b in range(S):
-                K_matrix[a * S + b] -= p[k] * moved[k * S + a] * nodes[k * S + b]
+                K_matrix[a * S + b] -= p[k] * moved[k * S + a] * nodes.x[k * S + b]
     for i in range(rows.m):
-        score = 0.0
-        for b in range(S):
-            moment[b] = 0.0
+        score = long_dot(p, d1 + i * K, K)
         for k in range(K):
-            weighted = p[k] * d1[k * rows.m + i]
-            score += weighted
-            for b in range(S):
-                moment[b] += weighted * nodes[k * S + b]
+            weighted[k] = p[k] * d1[i * K + k]
+        for b in range(S):
+            moment[b] = long_dot(weighted, nodes.columns + b * K, K)
         residual[i] = -2.0 * score
         for a in range(S):
             shift[a] -= 2.0 * rows.zeta[i * S + a] * score
@@ -538,41 +589,41 @@ def level_nodes(
     double[::1] residual,
     double[:, ::1] factors,
 ):
-    cdef Py_ssize_t q = starts.shape[0] - 1, S = T.shape[0], K = nodes.shape[0], longest = 0, l, a
+    cdef Py_ssize_t q = starts.shape[0] - 1, S = T.shape[0], K = nodes.shape[0], longest = 0, l, a, k
     cdef double total = 0.0
     cdef double* work
     cdef double* zeta
-    cdef double* rotated
-    cdef double* moved
-    cdef double* p
     cdef double* d1
     cdef Rows rows
+    cdef Nodes rule
     for l in range(q):
         longest = max(longest, starts[l + 1] - starts[l])
     work = <double*> malloc(
-        (3 * S * S + S + 2 * longest * S + K * (S + 1) + K * longest + 1) * sizeof(double)
+        (3 * S * S + S + longest * S + K * (2 * S + 4) + K * longest + 1) * sizeof(double)
     )
     if work == NULL:
         raise MemoryError
     zeta = work + 3 * S * S + S
-    rotated = zeta + longest * S
-    moved = rotated + longest * S
-    p = moved + K * S
-    d1 = p + K
+    rule.K, rule.x, rule.columns = K, &nodes[0, 0], zeta + longest * S
+    rule.moved = rule.columns + K * S
+    rule.at = rule.moved + K * S
+    rule.e, rule.product, rule.p, d1 = rule.at + K, rule.at + 2 * K, rule.at + 3 * K, rule.at + 4 * K
     with nogil:
+        for k in range(K):
+            for a in range(S):
+                rule.columns[a * K + k] = nodes[k, a]
         for l in range(q):
             a = starts[l]
             rows.m, rows.S, rows.kind = starts[l + 1] - a, S, kind
             rows.y, rows.w, rows.fixed, rows.zeta = &y[0] + a, &weights[0] + a, NULL, zeta
             spherical(&Z[0, 0] + a * S, &T[0, 0], rows.m, S, zeta)
             total += nodes_of_level(
-                &rows, &found[0, 0] + a, &u[l, 0], &half[l, 0, 0], &nodes[0, 0], &log_weights[0], &signs[0],
-                K, d1, p, moved, rotated,
+                &rows, &found[0, 0] + a, &u[l, 0], &half[l, 0, 0], &log_weights[0], &signs[0], &rule, d1
             )
             if not isfinite(total):
                 break
             node_cotangents(
-                &rows, &Z[0, 0] + a * S, &T[0, 0], &half[l, 0, 0], &nodes[0, 0], K, d1, p, moved,
+                &rows, &Z[0, 0] + a * S, &T[0, 0], &half[l, 0, 0], &rule, d1,
                 &residual[0] + a, &shift[l, 0], &omega[l, 0, 0], &factors[0, 0], work,
             )
     free(work)

@@ -269,20 +269,22 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
 
 def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
     """Minimise the objective over all parameters from starting values, the Laplace one roughly first."""
-    problem, first = evaluator.problem, None
+    problem, known = evaluator.problem, None
     values = starting_values(problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
         psi = start
     by_laplace = evaluator if evaluator.nAGQ == 1 else Evaluator(problem, 1)
+    # The first value leaves the modes at which the next line begins.
+    first = by_laplace(psi)
     H = _start_inverse(by_laplace, layout, psi, np.diag(1.0 / values.curvature))
-    rough = _joint_fit(by_laplace, layout, psi, H, 0, ROUGH_TOLERANCE)
+    rough = _joint_fit(by_laplace, layout, psi, H, 1, ROUGH_TOLERANCE, first)
     H = rough.inverse_hessian
     if _has_moved(psi[: problem.n_theta], rough.psi[: problem.n_theta]):
         H = _start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
     if by_laplace is evaluator:
-        first = (rough.objective, rough.found.gradient / layout.scale)
-    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=first)
+        known = (rough.objective, rough.found.gradient / layout.scale)
+    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=known)
 
 
 def _start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
