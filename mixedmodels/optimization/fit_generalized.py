@@ -22,6 +22,7 @@ from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
 from mixedmodels.likelihood.profiled import column_scales
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.term_basis import outer_theta
+from mixedmodels.optimization.canonical import boundaries
 from mixedmodels.optimization.generalized_verdict import (
     escape,
     judge_generalized,
@@ -50,9 +51,9 @@ MOVED = 0.5
 FLAT_PER_ROW = 1e-7
 # Gain of a second start worth leaving the first optimum for.
 SMALLEST_GAIN = 1e-5
-# Decrement below which earlier estimates are a better start than the data give; where an evaluation costs
-# less than starting values do, they nearly always are.
-NEAR, NEAR_BY_LEVEL = 0.5, 50.0
+# Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
+# response of a bootstrap is one to four away, and takes half the time from there.
+NEAR = 50.0
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -120,7 +121,7 @@ def fit_generalized(
         (theta, beta, phi) to start from; by default found from the data.
     near : GeneralizedEstimates, optional
         Estimates of the same model by another approximation or for a like response, to start from if they
-        turn out to be within about a standard error; starting values from the data are better beyond.
+        turn out to be within some standard errors; starting values from the data are better beyond.
 
     Raises
     ------
@@ -216,17 +217,20 @@ def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimu
 
 
 def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstimates) -> Optimum | None:
-    """Optimise from the estimates of a like problem; None if they are not near the optimum."""
+    """Optimise from the estimates of a like problem; None if they are not near the optimum.
+
+    At a zero variance the objective is flat, whatever the response: such estimates are no start.
+    """
+    at_zero = boundaries(evaluator.problem.terms) & (near.theta == 0.0)
+    if at_zero.any() or not np.diagonal(near.inverse_hessian).all():
+        return None
     psi = natural_to_psi(evaluator.problem, natural_parameters(near))
     try:
         value, gradient = evaluator(psi)
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
-    if not np.diagonal(near.inverse_hessian).all():
-        return None
     decrement = 0.5 * float(gradient @ near.inverse_hessian @ gradient)
-    farthest = NEAR if evaluator.problem.levels is None else NEAR_BY_LEVEL
-    if not np.isfinite(value) or not decrement < farthest:
+    if not np.isfinite(value) or not decrement < NEAR:
         return None
     optimum = _joint_fit(evaluator, layout, psi, near.inverse_hessian, 1, first=(value, gradient))
     return optimum if optimum.found.converged else None
