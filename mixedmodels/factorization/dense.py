@@ -49,10 +49,18 @@ def inverse(L: FloatArray, order: int) -> FloatArray:
 
 
 def lower_inverse(L: FloatArray) -> FloatArray:
-    """Return the inverse of a lower triangular matrix; its upper triangle must be zero."""
+    """Return the inverse of a lower triangular matrix; its upper triangle must be zero.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a diagonal element is zero.
+    """
     if not len(L):
         return L
-    upper, _ = dtrtri(L.T, lower=0)
+    upper, info = dtrtri(L.T, lower=0)
+    if info != 0:
+        raise np.linalg.LinAlgError("a triangular matrix is singular")
     return np.asarray(upper.T)
 
 

@@ -12,4 +12,5 @@ def one_factor(
     df: float,
     sigma2: float,
     fixed_effects: bool,
+    least_share: float,
 ) -> Numbers: ...

@@ -362,18 +362,24 @@ cdef bint is_singular(const Model* m, const Sums* sums) noexcept nogil:
 
 
 cdef void gather(
-    const Model* m, const Sums* sums, bint singular, double sigma2,
-    double[:, ::1] shares, double[:, ::1] gamma, double[:, ::1] gradient, double[:, ::1] pairs,
+    const Model* m, const Sums* sums, bint singular, double sigma2, double least_share,
+    double[:, ::1] gamma, double[:, ::1] gradient, double[:, ::1] pairs,
 ) noexcept nogil:
     """Add up the lanes and form the gradient."""
     cdef Py_ssize_t i, j, k, pair = 0, other, S = m.S
-    cdef double t
+    cdef double t, keep = 1.0 - least_share
+    cdef double[MAX_PAIRS] share
+    cdef double[MAX_PAIRS] prior
     for i in range(S):
         for j in range(i + 1):
-            shares[i, j] = shares[j, i] = total(sums.shares[pair])
-            gamma[i, j] = gamma[j, i] = shares[i, j] - total(sums.second[pair]) / sigma2
+            share[pair] = total(sums.shares[pair])
+            prior[pair] = least_share if i == j else 0.0
+            gamma[i, j] = gamma[j, i] = share[pair] - total(sums.second[pair]) / sigma2
             for other in range(pair + 1):
-                pairs[pair, other] = pairs[other, pair] = total(sums.pairs[pair][other])
+                # (keep a + prior)(keep b + prior), multiplied out and summed.
+                t = keep * keep * total(sums.pairs[pair][other]) + m.q * prior[pair] * prior[other]
+                t += keep * (share[pair] * prior[other] + prior[pair] * share[other])
+                pairs[pair, other] = pairs[other, pair] = t
             pair += 1
     for j in range(S):
         for i in range(S - 1, -1, -1):
@@ -397,6 +403,7 @@ def one_factor(
     double df,
     double sigma2,
     bint fixed_effects,
+    double least_share,
 ):
     cdef Py_ssize_t S = T.shape[0], p = XX.shape[0], q = r.shape[1]
     cdef Py_ssize_t a, b, chunk, n_chunks = (q + LANES - 1) // LANES, kept = (S * (S + 1) // 2 + (p + 1) * S) * LANES
@@ -406,7 +413,6 @@ def one_factor(
     cdef double log_det_fixed
     cdef double[:, ::1] root = np.empty((p + 1, p + 1))
     cdef double[:, ::1] u = np.empty((S, q))
-    cdef double[:, ::1] shares = np.empty((S, S))
     cdef double[:, ::1] gamma = np.empty((S, S))
     cdef double[:, ::1] gradient = np.empty((S, S))
     cdef double[:, ::1] pairs = np.empty((S * (S + 1) // 2, S * (S + 1) // 2))
@@ -433,9 +439,7 @@ def one_factor(
                 differentiate(
                     &model, chunk, &work[chunk * kept], root, fixed_effects, singular, sigma2, u, &sums
                 )
-            gather(&model, &sums, singular, sigma2, shares, gamma, gradient, pairs)
+            gather(&model, &sums, singular, sigma2, least_share, gamma, gradient, pairs)
     if isnan(log_det_fixed):
         raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
-    return (
-        sums.log_det, log_det_fixed, sigma2, root.base, u.base, gradient.base, gamma.base, shares.base, pairs.base
-    )
+    return sums.log_det, log_det_fixed, sigma2, root.base, u.base, gradient.base, gamma.base, pairs.base

@@ -16,10 +16,8 @@ from scipy.linalg.lapack import dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces as levels
 
-#: log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, shares, pairs: see :func:`one_factor_numpy`.
-Numbers: TypeAlias = tuple[
-    float, float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray
-]
+#: log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, pairs: see :func:`one_factor_numpy`.
+Numbers: TypeAlias = tuple[float, float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 #: The compiled kernel keeps its sums on the stack: most coefficients a level, most fixed effects.
 MAX_COEFFICIENTS, MAX_FIXED = 8, 16
@@ -38,6 +36,7 @@ def one_factor_numpy(
     df: float,
     sigma2: float,
     fixed_effects: bool,
+    least_share: float,
 ) -> Numbers:
     """Factor, solve and differentiate.
 
@@ -63,6 +62,8 @@ def one_factor_numpy(
         Fixed residual variance; 0 estimates it.
     fixed_effects : bool
         Whether conditional variances include the uncertainty of the fixed effects (REML).
+    least_share : float
+        Share of the prior counted as information in `pairs`.
 
     Returns
     -------
@@ -81,10 +82,8 @@ def one_factor_numpy(
         Derivative of the objective in T; only its lower triangle means anything.
     Gamma : ndarray, shape (S, S)
         ``sum_l (I - V_l - u_l u_l' / sigma^2)`` with ``V_l = Var(u_l | y) / sigma^2``.
-    shares : ndarray, shape (S, S)
-        ``sum_l (I - V_l)``.
     pairs : ndarray, shape (S (S + 1) / 2, S (S + 1) / 2)
-        Sums of products of the elements of ``I - V_l``, lower triangles row by row.
+        Sums of products of the elements of ``B_l = I - (1 - least_share) V_l``, lower triangles row by row.
 
     Raises
     ------
@@ -107,9 +106,9 @@ def one_factor_numpy(
     if fixed_effects:
         V = V + levels.cross_gram(divided[:p], divided[:p])
     share = np.eye(S)[:, :, None] - V
-    packed = share[np.tril_indices(S)]
-    shares, u = share.sum(axis=2), divided[p]
-    Gamma = shares - u @ u.T / sigma2
+    u = divided[p]
+    Gamma = share.sum(axis=2) - u @ u.T / sigma2
+    B = ((1.0 - least_share) * share + least_share * np.eye(S)[:, :, None])[np.tril_indices(S)]
     if is_singular(T, faces):
         scores = np.concatenate([fixed_effects * divided[:p], u[None] / sigma2])
         raw = _divide(root, rows)
@@ -119,7 +118,7 @@ def one_factor_numpy(
     else:
         gradient = np.linalg.solve(T.T, 2.0 * Gamma)
     log_det = -2.0 * float(np.log(np.einsum("iil->il", K)).sum())
-    return log_det, log_det_fixed, sigma2, root, u.copy(), gradient, Gamma, shares, packed @ packed.T
+    return log_det, log_det_fixed, sigma2, root, u.copy(), gradient, Gamma, B @ B.T
 
 
 def _divide(root: FloatArray, rows: FloatArray) -> FloatArray:

@@ -16,19 +16,21 @@ from mixedmodels.factorization.inverse import Inverse, invert_on_pattern
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
 #: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.
 SINGULAR = 1e-6
+#: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
+LEAST_SHARE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class TermMoments:
     """What the levels say about the covariance of one term, in units of its factor.
 
-    With ``B_l`` the share of the information on level l that the data hold, ``I - Var(u_l | y) / sigma^2``,
-    and ``S_ll = (Var(u_l | y) + u_l u_l') / sigma^2``.
+    ``B_l`` is the share of the information on level l that the data hold, ``I - Var(u_l | y) / sigma^2``, but
+    never less than ``LEAST_SHARE``; ``S_ll = Var(u_l | y) / sigma^2 + u_l u_l' / sigma^2``.
 
     Attributes
     ----------
-    information : ndarray, shape (S, S, S, S)
-        ``sum_l B_l[i, j] B_l[k, m]``.
+    information : ndarray, shape (S^2, S^2)
+        ``sum_l B_l (x) B_l``.
     Gamma : ndarray, shape (S, S)
         ``sum_l (I - S_ll)``.
     """
@@ -55,15 +57,16 @@ class BlockMoments:
     variances: FloatArray
     second: FloatArray
 
-    def of_term(self, rows: slice, least_share: float) -> TermMoments:
-        """Return the moments of one term of the block, a share of the prior counted as information."""
+    def of_term(self, rows: slice) -> TermMoments:
+        """Return the moments of one term of the block."""
         variances = self.variances[rows, rows]
         S, _, q = variances.shape
         flat = variances.reshape(S * S, q)
         Gamma = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - self.second[rows, rows]
-        B = flat * (least_share - 1.0)
+        B = flat * (LEAST_SHARE - 1.0)
         B[:: S + 1] += 1.0
-        return TermMoments((B @ B.T).reshape(S, S, S, S), Gamma)
+        products = (B @ B.T).reshape(S, S, S, S)
+        return TermMoments(products.transpose(0, 2, 1, 3).reshape(S * S, S * S), Gamma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +77,32 @@ class OneFactorMoments:
     ----------
     gradient : ndarray, shape (S, S)
         Derivative of the objective in T.
-    Gamma, shares, pairs : ndarray
+    Gamma, pairs : ndarray
         As in :func:`mixedmodels.kernels.one_factor.one_factor_numpy`.
-    n_levels : int
-        Number of levels, q.
     """
 
     gradient: FloatArray
     Gamma: FloatArray
-    shares: FloatArray
     pairs: FloatArray
-    n_levels: int
 
-    def of_term(self, rows: slice, least_share: float) -> TermMoments:
-        """Return the moments of one term of the block, a share of the prior counted as information."""
-        number = _pair_numbers(len(self.shares))[rows, rows]
-        keep, unit = 1.0 - least_share, np.eye(len(number))
-        # B = keep (I - V) + least_share I, multiplied out.
-        crossed = np.multiply.outer(keep * least_share * self.shares[rows, rows], unit)
-        information = keep**2 * self.pairs[number[:, :, None, None], number]
-        information += crossed + crossed.transpose(2, 3, 0, 1)
-        information += np.multiply.outer(self.n_levels * least_share**2 * unit, unit)
-        return TermMoments(information, self.Gamma[rows, rows])
+    def of_term(self, rows: slice) -> TermMoments:
+        """Return the moments of one term of the block."""
+        places = _places(len(self.Gamma), rows.start, rows.stop)
+        return TermMoments(self.pairs.take(places), self.Gamma[rows, rows])
 
 
 Moments: TypeAlias = BlockMoments | OneFactorMoments
 
 
 @cache
-def _pair_numbers(size: int) -> IntArray:
-    """Return the number of each element of a symmetric matrix, its lower triangle counted row by row."""
-    numbers = np.zeros((size, size), dtype=np.intp)
+def _places(size: int, start: int, stop: int) -> IntArray:
+    """Return where the elements of ``B (x) B`` stand among the products of the lower triangle of B."""
+    number = np.zeros((size, size), dtype=np.intp)
     rows, columns = np.tril_indices(size)
-    numbers[rows, columns] = numbers[columns, rows] = np.arange(len(rows))
-    return numbers
+    number[rows, columns] = number[columns, rows] = np.arange(len(rows))
+    own = number[start:stop, start:stop]
+    places = np.add.outer(own * len(rows), own)
+    return places.transpose(0, 2, 1, 3).reshape(own.size, own.size)
 
 
 def block_moments(

@@ -18,7 +18,7 @@ from mixedmodels.factorization.cross_products import CrossProducts, RightHandSid
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor
-from mixedmodels.likelihood.gradient import BlockMoments, OneFactorMoments, block_moments
+from mixedmodels.likelihood.gradient import LEAST_SHARE, BlockMoments, OneFactorMoments, block_moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +192,17 @@ def solve_one_factor(
         If the system is not positive definite, or no residual is left.
     """
     A, rhs = equations.A, equations.rhs
-    log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, shares, pairs = one_factor(
-        A.faces[0], A.XZ[0], rhs.Z[0], A.XX, rhs.X, equations.rss, factors[0], df, sigma2, REML
+    log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, pairs = one_factor(
+        A.faces[0],
+        A.XZ[0],
+        rhs.Z[0],
+        A.XX,
+        rhs.X,
+        equations.rss,
+        factors[0],
+        df,
+        sigma2,
+        REML,
+        LEAST_SHARE,
     )
-    return OneFactorSystem(
-        sigma2, log_det, log_det_fixed, root, u, OneFactorMoments(gradient, Gamma, shares, pairs, u.shape[1])
-    )
+    return OneFactorSystem(sigma2, log_det, log_det_fixed, root, u, OneFactorMoments(gradient, Gamma, pairs))

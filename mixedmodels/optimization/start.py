@@ -13,20 +13,21 @@ The Hessian is that of one term with the others held fixed; quasi-Newton updates
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.linalg.lapack import dposv, dpotrf, dsyevd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.likelihood.gradient import Moments, TermMoments
 from mixedmodels.likelihood.profiled import Evaluation, LinearProblem, column_scales, evaluation
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
-#: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
-LEAST_SHARE = 0.005
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
 LEAST_FACTOR, LARGEST_FACTOR = 0.2, 1e4
 #: Least eigenvalue of a starting Hessian scaled to unit diagonal.
@@ -122,6 +123,8 @@ def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> 
     """
     if structure.size == 1:
         return np.asarray(theta * M[0, 0])
+    if theta.ndim == 1:
+        return structure.pullback(theta, M.dot(structure.factor(theta)))
     rows, columns = lower_triangle(structure.size)
     T = np.zeros((*theta.shape[:-1], *M.shape))
     T[..., rows, columns] = theta
@@ -162,14 +165,27 @@ def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments, ...
     by_term: dict[int, TermMoments] = {}
     for block, moments in zip(problem.pattern.blocks, at.moments, strict=True):
         for k, rows in term_slices(block):
-            by_term[k] = moments.of_term(rows, LEAST_SHARE)
+            by_term[k] = moments.of_term(rows)
     return tuple(by_term[k] for k in range(len(problem.terms)))
 
 
 def _floored(A: FloatArray, least: float, largest: float = np.inf) -> FloatArray:
     """Return a symmetric matrix with its eigenvalues moved into an interval."""
-    values, vectors = np.linalg.eigh((A + A.T) / 2.0)
-    return np.asarray((vectors * np.clip(values, least, largest)) @ vectors.T)
+    values, vectors, _ = dsyevd(A)
+    return np.asarray((vectors * np.minimum(np.maximum(values, least), largest)).dot(vectors.T))
+
+
+@cache
+def _identity(size: int) -> FloatArray:
+    return np.eye(size)
+
+
+def _floored_root(A: FloatArray, least: float, largest: float) -> FloatArray:
+    """Return the lower Cholesky factor of a symmetric matrix, its eigenvalues moved into an interval."""
+    _, info = dpotrf(A - least * _identity(len(A)), lower=1)
+    if info != 0 or A.trace() > largest:
+        A = _floored(A, least, largest)
+    return np.asarray(dpotrf(A, lower=1, clean=1)[0])
 
 
 def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
@@ -190,13 +206,12 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
     """
     T = structure.factor(theta)
     if structure.name == "us":
-        S = len(T)
-        sums = at.information.transpose(0, 2, 1, 3).reshape(S * S, S * S)
-        step = np.linalg.solve(sums, at.Gamma.ravel()).reshape(S, S)
-        grown = _floored(np.eye(S) - step, LEAST_FACTOR, LARGEST_FACTOR)
-        return np.asarray((T @ np.linalg.cholesky(grown))[lower_triangle(S)])
+        _, step, _ = dposv(at.information, at.Gamma.ravel())
+        root = _floored_root(_identity(len(T)) - step.reshape(T.shape), LEAST_FACTOR, LARGEST_FACTOR)
+        return structure.pullback(theta, T.dot(root))
     if structure.name == "diag":
-        step = np.linalg.solve(np.einsum("ijij->ij", at.information), np.diagonal(at.Gamma))
+        own = slice(None, None, len(T) + 1)
+        step = np.linalg.solve(at.information[own, own], np.diagonal(at.Gamma))
         factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
         # One deviation may serve all coefficients.
         return np.asarray(theta * factors.reshape(len(theta), -1).mean(axis=1))
@@ -217,12 +232,27 @@ def _jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
 
 def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
     """Return ``T^-1 dT`` for the free parameters of each term, each (n_theta, S, S)."""
-    theta, changes = theta_of(problem, free), []
-    for (term, part), M in zip(problem.parts, problem.inverse_bases, strict=True):
-        E = np.linalg.solve(term.structure.factor(theta[part]), _jacobian(term.structure, theta[part]))
-        to_theta = _free_jacobian(term.structure, M, free[part])
+    changes = []
+    for term, part in problem.parts:
+        structure, own = term.structure, free[part]
+        if structure.name == "us":
+            # The same for L T, whose elements are the free coordinates.
+            changes.append(lower_inverse(structure.factor(own)) @ _units(structure.size))
+            continue
+        theta = structure.from_free(own)
+        E = lower_inverse(structure.factor(theta)) @ _jacobian(structure, theta)
+        to_theta = np.array([structure.free_pullback(own, unit) for unit in np.eye(len(own))])
         changes.append(np.einsum("kij,kf->fij", E, to_theta))
     return changes
+
+
+@cache
+def _units(size: int) -> FloatArray:
+    """Return the derivatives of a lower triangle in its elements, shape (S (S + 1) / 2, S, S)."""
+    rows, columns = lower_triangle(size)
+    units = np.zeros((len(rows), size, size))
+    units[np.arange(len(rows)), rows, columns] = 1.0
+    return units
 
 
 def expected_hessian(problem: LinearProblem, at: Point) -> tuple[FloatArray, FloatArray]:
@@ -232,29 +262,22 @@ def expected_hessian(problem: LinearProblem, at: Point) -> tuple[FloatArray, Flo
     """
     information, curvature = np.zeros((2, problem.n_theta, problem.n_theta))
     changes, by_term = relative_changes(problem, at.free), moments_by_term(problem, at)
-    for (term, part), E, moments in zip(problem.parts, changes, by_term, strict=True):
-        S = term.size
+    for (_, part), E, moments in zip(problem.parts, changes, by_term, strict=True):
         both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
-        sums = moments.information.transpose(0, 2, 1, 3).reshape(S * S, S * S)
-        information[part, part] = both @ sums @ both.T
-        excess = _floored(moments.Gamma, 0.0)
-        curvature[part, part] = 2.0 * np.einsum("ij,kjm,lim->kl", excess, E, E)
+        information[part, part] = both.dot(moments.information).dot(both.T)
+        excess = (_floored(moments.Gamma, 0.0) @ E).reshape(both.shape)
+        curvature[part, part] = 2.0 * excess.dot(E.reshape(both.shape).T)
     return information, curvature
 
 
 def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
     """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
     information, curvature = expected_hessian(problem, at)
-    H, inverse = information + curvature, np.zeros_like(information)
+    H, inverse = information + curvature, np.zeros(information.shape)
     for _, part in problem.parts:
-        scale = np.sqrt(np.diagonal(H[part, part]))
-        scaled = _floored(H[part, part] / np.multiply.outer(scale, scale), LEAST_CURVATURE)
-        inverse[part, part] = np.linalg.inv(scaled) / np.multiply.outer(scale, scale)
+        own = H[part, part]
+        scale = np.sqrt(own.diagonal())[:, None]
+        values, vectors, _ = dsyevd(own / scale / scale.T)
+        root = vectors / scale / np.sqrt(np.maximum(values, LEAST_CURVATURE))
+        inverse[part, part] = root.dot(root.T)
     return inverse
-
-
-def _free_jacobian(structure: CovarianceStructure, M: FloatArray, free: FloatArray) -> FloatArray:
-    """Return ``dtheta / dfree`` of one term."""
-    if structure.name == "us":
-        return np.stack([_moved(structure, M, unit) for unit in np.eye(len(free))], axis=1)
-    return np.array([structure.free_pullback(free, unit) for unit in np.eye(len(free))])

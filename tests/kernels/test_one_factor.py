@@ -9,7 +9,7 @@ from tests.factorization.random_models import random_term
 
 # Rounding of sums over fifty levels, some eigenvalues of whose systems are 1e4 apart.
 ROUNDING = 1e-10
-NAMES = ("log_det", "log_det_fixed", "sigma2", "root", "u", "gradient", "Gamma", "shares", "pairs")
+NAMES = ("log_det", "log_det_fixed", "sigma2", "root", "u", "gradient", "Gamma", "pairs")
 
 
 def _equations(S, p, q, seed):
@@ -40,7 +40,7 @@ def _factor(S, kind, seed):
 def test_compiled_and_numpy_kernels_agree(S, p, q, kind):
     T = _factor(S, kind, S)
     for sigma2, REML in ((0.0, True), (0.7, False)):
-        arguments = (*_equations(S, p, q, 10 * S + p), T, 30.0, sigma2, REML)
+        arguments = (*_equations(S, p, q, 10 * S + p), T, 30.0, sigma2, REML, 0.01)
         numbers = zip(one_factor(*arguments), one_factor_numpy(*arguments), NAMES, strict=True)
         for ours, expected, name in numbers:
             if name == "gradient":
@@ -53,11 +53,11 @@ def test_compiled_and_numpy_kernels_agree(S, p, q, kind):
 def test_what_is_not_positive_definite_is_refused(version):
     faces, XZ, r, XX, rX, _ = _equations(2, 2, 5, 0)
     with pytest.raises(np.linalg.LinAlgError):
-        version(faces, XZ, r, XX, rX, 0.0, np.eye(2), 30.0, 0.0, True)
+        version(faces, XZ, r, XX, rX, 0.0, np.eye(2), 30.0, 0.0, True, 0.01)
     with pytest.raises(np.linalg.LinAlgError):
-        version(faces, XZ, r, 0.0 * XX, rX, 100.0, np.eye(2), 30.0, 0.0, True)
+        version(faces, XZ, r, 0.0 * XX, rX, 100.0, np.eye(2), 30.0, 0.0, True, 0.01)
     with pytest.raises(np.linalg.LinAlgError):
-        version(faces, XZ, r, XX, rX, 100.0, np.full((2, 2), np.nan), 30.0, 0.0, True)
+        version(faces, XZ, r, XX, rX, 100.0, np.full((2, 2), np.nan), 30.0, 0.0, True, 0.01)
 
 
 @pytest.mark.parametrize("fixed", [0, 2, MAX_FIXED + 1])
