@@ -57,8 +57,8 @@ def sum_rows(by: RowSums, rows: FloatArray) -> FloatArray:
         if rows.ndim == 1:
             return count_rows(by.index, rows, by.size)
         out = np.empty((*rows.shape[:-1], by.size))
-        for at in np.ndindex(*rows.shape[:-1]):
-            out[at] = count_rows(by.index, rows[at], by.size)
+        for sums, own in zip(out.reshape(-1, by.size), rows.reshape(-1, rows.shape[-1]), strict=True):
+            sums[:] = count_rows(by.index, own, by.size)
         return out
     if by.order is not None:
         rows = rows.take(by.order, axis=-1)
