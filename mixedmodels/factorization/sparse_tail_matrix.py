@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, hstack
 
 from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.pattern import Pattern
@@ -214,6 +214,18 @@ def meeting_levels(pattern: Pattern) -> tuple[IntArray, csc_array]:
     shape = (int(starts[-1]), pattern.blocks[pattern.chain[-1]].n_levels)
     met = csc_array((np.ones(len(rows), dtype=np.bool_), (rows, columns)), shape=shape)
     return np.repeat([block.size for block in blocks], counts), met
+
+
+def meetings_of(met: csc_array) -> csc_array:
+    """Return which levels of the tail meet, every level with itself among them; sorted, shape (q, q)."""
+    absent = np.flatnonzero(np.bincount(met.indices, minlength=met.shape[0]) == 0)
+    if len(absent):
+        ones, shape = np.ones(len(absent), dtype=np.bool_), (met.shape[0], len(absent))
+        alone = csc_array((ones, (absent, np.arange(len(absent)))), shape=shape)
+        met = hstack([met, alone], format="csc")
+    # Converted to rows, the symmetric product comes out sorted.
+    product = csc_array(met @ met.T).tocsr()
+    return csc_array((product.data, product.indices, product.indptr), shape=product.shape)
 
 
 def sparse_layout(

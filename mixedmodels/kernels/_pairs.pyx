@@ -63,30 +63,45 @@ def number_pairs(
     const int32_t[::1] begins,
     const int32_t[::1] strides,
 ):
-    cdef Py_ssize_t n = rows.shape[0], q = level_starts.shape[0] - 1
+    cdef Py_ssize_t n = rows.shape[0], q = level_starts.shape[0] - 1, n_groups = sizes.shape[0]
     starts_array = np.zeros(n + 1, dtype=np.int32)
     cdef int32_t[::1] starts = starts_array
-    cdef Py_ssize_t l, e, m, i, pair
+    cdef int32_t[::1] level_start = np.empty(n, dtype=np.int32)
+    cdef int32_t[::1] ends = np.zeros(n_groups + 1, dtype=np.int32)
+    cdef int32_t[::1] by_group = np.empty(n, dtype=np.int32)
+    cdef int32_t[::1] pair_of = np.empty(n_groups, dtype=np.int32)
+    cdef Py_ssize_t l, e, m, i, k, a, pair
     cdef int32_t other
-    for l in range(q):
-        for e in range(level_starts[l], level_starts[l + 1]):
-            starts[e + 1] = starts[e] + <int32_t>(e - level_starts[l] + 1)
+    with nogil:
+        for l in range(q):
+            for e in range(level_starts[l], level_starts[l + 1]):
+                level_start[e] = level_starts[l]
+                starts[e + 1] = starts[e] + <int32_t>(e - level_starts[l] + 1)
+                ends[group[rows[e]] + 1] += 1
+        for a in range(n_groups):
+            ends[a + 1] += ends[a]
+        for e in range(n):
+            by_group[ends[group[rows[e]]]] = <int32_t>e
+            ends[group[rows[e]]] += 1
     second_array = np.empty(starts[n], dtype=np.int32)
     numbers_array = np.empty(starts[n], dtype=np.int32)
     cdef int32_t[::1] second = second_array, numbers = numbers_array
     with nogil:
-        i = 0
-        for l in range(q):
-            for e in range(level_starts[l], level_starts[l + 1]):
-                # Both the entries of a level and the groups that meet are ascending.
-                pair = group_starts[group[rows[e]]]
-                for m in range(level_starts[l], e + 1):
+        # Group by group, so that the table of the groups it meets is filled once.
+        k = 0
+        for a in range(n_groups):
+            for pair in range(group_starts[a], group_starts[a + 1]):
+                pair_of[group_columns[pair]] = <int32_t>pair
+            while k < ends[a]:
+                e = by_group[k]
+                i = starts[e]
+                for m in range(level_start[e], e + 1):
                     other = group[rows[m]]
-                    while group_columns[pair] != other:
-                        pair += 1
+                    pair = pair_of[other]
                     second[i] = <int32_t>m
                     numbers[i] = begins[pair] + strides[pair] * (
                         coefficient[rows[e]] * sizes[other] + coefficient[rows[m]]
                     )
                     i += 1
+                k += 1
     return starts_array, second_array, numbers_array

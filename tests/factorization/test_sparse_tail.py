@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csc_array
 
 from mixedmodels.factorization import choose, sparse_order, sparse_symbolic
 from mixedmodels.factorization.blocked import factorize
 from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import build_pattern
-from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix, meetings_of
 from mixedmodels.likelihood.profiled import (
     conditional_covariances,
     linear_problem,
@@ -35,7 +36,6 @@ def _sparse(order="SciPy", *, merge=True):
     """Return a context in which every tail is sparse; without `merge`, in as many fronts as there can be."""
     stack = ExitStack()
     stack.enter_context(patch.object(choose, "LEAST_SPARSE", 0))
-    stack.enter_context(patch.object(choose, "MOST_SPARSE_DENSITY", np.inf))
     stack.enter_context(patch.object(choose, "FLOP_SECONDS", np.inf))
     if not merge:
         stack.enter_context(patch.object(sparse_symbolic, "FRONT_SECONDS", 0.0))
@@ -166,6 +166,16 @@ def test_tails_whose_levels_mix_stay_dense():
     n, one = 9000, np.ones((9000, 1))
     terms = [random_term(one, rng.integers(0, q, n), group) for q, group in ((600, "pupil"), (400, "item"))]
     assert "dense tail" in linear_problem(rng.normal(size=n), one, terms).description()
+
+
+def test_levels_meet_however_often_they_do_and_always_themselves():
+    often = np.zeros((4, 256), dtype=bool)
+    often[:2] = True
+    often[2, 0] = True
+    meets = np.zeros((4, 4), dtype=bool)
+    meets[:3, :3] = True
+    meets[3, 3] = True
+    np.testing.assert_array_equal(meetings_of(csc_array(often)).toarray(), meets)
 
 
 def test_symbolic_analysis_is_done_once():
