@@ -37,6 +37,8 @@ from mixedmodels.optimization.start_generalized import row_effects, start_from_r
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
 TOLERANCE = 5e-11
+# The same where one more evaluation costs next to nothing, and for each row, by the rounding of a sum.
+FINE_TOLERANCE, ROW_TOLERANCE = 1e-12, 1e-14
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
 ROUGH_DECREMENT = 1e-8
@@ -312,11 +314,13 @@ def _joint_fit(
     psi: FloatArray,
     inverse_hessian: FloatArray,
     n_before: int,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     first: tuple[float, FloatArray] | None = None,
 ) -> Optimum:
     """Minimise the objective over all parameters; `first` is objective and gradient at `psi`, if known."""
     scale = layout.scale
+    if tolerance is None:
+        tolerance = _tolerance(evaluator.problem)
     square = np.multiply.outer(scale, scale)
 
     def function(x: FloatArray) -> tuple[float, FloatArray]:
@@ -334,6 +338,13 @@ def _joint_fit(
         found = _finished(function, found, evaluator.problem, mode, tolerance)
     n_evaluations = n_before + found.n_evaluations
     return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
+
+
+def _tolerance(problem: GeneralizedProblem) -> float:
+    """Return the decrement at which a search stops."""
+    if problem.levels is None:
+        return TOLERANCE
+    return min(TOLERANCE, max(FINE_TOLERANCE, ROW_TOLERANCE * len(problem.y)))
 
 
 def _finished(
