@@ -19,6 +19,8 @@ from mixedmodels.factorization.cross_products import CrossProducts
 from mixedmodels.factorization.pattern import Coupling, Pattern
 from mixedmodels.factorization.rest import DenseRest, Rest
 from mixedmodels.factorization.sparse_rest import SparseRest
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
+from mixedmodels.factorization.sparse_tail_rest import SparseTailRest
 
 #: Most random effects in the core, and most doubles that hold it against the leading block.
 MOST_CORE, MOST_CORE_DOUBLES = 100, 4_000_000
@@ -119,7 +121,7 @@ class Arrow:
 
 
 def build_arrow(pattern: Pattern, A: CrossProducts) -> Arrow:
-    """Arrange the cross-products of a pattern that has a chain and a dense tail."""
+    """Arrange the cross-products of a pattern that has a chain and a tail."""
     lead, sizes = pattern.chain[0], tuple((block.size, block.n_levels) for block in pattern.blocks)
     middle, core = _divide(sizes, lead)
     pairs = pair_sums(pattern, A)
@@ -233,8 +235,9 @@ def _chain_pairs(pattern: Pattern, A: CrossProducts, j: int, r: int) -> PairSums
 
 
 def _tail_pairs(pattern: Pattern, A: CrossProducts, r: int, s: int) -> PairSums:
-    """Return the cross-products of two blocks of a dense tail."""
-    assert isinstance(A.tail, np.ndarray)
+    """Return the cross-products of the r-th and the s-th tail block."""
+    if isinstance(A.tail, SparseMatrix):
+        return _sparse_tail_pairs(pattern, A.tail, r, s)
     R, S = (pattern.blocks[pattern.tail[k]].size for k in (r, s))
     dense = A.tail[pattern.tail_slice(r), pattern.tail_slice(s)]
     faces = dense.reshape(dense.shape[0] // R, R, dense.shape[1] // S, S)
@@ -242,9 +245,21 @@ def _tail_pairs(pattern: Pattern, A: CrossProducts, r: int, s: int) -> PairSums:
     return PairSums(first, second, faces[first, :, second].transpose(2, 1, 0))
 
 
+def _sparse_tail_pairs(pattern: Pattern, tail: SparseMatrix, r: int, s: int) -> PairSums:
+    """Return the same from a sparse tail, whose pattern has pairs that only meet through the chain too."""
+    piece = next(piece for piece in tail.layout.pieces if piece.blocks == (s, r))
+    values, levels = tail.faces(piece), []
+    occur = values.any(axis=(0, 1))
+    for block, at in ((s, tail.layout.rows), (r, tail.layout.columns)):
+        first = at[piece.where].reshape(piece.shape)[0, 0, occur] - pattern.offsets[block]
+        levels.append(first // pattern.blocks[pattern.tail[block]].size)
+    return PairSums(levels[1], levels[0], values[:, :, occur])
+
+
 def _coupling_values(rest: Rest, coupling: Coupling) -> FloatArray:
     """Return the entries of the tail against one chain block, shape (S, nnz)."""
     if isinstance(rest, DenseRest):
         return np.ascontiguousarray(rest.rows[coupling.columns, :, coupling.rows].T)
-    assert isinstance(rest, SparseRest)
-    return rest.values
+    sparse = rest.sparse if isinstance(rest, SparseTailRest) else rest
+    assert isinstance(sparse, SparseRest)
+    return sparse.values

@@ -20,6 +20,7 @@ from scipy.linalg import cho_solve
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import faces
 from mixedmodels.factorization.blocks import block_factor
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
 from mixedmodels.likelihood.gradient import BlockMoments
 from mixedmodels.likelihood.profiled import LinearProblem
 from mixedmodels.likelihood.system import Equations
@@ -28,9 +29,10 @@ from mixedmodels.optimization.arrow import Arrow, build_arrow, by_level
 from mixedmodels.optimization.canonical import boundaries
 from mixedmodels.optimization.start import Point
 
-#: Cubed rows of a dense tail for each entry of its coupling from which an exact evaluation costs as much as
-#: the whole approximation: both are seconds of one core, 5e-11 for a row cubed, 2.5e-7 for an entry.
-EXPENSIVE = 5000.0
+#: Seconds of one core that the approximation takes, and for each entry of the coupling besides.
+CALL_SECONDS, ENTRY_SECONDS = 0.01, 2.5e-7
+#: Seconds of one evaluation for each row of a dense tail, cubed; and how many evaluations are saved at least.
+DENSE_SECONDS, SAVED = 5e-11, 3.0
 #: Scoring ends when a step promises less than this, or after so many steps.
 SETTLED, MAX_STEPS = 0.01, 12
 #: Size, in units of its scale, that a standard deviation keeps: at zero the gradient says nothing.
@@ -42,15 +44,19 @@ LEAST_LEFT, RIDGE = 0.02, 1e-10
 
 
 def is_expensive(problem: LinearProblem) -> bool:
-    """Tell whether one evaluation costs more than the whole approximation: a large dense tail."""
-    pattern = problem.pattern
-    if not pattern.chain or not isinstance(problem.equations.A.tail, np.ndarray):
+    """Tell whether the evaluations that the approximation saves cost more than it does: a large tail."""
+    pattern, tail = problem.pattern, problem.equations.A.tail
+    if not pattern.chain or not pattern.tail:
         return False
     entries = sum(
         pattern.blocks[c].size * len(coupling.rows)
         for c, coupling in zip(pattern.chain, pattern.couplings, strict=True)
     )
-    return float(pattern.n_tail) ** 3 > EXPENSIVE * entries
+    if isinstance(tail, SparseMatrix):
+        seconds = tail.layout.fronts.seconds
+    else:
+        seconds = DENSE_SECONDS * float(pattern.n_tail) ** 3
+    return SAVED * seconds > CALL_SECONDS + ENTRY_SECONDS * entries
 
 
 def approximate_theta(problem: LinearProblem, REML: bool, sigma: float | None) -> FloatArray:

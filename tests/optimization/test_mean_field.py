@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from mixedmodels.factorization import choose
 from mixedmodels.factorization.blocks import block_factor
+from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
 from mixedmodels.likelihood.profiled import evaluate, linear_problem
 from mixedmodels.optimization import arrow as arrows
 from mixedmodels.optimization import mean_field
@@ -36,7 +38,7 @@ def _factored(problem, theta):
 
 
 def _fit(problem, REML, *, approximate):
-    with patch.object(mean_field, "EXPENSIVE", -1.0 if approximate else np.inf):
+    with patch.object(mean_field, "CALL_SECONDS", -np.inf if approximate else np.inf):
         return fit_linear(problem, REML)
 
 
@@ -50,11 +52,16 @@ def _dense(problem, theta):
     return columns, problem.basis.Q
 
 
+@pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("most_core", [0, 25, 1000])
 @settings(max_examples=15)
 @given(model=models())
-def test_the_equations_left_by_the_leading_block_are_those_of_dense_algebra(model, most_core):
-    problem = _problem(model)
+def test_the_equations_left_by_the_leading_block_are_those_of_dense_algebra(model, most_core, sparse):
+    always, never = {"LEAST_SPARSE": 0, "FLOP_SECONDS": np.inf}, {"LEAST_SPARSE": np.inf}
+    with patch.multiple(choose, **(always if sparse else never)):
+        problem = _problem(model)
+    if problem.pattern.tail:
+        assert isinstance(problem.equations.A.tail, SparseMatrix) == sparse
     with patch.object(arrows, "MOST_CORE", most_core):
         arrow, factor = _factored(problem, model.theta)
     Z, Q = _dense(problem, model.theta)
@@ -158,8 +165,9 @@ def test_models_of_any_shape_reach_an_optimum_from_the_approximation(model):
     assert _fit(problem, model.REML, approximate=True).convergence.is_optimum
 
 
-def test_only_models_with_a_large_dense_tail_are_expensive():
-    assert not mean_field.is_expensive(_crossed())
-    one = _crossed()
-    assert not mean_field.is_expensive(linear_problem(one.basis.Q[:, 0], one.basis.Q[:, 1:], one.terms[:1]))
-    assert mean_field.is_expensive(_crossed(n=6_000, a=700, b=650))
+def test_only_models_with_a_large_tail_are_expensive():
+    large = _crossed(n=20_000, a=900, b=850)
+    assert mean_field.is_expensive(large)
+    assert not mean_field.is_expensive(_crossed(n=2_000, a=90, b=60))
+    one = linear_problem(large.basis.Q[:, 1], large.basis.Q[:, :1], large.terms[:1])
+    assert not mean_field.is_expensive(one)
