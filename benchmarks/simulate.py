@@ -131,6 +131,28 @@ def teachers(pupils: int = 60_000, teachers: int = 12_000, repeats: int = 5, see
     )
 
 
+def districts(
+    districts: int = 300, teachers: int = 40, pupils: int = 60_000, moves: int = 60, seed: int = 13
+) -> pd.DataFrame:
+    """Simulate pupils with three lessons in one district each; a few lessons are given far away."""
+    rng = np.random.default_rng(seed)
+    pupil = np.repeat(np.arange(pupils), 3)
+    home = np.sort(rng.integers(0, districts, size=pupils))
+    teacher = home[pupil] * teachers + rng.integers(0, teachers, size=pupil.size)
+    teacher[rng.integers(0, pupil.size, size=moves)] = rng.integers(0, districts * teachers, size=moves)
+    levels = districts * teachers
+    x = rng.normal(size=pupil.size)
+    eta = 0.5 * x + rng.normal(scale=0.8, size=pupils)[pupil] + rng.normal(scale=0.5, size=levels)[teacher]
+    return pd.DataFrame(
+        {
+            "y": eta + rng.normal(size=pupil.size),
+            "x": x,
+            "pupil": _factor(pupil, pupils),
+            "teacher": _factor(teacher, levels),
+        }
+    )
+
+
 def small_linear(seed: int = 11) -> pd.DataFrame:
     """Simulate the sixty rows every contestant warms up on."""
     return slopes(rows=60, groups=10, seed=seed)
@@ -154,6 +176,7 @@ SIMULATIONS: dict[str, Callable[..., pd.DataFrame]] = {
         films,
         nested,
         teachers,
+        districts,
         small_linear,
         small_binary,
     )

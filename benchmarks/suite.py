@@ -221,6 +221,15 @@ LINEAR = (
         tags=("large",),
         note="300,000 rows, 60,000 pupils each with 2 to 4 of 12,000 teachers, near ones likeliest",
     ),
+    Model(
+        "districts-180k",
+        "districts",
+        "y ~ x + (1 | pupil) + (1 | teacher)",
+        simulated=True,
+        target_seconds=1.0,
+        tags=("large",),
+        note="180,000 rows, 60,000 pupils and 12,000 teachers in 300 districts, 60 lessons elsewhere",
+    ),
 )
 
 GENERALIZED = (

@@ -20,6 +20,7 @@ SMALL = {
     "films": {"rows": 5_000, "users": 60, "films": 400},
     "nested": {"schools": 3, "classes": 12, "pupils": 60, "repeats": 2},
     "teachers": {"pupils": 100, "teachers": 40, "repeats": 5},
+    "districts": {"districts": 4, "teachers": 5, "pupils": 100, "moves": 3},
     "small_linear": {},
     "small_binary": {},
 }
