@@ -18,7 +18,7 @@ cdef double LARGEST_PRODUCT = 1e150
 
 
 cdef struct Rows:
-    # One level's rows, and the order of its system.
+    # One level's rows and the order of its system; zeta holds T'z coefficient by coefficient, (S, m).
     Py_ssize_t m
     Py_ssize_t S
     int kind
@@ -38,6 +38,22 @@ cdef inline double dot(const double* a, const double* b, Py_ssize_t n) noexcept 
     for k in range(n):
         total += a[k] * b[k]
     return total
+
+
+cdef inline double long_dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
+    # Four sums at a time: one would wait for itself.
+    cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
+    cdef Py_ssize_t k = 0
+    while k + 4 <= n:
+        s0 += a[k] * b[k]
+        s1 += a[k + 1] * b[k + 1]
+        s2 += a[k + 2] * b[k + 2]
+        s3 += a[k + 3] * b[k + 3]
+        k += 4
+    while k < n:
+        s0 += a[k] * b[k]
+        k += 1
+    return (s0 + s1) + (s2 + s3)
 
 
 cdef inline double unit_log1p(double w, double e, double* product) noexcept nogil:
@@ -105,26 +121,47 @@ cdef double finish(
 
 cdef double predictors(const Rows* rows, const double* u, const double* old, double* eta) noexcept nogil:
     # eta at u; returns the largest change from `old`.
-    cdef double largest = 0.0
-    cdef Py_ssize_t i
+    cdef double largest = 0.0, change
+    cdef const double* z
+    cdef Py_ssize_t i, s
     for i in range(rows.m):
-        eta[i] = rows.fixed[i] + dot(rows.zeta + i * rows.S, u, rows.S)
-        largest = max(largest, fabs(eta[i] - old[i]))
+        eta[i] = rows.fixed[i]
+    for s in range(rows.S):
+        z = rows.zeta + s * rows.m
+        for i in range(rows.m):
+            eta[i] += u[s] * z[i]
+    if old == NULL:
+        return 0.0
+    for i in range(rows.m):
+        change = fabs(eta[i] - old[i])
+        # Not a number counts as far.
+        if not change <= largest:
+            largest = change
     return largest
 
 
+cdef void columns_of(const double* Z, Py_ssize_t m, Py_ssize_t S, double* raw) noexcept nogil:
+    # The rows of one level, coefficient by coefficient.
+    cdef Py_ssize_t i, s
+    for s in range(S):
+        for i in range(m):
+            raw[s * m + i] = Z[i * S + s]
+
+
 cdef void spherical(
-    const double* Z, const double* T, Py_ssize_t m, Py_ssize_t S, double* zeta
+    const double* raw, const double* T, Py_ssize_t m, Py_ssize_t S, double* zeta
 ) noexcept nogil:
-    # Rows T'z of one level, T lower triangular.
+    # T'z of the rows of one level, coefficient by coefficient, T lower triangular.
     cdef Py_ssize_t i, s, t
-    cdef double total
-    for i in range(m):
-        for s in range(S):
-            total = 0.0
-            for t in range(s, S):
-                total += Z[i * S + t] * T[t * S + s]
-            zeta[i * S + s] = total
+    cdef double factor
+    cdef const double* z
+    for s in range(S):
+        for i in range(m):
+            zeta[s * m + i] = T[s * S + s] * raw[s * m + i]
+        for t in range(s + 1, S):
+            factor, z = T[t * S + s], raw + t * m
+            for i in range(m):
+                zeta[s * m + i] += factor * z[i]
 
 
 cdef void half_inverse(double* H, Py_ssize_t S, double* half) noexcept nogil:
@@ -161,31 +198,28 @@ cdef double newton_step(
     double* half,
     double* score,
     double* step,
+    double* weighted,
 ) noexcept nogil:
     # The step Omega^-1 (Lambda'Z'd1 - u); returns its squared length in the metric of Omega.
-    cdef Py_ssize_t i, s, t, S = rows.S
+    cdef Py_ssize_t i, s, t, S = rows.S, m = rows.m
     cdef const double* z
-    cdef double weighted, squared = 0.0
+    cdef double part, squared = 0.0
     for s in range(S):
-        score[s] = -u[s]
-        for t in range(s):
-            H[s * S + t] = 0.0
-        H[s * S + s] = 1.0
-    for i in range(rows.m):
-        z = rows.zeta + i * S
-        for s in range(S):
-            score[s] += d1[i] * z[s]
-            weighted = W[i] * z[s]
-            for t in range(s + 1):
-                H[s * S + t] += weighted * z[t]
+        z = rows.zeta + s * m
+        score[s] = long_dot(d1, z, m) - u[s]
+        for i in range(m):
+            weighted[i] = W[i] * z[i]
+        for t in range(s + 1):
+            H[s * S + t] = long_dot(weighted, rows.zeta + t * m, m)
+        H[s * S + s] += 1.0
     half_inverse(H, S, half)
     for s in range(S):
         step[s] = 0.0
     for s in range(S):
-        weighted = dot(half + s * S, score, s + 1)
-        squared += weighted * weighted
+        part = dot(half + s * S, score, s + 1)
+        squared += part * part
         for t in range(s + 1):
-            step[t] += half[s * S + t] * weighted
+            step[t] += half[s * S + t] * part
     return squared
 
 
@@ -207,10 +241,10 @@ cdef int level_mode(
     cdef double* trial = step + S
     cdef double* moved = trial + S
     cdef double previous = INFINITY, squared, size, length, current
-    predictors(rows, u, eta, eta)
+    predictors(rows, u, NULL, eta)
     for k in range(MAX_STEPS):
         derivatives(rows, eta, d1, W, slope)
-        squared = newton_step(rows, u, d1, W, H, half, score, step)
+        squared = newton_step(rows, u, d1, W, H, half, score, step, moved)
         if not isfinite(squared):
             return 1
         size = 1.0 + dot(u, u, S)
@@ -253,19 +287,22 @@ def level_modes(
     cdef int failed = 0
     cdef double* work
     cdef double* zeta
+    cdef double* raw
     cdef Rows rows
     for l in range(q):
         longest = max(longest, starts[l + 1] - starts[l])
-    work = <double*> malloc((S * S + 3 * S + longest * (S + 1) + 1) * sizeof(double))
+    work = <double*> malloc((S * S + 3 * S + longest * (2 * S + 1) + 1) * sizeof(double))
     if work == NULL:
         raise MemoryError
     zeta = work + S * S + 3 * S + longest
+    raw = zeta + longest * S
     with nogil:
         for l in range(q):
             a = starts[l]
             rows.m, rows.S, rows.kind = starts[l + 1] - a, S, kind
             rows.y, rows.w, rows.fixed, rows.zeta = &y[0] + a, &weights[0] + a, &fixed[0] + a, zeta
-            spherical(&Z[0, 0] + a * S, &T[0, 0], rows.m, S, zeta)
+            columns_of(&Z[0, 0] + a * S, rows.m, S, raw)
+            spherical(raw, &T[0, 0], rows.m, S, zeta)
             failed = level_mode(
                 &rows, &u[l, 0], &found[0, 0] + a, &found[1, 0] + a, &found[2, 0] + a, &found[3, 0] + a,
                 &half[l, 0, 0], work,
@@ -302,7 +339,7 @@ cdef void inner_products(const double* half, Py_ssize_t S, double* inverse) noex
 cdef void level_pullback(
     Py_ssize_t m,
     Py_ssize_t S,
-    const double* Z,
+    const double* raw,
     const double* zeta,
     const double* u,
     const double* d1,
@@ -318,38 +355,42 @@ cdef void level_pullback(
     # One level of `level_gradient`; `residual` holds the cotangent of eta and is completed.
     cdef double* pull = work
     cdef double* adjoint = work + S
-    cdef double* by_residual = work + 2 * S
-    cdef double* by_score = work + 3 * S
-    cdef double* weighted = work + 4 * S
+    cdef double* weighted = work + 2 * S
+    cdef double* leverage = work + 3 * S
+    cdef double* part = work + 3 * S + m
+    cdef const double* z
     cdef Py_ssize_t i, s, t
-    cdef double leverage, total
-    for s in range(S):
-        pull[s] = shift[s] if shift != NULL else 0.0
-        by_residual[s] = by_score[s] = 0.0
-        for t in range(S):
-            weighted[s * S + t] = 0.0
+    cdef double by_residual, by_score, factor
     for i in range(m):
-        leverage = 0.0
-        for s in range(S):
-            leverage += zeta[i * S + s] * dot(omega + s * S, zeta + i * S, S)
-        leverage *= slope[i]
-        residual[i] += leverage
-        for s in range(S):
-            pull[s] += leverage * zeta[i * S + s]
-            total = W[i] * Z[i * S + s]
-            for t in range(S):
-                weighted[s * S + t] += total * zeta[i * S + t]
+        leverage[i] = 0.0
+    for s in range(S):
+        z = zeta + s * m
+        for t in range(s + 1):
+            factor = omega[s * S + t] if s == t else 2.0 * omega[s * S + t]
+            for i in range(m):
+                leverage[i] += factor * z[i] * zeta[t * m + i]
+    for i in range(m):
+        leverage[i] *= slope[i]
+        residual[i] += leverage[i]
+        part[i] = 0.0
+    for s in range(S):
+        pull[s] = long_dot(leverage, zeta + s * m, m) + (shift[s] if shift != NULL else 0.0)
     for s in range(S):
         adjoint[s] = dot(inverse + s * S, pull, S)
+        for i in range(m):
+            part[i] += adjoint[s] * zeta[s * m + i]
     for i in range(m):
-        residual[i] -= W[i] * dot(zeta + i * S, adjoint, S)
-        for s in range(S):
-            by_residual[s] += Z[i * S + s] * residual[i]
-            by_score[s] += Z[i * S + s] * d1[i]
+        residual[i] -= W[i] * part[i]
     for s in range(S):
+        z = raw + s * m
+        by_residual, by_score = long_dot(z, residual, m), long_dot(z, d1, m)
+        for i in range(m):
+            part[i] = W[i] * z[i]
         for t in range(S):
-            total = by_residual[s] * u[t] + by_score[s] * adjoint[t]
-            dT[s * S + t] += total + 2.0 * dot(weighted + s * S, omega + t * S, S)
+            weighted[t] = long_dot(part, zeta + t * m, m)
+        for t in range(S):
+            dT[s * S + t] += by_residual * u[t] + by_score * adjoint[t]
+            dT[s * S + t] += 2.0 * dot(weighted, omega + t * S, S)
 
 
 def level_gradient(
@@ -368,45 +409,32 @@ def level_gradient(
     cdef bint laplace = omega.shape[0] == 0
     cdef double* work
     cdef double* zeta
+    cdef double* raw
     cdef const double* direct
     cdef const double* pull
     for l in range(q):
         longest = max(longest, starts[l + 1] - starts[l])
-    work = <double*> malloc((2 * S * S + 4 * S + longest * S + 1) * sizeof(double))
+    work = <double*> malloc((S * S + 3 * S + 2 * longest * (S + 1) + 1) * sizeof(double))
     if work == NULL:
         raise MemoryError
     # For the Laplace approximation the derivative in Omega is its inverse, the one in u zero.
     direct, pull = work, NULL
-    zeta = work + 2 * S * S + 4 * S
+    zeta = work + S * S + 3 * S + 2 * longest
+    raw = zeta + longest * S
     with nogil:
         for l in range(q):
             a = starts[l]
-            spherical(&Z[0, 0] + a * S, &T[0, 0], starts[l + 1] - a, S, zeta)
+            columns_of(&Z[0, 0] + a * S, starts[l + 1] - a, S, raw)
+            spherical(raw, &T[0, 0], starts[l + 1] - a, S, zeta)
             inner_products(&half[l, 0, 0], S, work)
             if not laplace:
                 direct, pull = &omega[l, 0, 0], &shift[l, 0]
             level_pullback(
-                starts[l + 1] - a, S, &Z[0, 0] + a * S, zeta, &u[l, 0],
+                starts[l + 1] - a, S, raw, zeta, &u[l, 0],
                 &found[1, 0] + a, &found[2, 0] + a, &found[3, 0] + a,
                 work, direct, pull, &residual[0] + a, &dT[0, 0], work + S * S,
             )
     free(work)
-
-
-cdef double long_dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
-    # Four sums at a time: one would wait for itself.
-    cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
-    cdef Py_ssize_t k = 0
-    while k + 4 <= n:
-        s0 += a[k] * b[k]
-        s1 += a[k + 1] * b[k + 1]
-        s2 += a[k + 2] * b[k + 2]
-        s3 += a[k + 3] * b[k + 3]
-        k += 4
-    while k < n:
-        s0 += a[k] * b[k]
-        k += 1
-    return (s0 + s1) + (s2 + s3)
 
 
 cdef struct Nodes:
@@ -478,7 +506,9 @@ cdef double nodes_of_level(
         for k in range(K):
             nodes.at[k] = eta[i]
         for s in range(S):
-            at = dot(half + s * S, rows.zeta + i * S, s + 1)
+            at = 0.0
+            for t in range(s + 1):
+                at += half[s * S + t] * rows.zeta[t * rows.m + i]
             x = nodes.columns + s * K
             for k in range(K):
                 nodes.at[k] += at * x[k]
@@ -501,7 +531,7 @@ cdef double nodes_of_level(
 
 cdef void node_cotangents(
     const Rows* rows,
-    const double* Z,
+    const double* raw,
     const double* T,
     const double* half,
     const Nodes* nodes,
@@ -539,9 +569,9 @@ cdef void node_cotangents(
             moment[b] = long_dot(weighted, nodes.columns + b * K, K)
         residual[i] = -2.0 * score
         for a in range(S):
-            shift[a] -= 2.0 * rows.zeta[i * S + a] * score
+            shift[a] -= 2.0 * rows.zeta[a * rows.m + i] * score
             for b in range(S):
-                by_level[a * S + b] += Z[i * S + a] * moment[b]
+                by_level[a * S + b] += raw[a * rows.m + i] * moment[b]
     for a in range(S):
         for b in range(S):
             for k in range(a, S):
@@ -593,18 +623,20 @@ def level_nodes(
     cdef double total = 0.0
     cdef double* work
     cdef double* zeta
+    cdef double* raw
     cdef double* d1
     cdef Rows rows
     cdef Nodes rule
     for l in range(q):
         longest = max(longest, starts[l + 1] - starts[l])
     work = <double*> malloc(
-        (3 * S * S + S + longest * S + K * (2 * S + 4) + K * longest + 1) * sizeof(double)
+        (3 * S * S + S + 2 * longest * S + K * (2 * S + 4) + K * longest + 1) * sizeof(double)
     )
     if work == NULL:
         raise MemoryError
     zeta = work + 3 * S * S + S
-    rule.K, rule.x, rule.columns = K, &nodes[0, 0], zeta + longest * S
+    raw = zeta + longest * S
+    rule.K, rule.x, rule.columns = K, &nodes[0, 0], raw + longest * S
     rule.moved = rule.columns + K * S
     rule.at = rule.moved + K * S
     rule.e, rule.product, rule.p, d1 = rule.at + K, rule.at + 2 * K, rule.at + 3 * K, rule.at + 4 * K
@@ -616,14 +648,15 @@ def level_nodes(
             a = starts[l]
             rows.m, rows.S, rows.kind = starts[l + 1] - a, S, kind
             rows.y, rows.w, rows.fixed, rows.zeta = &y[0] + a, &weights[0] + a, NULL, zeta
-            spherical(&Z[0, 0] + a * S, &T[0, 0], rows.m, S, zeta)
+            columns_of(&Z[0, 0] + a * S, rows.m, S, raw)
+            spherical(raw, &T[0, 0], rows.m, S, zeta)
             total += nodes_of_level(
                 &rows, &found[0, 0] + a, &u[l, 0], &half[l, 0, 0], &log_weights[0], &signs[0], &rule, d1
             )
             if not isfinite(total):
                 break
             node_cotangents(
-                &rows, &Z[0, 0] + a * S, &T[0, 0], &half[l, 0, 0], &rule, d1,
+                &rows, raw, &T[0, 0], &half[l, 0, 0], &rule, d1,
                 &residual[0] + a, &shift[l, 0], &omega[l, 0, 0], &factors[0, 0], work,
             )
     free(work)
