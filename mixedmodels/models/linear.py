@@ -207,10 +207,14 @@ class LinearMixedModel(MixedModel):
         estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0)
         return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)
 
+    @cached_property
+    def _warm_start(self) -> FloatArray | None:
+        """Theta to start like fits from; a singular one is no start, its gradient vanishing in any data."""
+        return None if self.is_singular() else self._theta
+
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
-        # The gradient vanishes at theta = 0 whatever the response, so a singular fit is no start.
-        start = None if self.is_singular() else self._theta
-        estimates = fit_linear(problem, REML, start, inverse_hessian=self.estimates.inverse_hessian)
+        H = self.estimates.inverse_hessian
+        estimates = fit_linear(problem, REML, self._warm_start, inverse_hessian=H)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
 

@@ -150,7 +150,7 @@ def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:
     Hy = H.dot(change)
     # The update is v w' + w v' with v = step / curvature.
     w = 0.5 * (1.0 + float(change.dot(Hy)) / curvature) * step - Hy
-    half = np.multiply.outer(step / curvature, w)
+    half = (step / curvature)[:, None].dot(w[None])
     return np.asarray(H + half + half.T)
 
 
