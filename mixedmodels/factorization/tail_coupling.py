@@ -22,6 +22,8 @@ from mixedmodels.factorization.row_sums import RowSums, count_rows, row_sums, su
 PAIR_COST = 60.0
 # Cells of a dense coupling for each entry it has, beyond which memory is wasted.
 MOST_CELLS = 40.0
+# Cells for each row up to which they are numbered by a table of all of them instead of by sorting.
+TABLE_CELLS_PER_ROW = 32
 # Pairs beyond this number would need more memory than they save time.
 MOST_PAIRS = 30_000_000
 
@@ -86,7 +88,7 @@ def tail_coupling(
         for block, level, start in tail
         for b in range(block.size)
     ]
-    occupied = np.unique(np.concatenate([np.unique(cell) for cell in cells]))
+    occupied, numbered = number_cells(cells, n_levels * n_tail)
     counts = np.bincount(occupied // n_tail, minlength=n_levels)
     n_pairs = int((counts * (counts + 1) // 2).sum())
     n_cells = n_levels * n_tail
@@ -96,11 +98,23 @@ def tail_coupling(
         first = second = None
     else:
         rows, columns = occupied % n_tail, occupied // n_tail
-        indices, size = [np.searchsorted(occupied, cell) for cell in cells], len(occupied)
+        indices, size = numbered, len(occupied)
         first, second = _entry_pairs(counts)
     sums = iter([row_sums(index, size) for index in indices])
     places = tuple(tuple(next(sums) for _ in range(block.size)) for block, _, _ in tail)
     return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, first, second)
+
+
+def number_cells(cells: Sequence[IntArray], n_cells: int) -> tuple[IntArray, list[IntArray]]:
+    """Return the cells that occur, ascending, and the number of each row's cell among them."""
+    if n_cells > TABLE_CELLS_PER_ROW * sum(len(cell) for cell in cells):
+        occupied = np.unique(np.concatenate([np.unique(cell) for cell in cells]))
+        return occupied, [np.searchsorted(occupied, cell) for cell in cells]
+    occurs = np.zeros(n_cells, dtype=bool)
+    for cell in cells:
+        occurs[cell] = True
+    number = np.cumsum(occurs) - 1
+    return np.flatnonzero(occurs), [number[cell] for cell in cells]
 
 
 def _prefers_dense(n_pairs: int, n_cells: int, n_tail: int, n_entries: int) -> bool:

@@ -159,8 +159,10 @@ def _optimize(
         optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
         return _no_worse_than_default(evaluator, layout, optimum)
     optimum = _from_start(evaluator, layout, None)
+    if row_effects(evaluator.problem) is None:
+        return optimum
     other = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
-    return optimum if other is None else _better(evaluator, layout, optimum, other)
+    return _better(evaluator, layout, optimum, other)
 
 
 def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:

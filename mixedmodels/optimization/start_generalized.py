@@ -74,17 +74,16 @@ def row_effects(problem: GeneralizedProblem) -> Block | None:
     return None
 
 
-def start_from_row_effects(problem: GeneralizedProblem, mode: Mode) -> FloatArray | None:
+def start_from_row_effects(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     """Return a start at which the row effects have taken over the variation that the family describes.
 
     Returns
     -------
-    ndarray, shape (m,), or None
-        The optimiser's vector; None where the rows have no effects of their own.
+    ndarray, shape (m,)
+        The optimiser's vector.
     """
     block, parameters = row_effects(problem), mode.parameters
-    if block is None:
-        return None
+    assert block is not None
     mu = problem.family.link.inverse(mode.eta)
     free = problem.family.phi_to_free(parameters.phi)
     sides = [problem.family.phi_from_free(free + side) for side in (-FAR_PHI, FAR_PHI)]
