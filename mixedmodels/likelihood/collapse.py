@@ -53,9 +53,10 @@ def equal_rows(
     n = len(offset)
     if n < FEWEST_ROWS or family.name not in LINEAR_FAMILIES or len(family.phi_names):
         return None
-    columns = [*X.T, offset]
+    # Grouping factors first: crossed ones often tell all rows apart.
+    columns = [*(term.codes for term in terms), *X.T, offset]
     for term in terms:
-        columns += [term.codes, *(term.Z[:, j] for j in range(term.size) if term.Z.strides[0] != 0)]
+        columns += [term.Z[:, j] for j in range(term.size) if term.Z.strides[0] != 0]
     sample = _distinct([column[:SAMPLE] for column in columns], LARGEST_SHARE * SAMPLE)
     return None if sample is None else _distinct(columns, LARGEST_SHARE * n)
 
