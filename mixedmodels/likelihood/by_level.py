@@ -126,6 +126,7 @@ def evaluate_levels(
         If a sparse quadrature grid gives a negative integral.
     """
     q, S, n = len(rows.starts) - 1, len(T), len(fixed)
+    T = np.ascontiguousarray(T)
     u = np.zeros((q, S)) if start is None else start.copy()
     found, half = np.empty((4, n)), np.empty((q, S, S))
     model = (rows.kind, *data)

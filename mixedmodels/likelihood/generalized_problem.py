@@ -151,7 +151,7 @@ class GeneralizedProblem:
         if order is not None:
             y, constant = y[order], constant[order]
         if equal is None:
-            return replace(self, y=y, constant=constant)
+            return replace(self, y=np.ascontiguousarray(y), constant=constant)
         y, weights, constant = collapsed_response(y, self.origin.weights, constant, equal)
         return replace(self, y=y, weights=weights, constant=constant)
 

@@ -35,6 +35,13 @@ def test_a_refit_ends_where_a_fit_from_the_data_does(name):
         np.testing.assert_allclose(again.estimates.theta, fresh.theta, atol=1e-4)
 
 
+def test_a_refit_takes_a_response_from_a_table_of_rows():
+    model = MODELS["at a boundary"]()
+    table = np.ascontiguousarray(model.simulate(3, seed=3).to_numpy())
+    by_column = model.refit(table[:, 1])
+    assert by_column.loglik() == pytest.approx(model.refit(table[:, 1].copy()).loglik(), abs=AGAIN)
+
+
 def test_a_refit_to_its_own_response_takes_one_evaluation():
     cbpp = mm.load_dataset("cbpp")
     model = mm.glmer(INCIDENCE, cbpp, family="binomial")
