@@ -7,6 +7,7 @@ zeros, so that D = I there and nothing is added to any sum.
 """
 
 from libc.math cimport NAN, isnan, log, sqrt
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -416,14 +417,16 @@ def one_factor(
     cdef double[:, ::1] gamma = np.empty((S, S))
     cdef double[:, ::1] gradient = np.empty((S, S))
     cdef double[:, ::1] pairs = np.empty((S * (S + 1) // 2, S * (S + 1) // 2))
-    cdef double[::1] work = np.empty(n_chunks * kept)
+    cdef double* work = <double*> malloc(n_chunks * kept * sizeof(double))
+    if work == NULL:
+        raise MemoryError()
     model.faces, model.r, model.T = &faces[0, 0, 0], &r[0, 0], &T[0, 0]
     model.XZ = &XZ[0, 0, 0] if p else NULL
     model.S, model.p, model.q = S, p, q
     with nogil:
         clear(&sums, S, p)
         for chunk in range(n_chunks):
-            eliminate(&model, chunk, &work[chunk * kept], &sums)
+            eliminate(&model, chunk, work + chunk * kept, &sums)
         flush(&sums)
         for a in range(p + 1):
             for b in range(a + 1):
@@ -437,9 +440,10 @@ def one_factor(
             singular = is_singular(&model, &sums)
             for chunk in range(n_chunks):
                 differentiate(
-                    &model, chunk, &work[chunk * kept], root, fixed_effects, singular, sigma2, u, &sums
+                    &model, chunk, work + chunk * kept, root, fixed_effects, singular, sigma2, u, &sums
                 )
             gather(&model, &sums, singular, sigma2, least_share, gamma, gradient, pairs)
+        free(work)
     if isnan(log_det_fixed):
         raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
     return sums.log_det, log_det_fixed, sigma2, root.base, u.base, gradient.base, gamma.base, pairs.base

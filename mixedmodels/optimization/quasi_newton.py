@@ -150,8 +150,8 @@ def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:
     Hy = H.dot(change)
     # The update is v w' + w v' with v = step / curvature.
     w = 0.5 * (1.0 + float(change.dot(Hy)) / curvature) * step - Hy
-    half = (step / curvature)[:, None].dot(w[None])
-    return np.asarray(H + half + half.T)
+    v = step / curvature
+    return np.asarray(H + v[:, None].dot(w[None]) + w[:, None].dot(v[None]))
 
 
 def _line_search(
