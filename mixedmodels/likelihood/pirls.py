@@ -191,7 +191,9 @@ def curvature(
         return factorize(problem.system, parameters.zeta, positive), False
 
 
-def _positive_weights(problem: GeneralizedProblem, parameters: Parameters, state: _State) -> FloatArray:
+def _positive_weights(
+    problem: GeneralizedProblem, parameters: Parameters, state: _State | Mode
+) -> FloatArray:
     """Return weights for Fisher scoring: the expected information, or the absolute observed one."""
     family = problem.family
     if not family.has_expected_information:
@@ -220,6 +222,19 @@ def fixed_border(problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatA
     """Border a factor with the fixed effects at row weights W."""
     weighted = problem.basis.T * W
     return border(factor, rows_to_spherical(problem.system, factor.zeta, weighted), weighted @ problem.basis)
+
+
+def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:
+    """Border the factor at a mode with the fixed effects.
+
+    The observed information of a link that is not canonical may be positive in u alone, but not in u and
+    gamma together; the expected one takes its place.
+    """
+    try:
+        return fixed_border(problem, mode.factor, mode.rows.information)
+    except LinAlgError:
+        W = _positive_weights(problem, mode.parameters, mode)
+        return fixed_border(problem, factorize(problem.system, mode.parameters.zeta, W), W)
 
 
 def predicted_mode(problem: GeneralizedProblem, mode: Mode, parameters: Parameters) -> FloatArray:

@@ -18,7 +18,7 @@ from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.likelihood.laplace import laplace
-from mixedmodels.likelihood.pirls import DECREMENT, Mode, fixed_border
+from mixedmodels.likelihood.pirls import DECREMENT, Mode, mode_border
 from mixedmodels.likelihood.profiled import column_scales
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.term_basis import outer_theta
@@ -298,7 +298,7 @@ def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
 def _start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
     """Return an inverse Hessian: that of gamma from the bordered system, and `by_theta`."""
     mode = evaluator.mode_at(psi)
-    edge = fixed_border(evaluator.problem, mode.factor, mode.rows.information)
+    edge = mode_border(evaluator.problem, mode)
     H = np.zeros((len(psi), len(psi)))
     H[: len(by_theta), : len(by_theta)] = by_theta
     H[layout.fixed, layout.fixed] = 0.5 * edge.inverse
@@ -399,7 +399,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     equal = problem.origin.equal
     mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
-    edge = fixed_border(problem, mode.factor, mode.rows.information)
+    edge = mode_border(problem, mode)
     outer = [
         outer_theta(term.structure, A, theta)
         for term, A, theta in zip(problem.terms, problem.term_bases, parameters.thetas, strict=True)

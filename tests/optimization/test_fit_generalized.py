@@ -48,3 +48,14 @@ def test_a_refit_to_its_own_response_takes_one_evaluation():
     again = model.refit(cbpp["incidence"].to_numpy())
     assert again.optimization.n_evaluations == 1
     assert again.estimates.objective == pytest.approx(model.estimates.objective, abs=AGAIN)
+
+
+def test_information_that_is_indefinite_with_the_fixed_effects_is_no_failure():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=100)
+    mu = np.exp(1.0 + 0.3 * x + rng.normal(size=100))
+    data = {"y": rng.wald(mu, 8.0), "x": x, "g": np.arange(100).astype(str)}
+    model = mm.glmer("y ~ x + (1 | g)", data, family=mm.inverse_gaussian("log"))
+    assert model.convergence().verdict == "converged"
+    assert (np.linalg.eigvalsh(model.vcov(method="rx")) > 0.0).all()
+    assert (np.linalg.eigvalsh(model.vcov()) > 0.0).all()
