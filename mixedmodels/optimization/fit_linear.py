@@ -16,6 +16,7 @@ from mixedmodels.optimization.average_information import curved_point
 from mixedmodels.optimization.canonical import (
     OBJECTIVE_ROUNDING,
     PROBE,
+    boundaries,
     canonical,
     is_saddle,
     with_exact_zeros,
@@ -31,9 +32,13 @@ from mixedmodels.optimization.start import Point
 TOLERANCE = 5e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
-#: A search longer than this in a model no larger than this is repeated from a second start: the surface is
-#: hard and a second look is cheap.
+#: A search longer than this in a model no larger than this is repeated from a second start, as a second look
+#: is cheap, if a variance ends below this size in units of its scale or the surface is harder still: of 998
+#: simulated models with a longer search, no other had a second basin.
 SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS, FEW_EFFECTS = 10, 15, 1000
+INTERIOR, HARD_EVALUATIONS = 0.05, 30
+#: Decrease that ends the second search, unless it is about to come lower than the first.
+SECOND_TOLERANCE = 1e-5
 #: Steps of Fisher scoring go on while each lowers the objective by this much.
 MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 #: Size, in units of its scale, that a zero diagonal is given to start a search from it.
@@ -106,31 +111,42 @@ def fit_linear(
     with threads_for(problem.pattern.n_tail + problem.p):
         search = Search(problem, REML, sigma)
         found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
-        if start is None and _is_suspicious(search):
-            again = _search_from_data(search, SHRINKAGE)
-            found = min(found, again, key=lambda minimum: minimum.objective)
+        if start is None and _is_suspicious(search, found):
+            found = _better_of_two(search, found)
         theta, found = _settled(search, found)
         return _estimates(search, theta, found, time.perf_counter() - began)
 
 
-def _is_suspicious(search: Search) -> bool:
+def _is_suspicious(search: Search, found: Minimum) -> bool:
     """Tell whether a second start is worth its time: a second basin needs correlated coefficients."""
-    terms = search.problem.terms
-    few = search.problem.n_theta <= FEW_PARAMETERS and sum(t.size * t.n_levels for t in terms) <= FEW_EFFECTS
-    long = search.n_evaluations > SUSPICIOUS_EVALUATIONS
-    return few and long and any(term.size > 1 for term in terms)
+    problem, n = search.problem, search.n_evaluations
+    few = problem.n_theta <= FEW_PARAMETERS and sum(t.size * t.n_levels for t in problem.terms) <= FEW_EFFECTS
+    if not few or n <= SUSPICIOUS_EVALUATIONS or all(term.size == 1 for term in problem.terms):
+        return False
+    size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
+    return n > HARD_EVALUATIONS or bool(size[boundaries(problem.terms)].min() < INTERIOR)
 
 
-def _search_from_data(search: Search, shrinkage: float = 1.0) -> Minimum:
+def _better_of_two(search: Search, found: Minimum) -> Minimum:
+    """Return the lower of an optimum and what a second start leads to, polished only if it may be lower."""
+    again = _search_from_data(search, SHRINKAGE, SECOND_TOLERANCE)
+    if again.objective - again.decrement > found.objective:
+        return found
+    first, tolerance = (again.objective, again.gradient), _tolerance(again.objective)
+    again = minimize(search.in_free, again.x, again.inverse_hessian, first=first, tolerance=tolerance)
+    return min(found, again, key=lambda minimum: minimum.objective)
+
+
+def _search_from_data(search: Search, shrinkage: float = 1.0, tolerance: float = TOLERANCE) -> Minimum:
     """Minimise from a start that the data give."""
     problem = search.problem
     if is_expensive(problem):
         return _search_near(search, approximate_theta(problem, search.REML, search.sigma))
     first = starting.free_of(problem, starting.first_theta(problem, shrinkage))
-    return _search_scored(search, search.at(first))
+    return _search_scored(search, search.at(first), tolerance)
 
 
-def _search_scored(search: Search, best: Point) -> Minimum:
+def _search_scored(search: Search, best: Point, tolerance: float = TOLERANCE) -> Minimum:
     """Minimise from a point, Fisher scoring while that gains much."""
     problem = search.problem
     for _ in range(MAX_SCORING_STEPS):
@@ -139,7 +155,7 @@ def _search_scored(search: Search, best: Point) -> Minimum:
         best = new if gain > 0.0 else best
         if gain < SCORING_GAIN:
             break
-    return _search(search, best)
+    return _search(search, best, tolerance=tolerance)
 
 
 def _search_near(search: Search, theta: FloatArray) -> Minimum:
@@ -159,11 +175,18 @@ def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray 
     return _search(search, at, inverse_hessian)
 
 
-def _search(search: Search, at: Point, inverse_hessian: FloatArray | None = None) -> Minimum:
+def _search(
+    search: Search, at: Point, inverse_hessian: FloatArray | None = None, tolerance: float = TOLERANCE
+) -> Minimum:
     """Minimise from a point, with the expected Hessian there as first curvature unless one is given."""
     H = starting.inverse_hessian(search.problem, at) if inverse_hessian is None else inverse_hessian
-    tolerance = TOLERANCE + OBJECTIVE_ROUNDING * abs(at.objective)
-    return minimize(search.in_free, at.free, H, first=(at.objective, at.gradient), tolerance=tolerance)
+    first, tolerance = (at.objective, at.gradient), _tolerance(at.objective, tolerance)
+    return minimize(search.in_free, at.free, H, first=first, tolerance=tolerance)
+
+
+def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:
+    """Return a tolerance increased by the rounding of the objective."""
+    return tolerance + OBJECTIVE_ROUNDING * abs(objective)
 
 
 def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
@@ -206,7 +229,7 @@ def _is_at_saddle(search: Search, theta: FloatArray) -> bool:
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
     problem = search.problem
     at = solve(problem, theta, search.REML, search.sigma)
-    if at.objective > found.objective + TOLERANCE + OBJECTIVE_ROUNDING * abs(found.objective):
+    if at.objective > found.objective + _tolerance(found.objective):
         theta = canonical(problem.terms, starting.theta_of(problem, found.x))
         at = solve(problem, theta, search.REML, search.sigma)
     # The inverse Hessian of -2 log-likelihood is half a covariance: this is a standard error.

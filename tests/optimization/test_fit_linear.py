@@ -56,6 +56,14 @@ def test_the_lower_of_two_basins_is_found():
     _check_best(_problem("y ~ 1 + (1 | c) + (1 | a) + (0 + f | a)", data), False, -280.499890)
 
 
+def test_a_long_search_that_ends_inside_is_not_repeated():
+    problem = _problem("weight ~ week + I(week^2) + (week + I(week^2) | rat)", load_dataset("rats"))
+    fit = fit_linear(problem, False)
+    assert fit.convergence.verdict == "converged"
+    # One search takes 16 evaluations; with a second one it would be 69.
+    assert fit.optimization.n_evaluations <= 20
+
+
 def _check_best(problem, REML, best):
     fit = fit_linear(problem, REML)
     assert fit.objective <= best + PUBLISHED
