@@ -98,9 +98,9 @@ def _couplings(pattern: Pattern, sums: Sequence[RowSums]) -> tuple[TailCoupling,
         return ()
     tail = [(pattern.blocks[t], sums[t].index, pattern.offsets[r]) for r, t in enumerate(pattern.tail)]
     found: list[TailCoupling] = []
-    for c in pattern.chain:
+    for c, entries in zip(pattern.chain, pattern.couplings, strict=True):
         dense = any(coupling.is_dense for coupling in found)
-        found.append(tail_coupling(sums[c].index, sums[c].size, tail, pattern.n_tail, dense))
+        found.append(tail_coupling(sums[c].index, sums[c].size, tail, entries, pattern.n_tail, dense))
     return tuple(found)
 
 

@@ -16,14 +16,13 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.row_sums import RowSums, count_rows, row_sums, sum_rows
 
 # Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS (measured).
 PAIR_COST = 60.0
 # Cells of a dense coupling for each entry it has, beyond which memory is wasted.
 MOST_CELLS = 40.0
-# Cells for each row up to which they are numbered by a table of all of them instead of by sorting.
-TABLE_CELLS_PER_ROW = 32
 # Pairs beyond this number would need more memory than they save time.
 MOST_PAIRS = 30_000_000
 
@@ -65,6 +64,7 @@ def tail_coupling(
     codes: IntArray,
     n_levels: int,
     tail: Sequence[tuple[Block, IntArray, int]],
+    coupling: Coupling,
     n_tail: int,
     dense: bool = False,
 ) -> TailCoupling:
@@ -78,43 +78,38 @@ def tail_coupling(
         Its number of levels.
     tail : sequence of (Block, codes, first tail row)
         Blocks of the tail.
+    coupling : Coupling
+        The entries there are.
     n_tail : int
         Random effects in the tail.
     dense : bool
         Keep it dense whatever the cost; needed outside a dense coupling.
     """
-    cells = [
-        codes * n_tail + start + level * block.size + b
-        for block, level, start in tail
-        for b in range(block.size)
-    ]
-    occupied, numbered = number_cells(cells, n_levels * n_tail)
-    counts = np.bincount(occupied // n_tail, minlength=n_levels)
+    counts = np.diff(coupling.indptr)
     n_pairs = int((counts * (counts + 1) // 2).sum())
     n_cells = n_levels * n_tail
-    if dense or n_pairs > MOST_PAIRS or _prefers_dense(n_pairs, n_cells, n_tail, len(occupied)):
+    if dense or n_pairs > MOST_PAIRS or _prefers_dense(n_pairs, n_cells, n_tail, len(coupling.rows)):
         rows, columns = np.tile(np.arange(n_tail), n_levels), np.repeat(np.arange(n_levels), n_tail)
-        indices, size = cells, n_cells
+        indices, size = _all_cells(codes, tail, n_tail), n_cells
         first = second = None
     else:
-        rows, columns = occupied % n_tail, occupied // n_tail
-        indices, size = numbered, len(occupied)
+        rows, columns = coupling.rows.astype(np.intp), coupling.columns.astype(np.intp)
+        by_block = zip(coupling.pairs, coupling.slots, strict=True)
+        indices = [slot.astype(np.intp)[pairs.of_row] for pairs, slots in by_block for slot in slots]
+        size = len(rows)
         first, second = _entry_pairs(counts)
     sums = iter([row_sums(index, size) for index in indices])
     places = tuple(tuple(next(sums) for _ in range(block.size)) for block, _, _ in tail)
     return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, first, second)
 
 
-def number_cells(cells: Sequence[IntArray], n_cells: int) -> tuple[IntArray, list[IntArray]]:
-    """Return the cells that occur, ascending, and the number of each row's cell among them."""
-    if n_cells > TABLE_CELLS_PER_ROW * sum(len(cell) for cell in cells):
-        occupied = np.unique(np.concatenate([np.unique(cell) for cell in cells]))
-        return occupied, [np.searchsorted(occupied, cell) for cell in cells]
-    occurs = np.zeros(n_cells, dtype=bool)
-    for cell in cells:
-        occurs[cell] = True
-    number = np.cumsum(occurs) - 1
-    return np.flatnonzero(occurs), [number[cell] for cell in cells]
+def _all_cells(codes: IntArray, tail: Sequence[tuple[Block, IntArray, int]], n_tail: int) -> list[IntArray]:
+    """Return, for each coefficient of the tail's blocks, the cell of a dense coupling each row adds to."""
+    return [
+        codes * n_tail + start + level * block.size + b
+        for block, level, start in tail
+        for b in range(block.size)
+    ]
 
 
 def _prefers_dense(n_pairs: int, n_cells: int, n_tail: int, n_entries: int) -> bool:
