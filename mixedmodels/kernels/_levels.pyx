@@ -190,15 +190,8 @@ cdef void half_inverse(double* H, Py_ssize_t S, double* half) noexcept nogil:
 
 
 cdef double newton_step(
-    const Rows* rows,
-    const double* u,
-    const double* d1,
-    const double* W,
-    double* H,
-    double* half,
-    double* score,
-    double* step,
-    double* weighted,
+    const Rows* rows, const double* u, const double* d1, const double* W, double* H, double* half,
+    double* score, double* step, double* weighted
 ) noexcept nogil:
     # The step Omega^-1 (Lambda'Z'd1 - u); returns its squared length in the metric of Omega.
     cdef Py_ssize_t i, s, t, S = rows.S, m = rows.m
@@ -224,14 +217,8 @@ cdef double newton_step(
 
 
 cdef int level_mode(
-    const Rows* rows,
-    double* u,
-    double* eta,
-    double* d1,
-    double* W,
-    double* slope,
-    double* half,
-    double* work,
+    const Rows* rows, double* u, double* eta, double* d1, double* W, double* slope, double* half,
+    double* work
 ) noexcept nogil:
     # Newton's method in one level; 0 if the mode was found. `slope` is left to `finish`.
     cdef Py_ssize_t k, s, S = rows.S
@@ -271,16 +258,9 @@ cdef int level_mode(
 
 
 def level_modes(
-    int kind,
-    const double[::1] y,
-    const double[::1] weights,
-    const double[::1] fixed,
-    const double[:, ::1] Z,
-    const double[:, ::1] T,
-    const Py_ssize_t[::1] starts,
-    double[:, ::1] u,
-    double[:, ::1] found,
-    double[:, :, ::1] half,
+    int kind, const double[::1] y, const double[::1] weights, const double[::1] fixed,
+    const double[:, ::1] Z, const double[:, ::1] T, const Py_ssize_t[::1] starts, double[:, ::1] u,
+    double[:, ::1] found, double[:, :, ::1] half
 ):
     cdef Py_ssize_t q = starts.shape[0] - 1, S = T.shape[0], longest = 0, l, a, s
     cdef double loglik = 0.0, log_det = 0.0, product = 1.0, squares = 0.0
@@ -337,20 +317,9 @@ cdef void inner_products(const double* half, Py_ssize_t S, double* inverse) noex
 
 
 cdef void level_pullback(
-    Py_ssize_t m,
-    Py_ssize_t S,
-    const double* raw,
-    const double* zeta,
-    const double* u,
-    const double* d1,
-    const double* W,
-    const double* slope,
-    const double* inverse,
-    const double* omega,
-    const double* shift,
-    double* residual,
-    double* dT,
-    double* work,
+    Py_ssize_t m, Py_ssize_t S, const double* raw, const double* zeta, const double* u, const double* d1,
+    const double* W, const double* slope, const double* inverse, const double* omega, const double* shift,
+    double* residual, double* dT, double* work
 ) noexcept nogil:
     # One level of `level_gradient`; `residual` holds the cotangent of eta and is completed.
     cdef double* pull = work
@@ -394,16 +363,9 @@ cdef void level_pullback(
 
 
 def level_gradient(
-    const double[:, ::1] Z,
-    const double[:, ::1] T,
-    const Py_ssize_t[::1] starts,
-    const double[:, ::1] u,
-    const double[:, ::1] found,
-    const double[:, :, ::1] half,
-    const double[:, ::1] shift,
-    const double[:, :, ::1] omega,
-    double[::1] residual,
-    double[:, ::1] dT,
+    const double[:, ::1] Z, const double[:, ::1] T, const Py_ssize_t[::1] starts, const double[:, ::1] u,
+    const double[:, ::1] found, const double[:, :, ::1] half, const double[:, ::1] shift,
+    const double[:, :, ::1] omega, double[::1] residual, double[:, ::1] dT
 ):
     cdef Py_ssize_t q = starts.shape[0] - 1, S = T.shape[0], longest = 0, l, a
     cdef bint laplace = omega.shape[0] == 0
@@ -479,14 +441,8 @@ cdef void row_at_nodes(double y, double w, int kind, const Nodes* nodes, double*
 
 
 cdef double nodes_of_level(
-    const Rows* rows,
-    const double* eta,
-    const double* u,
-    const double* half,
-    const double* log_weights,
-    const double* signs,
-    const Nodes* nodes,
-    double* d1,
+    const Rows* rows, const double* eta, const double* u, const double* half, const double* log_weights,
+    const double* signs, const Nodes* nodes, double* d1
 ) noexcept nogil:
     # Scores at the nodes, (m, K), posterior weights and effects there; returns the log of their sum.
     cdef Py_ssize_t S = rows.S, K = nodes.K, i, k, s, t
@@ -530,17 +486,8 @@ cdef double nodes_of_level(
 
 
 cdef void node_cotangents(
-    const Rows* rows,
-    const double* raw,
-    const double* T,
-    const double* half,
-    const Nodes* nodes,
-    const double* d1,
-    double* residual,
-    double* shift,
-    double* omega,
-    double* factors,
-    double* work,
+    const Rows* rows, const double* raw, const double* T, const double* half, const Nodes* nodes,
+    const double* d1, double* residual, double* shift, double* omega, double* factors, double* work
 ) noexcept nogil:
     # Cotangents of eta, u, Omega and T from the averages over the nodes of one level.
     cdef Py_ssize_t S = rows.S, K = nodes.K, i, k, a, b
@@ -602,22 +549,11 @@ cdef void node_cotangents(
 
 
 def level_nodes(
-    int kind,
-    const double[::1] y,
-    const double[::1] weights,
-    const double[:, ::1] Z,
-    const double[:, ::1] T,
-    const Py_ssize_t[::1] starts,
-    const double[:, ::1] u,
-    const double[:, ::1] found,
-    const double[:, :, ::1] half,
-    const double[:, ::1] nodes,
-    const double[::1] log_weights,
-    const double[::1] signs,
-    double[:, ::1] shift,
-    double[:, :, ::1] omega,
-    double[::1] residual,
-    double[:, ::1] factors,
+    int kind, const double[::1] y, const double[::1] weights, const double[:, ::1] Z, const double[:, ::1] T,
+    const Py_ssize_t[::1] starts, const double[:, ::1] u, const double[:, ::1] found,
+    const double[:, :, ::1] half, const double[:, ::1] nodes, const double[::1] log_weights,
+    const double[::1] signs, double[:, ::1] shift, double[:, :, ::1] omega, double[::1] residual,
+    double[:, ::1] factors
 ):
     cdef Py_ssize_t q = starts.shape[0] - 1, S = T.shape[0], K = nodes.shape[0], longest = 0, l, a, k
     cdef double total = 0.0
