@@ -43,6 +43,13 @@ class CrossProducts:
     XZ: tuple[FloatArray, ...]
     XX: FloatArray
 
+    @property
+    def dense_order(self) -> int:
+        """Order of the matrices LAPACK spends its time on: the tail and X, or the fronts of a sparse tail."""
+        if isinstance(self.tail, SparseMatrix):
+            return self.tail.layout.fronts.typical
+        return len(self.tail) + len(self.XX)
+
 
 @dataclass(frozen=True, slots=True)
 class RightHandSide:

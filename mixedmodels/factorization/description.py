@@ -47,6 +47,7 @@ def _below(pattern: Pattern, j: int, rest: Rest) -> str:
 def _tail(A: CrossProducts) -> str:
     if isinstance(A.tail, SparseMatrix):
         fronts, n = A.tail.layout.fronts, A.tail.layout.n_tail
-        fill = fronts.size / (0.5 * n * (n + 1))
-        return f"sparse tail, {n} x {n}, {len(fronts.rows)} fronts (factor {fill:.1%} of dense)"
+        order = len(fronts.position)
+        fill = fronts.n_entries / (0.5 * order * (order + 1))
+        return f"sparse tail, {n} x {n}, {len(fronts.rows)} fronts ({fill:.1%} of dense)"
     return f"dense tail, {len(A.tail)} x {len(A.tail)}"

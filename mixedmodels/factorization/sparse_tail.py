@@ -12,6 +12,7 @@ from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse_cholesky import factor_fronts, invert_fronts, solve_fronts
 from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
+from mixedmodels.factorization.threads import threads_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class SparseTail:
         position = self.raw.layout.fronts.position
         z = np.empty_like(border)
         z[position] = self._scaled(border, transposed=True)
-        u = solve_fronts(self.raw.layout.fronts, self.panels, z)[position]
+        with threads_for(self.raw.layout.fronts.typical):
+            u = solve_fronts(self.raw.layout.fronts, self.panels, z)[position]
         return self._scaled(u, transposed=False), u
 
     def _scaled(self, x: FloatArray, *, transposed: bool) -> FloatArray:
@@ -72,7 +74,8 @@ class SparseTail:
         """Return ``Omega^-1`` and ``Lambda Omega^-1 Lambda'`` on the pattern of the tail."""
         layout, p = self.raw.layout, len(self.raw.fixed)
         held = None if fixed_effects or not p else np.zeros((p, p))
-        panels = invert_fronts(layout.fronts, self.panels, held)
+        with threads_for(layout.fronts.typical):
+            panels = invert_fronts(layout.fronts, self.panels, held)
         omega = SparseMatrix(
             layout, panels[layout.slots], panels[layout.across_slots], panels[layout.fixed_slots]
         )
@@ -148,7 +151,8 @@ def factor_sparse_tail(pattern: Pattern, raw: SparseMatrix, factors: Sequence[Fl
     panels[layout.slots] = scaled.values
     panels[layout.across_slots] = scaled.across
     panels[layout.fixed_slots] = scaled.fixed
-    factor_fronts(layout.fronts, panels)
+    with threads_for(layout.fronts.typical):
+        factor_fronts(layout.fronts, panels)
     logs = 2.0 * np.log(panels[layout.diagonal_slots])
     n_tail = layout.n_tail
     return SparseTail(pattern, T, raw, panels, float(logs[:n_tail].sum()), float(logs[n_tail:].sum()))

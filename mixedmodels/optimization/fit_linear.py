@@ -108,7 +108,7 @@ def fit_linear(
         Curvature at `start`, from the fit to a like response; by default the expected one.
     """
     began = time.perf_counter()
-    with threads_for(problem.pattern.n_tail + problem.p):
+    with threads_for(problem.equations.A.dense_order):
         search = Search(problem, REML, sigma)
         found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
         if start is None and _is_suspicious(search, found):
