@@ -1,7 +1,7 @@
 """An approximate optimum for crossed factors that needs no large dense matrix, to start from.
 
-The mean-field idea (Menictas, Di Credico & Wand 2023, "Streamlined variational inference for linear mixed
-models with crossed random effects", J. Comput. Graph. Stat. 32, 99-115): levels of the large factors are
+A partially factorized mean-field approximation (Ghandwani, Ghosh, Hastie & Owen 2023, arXiv:2307.12378;
+Goplerud, Papaspiliopoulos & Zanella 2023, arXiv:2312.13148): levels of the large factors are
 taken as conditionally independent, here after the largest factor is eliminated exactly, and small factors are
 kept whole (:mod:`mixedmodels.optimization.arrow`). Conditional variances come from that; random effects and
 the residual sum of squares are those of the model itself, by conjugate gradients. Fisher scoring with these
