@@ -16,6 +16,7 @@ from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.inverse import invert_on_pattern
 from mixedmodels.factorization.pattern import build_pattern
 from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix, meetings_of
+from mixedmodels.factorization.threads import WORTH_THREADS
 from mixedmodels.likelihood.profiled import (
     conditional_covariances,
     linear_problem,
@@ -199,6 +200,8 @@ def test_memory_stays_far_below_a_dense_tail():
     tracemalloc.stop()
     assert n_tail > 11_000
     assert isinstance(problem.equations.A.tail, SparseMatrix)
+    # Its fronts are small: threads would cost more than they bring, however long the tail.
+    assert problem.equations.A.dense_order < WORTH_THREADS < n_tail
     # One dense tail would be 1.1 GB; the factor, its inverse and the data take less than a tenth of it.
     assert peak < 0.1 * 8.0 * n_tail**2
 
