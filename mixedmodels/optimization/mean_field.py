@@ -1,11 +1,12 @@
 """An approximate optimum for crossed factors that needs no large dense matrix, to start from.
 
 A partially factorized mean-field approximation (Ghandwani, Ghosh, Hastie & Owen 2023, arXiv:2307.12378;
-Goplerud, Papaspiliopoulos & Zanella 2023, arXiv:2312.13148): levels of the large factors are
-taken as conditionally independent, here after the largest factor is eliminated exactly, and small factors are
-kept whole (:mod:`mixedmodels.optimization.arrow`). Conditional variances come from that; random effects and
-the residual sum of squares are those of the model itself, by conjugate gradients. Fisher scoring with these
-moments settles within a thousandth of a unit of the objective from the optimum where nothing is confounded.
+Goplerud, Papaspiliopoulos & Zanella 2023, arXiv:2312.13148): levels of the large factors are taken as
+conditionally independent, here after the largest factor is eliminated exactly, and small factors are kept
+whole (:mod:`mixedmodels.optimization.arrow`). Conditional variances come from that; random effects and the
+residual sum of squares are those of the model itself, by conjugate gradients. Fisher scoring with these
+moments settles within 0.01 units of the objective from the optimum where factors are well crossed, and within
+1.5 where they are confounded (a department and its teachers).
 """
 
 from __future__ import annotations
