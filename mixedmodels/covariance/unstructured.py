@@ -18,7 +18,7 @@ def lower_triangle(size: int) -> tuple[IntArray, IntArray]:
 
 
 @lru_cache(maxsize=64)
-def _flat_triangle(size: int) -> IntArray:
+def flat_triangle(size: int) -> IntArray:
     """Return the places of the lower triangle in a matrix read row by row: faster than pairs of indices."""
     rows, cols = lower_triangle(size)
     return rows * size + cols
@@ -66,12 +66,12 @@ class Unstructured:
     def factor(self, theta: FloatArray) -> FloatArray:
         """Return T with `theta` in its lower triangle."""
         T = np.zeros((self.size, self.size))
-        T.put(_flat_triangle(self.size), theta)
+        T.put(flat_triangle(self.size), theta)
         return T
 
     def pullback(self, theta: FloatArray, dT: FloatArray) -> FloatArray:
         """Return the lower triangle of `dT`."""
-        return dT.take(_flat_triangle(self.size))
+        return dT.take(flat_triangle(self.size))
 
     def to_free(self, theta: FloatArray) -> FloatArray:
         """Return `theta` itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -12,9 +12,8 @@ from typing import Any
 WORTH_THREADS = 1000
 
 
-@contextmanager
-def threads_for(order: int) -> Iterator[None]:
-    """Let BLAS use one thread, for as long as the context lasts, if the dense part of a system is small.
+def threads_for(order: int) -> AbstractContextManager[None]:
+    """Return a context in which BLAS uses one thread if the dense part of a system is small.
 
     Parameters
     ----------
@@ -22,14 +21,20 @@ def threads_for(order: int) -> Iterator[None]:
         Order of the dense tail of the factorization.
     """
     # threadpoolctl's own context asks every library for all it can tell, 15 microseconds each time.
-    several = [] if order >= WORTH_THREADS else [(b, b.get_num_threads()) for b in _blas_libraries()]
-    several = [(library, n) for library, n in several if n != 1]
-    for library, _ in several:
+    if order >= WORTH_THREADS or all(library.get_num_threads() == 1 for library in _blas_libraries()):
+        return nullcontext()
+    return _one_thread()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+    for library, _ in before:
         library.set_num_threads(1)
     try:
         yield
     finally:
-        for library, n in several:
+        for library, n in before:
             library.set_num_threads(n)
 
 

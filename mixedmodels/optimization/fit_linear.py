@@ -210,7 +210,7 @@ def _with_zeros(search: Search, found: Minimum) -> tuple[FloatArray, float]:
     relative error that the estimates still have.
     """
     problem = search.problem
-    last = starting.theta_of(problem, found.x - found.inverse_hessian @ found.gradient)
+    last = starting.theta_of(problem, found.x - found.inverse_hessian.dot(found.gradient))
     theta = canonical(problem.terms, last)
     return with_exact_zeros(search.objective, problem.terms, theta, problem.scales, found.objective)
 
@@ -242,7 +242,7 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         path=_path(problem, found),
         message=found.message,
     )
-    moving = found.inverse_hessian @ found.gradient / unit
+    moving = found.inverse_hessian.dot(found.gradient) / unit
     return LinearEstimates(
         theta=theta,
         beta=at.beta,

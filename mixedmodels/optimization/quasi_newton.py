@@ -138,7 +138,7 @@ def minimize(
         H = updated(H, step, new_gradient - g)
         x, g = x + step, new_gradient
         path.append((x, f))
-    decrement = float(g @ H @ g) / 2.0
+    decrement = float(g.dot(H).dot(g)) / 2.0
     return Minimum(x, f, g, H, decrement, function.n, tuple(path), decrement <= tolerance, message)
 
 

@@ -20,7 +20,7 @@ from scipy.linalg.lapack import dposv, dpotrf, dsyevd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
-from mixedmodels.covariance.unstructured import lower_triangle
+from mixedmodels.covariance.unstructured import flat_triangle, lower_triangle
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.likelihood.gradient import Moments, TermMoments
@@ -117,7 +117,7 @@ def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
 
 
 def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> FloatArray:
-    """Return the lower triangle of ``M T(theta)`` for an unstructured term, theta (..., n_theta).
+    """Return the lower triangle of ``M T(theta)`` for an unstructured term; rows of theta give rows.
 
     Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
     """
@@ -125,10 +125,10 @@ def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> 
         return np.asarray(theta * M[0, 0])
     if theta.ndim == 1:
         return structure.pullback(theta, M.dot(structure.factor(theta)))
-    rows, columns = lower_triangle(structure.size)
-    T = np.zeros((*theta.shape[:-1], *M.shape))
-    T[..., rows, columns] = theta
-    return np.asarray((M @ T)[..., rows, columns])
+    places = flat_triangle(structure.size)
+    T = np.zeros((len(theta), M.size))
+    T[:, places] = theta
+    return np.asarray((M @ T.reshape(-1, *M.shape)).reshape(T.shape).take(places, axis=1))
 
 
 def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
