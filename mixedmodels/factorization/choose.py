@@ -65,9 +65,18 @@ def choose_rest(
 
 def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
     """Return the levels whose pairs of entries are cheaper multiplied one by one than as dense rows."""
+    return np.asarray(_pair_seconds(coupling, S) < _dense_row_seconds(S, n_tail))
+
+
+def _pair_seconds(coupling: Coupling, S: int) -> FloatArray:
+    """Return the time each level takes if its entries are multiplied pair by pair, shape (q,)."""
     counts = np.diff(coupling.indptr).astype(np.float64)
-    products = counts * (counts + 1.0) / 2.0 * S * (S + 1) / 2.0
-    return np.asarray(products * PRODUCT_SECONDS < 3.0 * S * n_tail**2 * FLOP_SECONDS)
+    return np.asarray(PRODUCT_SECONDS * counts * (counts + 1.0) / 2.0 * S * (S + 1) / 2.0)
+
+
+def _dense_row_seconds(S: int, n_tail: int) -> float:
+    """Return the time a level takes as dense rows."""
+    return 3.0 * S * n_tail**2 * FLOP_SECONDS
 
 
 def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
@@ -84,6 +93,13 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
         return None
     dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3 + ELEMENT_SECONDS * float(n_tail + p) ** 2
+    # A sparse tail takes every pair of entries one by one, a dense one takes the heavy levels as dense rows.
+    for c, coupling in zip(pattern.chain, pattern.couplings, strict=True):
+        S = pattern.blocks[c].size
+        pairs, rows = _pair_seconds(coupling, S), _dense_row_seconds(S, n_tail)
+        dense_seconds -= float((pairs - np.minimum(pairs, rows)).sum())
+    if dense_seconds <= 0.0:
+        return None
     sizes, met = meeting_levels(pattern)
     counts = np.diff(met.indptr).astype(np.float64)
     if MEETING_SECONDS * (counts @ counts) > dense_seconds:
