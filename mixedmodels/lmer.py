@@ -25,6 +25,9 @@ from mixedmodels.models.data import keep
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.optimization.fit_linear import fit_linear
 
+#: Share of the sum of squares left as residual below which a random term may be the response in disguise.
+NOTHING_LEFT = 1e-10
+
 
 def lmer(
     formula: str,
@@ -120,7 +123,7 @@ def fit_linear_design(
     except np.linalg.LinAlgError as error:
         refuse_reproduced_response(design)
         raise unfit(start is not None) from error
-    if not estimates.convergence.is_optimum:
+    if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
         refuse_reproduced_response(design)
     warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, call, data, estimates, problem)

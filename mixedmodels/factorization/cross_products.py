@@ -122,13 +122,10 @@ def right_hand_side(pattern: Pattern, column: FloatArray, fixed: FloatArray) -> 
 
 def against(block: Block, column: FloatArray) -> FloatArray:
     """Return ``Z_b' column`` by level, shape (S, q)."""
-    q = block.n_levels
-    return np.stack(
-        [
-            np.bincount(block.codes, weights=column if z is None else column * z, minlength=q)
-            for z in block.columns
-        ]
-    )
+    sums = np.empty((block.size, block.n_levels))
+    for i, z in enumerate(block.columns):
+        sums[i] = np.bincount(block.codes, column if z is None else column * z, block.n_levels)
+    return sums
 
 
 def _relate(block: Block, values: FloatArray) -> FloatArray:

@@ -29,6 +29,7 @@ def judge(
     objective: float,
     moving: FloatArray,
     message: str,
+    rounding: float = 0.0,
 ) -> ConvergenceReport:
     """Return the verdict.
 
@@ -46,9 +47,11 @@ def judge(
         Change of each parameter that a Newton step would still make, in standard errors.
     message : str
         Why the optimiser stopped.
+    rounding : float
+        Rounding of the objective; a smaller decrement means nothing.
     """
     reasons = boundary_reasons(terms, theta)
-    if decrement > DECREMENT + RELATIVE_DECREMENT * abs(objective):
+    if decrement > DECREMENT + RELATIVE_DECREMENT * abs(objective) + rounding:
         return ConvergenceReport(
             "not converged", decrement, (*_moving_reasons(terms, moving), message, *reasons)
         )

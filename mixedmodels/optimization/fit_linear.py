@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +33,9 @@ from mixedmodels.optimization.start import Point
 TOLERANCE = 5e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
-#: A search longer than this in a model no larger than this is repeated from a second start, as a second look
-#: is cheap, if a variance ends below this size in units of its scale or the surface is harder still: of 998
-#: simulated models with a longer search, no other had a second basin.
-SUSPICIOUS_EVALUATIONS, FEW_PARAMETERS, FEW_EFFECTS = 10, 15, 1000
+#: In a model no larger than this a second look is cheap. It is taken if a variance ends below this size, in
+#: units of its scale, or if the search was longer than this: second basins were seen nowhere else.
+FEW_PARAMETERS, FEW_EFFECTS = 15, 1000
 INTERIOR, HARD_EVALUATIONS = 0.05, 30
 #: Decrease that ends the second search, unless it is about to come lower than the first.
 SECOND_TOLERANCE = 1e-5
@@ -61,12 +61,15 @@ class Search:
         Fixed residual standard deviation.
     n_evaluations : int
         Evaluations so far, with or without gradient.
+    rounding : float
+        Of the objective at the last point with a gradient.
     """
 
     problem: LinearProblem
     REML: bool
     sigma: float | None
     n_evaluations: int = 0
+    rounding: float = 0.0
 
     def objective(self, theta: FloatArray) -> float:
         """Return the objective at theta."""
@@ -81,6 +84,7 @@ class Search:
     def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective and its gradient in free coordinates."""
         point = self.at(free)
+        self.rounding = point.rounding
         return point.objective, point.gradient
 
 
@@ -118,13 +122,14 @@ def fit_linear(
 
 
 def _is_suspicious(search: Search, found: Minimum) -> bool:
-    """Tell whether a second start is worth its time: a second basin needs correlated coefficients."""
-    problem, n = search.problem, search.n_evaluations
+    """Tell whether a second start is worth its time: a second basin needs several parameters."""
+    problem = search.problem
     few = problem.n_theta <= FEW_PARAMETERS and sum(t.size * t.n_levels for t in problem.terms) <= FEW_EFFECTS
-    if not few or n <= SUSPICIOUS_EVALUATIONS or all(term.size == 1 for term in problem.terms):
+    if not few or problem.n_theta == 1:
         return False
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
-    return n > HARD_EVALUATIONS or bool(size[boundaries(problem.terms)].min() < INTERIOR)
+    small = bool(size[boundaries(problem.terms)].min() < INTERIOR)
+    return small or search.n_evaluations > HARD_EVALUATIONS
 
 
 def _better_of_two(search: Search, found: Minimum) -> Minimum:
@@ -133,7 +138,7 @@ def _better_of_two(search: Search, found: Minimum) -> Minimum:
     if again.objective - again.decrement > found.objective:
         return found
     first, tolerance = (again.objective, again.gradient), _tolerance(again.objective)
-    again = minimize(search.in_free, again.x, again.inverse_hessian, first=first, tolerance=tolerance)
+    again = _minimized(search, again.x, again.inverse_hessian, first, tolerance)
     return min(found, again, key=lambda minimum: minimum.objective)
 
 
@@ -141,7 +146,9 @@ def _search_from_data(search: Search, shrinkage: float = 1.0, tolerance: float =
     """Minimise from a start that the data give."""
     problem = search.problem
     if is_expensive(problem):
-        return _search_near(search, approximate_theta(problem, search.REML, search.sigma))
+        # Where the approximation breaks down the plain start serves.
+        with suppress(np.linalg.LinAlgError):
+            return _search_near(search, approximate_theta(problem, search.REML, search.sigma))
     first = starting.free_of(problem, starting.first_theta(problem, shrinkage))
     return _search_scored(search, search.at(first), tolerance)
 
@@ -181,7 +188,13 @@ def _search(
     """Minimise from a point, with the expected Hessian there as first curvature unless one is given."""
     H = starting.inverse_hessian(search.problem, at) if inverse_hessian is None else inverse_hessian
     first, tolerance = (at.objective, at.gradient), _tolerance(at.objective, tolerance)
-    return minimize(search.in_free, at.free, H, first=first, tolerance=tolerance)
+    return _minimized(search, at.free, H, first, tolerance)
+
+
+def _minimized(
+    search: Search, x: FloatArray, H: FloatArray, first: tuple[float, FloatArray], tolerance: float
+) -> Minimum:
+    return minimize(search.in_free, x, H, first=first, tolerance=tolerance, noise=lambda: search.rounding)
 
 
 def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:
@@ -256,7 +269,9 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         pwrss=at.pwrss,
         inverse_hessian=found.inverse_hessian,
         optimization=report,
-        convergence=judge(problem.terms, theta, found.decrement, at.objective, moving, found.message),
+        convergence=judge(
+            problem.terms, theta, found.decrement, at.objective, moving, found.message, search.rounding
+        ),
     )
 
 

@@ -22,6 +22,8 @@ DECREASE, CURVATURE = 1e-4, 0.9
 NOISE = 1e-13
 #: Evaluations after which a line search gives up.
 MAX_LINE_SEARCH = 30
+#: Steps in a row that neither decrease the objective nor the decrement, after which a search gives up.
+MAX_STALLS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class _Counted:
     """The objective with a count; a point that cannot be computed is infinitely bad."""
 
     function: Objective
+    noise: Callable[[], float] | None = None
     n: int = 0
 
     def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
@@ -78,6 +81,10 @@ class _Counted:
             return math.inf, np.zeros_like(x)
         return value, gradient
 
+    def rounding(self, value: float) -> float:
+        """Return the rounding of a value of the objective near the last one."""
+        return NOISE * max(1.0, abs(value)) + (0.0 if self.noise is None else self.noise())
+
 
 def minimize(
     fun_and_gradient: Objective,
@@ -88,6 +95,7 @@ def minimize(
     tolerance: float = 1e-9,
     max_evaluations: int = 1000,
     max_step: float = math.inf,
+    noise: Callable[[], float] | None = None,
 ) -> Minimum:
     """Minimise a smooth function from its value and gradient.
 
@@ -107,6 +115,8 @@ def minimize(
         Stop after so many evaluations.
     max_step : float
         Largest change of any coordinate in one step.
+    noise : callable, optional
+        Returns the rounding of the last value of the objective beyond ``NOISE``; by default there is none.
 
     Examples
     --------
@@ -114,11 +124,11 @@ def minimize(
     >>> found.converged
     True
     """
-    function = _Counted(fun_and_gradient)
+    function = _Counted(fun_and_gradient, noise)
     x, H = np.array(start, dtype=np.float64), np.array(inverse_hessian, dtype=np.float64)
     f, g = function(x) if first is None else first
     path = [(x, f)]
-    message, restarted = "evaluations exhausted", False
+    message, restarted, stalls, least = "evaluations exhausted", False, 0, math.inf
     while function.n < max_evaluations:
         direction = -H.dot(g)
         slope = float(direction.dot(g))
@@ -134,10 +144,15 @@ def minimize(
             H, restarted = np.array(inverse_hessian, dtype=np.float64), True
             continue
         restarted = False
-        step, f, new_gradient = trial
+        step, new_f, new_gradient = trial
+        least = min(least, -slope / 2.0)
+        stalls = stalls + 1 if new_f >= f and -slope / 2.0 > least else 0
         H = updated(H, step, new_gradient - g)
-        x, g = x + step, new_gradient
+        x, f, g = x + step, new_f, new_gradient
         path.append((x, f))
+        if stalls == MAX_STALLS:
+            message = "the objective no longer decreases beyond its rounding"
+            break
     decrement = float(g.dot(H).dot(g)) / 2.0
     return Minimum(x, f, g, H, decrement, function.n, tuple(path), decrement <= tolerance, message)
 
@@ -167,7 +182,7 @@ def _line_search(
     high: float | None = None
     high_f, high_slope = math.inf, 0.0
     best: tuple[FloatArray, float, FloatArray] | None = None
-    noise = NOISE * max(1.0, abs(f))
+    noise = function.rounding(f)
     t = min(1.0, longest)
     for _ in range(MAX_LINE_SEARCH):
         step = t * direction

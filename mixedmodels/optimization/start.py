@@ -30,6 +30,7 @@ from mixedmodels.likelihood.profiled import Evaluation, LinearProblem, column_sc
 START_SIZE = 0.4
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
 LEAST_FACTOR, LARGEST_FACTOR = 0.2, 1e4
+EPSILON = float(np.finfo(np.float64).eps)
 #: Least eigenvalue of a starting Hessian scaled to unit diagonal.
 LEAST_CURVATURE = 1e-8
 
@@ -48,12 +49,16 @@ class Point:
         Gradient in free coordinates.
     moments : tuple of Moments
         By block of the pattern.
+    rounding : float
+        Rounding of the objective that comes from the residual sum of squares: what random effects explain is
+        subtracted from the whole.
     """
 
     free: FloatArray
     objective: float
     gradient: FloatArray
     moments: tuple[Moments, ...]
+    rounding: float = 0.0
 
 
 def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float | None) -> Point:
@@ -64,7 +69,8 @@ def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float 
 def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
     """Return what the optimiser takes from an evaluation at free coordinates."""
     moments = at.system.moments()
-    return Point(free, at.objective, free_gradient(problem, free, moments), moments)
+    rounding = EPSILON * problem.equations.rss / at.system.sigma2
+    return Point(free, at.objective, free_gradient(problem, free, moments), moments, rounding)
 
 
 def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
