@@ -69,7 +69,8 @@ def row_effects(problem: GeneralizedProblem) -> Block | None:
     Both then describe the variation of single rows, and the likelihood may have an optimum with either.
     """
     for block in problem.system.blocks:
-        if problem.n_phi and block.columns == (None,) and block.n_levels == len(problem.y):
+        intercept = block.size == 1 and block.columns[0] is None
+        if problem.n_phi and intercept and block.n_levels == len(problem.y):
             return block
     return None
 

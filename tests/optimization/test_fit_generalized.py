@@ -59,3 +59,13 @@ def test_information_that_is_indefinite_with_the_fixed_effects_is_no_failure():
     assert model.convergence().verdict == "converged"
     assert (np.linalg.eigvalsh(model.vcov(method="rx")) > 0.0).all()
     assert (np.linalg.eigvalsh(model.vcov()) > 0.0).all()
+
+
+@pytest.mark.parametrize("term", ["0 + x | g", "x | g", "x || g"])
+def test_a_family_with_a_parameter_takes_random_slopes(term):
+    rng = np.random.default_rng(6)
+    x, g = rng.normal(size=200), rng.integers(0, 20, 200)
+    mu = np.exp(1.0 + (0.3 + 0.4 * rng.normal(size=20)[g]) * x)
+    data = {"y": rng.negative_binomial(3.0, 3.0 / (3.0 + mu)), "x": x, "g": g.astype(str)}
+    model = mm.glmer_nb(f"y ~ x + ({term})", data)
+    assert model.convergence().is_optimum
