@@ -43,7 +43,8 @@ def built(folder):
 def has_compiler():
     """Tell whether this machine can compile an extension module."""
     headers = Path(sysconfig.get_path("include")) / "Python.h"
-    return headers.exists() and any(shutil.which(name) for name in ("cc", "gcc", "clang"))
+    names = [os.environ["CC"]] if "CC" in os.environ else ["cc", "gcc", "clang"]
+    return headers.exists() and any(shutil.which(name) for name in names)
 
 
 def run_python(code, *, path, folder):

@@ -30,7 +30,8 @@ from mixedmodels.likelihood.profiled import Evaluation, LinearProblem, column_sc
 START_SIZE = 0.4
 #: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
 LEAST_FACTOR, LARGEST_FACTOR = 0.2, 1e4
-EPSILON = float(np.finfo(np.float64).eps)
+#: Relative rounding of the residual sum of squares: a few units in the last place of what it is the rest of.
+RESIDUAL_ROUNDING = 10.0 * float(np.finfo(np.float64).eps)
 #: Least eigenvalue of a starting Hessian scaled to unit diagonal.
 LEAST_CURVATURE = 1e-8
 
@@ -69,7 +70,7 @@ def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float 
 def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
     """Return what the optimiser takes from an evaluation at free coordinates."""
     moments = at.system.moments()
-    rounding = EPSILON * problem.equations.rss / at.system.sigma2
+    rounding = RESIDUAL_ROUNDING * problem.equations.rss / at.system.sigma2
     return Point(free, at.objective, free_gradient(problem, free, moments), moments, rounding)
 
 

@@ -83,7 +83,8 @@ def test_effects_that_dwarf_the_residual_do_not_wear_out_the_search(noise):
     terms = [random_term(np.column_stack((np.ones(n), x)), g, "g")]
     fit = fit_linear(linear_problem(y, np.column_stack((np.ones(n), x)), terms), True)
     assert fit.convergence.verdict == "converged"
-    assert fit.optimization.n_evaluations < 50
+    # Up to 90 in 60 data sets; without the rounding in view it takes a thousand.
+    assert fit.optimization.n_evaluations < 150
     # Four standard errors of a residual deviation on 1,800 degrees of freedom.
     assert fit.sigma == pytest.approx(noise, rel=4.0 / np.sqrt(2.0 * 1800.0))
 
