@@ -409,7 +409,8 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         n_evaluations=optimum.n_evaluations,
         seconds=time.perf_counter() - began,
         gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
-        path=found.path,
+        points=found.path,
+        parameters_at=np.copy,
         message=found.message if equal is None else f"{found.message}; {_collapse_message(equal)}",
     )
     return GeneralizedEstimates(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -252,7 +253,8 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         n_evaluations=search.n_evaluations,
         seconds=seconds,
         gradient_norm=float(np.abs(found.gradient * unit).max(initial=0.0)),
-        path=_path(problem, found),
+        points=found.path,
+        parameters_at=partial(starting.theta_of, problem),
         message=found.message,
     )
     moving = found.inverse_hessian.dot(found.gradient) / unit
@@ -273,9 +275,3 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
             problem.terms, theta, found.decrement, at.objective, moving, found.message, search.rounding
         ),
     )
-
-
-def _path(problem: LinearProblem, found: Minimum) -> tuple[tuple[FloatArray, float], ...]:
-    """Return the accepted points as theta."""
-    thetas = starting.theta_of(problem, np.array([x for x, _ in found.path]))
-    return tuple(zip(thetas, (value for _, value in found.path), strict=True))

@@ -165,8 +165,8 @@ def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:
     Hy = H.dot(change)
     # The update is v w' + w v' with v = step / curvature.
     w = 0.5 * (1.0 + float(change.dot(Hy)) / curvature) * step - Hy
-    v = step / curvature
-    return np.asarray(H + v[:, None].dot(w[None]) + w[:, None].dot(v[None]))
+    half = (step / curvature)[:, None] * w
+    return np.asarray(H + half + half.T)
 
 
 def _line_search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,8 +25,10 @@ class OptimizationReport:
         Wall-clock time.
     gradient_norm : float
         Largest absolute element of the scaled gradient at the end.
-    path : tuple of (parameters, objective)
-        Every accepted point.
+    points : tuple of (coordinates, objective)
+        Every accepted point in the coordinates of the search.
+    parameters_at : callable
+        Maps such coordinates to parameters.
     message : str
         Why the optimiser stopped, in plain words.
     """
@@ -34,8 +37,14 @@ class OptimizationReport:
     n_evaluations: int
     seconds: float
     gradient_norm: float
-    path: tuple[tuple[FloatArray, float], ...]
+    points: tuple[tuple[FloatArray, float], ...]
+    parameters_at: Callable[[FloatArray], FloatArray]
     message: str
+
+    @property
+    def path(self) -> tuple[tuple[FloatArray, float], ...]:
+        """Every accepted point: parameters and objective."""
+        return tuple((self.parameters_at(x), value) for x, value in self.points)
 
     def __repr__(self) -> str:
         return (

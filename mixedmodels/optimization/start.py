@@ -20,7 +20,7 @@ from scipy.linalg.lapack import dposv, dpotrf, dsyevd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
-from mixedmodels.covariance.unstructured import flat_triangle, lower_triangle
+from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.likelihood.gradient import Moments, TermMoments
@@ -100,17 +100,13 @@ def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Momen
 
 
 def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
-    """Return theta at free coordinates; points in rows give rows."""
-    pieces = []
-    for (term, part), M in zip(problem.parts, problem.inverse_bases, strict=True):
-        own = free[..., part]
-        if term.structure.name == "us":
-            pieces.append(_moved(term.structure, M, own))
-        elif own.ndim == 1:
-            pieces.append(term.structure.from_free(own))
-        else:
-            pieces.append(np.array([term.structure.from_free(row) for row in own]))
-    return np.concatenate(pieces, axis=-1)
+    """Return theta at free coordinates."""
+    return np.concatenate(
+        [
+            _moved(t.structure, M, free[s]) if t.structure.name == "us" else t.structure.from_free(free[s])
+            for (t, s), M in zip(problem.parts, problem.inverse_bases, strict=True)
+        ]
+    )
 
 
 def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
@@ -124,18 +120,13 @@ def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
 
 
 def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> FloatArray:
-    """Return the lower triangle of ``M T(theta)`` for an unstructured term; rows of theta give rows.
+    """Return the lower triangle of ``M T(theta)`` for an unstructured term.
 
     Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
     """
     if structure.size == 1:
         return np.asarray(theta * M[0, 0])
-    if theta.ndim == 1:
-        return structure.pullback(theta, M.dot(structure.factor(theta)))
-    places = flat_triangle(structure.size)
-    T = np.zeros((len(theta), M.size))
-    T[:, places] = theta
-    return np.asarray((M @ T.reshape(-1, *M.shape)).reshape(T.shape).take(places, axis=1))
+    return structure.pullback(theta, M.dot(structure.factor(theta)))
 
 
 def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
