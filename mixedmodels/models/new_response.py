@@ -22,7 +22,8 @@ def response_values(newresp: Any, design: Design, columns: int = 1) -> FloatArra
     Parameters
     ----------
     newresp : array_like
-        One value for each row used, or for each input row; a pandas Series is matched by label.
+        One value for each row used, or for each input row; a pandas Series is matched by label, and a
+        table of one column is that column.
     design : Design
         The model.
     columns : int
@@ -33,6 +34,9 @@ def response_values(newresp: Any, design: Design, columns: int = 1) -> FloatArra
     DataError
         If these are not numbers, the shape is wrong or a value is not finite.
     """
+    if np.shape(newresp)[1:] == (1,):
+        # What simulate(1) returns: a table of one column.
+        newresp = newresp.iloc[:, 0] if hasattr(newresp, "iloc") else np.asarray(newresp)[:, 0]
     labels = design.missing.input_index
     if labels is None or np.shape(newresp)[:1] != (len(labels),):
         labels = design.index

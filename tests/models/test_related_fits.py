@@ -26,6 +26,14 @@ def test_a_new_response_with_labels_is_matched_by_them(fitted, data):
         m.refit(y.set_axis(range(7, 187)))
 
 
+@pytest.mark.parametrize("name", ["sleepstudy", "cbpp"])
+def test_refit_takes_the_table_that_simulate_returns(name, fitted):
+    model = fitted(name)
+    table = model.simulate(1, seed=5)
+    expected = model.refit(table["sim_1"]).loglik()
+    assert model.refit(table).loglik() == model.refit(table.to_numpy()).loglik() == expected
+
+
 @pytest.mark.parametrize("name", ["sleepstudy", "cbpp", "cbpp_weights", "grouseticks"])
 def test_refit_to_the_same_response_changes_nothing(name, fitted):
     m = fitted(name)
