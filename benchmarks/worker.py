@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +103,10 @@ def model_from(fields: dict[str, Any]) -> Model:
 
 
 def installed(contestant: contestants.Contestant) -> str:
-    """Return the installed version, or that of the checkout the code runs from."""
-    try:
-        return version(contestant.DISTRIBUTION)
-    except PackageNotFoundError:
-        return f"checkout {machine.commit()}".strip()
+    """Return the installed version; for this package the checkout the code runs from, if there is one."""
+    if contestant.DISTRIBUTION == "mixedmodels" and machine.commit():
+        return f"checkout {machine.commit()}"
+    return version(contestant.DISTRIBUTION)
 
 
 if __name__ == "__main__":
