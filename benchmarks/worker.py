@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +104,12 @@ def model_from(fields: dict[str, Any]) -> Model:
 
 def installed(contestant: contestants.Contestant) -> str:
     """Return the installed version; for this package the checkout the code runs from, if there is one."""
-    if contestant.DISTRIBUTION == "mixedmodels" and machine.commit():
-        return f"checkout {machine.commit()}"
-    return version(contestant.DISTRIBUTION)
+    checkout = f"checkout {machine.commit()}".strip()
+    try:
+        installed_version = version(contestant.DISTRIBUTION)
+    except PackageNotFoundError:
+        return checkout
+    return checkout if contestant.DISTRIBUTION == "mixedmodels" and machine.commit() else installed_version
 
 
 if __name__ == "__main__":
