@@ -104,12 +104,12 @@ def model_from(fields: dict[str, Any]) -> Model:
 
 def installed(contestant: contestants.Contestant) -> str:
     """Return the installed version; for this package the checkout the code runs from, if there is one."""
-    checkout = f"checkout {machine.commit()}".strip()
+    commit = machine.commit()
     try:
-        installed_version = version(contestant.DISTRIBUTION)
+        found = version(contestant.DISTRIBUTION)
     except PackageNotFoundError:
-        return checkout
-    return checkout if contestant.DISTRIBUTION == "mixedmodels" and machine.commit() else installed_version
+        return f"checkout {commit}".strip()
+    return f"checkout {commit}" if contestant.DISTRIBUTION == "mixedmodels" and commit else found
 
 
 if __name__ == "__main__":

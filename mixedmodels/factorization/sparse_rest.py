@@ -9,11 +9,11 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csc_array
 
-from mixedmodels.arrays import BoolArray, FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.factorization import dense, faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.rest import lifted_fixed
-from mixedmodels.kernels.schur import Int32Array, add_sandwich, subtract_schur
+from mixedmodels.kernels.schur import add_sandwich, subtract_schur
 
 #: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.
 CHUNK_DOUBLES = 1 << 20
@@ -35,14 +35,14 @@ class EntryOrder:
         Levels with so many entries that they go through BLAS as dense chunks.
     """
 
-    light: Int32Array
-    columns: Int32Array
-    starts: Int32Array
-    rows: Int32Array
+    light: CodeArray
+    columns: CodeArray
+    starts: CodeArray
+    rows: CodeArray
     heavy: IntArray
 
     @property
-    def arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]:
+    def arrays(self) -> tuple[CodeArray, CodeArray, CodeArray]:
         """What the kernels of :mod:`mixedmodels.kernels.schur` take."""
         return self.light, self.starts, self.rows
 

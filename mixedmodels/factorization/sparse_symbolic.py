@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
-from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.kernels.elimination import Int32Array, column_structures
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.kernels.elimination import column_structures
 
 #: Seconds a front costs before any arithmetic and one multiplication within a large one; fronts of this many
 #: columns reach half of that speed. Their order of magnitude on any present machine is all that matters.
@@ -114,7 +114,7 @@ def build_fronts(adjacency: csc_array, order: IntArray, sizes: IntArray, n_borde
     return _expanded(columns, below, order, sizes, n_border)
 
 
-def _permuted_lower(adjacency: csc_array, order: IntArray) -> tuple[Int32Array, Int32Array]:
+def _permuted_lower(adjacency: csc_array, order: IntArray) -> tuple[CodeArray, CodeArray]:
     """Return the strict lower triangle in the given order, compressed by rows."""
     q = len(order)
     position = np.empty(q, dtype=np.int32)
@@ -133,8 +133,8 @@ def _seconds(k: int, m: int) -> float:
 
 
 def _merged(
-    starts: IntArray, rows: Int32Array, weights: IntArray, n_border: int
-) -> tuple[list[list[int]], list[Int32Array]]:
+    starts: IntArray, rows: CodeArray, weights: IntArray, n_border: int
+) -> tuple[list[list[int]], list[CodeArray]]:
     """Return the columns of each front, and the rows below it, children before parents.
 
     Columns that follow one another and share their structure go together at once; a front then joins its
@@ -168,7 +168,7 @@ def _merged(
     return [members[s] for s in final], [below[s] for s in final]
 
 
-def _first_of_runs(starts: IntArray, rows: Int32Array) -> IntArray:
+def _first_of_runs(starts: IntArray, rows: CodeArray) -> IntArray:
     """Return the first column of each run of columns that share their structure."""
     counts = np.diff(starts)
     columns = np.arange(1, len(counts))
@@ -188,7 +188,7 @@ def _postorder(roots: list[int], children: list[list[int]]) -> list[int]:
 
 
 def _expanded(
-    columns: list[list[int]], below: list[Int32Array], order: IntArray, sizes: IntArray, n_border: int
+    columns: list[list[int]], below: list[CodeArray], order: IntArray, sizes: IntArray, n_border: int
 ) -> Fronts:
     """Return the fronts on rows instead of levels, the border as the last front."""
     sequence = np.array([j for run in columns for j in run], dtype=np.intp)

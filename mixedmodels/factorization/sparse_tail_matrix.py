@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_array, hstack
 
-from mixedmodels.arrays import FloatArray, IndexArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse_symbolic import Fronts
-from mixedmodels.kernels.pairs import Int32Array, find_kept
+from mixedmodels.kernels.pairs import find_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Meetings:
         Where in the flat array of values a face begins, and how far its elements are apart.
     """
 
-    level: Int32Array
-    coefficient: Int32Array
-    sizes: Int32Array
-    starts: Int32Array
-    columns: Int32Array
-    begins: Int32Array
-    strides: Int32Array
+    level: CodeArray
+    coefficient: CodeArray
+    sizes: CodeArray
+    starts: CodeArray
+    columns: CodeArray
+    begins: CodeArray
+    strides: CodeArray
 
     @property
-    def arrays(self) -> tuple[Int32Array, ...]:
+    def arrays(self) -> tuple[CodeArray, ...]:
         """What the functions of :mod:`mixedmodels.kernels.pairs` take."""
         return (
             self.level,
@@ -76,7 +76,7 @@ class Meetings:
             self.strides,
         )
 
-    def find(self, rows: IndexArray, columns: IndexArray) -> Int32Array:
+    def find(self, rows: IndexArray, columns: IndexArray) -> CodeArray:
         """Return where in the flat array of values elements are kept; no row before its column."""
         return find_kept(rows, columns, *self.arrays)
 

@@ -7,12 +7,12 @@ from typing import Self
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.sparse_rest import SparseRest, entry_order, sparse_rest
 from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
-from mixedmodels.kernels.pairs import Int32Array, multiply_pairs, number_pairs, subtract_pairs
+from mixedmodels.kernels.pairs import multiply_pairs, number_pairs, subtract_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class EntryPairs:
         Value of the sparse tail each pair belongs to.
     """
 
-    starts: Int32Array
-    second: Int32Array
-    numbers: Int32Array
+    starts: CodeArray
+    second: CodeArray
+    numbers: CodeArray
 
     @property
-    def arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]:
+    def arrays(self) -> tuple[CodeArray, CodeArray, CodeArray]:
         """What the kernels of :mod:`mixedmodels.kernels.pairs` take."""
         return self.starts, self.second, self.numbers
 

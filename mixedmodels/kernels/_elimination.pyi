@@ -1,4 +1,3 @@
-from mixedmodels.arrays import IntArray
-from mixedmodels.kernels.elimination import Int32Array
+from mixedmodels.arrays import CodeArray, IntArray
 
-def column_structures(row_starts: Int32Array, columns: Int32Array) -> tuple[IntArray, Int32Array]: ...
+def column_structures(row_starts: CodeArray, columns: CodeArray) -> tuple[IntArray, CodeArray]: ...

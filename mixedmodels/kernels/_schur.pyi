@@ -1,19 +1,18 @@
-from mixedmodels.arrays import FloatArray
-from mixedmodels.kernels.schur import Int32Array
+from mixedmodels.arrays import CodeArray, FloatArray
 
 def subtract_schur(
     tail: FloatArray,
-    levels: Int32Array,
-    starts: Int32Array,
-    rows: Int32Array,
+    levels: CodeArray,
+    starts: CodeArray,
+    rows: CodeArray,
     values: FloatArray,
     P: FloatArray,
 ) -> None: ...
 def add_sandwich(
     N: FloatArray,
-    levels: Int32Array,
-    starts: Int32Array,
-    rows: Int32Array,
+    levels: CodeArray,
+    starts: CodeArray,
+    rows: CodeArray,
     values: FloatArray,
     V: FloatArray,
 ) -> None: ...

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from mixedmodels.arrays import IntArray
-
-Int32Array: TypeAlias = npt.NDArray[np.int32]
+from mixedmodels.arrays import CodeArray, IntArray
 
 
-def column_structures_numpy(row_starts: Int32Array, columns: Int32Array) -> tuple[IntArray, Int32Array]:
+def column_structures_numpy(row_starts: CodeArray, columns: CodeArray) -> tuple[IntArray, CodeArray]:
     """Return the rows below the diagonal of each column of the Cholesky factor.
 
     A column takes over the rows of its own entries and those of its children, the columns whose first row
@@ -36,8 +31,8 @@ def column_structures_numpy(row_starts: Int32Array, columns: Int32Array) -> tupl
     n = len(row_starts) - 1
     lower = csr_array((np.ones(len(columns), dtype=np.bool_), columns, row_starts), shape=(n, n)).tocsc()
     indptr, indices = lower.indptr.tolist(), lower.indices
-    pending: list[list[Int32Array]] = [[] for _ in range(n)]
-    structures: list[Int32Array] = []
+    pending: list[list[CodeArray]] = [[] for _ in range(n)]
+    structures: list[CodeArray] = []
     for j in range(n):
         parts = pending[j]
         pending[j] = []
@@ -51,7 +46,7 @@ def column_structures_numpy(row_starts: Int32Array, columns: Int32Array) -> tupl
     return starts, np.concatenate([np.zeros(0, dtype=np.int32), *structures])
 
 
-def _union(parts: list[Int32Array]) -> Int32Array:
+def _union(parts: list[CodeArray]) -> CodeArray:
     """Return the distinct elements of ascending arrays, ascending; one of the arrays if it holds them all."""
     if not parts:
         return np.zeros(0, dtype=np.int32)

@@ -14,22 +14,17 @@ numbers : int32 ndarray, shape (n_pairs,)
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from mixedmodels.arrays import FloatArray, IndexArray
-
-Int32Array: TypeAlias = npt.NDArray[np.int32]
+from mixedmodels.arrays import CodeArray, FloatArray, IndexArray
 
 
 def subtract_pairs_numpy(
     kept: FloatArray,
-    starts: Int32Array,
-    second: Int32Array,
-    numbers: Int32Array,
+    starts: CodeArray,
+    second: CodeArray,
+    numbers: CodeArray,
     left: FloatArray,
     right: FloatArray,
 ) -> None:
@@ -52,9 +47,9 @@ def subtract_pairs_numpy(
 
 
 def multiply_pairs_numpy(
-    starts: Int32Array,
-    second: Int32Array,
-    numbers: Int32Array,
+    starts: CodeArray,
+    second: CodeArray,
+    numbers: CodeArray,
     values: FloatArray,
     kept: FloatArray,
 ) -> FloatArray:
@@ -76,16 +71,16 @@ def multiply_pairs_numpy(
 
 
 def number_pairs_numpy(
-    level_starts: Int32Array,
-    rows: Int32Array,
-    group: Int32Array,
-    coefficient: Int32Array,
-    sizes: Int32Array,
-    group_starts: Int32Array,
-    group_columns: Int32Array,
-    begins: Int32Array,
-    strides: Int32Array,
-) -> tuple[Int32Array, Int32Array, Int32Array]:
+    level_starts: CodeArray,
+    rows: CodeArray,
+    group: CodeArray,
+    coefficient: CodeArray,
+    sizes: CodeArray,
+    group_starts: CodeArray,
+    group_columns: CodeArray,
+    begins: CodeArray,
+    strides: CodeArray,
+) -> tuple[CodeArray, CodeArray, CodeArray]:
     """Return the pairs of entries that share a level: starts, second and numbers; see the module.
 
     Parameters
@@ -119,14 +114,14 @@ def number_pairs_numpy(
 def find_kept(
     rows: IndexArray,
     columns: IndexArray,
-    group: Int32Array,
-    coefficient: Int32Array,
-    sizes: Int32Array,
-    group_starts: Int32Array,
-    group_columns: Int32Array,
-    begins: Int32Array,
-    strides: Int32Array,
-) -> Int32Array:
+    group: CodeArray,
+    coefficient: CodeArray,
+    sizes: CodeArray,
+    group_starts: CodeArray,
+    group_columns: CodeArray,
+    begins: CodeArray,
+    strides: CodeArray,
+) -> CodeArray:
     """Return which kept elements of the tail have these rows and columns, no row's group before its column's.
 
     The other parameters are those of :func:`number_pairs_numpy`.
@@ -139,7 +134,6 @@ def find_kept(
 
 
 __all__ = [
-    "Int32Array",
     "find_kept",
     "multiply_pairs",
     "multiply_pairs_numpy",

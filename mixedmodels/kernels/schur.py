@@ -16,15 +16,11 @@ values : ndarray, shape (S, nnz)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
-from mixedmodels.arrays import FloatArray
-
-Int32Array: TypeAlias = npt.NDArray[np.int32]
+from mixedmodels.arrays import CodeArray, FloatArray
 
 #: Doubles in one dense intermediate result of a twin: 16 MB.
 CHUNK_DOUBLES = 1 << 21
@@ -32,9 +28,9 @@ CHUNK_DOUBLES = 1 << 21
 
 def subtract_schur_numpy(
     tail: FloatArray,
-    levels: Int32Array,
-    starts: Int32Array,
-    rows: Int32Array,
+    levels: CodeArray,
+    starts: CodeArray,
+    rows: CodeArray,
     values: FloatArray,
     P: FloatArray,
 ) -> None:
@@ -58,9 +54,9 @@ def subtract_schur_numpy(
 
 def add_sandwich_numpy(
     N: FloatArray,
-    levels: Int32Array,
-    starts: Int32Array,
-    rows: Int32Array,
+    levels: CodeArray,
+    starts: CodeArray,
+    rows: CodeArray,
     values: FloatArray,
     V: FloatArray,
 ) -> None:
@@ -91,7 +87,7 @@ def add_sandwich_numpy(
 
 
 def _matrices(
-    levels: Int32Array, starts: Int32Array, rows: Int32Array, values: FloatArray, shape: tuple[int, int]
+    levels: CodeArray, starts: CodeArray, rows: CodeArray, values: FloatArray, shape: tuple[int, int]
 ) -> list[csr_array]:
     """Return E for each coefficient, with the entries of the visited levels only."""
     visited = np.zeros(shape[1])
@@ -106,7 +102,7 @@ def _row_chunks(n_rows: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-__all__ = ["Int32Array", "add_sandwich", "add_sandwich_numpy", "subtract_schur", "subtract_schur_numpy"]
+__all__ = ["add_sandwich", "add_sandwich_numpy", "subtract_schur", "subtract_schur_numpy"]
 
 try:
     from mixedmodels.kernels._schur import add_sandwich, subtract_schur
