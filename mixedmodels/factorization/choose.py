@@ -8,7 +8,7 @@ from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.factorization.pattern import Coupling, Pattern
 from mixedmodels.factorization.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.sparse_order import fill_reducing_order
-from mixedmodels.factorization.sparse_rest import dense_rows, entry_order, sparse_rest
+from mixedmodels.factorization.sparse_rest import dense_rows, entry_places, sparse_rest
 from mixedmodels.factorization.sparse_symbolic import build_fronts
 from mixedmodels.factorization.sparse_tail_matrix import (
     SparseLayout,
@@ -60,7 +60,7 @@ def choose_rest(
         rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
         rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
         return DenseRest(rows, coupling, n_tail)
-    return sparse_rest(coupling, entry_order(coupling, light), values, XZ, n_tail)
+    return sparse_rest(coupling, entry_places(coupling, light), values, XZ, n_tail)
 
 
 def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:

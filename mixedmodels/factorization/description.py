@@ -40,7 +40,7 @@ def _below(pattern: Pattern, j: int, rest: Rest) -> str:
     if isinstance(rest, SparseTailRest):
         return f"{below}, {len(rest.pairs.numbers)} pairs"
     assert isinstance(rest, SparseRest)
-    heavy = len(rest.order.heavy)
+    heavy = len(rest.places.heavy)
     return f"{below}, sparse rows" if not heavy else f"{below}, {heavy} levels as dense rows"
 
 

@@ -121,7 +121,7 @@ def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) 
         at = V.entries[:, factor.pattern.lifts[j, k]]
         for a, row in enumerate(at):
             for b, value in enumerate(rest.values):
-                along[a, b] += np.bincount(rest.order.columns, weights=row * value, minlength=along.shape[2])
+                along[a, b] += np.bincount(rest.places.columns, weights=row * value, minlength=along.shape[2])
     return along
 
 

@@ -20,7 +20,7 @@ CHUNK_DOUBLES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class EntryOrder:
+class EntryPlaces:
     """Integers that say where the entries of E are; they do not change with theta.
 
     Attributes
@@ -61,7 +61,7 @@ class SparseRest:
         The same as matrices.
     XZ : ndarray, shape (p, S, q)
         Fixed effects against the levels.
-    order : EntryOrder
+    places : EntryPlaces
         How the products of entries that share a level are formed for a dense tail.
     """
 
@@ -69,7 +69,7 @@ class SparseRest:
     values: FloatArray
     matrices: tuple[csc_array, ...]
     XZ: FloatArray
-    order: EntryOrder
+    places: EntryPlaces
 
     @property
     def n_tail(self) -> int:
@@ -84,8 +84,8 @@ class SparseRest:
             tail[n_tail:, n_tail:] -= fixed
             tail[n_tail:, :n_tail] -= across
         block = tail[:n_tail, :n_tail]
-        subtract_schur(block, *self.order.arrays, self.values, P)
-        for levels, chunk in self._chunks(self.order.heavy):
+        subtract_schur(block, *self.places.arrays, self.values, P)
+        for levels, chunk in self._chunks(self.places.heavy):
             half = np.matmul(Y[:, :, levels].transpose(2, 0, 1), chunk).reshape(-1, n_tail)
             block -= half.T @ half
 
@@ -112,11 +112,11 @@ class SparseRest:
     def _sandwich(self, V: FloatArray) -> FloatArray:
         S, q = len(self.values), self.matrices[0].shape[1]
         N = np.zeros((S, S, q))
-        add_sandwich(N, *self.order.arrays, self.values, V)
-        if not len(self.order.heavy):
+        add_sandwich(N, *self.places.arrays, self.values, V)
+        if not len(self.places.heavy):
             return N
         full = dense.mirror(V)
-        for levels, chunk in self._chunks(self.order.heavy):
+        for levels, chunk in self._chunks(self.places.heavy):
             product = (chunk.reshape(-1, len(V)) @ full).reshape(chunk.shape)
             N[:, :, levels] = np.matmul(product, chunk.transpose(0, 2, 1)).transpose(1, 2, 0)
         return N
@@ -167,11 +167,11 @@ class SparseRest:
         lift : ndarray, shape (nnz_inner,)
             Entry here of each entry there.
         """
-        update = np.einsum("sak,ak->sk", link_P[:, :, inner.order.columns], inner.values)
+        update = np.einsum("sak,ak->sk", link_P[:, :, inner.places.columns], inner.values)
         size = self.values.shape[1]
         lifted = np.stack([np.bincount(lift, weights=row, minlength=size) for row in update])
         XZ = lifted_fixed(self.XZ, inner.XZ, link_P, parent)
-        return sparse_rest(self.coupling, self.order, self.values - lifted, XZ, self.n_tail)
+        return sparse_rest(self.coupling, self.places, self.values - lifted, XZ, self.n_tail)
 
     def _chunks(self, levels: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield the rows of E' that belong to `levels` as dense chunks, each (levels, S, n_tail)."""
@@ -182,17 +182,17 @@ class SparseRest:
 
 
 def sparse_rest(
-    coupling: Coupling, order: EntryOrder, values: FloatArray, XZ: FloatArray, n_tail: int
+    coupling: Coupling, places: EntryPlaces, values: FloatArray, XZ: FloatArray, n_tail: int
 ) -> SparseRest:
     """Return the rows with E as matrices that share one pattern."""
     shape = (n_tail, len(coupling.indptr) - 1)
-    matrices = tuple(csc_array((row, order.rows, order.starts), shape=shape) for row in values)
-    return SparseRest(coupling, values, matrices, XZ, order)
+    matrices = tuple(csc_array((row, places.rows, places.starts), shape=shape) for row in values)
+    return SparseRest(coupling, values, matrices, XZ, places)
 
 
-def entry_order(coupling: Coupling, light: BoolArray) -> EntryOrder:
+def entry_places(coupling: Coupling, light: BoolArray) -> EntryPlaces:
     """Return where the entries are, levels divided into light and heavy ones."""
-    return EntryOrder(
+    return EntryPlaces(
         np.flatnonzero(light).astype(np.int32),
         coupling.columns,
         coupling.indptr.astype(np.int32),

@@ -10,7 +10,7 @@ import numpy as np
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Coupling
-from mixedmodels.factorization.sparse_rest import SparseRest, entry_order, sparse_rest
+from mixedmodels.factorization.sparse_rest import SparseRest, entry_places, sparse_rest
 from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
 from mixedmodels.kernels.pairs import multiply_pairs, number_pairs, subtract_pairs
 
@@ -60,7 +60,7 @@ class SparseTailRest:
     def subtract_schur(self, tail: SparseMatrix, Y: FloatArray, P: FloatArray) -> None:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
         values = self.sparse.values
-        weighted = np.ascontiguousarray(faces.apply(P[:, :, self.sparse.order.columns], values))
+        weighted = np.ascontiguousarray(faces.apply(P[:, :, self.sparse.places.columns], values))
         subtract_pairs(tail.values, *self.pairs.arrays, values, weighted)
         if len(self.sparse.XZ):
             fixed, across = self.sparse.fixed_schur(P)
@@ -69,19 +69,19 @@ class SparseTailRest:
 
     def sandwich(self, V: SparseMatrix) -> FloatArray:
         """See :class:`~mixedmodels.factorization.rest.Rest`."""
-        values, columns = self.sparse.values, self.sparse.order.columns
+        values, columns = self.sparse.values, self.sparse.places.columns
         product = multiply_pairs(*self.pairs.arrays, values, V.values)
-        N = faces.sum_by(values[:, None] * product, columns, len(self.sparse.order.starts) - 1)
+        N = faces.sum_by(values[:, None] * product, columns, len(self.sparse.places.starts) - 1)
         if len(self.sparse.XZ):
             N += self.sparse.fixed_sandwich(V.across, V.fixed)
         return N
 
     def sampled_product(self, V: SparseMatrix) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
-        sparse, order = self.sparse, self.sparse.order
+        sparse, places = self.sparse, self.sparse.places
         at_entries = multiply_pairs(*self.pairs.arrays, sparse.values, V.values)
         for x, across in zip(sparse.XZ, V.across, strict=True):
-            at_entries += x[:, order.columns] * across[order.rows]
+            at_entries += x[:, places.columns] * across[places.rows]
         random = np.stack([(E.T @ V.across.T).T for E in sparse.matrices], axis=1)
         return at_entries, random + np.tensordot(V.fixed, sparse.XZ, axes=1)
 
@@ -104,7 +104,7 @@ def sparse_tail_rest(
 ) -> SparseTailRest:
     """Return the rows with every pair of entries of a level numbered into the tail."""
     none = np.zeros(len(coupling.indptr) - 1, dtype=bool)
-    order = entry_order(coupling, none)
-    sparse = sparse_rest(coupling, order, values, XZ, layout.n_tail)
-    pairs = EntryPairs(*number_pairs(order.starts, order.rows, *layout.meetings.arrays))
+    places = entry_places(coupling, none)
+    sparse = sparse_rest(coupling, places, values, XZ, layout.n_tail)
+    pairs = EntryPairs(*number_pairs(places.starts, places.rows, *layout.meetings.arrays))
     return SparseTailRest(sparse, layout, pairs)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels.factorization.pattern import Coupling
-from mixedmodels.factorization.sparse_rest import entry_order
+from mixedmodels.factorization.sparse_rest import entry_places
 from mixedmodels.kernels import schur
 
 # Sums of a few dozen products of numbers of size one.
@@ -39,7 +39,7 @@ def test_the_schur_complement_and_the_sandwich_equal_dense_ones(version, block):
     coupling, values, E, light, rng = block
     subtract_schur, add_sandwich = VERSIONS[version]
     q, n_tail, S = E.shape
-    arrays = entry_order(coupling, light).arrays
+    arrays = entry_places(coupling, light).arrays
     half = rng.normal(size=(q, S, S))
     P = np.ascontiguousarray((half @ half.transpose(0, 2, 1)).transpose(1, 2, 0))
     # The tail is a block of a larger array: its rows are not adjacent.
