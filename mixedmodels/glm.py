@@ -15,10 +15,10 @@ from mixedmodels.families import get_family, initialize, log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
+from mixedmodels.formula.kept_data import keep
 from mixedmodels.likelihood.glm import fit_glm
 from mixedmodels.likelihood.separation import judged
 from mixedmodels.models.call import Call, record_call
-from mixedmodels.models.data import keep
 from mixedmodels.models.plain import GeneralizedLinearModel
 
 

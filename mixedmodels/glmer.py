@@ -23,17 +23,17 @@ from mixedmodels.families import get_family, initialize, log_constant, refuse_qu
 from mixedmodels.families.family import Family
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
+from mixedmodels.formula.kept_data import keep
 from mixedmodels.glm import fit_design
 from mixedmodels.likelihood.generalized import generalized_problem
 from mixedmodels.likelihood.glm import fit_glm
-from mixedmodels.likelihood.pql import fit_pql
 from mixedmodels.likelihood.separation import judged
 from mixedmodels.lmer import fit_linear_design
 from mixedmodels.models.call import record_call
-from mixedmodels.models.data import keep
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.optimization.fit_generalized import fit_generalized
+from mixedmodels.optimization.fit_pql import fit_pql
 from mixedmodels.optimization.stable_quadrature import fit_until_stable
 
 

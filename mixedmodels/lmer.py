@@ -19,9 +19,9 @@ from mixedmodels.checks import (
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design, NaAction
+from mixedmodels.formula.kept_data import keep
 from mixedmodels.likelihood.profiled import linear_problem
 from mixedmodels.models.call import Call, record_call
-from mixedmodels.models.data import keep
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.optimization.fit_linear import fit_linear
 

@@ -120,15 +120,9 @@ def test_importing_costs_little_beyond_the_dependencies(tmp_path):
     assert seconds < IMPORT_BUDGET_SECONDS
 
 
-def test_every_module_has_its_line_in_contributing():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"`(mixedmodels/[\w/]+\.py)`", text))
-    modules = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "mixedmodels").rglob("*.py")
-        if path.name != "__init__.py" or path.parent.name == "mixedmodels"
-    }
-    assert listed == modules
+def test_the_list_of_files_in_contributing_is_up_to_date():
+    command = [sys.executable, ROOT / "tools" / "list_files.py", "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "run: python tools/list_files.py"
 
 
 def test_every_file_that_the_documents_name_exists():

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.dense_tail import DenseTail, factor_dense_tail
 from mixedmodels.factorization.pattern import Pattern
@@ -26,6 +25,7 @@ from mixedmodels.factorization.sparse_rest import SparseRest
 from mixedmodels.factorization.sparse_tail import SparseTail, factor_sparse_tail
 from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.sparse_tail_rest import SparseTailRest
+from mixedmodels.kernels import faces
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.blocked import Factor
 from mixedmodels.factorization.dense_tail import DenseTailInverse
 from mixedmodels.factorization.pattern import Pattern
@@ -23,6 +22,7 @@ from mixedmodels.factorization.rest import FixedRest
 from mixedmodels.factorization.sparse_rest import SparseRest
 from mixedmodels.factorization.sparse_tail import SparseTailInverse
 from mixedmodels.factorization.sparse_tail_rest import SparseTailRest
+from mixedmodels.kernels import faces
 
 
 @dataclass(frozen=True, slots=True)

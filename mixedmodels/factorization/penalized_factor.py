@@ -9,7 +9,6 @@ from numpy.linalg import LinAlgError
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.penalized_system import PenalizedSystem, SphericalRows, working_products
 from mixedmodels.factorization.row_sums import sum_rows
 from mixedmodels.factorization.tail_coupling import (
@@ -18,6 +17,7 @@ from mixedmodels.factorization.tail_coupling import (
     tail_times,
     transposed_times,
 )
+from mixedmodels.kernels import faces
 
 # Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
 SMALLEST_EIGENVALUE = 1e-10

@@ -17,8 +17,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization import dense
 from mixedmodels.factorization.pattern import Coupling
+from mixedmodels.kernels import faces
 
 
 class Rest(Protocol):

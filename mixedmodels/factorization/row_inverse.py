@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.penalized_factor import PenalizedFactor, inverse_of
 from mixedmodels.factorization.penalized_system import SphericalColumn, related
 from mixedmodels.factorization.tail_coupling import apply_by_level, inverse_product, products_by_level
+from mixedmodels.kernels import faces
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
-from mixedmodels.factorization import dense, faces
+from mixedmodels.factorization import dense
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.rest import lifted_fixed
+from mixedmodels.kernels import faces
 from mixedmodels.kernels.schur import add_sandwich, subtract_schur
 
 #: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.

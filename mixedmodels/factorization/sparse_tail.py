@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse_cholesky import factor_fronts, invert_fronts, solve_fronts
 from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.threads import threads_for
+from mixedmodels.kernels import faces
 
 
 @dataclass(frozen=True, slots=True)

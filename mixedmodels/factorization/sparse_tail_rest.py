@@ -8,10 +8,10 @@ from typing import Self
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.sparse_rest import SparseRest, entry_places, sparse_rest
 from mixedmodels.factorization.sparse_tail_matrix import SparseLayout, SparseMatrix
+from mixedmodels.kernels import faces
 from mixedmodels.kernels.pairs import multiply_pairs, number_pairs, subtract_pairs
 
 

@@ -29,8 +29,8 @@ Missing values
 from mixedmodels.formula.build import build_design
 from mixedmodels.formula.checks import check_random_terms
 from mixedmodels.formula.model_terms import ModelTerms, model_terms
+from mixedmodels.formula.new_data import fixed_matrix, random_matrices
 from mixedmodels.formula.parse import parse_formula
-from mixedmodels.formula.recipe import fixed_matrix, random_matrices
 from mixedmodels.formula.relationship import precision
 
 __all__ = [

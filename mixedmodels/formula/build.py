@@ -21,9 +21,10 @@ from mixedmodels.formula.fixed_effects import independent_columns
 from mixedmodels.formula.functions import formula_evaluator
 from mixedmodels.formula.input_frames import input_frame
 from mixedmodels.formula.model_frame import ModelFrame, build_model_frame
+from mixedmodels.formula.new_data import sum_of
 from mixedmodels.formula.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.random_effects import BarPlan, group_name, random_terms
-from mixedmodels.formula.recipe import Recipe, sum_of
+from mixedmodels.formula.recipe import Recipe
 from mixedmodels.formula.relationship import with_relationships
 from mixedmodels.formula.response import response
 from mixedmodels.formula.syntax_tree import Node, deparse, names_in

@@ -13,12 +13,12 @@ import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.formula.parse import ParsedFormula
+from mixedmodels.formula.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mixedmodels.formula.parse import ParsedFormula
-    from mixedmodels.formula.recipe import Recipe
 
 ResponseKind = Literal["numeric", "logical", "factor", "cbind"]
 NaAction = Literal["omit", "exclude", "fail", "pass"]

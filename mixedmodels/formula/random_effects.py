@@ -15,6 +15,7 @@ from mixedmodels.formula.bars import Bar
 from mixedmodels.formula.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.columns import Column, Factor, Matrix, as_factor
 from mixedmodels.formula.design import RandomTerm
+from mixedmodels.formula.recipe import RandomRecipe
 from mixedmodels.formula.syntax_tree import Name, Node, deparse
 from mixedmodels.formula.terms import Terms
 
@@ -28,25 +29,6 @@ class BarPlan:
     lhs: str
     group: str
     group_text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RandomRecipe:
-    """How to build a random-effects term from new data.
-
-    Attributes
-    ----------
-    matrix : MatrixRecipe
-        Of the left side of the bar (the whole left side of ``||``).
-    selected : tuple of int
-        The columns of that matrix which belong to this term.
-    group : Node
-        The grouping factor.
-    """
-
-    matrix: MatrixRecipe
-    selected: tuple[int, ...]
-    group: Node
 
 
 def group_name(group: Node) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces as levels
+from mixedmodels.kernels import faces as levels
 
 #: log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, pairs: see :func:`one_factor_numpy`.
 Numbers: TypeAlias = tuple[float, float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]

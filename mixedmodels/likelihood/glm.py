@@ -10,8 +10,8 @@ from scipy.linalg import solve_triangular
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Family
+from mixedmodels.likelihood.estimates import ConvergenceReport
 from mixedmodels.likelihood.glm_newton import GlmPoint, climb, negative_hessian, starting_point
-from mixedmodels.optimization.report import ConvergenceReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.blocked import Factor, Solution
 from mixedmodels.factorization.inverse import Inverse, invert_on_pattern
+from mixedmodels.kernels import faces
 
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
 #: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.

@@ -22,10 +22,10 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, ConvergenceError
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.penalized_system import at_rows, product_sums
 from mixedmodels.factorization.row_inverse import PatternInverse, gather_rows, pattern_inverse
 from mixedmodels.factorization.row_sums import sum_rows
+from mixedmodels.kernels import faces
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
 from mixedmodels.likelihood.laplace_gradient import Cotangents
 from mixedmodels.likelihood.pirls import Mode

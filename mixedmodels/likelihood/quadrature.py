@@ -19,9 +19,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.penalized_system import sum_by_level
 from mixedmodels.factorization.row_inverse import PatternInverse, gather_rows
+from mixedmodels.kernels import faces
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
 from mixedmodels.likelihood.laplace_gradient import Cotangents, total_gradient
 from mixedmodels.likelihood.nested_quadrature import nested_quadrature

@@ -12,11 +12,8 @@ import pandas as pd
 from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError
 from mixedmodels.inference import comparison
 from mixedmodels.models.columns import column_terms
-from mixedmodels.models.fitted_model import FittedModel
-from mixedmodels.models.linear import LinearMixedModel
-from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.models.plain import GeneralizedLinearModel
-from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+from mixedmodels.models.fit import Fit
+from mixedmodels.models.mixed_fit import MixedFit
 from mixedmodels.reports.anova_text import anova_text
 from mixedmodels.reports.html import preformatted
 
@@ -43,7 +40,7 @@ class AnovaTable(pd.DataFrame):
         return preformatted(repr(self))
 
 
-def anova(*models: FittedModel, refit: bool = True, model_names: Sequence[str] | None = None) -> AnovaTable:
+def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = None) -> AnovaTable:
     """Compare fitted models by likelihood-ratio tests, or tabulate the terms of one model.
 
     Parameters
@@ -84,9 +81,9 @@ def anova(*models: FittedModel, refit: bool = True, model_names: Sequence[str] |
     if not models:
         raise ControlError("anova() needs at least one fitted model.")
     for i, model in enumerate(models):
-        if not isinstance(model, FittedModel):
+        if not isinstance(model, Fit):
             raise ControlError(f"argument {i + 1} of anova() is no fitted model but {model!r}.")
-    if any(isinstance(m, QuasiLikelihoodMixedModel) for m in models):
+    if not all(m.has_likelihood for m in models):
         raise NotAvailableError(
             "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with "
             "method='ml'."
@@ -95,12 +92,12 @@ def anova(*models: FittedModel, refit: bool = True, model_names: Sequence[str] |
         return _sequential(models[0])
     names = _names(models, model_names)
     _check_same_response(models)
-    if all(isinstance(m, GeneralizedLinearModel) and m.family().is_quasi for m in models):
-        return _analysis_of_deviance(models, names)  # type: ignore[arg-type]
+    if all(m.is_quasi for m in models):
+        return _analysis_of_deviance(models, names)
     return _likelihood_ratio(_comparable(models, refit), names)
 
 
-def _names(models: Sequence[FittedModel], given: Sequence[str] | None) -> list[str]:
+def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
     names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
     if len(names) != len(models):
         raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")
@@ -109,7 +106,7 @@ def _names(models: Sequence[FittedModel], given: Sequence[str] | None) -> list[s
     return names
 
 
-def _check_same_response(models: Sequence[FittedModel]) -> None:
+def _check_same_response(models: Sequence[Fit]) -> None:
     sizes = [m.nobs() for m in models]
     if len(set(sizes)) > 1:
         raise DataError(
@@ -124,14 +121,14 @@ def _check_same_response(models: Sequence[FittedModel]) -> None:
         raise DataError("all models must be fit to the same response.")
 
 
-def _comparable(models: Sequence[FittedModel], refit: bool) -> list[FittedModel]:
+def _comparable(models: Sequence[Fit], refit: bool) -> list[Fit]:
     """Refit REML fits by maximum likelihood, or warn where their criteria are no likelihoods to compare."""
-    reml = [m for m in models if isinstance(m, LinearMixedModel) and m.is_reml]
+    reml = [m for m in models if m.is_reml]
     if not reml:
         return list(models)
     if refit:
         print("refitting model(s) with ML (instead of REML)", file=sys.stderr)
-        return [m.refitML() if isinstance(m, LinearMixedModel) else m for m in models]
+        return [m.refitML() for m in models]
     if len(reml) < len(models):
         warnings.warn(
             "some models fit with REML = TRUE, some not: their criteria are not comparable",
@@ -147,7 +144,7 @@ def _comparable(models: Sequence[FittedModel], refit: bool) -> list[FittedModel]
     return list(models)
 
 
-def _likelihood_ratio(models: Sequence[FittedModel], names: Sequence[str]) -> AnovaTable:
+def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
     loglik = [m.loglik() for m in models]
     order = np.argsort([m.npar for m in models], kind="stable")
     values = comparison.likelihood_ratio_table(
@@ -159,9 +156,9 @@ def _likelihood_ratio(models: Sequence[FittedModel], names: Sequence[str]) -> An
     return make_table(values, rows, comparison.LIKELIHOOD_RATIO_COLUMNS, heading)
 
 
-def _sequential(model: FittedModel) -> AnovaTable:
+def _sequential(model: Fit) -> AnovaTable:
     """Return sums of squares of the fixed-effects terms in the order of the formula."""
-    if not isinstance(model, MixedModel):
+    if not isinstance(model, MixedFit):
         raise NotAvailableError(
             f"anova() of a single {type(model).__name__} is not available; give it the models to compare."
         )
@@ -174,7 +171,7 @@ def _sequential(model: FittedModel) -> AnovaTable:
     return make_table(values, order, comparison.SEQUENTIAL_COLUMNS, ["Analysis of Variance Table"])
 
 
-def _analysis_of_deviance(models: Sequence[GeneralizedLinearModel], names: Sequence[str]) -> AnovaTable:
+def _analysis_of_deviance(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
     """Compare quasi-likelihood fits by F tests, the dispersion from the largest model."""
     order = sorted(range(len(models)), key=lambda i: -models[i].df_residual())
     values = comparison.deviance_table(

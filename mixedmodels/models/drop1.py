@@ -9,17 +9,16 @@ import numpy as np
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design import Design
+from mixedmodels.formula.kept_data import used_variables
 from mixedmodels.inference.comparison import akaike, chi_square_tail
 from mixedmodels.models.anova import AnovaTable, make_table
 from mixedmodels.models.columns import column_terms
-from mixedmodels.models.data import used_variables
-from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.models.plain import GeneralizedLinearModel
+from mixedmodels.models.fit import Fit
 
 DROP1_COLUMNS = ("npar", "AIC", "LRT", "Pr(Chi)")
 
 
-def drop1(model: MixedModel | GeneralizedLinearModel) -> AnovaTable:
+def drop1(model: Fit) -> AnovaTable:
     """Test each term of the fixed effects that is not contained in another one.
 
     Models fitted by REML are refitted by maximum likelihood, the smaller models too.
@@ -56,7 +55,7 @@ def droppable(design: Design) -> list[str]:
     return [names[p] for p in patterns if not any(q != p and q & p == p for q in patterns)]
 
 
-def without_term(model: MixedModel | GeneralizedLinearModel, label: str) -> Design:
+def without_term(model: Fit, label: str) -> Design:
     """Return the design of `model` with one fixed-effects term left out, at the same rows.
 
     Raises

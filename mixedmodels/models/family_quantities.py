@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
-from mixedmodels.models.fitted_model import ResidualType
+
+ResidualType = Literal["response", "pearson", "deviance", "working"]
 
 # Step of central differences: the cube root of the rounding error.
 DIFFERENCE_STEP = 6e-6

@@ -1,146 +1,32 @@
-"""What linear, generalized and plain generalized models have in common."""
+"""What users ask of any fitted model: tables, texts, comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
-from mixedmodels.formula.design import Design
-from mixedmodels.inference import comparison, wald
+from mixedmodels.formula.kept_data import used_variables
+from mixedmodels.inference import wald
 from mixedmodels.inference.variance_components import covariance_to_correlation
-from mixedmodels.models.call import Call
-from mixedmodels.models.columns import column_terms
-from mixedmodels.models.data import columns_in_use, used_variables
+from mixedmodels.models.anova import AnovaTable, anova
+from mixedmodels.models.drop1 import drop1
+from mixedmodels.models.family_quantities import ResidualType
+from mixedmodels.models.fit import Fit
 from mixedmodels.models.summary import Summary
-from mixedmodels.reports.fit_text import FitDescription, print_text, rank_message
-from mixedmodels.reports.formula_text import shown_formula
+from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
 
-if TYPE_CHECKING:
-    from mixedmodels.families.family import Family
-    from mixedmodels.models.anova import AnovaTable
 
-ResidualType = Literal["response", "pearson", "deviance", "working"]
-
-
-class FittedModel:
-    """A fitted model: its design, its response and what follows from its fixed effects.
-
-    Parameters
-    ----------
-    design : Design
-        Arrays of the model.
-    y : ndarray, shape (n,)
-        Response as the engine saw it.
-    prior_weights : ndarray, shape (n,)
-        Prior weights; the number of trials included for a binomial.
-    call : Call
-        How the model was asked for.
-    data : table
-        The data given, as :func:`mixedmodels.models.data.keep` returns them.
-    """
+class FittedModel(Fit):
+    """A fitted model as users hold it."""
 
     p_values = True
-    design: Design
-    y: FloatArray
-    prior_weights: FloatArray
-    call: Call
-    data: Any
-
-    def __init__(
-        self, design: Design, y: FloatArray, prior_weights: FloatArray, call: Call, data: Any
-    ) -> None:
-        self.design = design
-        self.y = y
-        self.prior_weights = prior_weights
-        self.call = call
-        self.data = data
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is rebuilt from the design, and columns the model does not use."""
-        state = {name: value for name, value in self.__dict__.items() if name != "problem"}
-        return state | {"data": columns_in_use(self.data, self.design)}
-
-    # What a kind of model must say about itself.
-
-    @property
-    def beta(self) -> FloatArray:
-        """Fixed effects, shape (p,)."""
-        raise NotImplementedError
-
-    @property
-    def phi(self) -> FloatArray:
-        """Parameters of the family, shape (n_phi,); empty for a linear model."""
-        return np.empty(0)
-
-    @property
-    def npar(self) -> int:
-        """Number of parameters that were estimated."""
-        raise NotImplementedError
-
-    @property
-    def linear_predictor(self) -> FloatArray:
-        """Linear predictor of each row used, offset included, shape (n,)."""
-        raise NotImplementedError
-
-    @property
-    def mean(self) -> FloatArray:
-        """Fitted mean of each row used, shape (n,)."""
-        raise NotImplementedError
-
-    def _fixed_covariance(self) -> FloatArray:
-        """Return the covariance of beta that summaries use, shape (p, p)."""
-        raise NotImplementedError
-
-    def _raw_residuals(self, type: ResidualType) -> FloatArray:
-        """Return residuals of one type, not divided by sigma, shape (n,)."""
-        raise NotImplementedError
-
-    def _describe(self) -> FitDescription:
-        """Return what the printed text shows."""
-        raise NotImplementedError
-
-    def family(self) -> Family | None:
-        """Return the family; None for a linear model."""
-        return None
-
-    def sigma(self) -> float:
-        """Return the residual standard deviation; 1 for families without a dispersion."""
-        raise NotImplementedError
-
-    def loglik(self) -> float:
-        """Return the log-likelihood (of a REML fit, minus half the REML criterion)."""
-        raise NotImplementedError
-
-    # What follows.
-
-    def formula(self) -> str:
-        """Return the formula as R prints it."""
-        return shown_formula(self.design.formula)
-
-    def terms(self) -> list[str]:
-        """Return the labels of the fixed-effects terms, in R's order."""
-        labels = column_terms(self.design.recipe.fixed)
-        return list(dict.fromkeys(label for label in labels if label != "(Intercept)"))
-
-    def fixef(self, add_dropped: bool = False) -> pd.Series:
-        """Return the fixed effects.
-
-        Parameters
-        ----------
-        add_dropped : bool
-            Whether to list columns dropped from a rank-deficient model matrix, with value NaN.
-        """
-        values = pd.Series(self.beta, index=list(self.design.x_names), name="Estimate", dtype=float)
-        if not add_dropped or not self.design.dropped:
-            return values
-        return values.reindex([*self.design.x_names, *self.design.dropped])
 
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects."""
@@ -152,9 +38,6 @@ class FittedModel:
             self._standard_errors(), index=list(self.design.x_names), name="Std. Error", dtype=float
         )
 
-    def _standard_errors(self) -> FloatArray:
-        return np.sqrt(np.diag(self._fixed_covariance()))
-
     def _test_df(self) -> float | None:
         """Return the degrees of freedom of the t tests of the summary; None for normal tests."""
         return None
@@ -163,22 +46,6 @@ class FittedModel:
     def statistic(self) -> str:
         """Name of the ratio of estimate and standard error in the summary, ``"t value"`` or ``"z value"``."""
         return "z value" if self._test_df() is None and self.p_values else "t value"
-
-    def nobs(self) -> int:
-        """Return the number of observations, those of zero weight left out."""
-        return int(np.count_nonzero(self.prior_weights > 0))
-
-    def df_residual(self) -> int:
-        """Return the number of observations minus the number of parameters."""
-        return self.nobs() - self.npar
-
-    def aic(self) -> float:
-        """Return Akaike's information criterion."""
-        return comparison.akaike(self.loglik(), self.npar)
-
-    def bic(self) -> float:
-        """Return Schwarz's information criterion, with the number of observations."""
-        return comparison.schwarz(self.loglik(), self.npar, self.nobs())
 
     def fitted(self) -> pd.Series:
         """Return the fitted means, the random effects at their conditional modes."""
@@ -199,7 +66,7 @@ class FittedModel:
         ControlError
             If `type` is none of these.
         """
-        allowed = ("response", "pearson", "deviance", "working")
+        allowed = get_args(ResidualType)
         chosen = type or ("response" if self.family() is None else "deviance")
         if chosen not in allowed:
             raise ControlError(f"type must be one of {', '.join(map(repr, allowed))}, not {type!r}.")
@@ -272,16 +139,11 @@ class FittedModel:
         self, *others: FittedModel, refit: bool = True, model_names: Sequence[str] | None = None
     ) -> AnovaTable:
         """Compare this model with others, or tabulate its terms; see :func:`mixedmodels.anova`."""
-        # The comparison knows all kinds of models, each of which is one of these: import it when asked.
-        from mixedmodels.models.anova import anova
-
         return anova(self, *others, refit=refit, model_names=model_names)
 
     def drop1(self) -> AnovaTable:
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
-        from mixedmodels.models.drop1 import drop1
-
-        return drop1(self)  # type: ignore[arg-type]
+        return drop1(self)
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)
@@ -294,15 +156,6 @@ class FittedModel:
     def _labelled(self, matrix: FloatArray) -> pd.DataFrame:
         names = list(self.design.x_names)
         return pd.DataFrame(matrix, index=names, columns=names)
-
-    def by_row(self, values: FloatArray, name: str) -> pd.Series:
-        """Label values by the rows of the data; with na_action="exclude", NaN at the rows dropped."""
-        missing = self.design.missing
-        if missing.action != "exclude" or not missing.n_dropped:
-            return pd.Series(values, index=self.design.index, name=name)
-        padded = np.full(missing.n_input, np.nan)
-        padded[missing.kept] = values
-        return pd.Series(padded, index=missing.input_index, name=name)
 
     def _notes(self) -> tuple[str, ...]:
         """Return what the text says about rows that do not count."""

@@ -14,7 +14,7 @@ from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import Design
-from mixedmodels.likelihood.estimates import GeneralizedEstimates
+from mixedmodels.likelihood.estimates import ConvergenceReport, GeneralizedEstimates, OptimizationReport
 from mixedmodels.likelihood.generalized import (
     conditional_covariances,
     generalized_problem,
@@ -27,7 +27,6 @@ from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
 from mixedmodels.models.with_family import WithFamily
 from mixedmodels.optimization.fit_generalized import fit_generalized
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -12,12 +12,10 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 from mixedmodels.formula.model_terms import random_effects_matrix, relative_factor, theta_index
 from mixedmodels.likelihood.profiled import term_factors
-
-if TYPE_CHECKING:
-    from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.models.mixed_fit import MixedFit
 
 
-def get_me(model: MixedModel, name: str) -> Any:
+def get_me(model: MixedFit, name: str) -> Any:
     """Return one internal quantity of a mixed model.
 
     Raises
@@ -30,11 +28,11 @@ def get_me(model: MixedModel, name: str) -> Any:
     return _QUANTITIES[name](model)
 
 
-def _z_list(model: MixedModel) -> list[sparse.csc_array]:
+def _z_list(model: MixedFit) -> list[sparse.csc_array]:
     return [random_effects_matrix((term,), model.design.n_rows) for term in model.random]
 
 
-def _lambda(model: MixedModel) -> sparse.csc_array:
+def _lambda(model: MixedFit) -> sparse.csc_array:
     return relative_factor(model.random, model.theta().to_numpy())
 
 
@@ -46,16 +44,16 @@ def _cumulated(sizes: list[int]) -> list[int]:
     return [0, *np.cumsum(sizes).tolist()]
 
 
-def _lower(model: MixedModel) -> list[float]:
+def _lower(model: MixedFit) -> list[float]:
     bounded = [at_zero for t in model.random for at_zero in t.structure.is_lower_bound()]
     return [0.0 if at_zero else -np.inf for at_zero in bounded]
 
 
-def _cnms(model: MixedModel) -> dict[str, list[str]]:
+def _cnms(model: MixedFit) -> dict[str, list[str]]:
     return {t.label: list(t.columns) for t in model.random}
 
 
-_QUANTITIES: dict[str, Callable[[MixedModel], Any]] = {
+_QUANTITIES: dict[str, Callable[[MixedFit], Any]] = {
     "X": lambda m: m.design.X,
     "Z": lambda m: random_effects_matrix(m.random, m.design.n_rows),
     "Zt": lambda m: sparse.csc_array(random_effects_matrix(m.random, m.design.n_rows).T),

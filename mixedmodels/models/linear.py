@@ -12,14 +12,13 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design import Design
-from mixedmodels.likelihood.estimates import LinearEstimates
+from mixedmodels.likelihood.estimates import ConvergenceReport, LinearEstimates, OptimizationReport
 from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
 from mixedmodels.models.call import Call
-from mixedmodels.models.fitted_model import ResidualType
+from mixedmodels.models.family_quantities import ResidualType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import response_values
 from mixedmodels.optimization.fit_linear import fit_linear
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 

@@ -1,127 +1,33 @@
-"""What linear and generalized mixed models have in common: everything about the random effects."""
+"""What users ask of any fitted mixed model: everything about the random effects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import FloatArray
 from mixedmodels.diagnostics.leverage import leverages
-from mixedmodels.errors import ControlError, NotAvailableError
-from mixedmodels.formula.design import Design, RandomTerm
-from mixedmodels.formula.model_terms import theta_names
-from mixedmodels.inference.joint_covariance import JointSystem, joint_covariance, joint_system
-from mixedmodels.inference.variance_components import TermCovariance, term_covariances
+from mixedmodels.errors import ControlError
+from mixedmodels.inference.joint_covariance import joint_covariance
 from mixedmodels.likelihood.profiled import term_factors
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.models.get_me import get_me
+from mixedmodels.models.mixed_fit import MixedFit
 from mixedmodels.models.predict import ReForm, predict
 from mixedmodels.models.random_effects import RandomEffects, tables_by_group
 from mixedmodels.models.simulate import UNSET, simulate
 from mixedmodels.models.variance_components import VarCorr
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.prediction.linear_predictor import linear_predictor, random_effects
 from mixedmodels.prediction.simulate import Seed
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
-from mixedmodels.reports.printed import Printed
 
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
 
 
-class MixedModel(FittedModel):
+class MixedModel(FittedModel, MixedFit):
     """A model with random effects; see :class:`LinearMixedModel` and :class:`GeneralizedLinearMixedModel`."""
 
-    # What a kind of mixed model must say about itself.
-
-    @property
-    def spherical(self) -> tuple[FloatArray, ...]:
-        """Spherical random effects u at the conditional mode, by term, each (q, S)."""
-        raise NotImplementedError
-
-    @property
-    def _theta(self) -> FloatArray:
-        raise NotImplementedError
-
-    @property
-    def row_information(self) -> FloatArray:
-        """Weight of each row in the mixed-model equations, shape (n,)."""
-        raise NotImplementedError
-
-    @property
-    def unscaled_vcov(self) -> FloatArray:
-        """``(R_X' R_X)^-1`` of the mixed-model equations, shape (p, p)."""
-        raise NotImplementedError
-
-    @property
-    def random_scale(self) -> float:
-        """Factor that turns theta into standard deviations: sigma, or 1 for a generalized model."""
-        raise NotImplementedError
-
-    @property
-    def residual_sd(self) -> float | None:
-        """Standard deviation of the row ``Residual`` of VarCorr; None for a generalized model."""
-        raise NotImplementedError
-
-    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
-        """Return the conditional covariances of the random effects by term, each (q, S, S)."""
-        raise NotImplementedError
-
-    def convergence(self) -> ConvergenceReport:
-        """Return the verdict on the fit, with its reasons."""
-        raise NotImplementedError
-
-    @property
-    def optimization(self) -> OptimizationReport:
-        """How the optimum was found: evaluations, seconds, gradient norm, path."""
-        raise NotImplementedError
-
-    @property
-    def factorization(self) -> Printed:
-        """The blocks of the factorization and how each is handled, as a table."""
-        raise NotImplementedError
-
-    def REMLcrit(self) -> float:
-        """Return the REML criterion of a linear model fitted by REML.
-
-        Raises
-        ------
-        NotAvailableError
-            If the model was not fitted by REML.
-        """
-        raise NotAvailableError("only a linear mixed model fitted by REML has a REML criterion.")
-
-    @property
-    def is_reml(self) -> bool:
-        """Whether the model was fitted by REML."""
-        return False
-
     # Random effects and their covariance.
-
-    @property
-    def random(self) -> tuple[RandomTerm, ...]:
-        """The random-effects terms."""
-        return self.design.random
-
-    @property
-    def b(self) -> tuple[FloatArray, ...]:
-        """Random effects by term, each (q, S)."""
-        return random_effects(self.random, self._theta, self.spherical)
-
-    @property
-    def linear_predictor(self) -> FloatArray:
-        """Linear predictor of each row used, offset included, shape (n,)."""
-        return linear_predictor(self.design.X, self.beta, self.design.offset, self.random, self.b)
-
-    def theta(self) -> pd.Series:
-        """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``."""
-        return pd.Series(self._theta, index=list(theta_names(self.random)), name="theta")
-
-    def term_covariances(self) -> tuple[TermCovariance, ...]:
-        """Return the covariance matrix of each term, as a plain record."""
-        return term_covariances(self.random, self._theta, self.random_scale)
 
     def VarCorr(self) -> VarCorr:
         """Return variances, standard deviations and correlations of the random effects."""
@@ -141,10 +47,6 @@ class MixedModel(FittedModel):
             total = table.T.groupby(level=0).sum().T.reindex(columns=columns, fill_value=0.0)
             tables[group] = total + fixed.reindex(columns, fill_value=0.0)
         return tables
-
-    def ngrps(self) -> dict[str, int]:
-        """Return the number of levels of each grouping factor."""
-        return {term.group: term.n_levels for term in self.random}
 
     def is_singular(self, tol: float = SINGULAR_TOLERANCE) -> bool:
         """Tell whether a variance, or a combination of random effects, is zero.
@@ -196,10 +98,6 @@ class MixedModel(FittedModel):
         if not isinstance(name, (list, tuple)):
             return get_me(self, name)
         return {key: get_me(self, key) for key in name}
-
-    def joint_system(self) -> JointSystem:
-        """Return the factorized mixed-model equations at the estimates."""
-        return joint_system(self.design.X, self.random, self._theta, self.row_information)
 
     def vcov(self, full: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
@@ -304,16 +202,6 @@ class MixedModel(FittedModel):
         """
         return simulate(self, nsim, seed, use_u, re_form, newdata, allow_new_levels)
 
-    # Related fits.
-
-    def refitML(self) -> MixedModel:
-        """Return the model fitted by maximum likelihood; itself unless it was fitted by REML."""
-        return self
-
-    def with_design(self, design: Design) -> MixedModel:
-        """Fit the same kind of model to another design with the same response and random effects."""
-        raise NotImplementedError
-
     # Text.
 
     def _messages(self) -> tuple[str, ...]:
@@ -322,6 +210,3 @@ class MixedModel(FittedModel):
         if not report.is_optimum:
             return report.reasons or ("the optimum was not reached",)
         return (SINGULAR_NOTE,) if self.is_singular() else ()
-
-    def _criteria(self) -> Mapping[str, float]:
-        return self._likelihood_criteria()

@@ -13,11 +13,11 @@ from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design import Design
+from mixedmodels.likelihood.estimates import ConvergenceReport
 from mixedmodels.likelihood.glm import GlmEstimates, fit_glm
 from mixedmodels.models.family_quantities import response_mean, response_slope
 from mixedmodels.models.new_response import new_response
 from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.prediction.simulate import Seed, generator
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
@@ -93,6 +93,11 @@ class GeneralizedLinearModel(WithFamily[GlmEstimates]):
     def convergence(self) -> ConvergenceReport:
         """Return the verdict on the fit, with its reasons."""
         return self.estimates.convergence
+
+    @property
+    def is_quasi(self) -> bool:
+        """Whether the family is a quasi family."""
+        return self._family.is_quasi
 
     def _fixed_covariance(self) -> FloatArray:
         return self.estimates.vcov

@@ -11,12 +11,12 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import warn_unless_converged
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import initialize
-from mixedmodels.likelihood.pql import PqlEstimates, fit_pql
+from mixedmodels.likelihood.estimates import ConvergenceReport, OptimizationReport
 from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.new_response import new_response
 from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.optimization.fit_pql import PqlEstimates, fit_pql
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 
@@ -98,6 +98,11 @@ class QuasiLikelihoodMixedModel(WithFamily[PqlEstimates], MixedModel):
     def sigma(self) -> float:
         """Return the square root of the dispersion."""
         return self.estimates.linear.sigma
+
+    @property
+    def has_likelihood(self) -> bool:
+        """False: there is no likelihood to compare."""
+        return False
 
     def loglik(self) -> NoReturn:
         """Raise: penalized quasi-likelihood has no likelihood.

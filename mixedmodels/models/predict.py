@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,8 @@ from mixedmodels.inference.joint_covariance import row_variances
 from mixedmodels.missing import NAType
 from mixedmodels.models.columns import column_terms
 from mixedmodels.models.family_quantities import response_mean, response_slope
+from mixedmodels.models.mixed_fit import MixedFit
 from mixedmodels.prediction.linear_predictor import contribution
-
-if TYPE_CHECKING:
-    from mixedmodels.models.mixed_model import MixedModel
 
 ReForm = str | bool | NAType | None
 
@@ -51,14 +49,14 @@ class Rows:
     index: pd.Index
 
 
-def training_rows(model: MixedModel) -> Rows:
+def training_rows(model: MixedFit) -> Rows:
     """Return the rows of the fit."""
     design = model.design
     offset = np.zeros(design.n_rows) if design.offset is None else design.offset
     return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index)
 
 
-def new_rows(model: MixedModel, newdata: Any, needs_random: bool) -> Rows:
+def new_rows(model: MixedFit, newdata: Any, needs_random: bool) -> Rows:
     """Return new rows; without random effects their grouping factors need not be there.
 
     Raises
@@ -121,7 +119,7 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
 
 
 def predict(
-    model: MixedModel,
+    model: MixedFit,
     newdata: Any,
     re_form: ReForm,
     type: Literal["link", "response"],
@@ -152,7 +150,7 @@ def predict(
     return pd.DataFrame({"fit": fit, "se_fit": label_rows(model, se, rows.index, newdata is None)})
 
 
-def _variances(model: MixedModel, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
+def _variances(model: MixedFit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
     """Return the variances of the predictions, divided by sigma^2, NaN where a variable is missing."""
     X = np.zeros_like(rows.X) if random_only else rows.X
     random = [(Z * mask, codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
@@ -162,14 +160,14 @@ def _variances(model: MixedModel, rows: Rows, masks: Sequence[BoolArray], random
     return np.where(missing, np.nan, variances)
 
 
-def label_rows(model: MixedModel, values: FloatArray, index: pd.Index, training: bool) -> pd.Series:
+def label_rows(model: MixedFit, values: FloatArray, index: pd.Index, training: bool) -> pd.Series:
     """Label predictions by row, padded as fitted values are when they are for the rows of the fit."""
     if training:
         return model.by_row(values, "fit")
     return pd.Series(values, index=index, name="fit")
 
 
-def refuse_new_levels(model: MixedModel, rows: Rows, masks: Sequence[BoolArray], newdata: Any) -> None:
+def refuse_new_levels(model: MixedFit, rows: Rows, masks: Sequence[BoolArray], newdata: Any) -> None:
     """Raise DataError, naming factor and levels, if a term in use meets a level that was not in the data."""
     for term, recipe, (_, codes), mask in zip(
         model.random, model.design.recipe.random, rows.random, masks, strict=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from mixedmodels.errors import ControlError, DataError
 from mixedmodels.formula import build_design
 from mixedmodels.likelihood.profiled import theta_slices
 from mixedmodels.missing import NAType
+from mixedmodels.models.mixed_fit import MixedFit
 from mixedmodels.models.predict import (
     ReForm,
     Rows,
@@ -31,9 +32,6 @@ from mixedmodels.prediction.simulate import (
     generator,
 )
 
-if TYPE_CHECKING:
-    from mixedmodels.models.mixed_model import MixedModel
-
 
 class Unset(NAType):
     """The type of the default of `re_form`, to tell it from NA given by the caller."""
@@ -46,7 +44,7 @@ UNSET = Unset()
 
 
 def simulate(
-    model: MixedModel,
+    model: MixedFit,
     nsim: int,
     seed: Seed,
     use_u: bool,
@@ -77,7 +75,7 @@ def simulate(
     return pd.DataFrame(np.column_stack(draws), index=rows.index, columns=columns)
 
 
-def new_weights(model: MixedModel, newdata: Any, n_rows: int) -> FloatArray:
+def new_weights(model: MixedFit, newdata: Any, n_rows: int) -> FloatArray:
     """Return the prior weights of new rows, numbers of trials included, shape (m,).
 
     Raises
@@ -103,7 +101,7 @@ def new_weights(model: MixedModel, newdata: Any, n_rows: int) -> FloatArray:
     return weights
 
 
-def _fresh_levels(model: MixedModel, rows: Rows, newdata: Any) -> list[CodeArray | None]:
+def _fresh_levels(model: MixedFit, rows: Rows, newdata: Any) -> list[CodeArray | None]:
     """Return, by term, codes that number the new levels on after those of the fit; None where all are known.
 
     Terms on one grouping factor share the numbers; a missing level is a level of its own.
@@ -123,7 +121,7 @@ def _fresh_levels(model: MixedModel, rows: Rows, newdata: Any) -> list[CodeArray
 
 
 def _draw(
-    model: MixedModel,
+    model: MixedFit,
     rng: np.random.Generator,
     rows: Rows,
     fresh: Sequence[CodeArray | None],
@@ -144,7 +142,7 @@ def _draw(
 
 
 def _drawn_effects(
-    model: MixedModel,
+    model: MixedFit,
     rng: np.random.Generator,
     rows: Rows,
     fresh: Sequence[CodeArray | None],

@@ -11,8 +11,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import Design
 from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import residuals, response_mean
-from mixedmodels.models.fitted_model import FittedModel, ResidualType
+from mixedmodels.models.family_quantities import ResidualType, residuals, response_mean
+from mixedmodels.models.fitted_model import FittedModel
 
 
 class FamilyEstimates(Protocol):

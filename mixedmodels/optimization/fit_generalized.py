@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.likelihood.collapse import EqualRows
-from mixedmodels.likelihood.estimates import GeneralizedEstimates
+from mixedmodels.likelihood.estimates import GeneralizedEstimates, OptimizationReport
 from mixedmodels.likelihood.generalized_hessian import natural_parameters
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.likelihood.laplace import laplace
 from mixedmodels.likelihood.pirls import DECREMENT, Mode, mode_border
-from mixedmodels.likelihood.profiled import column_scales
 from mixedmodels.likelihood.quadrature import check_quadrature
 from mixedmodels.likelihood.term_basis import outer_theta
 from mixedmodels.optimization.canonical import boundaries
+from mixedmodels.optimization.generalized_optimum import Layout, Optimum, parameter_layout
 from mixedmodels.optimization.generalized_verdict import (
     escape,
     judge_generalized,
@@ -32,7 +32,6 @@ from mixedmodels.optimization.generalized_verdict import (
     with_zeros,
 )
 from mixedmodels.optimization.quasi_newton import Minimum, Objective, minimize
-from mixedmodels.optimization.report import OptimizationReport
 from mixedmodels.optimization.start_generalized import row_effects, start_from_row_effects, starting_values
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
@@ -58,50 +57,6 @@ SMALLEST_GAIN = 1e-5
 NEAR = 50.0
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Places of the parameters in the optimiser's vector, and their typical sizes.
-
-    Attributes
-    ----------
-    outer : ndarray of int
-        Free theta and free phi: what the nAGQ = 0 fit varies.
-    fixed : slice
-        gamma.
-    scale : ndarray, shape (m,)
-        Typical sizes.
-    """
-
-    outer: IntArray
-    fixed: slice
-    scale: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Optimum:
-    """Where an optimisation ended.
-
-    Attributes
-    ----------
-    psi : ndarray, shape (m,)
-        The optimiser's vector.
-    objective : float
-        -2 log-likelihood there.
-    inverse_hessian : ndarray, shape (m, m)
-        Quasi-Newton estimate in the coordinates of `psi`.
-    found : Minimum
-        How it was found, in scaled coordinates.
-    n_evaluations : int
-        Evaluations of objective and gradient, those of the nAGQ = 0 fit included.
-    """
-
-    psi: FloatArray
-    objective: float
-    inverse_hessian: FloatArray
-    found: Minimum
-    n_evaluations: int
 
 
 def fit_generalized(
@@ -183,15 +138,6 @@ def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
         raise ControlError(f"nAGQ must be 0, 1, a larger whole number or 'auto', not {nAGQ!r}.")
     if nAGQ > 1:
         check_quadrature(problem)
-
-
-def parameter_layout(problem: GeneralizedProblem) -> Layout:
-    """Return places and typical sizes of the parameters."""
-    k, p = problem.n_theta, problem.n_fixed
-    theta = [term.structure.scales(column_scales(term)) for term in problem.terms]
-    scale = np.concatenate([*theta, np.full(p, np.sqrt(len(problem.y))), np.ones(problem.n_phi)])
-    outer = np.concatenate([np.arange(k), np.arange(k + p, k + p + problem.n_phi)])
-    return Layout(outer, slice(k, k + p), scale)
 
 
 def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.threads import threads_for
-from mixedmodels.likelihood.estimates import LinearEstimates
+from mixedmodels.likelihood.estimates import LinearEstimates, OptimizationReport
 from mixedmodels.likelihood.profiled import LinearProblem, evaluate, objective_and_gradient, solve
 from mixedmodels.optimization import start as starting
 from mixedmodels.optimization.average_information import curved_point
@@ -26,7 +26,6 @@ from mixedmodels.optimization.canonical import (
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.mean_field import approximate_theta, is_expensive
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
-from mixedmodels.optimization.report import OptimizationReport
 from mixedmodels.optimization.start import Point
 
 #: Decrease of the objective that ends the search, beside its rounding: half of the decrement that passes as

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.row_inverse import row_inverse
+from mixedmodels.likelihood.estimates import ConvergenceReport
 from mixedmodels.likelihood.generalized_hessian import determined_inverse, hessian_at
 from mixedmodels.likelihood.generalized_objective import Evaluator
 from mixedmodels.likelihood.generalized_problem import GeneralizedProblem, unpack_factors
 from mixedmodels.likelihood.pirls import Mode
 from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
-from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.optimization.generalized_optimum import Layout, Optimum
 from mixedmodels.optimization.start_generalized import row_effects
-
-if TYPE_CHECKING:
-    from mixedmodels.optimization.fit_generalized import Layout, Optimum
 
 # Newton steps with the Hessian itself after a search that stopped short.
 MAX_NEWTON_STEPS = 5

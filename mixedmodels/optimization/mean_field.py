@@ -19,9 +19,9 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.factorization import faces
 from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
+from mixedmodels.kernels import faces
 from mixedmodels.likelihood.gradient import BlockMoments
 from mixedmodels.likelihood.profiled import LinearProblem
 from mixedmodels.likelihood.system import Equations

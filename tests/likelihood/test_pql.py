@@ -10,8 +10,8 @@ from mixedmodels.datasets import load_dataset
 from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families import Gamma, binomial, get_family, initialize, nbinom2
 from mixedmodels.formula import build_design
-from mixedmodels.likelihood.pql import fit_pql, predictor, working_data
 from mixedmodels.likelihood.profiled import term_factors
+from mixedmodels.optimization.fit_pql import fit_pql, predictor, working_data
 
 REFERENCE = {
     case["id"]: case for case in json.loads(Path(__file__).with_name("pql_reference.json").read_text())

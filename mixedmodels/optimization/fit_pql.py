@@ -20,7 +20,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.estimates import LinearEstimates
+from mixedmodels.likelihood.estimates import ConvergenceReport, LinearEstimates
 from mixedmodels.likelihood.glm import fit_glm
 from mixedmodels.likelihood.profiled import (
     LinearProblem,
@@ -30,7 +30,6 @@ from mixedmodels.likelihood.profiled import (
     term_factors,
 )
 from mixedmodels.optimization.fit_linear import fit_linear
-from mixedmodels.optimization.report import ConvergenceReport
 
 # Relative change of eta (root of the ratio of sums of squares) at which the loop ends.
 TOLERANCE = 1e-10
