@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
     from mixedmodels.glmer import glmer_nb as glmer_nb
+    from mixedmodels.inference.anova import anova as anova
+    from mixedmodels.inference.drop1 import drop1 as drop1
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
-    from mixedmodels.models.anova import anova as anova
-    from mixedmodels.models.drop1 import drop1 as drop1
     from mixedmodels.models.functions import AIC as AIC
     from mixedmodels.models.functions import BIC as BIC
     from mixedmodels.models.functions import REMLcrit as REMLcrit
@@ -87,8 +87,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import vcov as vcov
     from mixedmodels.models.functions import weights as weights
     from mixedmodels.models.generalized import GeneralizedLinearMixedModel as GeneralizedLinearMixedModel
+    from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
-    from mixedmodels.models.plain import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
 
 # Where each public name lives. It is imported when first used, so that importing the package costs nothing.
@@ -109,8 +109,8 @@ _HOMES = {
     "glmer": "glmer glmer_nb",
     "lmer": "lmer",
     "missing": "NA",
-    "models.anova": "anova",
-    "models.drop1": "drop1",
+    "inference.anova": "anova",
+    "inference.drop1": "drop1",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
@@ -119,7 +119,7 @@ _HOMES = {
     ),
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
-    "models.plain": "GeneralizedLinearModel",
+    "models.glm": "GeneralizedLinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

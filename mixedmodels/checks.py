@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
+from mixedmodels.engines.glm.separation import Separation, find_separation
 from mixedmodels.errors import (
     ControlError,
     ConvergenceWarning,
@@ -19,10 +20,9 @@ from mixedmodels.errors import (
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
-from mixedmodels.formula.design import Design, Response
-from mixedmodels.formula.kept_data import used_variables
-from mixedmodels.likelihood.estimates import ConvergenceReport
-from mixedmodels.likelihood.separation import Separation, find_separation
+from mixedmodels.formula.design.design import Design, Response
+from mixedmodels.formula.design.kept_data import used_variables
+from mixedmodels.optimization.estimates import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
 # Residuals of a column that is the response, relative to it: the rounding of least squares.

@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from mixedmodels.checks import check_design, check_two_levels, separated, warn_unless_converged
 from mixedmodels.control import LmerControl
+from mixedmodels.engines.glm.fit import fit_glm
+from mixedmodels.engines.glm.separation import judged
 from mixedmodels.errors import FormulaError
 from mixedmodels.families import get_family, initialize, log_constant
 from mixedmodels.families.family import Family
+from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
-from mixedmodels.formula.design import Design, NaAction
-from mixedmodels.formula.kept_data import keep
-from mixedmodels.likelihood.glm import fit_glm
-from mixedmodels.likelihood.separation import judged
-from mixedmodels.models.call import Call, record_call
-from mixedmodels.models.plain import GeneralizedLinearModel
+from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.design.kept_data import keep
+from mixedmodels.models.glm import GeneralizedLinearModel
 
 
 def glm(

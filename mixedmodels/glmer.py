@@ -18,23 +18,23 @@ from mixedmodels.checks import (
     warn_unless_converged,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
+from mixedmodels.engines.generalized.fit import fit_generalized
+from mixedmodels.engines.generalized.problem_from_data import generalized_problem
+from mixedmodels.engines.generalized.stable_quadrature import fit_until_stable
+from mixedmodels.engines.glm.fit import fit_glm
+from mixedmodels.engines.glm.separation import judged
+from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
+from mixedmodels.fits.call import record_call
 from mixedmodels.formula import build_design
-from mixedmodels.formula.design import Design, NaAction
-from mixedmodels.formula.kept_data import keep
+from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.design.kept_data import keep
 from mixedmodels.glm import fit_design
-from mixedmodels.likelihood.generalized import generalized_problem
-from mixedmodels.likelihood.glm import fit_glm
-from mixedmodels.likelihood.separation import judged
 from mixedmodels.lmer import fit_linear_design
-from mixedmodels.models.call import record_call
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
-from mixedmodels.optimization.fit_generalized import fit_generalized
-from mixedmodels.optimization.fit_pql import fit_pql
-from mixedmodels.optimization.stable_quadrature import fit_until_stable
 
 
 def glmer(

@@ -17,13 +17,13 @@ from mixedmodels.checks import (
     warn_unless_converged,
 )
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
+from mixedmodels.engines.linear.fit import fit_linear
+from mixedmodels.engines.linear.reml import linear_problem
+from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
-from mixedmodels.formula.design import Design, NaAction
-from mixedmodels.formula.kept_data import keep
-from mixedmodels.likelihood.profiled import linear_problem
-from mixedmodels.models.call import Call, record_call
+from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.design.kept_data import keep
 from mixedmodels.models.linear import LinearMixedModel
-from mixedmodels.optimization.fit_linear import fit_linear
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10

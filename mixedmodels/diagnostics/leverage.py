@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.formula.design import Design
-from mixedmodels.inference.joint_covariance import joint_system, row_variances
+from mixedmodels.fits.mixed_model_equations import joint_system, row_variances
+from mixedmodels.formula.design.design import Design
 
 
 def leverages(design: Design, theta: FloatArray, weights: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ from itertools import accumulate
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
-from mixedmodels.formula.design import RandomTerm
+from mixedmodels.formula.design.design import RandomTerm
 
 
 @dataclass(frozen=True, slots=True)

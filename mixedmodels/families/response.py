@@ -11,7 +11,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataWarning, FamilyError
 from mixedmodels.families.base import is_integer
 from mixedmodels.families.family import Family
-from mixedmodels.formula.design import Design, Response
+from mixedmodels.formula.design.design import Design, Response
 
 # Families whose prior weights are numbers of trials and whose response may be a factor or cbind().
 TRIALS_FAMILIES = ("binomial", "quasibinomial", "betabinomial")

@@ -11,8 +11,9 @@ Random effects
     ``a``, ``a:b``, ``a/b``, ``a*b``, ``a + b`` or a call; ``us() diag() cs() ar1()`` around a bar choose a
     covariance structure, with ``hom = TRUE`` or ``FALSE``.
 Functions
-    Those of `mixedmodels.formula.functions`, and callables passed in `env`. The ones that look at a whole
-    variable (``poly bs ns scale center cut factor mean sd quantile ave`` ...) remember their training data.
+    Those of `mixedmodels.formula.evaluation.functions`, and callables passed in `env`. The ones that look at
+    a whole variable (``poly bs ns scale center cut factor mean sd quantile ave`` ...) remember their training
+    data.
 Names
     Dots are part of a name; any other name goes in backticks. ``pi``, ``T`` and ``F`` are R's where no
     column has that name. ``**``, ``True``, ``False`` and ``None`` are understood as R's ``^``, ``TRUE``,
@@ -26,12 +27,12 @@ Missing values
     for all parts. Variables are evaluated on all rows first, as in R, then `subset` is applied.
 """
 
-from mixedmodels.formula.build import build_design
-from mixedmodels.formula.checks import check_random_terms
-from mixedmodels.formula.model_terms import ModelTerms, model_terms
-from mixedmodels.formula.new_data import fixed_matrix, random_matrices
-from mixedmodels.formula.parse import parse_formula
-from mixedmodels.formula.relationship import precision
+from mixedmodels.formula.design.build import build_design
+from mixedmodels.formula.design.checks import check_random_terms
+from mixedmodels.formula.design.model_terms import ModelTerms, model_terms
+from mixedmodels.formula.design.new_data import fixed_matrix, random_matrices
+from mixedmodels.formula.design.relationship import precision
+from mixedmodels.formula.language.parse import parse_formula
 
 __all__ = [
     "ModelTerms",

@@ -21,7 +21,7 @@ cdef enum:
 
 # Pivots are at least 1; their product is put into the logarithm before it overflows.
 cdef double LARGE = 1e100
-# As in mixedmodels/likelihood/gradient.py.
+# As in mixedmodels/engines/linear/gradient.py.
 cdef double SINGULAR = 1e-6
 
 ctypedef double Lanes[LANES]

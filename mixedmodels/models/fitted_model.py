@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.errors import ControlError
-from mixedmodels.formula.kept_data import used_variables
+from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.fit import Fit
+from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
-from mixedmodels.inference.variance_components import covariance_to_correlation
-from mixedmodels.models.anova import AnovaTable, anova
-from mixedmodels.models.drop1 import drop1
-from mixedmodels.models.family_quantities import ResidualType
-from mixedmodels.models.fit import Fit
-from mixedmodels.models.summary import Summary
+from mixedmodels.inference.anova import AnovaTable, anova
+from mixedmodels.inference.drop1 import drop1
+from mixedmodels.inference.summary import Summary
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names

@@ -10,23 +10,23 @@ import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
-from mixedmodels.errors import ControlError, NotAvailableError
-from mixedmodels.families import initialize, log_constant
-from mixedmodels.families.family import Family
-from mixedmodels.formula.design import Design
-from mixedmodels.likelihood.estimates import ConvergenceReport, GeneralizedEstimates, OptimizationReport
-from mixedmodels.likelihood.generalized import (
+from mixedmodels.engines.generalized.fit import fit_generalized
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.generalized.problem_from_data import (
     conditional_covariances,
     generalized_problem,
     vcov_hessian,
 )
-from mixedmodels.likelihood.generalized_problem import GeneralizedProblem
-from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import response_scale
+from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families import initialize, log_constant
+from mixedmodels.families.family import Family
+from mixedmodels.fits.call import Call
+from mixedmodels.fits.family_quantities import response_scale
+from mixedmodels.fits.new_response import new_response
+from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.models.new_response import new_response
 from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.fit_generalized import fit_generalized
+from mixedmodels.optimization.estimates import ConvergenceReport, GeneralizedEstimates, OptimizationReport
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription

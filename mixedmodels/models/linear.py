@@ -10,15 +10,15 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.engines.linear.fit import fit_linear
+from mixedmodels.engines.linear.reml import LinearProblem, conditional_covariances, linear_problem
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.formula.design import Design
-from mixedmodels.likelihood.estimates import ConvergenceReport, LinearEstimates, OptimizationReport
-from mixedmodels.likelihood.profiled import LinearProblem, conditional_covariances, linear_problem
-from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import ResidualType
+from mixedmodels.fits.call import Call
+from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.new_response import response_values
+from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.models.new_response import response_values
-from mixedmodels.optimization.fit_linear import fit_linear
+from mixedmodels.optimization.estimates import ConvergenceReport, LinearEstimates, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.diagnostics.leverage import leverages
+from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.errors import ControlError
-from mixedmodels.inference.joint_covariance import joint_covariance
-from mixedmodels.likelihood.profiled import term_factors
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.mixed_model_equations import joint_covariance
+from mixedmodels.inference.get_me import get_me
+from mixedmodels.inference.ranef import RandomEffects, tables_by_group
+from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.models.fitted_model import FittedModel
-from mixedmodels.models.get_me import get_me
-from mixedmodels.models.mixed_fit import MixedFit
-from mixedmodels.models.predict import ReForm, predict
-from mixedmodels.models.random_effects import RandomEffects, tables_by_group
-from mixedmodels.models.simulate import UNSET, simulate
-from mixedmodels.models.variance_components import VarCorr
-from mixedmodels.prediction.simulate import Seed
+from mixedmodels.prediction.draws import Seed
+from mixedmodels.prediction.predict import ReForm, predict
+from mixedmodels.prediction.simulate import UNSET, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular

@@ -9,9 +9,9 @@ import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
-from mixedmodels.formula.design import Design
-from mixedmodels.models.call import Call
-from mixedmodels.models.family_quantities import ResidualType, residuals, response_mean
+from mixedmodels.fits.call import Call
+from mixedmodels.fits.family_quantities import ResidualType, residuals, response_mean
+from mixedmodels.formula.design.design import Design
 from mixedmodels.models.fitted_model import FittedModel
 
 

@@ -1,1 +1,1 @@
-"""Starting values, the optimiser and its verdict."""
+"""What every engine uses to search and to judge: methods and their reports."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.covariance.unstructured import lower_triangle
-from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.profiled import theta_slices
+from mixedmodels.engines.linear.reml import theta_slices
+from mixedmodels.formula.design.design import RandomTerm
 
 #: A diagonal element below this, in units of its scale, is tried at exactly zero.
 NEAR_ZERO = 1e-2

@@ -8,9 +8,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.correlation import OneCorrelation
-from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.estimates import ConvergenceReport
-from mixedmodels.likelihood.profiled import theta_slices
+from mixedmodels.engines.linear.reml import theta_slices
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.optimization.estimates import ConvergenceReport
 
 #: Largest Newton decrement of an optimum, in units of the objective (-2 log-likelihood): a tenth of a
 #: thousandth of a standard error in every direction.

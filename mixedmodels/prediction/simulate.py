@@ -1,53 +1,167 @@
-"""Simulation of responses from a fitted model."""
+"""Simulated responses of a fitted mixed model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError
-from mixedmodels.formula.design import RandomTerm
-from mixedmodels.likelihood.profiled import term_factors
-from mixedmodels.prediction.linear_predictor import random_effects
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
+from mixedmodels.engines.linear.reml import theta_slices
+from mixedmodels.errors import ControlError, DataError
+from mixedmodels.fits.linear_predictor import contribution
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.formula import build_design
+from mixedmodels.missing import NAType
+from mixedmodels.prediction.draws import (
+    Seed,
+    draw_gaussian,
+    draw_new_levels,
+    draw_random_effects,
+    generator,
+)
+from mixedmodels.prediction.predict import (
+    ReForm,
+    Rows,
+    new_labels,
+    new_rows,
+    refuse_new_levels,
+    select_effects,
+    training_rows,
+)
 
-Seed = int | np.random.Generator | np.random.SeedSequence | None
+
+class Unset(NAType):
+    """The type of the default of `re_form`, to tell it from NA given by the caller."""
+
+    def __repr__(self) -> str:
+        return "NA"
 
 
-def generator(seed: Seed) -> np.random.Generator:
-    """Return the random number generator of a seed.
+UNSET = Unset()
+
+
+def simulate(
+    model: MixedFit,
+    nsim: int,
+    seed: Seed,
+    use_u: bool,
+    re_form: ReForm,
+    newdata: Any,
+    allow_new_levels: bool,
+) -> pd.DataFrame:
+    """Simulate; see :meth:`MixedModel.simulate`."""
+    if use_u and not isinstance(re_form, Unset):
+        raise ControlError("should specify only one of 'use_u' and 're_form'.")
+    if not isinstance(nsim, (int, np.integer)) or nsim < 1:
+        raise ControlError(f"nsim must be a whole number, 1 or more, not {nsim!r}.")
+    rng = generator(seed)
+    masks = select_effects(model.design, None if use_u else re_form)
+    rows = training_rows(model) if newdata is None else new_rows(model, newdata, True)
+    if newdata is not None and not allow_new_levels:
+        everything = [np.ones_like(mask) for mask in masks]
+        refuse_new_levels(model, rows, everything, newdata)
+    fixed = rows.X @ model.beta + rows.offset
+    for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
+        fixed = fixed + contribution(Z * mask, codes, b)
+    weights = model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed))
+    fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
+    draws = [_draw(model, rng, rows, fresh, fixed, masks, weights) for _ in range(nsim)]
+    columns = [f"sim_{i + 1}" for i in range(nsim)]
+    if newdata is None:
+        return pd.concat([model.by_row(d, c) for d, c in zip(draws, columns, strict=True)], axis=1)
+    return pd.DataFrame(np.column_stack(draws), index=rows.index, columns=columns)
+
+
+def new_weights(model: MixedFit, newdata: Any, n_rows: int) -> FloatArray:
+    """Return the prior weights of new rows, numbers of trials included, shape (m,).
 
     Raises
     ------
-    ControlError
-        If `seed` is none that NumPy takes.
+    DataError
+        If they cannot be known: the weights were an array, or a column they need is missing.
     """
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise ControlError(f"seed must be a whole number or a numpy Generator, not {seed!r}.") from error
+    design, call = model.design, model.call
+    if call.weights_are_array:
+        raise DataError(
+            "the model has weights given as an array, which newdata cannot supply; fit it with the weights "
+            "as a column name to simulate at new rows."
+        )
+    weights = np.ones(n_rows)
+    env = design.recipe.env
+    if design.response.failures is not None:
+        response = build_design(f"{design.response.text} ~ 1", newdata, na_action="fail", env=env).response
+        assert response.failures is not None
+        weights = response.values + response.failures
+    if call.weights is not None:
+        given = build_design(f"I({call.weights}) ~ 1", newdata, na_action="fail", env=env)
+        weights = weights * given.response.values
+    return weights
 
 
-def draw_random_effects(
-    rng: np.random.Generator, terms: Sequence[RandomTerm], theta: FloatArray, sigma: float
-) -> tuple[FloatArray, ...]:
-    """Draw ``b ~ N(0, sigma^2 Lambda Lambda')`` of each term, shape (q, S)."""
-    u = [sigma * rng.standard_normal((term.n_levels, term.size)) for term in terms]
-    return random_effects(terms, theta, u)
+def _fresh_levels(model: MixedFit, rows: Rows, newdata: Any) -> list[CodeArray | None]:
+    """Return, by term, codes that number the new levels on after those of the fit; None where all are known.
+
+    Terms on one grouping factor share the numbers; a missing level is a level of its own.
+    """
+    found: list[CodeArray | None] = []
+    for term, recipe, (_, codes) in zip(model.random, model.design.recipe.random, rows.random, strict=True):
+        if (codes >= 0).all():
+            found.append(None)
+            continue
+        labels = new_labels(recipe.group, newdata, codes)
+        keys = [label if label is not None else i for i, label in enumerate(labels)]
+        number = {key: term.n_levels + k for k, key in enumerate(dict.fromkeys(keys))}
+        extended = codes.copy()
+        extended[codes < 0] = [number[key] for key in keys]
+        found.append(extended)
+    return found
 
 
-def draw_new_levels(
-    rng: np.random.Generator, term: RandomTerm, theta: FloatArray, sigma: float, n_levels: int
+def _draw(
+    model: MixedFit,
+    rng: np.random.Generator,
+    rows: Rows,
+    fresh: Sequence[CodeArray | None],
+    fixed: FloatArray,
+    masks: Sequence[BoolArray],
+    weights: FloatArray,
 ) -> FloatArray:
-    """Draw the effects of `n_levels` levels that were not in the data, shape (n_levels, S)."""
-    (T,) = term_factors([term], theta)
-    return sigma * rng.standard_normal((n_levels, term.size)) @ T.T
+    """Draw one response: the effects that are not conditioned on, then the observations."""
+    eta = fixed
+    if any(codes is not None for codes in fresh) or not all(mask.all() for mask in masks):
+        eta = fixed + _drawn_effects(model, rng, rows, fresh, masks)
+    family = model.family()
+    if family is None:
+        return draw_gaussian(rng, eta, model.sigma(), weights)
+    y = family.simulate(rng, family.link.inverse(eta), weights, model.phi)
+    counts = model.design.response.kind == "cbind"
+    return np.round(y * weights) if counts else y
 
 
-def draw_gaussian(
-    rng: np.random.Generator, mean: FloatArray, sigma: float, weights: FloatArray
+def _drawn_effects(
+    model: MixedFit,
+    rng: np.random.Generator,
+    rows: Rows,
+    fresh: Sequence[CodeArray | None],
+    masks: Sequence[BoolArray],
 ) -> FloatArray:
-    """Draw ``y ~ N(mean, sigma^2 / w)``, shape (n,); rows of zero weight get the noise of weight 1."""
-    precision = np.where(weights > 0.0, weights, 1.0)
-    return mean + sigma / np.sqrt(precision) * rng.standard_normal(len(mean))
+    """Return the contribution of freshly drawn random effects to each row."""
+    scale, theta = model.random_scale, model.theta().to_numpy()
+    drawn = draw_random_effects(rng, model.random, theta, scale)
+    total = np.zeros(len(rows.X))
+    parts = (theta[part] for part in theta_slices(model.random))
+    for term, part, (Z, codes), extended, b, mask in zip(
+        model.random, parts, rows.random, fresh, drawn, masks, strict=True
+    ):
+        if extended is None:
+            total += contribution(Z * ~mask, codes, b)
+            continue
+        n_new = int(extended.max()) + 1 - term.n_levels
+        effects = np.vstack([b, draw_new_levels(rng, term, part, scale, n_new)])
+        # The effects of a new level are drawn even where those of known levels are kept.
+        drawn_columns = (codes < 0)[:, None] | ~mask
+        total += contribution(Z * drawn_columns, extended, effects)
+    return total

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.inference.variance_components import TermCovariance
+from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.reports.abbreviate import abbreviate
 from mixedmodels.reports.formula_text import break_formula
 from mixedmodels.reports.numbers import format_numbers, round_digits, zap_small

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import reduce
 
-from mixedmodels.formula.parse import ParsedFormula
-from mixedmodels.formula.syntax_tree import (
+from mixedmodels.formula.language.parse import ParsedFormula
+from mixedmodels.formula.language.syntax_tree import (
     Binary,
     Node,
     Number,
@@ -18,7 +18,7 @@ from mixedmodels.formula.syntax_tree import (
     strip_parens,
     sum_operands,
 )
-from mixedmodels.formula.terms import expand_terms
+from mixedmodels.formula.language.terms import expand_terms
 
 _BREAKABLE = re.compile(r" (?:%\w+%|[-+*|~<>]|\|\||&&?|[=!<>]=) |, ")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")

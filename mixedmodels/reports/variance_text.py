@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.errors import ControlError
-from mixedmodels.inference.variance_components import TermCovariance
 from mixedmodels.reports.numbers import format_numbers, round_digits
 from mixedmodels.reports.text_tables import text_matrix
 

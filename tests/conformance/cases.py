@@ -13,8 +13,8 @@ import pandas as pd
 import mixedmodels as mm
 from mixedmodels.errors import ConvergenceWarning, MixedModelsError
 from mixedmodels.formula import build_design
-from mixedmodels.formula.parse import parse_formula
-from mixedmodels.formula.syntax_tree import deparse
+from mixedmodels.formula.language.parse import parse_formula
+from mixedmodels.formula.language.syntax_tree import deparse
 from tests.conformance.compare import mismatch
 from tests.conformance.error_words import ERROR_WORDS
 from tests.conformance.fitting import case_data, fit_case

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import stats
 
 import mixedmodels as mm
-from mixedmodels.likelihood import generalized, profiled
+from mixedmodels.engines.generalized import problem_from_data as generalized
+from mixedmodels.engines.linear import reml as profiled
 from mixedmodels.models.linear import LinearMixedModel
 
 Arguments = Mapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixedmodels.inference import joint_covariance
+from mixedmodels.fits import mixed_model_equations as joint_covariance
 
 
 def test_leverages_are_the_derivatives_of_fitted_values(fitted):

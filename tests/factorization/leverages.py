@@ -6,9 +6,9 @@ import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.factorization.inverse import Inverse
+from mixedmodels.factorization.constant.inverse import Inverse
+from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.factorization.sparse_tail_matrix import SparseMatrix
 
 
 def leverages(pattern: Pattern, inverse: Inverse) -> FloatArray:
@@ -19,7 +19,7 @@ def leverages(pattern: Pattern, inverse: Inverse) -> FloatArray:
     pattern : Pattern
         Order of elimination.
     inverse : Inverse
-        From :func:`~mixedmodels.factorization.inverse.invert_on_pattern` with ``cross=True`` (and
+        From :func:`~mixedmodels.factorization.constant.inverse.invert_on_pattern` with ``cross=True`` (and
         ``fixed_effects=False`` for the leverages given beta).
     """
     blocks = pattern.blocks

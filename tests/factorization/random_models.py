@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.unstructured import Unstructured
-from mixedmodels.formula.design import RandomTerm
+from mixedmodels.formula.design.design import RandomTerm
 
 #: Grouping factors by name; their codes are made in :func:`_codes`.
 LAYOUTS = [

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from mixedmodels.factorization import choose
-from mixedmodels.factorization.blocked import factorize
-from mixedmodels.factorization.blocks import amalgamate, block_factor
-from mixedmodels.factorization.cross_products import fill, right_hand_side
-from mixedmodels.factorization.inverse import invert_on_pattern
-from mixedmodels.factorization.pattern import build_pattern
-from mixedmodels.likelihood.profiled import (
+from mixedmodels.engines.linear.reml import (
     linear_problem,
     objective_and_gradient,
     term_factors,
 )
+from mixedmodels.factorization.blocks import amalgamate, block_factor
+from mixedmodels.factorization.constant import choose
+from mixedmodels.factorization.constant.blocked import factorize
+from mixedmodels.factorization.constant.cross_products import fill, right_hand_side
+from mixedmodels.factorization.constant.inverse import invert_on_pattern
+from mixedmodels.factorization.pattern import build_pattern
 from tests.factorization.leverages import leverages
 from tests.factorization.random_models import Model, dense_Z, models, random_term
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.families import get_family, get_link, negative_binomial
 from mixedmodels.families.base import check_counts
 from mixedmodels.families.positive import LogMeanTerms, PositiveFamily
-from mixedmodels.likelihood.glm import fit_glm
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 from mixedmodels import families as mf
 from mixedmodels.errors import DataWarning, FamilyError
 from mixedmodels.families import initialize
-from mixedmodels.formula.design import Response
+from mixedmodels.formula.design.design import Response
 
 
 def _numeric(*values):

@@ -10,7 +10,7 @@ import pytest
 
 from mixedmodels.datasets import load_dataset
 from mixedmodels.formula import build_design
-from mixedmodels.formula.model_terms import random_effects_matrix
+from mixedmodels.formula.design.model_terms import random_effects_matrix
 
 CASES = json.loads((Path(__file__).parent / "formula_reference.json").read_text())
 # Values were written with 10 decimals; entries of X reach 1e9.

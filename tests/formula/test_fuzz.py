@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.formula import build_design, fixed_matrix, random_matrices
-from mixedmodels.formula.parse import parse_formula
-from mixedmodels.formula.syntax_tree import deparse
+from mixedmodels.formula.language.parse import parse_formula
+from mixedmodels.formula.language.syntax_tree import deparse
 
 # Far above what any formula of this size needs (milliseconds), far below a hang.
 SECONDS = 20.0

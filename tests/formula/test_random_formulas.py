@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from mixedmodels.datasets import load_dataset
-from mixedmodels.formula.build import model_plan
-from mixedmodels.formula.coding import matrix_recipe, model_matrix
-from mixedmodels.formula.columns import Factor
-from mixedmodels.formula.evaluate import States
-from mixedmodels.formula.functions import formula_evaluator
-from mixedmodels.formula.input_frames import input_frame
-from mixedmodels.formula.parse import parse_formula
+from mixedmodels.formula.design.build import model_plan
+from mixedmodels.formula.design.coding import matrix_recipe, model_matrix
+from mixedmodels.formula.evaluation.columns import Factor
+from mixedmodels.formula.evaluation.evaluate import States
+from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.input_frames import input_frame
+from mixedmodels.formula.language.parse import parse_formula
 
 CASES = json.loads((Path(__file__).parent / "random_formula_reference.json").read_text())
 # Values were written with 10 decimals; products of columns reach 1e8.

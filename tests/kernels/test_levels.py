@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.quadrature_grid import quadrature_grid
 from mixedmodels.families import binomial, poisson
 from mixedmodels.kernels import levels
-from mixedmodels.likelihood.generalized_objective import Evaluator
-from mixedmodels.likelihood.quadrature_grid import quadrature_grid
-from tests.likelihood.generalized_models import small_model
+from tests.engines.generalized.generalized_models import small_model
 
 # Twins add the same numbers in another order; a mode is exact to 1e-11.
 TWINS = 1e-11

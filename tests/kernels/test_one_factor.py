@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mixedmodels.engines.linear.reml import linear_problem, objective_and_gradient, solve
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor, one_factor_numpy
-from mixedmodels.likelihood.profiled import linear_problem, objective_and_gradient, solve
 from tests.factorization.random_models import random_term
 
 # Rounding of sums over fifty levels, some eigenvalues of whose systems are 1e4 apart.

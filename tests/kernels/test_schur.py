@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixedmodels.factorization.constant.sparse_rest import entry_places
 from mixedmodels.factorization.pattern import Coupling
-from mixedmodels.factorization.sparse_rest import entry_places
 from mixedmodels.kernels import schur
 
 # Sums of a few dozen products of numbers of size one.

@@ -1,0 +1,1 @@
+"""The engines: each minimises one objective over arrays of a design and returns estimates."""

@@ -1,0 +1,154 @@
+"""Laplace approximation and quadrature of binomial-logit and Poisson-log models with one grouping factor.
+
+The objectives and gradients of laplace_gradient.py and quadrature.py by the compiled loops of
+kernels/levels.py: ``-2 log-likelihood = |u|^2 - 2 sum log f + log|Omega|`` at the conditional modes, or with
+the log of the sum over nodes in place of the first two terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.generalized.quadrature_grid import quadrature_grid
+from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.blocks import Block
+from mixedmodels.families.binomial import Binomial
+from mixedmodels.families.family import Family
+from mixedmodels.families.poisson import Poisson
+from mixedmodels.kernels.levels import COMPILED, level_gradient, level_modes, level_nodes
+
+# Numbers of the families in the kernels.
+_KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRows:
+    """Rows sorted by the level of the one grouping factor.
+
+    Attributes
+    ----------
+    kind : int
+        Number of the family in the kernels.
+    Z : ndarray, shape (n, S)
+        Raw random-effects columns.
+    starts : ndarray, shape (q + 1,)
+        First row of each level; the last is n.
+    """
+
+    kind: int
+    Z: FloatArray
+    starts: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class LevelValue:
+    """An objective at the conditional modes, and what its gradient is made of.
+
+    Attributes
+    ----------
+    objective : float
+        -2 log-likelihood.
+    u : ndarray, shape (q, S)
+        Conditional modes.
+    residual : ndarray, shape (n,)
+        Derivative in eta, the movement of the modes counted; X' times it is that in the fixed effects.
+    dT : ndarray, shape (S, S)
+        Derivative in the relative covariance factor, in the lower triangle.
+    """
+
+    objective: float
+    u: FloatArray
+    residual: FloatArray
+    dT: FloatArray
+
+
+def level_rows(blocks: Sequence[Block], starts: IntArray, family: Family, n: int) -> LevelRows | None:
+    """Return rows for the compiled loops, or None if the model is not one for them.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Blocks of the model.
+    starts : ndarray, shape (q,)
+        First row of each level of the first block.
+    family : Family
+        Distribution of the response.
+    n : int
+        Number of rows.
+    """
+    kind = _KINDS.get(type(family))
+    if not COMPILED or kind is None or not family.is_canonical or len(blocks) != 1:
+        return None
+    block = blocks[0]
+    if block.relationship is not None or n == 0:
+        return None
+    Z = np.empty((n, block.size))
+    for s, column in enumerate(block.columns):
+        Z[:, s] = 1.0 if column is None else column
+    return LevelRows(kind, Z, np.append(starts, n).astype(np.intp))
+
+
+def evaluate_levels(
+    rows: LevelRows,
+    data: tuple[FloatArray, FloatArray],
+    constant: float,
+    fixed: FloatArray,
+    T: FloatArray,
+    start: FloatArray | None,
+    nAGQ: int,
+) -> LevelValue | None:
+    """Return -2 log-likelihood and the pieces of its gradient; None if no regular modes are found.
+
+    Parameters
+    ----------
+    rows : LevelRows
+        The random-effects columns by level.
+    data : (ndarray, ndarray), each of shape (n,)
+        Response and prior weights.
+    constant : float
+        Part of the log-likelihood that depends on neither eta nor theta.
+    fixed : ndarray, shape (n,)
+        Linear predictor without the random effects.
+    T : ndarray, shape (S, S)
+        Relative covariance factor.
+    start : ndarray, shape (q, S), optional
+        Where the search for the modes starts; zero otherwise.
+    nAGQ : int
+        1 for the Laplace approximation, or the nodes of quadrature per dimension.
+
+    Raises
+    ------
+    ConvergenceError
+        If a sparse quadrature grid gives a negative integral.
+    """
+    q, S, n = len(rows.starts) - 1, len(T), len(fixed)
+    T = np.ascontiguousarray(T)
+    u = np.zeros((q, S)) if start is None else start.copy()
+    found, half = np.empty((4, n)), np.empty((q, S, S))
+    model = (rows.kind, *data)
+    is_found, loglik, squares, log_det = level_modes(*model, fixed, rows.Z, T, rows.starts, u, found, half)
+    if not is_found:
+        return None
+    dT = np.zeros((S, S))
+    if nAGQ == 1:
+        residual = -2.0 * found[1]
+        shift, omega = np.empty((0, S)), np.empty((0, S, S))
+        objective = squares - 2.0 * loglik
+    else:
+        residual, shift, omega = np.empty(n), np.empty((q, S)), np.empty((q, S, S))
+        grid = quadrature_grid(nAGQ, S)
+        log_integral = level_nodes(
+            *model, rows.Z, T, rows.starts, u, found, half,
+            grid.nodes, grid.log_weights, grid.signs, shift, omega, residual, dT,
+        )  # fmt: skip
+        if not np.isfinite(log_integral):
+            raise ConvergenceError(
+                "The sparse quadrature grid gives a negative integral for a level; use fewer or more nodes."
+            )
+        objective = -2.0 * log_integral
+    level_gradient(rows.Z, T, rows.starts, u, found, half, shift, omega, residual, dT)
+    return LevelValue(objective + log_det - 2.0 * constant, u, residual, dT)

@@ -1,0 +1,402 @@
+"""Fit a generalized linear mixed model: start, nAGQ = 0, joint optimum, verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.column_basis import outer_theta
+from mixedmodels.engines.generalized.equal_rows import EqualRows
+from mixedmodels.engines.generalized.hessian import natural_parameters
+from mixedmodels.engines.generalized.laplace import laplace
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
+from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
+from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.start import row_effects, start_from_row_effects, starting_values
+from mixedmodels.engines.generalized.verdict import (
+    escape,
+    judge_generalized,
+    settled,
+    tilted,
+    vanished_dispersion,
+    with_zeros,
+)
+from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.threads import threads_for
+from mixedmodels.optimization.canonical import boundaries
+from mixedmodels.optimization.estimates import GeneralizedEstimates, OptimizationReport
+from mixedmodels.optimization.quasi_newton import Minimum, Objective, minimize
+
+# Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
+TOLERANCE = 5e-11
+# The same where one more evaluation costs next to nothing, and for each row, by the rounding of a sum.
+FINE_TOLERANCE, ROW_TOLERANCE = 1e-12, 1e-14
+# The nAGQ = 0 fit need only lead to where the joint one starts.
+ROUGH_TOLERANCE = 0.5
+ROUGH_DECREMENT = 1e-8
+# How much worse than a singular optimum a point beside it may be to be worth optimising from.
+WORTH_A_TRY = 0.1
+# Gain, relative to the objective, that is no rounding error.
+RELATIVE_GAIN = 1e-11
+# Relative change of theta beyond which the curvature in the fixed effects is computed afresh.
+MOVED = 0.5
+# Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
+# variation is left to it, and the objective begins to lose digits.
+FLAT_PER_ROW = 1e-7
+# Gain of a second start worth leaving the first optimum for.
+SMALLEST_GAIN = 1e-5
+# Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
+# response of a bootstrap is one to four away, and takes half the time from there.
+NEAR = 50.0
+# Largest change of a free parameter in one step, in units of its typical size.
+LARGEST_STEP = 5.0
+
+
+def fit_generalized(
+    problem: GeneralizedProblem,
+    nAGQ: int = 1,
+    start: FloatArray | None = None,
+    near: GeneralizedEstimates | None = None,
+) -> GeneralizedEstimates:
+    """Fit by maximum likelihood.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        From :func:`~mixedmodels.engines.generalized.problem_from_data.generalized_problem`.
+    nAGQ : int
+        0 (beta found with u, only theta optimised), 1 (Laplace) or the nodes of adaptive quadrature per
+        dimension; see :func:`~mixedmodels.engines.generalized.stable_quadrature.fit_until_stable` for "auto".
+    start : ndarray, shape (m,), optional
+        (theta, beta, phi) to start from; by default found from the data.
+    near : GeneralizedEstimates, optional
+        Estimates of the same model by another approximation or for a like response, to start from if they
+        turn out to be within some standard errors; starting values from the data are better beyond.
+
+    Raises
+    ------
+    ControlError
+        If the random effects do not allow nAGQ > 1, or `start` has the wrong length.
+    ConvergenceError
+        If no starting value has a finite likelihood, or the random effects have no regular mode.
+    """
+    check_nodes(problem, nAGQ)
+    began = time.perf_counter()
+    evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
+    try:
+        with threads_for(problem.system.pattern.n_tail):
+            optimum = _optimize(evaluator, layout, start, near)
+            return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
+    except np.linalg.LinAlgError as error:
+        family = problem.family
+        raise ConvergenceError(
+            f"The random effects have no regular conditional mode under the {family.name} family with link "
+            f"{family.link.name!r}: {error}. A link that keeps every mean in its range may fit."
+        ) from error
+
+
+def _optimize(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, near: GeneralizedEstimates | None
+) -> Optimum:
+    """Return the optimum, from earlier estimates where they are near, else from starting values."""
+    if near is not None and evaluator.nAGQ > 0:
+        optimum = _from_estimates(evaluator, layout, near)
+        if optimum is not None:
+            return optimum
+    if start is not None:
+        optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
+        return _no_worse_than_default(evaluator, layout, optimum)
+    optimum = _from_start(evaluator, layout, None)
+    if row_effects(evaluator.problem) is None:
+        return optimum
+    other = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
+    return _better(evaluator, layout, optimum, other)
+
+
+def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:
+    """Return the optimum, or the better one that is found from another start."""
+    try:
+        again = _from_start(evaluator, layout, start)
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return optimum
+    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
+    is_better = again.found.converged and again.objective < optimum.objective - gain
+    n_evaluations = optimum.n_evaluations + again.n_evaluations
+    return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+
+
+def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
+    """Raise ControlError if nAGQ is not a number of nodes that the model allows."""
+    if isinstance(nAGQ, bool) or not isinstance(nAGQ, int | np.integer) or nAGQ < 0:
+        raise ControlError(f"nAGQ must be 0, 1, a larger whole number or 'auto', not {nAGQ!r}.")
+    if nAGQ > 1:
+        check_quadrature(problem)
+
+
+def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+    """Optimise the nAGQ = 0 objective first, then the one asked for.
+
+    From `start`, an optimiser's vector, or by default from starting values.
+    Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
+    """
+    if evaluator.problem.levels is not None and evaluator.nAGQ > 0:
+        return _direct_fit(evaluator, layout, start)
+    tolerance = TOLERANCE if evaluator.nAGQ == 0 else ROUGH_TOLERANCE
+    rough = _profile_fit(evaluator, layout, start, tolerance)
+    if evaluator.nAGQ == 0:
+        return rough
+    return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
+
+
+def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Return the optimum, or that from the default start if already the start itself is better."""
+    problem, values = evaluator.problem, starting_values(evaluator.problem)
+    psi = pack(problem, values.thetas, values.gamma, values.phi)
+    default = Evaluator(problem, evaluator.nAGQ)(psi)[0]
+    if optimum.found.converged and optimum.objective <= default:
+        return optimum
+    again = _from_start(evaluator, layout, None)
+    return again if again.objective < optimum.objective else optimum
+
+
+def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstimates) -> Optimum | None:
+    """Optimise from the estimates of a like problem; None if they are not near the optimum.
+
+    At a zero variance the objective is flat, whatever the response: such estimates are no start.
+    """
+    at_zero = boundaries(evaluator.problem.terms) & (near.theta == 0.0)
+    if at_zero.any() or not np.diagonal(near.inverse_hessian).all():
+        return None
+    psi = natural_to_psi(evaluator.problem, natural_parameters(near))
+    try:
+        value, gradient = evaluator(psi)
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return None
+    decrement = 0.5 * float(gradient @ near.inverse_hessian @ gradient)
+    if not np.isfinite(value) or not decrement < NEAR:
+        return None
+    optimum = _joint_fit(evaluator, layout, psi, near.inverse_hessian, 1, first=(value, gradient))
+    return optimum if optimum.found.converged else None
+
+
+def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float) -> Optimum:
+    """Minimise the nAGQ = 0 objective over theta and phi."""
+    problem, outer, fixed = evaluator.problem, layout.outer, layout.fixed
+    values = starting_values(problem)
+    psi = pack(problem, values.thetas, values.gamma, values.phi)
+    if start is not None:
+        psi = start.copy()
+    scale, decrement = layout.scale[outer], DECREMENT if evaluator.nAGQ == 0 else ROUGH_DECREMENT
+    curvature = np.concatenate([values.curvature, np.full(problem.n_phi, float(len(problem.y)))])
+
+    def function(x: FloatArray) -> tuple[float, FloatArray]:
+        full = psi.copy()
+        full[outer] = x * scale
+        value, gradient = evaluator.profiled(full, decrement)
+        return value, gradient[outer] * scale
+
+    first = function(psi[outer] / scale)
+    inverse = np.diag(1.0 / (curvature * scale**2))
+    found = minimize(
+        function, psi[outer] / scale, inverse, first=first, tolerance=tolerance, max_step=LARGEST_STEP
+    )
+    psi[outer] = found.x * scale
+    mode = evaluator.mode if found.n_evaluations == 0 else evaluator.joint_mode_at(psi, decrement)
+    if laplace(mode) > found.objective + 1.0:
+        # The last trial led to another mode than the point kept: links such as the inverse have several.
+        evaluator.forget()
+        mode = evaluator.joint_mode_at(psi, decrement)
+    psi[fixed] = mode.parameters.gamma
+    H = np.zeros((len(psi), len(psi)))
+    H[np.ix_(outer, outer)] = found.inverse_hessian * np.multiply.outer(scale, scale)
+    if mode.border is not None:
+        H[fixed, fixed] = 0.5 * mode.border.inverse
+    return Optimum(psi, found.objective, H, found, 1 + found.n_evaluations)
+
+
+def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+    """Minimise the objective over all parameters from starting values, the Laplace one roughly first."""
+    problem, known = evaluator.problem, None
+    values = starting_values(problem)
+    psi = pack(problem, values.thetas, values.gamma, values.phi)
+    if start is not None:
+        psi = start
+    by_laplace = evaluator if evaluator.nAGQ == 1 else Evaluator(problem, 1)
+    # The first value leaves the modes at which the next line begins.
+    first = by_laplace(psi)
+    H = _start_inverse(by_laplace, layout, psi, np.diag(1.0 / values.curvature))
+    rough = _joint_fit(by_laplace, layout, psi, H, 1, ROUGH_TOLERANCE, first)
+    H = rough.inverse_hessian
+    if _has_moved(psi[: problem.n_theta], rough.psi[: problem.n_theta]):
+        H = _start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
+    if by_laplace is evaluator:
+        known = (rough.objective, rough.found.gradient / layout.scale)
+    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=known)
+
+
+def _start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
+    """Return an inverse Hessian: that of gamma from the bordered system, and `by_theta`."""
+    mode = evaluator.mode_at(psi)
+    edge = mode_border(evaluator.problem, mode)
+    H = np.zeros((len(psi), len(psi)))
+    H[: len(by_theta), : len(by_theta)] = by_theta
+    H[layout.fixed, layout.fixed] = 0.5 * edge.inverse
+    return H
+
+
+def _has_moved(start: FloatArray, theta: FloatArray) -> bool:
+    """Tell whether curvatures at the start say little about those at theta."""
+    return bool(np.abs(theta - start).max() > MOVED * np.abs(start).max())
+
+
+def _joint_fit(
+    evaluator: Evaluator,
+    layout: Layout,
+    psi: FloatArray,
+    inverse_hessian: FloatArray,
+    n_before: int,
+    tolerance: float | None = None,
+    first: tuple[float, FloatArray] | None = None,
+) -> Optimum:
+    """Minimise the objective over all parameters; `first` is objective and gradient at `psi`, if known."""
+    scale = layout.scale
+    if tolerance is None:
+        tolerance = _tolerance(evaluator.problem)
+    square = np.multiply.outer(scale, scale)
+
+    def function(x: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = evaluator(x * scale)
+        return value, gradient * scale
+
+    at_start = None if first is None else (first[0], first[1] * scale)
+    flat = 0.0 if row_effects(evaluator.problem) is None else FLAT_PER_ROW * len(evaluator.problem.y)
+    found = minimize(
+        function, psi / scale, inverse_hessian / square,
+        first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
+    )  # fmt: skip
+    if tolerance < flat:
+        mode = evaluator.mode_at(found.x * scale)
+        found = _finished(function, found, evaluator.problem, mode, tolerance)
+    n_evaluations = n_before + found.n_evaluations
+    return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
+
+
+def _tolerance(problem: GeneralizedProblem) -> float:
+    """Return the decrement at which a search stops."""
+    if problem.levels is None:
+        return TOLERANCE
+    return min(TOLERANCE, max(FINE_TOLERANCE, ROW_TOLERANCE * len(problem.y)))
+
+
+def _finished(
+    function: Objective, found: Minimum, problem: GeneralizedProblem, mode: Mode, tolerance: float
+) -> Minimum:
+    """Go on to the tolerance, holding a parameter of the family that row effects have left nothing to."""
+    H = found.inverse_hessian.copy()
+    if vanished_dispersion(problem, mode):
+        H[-problem.n_phi :] = H[:, -problem.n_phi :] = 0.0
+    again = minimize(
+        function, found.x, H,
+        first=(found.objective, found.gradient), tolerance=tolerance, max_step=LARGEST_STEP,
+    )  # fmt: skip
+    path = found.path + again.path[1:]
+    return replace(again, n_evaluations=found.n_evaluations + again.n_evaluations, path=path)
+
+
+def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Set vanished variances to zero; from a zero that turns out to be a saddle, optimise again."""
+    optimum = with_zeros(evaluator, layout.scale, settled(evaluator, layout, optimum))
+    beside = escape(evaluator, layout.scale, optimum.psi)
+    candidates = [] if beside is None else [beside]
+    for psi in tilted(evaluator.problem, layout.scale, optimum.psi):
+        try:
+            if evaluator(psi)[0] < optimum.objective + WORTH_A_TRY:
+                candidates.append(psi)
+        except (np.linalg.LinAlgError, ConvergenceError):
+            continue
+    for psi in candidates:
+        again = _joint_fit(evaluator, layout, psi, optimum.inverse_hessian, optimum.n_evaluations)
+        if again.objective < optimum.objective - RELATIVE_GAIN * (1.0 + abs(optimum.objective)):
+            optimum = with_zeros(evaluator, layout.scale, again)
+    return optimum
+
+
+def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:
+    """Return the optimiser's vector of (theta, beta, phi)."""
+    k, p = problem.n_theta, problem.n_fixed
+    if len(start) != k + p + problem.n_phi:
+        raise ControlError(
+            f"start must hold {k} covariance parameters, {p} fixed effects and {problem.n_phi} family "
+            f"parameters, {k + p + problem.n_phi} numbers in all, not {len(start)}."
+        )
+    return natural_to_psi(problem, np.asarray(start, dtype=np.float64))
+
+
+def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> GeneralizedEstimates:
+    """Put the optimum on the user's scale."""
+    problem, found = evaluator.problem, optimum.found
+    equal = problem.origin.equal
+    mode = evaluator.mode_at(optimum.psi)
+    parameters = mode.parameters
+    edge = mode_border(problem, mode)
+    outer = [
+        outer_theta(term.structure, A, theta)
+        for term, A, theta in zip(problem.terms, problem.term_bases, parameters.thetas, strict=True)
+    ]
+    report = OptimizationReport(
+        method="BFGS with the exact gradient",
+        n_evaluations=optimum.n_evaluations,
+        seconds=time.perf_counter() - began,
+        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
+        points=found.path,
+        parameters_at=np.copy,
+        message=found.message if equal is None else f"{found.message}; {_collapse_message(equal)}",
+    )
+    return GeneralizedEstimates(
+        theta=np.concatenate([theta for theta, _ in outer]),
+        beta=problem.unscale @ parameters.gamma,
+        phi=parameters.phi,
+        u=_effects(problem, mode, [rotation for _, rotation in outer]),
+        eta=problem.as_given(mode.eta),
+        objective=optimum.objective,
+        nAGQ=evaluator.nAGQ,
+        vcov_rx=problem.unscale @ edge.inverse @ problem.unscale.T,
+        inverse_hessian=_canonical_inverse(problem, optimum),
+        optimization=report,
+        convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer], mode),
+    )
+
+
+def _collapse_message(equal: EqualRows) -> str:
+    """Say that equal rows were fitted once."""
+    return f"the {len(equal.index)} rows are {len(equal.first)} distinct ones, which were fitted with weights"
+
+
+def _effects(
+    problem: GeneralizedProblem, mode: Mode, rotations: Sequence[FloatArray]
+) -> tuple[FloatArray, ...]:
+    """Return the spherical effects of each term, (q, S), rotated to match the user's theta."""
+    by_term: dict[int, FloatArray] = {}
+    for block, where in zip(problem.system.blocks, problem.system.slices, strict=True):
+        u = mode.u[where].reshape(block.size, -1)
+        for k, place in term_slices(block):
+            by_term[k] = np.ascontiguousarray((rotations[k] @ u[place]).T)
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _canonical_inverse(problem: GeneralizedProblem, optimum: Optimum) -> FloatArray:
+    """Return the inverse Hessian at the canonical theta, some of whose signs differ from those found."""
+    signs, start = np.ones(len(optimum.psi)), 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        theta = term.structure.from_free(optimum.psi[start:end])
+        signs[start:end] = np.where(term.structure.canonical(theta) * theta < 0.0, -1.0, 1.0)
+        start = end
+    return optimum.inverse_hessian * np.multiply.outer(signs, signs)

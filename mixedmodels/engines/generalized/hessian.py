@@ -1,0 +1,151 @@
+"""Covariance of the estimates from the Hessian of the objective that was minimised."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.column_basis import outer_theta
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.factorization.threads import threads_for
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.optimization.estimates import GeneralizedEstimates
+
+# Step of the central differences in units of a standard error: the truncation error is of order its square,
+# the rounding error of an exact gradient over it.
+STEP = 1e-3
+# Bounds of a step relative to its parameter, for estimates of a standard error that make no sense.
+SMALLEST_STEP, LARGEST_STEP = 1e-6, 1e-2
+# Eigenvalue of the Hessian scaled to unit diagonal below which a direction is flat: ten times the error of
+# the differences.
+FLAT = 1e-5
+# Largest share of a fixed effect in a flat direction that is error of the eigenvectors, and largest share of
+# another parameter at which the data still determine it.
+FIXED_SHARE, SHARE = 1e-2, 1e-3
+
+
+def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
+    """Return the covariance of (theta, beta, phi) from the Hessian of the objective.
+
+    The Hessian of -2 log-likelihood comes from central differences of the exact gradient, with steps in
+    proportion to the standard errors.
+
+    Returns
+    -------
+    ndarray, shape (m, m), or None
+        None where the Hessian has a negative eigenvalue or the data do not determine the fixed effects; NaN
+        in the rows of covariance parameters they do not tell apart, such as two variances of one effect.
+        None for nAGQ = 0, which maximises no likelihood in beta. A parameter on the boundary has a
+        covariance, but not a normal distribution.
+    """
+    if estimates.nAGQ == 0:
+        return None
+    k, p = problem.n_theta, problem.n_fixed
+    with threads_for(problem.system.pattern.n_tail):
+        inverse = determined_inverse(objective_hessian(problem, estimates), slice(k, k + p))
+    if inverse is None:
+        return None
+    J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))
+    covariance = 2.0 * J @ np.nan_to_num(inverse) @ J.T
+    undetermined = np.isnan(np.diagonal(inverse)) @ (J.T != 0.0) > 0
+    covariance[undetermined] = np.nan
+    covariance[:, undetermined] = np.nan
+    return np.asarray(covariance)
+
+
+def determined_inverse(hessian: FloatArray, fixed: slice) -> FloatArray | None:
+    """Return the inverse of a Hessian over the directions that are not flat, shape (m, m).
+
+    Inverting a direction along which the objective is constant would divide the error of the differences by
+    another error and spread the quotient over all parameters. Parameters that move along such a direction
+    get NaN.
+
+    Returns
+    -------
+    ndarray or None
+        None if the Hessian has a negative eigenvalue or a flat direction moves the `fixed` parameters.
+    """
+    diagonal = np.diagonal(hessian)
+    if not (np.isfinite(hessian).all() and (diagonal[fixed] > 0.0).all()):
+        return None
+    scale = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(hessian / np.multiply.outer(scale, scale))
+    flat = np.abs(values) < FLAT
+    if (values[~flat] < 0.0).any() or (np.abs(vectors[fixed][:, flat]) > FIXED_SHARE).any():
+        return None
+    kept = vectors[:, ~flat]
+    inverse = (kept / values[~flat]) @ kept.T / np.multiply.outer(scale, scale)
+    undetermined = (np.abs(vectors[:, flat]) > SHARE).any(axis=1)
+    undetermined[fixed] = False
+    inverse[undetermined] = np.nan
+    inverse[:, undetermined] = np.nan
+    return np.asarray(inverse)
+
+
+def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:
+    """Return (theta, beta, phi)."""
+    return np.concatenate([estimates.theta, estimates.beta, estimates.phi])
+
+
+def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray:
+    """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
+    psi = natural_to_psi(problem, natural_parameters(estimates))
+    return hessian_at(Evaluator(problem, estimates.nAGQ), psi, estimates.inverse_hessian)
+
+
+def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
+    """Return the Hessian by central differences of the gradient, shape (m, m).
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        The objective.
+    psi : ndarray, shape (m,)
+        Where.
+    inverse_hessian : ndarray, shape (m, m)
+        What the quasi-Newton method knows of its inverse; the steps are in proportion to standard errors.
+    """
+    evaluator.mode_at(psi)
+    columns = []
+    for k, size in enumerate(_step_sizes(inverse_hessian, psi)):
+        shift = np.zeros_like(psi)
+        shift[k] = size
+        columns.append((evaluator(psi + shift)[1] - evaluator(psi - shift)[1]) / (2.0 * size))
+    hessian = np.array(columns)
+    return np.asarray(0.5 * (hessian + hessian.T))
+
+
+def _step_sizes(inverse_hessian: FloatArray, psi: FloatArray) -> FloatArray:
+    """Return steps in proportion to the standard errors, as the quasi-Newton method knows them."""
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(inverse_hessian), 0.0))
+    base = np.maximum(np.abs(psi), 0.1)
+    return np.clip(STEP * spread, SMALLEST_STEP * base, LARGEST_STEP * base)
+
+
+def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:
+    """Return d(theta, beta, phi) / d psi, shape (m, m)."""
+    parameters = unpack(problem, psi)
+    J = np.zeros((len(psi), len(psi)))
+    start = 0
+    for term, A in zip(problem.terms, problem.term_bases, strict=True):
+        end = start + term.structure.n_theta
+        J[start:end, start:end] = _theta_jacobian(term, A, psi[start:end])
+        start = end
+    end = start + problem.n_fixed
+    J[start:end, start:end] = problem.unscale
+    if problem.n_phi:
+        J[end:, end:] = np.diag(problem.family.phi_natural_derivative(parameters.phi))
+    return J
+
+
+def _theta_jacobian(term: RandomTerm, A: FloatArray | None, free: FloatArray) -> FloatArray:
+    """Return d theta / d free of one term; by central differences where the basis is not the user's."""
+    units = np.eye(len(free))
+    if A is None:
+        return np.array([term.structure.free_pullback(free, unit) for unit in units])
+    columns = []
+    for unit, size in zip(units, 1e-6 * np.maximum(np.abs(free), 1e-2), strict=True):
+        up, down = (outer_theta(term.structure, A, free + sign * size * unit)[0] for sign in (1.0, -1.0))
+        columns.append((up - down) / (2.0 * size))
+    return np.array(columns).T

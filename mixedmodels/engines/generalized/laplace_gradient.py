@@ -1,0 +1,115 @@
+"""Exact gradient of the Laplace objective by the implicit function theorem.
+
+With ``eta = Q gamma + Z Lambda u + o``, g = d log f / d eta, H = -d2 log f / d eta2 and the mode defined by
+``Lambda'Z'g = u``, the total derivative of
+
+    D = |u|^2 - 2 sum log f + log|Lambda'Z'WZ Lambda + I|
+
+along a parameter is the explicit one (the first two terms are stationary in u) plus, through log|L|,
+``sum_i h_i dW_i`` with the leverages ``h_i = (Z Lambda Omega^-1 Lambda'Z')_ii``. W_i moves with eta_i, and
+eta with the mode; the mode's part is gathered by one adjoint solve ``a = Omega_H^-1 Lambda'Z'(h W')``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.pirls import Mode
+from mixedmodels.engines.generalized.problem import (
+    GeneralizedProblem,
+    free_gradient,
+)
+from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.weighted.penalized_factor import solve, solve_bordered
+from mixedmodels.factorization.weighted.penalized_system import (
+    rows_to_spherical,
+    spherical_to_rows,
+    sum_by_level,
+)
+from mixedmodels.factorization.weighted.row_inverse import RowInverse, row_inverse
+from mixedmodels.families.family import PhiDerivatives
+
+
+@dataclass(frozen=True, slots=True)
+class Cotangents:
+    """Derivatives of an objective in what it is made of, the mode's own movement not yet counted.
+
+    Attributes
+    ----------
+    eta : ndarray, shape (n,)
+        In eta at fixed u: ``-2 g`` for the Laplace approximation, its average over nodes for quadrature.
+    u : ndarray, shape (sum q S,), or None
+        In the mode u, other than through eta; zero (None) for the Laplace approximation.
+    inverse : RowInverse
+        In Omega: leverages and rows of ``Omega-bar Lambda'Z'``; Omega^-1 for the Laplace approximation.
+    factors : tuple of ndarray, each (S, S), or None
+        In the factors T at fixed mode, other than through eta at the mode and Omega.
+    phi : ndarray, shape (n_phi,)
+        In free phi, other than through Omega and the mode.
+    """
+
+    eta: FloatArray
+    u: FloatArray | None
+    inverse: RowInverse
+    factors: tuple[FloatArray, ...] | None
+    phi: FloatArray
+
+
+def laplace_gradient(problem: GeneralizedProblem, psi: FloatArray, mode: Mode) -> FloatArray:
+    """Return the gradient of the Laplace objective in the optimiser's vector, shape (m,)."""
+    phi = np.zeros(0)
+    if problem.n_phi:
+        phi = -2.0 * phi_derivatives(problem, mode).loglik.sum(axis=1)
+    direct = Cotangents(-2.0 * mode.rows.d1, None, row_inverse(mode.factor), None, phi)
+    return total_gradient(problem, psi, mode, direct)
+
+
+def total_gradient(
+    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, direct: Cotangents
+) -> FloatArray:
+    """Return the gradient, the movement of the mode included, shape (m,).
+
+    For a joint mode of (u, gamma) the part in gamma is zero.
+    """
+    zeta, system, rows = mode.parameters.zeta, problem.system, mode.rows
+    c = direct.inverse.leverage * rows.d_information
+    pull = rows_to_spherical(system, zeta, c)
+    if direct.u is not None:
+        pull += direct.u
+    if mode.border is None:
+        adjoint = solve(mode.hessian, pull)
+        v = spherical_to_rows(system, zeta, adjoint)
+    else:
+        adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.basis.T @ c)
+        v = problem.basis @ shift + spherical_to_rows(system, zeta, adjoint)
+    r = direct.eta + c + rows.d2 * v
+    dT = []
+    for k, (block, where) in enumerate(zip(system.blocks, system.slices, strict=True)):
+        d = sum_by_level(system, k, r) @ mode.u[where].reshape(block.size, -1).T
+        d += sum_by_level(system, k, rows.d1) @ adjoint[where].reshape(block.size, -1).T
+        d += information_gradient(block, rows.information, direct.inverse.effects[k])
+        dT.append(d if direct.factors is None else d + direct.factors[k])
+    parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.basis.T @ r]
+    if problem.n_phi:
+        by_phi = phi_derivatives(problem, mode)
+        parts.append(direct.phi + by_phi.information @ direct.inverse.leverage + by_phi.d1 @ v)
+    return np.concatenate(parts)
+
+
+def information_gradient(block: Block, information: FloatArray, effects: list[FloatArray]) -> FloatArray:
+    """Return ``2 sum_i W_i z_i e_i'``: the derivative in T of log|Omega| at fixed W, shape (S, S)."""
+    out = np.empty((block.size, block.size))
+    for a, column in enumerate(block.columns):
+        weighted = information if column is None else information * column
+        out[a] = [weighted @ effect for effect in effects]
+    return 2.0 * out
+
+
+def phi_derivatives(problem: GeneralizedProblem, mode: Mode) -> PhiDerivatives:
+    """Return the derivatives in free phi at the mode."""
+    return problem.family.phi_derivatives(
+        problem.y, mode.eta, problem.weights, mode.parameters.phi, observed=problem.observed
+    )

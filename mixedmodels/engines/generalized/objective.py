@@ -1,0 +1,144 @@
+"""The objective of a generalized linear mixed model as the optimiser sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.by_level import evaluate_levels
+from mixedmodels.engines.generalized.laplace import laplace
+from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
+from mixedmodels.engines.generalized.pirls import (
+    DECREMENT,
+    Mode,
+    conditional_mode,
+    joint_mode,
+    predicted_mode,
+)
+from mixedmodels.engines.generalized.problem import (
+    GeneralizedProblem,
+    Parameters,
+    free_gradient,
+    unpack,
+    unpack_factors,
+)
+from mixedmodels.engines.generalized.quadrature import quadrature
+from mixedmodels.errors import ConvergenceError
+
+# A trial point of an optimiser may lie where a likelihood overflows: it is then infinitely bad, not an error.
+_at_trial_points = np.errstate(over="ignore", invalid="ignore")
+
+
+class Evaluator:
+    """Evaluate -2 log-likelihood and its gradient, predicting each conditional mode from the last one.
+
+    The prediction saves Newton steps; values do not depend on it. A link whose inverse has two branches (the
+    square root: mu = eta^2) gives likelihoods with several modes: there every search starts at u = 0 and
+    finds the one on the side of the fixed part, which is the highest, so that values depend on the
+    parameters alone.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    nAGQ : int
+        Nodes per dimension of the joint objective: 1 is the Laplace approximation.
+    """
+
+    def __init__(self, problem: GeneralizedProblem, nAGQ: int) -> None:
+        self.problem = problem
+        self.nAGQ = nAGQ
+        self._last: Mode | None = None
+        self._last_psi: FloatArray | None = None
+        self._modes: FloatArray | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """The mode at the last point evaluated."""
+        if self._last is None:
+            raise ConvergenceError("No parameters have been evaluated yet.")
+        return self._last
+
+    @_at_trial_points
+    def __call__(self, psi: FloatArray) -> tuple[float, FloatArray]:
+        """Return the objective that nAGQ asks for, and its gradient in the optimiser's vector."""
+        if self.nAGQ == 0:
+            return self.profiled(psi)
+        by_level = self._by_level(psi)
+        if by_level is not None:
+            return by_level
+        mode = self.mode_at(psi)
+        if self.nAGQ == 1:
+            return laplace(mode), laplace_gradient(self.problem, psi, mode)
+        return quadrature(self.problem, psi, mode, self.nAGQ)
+
+    def _by_level(self, psi: FloatArray) -> tuple[float, FloatArray] | None:
+        """Return objective and gradient by the compiled loops over levels, None if they do not apply."""
+        problem = self.problem
+        if problem.levels is None:
+            return None
+        thetas, factors = unpack_factors(problem, psi)
+        k = problem.n_theta
+        fixed = problem.basis @ psi[k:]
+        fixed += problem.offset
+        found = evaluate_levels(
+            problem.levels, (problem.y, problem.weights), problem.log_constant,
+            fixed, factors[0], self._modes, self.nAGQ,
+        )  # fmt: skip
+        if found is None:
+            return None
+        self._modes = found.u
+        by_theta = free_gradient(problem, psi, thetas, [found.dT])
+        return found.objective, np.concatenate([by_theta, problem.basis.T @ found.residual])
+
+    @_at_trial_points
+    def mode_at(self, psi: FloatArray) -> Mode:
+        """Return the conditional mode of u (of u and gamma for nAGQ = 0)."""
+        if self.nAGQ == 0:
+            return self.joint_mode_at(psi)
+        if self._last is not None and self._last_psi is not None and np.array_equal(self._last_psi, psi):
+            return self._last
+        parameters = unpack(self.problem, psi)
+        try:
+            return self._keep(psi, conditional_mode(self.problem, parameters, self._near(parameters)))
+        except (LinAlgError, ConvergenceError):
+            if self._last is None and self._modes is None:
+                raise
+            self.forget()
+        return self._keep(psi, conditional_mode(self.problem, parameters))
+
+    def _near(self, parameters: Parameters) -> FloatArray | None:
+        """Return where to start the search for the mode, from the one before; None for u = 0."""
+        if not self.problem.family.link.is_monotone:
+            return None
+        if self._modes is not None:
+            return self._modes.T.ravel()
+        return None if self._last is None else predicted_mode(self.problem, self._last, parameters)
+
+    @_at_trial_points
+    def profiled(self, psi: FloatArray, decrement: float = DECREMENT) -> tuple[float, FloatArray]:
+        """Return the nAGQ = 0 objective and its gradient, zero in gamma; gamma in `psi` is only a start."""
+        mode = self.joint_mode_at(psi, decrement)
+        return laplace(mode), laplace_gradient(self.problem, psi, mode)
+
+    @_at_trial_points
+    def joint_mode_at(self, psi: FloatArray, decrement: float = DECREMENT) -> Mode:
+        """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
+        if self._last is not None and self.problem.family.link.is_monotone:
+            k, p = self.problem.n_theta, self.problem.n_fixed
+            near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
+            try:
+                found = joint_mode(self.problem, unpack(self.problem, near), self._last.u, decrement)
+                return self._keep(None, found)
+            except (LinAlgError, ConvergenceError):
+                self._last = None
+        return self._keep(None, joint_mode(self.problem, unpack(self.problem, psi), None, decrement))
+
+    def forget(self) -> None:
+        """Start the next mode afresh."""
+        self._last = self._modes = None
+
+    def _keep(self, psi: FloatArray | None, mode: Mode) -> Mode:
+        self._last, self._last_psi = mode, psi
+        return mode

@@ -1,0 +1,65 @@
+"""Where the optimisation of a generalized model stands: places of its parameters, and the optimum found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.linear.reml import column_scales
+from mixedmodels.optimization.quasi_newton import Minimum
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Places of the parameters in the optimiser's vector, and their typical sizes.
+
+    Attributes
+    ----------
+    outer : ndarray of int
+        Free theta and free phi: what the nAGQ = 0 fit varies.
+    fixed : slice
+        gamma.
+    scale : ndarray, shape (m,)
+        Typical sizes.
+    """
+
+    outer: IntArray
+    fixed: slice
+    scale: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """Where an optimisation ended.
+
+    Attributes
+    ----------
+    psi : ndarray, shape (m,)
+        The optimiser's vector.
+    objective : float
+        -2 log-likelihood there.
+    inverse_hessian : ndarray, shape (m, m)
+        Quasi-Newton estimate in the coordinates of `psi`.
+    found : Minimum
+        How it was found, in scaled coordinates.
+    n_evaluations : int
+        Evaluations of objective and gradient, those of the nAGQ = 0 fit included.
+    """
+
+    psi: FloatArray
+    objective: float
+    inverse_hessian: FloatArray
+    found: Minimum
+    n_evaluations: int
+
+
+def parameter_layout(problem: GeneralizedProblem) -> Layout:
+    """Return places and typical sizes of the parameters."""
+    k, p = problem.n_theta, problem.n_fixed
+    theta = [term.structure.scales(column_scales(term)) for term in problem.terms]
+    scale = np.concatenate([*theta, np.full(p, np.sqrt(len(problem.y))), np.ones(problem.n_phi)])
+    outer = np.concatenate([np.arange(k), np.arange(k + p, k + p + problem.n_phi)])
+    return Layout(outer, slice(k, k + p), scale)

@@ -1,0 +1,291 @@
+"""The conditional mode of the random effects: penalized Newton steps, Fisher scoring where Newton cannot go.
+
+For given (theta, gamma, phi) the mode maximises ``sum_i log f(y_i | eta_i) - |u|^2 / 2`` (Bates et al. 2015
+call the Fisher-scoring form PIRLS). Newton's steps on the observed information converge quadratically, which
+is what makes the Laplace objective smooth enough for exact gradients: iterations stop when the squared length
+of the next step, in the metric of the Hessian, is below :data:`DECREMENT`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.problem import (
+    GeneralizedProblem,
+    Parameters,
+)
+from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.weighted.penalized_factor import (
+    Border,
+    PenalizedFactor,
+    border,
+    factorize,
+    solve,
+    solve_bordered,
+)
+from mixedmodels.factorization.weighted.penalized_system import rows_to_spherical, spherical_to_rows
+from mixedmodels.families.family import Derivatives
+
+# Squared Newton step, relative to 1 + |u|^2, below which the mode is exact: log|L| then errs by 1e-11.
+DECREMENT = 1e-22
+# Below this a decrement that no longer shrinks is rounding error.
+ROUNDING = 1e-14
+# Below this squared step the quadratic model is trusted without comparing objectives, which would only
+# compare rounding errors.
+TRUSTED = 1e-9
+MAX_STEPS = 200
+MAX_HALVINGS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The conditional mode and what was computed on the way.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Where the mode was computed.
+    u : ndarray, shape (sum q S,)
+        Spherical random effects: blocks one after the other, each (S, q) in C order.
+    eta : ndarray, shape (n,)
+        Linear predictor at the mode.
+    rows : Derivatives
+        Log-likelihood terms and their derivatives at the mode, up to the third.
+    penalized : float
+        ``|u|^2 - 2 sum log f``.
+    factor : PenalizedFactor
+        Factor of ``Lambda'Z'WZ Lambda + I`` with the information W of log|L|.
+    hessian : PenalizedFactor
+        The same with the observed information; identical to `factor` for canonical links.
+    border : Border or None
+        The fixed effects bordering `hessian`; only for the joint mode of (u, gamma).
+    """
+
+    parameters: Parameters
+    u: FloatArray
+    eta: FloatArray
+    rows: Derivatives
+    penalized: float
+    factor: PenalizedFactor
+    hessian: PenalizedFactor
+    border: Border | None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Where the iteration stands."""
+
+    u: FloatArray
+    gamma: FloatArray
+    eta: FloatArray
+    rows: Derivatives
+    penalized: float
+
+
+def conditional_mode(
+    problem: GeneralizedProblem, parameters: Parameters, start: FloatArray | None = None
+) -> Mode:
+    """Find the conditional mode of u.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    parameters : Parameters
+        Where to find the mode.
+    start : ndarray, shape (sum q S,), optional
+        Where to start; zero otherwise. The result does not depend on it.
+
+    Raises
+    ------
+    ConvergenceError
+        If the likelihood is not finite at the start and at u = 0.
+    """
+    state = _start(problem, parameters, start)
+    previous = np.inf
+    for _ in range(MAX_STEPS):
+        score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
+        hessian, is_observed = curvature(problem, parameters, state)
+        step = solve(hessian, score)
+        squared = float(step @ score)
+        if _is_last(squared, previous, state):
+            break
+        previous = squared
+        moved = _search(problem, parameters, state, step, np.zeros_like(state.gamma), squared)
+        if moved is None:
+            break
+        state = moved
+    same = is_observed and problem.one_information
+    factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
+    return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None)
+
+
+def joint_mode(
+    problem: GeneralizedProblem,
+    parameters: Parameters,
+    start: FloatArray | None = None,
+    decrement: float = DECREMENT,
+) -> Mode:
+    """Find the joint mode of u and gamma: lme4's nAGQ = 0.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    parameters : Parameters
+        theta and phi, and the gamma to start from.
+    start : ndarray, shape (sum q S,), optional
+        The u to start from; zero otherwise.
+    decrement : float
+        Squared Newton step at which to stop, relative to 1 + |u|^2.
+
+    Returns
+    -------
+    Mode
+        With the gamma found in its parameters.
+    """
+    state = _start(problem, parameters, start)
+    previous = np.inf
+    for _ in range(MAX_STEPS):
+        score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
+        score_fixed = problem.basis.T @ state.rows.d1
+        hessian, edge, is_observed = _joint_curvature(problem, parameters, state)
+        step, step_fixed = solve_bordered(hessian, edge, score, score_fixed)
+        squared = float(step @ score + step_fixed @ score_fixed)
+        if _is_last(squared, previous, state, decrement):
+            break
+        previous = squared
+        moved = _search(problem, parameters, state, step, step_fixed, squared)
+        if moved is None:
+            break
+        state = moved
+    same = is_observed and problem.one_information
+    factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
+    found = replace(parameters, gamma=state.gamma)
+    return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge)
+
+
+def _is_last(squared: float, previous: float, state: _State, decrement: float = DECREMENT) -> bool:
+    """Tell whether a step of this squared length, after one of length `previous`, is not worth taking."""
+    size = 1.0 + float(state.u @ state.u)
+    return squared <= decrement * size or (squared <= ROUNDING * size and squared > 0.25 * previous)
+
+
+def curvature(
+    problem: GeneralizedProblem, parameters: Parameters, state: _State
+) -> tuple[PenalizedFactor, bool]:
+    """Factorize the Hessian of the penalized log-likelihood, and tell whether it is the true one.
+
+    Where the observed information is indefinite, which can happen far from the mode for links that are
+    not canonical, the expected information takes its place (Fisher scoring).
+    """
+    observed = -state.rows.d2
+    try:
+        return factorize(problem.system, parameters.zeta, observed), True
+    except LinAlgError:
+        positive = _positive_weights(problem, parameters, state)
+        return factorize(problem.system, parameters.zeta, positive), False
+
+
+def _positive_weights(
+    problem: GeneralizedProblem, parameters: Parameters, state: _State | Mode
+) -> FloatArray:
+    """Return weights for Fisher scoring: the expected information, or the absolute observed one."""
+    family = problem.family
+    if not family.has_expected_information:
+        return np.abs(state.rows.d2)
+    if not problem.observed:
+        return state.rows.information
+    data = (problem.y, state.eta, problem.weights, parameters.phi)
+    return family.evaluate(*data, constant=problem.constant).information
+
+
+def _joint_curvature(
+    problem: GeneralizedProblem, parameters: Parameters, state: _State
+) -> tuple[PenalizedFactor, Border, bool]:
+    """Factorize the Hessian in (u, gamma); see :func:`curvature`."""
+    observed = -state.rows.d2
+    try:
+        factor = factorize(problem.system, parameters.zeta, observed)
+        return factor, fixed_border(problem, factor, observed), True
+    except LinAlgError:
+        positive = _positive_weights(problem, parameters, state)
+        factor = factorize(problem.system, parameters.zeta, positive)
+        return factor, fixed_border(problem, factor, positive), False
+
+
+def fixed_border(problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatArray) -> Border:
+    """Border a factor with the fixed effects at row weights W."""
+    weighted = problem.basis.T * W
+    return border(factor, rows_to_spherical(problem.system, factor.zeta, weighted), weighted @ problem.basis)
+
+
+def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:
+    """Border the factor at a mode with the fixed effects.
+
+    The observed information of a link that is not canonical may be positive in u alone, but not in u and
+    gamma together; the expected one takes its place.
+    """
+    try:
+        return fixed_border(problem, mode.factor, mode.rows.information)
+    except LinAlgError:
+        W = _positive_weights(problem, mode.parameters, mode)
+        return fixed_border(problem, factorize(problem.system, mode.parameters.zeta, W), W)
+
+
+def predicted_mode(problem: GeneralizedProblem, mode: Mode, parameters: Parameters) -> FloatArray:
+    """Return the mode at other parameters to first order, from the factor already at hand.
+
+    The error is of second order in the change of the parameters, so that one or two Newton steps remain.
+    """
+    system = problem.system
+    moved = problem.basis @ (parameters.gamma - mode.parameters.gamma)
+    moved += spherical_to_rows(system, parameters.zeta, mode.u)
+    moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
+    d1 = mode.rows.d1 + mode.rows.d2 * moved
+    return mode.u + solve(mode.hessian, rows_to_spherical(system, parameters.zeta, d1) - mode.u)
+
+
+def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArray | None) -> _State:
+    """Return the state at `start`, or at u = 0 if there is none or the likelihood is not finite there."""
+    if start is not None:
+        state = _evaluate(problem, parameters, start, parameters.gamma)
+        if np.isfinite(state.penalized):
+            return state
+    state = _evaluate(problem, parameters, np.zeros(problem.n_effects), parameters.gamma)
+    if not np.isfinite(state.penalized):
+        raise ConvergenceError("The likelihood is not finite at these parameters.")
+    return state
+
+
+def _evaluate(
+    problem: GeneralizedProblem, parameters: Parameters, u: FloatArray, gamma: FloatArray
+) -> _State:
+    """Return the state at (u, gamma)."""
+    eta = problem.basis @ gamma + problem.offset
+    eta += spherical_to_rows(problem.system, parameters.zeta, u)
+    rows = problem.evaluate(eta, parameters.phi, order=3)
+    return _State(u, gamma, eta, rows, float(u @ u) - 2.0 * float(rows.loglik.sum()))
+
+
+def _search(
+    problem: GeneralizedProblem,
+    parameters: Parameters,
+    state: _State,
+    step: FloatArray,
+    step_fixed: FloatArray,
+    squared: float,
+) -> _State | None:
+    """Move along a step, halving it until the penalized likelihood grows; None if it never does."""
+    trusted = squared < TRUSTED * (1.0 + float(state.u @ state.u))
+    length = 1.0
+    for _ in range(MAX_HALVINGS):
+        moved = _evaluate(problem, parameters, state.u + length * step, state.gamma + length * step_fixed)
+        if np.isfinite(moved.penalized) and (trusted or moved.penalized < state.penalized):
+            return moved
+        length *= 0.5
+    return None

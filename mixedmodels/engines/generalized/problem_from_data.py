@@ -1,0 +1,171 @@
+"""The generalized engine's front door: from arrays to a problem, and values at given parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.column_basis import orthogonal_term
+from mixedmodels.engines.generalized.by_level import level_rows
+from mixedmodels.engines.generalized.equal_rows import collapsed_response, equal_rows
+from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hessian
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.pirls import conditional_mode
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, natural_to_psi, unpack
+from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.orthonormal import orthonormalize
+from mixedmodels.errors import ControlError
+from mixedmodels.factorization.blocks import amalgamate, term_slices
+from mixedmodels.factorization.weighted.penalized_system import penalized_system
+from mixedmodels.factorization.weighted.row_inverse import diagonal_faces
+from mixedmodels.families.family import Family
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.optimization.estimates import GeneralizedEstimates
+
+__all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
+
+
+def generalized_problem(
+    y: FloatArray,
+    weights: FloatArray | None,
+    X: FloatArray,
+    terms: Sequence[RandomTerm],
+    offset: FloatArray | None,
+    family: Family,
+    observed: bool | None = None,
+    constant: FloatArray | None = None,
+) -> GeneralizedProblem:
+    """Arrange the data of a generalized linear mixed model for the engine.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Response as the family reads it (proportions for a binomial with trials).
+    weights : ndarray, shape (n,), or None
+        Prior weights; None means 1.
+    X : ndarray, shape (n, p)
+        Fixed-effects model matrix of full column rank.
+    terms : sequence of RandomTerm
+        Random-effects terms in the order of the design; at least one.
+    offset : ndarray, shape (n,), or None
+        Known part of the linear predictor.
+    family : Family
+        Distribution of the response.
+    observed : bool, optional
+        Take the observed information in log|L| instead of the expected one; by default the family's
+        choice.
+    constant : ndarray, shape (n,), optional
+        Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
+    """
+    order = _order(terms)
+    terms = tuple(terms) if order is None else tuple(_chosen(term, order) for term in terms)
+    y, weights, offset = _sorted_rows(y, weights, offset, order)
+    X = X if order is None else X[order]
+    constant = family.log_constant(y, weights) if constant is None else _in_order(constant, order)
+    equal = equal_rows(X, terms, offset, family)
+    origin = RowOrigin(order, equal, weights)
+    if equal is not None:
+        y, weights, constant = collapsed_response(y, weights, constant, equal)
+        X, offset = X[equal.first], offset[equal.first]
+        terms = tuple(_chosen(term, equal.first) for term in terms)
+    terms, term_bases = zip(*(orthogonal_term(term) for term in terms), strict=True)
+    fixed, system = orthonormalize(X, None), penalized_system(amalgamate(terms))
+    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
+    starts = np.cumsum(counts) - counts
+    return GeneralizedProblem(
+        y=y,
+        weights=weights,
+        offset=offset,
+        basis=fixed.Q,
+        unscale=fixed.R_inverse,
+        terms=terms,
+        term_bases=term_bases,
+        system=system,
+        family=family,
+        constant=constant,
+        origin=origin,
+        starts=starts,
+        observed=family.default_hessian == "observed" if observed is None else observed,
+        levels=level_rows(system.blocks, starts, family, len(y)),
+    )
+
+
+def _sorted_rows(
+    y: FloatArray, weights: FloatArray | None, offset: FloatArray | None, order: IntArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return response, prior weights and offset in the order given."""
+    n = len(y)
+    given = (y, np.ones(n) if weights is None else weights, np.zeros(n) if offset is None else offset)
+    y, weights, offset = (_in_order(array, order) for array in given)
+    return y, weights, offset
+
+
+def _in_order(rows: FloatArray, order: IntArray | None) -> FloatArray:
+    rows = np.asarray(rows, dtype=np.float64)
+    return np.ascontiguousarray(rows if order is None else rows[order])
+
+
+def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int = 1) -> float:
+    """Return -2 log-likelihood at given parameters.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    parameters : ndarray
+        (theta, beta, phi); for nAGQ = 0, where beta is found with u, (theta, phi) is enough.
+    nAGQ : int
+        0, 1 (Laplace) or the nodes of adaptive quadrature per dimension.
+
+    Raises
+    ------
+    ControlError
+        If the random effects do not allow nAGQ > 1, or `parameters` has another length.
+    """
+    k, p, n_phi = problem.n_theta, problem.n_fixed, problem.n_phi
+    values = np.asarray(parameters, dtype=np.float64)
+    if nAGQ == 0 and len(values) == k + n_phi:
+        values = np.concatenate([values[:k], np.zeros(p), values[k:]])
+    if len(values) != k + p + n_phi:
+        raise ControlError(
+            f"parameters must hold {k} covariance parameters, {p} fixed effects and {n_phi} family "
+            f"parameters, {k + p + n_phi} numbers in all, not {len(values)}."
+        )
+    if nAGQ > 1:
+        check_quadrature(problem)
+    return Evaluator(problem, nAGQ)(natural_to_psi(problem, values))[0]
+
+
+def conditional_covariances(
+    problem: GeneralizedProblem, estimates: GeneralizedEstimates
+) -> tuple[FloatArray, ...]:
+    """Return the conditional covariances of the random effects b given y, each (q, S, S), one for each term.
+
+    At the conditional mode: ``T (Lambda'Z'WZ Lambda + I)^-1 T'``, level by level.
+    """
+    psi = natural_to_psi(problem, natural_parameters(estimates))
+    mode = conditional_mode(problem, unpack(problem, psi))
+    inverse = diagonal_faces(mode.factor)
+    by_term: dict[int, FloatArray] = {}
+    for block, T, face in zip(problem.system.blocks, mode.parameters.factors, inverse, strict=True):
+        covariance = np.einsum("ab,bcl,dc->lad", T, face, T)
+        for k, place in term_slices(block):
+            A = problem.term_bases[k]
+            own = covariance[:, place, place]
+            by_term[k] = np.ascontiguousarray(own if A is None else A @ own @ A.T)
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _order(terms: Sequence[RandomTerm]) -> IntArray | None:
+    """Return the order of rows that sorts them by level of the leading block, None if they are sorted."""
+    codes = amalgamate(terms)[0].codes
+    return None if bool((codes[1:] >= codes[:-1]).all()) else np.argsort(codes, kind="stable")
+
+
+def _chosen(term: RandomTerm, rows: IntArray) -> RandomTerm:
+    """Return a term on chosen rows; a column of ones stays a view."""
+    ones = term.size == 1 and term.Z.strides[0] == 0
+    return replace(term, Z=term.Z[: len(rows)] if ones else term.Z[rows], codes=term.codes[rows])

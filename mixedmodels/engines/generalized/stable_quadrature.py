@@ -1,0 +1,73 @@
+"""Raise the nodes of adaptive quadrature until no estimate moves: nAGQ = "auto"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.fit import fit_generalized
+from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hessian
+from mixedmodels.engines.generalized.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.errors import ControlError
+from mixedmodels.optimization.estimates import GeneralizedEstimates, QuadratureStep
+
+# Nodes per dimension tried in turn, each about half as many again as the one before.
+SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)
+# Largest move of an estimate, in standard errors, that counts as standing still; twice in a row, because
+# the error of quadrature changes sign as nodes are added.
+STILL = 0.01
+# Nodes of all rows beyond which the next rule is not tried.
+MOST_NODES = 1e9
+
+
+def fit_until_stable(problem: GeneralizedProblem, start: FloatArray | None = None) -> GeneralizedEstimates:
+    """Fit with more and more nodes until no estimate moves by more than a hundredth of its standard error.
+
+    Where random effects are crossed only the Laplace approximation exists, and is returned.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    start : ndarray, shape (m,), optional
+        (theta, beta, phi) to start from.
+
+    Returns
+    -------
+    GeneralizedEstimates
+        Of the last fit, with the sequence of fits in its `quadrature_sequence`.
+    """
+    estimates = fit_generalized(problem, 1, start)
+    sequence = [QuadratureStep(1, estimates.objective, float("nan"))]
+    try:
+        check_quadrature(problem)
+    except ControlError:
+        return replace(estimates, quadrature_sequence=tuple(sequence))
+    blocks = problem.system.blocks
+    dimension = sum(block.size for block in blocks)
+    most_nodes = MOST_NODES if len(blocks) == 1 else MOST_NESTED_NODES
+    for nAGQ in SEQUENCE[1:]:
+        if float(nAGQ) ** dimension * len(problem.y) > most_nodes:
+            break
+        following = fit_generalized(problem, nAGQ, near=estimates)
+        move = largest_move(problem, estimates, following)
+        sequence.append(QuadratureStep(nAGQ, following.objective, move))
+        estimates = following
+        if move <= STILL and sequence[-2].largest_move <= STILL:
+            break
+    return replace(estimates, quadrature_sequence=tuple(sequence))
+
+
+def largest_move(
+    problem: GeneralizedProblem, before: GeneralizedEstimates, after: GeneralizedEstimates
+) -> float:
+    """Return the largest change of an estimate in standard errors; infinite where those do not exist."""
+    covariance = vcov_hessian(problem, after)
+    if covariance is None:
+        return float("inf")
+    moves = np.abs(natural_parameters(after) - natural_parameters(before))
+    return float(np.nanmax(moves / np.sqrt(np.diagonal(covariance))))

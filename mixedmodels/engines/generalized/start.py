@@ -1,0 +1,188 @@
+"""Starting values of a generalized linear mixed model: the model without random effects, and its score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.pirls import Mode
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
+from mixedmodels.engines.glm.newton import GlmPoint, evaluate_point, starting_point
+from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.blocks import Block, term_slices
+from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, product_sums, sum_by_level
+from mixedmodels.formula.design.design import RandomTerm
+
+# Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
+SMALLEST = 0.5
+# Change of a free parameter of the family that takes nearly all the variation from it.
+FAR_PHI = 4.0
+# Scoring steps from R's starting values.
+N_SCORING_STEPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where the optimisation starts.
+
+    Attributes
+    ----------
+    thetas : tuple of ndarray
+        Covariance parameters of each term.
+    curvature : ndarray, shape (n_theta,)
+        Approximate second derivatives of -2 log-likelihood in the free covariance parameters.
+    gamma, phi : ndarray
+        Estimates of the model without random effects.
+    """
+
+    thetas: tuple[FloatArray, ...]
+    curvature: FloatArray
+    gamma: FloatArray
+    phi: FloatArray
+
+
+def starting_values(problem: GeneralizedProblem) -> Start:
+    """Return starting values from the model without random effects."""
+    point = without_random_effects(problem)
+    W = np.maximum(point.rows.information, 0.0)
+    by_term: dict[int, tuple[FloatArray, FloatArray]] = {}
+    for b, block in enumerate(problem.system.blocks):
+        A = information_by_level(problem.system, b, W)
+        deviations = score_deviations(sum_by_level(problem.system, b, point.rows.d1), A)
+        for k, place in term_slices(block):
+            by_term[k] = _term_start(problem.terms[k], deviations[place], A[place])
+    ordered = [by_term[k] for k in range(len(problem.terms))]
+    return Start(
+        tuple(theta for theta, _ in ordered),
+        np.concatenate([curvature for _, curvature in ordered]),
+        point.beta,
+        point.phi,
+    )
+
+
+def row_effects(problem: GeneralizedProblem) -> Block | None:
+    """Return the block of a random intercept with one level for each row, if the family has parameters too.
+
+    Both then describe the variation of single rows, and the likelihood may have an optimum with either.
+    """
+    for block in problem.system.blocks:
+        intercept = block.size == 1 and block.columns[0] is None
+        if problem.n_phi and intercept and block.n_levels == len(problem.y):
+            return block
+    return None
+
+
+def start_from_row_effects(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
+    """Return a start at which the row effects have taken over the variation that the family describes.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        The optimiser's vector.
+    """
+    block, parameters = row_effects(problem), mode.parameters
+    assert block is not None
+    mu = problem.family.link.inverse(mode.eta)
+    free = problem.family.phi_to_free(parameters.phi)
+    sides = [problem.family.phi_from_free(free + side) for side in (-FAR_PHI, FAR_PHI)]
+    phi = min(sides, key=lambda phi: float(problem.family.variance(mu, phi).mean()))
+    W = mode.rows.information
+    noise = float((1.0 / W[W > 0.0]).mean()) if (W > 0.0).any() else 1.0
+    thetas = list(parameters.thetas)
+    for k in block.terms:
+        thetas[k] = np.sqrt(thetas[k] ** 2 + noise)
+    return pack(problem, thetas, parameters.gamma, phi)
+
+
+def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
+    """Return nearly the generalized linear model's fit, in the orthonormal basis.
+
+    A few scoring steps are enough to start from, and coefficients that run to infinity do not get far.
+
+    Raises
+    ------
+    ConvergenceError
+        If no starting value gives a finite likelihood.
+    """
+    data = (
+        problem.y, problem.weights, problem.basis, problem.offset, problem.family, problem.constant
+    )  # fmt: skip
+    point = _working_start(problem) if problem.family.is_canonical and not problem.n_phi else None
+    if point is None:
+        point = starting_point(*data)
+    if point is None:
+        raise ConvergenceError(
+            f"No starting value gives the {problem.family.name} family with link "
+            f"{problem.family.link.name!r} a finite likelihood."
+        )
+    for _ in range(N_SCORING_STEPS):
+        step = _scoring_step(problem, point)
+        for length in (1.0, 0.5, 0.25, 0.125):
+            moved = evaluate_point(*data, point.beta + length * step, point.phi)
+            if moved.loglik > point.loglik:
+                point = moved
+                break
+    return point
+
+
+def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
+    """Return R's start, one least-squares step from fitted values close to y; None if it is not finite."""
+    family, no_phi = problem.family, np.zeros(0)
+    eta = family.link.link(family.start_mu(problem.y, problem.weights))
+    rows = problem.evaluate(eta, no_phi)
+    working = replace(rows, d1=rows.d1 + rows.information * (eta - problem.offset))
+    gamma = _scoring_step(problem, GlmPoint(np.zeros(problem.n_fixed), no_phi, eta, working, 0.0))
+    eta = problem.basis @ gamma + problem.offset
+    rows = problem.evaluate(eta, no_phi)
+    loglik = float(rows.loglik.sum())
+    return GlmPoint(gamma, no_phi, eta, rows, loglik) if np.isfinite(loglik) else None
+
+
+def _scoring_step(problem: GeneralizedProblem, point: GlmPoint) -> FloatArray:
+    """Return a Fisher scoring step in gamma; no step where the information is singular."""
+    W = np.maximum(point.rows.information, 0.0)
+    H = problem.basis.T @ (problem.basis * W[:, None])
+    factor, info = dpotrf(H, lower=1)
+    if info != 0 or not len(H):
+        return np.zeros_like(point.beta)
+    step, _ = dpotrs(factor, problem.basis.T @ point.rows.d1, lower=1)
+    return np.asarray(step)
+
+
+def information_by_level(system: PenalizedSystem, k: int, W: FloatArray) -> FloatArray:
+    """Return the information about each coefficient of each level of block k, shape (S, q)."""
+    columns = [1.0 if column is None else column for column in system.blocks[k].columns]
+    return np.stack([product_sums(system.sums[k], W, column, column) for column in columns])
+
+
+def score_deviations(score: FloatArray, A: FloatArray) -> FloatArray:
+    """Return standard deviations of the coefficients from the scores at zero variance, shape (S,).
+
+    There the score of a level has mean square ``A + T^2 A^2``; solved for T^2 over all levels.
+    """
+    squares = np.einsum("sl,sl->s", A, A)
+    excess = np.einsum("sl,sl->s", score, score) - A.sum(axis=1)
+    informed = squares > 0.0
+    variance = np.divide(excess, squares, out=np.ones(len(A)), where=informed)
+    smallest = np.divide(SMALLEST**2, A.mean(axis=1), out=np.zeros(len(A)), where=informed)
+    return np.asarray(np.sqrt(np.maximum(variance, smallest)))
+
+
+def _term_start(term: RandomTerm, sizes: FloatArray, A: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return theta for deviations `sizes`, and the curvature in the free parameters."""
+    structure = term.structure
+    free = structure.to_free(structure.start()) * structure.scales(sizes)
+    theta = structure.from_free(free)
+    known = A / (1.0 + sizes[:, None] ** 2 * A)
+    metric = 2.0 * known @ (sizes[:, None] ** 2 * known).T
+    curvature = np.zeros(structure.n_theta)
+    for a in range(term.size):
+        for b in range(a + 1):
+            unit = np.zeros((term.size, term.size))
+            unit[a, b] = 1.0
+            derivative = structure.free_pullback(free, structure.pullback(theta, unit))
+            curvature += (2.0 if a == b else 1.0) * metric[a, b] * derivative**2
+    return theta, np.maximum(curvature, 1e-8 / structure.scales(sizes) ** 2)

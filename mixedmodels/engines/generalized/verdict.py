@@ -1,0 +1,193 @@
+"""What is to be thought of a generalized fit: vanished variances, saddles and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.hessian import determined_inverse, hessian_at
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.optimum import Layout, Optimum
+from mixedmodels.engines.generalized.pirls import Mode
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
+from mixedmodels.engines.generalized.start import row_effects
+from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.weighted.row_inverse import row_inverse
+from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
+from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
+from mixedmodels.optimization.estimates import ConvergenceReport
+
+# Newton steps with the Hessian itself after a search that stopped short.
+MAX_NEWTON_STEPS = 5
+# Share of the variation of single rows that is nothing.
+LEFT_OVER = 1e-4
+# A deviation below this, in units of its scale, is looked at from beside.
+NEARLY_VANISHED = 1e-2
+# Where to start beside a saddle, in units of the scale of a deviation.
+BESIDE = 0.1
+
+
+def settled(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Judge an optimum that the quasi-Newton method did not quite reach by the Hessian itself.
+
+    Its decrement is that of Newton's step with the Hessian from differences of the gradient; a step that is
+    worth it is taken. Directions in which the objective is flat count for nothing.
+    """
+    scale, square = layout.scale, np.multiply.outer(layout.scale, layout.scale)
+    for _ in range(MAX_NEWTON_STEPS):
+        psi, limit = optimum.psi, DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective)
+        if evaluator.nAGQ == 0 or optimum.found.decrement <= limit:
+            break
+        inverse = determined_inverse(hessian_at(evaluator, psi, optimum.inverse_hessian), layout.fixed)
+        if inverse is None:
+            break
+        inverse = np.nan_to_num(inverse)
+        gradient = evaluator(psi)[1]
+        step = inverse @ gradient
+        decrement = 0.5 * float(gradient @ step)
+        if decrement > limit:
+            value, moved = evaluator(psi - step)
+            if not value < optimum.objective:
+                break
+            psi, gradient, decrement = psi - step, moved, 0.5 * float(moved @ inverse @ moved)
+            optimum = replace(optimum, objective=value)
+        found = replace(
+            optimum.found, x=psi / scale, objective=optimum.objective, gradient=gradient * scale,
+            inverse_hessian=inverse / square, decrement=decrement, converged=decrement <= limit,
+        )  # fmt: skip
+        optimum = replace(optimum, psi=psi, inverse_hessian=inverse, found=found)
+    return optimum
+
+
+def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Optimum:
+    """Set deviations to exactly zero where that does not cost anything.
+
+    At an optimum on the boundary the optimiser stops a rounding error away from zero.
+    """
+    problem, k = evaluator.problem, evaluator.problem.n_theta
+
+    def psi_at(theta: FloatArray) -> FloatArray:
+        return np.concatenate([_free(problem, theta), optimum.psi[k:]])
+
+    def objective(theta: FloatArray) -> float:
+        try:
+            return evaluator(psi_at(theta))[0]
+        except (np.linalg.LinAlgError, ConvergenceError):
+            return np.inf
+
+    theta = np.concatenate(unpack_factors(problem, optimum.psi)[0])
+    kept, value = with_exact_zeros(objective, problem.terms, theta, scale[:k], optimum.objective)
+    if kept is theta:
+        return optimum
+    return replace(optimum, psi=psi_at(kept), objective=min(value, optimum.objective))
+
+
+def escape(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArray | None:
+    """Return a point beside `psi` if it is a saddle at a zero variance, None if it is an optimum."""
+    problem, k = evaluator.problem, evaluator.problem.n_theta
+    theta = np.concatenate(unpack_factors(problem, psi)[0])
+    zero = boundaries(problem.terms) & (theta == 0.0)
+    if not zero.any():
+        return None
+    probe = np.concatenate([_free(problem, np.where(zero, PROBE * scale[:k], theta)), psi[k:]])
+    gradient = evaluator(probe)[1][:k]
+    if not is_saddle(problem.terms, theta, scale[:k], gradient):
+        return None
+    return np.concatenate([_free(problem, np.where(zero, BESIDE * scale[:k], theta)), psi[k:]])
+
+
+def tilted(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArray) -> list[FloatArray]:
+    """Return points beside a nearly vanished deviation, its effects following those of the next coefficient.
+
+    Where T_jj = 0 the column below it and the next one can be rotated freely, but only where the column
+    below it carries the other's variance does a small T_jj show whether their effects are correlated: an
+    optimiser that arrives with that column empty stops at a saddle.
+    """
+    found = []
+    theta = np.concatenate(unpack_factors(problem, psi)[0])
+    start = 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        T, size = term.structure.factor(theta[start:end]), term.structure.factor(scale[start:end])
+        for j in range(term.size - 1 if term.structure.name == "us" else 0):
+            if abs(T[j, j]) > NEARLY_VANISHED * size[j, j] or not T[j + 1, j + 1]:
+                continue
+            for sign in (1.0, -1.0):
+                turned = T.copy()
+                turned[j, j] = NEARLY_VANISHED * size[j, j]
+                turned[j + 1 :, j], turned[j + 1 :, j + 1] = sign * T[j + 1 :, j + 1], -sign * T[j + 1 :, j]
+                moved = theta.copy()
+                moved[start:end] = term.structure.pullback(theta[start:end], turned)
+                found.append(np.concatenate([_free(problem, moved), psi[problem.n_theta :]]))
+        start = end
+    return found
+
+
+def _free(problem: GeneralizedProblem, theta: FloatArray) -> FloatArray:
+    """Return the free coordinates of theta."""
+    parts, start = [], 0
+    for term in problem.terms:
+        end = start + term.structure.n_theta
+        parts.append(term.structure.to_free(theta[start:end]))
+        start = end
+    return np.concatenate(parts)
+
+
+def judge_generalized(
+    problem: GeneralizedProblem,
+    optimum: Optimum,
+    thetas: Sequence[FloatArray],
+    mode: Mode | None = None,
+) -> ConvergenceReport:
+    """Return the verdict with its reasons; the conditional mode tells whether a dispersion has vanished."""
+    decrement = optimum.found.decrement
+    boundary = boundary_reasons(problem.terms, np.concatenate(thetas)) + _limits(problem, optimum.psi)
+    boundary += () if mode is None else vanished_dispersion(problem, mode)
+    if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
+        reasons = (_still_moving(problem, optimum), optimum.found.message, *boundary)
+        return ConvergenceReport("not converged", decrement, reasons)
+    return ConvergenceReport("boundary" if boundary else "converged", decrement, boundary)
+
+
+def _limits(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
+    """Return one sentence for each parameter of the family at the end of its range."""
+    if not problem.n_phi:
+        return ()
+    return problem.family.phi_limits(problem.family.phi_from_free(psi[problem.n_theta + problem.n_fixed :]))
+
+
+def vanished_dispersion(problem: GeneralizedProblem, mode: Mode) -> tuple[str, ...]:
+    """Say so if effects with a level for each row leave none of the variation to the family's parameter."""
+    block = row_effects(problem)
+    if block is None:
+        return ()
+    left = 1.0 - mode.rows.information * row_inverse(mode.factor).leverage
+    if float(left.mean()) > LEFT_OVER:
+        return ()
+    name = problem.family.phi_names[0]
+    return (
+        f"{name} is at the end of its range: the effects of {block.group}, one for each row, take all the "
+        "variation.",
+    )
+
+
+def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:
+    """Name the parameter that a further step would move most, in standard errors."""
+    H = optimum.found.inverse_hessian
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(H), np.finfo(np.float64).tiny))
+    moves = np.abs(H @ optimum.found.gradient) / spread
+    names = [
+        f"{name} of ({term.expression})"
+        for term in problem.terms
+        for name in term.structure.parameter_names(term.columns)
+    ]
+    if len(moves) == problem.n_theta + problem.n_fixed + problem.n_phi:
+        names += ["of the fixed effects"] * problem.n_fixed
+    k = int(np.argmax(moves))
+    return (
+        f"The parameter {[*names, *problem.family.phi_names][k]} still moves, by {moves[k]:.1e} standard "
+        "errors. Check whether the data identify it, simplify the model, or start from other values."
+    )

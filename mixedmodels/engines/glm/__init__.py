@@ -1,0 +1,1 @@
+"""Generalized linear models: maximum likelihood, and whether it exists."""

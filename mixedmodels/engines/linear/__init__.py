@@ -1,0 +1,1 @@
+"""Linear mixed models: the profiled REML criterion or deviance, its gradient and its minimum."""

@@ -1,0 +1,174 @@
+"""Gradient of the profiled objective in the relative covariance factors T, exact for singular T too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.factorization.constant.blocked import Factor, Solution
+from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern
+from mixedmodels.kernels import faces
+
+#: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
+#: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.
+SINGULAR = 1e-6
+#: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
+LEAST_SHARE = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class TermMoments:
+    """What the levels say about the covariance of one term, in units of its factor.
+
+    ``B_l`` is the share of the information on level l that the data hold, ``I - Var(u_l | y) / sigma^2``, but
+    never less than ``LEAST_SHARE``; ``S_ll = Var(u_l | y) / sigma^2 + u_l u_l' / sigma^2``.
+
+    Attributes
+    ----------
+    information : ndarray, shape (S^2, S^2)
+        ``sum_l B_l (x) B_l``.
+    Gamma : ndarray, shape (S, S)
+        ``sum_l (I - S_ll)``.
+    """
+
+    information: FloatArray
+    Gamma: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMoments:
+    """What the levels of one block say about its covariance factor, in units of the current T.
+
+    Attributes
+    ----------
+    gradient : ndarray, shape (S, S)
+        Derivative of the objective in T.
+    variances : ndarray, shape (S, S, q)
+        ``Var(u_l | y) / sigma^2``: I where the data say nothing, 0 where they say all.
+    second : ndarray, shape (S, S)
+        ``sum_l u_l u_l' / sigma^2``.
+    """
+
+    gradient: FloatArray
+    variances: FloatArray
+    second: FloatArray
+
+    def of_term(self, rows: slice) -> TermMoments:
+        """Return the moments of one term of the block."""
+        variances = self.variances[rows, rows]
+        S, _, q = variances.shape
+        flat = variances.reshape(S * S, q)
+        Gamma = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - self.second[rows, rows]
+        B = flat * (LEAST_SHARE - 1.0)
+        B[:: S + 1] += 1.0
+        products = (B @ B.T).reshape(S, S, S, S)
+        return TermMoments(products.transpose(0, 2, 1, 3).reshape(S * S, S * S), Gamma)
+
+
+@dataclass(frozen=True, slots=True)
+class OneFactorMoments:
+    """The same as :class:`BlockMoments` in sums over the levels.
+
+    Attributes
+    ----------
+    gradient : ndarray, shape (S, S)
+        Derivative of the objective in T.
+    Gamma, pairs : ndarray
+        As in :func:`mixedmodels.kernels.one_factor.one_factor_numpy`.
+    """
+
+    gradient: FloatArray
+    Gamma: FloatArray
+    pairs: FloatArray
+
+    def of_term(self, rows: slice) -> TermMoments:
+        """Return the moments of one term of the block."""
+        places = _places(len(self.Gamma), rows.start, rows.stop)
+        return TermMoments(self.pairs.take(places), self.Gamma[rows, rows])
+
+
+Moments: TypeAlias = BlockMoments | OneFactorMoments
+
+
+@cache
+def _places(size: int, start: int, stop: int) -> IntArray:
+    """Return where the elements of ``B (x) B`` stand among the products of the lower triangle of B."""
+    number = np.zeros((size, size), dtype=np.intp)
+    rows, columns = np.tril_indices(size)
+    number[rows, columns] = number[columns, rows] = np.arange(len(rows))
+    own = number[start:stop, start:stop]
+    places = np.add.outer(own * len(rows), own)
+    return places.transpose(0, 2, 1, 3).reshape(own.size, own.size)
+
+
+def block_moments(
+    factor: Factor, solution: Solution, sigma2: float, *, REML: bool
+) -> tuple[BlockMoments, ...]:
+    """Return the derivative of the objective in T and the moments it comes from, for each block.
+
+    For a nonsingular T the derivative is ``2 T^-T (q I - sum_l S_ll)`` with
+    ``S_ll = Var(u_l | y) / sigma^2 + u_l u_l' / sigma^2`` (Fisher's identity); for a singular one
+    ``2 sum_l [A Lambda Omega^-1]_ll`` less the same for the fitted values.
+    """
+    inverse = invert_on_pattern(factor, fixed_effects=REML, cross=False)
+    moments: dict[int, BlockMoments] = {}
+    for j, block in enumerate(factor.pattern.chain):
+        moments[block] = _chain_moments(factor, inverse, j, solution, sigma2)
+    for r, block in enumerate(factor.pattern.tail):
+        moments[block] = _tail_moments(factor, inverse, r, solution, sigma2)
+    return tuple(moments[block] for block in range(len(moments)))
+
+
+def is_singular(T: FloatArray, information: FloatArray) -> bool:
+    """Tell whether T is too close to singular for Fisher's identity, which divides by it.
+
+    Rows of T are put on the scale of the data, ``information`` being the mean diagonal of Z'WZ. Dividing by
+    T magnifies rounding by the inverse of its least singular value, the direct formula by the largest.
+    """
+    scaled = T * np.sqrt(information)[:, None]
+    if len(T) <= 2:
+        return abs(float(scaled[0, 0] * scaled[-1, -1])) < SINGULAR
+    values = np.linalg.svd(scaled, compute_uv=False)
+    return float(values[0] * values[-1]) < SINGULAR
+
+
+def _chain_moments(
+    factor: Factor, inverse: Inverse, j: int, solution: Solution, sigma2: float
+) -> BlockMoments:
+    step, block = factor.steps[j], factor.pattern.chain[j]
+    N, score = inverse.chain[j].N, solution.score[block]
+    V = step.D_inverse + faces.product(faces.transposed(step.W), faces.product(N, step.W))
+    if not is_singular(step.T, np.einsum("iil->i", step.A) / step.A.shape[2]):
+        return _moments(step.T, V, solution.u[block], sigma2)
+    NW = faces.product(N + score[:, None] * (score / sigma2)[None], step.W)
+    direct = faces.product(step.A, step.W + faces.product(step.P, NW)) - NW
+    return _moments(step.T, V, solution.u[block], sigma2, 2.0 * direct.sum(axis=2))
+
+
+def _tail_moments(
+    factor: Factor, inverse: Inverse, r: int, solution: Solution, sigma2: float
+) -> BlockMoments:
+    block = factor.pattern.tail[r]
+    T = factor.factors[block]
+    gradient = None
+    if is_singular(T, np.maximum(factor.tail.information(r), 0.0)):
+        fitted = solution.score[block] @ solution.u[block].T / sigma2
+        gradient = 2.0 * (inverse.tail.singular_trace(r) - fitted)
+    return _moments(T, inverse.tail.spherical[r], solution.u[block], sigma2, gradient)
+
+
+def _moments(
+    T: FloatArray, V: FloatArray, u: FloatArray, sigma2: float, gradient: FloatArray | None = None
+) -> BlockMoments:
+    """Gather the moments from conditional variances V, shape (S, S, q), and effects u, shape (S, q)."""
+    S, q = u.shape
+    second = u @ u.T / sigma2
+    if gradient is None:
+        # Not LAPACK's trtrs: OpenBLAS starts threads for its transposed form whatever the size, which on a
+        # busy machine costs milliseconds.
+        gradient = np.linalg.solve(T.T, 2.0 * (q * np.eye(S) - V.sum(axis=2) - second))
+    return BlockMoments(gradient, V, second)

@@ -1,0 +1,281 @@
+"""Starting values and starting curvature of the covariance parameters, from the data.
+
+All of it comes from the moments of one evaluation. In units of the current factor T (a change ``dT = T E``),
+with ``B_l = I - Var(u_l | y)/sigma^2`` the share of the information that the data hold on level l and
+``Gamma = sum_l (I - S_ll)`` half the scaled gradient,
+
+    expected Hessian        sum_l tr(B_l (E + E') B_l (F + F')) + 2 tr(Gamma E F')
+    Fisher scoring step     Sigma <- T (I + D) T'  with  sum_l B_l D B_l = -Gamma
+
+The Hessian is that of one term with the others held fixed; quasi-Newton updates supply the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.linalg.lapack import dposv, dpotrf, dsyevd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.covariance.unstructured import lower_triangle
+from mixedmodels.engines.linear.gradient import Moments, TermMoments
+from mixedmodels.engines.linear.reml import Evaluation, LinearProblem, column_scales, evaluation
+from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.dense import lower_inverse
+
+#: Standard deviation of every effect, in residual standard deviations, before the data are asked.
+START_SIZE = 0.4
+#: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
+LEAST_FACTOR, LARGEST_FACTOR = 0.2, 1e4
+#: Relative rounding of the residual sum of squares: a few units in the last place of what it is the rest of.
+RESIDUAL_ROUNDING = 10.0 * float(np.finfo(np.float64).eps)
+#: Least eigenvalue of a starting Hessian scaled to unit diagonal.
+LEAST_CURVATURE = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One evaluation of the objective with everything the optimiser takes from it.
+
+    Attributes
+    ----------
+    free : ndarray, shape (n_theta,)
+        Where.
+    objective : float
+        Objective.
+    gradient : ndarray, shape (n_theta,)
+        Gradient in free coordinates.
+    moments : tuple of Moments
+        By block of the pattern.
+    rounding : float
+        Rounding of the objective that comes from the residual sum of squares: what random effects explain is
+        subtracted from the whole.
+    """
+
+    free: FloatArray
+    objective: float
+    gradient: FloatArray
+    moments: tuple[Moments, ...]
+    rounding: float = 0.0
+
+
+def point_at(problem: LinearProblem, free: FloatArray, REML: bool, sigma: float | None) -> Point:
+    """Evaluate the objective, its gradient and the moments at free coordinates."""
+    return point_of(problem, free, evaluation(problem, factors_of(problem, free), REML, sigma))
+
+
+def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
+    """Return what the optimiser takes from an evaluation at free coordinates."""
+    moments = at.system.moments()
+    rounding = RESIDUAL_ROUNDING * problem.equations.rss / at.system.sigma2
+    return Point(free, at.objective, free_gradient(problem, free, moments), moments, rounding)
+
+
+def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
+    """Return the factors ``L T`` of every term, whose elements are the free coordinates of a ``us`` term."""
+    return [
+        term.structure.factor(free[part])
+        if term.structure.name == "us"
+        else L @ term.structure.factor(term.structure.from_free(free[part]))
+        for (term, part), L in zip(problem.parts, problem.bases, strict=True)
+    ]
+
+
+def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Moments, ...]) -> FloatArray:
+    """Return the gradient in free coordinates from the derivatives in the factor of each block."""
+    gradient = np.empty(len(free))
+    for block, at in zip(problem.pattern.blocks, moments, strict=True):
+        for k, rows in term_slices(block):
+            term, part = problem.parts[k]
+            structure, own, dT = term.structure, free[part], at.gradient[rows, rows]
+            if structure.name != "us":
+                along = structure.pullback(structure.from_free(own), problem.bases[k].T @ dT)
+                gradient[part] = structure.free_pullback(own, along)
+            else:
+                gradient[part] = structure.pullback(own, dT)
+    return gradient
+
+
+def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
+    """Return theta at free coordinates."""
+    return np.concatenate(
+        [
+            _moved(t.structure, M, free[s]) if t.structure.name == "us" else t.structure.from_free(free[s])
+            for (t, s), M in zip(problem.parts, problem.inverse_bases, strict=True)
+        ]
+    )
+
+
+def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
+    """Return the free coordinates of theta."""
+    return np.concatenate(
+        [
+            _moved(t.structure, L, theta[s]) if t.structure.name == "us" else t.structure.to_free(theta[s])
+            for (t, s), L in zip(problem.parts, problem.bases, strict=True)
+        ]
+    )
+
+
+def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return the lower triangle of ``M T(theta)`` for an unstructured term.
+
+    Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
+    """
+    if structure.size == 1:
+        return np.asarray(theta * M[0, 0])
+    return structure.pullback(theta, M.dot(structure.factor(theta)))
+
+
+def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
+    """Return the theta at which every effect has ``START_SIZE`` residual deviations, times `shrinkage`.
+
+    Effects are those of the orthogonal columns of an unstructured term, so that no linear change of the
+    columns matters, and of the columns themselves otherwise. Parameters such as correlations do not shrink.
+    """
+    size = START_SIZE * shrinkage
+    pieces = []
+    for term, M in zip(problem.terms, problem.inverse_bases, strict=True):
+        structure = term.structure
+        if structure.name == "us":
+            pieces.append(_moved(structure, size * M, structure.start()))
+            continue
+        free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
+        pieces.append(structure.from_free(free) * np.where(structure.is_lower_bound(), size, 1.0))
+    return np.concatenate(pieces)
+
+
+def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArray:
+    """Return theta with every diagonal that is zero moved to `size` times its scale.
+
+    The gradient in such a diagonal vanishes whatever the data say, so no search can start there.
+    """
+    if theta.all():
+        return theta
+    boundary = np.array([flag for term in problem.terms for flag in term.structure.is_lower_bound()])
+    return np.where(boundary & (theta == 0.0), size * problem.scales, theta)
+
+
+def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments, ...]:
+    """Return the moments of every term in design order."""
+    by_term: dict[int, TermMoments] = {}
+    for block, moments in zip(problem.pattern.blocks, at.moments, strict=True):
+        for k, rows in term_slices(block):
+            by_term[k] = moments.of_term(rows)
+    return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _floored(A: FloatArray, least: float, largest: float = np.inf) -> FloatArray:
+    """Return a symmetric matrix with its eigenvalues moved into an interval."""
+    values, vectors, _ = dsyevd(A)
+    return np.asarray((vectors * np.minimum(np.maximum(values, least), largest)).dot(vectors.T))
+
+
+@cache
+def _identity(size: int) -> FloatArray:
+    return np.eye(size)
+
+
+def _floored_root(A: FloatArray, least: float, largest: float) -> FloatArray:
+    """Return the lower Cholesky factor of a symmetric matrix, its eigenvalues moved into an interval."""
+    _, info = dpotrf(A - least * _identity(len(A)), lower=1)
+    if info != 0 or A.trace() > largest:
+        A = _floored(A, least, largest)
+    return np.asarray(dpotrf(A, lower=1, clean=1)[0])
+
+
+def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
+    """Return theta after one step of Fisher scoring of every term."""
+    theta, by_term = theta_of(problem, at.free), moments_by_term(problem, at)
+    return np.concatenate(
+        [
+            scored(term.structure, theta[part], moments)
+            for (term, part), moments in zip(problem.parts, by_term, strict=True)
+        ]
+    )
+
+
+def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -> FloatArray:
+    """Return theta after one step of Fisher scoring in the covariance, kept positive definite.
+
+    Structures other than ``us`` and ``diag`` have no closed form and keep their theta.
+    """
+    T = structure.factor(theta)
+    if structure.name == "us":
+        _, step, _ = dposv(at.information, at.Gamma.ravel())
+        root = _floored_root(_identity(len(T)) - step.reshape(T.shape), LEAST_FACTOR, LARGEST_FACTOR)
+        return structure.pullback(theta, T.dot(root))
+    if structure.name == "diag":
+        own = slice(None, None, len(T) + 1)
+        step = np.linalg.solve(at.information[own, own], np.diagonal(at.Gamma))
+        factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
+        # One deviation may serve all coefficients.
+        return np.asarray(theta * factors.reshape(len(theta), -1).mean(axis=1))
+    return theta
+
+
+def _jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
+    """Return ``dT / dtheta_k``, shape (n_theta, S, S)."""
+    S = structure.size
+    jacobian = np.zeros((structure.n_theta, S, S))
+    for i in range(S):
+        for j in range(i + 1):
+            unit = np.zeros((S, S))
+            unit[i, j] = 1.0
+            jacobian[:, i, j] = structure.pullback(theta, unit)
+    return jacobian
+
+
+def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
+    """Return ``T^-1 dT`` for the free parameters of each term, each (n_theta, S, S)."""
+    changes = []
+    for term, part in problem.parts:
+        structure, own = term.structure, free[part]
+        if structure.name == "us":
+            # The same for L T, whose elements are the free coordinates.
+            changes.append(lower_inverse(structure.factor(own)) @ _units(structure.size))
+            continue
+        theta = structure.from_free(own)
+        E = lower_inverse(structure.factor(theta)) @ _jacobian(structure, theta)
+        to_theta = np.array([structure.free_pullback(own, unit) for unit in np.eye(len(own))])
+        changes.append(np.einsum("kij,kf->fij", E, to_theta))
+    return changes
+
+
+@cache
+def _units(size: int) -> FloatArray:
+    """Return the derivatives of a lower triangle in its elements, shape (S (S + 1) / 2, S, S)."""
+    rows, columns = lower_triangle(size)
+    units = np.zeros((len(rows), size, size))
+    units[np.arange(len(rows)), rows, columns] = 1.0
+    return units
+
+
+def expected_hessian(problem: LinearProblem, at: Point) -> tuple[FloatArray, FloatArray]:
+    """Return the expected Hessian in free coordinates, one block for each term, in two parts.
+
+    The first is the expected information, the second what a variance at zero adds, ``2 tr(Gamma E F')``.
+    """
+    information, curvature = np.zeros((2, problem.n_theta, problem.n_theta))
+    changes, by_term = relative_changes(problem, at.free), moments_by_term(problem, at)
+    for (_, part), E, moments in zip(problem.parts, changes, by_term, strict=True):
+        both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
+        information[part, part] = both.dot(moments.information).dot(both.T)
+        excess = (_floored(moments.Gamma, 0.0) @ E).reshape(both.shape)
+        curvature[part, part] = 2.0 * excess.dot(E.reshape(both.shape).T)
+    return information, curvature
+
+
+def inverse_hessian(problem: LinearProblem, at: Point) -> FloatArray:
+    """Return the block-diagonal inverse of the expected Hessian in free coordinates."""
+    information, curvature = expected_hessian(problem, at)
+    H, inverse = information + curvature, np.zeros(information.shape)
+    for _, part in problem.parts:
+        own = H[part, part]
+        scale = np.sqrt(own.diagonal())[:, None]
+        values, vectors, _ = dsyevd(own / scale / scale.T)
+        root = vectors / scale / np.sqrt(np.maximum(values, LEAST_CURVATURE))
+        inverse[part, part] = root.dot(root.T)
+    return inverse

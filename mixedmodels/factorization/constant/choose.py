@@ -1,0 +1,114 @@
+"""The cost model: a dense or a sparse tail, and the form of the rows below a block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
+from mixedmodels.factorization.constant.sparse_rest import dense_rows, entry_places, sparse_rest
+from mixedmodels.factorization.constant.sparse_tail_matrix import (
+    SparseLayout,
+    meeting_levels,
+    meetings_of,
+    sparse_layout,
+)
+from mixedmodels.factorization.pattern import Coupling, Pattern
+from mixedmodels.factorization.sparse.order import fill_reducing_order
+from mixedmodels.factorization.sparse.symbolic import build_fronts
+
+#: Most doubles of E stored densely.
+MAX_STORED_DENSE = 1.6e7
+#: Seconds for the product of two entries of a level there and back, and for one multiplication in BLAS: their
+#: order of magnitude on any present machine is all that matters.
+PRODUCT_SECONDS, FLOP_SECONDS = 2e-9, 3e-11
+#: Seconds a dense tail spends on each of its elements, there and back.
+ELEMENT_SECONDS = 2e-8
+#: A sparse tail is tried from this many rows on.
+LEAST_SPARSE = 250
+#: Seconds for two entries of a level that may make a pair of levels meet, and for a pair that does, while the
+#: tail is analysed; an analysis serves about this many evaluations.
+MEETING_SECONDS, ANALYSIS_SECONDS, EVALUATIONS = 1e-8, 2e-7, 5
+#: Share of light levels below which a second representation is not worth it.
+LEAST_LIGHT_SHARE = 0.2
+
+
+def choose_rest(
+    coupling: Coupling, values: FloatArray, XZ: FloatArray, n_tail: int, *, liftable: bool
+) -> Rest:
+    """Return the cheapest representation.
+
+    Parameters
+    ----------
+    coupling : Coupling
+        Pattern of the tail's random effects against the levels.
+    values : ndarray, shape (S, nnz)
+        Entries.
+    XZ : ndarray, shape (p, S, q)
+        Fixed effects against the levels.
+    n_tail : int
+        Random effects in the tail.
+    liftable : bool
+        Whether other blocks are eliminated too, which needs the sparse pattern.
+    """
+    if not n_tail:
+        return FixedRest(XZ)
+    S, q = len(values), len(coupling.indptr) - 1
+    light = _light_levels(coupling, S, n_tail)
+    dense_size = float(S * q * (n_tail + len(XZ)))
+    if not liftable and light.mean() < LEAST_LIGHT_SHARE and dense_size <= MAX_STORED_DENSE:
+        rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
+        rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
+        return DenseRest(rows, coupling, n_tail)
+    return sparse_rest(coupling, entry_places(coupling, light), values, XZ, n_tail)
+
+
+def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
+    """Return the levels whose pairs of entries are cheaper multiplied one by one than as dense rows."""
+    return np.asarray(_pair_seconds(coupling, S) < _dense_row_seconds(S, n_tail))
+
+
+def _pair_seconds(coupling: Coupling, S: int) -> FloatArray:
+    """Return the time each level takes if its entries are multiplied pair by pair, shape (q,)."""
+    counts = np.diff(coupling.indptr).astype(np.float64)
+    return np.asarray(PRODUCT_SECONDS * counts * (counts + 1.0) / 2.0 * S * (S + 1) / 2.0)
+
+
+def _dense_row_seconds(S: int, n_tail: int) -> float:
+    """Return the time a level takes as dense rows."""
+    return 3.0 * S * n_tail**2 * FLOP_SECONDS
+
+
+def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
+    """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Order of elimination.
+    p : int
+        Number of fixed effects.
+    """
+    n_tail = pattern.n_tail
+    if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
+        return None
+    dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3 + ELEMENT_SECONDS * float(n_tail + p) ** 2
+    # A sparse tail takes every pair of entries one by one, a dense one takes the heavy levels as dense rows.
+    for c, coupling in zip(pattern.chain, pattern.couplings, strict=True):
+        S = pattern.blocks[c].size
+        pairs, rows = _pair_seconds(coupling, S), _dense_row_seconds(S, n_tail)
+        dense_seconds -= float((pairs - np.minimum(pairs, rows)).sum())
+    if dense_seconds <= 0.0:
+        return None
+    sizes, met = meeting_levels(pattern)
+    counts = np.diff(met.indptr).astype(np.float64)
+    if MEETING_SECONDS * (counts @ counts) > dense_seconds:
+        return None
+    adjacency = meetings_of(met)
+    budget = EVALUATIONS * dense_seconds - ANALYSIS_SECONDS * adjacency.nnz
+    if budget <= 0.0:
+        return None
+    fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
+    if EVALUATIONS * fronts.seconds > budget:
+        return None
+    return sparse_layout(pattern, adjacency, sizes, fronts, p)

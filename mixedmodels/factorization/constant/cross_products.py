@@ -1,0 +1,247 @@
+"""Cross-products ``Z'WZ``, ``X'WZ`` and ``X'WX``, formed from the rows once and from integer codes only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.constant.choose import choose_layout, choose_rest
+from mixedmodels.factorization.constant.rest import Rest
+from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
+from mixedmodels.factorization.constant.sparse_tail_rest import sparse_tail_rest
+from mixedmodels.factorization.pattern import Pairs, Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class CrossProducts:
+    """Blocks of ``[Z X]'W[Z X]`` on the user's coefficients (no Lambda in them).
+
+    Attributes
+    ----------
+    faces : tuple of ndarray, each (S, S, q)
+        Diagonal blocks, one for each block of the pattern.
+    links : dict
+        ``links[j, k]``, shape (S_k, S_j, q_j): chain block k against the levels of chain block j, j < k.
+    rests : tuple of Rest
+        The tail's random effects and the fixed effects against each chain block.
+    tail : ndarray, shape (n_tail, n_tail), or SparseMatrix
+        Symmetric, both halves filled; or sparse with the fixed effects as border.
+    XZ : tuple of ndarray, each (p, S, q)
+        Fixed effects against each block.
+    XX : ndarray, shape (p, p)
+        Fixed effects.
+    """
+
+    faces: tuple[FloatArray, ...]
+    links: dict[tuple[int, int], FloatArray]
+    rests: tuple[Rest, ...]
+    tail: FloatArray | SparseMatrix
+    XZ: tuple[FloatArray, ...]
+    XX: FloatArray
+
+    @property
+    def dense_order(self) -> int:
+        """Order of the matrices LAPACK spends its time on: the tail and X, or the fronts of a sparse tail."""
+        if isinstance(self.tail, SparseMatrix):
+            return self.tail.layout.fronts.typical
+        return len(self.tail) + len(self.XX)
+
+
+@dataclass(frozen=True, slots=True)
+class RightHandSide:
+    """Cross-products of one column with Z and X.
+
+    Attributes
+    ----------
+    Z : tuple of ndarray, each (S, q)
+        One for each block of the pattern.
+    X : ndarray, shape (p,)
+        Fixed effects.
+    """
+
+    Z: tuple[FloatArray, ...]
+    X: FloatArray
+
+
+def fill(
+    pattern: Pattern,
+    X: FloatArray,
+    combination: FloatArray | None = None,
+    weights: FloatArray | None = None,
+) -> CrossProducts:
+    """Form the cross-products for row weights w in one pass.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Sparsity, from :func:`build_pattern`.
+    X : ndarray, shape (n, p)
+        Fixed-effects columns; p may be 0.
+    combination : ndarray, shape (p, p), or None
+        What X is multiplied with, after the sums over the rows; None leaves it as it is.
+    weights : ndarray, shape (n,), or None
+        Row weights; None means 1.
+    """
+    blocks = pattern.blocks
+    weighted = X if weights is None else X * weights[:, None]
+    XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
+    XX = X.T @ weighted
+    if combination is not None:
+        XZ = tuple(np.tensordot(combination, rows, axes=(0, 0)) for rows in XZ)
+        XX = combination.T @ XX @ combination
+    layout = choose_layout(pattern, X.shape[1])
+    return CrossProducts(
+        faces=tuple(_faces(block, weights) for block in blocks),
+        links={
+            (j, k): _link(blocks[pattern.chain[k]], blocks[pattern.chain[j]], weights)
+            for j, k in pattern.parents
+        },
+        rests=tuple(_rest(pattern, j, XZ[c], weights, layout) for j, c in enumerate(pattern.chain)),
+        tail=_tail(pattern, weights) if layout is None else _sparse_tail(pattern, layout, weights, XZ, XX),
+        XZ=XZ,
+        XX=XX,
+    )
+
+
+def _fixed_rows(block: Block, X: FloatArray) -> FloatArray:
+    """Return ``X'Z_b`` by level, shape (p, S, q)."""
+    rows = np.empty((X.shape[1], block.size, block.n_levels))
+    for k, column in enumerate(X.T):
+        rows[k] = against(block, column)
+    return _relate(block, rows)
+
+
+def right_hand_side(pattern: Pattern, column: FloatArray, fixed: FloatArray) -> RightHandSide:
+    """Form ``Z'c`` for one column c, weights already in it, beside ``X'c``."""
+    return RightHandSide(tuple(_relate(block, against(block, column)) for block in pattern.blocks), fixed)
+
+
+def against(block: Block, column: FloatArray) -> FloatArray:
+    """Return ``Z_b' column`` by level, shape (S, q)."""
+    sums = np.empty((block.size, block.n_levels))
+    for i, z in enumerate(block.columns):
+        sums[i] = np.bincount(block.codes, column if z is None else column * z, block.n_levels)
+    return sums
+
+
+def _relate(block: Block, values: FloatArray) -> FloatArray:
+    """Apply the factor of a known covariance between levels: ``values L_K`` over the last axis."""
+    return values if block.relationship is None else values @ block.relationship
+
+
+def _weighted_product(
+    first: FloatArray | None, second: FloatArray | None, weights: FloatArray | None
+) -> FloatArray | None:
+    """Return the product of the columns that are not all ones; None if all are."""
+    factors = [column for column in (first, second, weights) if column is not None]
+    if not factors:
+        return None
+    product = factors[0]
+    for column in factors[1:]:
+        product = product * column
+    return product
+
+
+def _faces(block: Block, weights: FloatArray | None) -> FloatArray:
+    S, q = block.size, block.n_levels
+    faces = np.empty((S, S, q))
+    for i in range(S):
+        for j in range(i + 1):
+            product = _weighted_product(block.columns[i], block.columns[j], weights)
+            faces[i, j] = faces[j, i] = np.bincount(block.codes, weights=product, minlength=q)
+    return faces
+
+
+def _link(outer: Block, inner: Block, weights: FloatArray | None) -> FloatArray:
+    link = np.empty((outer.size, inner.size, inner.n_levels))
+    for i, z in enumerate(outer.columns):
+        for j, v in enumerate(inner.columns):
+            product = _weighted_product(z, v, weights)
+            link[i, j] = np.bincount(inner.codes, weights=product, minlength=inner.n_levels)
+    return link
+
+
+def _pair_sums(
+    pairs: Pairs, first: Block, second: Block, weights: FloatArray | None
+) -> Iterator[tuple[tuple[int, int], FloatArray]]:
+    """Yield each pair of coefficients with its sums over the rows of each pair of levels, (n_pairs,)."""
+    for i, z in enumerate(first.columns):
+        for k, v in enumerate(second.columns):
+            product = _weighted_product(z, v, weights)
+            sums = np.bincount(pairs.of_row, weights=product, minlength=len(pairs.first))
+            yield (i, k), sums.astype(np.float64, copy=False)
+
+
+def _rest(
+    pattern: Pattern,
+    j: int,
+    XZ: FloatArray,
+    weights: FloatArray | None,
+    layout: SparseLayout | None,
+) -> Rest:
+    """Return the rows below the j-th chain block."""
+    coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
+    entries = np.empty((leading.size, len(coupling.rows)))
+    for t, pairs, slots in zip(pattern.tail, coupling.pairs, coupling.slots, strict=True):
+        for (i, k), sums in _pair_sums(pairs, leading, pattern.blocks[t], weights):
+            entries[i, slots[k]] = sums
+    coupling = coupling.without_rows()
+    if layout is not None:
+        return sparse_tail_rest(coupling, entries, XZ, layout)
+    liftable = len(pattern.chain) > 1
+    return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
+
+
+def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
+    tail = np.zeros((pattern.n_tail, pattern.n_tail))
+    blocks = [pattern.blocks[t] for t in pattern.tail]
+    for r, block in enumerate(blocks):
+        first = pattern.offsets[r] + np.arange(block.n_levels) * block.size
+        faces = _faces(block, weights)
+        for i, k in np.ndindex(faces.shape[:2]):
+            tail[first + i, first + k] = faces[i, k]
+    for (r, s), pairs in pattern.tail_pairs.items():
+        rows = pattern.offsets[r] + pairs.first * blocks[r].size
+        columns = pattern.offsets[s] + pairs.second * blocks[s].size
+        for (i, k), sums in _pair_sums(pairs, blocks[r], blocks[s], weights):
+            tail[rows + i, columns + k] = tail[columns + k, rows + i] = sums
+    for r, block in enumerate(blocks):
+        if block.relationship is not None:
+            _relate_tail(tail, pattern.tail_slice(r), block)
+    return tail
+
+
+def _sparse_tail(
+    pattern: Pattern,
+    layout: SparseLayout,
+    weights: FloatArray | None,
+    XZ: tuple[FloatArray, ...],
+    XX: FloatArray,
+) -> SparseMatrix:
+    """Return the tail on its pattern, with its border."""
+    blocks = [pattern.blocks[t] for t in pattern.tail]
+    p, size = len(XX), layout.pieces[-1].where.stop
+    across = np.concatenate([XZ[t].transpose(0, 2, 1).reshape(p, -1) for t in pattern.tail], axis=1)
+    tail = SparseMatrix(layout, np.zeros(size), across, XX)
+    for r, block in enumerate(blocks):
+        tail.diagonal_faces(r)[:] = _faces(block, weights)
+    for (r, s), pairs in pattern.tail_pairs.items():
+        rows = pattern.offsets[r] + pairs.first * blocks[r].size
+        columns = pattern.offsets[s] + pairs.second * blocks[s].size
+        for (i, k), sums in _pair_sums(pairs, blocks[r], blocks[s], weights):
+            tail.values[layout.meetings.find(rows + i, columns + k)] = sums
+    return tail
+
+
+def _relate_tail(tail: FloatArray, where: slice, block: Block) -> None:
+    """Replace Z of a block by ``Z (L_K (x) I)`` in the rows and columns of the tail."""
+    assert block.relationship is not None
+    q, S, n = block.n_levels, block.size, tail.shape[0]
+    columns = tail[:, where].reshape(n, q, S)
+    tail[:, where] = np.einsum("nks,kl->nls", columns, block.relationship).reshape(n, q * S)
+    rows = tail[where].reshape(q, S, n)
+    tail[where] = np.einsum("ksn,kl->lsn", rows, block.relationship).reshape(q * S, n)

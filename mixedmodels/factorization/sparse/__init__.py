@@ -1,0 +1,1 @@
+"""Multifrontal Cholesky of a sparse matrix, its selected inverse and its order."""

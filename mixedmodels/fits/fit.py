@@ -1,0 +1,195 @@
+"""A fit, as everything computed from one sees it: the contract that every kind of model fulfils."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.fits.call import Call
+from mixedmodels.fits.columns import column_terms
+from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.kept_data import columns_in_use
+from mixedmodels.inference import comparison
+from mixedmodels.reports.fit_text import FitDescription
+from mixedmodels.reports.formula_text import shown_formula
+
+if TYPE_CHECKING:
+    from mixedmodels.families.family import Family
+
+
+class Fit:
+    """A fit: its design, its response and the quantities that everything said about it starts from.
+
+    Parameters
+    ----------
+    design : Design
+        Arrays of the model.
+    y : ndarray, shape (n,)
+        Response as the engine saw it.
+    prior_weights : ndarray, shape (n,)
+        Prior weights; the number of trials included for a binomial.
+    call : Call
+        How the model was asked for.
+    data : table
+        The data given, as :func:`mixedmodels.formula.design.kept_data.keep` returns them.
+    """
+
+    design: Design
+    y: FloatArray
+    prior_weights: FloatArray
+    call: Call
+    data: Any
+
+    def __init__(
+        self, design: Design, y: FloatArray, prior_weights: FloatArray, call: Call, data: Any
+    ) -> None:
+        self.design = design
+        self.y = y
+        self.prior_weights = prior_weights
+        self.call = call
+        self.data = data
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is rebuilt from the design, and columns the model does not use."""
+        state = {name: value for name, value in self.__dict__.items() if name != "problem"}
+        return state | {"data": columns_in_use(self.data, self.design)}
+
+    # What a kind of model must say about itself.
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects, shape (p,)."""
+        raise NotImplementedError
+
+    @property
+    def phi(self) -> FloatArray:
+        """Parameters of the family, shape (n_phi,); empty for a linear model."""
+        return np.empty(0)
+
+    @property
+    def npar(self) -> int:
+        """Number of parameters that were estimated."""
+        raise NotImplementedError
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Linear predictor of each row used, offset included, shape (n,)."""
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> FloatArray:
+        """Fitted mean of each row used, shape (n,)."""
+        raise NotImplementedError
+
+    def _fixed_covariance(self) -> FloatArray:
+        """Return the covariance of beta that summaries use, shape (p, p)."""
+        raise NotImplementedError
+
+    def _raw_residuals(self, type: ResidualType) -> FloatArray:
+        """Return residuals of one type, not divided by sigma, shape (n,)."""
+        raise NotImplementedError
+
+    def _describe(self) -> FitDescription:
+        """Return what the printed text shows."""
+        raise NotImplementedError
+
+    def family(self) -> Family | None:
+        """Return the family; None for a linear model."""
+        return None
+
+    def sigma(self) -> float:
+        """Return the residual standard deviation; 1 for families without a dispersion."""
+        raise NotImplementedError
+
+    def loglik(self) -> float:
+        """Return the log-likelihood (of a REML fit, minus half the REML criterion)."""
+        raise NotImplementedError
+
+    # Like fits.
+
+    @property
+    def is_reml(self) -> bool:
+        """Whether the model was fitted by REML."""
+        return False
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether fits of this kind are compared by likelihood-ratio tests."""
+        return True
+
+    @property
+    def is_quasi(self) -> bool:
+        """Whether the fit has a quasi-likelihood, compared by F tests, in place of a likelihood."""
+        return False
+
+    def dispersion(self) -> float:
+        """Return the dispersion of a quasi-likelihood fit."""
+        raise NotImplementedError
+
+    def deviance(self) -> float:
+        """Return the deviance."""
+        raise NotImplementedError
+
+    def refitML(self) -> Fit:
+        """Return the fit by maximum likelihood; itself unless it was fitted by REML."""
+        return self
+
+    def with_design(self, design: Design) -> Fit:
+        """Fit the same kind of model to another design with the same response and random effects."""
+        raise NotImplementedError
+
+    # What follows.
+
+    def formula(self) -> str:
+        """Return the formula as R prints it."""
+        return shown_formula(self.design.formula)
+
+    def terms(self) -> list[str]:
+        """Return the labels of the fixed-effects terms, in R's order."""
+        labels = column_terms(self.design.recipe.fixed)
+        return list(dict.fromkeys(label for label in labels if label != "(Intercept)"))
+
+    def _standard_errors(self) -> FloatArray:
+        return np.sqrt(np.diag(self._fixed_covariance()))
+
+    def nobs(self) -> int:
+        """Return the number of observations, those of zero weight left out."""
+        return int(np.count_nonzero(self.prior_weights > 0))
+
+    def df_residual(self) -> int:
+        """Return the number of observations minus the number of parameters."""
+        return self.nobs() - self.npar
+
+    def aic(self) -> float:
+        """Return Akaike's information criterion."""
+        return comparison.akaike(self.loglik(), self.npar)
+
+    def bic(self) -> float:
+        """Return Schwarz's information criterion, with the number of observations."""
+        return comparison.schwarz(self.loglik(), self.npar, self.nobs())
+
+    def by_row(self, values: FloatArray, name: str) -> pd.Series:
+        """Label values by the rows of the data; with na_action="exclude", NaN at the rows dropped."""
+        missing = self.design.missing
+        if missing.action != "exclude" or not missing.n_dropped:
+            return pd.Series(values, index=self.design.index, name=name)
+        padded = np.full(missing.n_input, np.nan)
+        padded[missing.kept] = values
+        return pd.Series(padded, index=missing.input_index, name=name)
+
+    def fixef(self, add_dropped: bool = False) -> pd.Series:
+        """Return the fixed effects.
+
+        Parameters
+        ----------
+        add_dropped : bool
+            Whether to list columns dropped from a rank-deficient model matrix, with value NaN.
+        """
+        values = pd.Series(self.beta, index=list(self.design.x_names), name="Estimate", dtype=float)
+        if not add_dropped or not self.design.dropped:
+            return values
+        return values.reindex([*self.design.x_names, *self.design.dropped])

@@ -1,0 +1,112 @@
+"""A fit with random effects, as everything computed from one sees it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.term_covariance import TermCovariance, term_covariances
+from mixedmodels.errors import NotAvailableError
+from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
+from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.model_terms import theta_names
+from mixedmodels.optimization.estimates import ConvergenceReport, OptimizationReport
+from mixedmodels.reports.printed import Printed
+
+
+class MixedFit(Fit):
+    """A fit with random effects."""
+
+    # What a kind of mixed model must say about itself.
+
+    @property
+    def spherical(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects u at the conditional mode, by term, each (q, S)."""
+        raise NotImplementedError
+
+    @property
+    def _theta(self) -> FloatArray:
+        raise NotImplementedError
+
+    @property
+    def row_information(self) -> FloatArray:
+        """Weight of each row in the mixed-model equations, shape (n,)."""
+        raise NotImplementedError
+
+    @property
+    def unscaled_vcov(self) -> FloatArray:
+        """``(R_X' R_X)^-1`` of the mixed-model equations, shape (p, p)."""
+        raise NotImplementedError
+
+    @property
+    def random_scale(self) -> float:
+        """Factor that turns theta into standard deviations: sigma, or 1 for a generalized model."""
+        raise NotImplementedError
+
+    @property
+    def residual_sd(self) -> float | None:
+        """Standard deviation of the row ``Residual`` of VarCorr; None for a generalized model."""
+        raise NotImplementedError
+
+    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
+        """Return the conditional covariances of the random effects by term, each (q, S, S)."""
+        raise NotImplementedError
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons."""
+        raise NotImplementedError
+
+    @property
+    def optimization(self) -> OptimizationReport:
+        """How the optimum was found: evaluations, seconds, gradient norm, path."""
+        raise NotImplementedError
+
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization and how each is handled, as a table."""
+        raise NotImplementedError
+
+    def REMLcrit(self) -> float:
+        """Return the REML criterion of a linear model fitted by REML.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model was not fitted by REML.
+        """
+        raise NotAvailableError("only a linear mixed model fitted by REML has a REML criterion.")
+
+    # What follows.
+
+    @property
+    def random(self) -> tuple[RandomTerm, ...]:
+        """The random-effects terms."""
+        return self.design.random
+
+    @property
+    def b(self) -> tuple[FloatArray, ...]:
+        """Random effects by term, each (q, S)."""
+        return random_effects(self.random, self._theta, self.spherical)
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Linear predictor of each row used, offset included, shape (n,)."""
+        return linear_predictor(self.design.X, self.beta, self.design.offset, self.random, self.b)
+
+    def theta(self) -> pd.Series:
+        """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``."""
+        return pd.Series(self._theta, index=list(theta_names(self.random)), name="theta")
+
+    def term_covariances(self) -> tuple[TermCovariance, ...]:
+        """Return the covariance matrix of each term, as a plain record."""
+        return term_covariances(self.random, self._theta, self.random_scale)
+
+    def ngrps(self) -> dict[str, int]:
+        """Return the number of levels of each grouping factor."""
+        return {term.group: term.n_levels for term in self.random}
+
+    def joint_system(self) -> JointSystem:
+        """Return the factorized mixed-model equations at the estimates."""
+        return joint_system(self.design.X, self.random, self._theta, self.row_information)

@@ -1,0 +1,238 @@
+"""Build the design of a model: from a formula and data to the arrays the engines read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import DataError, FormulaError, FormulaWarning
+from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
+from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.design.fixed_effects import independent_columns
+from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
+from mixedmodels.formula.design.new_data import sum_of
+from mixedmodels.formula.design.random_effects import BarPlan, group_name, random_terms
+from mixedmodels.formula.design.recipe import Recipe
+from mixedmodels.formula.design.relationship import with_relationships
+from mixedmodels.formula.design.response import response
+from mixedmodels.formula.evaluation.columns import Column, Factor
+from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
+from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.input_frames import input_frame
+from mixedmodels.formula.language.bars import Bar
+from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
+from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
+from mixedmodels.formula.language.terms import Terms, expand_terms
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPlan:
+    """What a formula asks for, before any data: terms and the variables they are made of."""
+
+    fixed: Terms
+    bars: tuple[BarPlan, ...]
+    variables: dict[str, Node]
+
+
+def build_design(
+    formula: str | ParsedFormula,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+) -> Design:
+    """Build the design of a mixed model from a formula and data.
+
+    Parameters
+    ----------
+    formula : str
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``.
+    data : pandas.DataFrame, dict of arrays, polars.DataFrame or pyarrow.Table
+        Only the columns that the model names are read.
+    weights, offset : str or array_like, optional
+        Column name, expression or one number a row of `data`. A pandas Series is matched to the rows of a
+        DataFrame by label; its ``to_numpy()`` goes by position.
+    subset : str or array_like, optional
+        Condition, or one truth value a row (a Series by label, as `weights`), or row positions.
+    na_action : {"omit", "exclude", "fail", "pass"}, optional
+        What to do with rows in which a variable is missing.
+    contrasts : dict, optional
+        Factor -> contrast name (``"contr.sum"``) or matrix, for the fixed effects.
+    env : dict, optional
+        Further names the formula may use: numbers, arrays or functions of arrays.
+    relmat : dict, optional
+        Grouping factor -> known covariance between its levels.
+
+    Raises
+    ------
+    FormulaError
+        When the formula cannot be read, with a caret under the place.
+    DataError
+        When the data do not fit the formula.
+
+    Examples
+    --------
+    >>> data = {"y": [1.0, 2.0, 4.0, 3.0], "x": [0.0, 1.0, 0.0, 1.0], "g": ["a", "a", "b", "b"]}
+    >>> build_design("y ~ x + (1 | g)", data).x_names
+    ('(Intercept)', 'x')
+    """
+    parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
+    frame = input_frame(data)
+    plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
+    _warn_about_readings(parsed, plan)
+    env, contrasts, relmat = (
+        _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
+    )
+    evaluator = formula_evaluator(frame, parsed.text, dict(env), States())
+    model_frame = build_model_frame(
+        evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
+    )
+    columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
+    return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
+
+
+_EXAMPLES = {"env": "{'k': 2.5}", "contrasts": "{'f': 'contr.sum'}", "relmat": "{'id': K}"}
+
+
+def _mapping(name: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return an argument that maps names to values, empty where it was not given."""
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    raise DataError(f"{name} must be a dict such as {_EXAMPLES[name]}, not {type(given).__name__}")
+
+
+def _warn_about_readings(parsed: ParsedFormula, plan: ModelPlan) -> None:
+    """Warn where a formula means something else than it seems to."""
+    messages = list(parsed.warnings)
+    if plan.fixed.response_dropped and parsed.response is not None:
+        messages.append(
+            f"the response {deparse(parsed.response)} is among the predictors and was dropped there"
+        )
+    for message in messages:
+        warnings.warn(message, FormulaWarning, stacklevel=4)
+
+
+def _assemble(
+    parsed: ParsedFormula,
+    plan: ModelPlan,
+    evaluator: Evaluator,
+    model_frame: ModelFrame,
+    columns: dict[str, Column],
+    offset: Any,
+    contrasts: Mapping[str, Any],
+    relmat: Mapping[str, Any],
+) -> Design:
+    """Put the pieces of a design together."""
+    if parsed.response is None:
+        raise FormulaError("the formula has no response: write y ~ ...", parsed.text, 0)
+    _warn_unused_contrasts(contrasts, plan.fixed)
+    n_rows = model_frame.n_rows
+    fixed = matrix_recipe(plan.fixed, columns, contrasts)
+    X = model_matrix(fixed, columns, n_rows)
+    kept = independent_columns(X)
+    if len(kept) < X.shape[1]:
+        X = np.asfortranarray(X[:, kept])
+    random, random_recipes = random_terms(plan.bars, columns, n_rows)
+    recipe = Recipe(
+        text=parsed.text,
+        env=dict(evaluator.env),
+        states=evaluator.states,
+        fixed=fixed,
+        kept=kept,
+        variables=plan.variables,
+        offsets=plan.fixed.offsets,
+        offset_argument=offset if isinstance(offset, str) else None,
+        offset_is_array=offset is not None and not isinstance(offset, str),
+        random=random_recipes,
+    )
+    return Design(
+        formula=parsed,
+        response=response(parsed.response, columns[deparse(parsed.response)]),
+        X=X,
+        x_names=tuple(fixed.names[k] for k in kept),
+        dropped=_dropped(fixed, kept.tolist()),
+        random=with_relationships(random, relmat),
+        weights=model_frame.weights,
+        offset=_total_offset(plan, columns, model_frame),
+        index=model_frame.index,
+        missing=model_frame.missing,
+        recipe=recipe,
+    )
+
+
+@lru_cache(maxsize=128)
+def model_plan(parsed: ParsedFormula, dot_columns: tuple[str, ...] | None) -> ModelPlan:
+    """Return the terms and variables of a formula; `dot_columns` is what ``.`` stands for."""
+    fixed = expand_terms(parsed.fixed, parsed.text, dot_columns, parsed.response)
+    bars = tuple(_bar_plan(bar, parsed.text) for bar in parsed.bars)
+    nodes: list[Node] = [] if parsed.response is None else [parsed.response]
+    nodes += _term_variables(fixed) + list(fixed.offsets)
+    for bar in bars:
+        nodes += [*_term_variables(bar.terms), bar.bar.group]
+    return ModelPlan(fixed, bars, {deparse(node): node for node in nodes})
+
+
+def _term_variables(terms: Terms) -> list[Node]:
+    """Return the variables that some term is made of."""
+    used = 0
+    for pattern in terms.patterns:
+        used |= pattern
+    return [variable for i, variable in enumerate(terms.variables) if used >> i & 1]
+
+
+def _bar_plan(bar: Bar, text: str) -> BarPlan:
+    """Return a bar with the terms of its left side."""
+    lhs = bar.lhs if bar.split_from is None else bar.split_from
+    terms = expand_terms(lhs, text)
+    if terms.offsets:
+        raise FormulaError("offset() cannot stand in a random-effects term", text, bar.position)
+    return BarPlan(bar, terms, deparse(lhs), group_name(bar.group), deparse(bar.group))
+
+
+def _has_dot(parsed: ParsedFormula) -> bool:
+    """Tell whether the fixed part uses ``.``."""
+    return "." in parsed.text and any(name.name == "." for name in names_in(parsed.fixed))
+
+
+def _used_levels(column: Column) -> Column:
+    """Return a column without the levels of a factor that no row used has."""
+    return column.drop_unused() if isinstance(column, Factor) else column
+
+
+def _warn_unused_contrasts(contrasts: Mapping[str, Any], fixed: Terms) -> None:
+    """Warn about contrasts for variables that are not in the fixed part."""
+    for name in contrasts:
+        if name not in fixed.names:
+            warnings.warn(
+                f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning, stacklevel=5
+            )
+
+
+def _dropped(fixed: MatrixRecipe, kept: list[int]) -> tuple[str, ...]:
+    """Return the names of the dependent columns."""
+    present = set(kept)
+    return tuple(name for k, name in enumerate(fixed.names) if k not in present)
+
+
+def _total_offset(
+    plan: ModelPlan, columns: Mapping[str, Column], model_frame: ModelFrame
+) -> FloatArray | None:
+    """Return the sum of the ``offset()`` terms and the offset argument."""
+    parts = []
+    for node in plan.fixed.offsets:
+        text = deparse(node)
+        parts.append(as_numbers(columns[text], f"offset({text})"))
+    if model_frame.offset is not None:
+        parts.append(model_frame.offset)
+    return sum_of(parts)

@@ -1,0 +1,173 @@
+"""The arrays of a model, built once from a formula and a data frame.
+
+Nothing here computes: these records are the contract between the formula language, which makes them,
+and the engines, which read only arrays from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.formula.design.recipe import Recipe
+from mixedmodels.formula.language.parse import ParsedFormula
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+ResponseKind = Literal["numeric", "logical", "factor", "cbind"]
+NaAction = Literal["omit", "exclude", "fail", "pass"]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The left side of a formula, before a family has interpreted it.
+
+    Attributes
+    ----------
+    text : str
+        The response as R would print it, ``"log(y)"``.
+    kind : {"numeric", "logical", "factor", "cbind"}
+        What was found. A two-level factor is coded 0 (first level) and 1.
+    values : ndarray, shape (n,)
+        Numeric values; for ``cbind`` the number of successes.
+    failures : ndarray, shape (n,), or None
+        Second column of ``cbind``; None otherwise.
+    levels : tuple of str
+        Levels of a factor response, first one coded 0; empty otherwise.
+    """
+
+    text: str
+    kind: ResponseKind
+    values: FloatArray
+    failures: FloatArray | None = None
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RandomTerm:
+    """One random-effects term: its model matrix, its levels and its covariance structure.
+
+    Attributes
+    ----------
+    label : str
+        Unique name as lme4 prints it: ``"Subject"``, ``"Subject.1"``, ``"cask:batch"``.
+    group : str
+        Name of the grouping factor; terms with equal `group` have identical `codes` and `levels`.
+    expression : str
+        The bar as R prints it: ``"Days | Subject"``.
+    columns : tuple of str
+        Names of the S coefficients: ``("(Intercept)", "Days")``.
+    Z : ndarray, shape (n, S)
+        Raw model matrix of the left side of the bar (not expanded by level). A column of ones may be a
+        zero-stride view.
+    codes : int32 ndarray, shape (n,)
+        Level of each row, in ``range(q)``.
+    levels : tuple of str
+        The q level names that occur in the data, in factor order.
+    structure : CovarianceStructure
+        Map from this term's theta to its relative covariance factor T, ``Cov(b_l) = sigma^2 T T'``.
+    relationship : ndarray, shape (q, q), or None
+        Lower Cholesky factor L_K of a known covariance K between levels,
+        ``Cov(vec b) = sigma^2 K (x) T T'``; None for independent levels.
+    """
+
+    label: str
+    group: str
+    expression: str
+    columns: tuple[str, ...]
+    Z: FloatArray
+    codes: CodeArray
+    levels: tuple[str, ...]
+    structure: CovarianceStructure
+    relationship: FloatArray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients per level, S."""
+        return len(self.columns)
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels, q."""
+        return len(self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRows:
+    """What happened to rows with missing values.
+
+    Attributes
+    ----------
+    action : {"omit", "exclude", "fail", "pass"}
+        The na_action in force.
+    n_input : int
+        Rows of the data after `subset`, before missing values were handled.
+    kept : ndarray of int
+        Positions, among those `n_input` rows, of the rows used.
+    input_index : pandas.Index or None
+        Labels of those `n_input` rows, for results padded under "exclude"; None means 0, 1, 2, ...
+    """
+
+    action: NaAction
+    n_input: int
+    kept: IntArray
+    input_index: pd.Index | None = None
+
+    @property
+    def n_dropped(self) -> int:
+        """Number of rows dropped because a variable of the model is missing."""
+        return self.n_input - len(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Everything a fit needs from the formula and the data.
+
+    Attributes
+    ----------
+    formula : ParsedFormula
+        The formula; ``str()`` gives it as R prints it.
+    response : Response
+        Left side.
+    X : ndarray, shape (n, p)
+        Fixed-effects model matrix of full column rank, R's coding.
+    x_names : tuple of str
+        R's names of the columns of `X`.
+    dropped : tuple of str
+        Names of columns left out because they depend linearly on earlier ones.
+    random : tuple of RandomTerm
+        Random-effects terms in lme4's order: decreasing number of levels (see `in_order_of_levels`).
+    weights : ndarray, shape (n,), or None
+        Prior weights as given; None means all 1.
+    offset : ndarray, shape (n,), or None
+        Sum of ``offset()`` terms and the offset argument; None means 0.
+    index : pandas.Index
+        Labels of the rows used, from the data frame.
+    missing : MissingRows
+        Which rows were dropped.
+    recipe : Recipe
+        How to build the same columns from new data.
+    """
+
+    formula: ParsedFormula
+    response: Response
+    X: FloatArray
+    x_names: tuple[str, ...]
+    dropped: tuple[str, ...]
+    random: tuple[RandomTerm, ...]
+    weights: FloatArray | None
+    offset: FloatArray | None
+    index: pd.Index
+    missing: MissingRows
+    recipe: Recipe
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows used."""
+        return int(np.shape(self.X)[0])

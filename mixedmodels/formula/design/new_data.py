@@ -1,0 +1,119 @@
+"""The columns of a fitted model built again, from new data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
+from mixedmodels.formula.design.design import Design, RandomTerm
+from mixedmodels.formula.design.model_frame import row_argument
+from mixedmodels.formula.design.random_effects import random_matrix
+from mixedmodels.formula.design.recipe import Recipe
+from mixedmodels.formula.evaluation.columns import Column, as_factor, interaction
+from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
+from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
+from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, strip_parens
+
+
+def fixed_matrix(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray | None]:
+    """Return the fixed-effects matrix and the offset of new data.
+
+    Parameters
+    ----------
+    design : Design
+        The design of the fit.
+    new_data : table
+        Any number of rows, one included.
+
+    Returns
+    -------
+    X : ndarray, shape (m, p)
+        NaN in rows with a missing variable.
+    offset : ndarray, shape (m,), or None
+        Sum of the ``offset()`` terms and an offset argument that was a name or an expression.
+
+    Raises
+    ------
+    DataError
+        When a variable is absent, or a factor has a level that the fit has not seen (named).
+    """
+    recipe = design.recipe
+    evaluator = _evaluator(recipe, new_data)
+    names = _used_variables(recipe.fixed)
+    evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
+    columns = {name: evaluator.column(recipe.variables[name]) for name in names}
+    X = model_matrix(recipe.fixed, columns, evaluator.frame.n_rows)
+    if len(recipe.kept) < X.shape[1]:
+        X = X[:, recipe.kept]
+    return X, _new_offset(recipe, evaluator)
+
+
+def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, CodeArray], ...]:
+    """Return model matrix (m, S) and codes (m,) of each random-effects term on new data.
+
+    A code of -1 marks a level that the fit has not seen, or a missing one.
+    """
+    recipe = design.recipe
+    evaluator = _evaluator(recipe, new_data)
+    names = {name for random in recipe.random for name in _used_variables(random.matrix)}
+    evaluator.require([recipe.variables[n] for n in names] + [random.group for random in recipe.random])
+    columns = {name: evaluator.column(recipe.variables[name]) for name in names}
+    codes: dict[str, CodeArray] = {}
+    found = []
+    for term, random in zip(design.random, recipe.random, strict=True):
+        if term.group not in codes:
+            codes[term.group] = _known_codes(term, _group_column(random.group, evaluator))
+        found.append((random_matrix(random, columns, evaluator.frame.n_rows), codes[term.group]))
+    return tuple(found)
+
+
+def _evaluator(recipe: Recipe, new_data: Any) -> Evaluator:
+    """Return an evaluator of new data that recalls the training state."""
+    frame: InputFrame = input_frame(new_data)
+    return formula_evaluator(frame, recipe.text, recipe.env, recipe.states, training=False)
+
+
+def _used_variables(matrix: MatrixRecipe) -> list[str]:
+    """Return the printed variables that a matrix is made of."""
+    used = {i for term in matrix.terms for i, _ in term.factors}
+    return [variable.name for i, variable in enumerate(matrix.variables) if i in used]
+
+
+def _new_offset(recipe: Recipe, evaluator: Evaluator) -> FloatArray | None:
+    """Return the offset of new data; None when the model has none."""
+    parts = [as_numbers(evaluator.column(node), f"offset({deparse(node)})") for node in recipe.offsets]
+    if recipe.offset_argument is not None:
+        part = row_argument(recipe.offset_argument, "offset", evaluator)
+        assert part is not None
+        parts.append(part)
+    return sum_of(parts)
+
+
+def sum_of(parts: list[FloatArray]) -> FloatArray | None:
+    """Return the sum of offsets; None when there are none."""
+    return np.sum(parts, axis=0) if parts else None
+
+
+def _group_column(group: Node, evaluator: Evaluator) -> Column:
+    """Return a grouping variable, of whatever type: its levels are matched by name."""
+    group = strip_parens(group)
+    if isinstance(group, Name) and group.name in evaluator.frame:
+        return evaluator.frame.column(group.name)
+    if isinstance(group, Binary) and group.operator == ":":
+        left, right = (as_factor(_group_column(side, evaluator)) for side in (group.left, group.right))
+        return interaction(left, right)
+    return evaluator.column(group)
+
+
+def _known_codes(term: RandomTerm, column: Column) -> CodeArray:
+    """Return the codes of a grouping factor among the levels of the fit; -1 elsewhere."""
+    factor = as_factor(column)
+    position = {level: i for i, level in enumerate(term.levels)} if factor.levels != term.levels else {}
+    if not position:
+        return factor.codes
+    table = [position.get(level, -1) for level in factor.levels]
+    return np.array([*table, -1], dtype=np.int32)[factor.codes]

@@ -1,0 +1,141 @@
+"""Random-effects terms: model matrix, levels and covariance structure of each bar of a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance import covariance_structure
+from mixedmodels.errors import DataError
+from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.recipe import RandomRecipe
+from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, as_factor
+from mixedmodels.formula.language.bars import Bar
+from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
+from mixedmodels.formula.language.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class BarPlan:
+    """A bar with the terms of its left side and the printed name of its grouping factor."""
+
+    bar: Bar
+    terms: Terms
+    lhs: str
+    group: str
+    group_text: str
+
+
+def group_name(group: Node) -> str:
+    """Return the name of a grouping factor as lme4 shows it, a lone variable without backticks."""
+    return group.name if isinstance(group, Name) else deparse(group)
+
+
+def random_terms(
+    plans: Iterable[BarPlan], columns: Mapping[str, Column], n_rows: int
+) -> tuple[tuple[RandomTerm, ...], tuple[RandomRecipe, ...]]:
+    """Build the random-effects terms in lme4's order of decreasing number of levels."""
+    matrices: dict[str, tuple[MatrixRecipe, FloatArray]] = {}
+    factors: dict[str, Factor] = {}
+    built: list[tuple[RandomTerm, RandomRecipe]] = []
+    for plan in plans:
+        if plan.group not in factors:
+            factors[plan.group] = _grouping_factor(plan.group, columns[plan.group_text])
+        if plan.lhs not in matrices:
+            recipe = matrix_recipe(plan.terms, columns, {})
+            matrices[plan.lhs] = (recipe, _random_matrix(recipe, columns, n_rows))
+        built += _terms_of_bar(plan, *matrices[plan.lhs], factors[plan.group])
+    built = in_order_of_levels(built)
+    labels = unique_labels([term.group for term, _ in built])
+    terms = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
+    return terms, tuple(recipe for _, recipe in built)
+
+
+def in_order_of_levels(
+    built: list[tuple[RandomTerm, RandomRecipe]],
+) -> list[tuple[RandomTerm, RandomRecipe]]:
+    """Return the terms by decreasing number of levels.
+
+    As in lme4, terms that stand in this order already stay as they are written, and otherwise those with
+    equally many levels come in reversed order.
+    """
+    counts = [term.n_levels for term, _ in built]
+    if all(before >= after for before, after in pairwise(counts)):
+        return built
+    return sorted(built, key=lambda pair: pair[0].n_levels)[::-1]
+
+
+def _grouping_factor(name: str, column: Column) -> Factor:
+    """Return the grouping factor with the levels that occur."""
+    if isinstance(column, Matrix):
+        raise DataError(f"the grouping factor {name} is a matrix; it must be a single variable")
+    return as_factor(column)
+
+
+def _random_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: int) -> FloatArray:
+    """Return the matrix of a left side; a lone intercept costs no memory."""
+    if recipe.names == ("(Intercept)",):
+        return np.broadcast_to(np.float64(1.0), (n_rows, 1))
+    return model_matrix(recipe, columns, n_rows)
+
+
+def _terms_of_bar(
+    plan: BarPlan, recipe: MatrixRecipe, matrix: FloatArray, factor: Factor
+) -> list[tuple[RandomTerm, RandomRecipe]]:
+    """Return the term of a bar; a part of ``||`` gives one scalar term for each of its columns."""
+    bar = plan.bar
+    if bar.split_from is None:
+        selections = [tuple(range(len(recipe.names)))]
+    else:
+        selections = [(k,) for k, pattern in enumerate(recipe.assign) if pattern == bar.part]
+    if not recipe.names:
+        raise DataError(f"the random-effects term ({bar}) has no columns")
+    found = []
+    for selected in selections:
+        Z = matrix if len(selected) == len(recipe.names) else matrix[:, list(selected)]
+        if recipe.assign[selected[0]] == 0 and len(selected) == 1:
+            Z = np.broadcast_to(np.float64(1.0), (len(matrix), 1))
+        term = RandomTerm(
+            label=plan.group,
+            group=plan.group,
+            expression=str(bar),
+            columns=tuple(recipe.names[k] for k in selected),
+            Z=Z,
+            codes=factor.codes,
+            levels=factor.levels,
+            structure=covariance_structure(bar.structure, len(selected), bar.homogeneous),
+        )
+        found.append((term, RandomRecipe(recipe, selected, bar.group)))
+    return found
+
+
+def unique_labels(names: list[str]) -> list[str]:
+    """Return names made unique as R does: ``g``, ``g.1``, ``g.2``."""
+    taken = set(names)
+    seen: dict[str, int] = {}
+    labels = []
+    for name in names:
+        label = name
+        if name in seen:
+            count = seen[name]
+            while label in taken:
+                label = f"{name}.{count}"
+                count += 1
+            seen[name] = count
+        else:
+            seen[name] = 1
+        taken.add(label)
+        labels.append(label)
+    return labels
+
+
+def random_matrix(recipe: RandomRecipe, columns: Mapping[str, Column], n_rows: int) -> FloatArray:
+    """Return the model matrix of a term on new data, shape (n, S)."""
+    if all(recipe.matrix.assign[k] == 0 for k in recipe.selected):
+        return np.broadcast_to(np.float64(1.0), (n_rows, 1))
+    return model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]

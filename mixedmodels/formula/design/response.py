@@ -1,0 +1,51 @@
+"""The left side of a formula as arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.errors import DataError
+from mixedmodels.formula.design.design import Response, ResponseKind
+from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix
+from mixedmodels.formula.language.syntax_tree import Call, Node, deparse, strip_parens
+
+
+def is_cbind(node: Node) -> bool:
+    """Tell whether a response is written ``cbind(a, b)``."""
+    inner = strip_parens(node)
+    return isinstance(inner, Call) and inner.function == "cbind"
+
+
+def response(node: Node, column: Column) -> Response:
+    """Return the response of a model on the rows used.
+
+    Raises
+    ------
+    DataError
+        For strings and for a matrix that is not ``cbind(successes, failures)``.
+    """
+    text = deparse(node)
+    if isinstance(column, Matrix):
+        if is_cbind(node) and column.values.shape[1] == 2:
+            successes, failures = np.ascontiguousarray(column.values.T)
+            return Response(text, "cbind", successes, failures)
+        raise DataError(
+            f"response must be one-dimensional: {text} is matrix-valued ({column.values.shape[1]} columns); "
+            "fit one column and refit() the model to the others (cbind() takes successes and failures)"
+        )
+    if isinstance(column, Factor):
+        return _factor_response(text, column)
+    kind: ResponseKind = "logical" if isinstance(column, Logical) else "numeric"
+    # A copy: what the caller does to the data later must not change the fitted model.
+    return Response(text, kind, np.array(column.as_float()))
+
+
+def _factor_response(text: str, column: Factor) -> Response:
+    """Return a factor response coded 0 for the first level, 1 for the next."""
+    if column.is_text:
+        raise DataError(
+            f"response must be numeric or factor: {text} holds strings, {len(column.levels)} different ones; "
+            f"for a binomial model write factor({text}) or use a categorical column"
+        )
+    factor = column.drop_unused()
+    return Response(text, "factor", factor.codes.astype(np.float64), levels=factor.levels)

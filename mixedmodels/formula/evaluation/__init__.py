@@ -1,0 +1,1 @@
+"""From a syntax tree and a table to columns."""

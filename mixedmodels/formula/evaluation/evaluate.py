@@ -1,0 +1,409 @@
+"""Evaluate an expression of a formula over columns of data.
+
+The tree is walked; nothing is ever compiled or executed. What can be computed is the fixed table of
+`functions`, arithmetic, comparisons, and what the caller passes in `env`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.formula.evaluation.columns import (
+    Column,
+    Factor,
+    Logical,
+    Matrix,
+    Numeric,
+    Value,
+    as_factor,
+    interaction,
+)
+from mixedmodels.formula.evaluation.input_frames import InputFrame, column_of
+from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.formula.language.syntax_tree import (
+    Binary,
+    Call,
+    Constant,
+    Name,
+    Node,
+    Number,
+    Paren,
+    Text,
+    Unary,
+    deparse,
+    names_in,
+    start_of,
+    sum_operands,
+)
+
+_MAX_SEQUENCE = 100_000
+# R's constants, where no column and no name in `env` takes their place.
+CONSTANTS: dict[str, Value] = {"pi": math.pi, "T": True, "F": False}
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": np.true_divide,
+    "^": np.power,
+    "%%": np.mod,
+    "%/%": np.floor_divide,
+}
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+@dataclass(slots=True)
+class States:
+    """What evaluation on the training data leaves behind for new data.
+
+    Attributes
+    ----------
+    transforms : dict
+        Printed call -> its state (centre and scale, knots, recurrence coefficients, breaks).
+    levels : dict
+        Column name -> levels it had, for columns that are factors.
+    kinds : dict
+        Column name -> kind of column, so that a change of type is noticed.
+    """
+
+    transforms: dict[str, Any] = field(default_factory=dict)
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """Evaluation of expressions over one table.
+
+    Attributes
+    ----------
+    frame : InputFrame
+        The columns.
+    text : str
+        The source text, for messages.
+    env : mapping
+        Names from the caller: numbers, strings, arrays or functions of arrays.
+    states : States
+        Filled while `training`, read otherwise.
+    call_function : callable
+        Applies a function of the formula language; see `functions`.
+    training : bool
+        Whether the data are those the model is fitted to.
+    """
+
+    frame: InputFrame
+    text: str
+    env: Mapping[str, Any]
+    states: States
+    call_function: Callable[[Call, Evaluator], Value]
+    training: bool = True
+
+    def column(self, node: Node) -> Column:
+        """Return the value of `node` with one entry a row, scalars repeated."""
+        value = self.value(node)
+        if isinstance(value, (Numeric, Matrix, Logical, Factor)):
+            if len(value) != self.frame.n_rows:
+                raise DataError(
+                    f"{deparse(node)} has length {len(value)}, the data have {self.frame.n_rows} rows"
+                )
+            return value
+        if isinstance(value, bool):
+            return Logical(np.full(self.frame.n_rows, value))
+        if isinstance(value, float):
+            return Numeric(np.full(self.frame.n_rows, value))
+        self.fail(node, f"'{deparse(node)}' is not a variable")
+
+    def value(self, node: Node) -> Value:
+        """Return the value of any expression."""
+        if isinstance(node, Name):
+            return self.variable(node)
+        if isinstance(node, (Number, Text, Constant)):
+            return node.value
+        if isinstance(node, Paren):
+            return self.value(node.inner)
+        if isinstance(node, Call):
+            return self.call_function(node, self)
+        if isinstance(node, Unary):
+            return self.prefix(node)
+        if node.operator in ("+", "-"):
+            return self.sum(node)
+        return self.operation(node)
+
+    def require(self, expressions: Iterable[Node]) -> None:
+        """Raise one error that names every variable of `expressions` that is nowhere to be found."""
+        names = (name.name for node in expressions for name in names_in(node))
+        self.frame.require((n for n in names if n not in CONSTANTS), self.env)
+
+    def fail(self, node: Node, message: str) -> NoReturn:
+        """Raise a FormulaError that points at `node`."""
+        raise FormulaError(message, self.text, start_of(node))
+
+    def variable(self, node: Name) -> Value:
+        """Return a column of the data, or a value from `env`."""
+        name = node.name
+        if name in self.frame:
+            column = self.frame.column(name)
+            return self.remember(name, column) if self.training else self.conform(name, column)
+        if name in self.env:
+            return self.from_env(node)
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        self.require([node])
+        raise AssertionError("require() raises")  # pragma: no cover
+
+    def remember(self, name: str, column: Column) -> Column:
+        """Note the kind and the levels of a training column."""
+        self.states.kinds[name] = type(column).__name__
+        if isinstance(column, Factor):
+            self.states.levels[name] = column.levels
+        return column
+
+    def conform(self, name: str, column: Column) -> Column:
+        """Return a column of new data with the levels of the training data, unknown ones after them."""
+        kind = self.states.kinds.get(name, type(column).__name__)
+        if isinstance(column, Factor) and name in self.states.levels:
+            return with_levels(column, self.states.levels[name])
+        if kind == "Factor" and isinstance(column, (Numeric, Logical)):
+            return with_levels(as_factor(column), self.states.levels[name])
+        if kind != type(column).__name__:
+            return self.convert(name, column, kind)
+        return column
+
+    def convert(self, name: str, column: Column, kind: str) -> Column:
+        """Return a column whose type changed between fitting and predicting, if nothing is lost."""
+        if kind == "Numeric" and isinstance(column, Logical):
+            return Numeric(column.as_float())
+        missing = column.missing()
+        if missing is not None and missing.all():
+            n = self.frame.n_rows
+            return (
+                Logical(np.zeros(n, dtype=bool), missing)
+                if kind == "Logical"
+                else Numeric(np.full(n, np.nan))
+            )
+        words = {"Numeric": "numeric", "Logical": "logical", "Factor": "a factor", "Matrix": "a matrix"}
+        raise DataError(
+            f"{name!r} was {words[kind]} in the fit and is {words[type(column).__name__]} in the new data"
+        )
+
+    def from_env(self, node: Name) -> Value:
+        """Return a value the caller passed by name."""
+        given = self.env[node.name]
+        if given is None or isinstance(given, (bool, str)):
+            return given
+        if isinstance(given, (int, float, np.number)):
+            return float(given)
+        if callable(given):
+            self.fail(node, f"'{node.name}' is a function; call it with its arguments")
+        return column_of(given, node.name)
+
+    def prefix(self, node: Unary) -> Value:
+        """Return ``-a``, ``+a`` or ``!a``."""
+        value = self.value(node.operand)
+        if node.operator == "!":
+            logical = self.logical(value, node.operand)
+            return Logical(~logical.values, logical.absent)
+        number = self.number(value, node.operand)
+        return self.wrap(-number if node.operator == "-" else number)
+
+    def sum(self, node: Node) -> Value:
+        """Return a chain of sums, in a loop because it may be thousands long."""
+        (_, first, _), *rest = sum_operands(node)
+        total = self.number(self.value(first), first)
+        with np.errstate(all="ignore"):
+            for sign, operand, _ in rest:
+                total = self.arithmetic(sign, total, self.number(self.value(operand), operand), operand)
+        return self.wrap(total)
+
+    def operation(self, node: Binary) -> Value:
+        """Return the value of an infix operation."""
+        if node.operator == ":":
+            return self.colon(node)
+        left, right = self.value(node.left), self.value(node.right)
+        if node.operator in _COMPARISONS:
+            return self.comparison(node, left, right)
+        if node.operator in ("&", "&&", "|", "||"):
+            return self.connective(node, left, right)
+        if node.operator == "%in%":
+            return self.membership(node, left, right)
+        a, b = self.number(left, node.left), self.number(right, node.right)
+        with np.errstate(all="ignore"):
+            return self.wrap(self.arithmetic(node.operator, a, b, node))
+
+    def arithmetic(self, symbol: str, a: Any, b: Any, node: Node) -> Any:
+        """Return an operation on numbers; a vector beside a matrix stands for each of its columns."""
+        if np.ndim(a) == 1 and np.ndim(b) == 2:
+            a = a[:, None]
+        elif np.ndim(a) == 2 and np.ndim(b) == 1:
+            b = b[:, None]
+        try:
+            return _ARITHMETIC[symbol](a, b)
+        except ValueError:
+            self.fail(node, f"'{symbol}' joins matrices with different numbers of columns")
+
+    def colon(self, node: Binary) -> Value:
+        """Return ``a:b``: an interaction of factors, or a sequence of whole numbers."""
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(left, float) and isinstance(right, float):
+            if abs(right - left) > _MAX_SEQUENCE or not np.isfinite(left + right):
+                raise FormulaError("the sequence is too long", self.text, node.position)
+            step = 1 if right >= left else -1
+            count = int(abs(right - left)) + 1
+            return tuple(left + step * k for k in range(count))
+        return interaction(self.factor(left, node.left), self.factor(right, node.right))
+
+    def factor(self, value: Value, node: Node) -> Factor:
+        """Return `value` as a factor."""
+        if isinstance(value, (Factor, Numeric, Logical)):
+            return as_factor(value)
+        self.fail(node, f"'{deparse(node)}' cannot be made a factor")
+
+    def number(self, value: Value, node: Node) -> Any:
+        """Return `value` as floats: an array or a single one."""
+        if isinstance(value, Numeric):
+            return value.as_float()
+        if isinstance(value, Logical):
+            return value.as_float()
+        if isinstance(value, Matrix):
+            return value.values
+        if isinstance(value, (bool, float)):
+            # A NumPy scalar, so that 1/0 is Inf as in R and not a ZeroDivisionError.
+            return np.float64(value)
+        what = "a factor" if isinstance(value, Factor) else "not a number"
+        self.fail(node, f"arithmetic needs numbers; '{deparse(node)}' is {what}")
+
+    def wrap(self, number: Any) -> Value:
+        """Return the result of arithmetic as a value."""
+        array = np.asarray(number, dtype=np.float64)
+        if array.ndim == 0:
+            return float(array)
+        if array.ndim == 1:
+            return Numeric(array)
+        return Matrix(array, tuple(str(k + 1) for k in range(array.shape[1])))
+
+    def logical(self, value: Value, node: Node) -> Logical:
+        """Return `value` as truth values; numbers are true when not zero."""
+        if isinstance(value, Logical):
+            return value
+        if isinstance(value, bool):
+            return Logical(np.full(self.frame.n_rows, value))
+        if isinstance(value, Numeric):
+            return Logical(value.values != 0, value.missing())
+        self.fail(node, f"'{deparse(node)}' is not true or false")
+
+    def connective(self, node: Binary, left: Value, right: Value) -> Logical:
+        """Return ``a & b`` or ``a | b``; where the known side decides, a missing one does not matter."""
+        a, b = self.logical(left, node.left), self.logical(right, node.right)
+        either = node.operator in ("|", "||")
+        values = (a.values | b.values) if either else (a.values & b.values)
+        if a.absent is None and b.absent is None:
+            return Logical(values)
+        none = np.zeros(self.frame.n_rows, dtype=bool)
+        gone_a = none if a.absent is None else a.absent
+        gone_b = none if b.absent is None else b.absent
+        decided = ((a.values == either) & ~gone_a) | ((b.values == either) & ~gone_b)
+        return Logical(np.where(decided, either, values), (gone_a | gone_b) & ~decided)
+
+    def comparison(self, node: Binary, left: Value, right: Value) -> Value:
+        """Return ``a < b`` and its like; a factor is compared with level names."""
+        if isinstance(left, Factor) or isinstance(right, Factor):
+            return self.factor_comparison(node, left, right)
+        if isinstance(left, str) and isinstance(right, str):
+            return bool(_COMPARISONS[node.operator](left, right))
+        a, b = self.number(left, node.left), self.number(right, node.right)
+        if np.ndim(a) == 2 or np.ndim(b) == 2:
+            self.fail(node, "a matrix cannot be compared")
+        result = _COMPARISONS[node.operator](a, b)
+        if np.ndim(result) == 0:
+            return bool(result)
+        absent: BoolArray = np.isnan(a) | np.isnan(b)
+        return Logical(result, absent if absent.any() else None)
+
+    def factor_comparison(self, node: Binary, left: Value, right: Value) -> Logical:
+        """Compare a factor with a level, or two factors by their names."""
+        if not isinstance(left, Factor):
+            mirrored = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(node.operator, node.operator)
+            return self.factor_comparison(
+                Binary(mirrored, node.right, node.left, node.position, node.depth), right, left
+            )
+        compare = _COMPARISONS[node.operator]
+        by_order = node.operator not in ("==", "!=")
+        if by_order and not left.ordered and not left.is_text:
+            self.fail(
+                node, f"'{node.operator}' needs an ordered factor; '{deparse(node.left)}' is not ordered"
+            )
+        absent = left.codes < 0
+        if isinstance(right, Factor):
+            names = {level: i for i, level in enumerate(dict.fromkeys(left.levels + right.levels))}
+            other = np.array([names[level] for level in right.levels] + [-1])[right.codes]
+            absent = absent | (right.codes < 0)
+            return Logical(compare(left.codes, other), absent if absent.any() else None)
+        level = _as_level(right)
+        if level is None:
+            self.fail(node.right, f"'{deparse(node.left)}' is a factor; compare it with one of its levels")
+        if left.is_text and by_order:
+            wanted = np.array([compare(name, level) for name in left.levels] + [False])
+            return Logical(wanted[left.codes], absent if absent.any() else None)
+        position = left.levels.index(level) if level in left.levels else -2
+        return Logical(compare(left.codes, position), absent if absent.any() else None)
+
+    def membership(self, node: Binary, left: Value, right: Value) -> Logical:
+        """Return ``x %in% c(...)``."""
+        wanted = right if isinstance(right, tuple) else (right,)
+        if any(not isinstance(item, (float, bool, str)) for item in wanted):
+            self.fail(node.right, "the right side of %in% is a list of values such as c(1, 2)")
+        if isinstance(left, Factor):
+            names = {_as_level(item) for item in wanted}
+            table = np.array([level in names for level in left.levels] + [False])
+            return Logical(table[left.codes])
+        numbers = [float(item) for item in wanted if isinstance(item, (float, bool))]
+        return Logical(np.isin(self.number(left, node.left), numbers))
+
+
+def _as_level(value: Value) -> str | None:
+    """Return a scalar as the name of a level."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return format_number(value)
+    return value if isinstance(value, str) else None
+
+
+def with_levels(factor: Factor, levels: tuple[str, ...]) -> Factor:
+    """Return `factor` recoded to `levels`, those it has beyond them put at the end."""
+    if factor.levels == levels:
+        return factor
+    known = {level: position for position, level in enumerate(levels)}
+    extended = levels + tuple(level for level in factor.levels if level not in known)
+    position = {level: i for i, level in enumerate(extended)}
+    table = np.array([position[level] for level in factor.levels] + [-1], dtype=np.int32)
+    return Factor(table[factor.codes], extended, factor.ordered, factor.contrast, factor.is_text)
+
+
+def as_numbers(column: Column, what: str) -> FloatArray:
+    """Return a column that must hold one number a row.
+
+    Raises
+    ------
+    DataError
+        Naming `what` it was meant for.
+    """
+    if isinstance(column, (Numeric, Logical)):
+        return column.as_float()
+    kind = "a factor" if isinstance(column, Factor) else "a matrix"
+    raise DataError(f"{what} must be one number a row; this is {kind}")

@@ -1,0 +1,196 @@
+"""Comparison of fitted models: ``anova(m1, m2, ...)`` and the table of one model, ``anova(m)``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError
+from mixedmodels.fits.columns import column_terms
+from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.inference import comparison
+from mixedmodels.reports.anova_text import anova_text
+from mixedmodels.reports.html import preformatted
+
+
+class AnovaTable(pd.DataFrame):
+    """A DataFrame that prints as R prints an anova table, its heading in ``heading``."""
+
+    _metadata = ["heading"]  # noqa: RUF012 (pandas reads this class attribute)
+    heading: tuple[str, ...]
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        """Parts of the table are ordinary frames."""
+        return pd.DataFrame
+
+    def __repr__(self) -> str:
+        return anova_text(
+            self.to_numpy(dtype=np.float64), list(map(str, self.index)), list(self.columns), self.heading
+        )
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return preformatted(repr(self))
+
+
+def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = None) -> AnovaTable:
+    """Compare fitted models by likelihood-ratio tests, or tabulate the terms of one model.
+
+    Parameters
+    ----------
+    *models : fitted models
+        One model gives sequential sums of squares of its fixed-effects terms (lme4 prints no p-values
+        there); several are ordered by their number of parameters and each is tested against the one above.
+        Generalized linear models of a quasi family are compared by F tests.
+    refit : bool
+        Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
+    model_names : sequence of str, optional
+        Names of the rows; by default MODEL1, MODEL2, ... in the order given, as lme4 where it knows no
+        names.
+
+    Returns
+    -------
+    AnovaTable
+        A DataFrame with columns npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq).
+
+    Raises
+    ------
+    DataError
+        If the models were not fitted to the same response.
+    ControlError
+        If there is no model, or a wrong number of names.
+    NotAvailableError
+        If a model has no likelihood.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> data = mm.load_dataset("Penicillin")
+    >>> m1 = mm.lmer("diameter ~ 1 + (1 | sample)", data, REML=False)
+    >>> m2 = mm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", data, REML=False)
+    >>> round(float(mm.anova(m1, m2).loc["MODEL2", "Chisq"]), 1)
+    105.0
+    """
+    if not models:
+        raise ControlError("anova() needs at least one fitted model.")
+    for i, model in enumerate(models):
+        if not isinstance(model, Fit):
+            raise ControlError(f"argument {i + 1} of anova() is no fitted model but {model!r}.")
+    if not all(m.has_likelihood for m in models):
+        raise NotAvailableError(
+            "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with "
+            "method='ml'."
+        )
+    if len(models) == 1:
+        return _sequential(models[0])
+    names = _names(models, model_names)
+    _check_same_response(models)
+    if all(m.is_quasi for m in models):
+        return _analysis_of_deviance(models, names)
+    return _likelihood_ratio(_comparable(models, refit), names)
+
+
+def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
+    names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
+    if len(names) != len(models):
+        raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")
+    if len(set(names)) < len(names):
+        raise ControlError("model_names must be different from each other.")
+    return names
+
+
+def _check_same_response(models: Sequence[Fit]) -> None:
+    sizes = [m.nobs() for m in models]
+    if len(set(sizes)) > 1:
+        raise DataError(
+            "models were not all fitted to the same size of dataset: they use "
+            f"{', '.join(map(str, sizes))} observations. Rows with missing values may have been dropped from "
+            "some; fit all models to the rows complete in every variable."
+        )
+    first = models[0]
+    if any(m.design.response.text != first.design.response.text for m in models) or any(
+        not np.array_equal(m.y, first.y) for m in models
+    ):
+        raise DataError("all models must be fit to the same response.")
+
+
+def _comparable(models: Sequence[Fit], refit: bool) -> list[Fit]:
+    """Refit REML fits by maximum likelihood, or warn where their criteria are no likelihoods to compare."""
+    reml = [m for m in models if m.is_reml]
+    if not reml:
+        return list(models)
+    if refit:
+        print("refitting model(s) with ML (instead of REML)", file=sys.stderr)
+        return [m.refitML() for m in models]
+    if len(reml) < len(models):
+        warnings.warn(
+            "some models fit with REML = TRUE, some not: their criteria are not comparable",
+            MixedModelsWarning,
+            stacklevel=3,
+        )
+    elif len({m.design.x_names for m in reml}) > 1:
+        warnings.warn(
+            "REML criteria of models with different fixed effects are not comparable; use refit=True",
+            MixedModelsWarning,
+            stacklevel=3,
+        )
+    return list(models)
+
+
+def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
+    loglik = [m.loglik() for m in models]
+    order = np.argsort([m.npar for m in models], kind="stable")
+    values = comparison.likelihood_ratio_table(
+        [models[i].npar for i in order], [loglik[i] for i in order], models[0].nobs()
+    )
+    rows = [names[i] for i in order]
+    heading = [f"Data: {models[0].call.data}"] if models[0].call.data else []
+    heading += ["Models:", *(f"{names[i]}: {models[i].formula()}" for i in order)]
+    return make_table(values, rows, comparison.LIKELIHOOD_RATIO_COLUMNS, heading)
+
+
+def _sequential(model: Fit) -> AnovaTable:
+    """Return sums of squares of the fixed-effects terms in the order of the formula."""
+    if not isinstance(model, MixedFit):
+        raise NotAvailableError(
+            f"anova() of a single {type(model).__name__} is not available; give it the models to compare."
+        )
+    recipe, kept = model.design.recipe.fixed, model.design.recipe.kept
+    labels = [column_terms(recipe)[k] for k in kept]
+    order = list(dict.fromkeys(label for label in labels if label != "(Intercept)"))
+    position = {"(Intercept)": 0} | {label: i + 1 for i, label in enumerate(order)}
+    assign = np.array([position[label] for label in labels], dtype=np.intp)
+    values = comparison.sequential_table(model.beta, model.unscaled_vcov, assign, model.sigma())
+    return make_table(values, order, comparison.SEQUENTIAL_COLUMNS, ["Analysis of Variance Table"])
+
+
+def _analysis_of_deviance(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
+    """Compare quasi-likelihood fits by F tests, the dispersion from the largest model."""
+    order = sorted(range(len(models)), key=lambda i: -models[i].df_residual())
+    values = comparison.deviance_table(
+        [models[i].df_residual() for i in order],
+        [models[i].deviance() for i in order],
+        models[order[-1]].dispersion(),
+    )
+    heading = ["Analysis of Deviance Table", ""]
+    heading += [f"{names[i]}: {models[i].formula()}" for i in order]
+    return make_table(values, [names[i] for i in order], comparison.DEVIANCE_COLUMNS, heading)
+
+
+def make_table(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    heading: Sequence[str],
+) -> AnovaTable:
+    """Return a table that prints below its heading."""
+    table = AnovaTable(values, index=list(rows), columns=list(columns))
+    table.heading = tuple(heading)
+    return table

@@ -1,1 +1,0 @@
-"""Likelihoods, their gradients and the estimates that maximise them."""

@@ -1,0 +1,224 @@
+"""The generalized linear model, as fitted by ``glm``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.control import whole_number
+from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
+from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families import initialize, log_constant
+from mixedmodels.fits.family_quantities import response_mean, response_slope
+from mixedmodels.fits.new_response import new_response
+from mixedmodels.formula import fixed_matrix
+from mixedmodels.formula.design.design import Design
+from mixedmodels.models.with_family import WithFamily
+from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.prediction.draws import Seed, generator
+from mixedmodels.reports.family_text import family_label, family_note
+from mixedmodels.reports.fit_text import FitDescription
+
+
+class GeneralizedLinearModel(WithFamily[GlmEstimates]):
+    """A fitted generalized linear model.
+
+    Made by :func:`mixedmodels.glm`.
+
+    Parameters
+    ----------
+    design : Design
+        Arrays of the model.
+    y, prior_weights : ndarray, shape (n,)
+        Response and weights as the family reads them.
+    call : Call
+        How the model was asked for.
+    data : table
+        The data, for the model frame.
+    family : Family
+        Distribution of the response.
+    estimates : GlmEstimates
+        The fit.
+    """
+
+    @property
+    def beta(self) -> FloatArray:
+        """Coefficients, shape (p,)."""
+        return self.estimates.beta
+
+    @property
+    def phi(self) -> FloatArray:
+        """Parameters of the family, shape (n_phi,)."""
+        return self.estimates.phi
+
+    @property
+    def npar(self) -> int:
+        """Number of coefficients and parameters of the family."""
+        return len(self.beta) + len(self.phi)
+
+    def sigma(self) -> float:
+        """Return the square root of the dispersion."""
+        return float(np.sqrt(self.estimates.dispersion))
+
+    def dispersion(self) -> float:
+        """Return the dispersion: for a quasi family Pearson's X2 over its degrees of freedom."""
+        return self.estimates.dispersion
+
+    def df_residual(self) -> int:
+        """Return the number of observations minus the number of coefficients."""
+        return self.estimates.df_residual
+
+    def loglik(self) -> float:
+        """Return the log-likelihood with its full normalising constant.
+
+        Raises
+        ------
+        NotAvailableError
+            If the family is a quasi family.
+        """
+        if self._family.is_quasi:
+            raise NotAvailableError(
+                f"The {self._family.name} family has no likelihood, so loglik, AIC and BIC are not defined; "
+                "compare such models by their deviances and F tests with anova(m1, m2)."
+            )
+        return self.estimates.loglik
+
+    def deviance(self) -> float:
+        """Return the residual deviance."""
+        return self.estimates.deviance
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons."""
+        return self.estimates.convergence
+
+    @property
+    def is_quasi(self) -> bool:
+        """Whether the family is a quasi family."""
+        return self._family.is_quasi
+
+    def _fixed_covariance(self) -> FloatArray:
+        return self.estimates.vcov
+
+    def _test_df(self) -> float | None:
+        return float(self.df_residual()) if self._family.is_quasi else None
+
+    def predict(
+        self, newdata: Any = None, type: Literal["link", "response"] = "link", se_fit: bool = False
+    ) -> pd.Series | pd.DataFrame:
+        """Predict at the rows of the data or at new rows.
+
+        Parameters
+        ----------
+        newdata : DataFrame or other table, optional
+            Rows to predict; by default those of the fit.
+        type : {"link", "response"}
+            Scale of the prediction.
+        se_fit : bool
+            Whether to return a DataFrame with columns fit and se_fit.
+
+        Raises
+        ------
+        ControlError
+            If `type` is neither.
+        """
+        if type not in ("link", "response"):
+            raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
+        X, offset = (
+            (self.design.X, self.design.offset) if newdata is None else fixed_matrix(self.design, newdata)
+        )
+        eta = X @ self.beta + (0.0 if offset is None else offset)
+        se = np.sqrt(np.einsum("ij,jk,ik->i", X, self.estimates.vcov, X))
+        fit = eta if type == "link" else response_mean(self._family, eta, self.phi)
+        if type == "response":
+            se = se * np.abs(response_slope(self._family, eta, self.phi))
+        if newdata is None:
+            shown = self.by_row(fit, "fit"), self.by_row(se, "se_fit")
+        else:
+            index = getattr(newdata, "index", None)
+            labels = index if isinstance(index, pd.Index) else pd.RangeIndex(len(X))
+            shown = pd.Series(fit, index=labels, name="fit"), pd.Series(se, index=labels, name="se_fit")
+        return pd.concat(shown, axis=1) if se_fit else shown[0]
+
+    def simulate(self, nsim: int = 1, seed: Seed = None) -> pd.DataFrame:
+        """Simulate responses at the rows of the fit.
+
+        Parameters
+        ----------
+        nsim : int
+            Number of simulated responses.
+        seed : int or numpy Generator, optional
+            Seed of the random numbers.
+
+        Returns
+        -------
+        DataFrame
+            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
+
+        Raises
+        ------
+        NotAvailableError
+            If the family is a quasi family, which has no distribution.
+        """
+        if self._family.is_quasi:
+            raise NotAvailableError(f"the {self._family.name} family has no distribution to simulate from.")
+        rng, mu = generator(seed), self.estimates.mu
+        columns = {}
+        for i in range(whole_number("nsim", nsim)):
+            y = self._family.simulate(rng, mu, self.prior_weights, self.phi)
+            counts = np.round(y * self.prior_weights) if self.design.response.kind == "cbind" else y
+            columns[f"sim_{i + 1}"] = self.by_row(counts, f"sim_{i + 1}")
+        return pd.DataFrame(columns)
+
+    def refit(self, newresp: Any) -> GeneralizedLinearModel:
+        """Fit the same model to another response, given as for a mixed model.
+
+        Raises
+        ------
+        DataError, FamilyError
+            If the length is wrong or a value is outside the range of the family.
+        """
+        response = new_response(newresp, self.design)
+        y, weights = initialize(response, self.design.weights, self._family)
+        return self._sibling(self.design, y, weights)
+
+    def refitML(self) -> GeneralizedLinearModel:
+        """Return the model itself, which is fitted by maximum likelihood."""
+        return self
+
+    def with_design(self, design: Design) -> GeneralizedLinearModel:
+        """Fit the same kind of model to another design with the same response."""
+        return self._sibling(design, self.y, self.prior_weights)
+
+    def _sibling(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedLinearModel:
+        constant = log_constant(design, y, weights, self._family)
+        estimates = fit_glm(y, weights, design.X, design.offset, self._family, constant)
+        return GeneralizedLinearModel(design, y, weights, self.call, self.data, self._family, estimates)
+
+    def _describe(self) -> FitDescription:
+        quasi = self._family.is_quasi
+        e = self.estimates
+        deviances = (
+            f"null deviance {e.null_deviance:.5g} on {e.df_null} degrees of freedom",
+            f"residual deviance {e.deviance:.5g} on {e.df_residual} degrees of freedom",
+        )
+        dispersion = (f"dispersion {e.dispersion:.4g}",) if quasi else ()
+        return FitDescription(
+            title=f"Generalized linear model fit by maximum {'quasi-' if quasi else ''}likelihood",
+            class_name="glm",
+            formula=self.formula(),
+            criteria={} if quasi else self._likelihood_criteria(),
+            terms=(),
+            residual_sd=None,
+            nobs=self.nobs(),
+            ngrps={},
+            family=(family_label(self._family, self.phi), self._family.link.name),
+            call=self.call.lines(),
+            notes=(*self._notes(), *deviances, *dispersion, *family_note(self._family, self.phi)),
+            warnings=self._fit_warnings(),
+            optimizer="Fisher scoring",
+            messages=() if e.convergence.is_optimum else e.convergence.reasons,
+            converged=e.convergence.is_optimum,
+        )

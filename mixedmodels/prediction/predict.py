@@ -1,0 +1,202 @@
+"""Predictions of a mixed model, at the rows of the data or at new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
+from mixedmodels.errors import ControlError, DataError, FormulaError
+from mixedmodels.fits.columns import column_terms
+from mixedmodels.fits.family_quantities import response_mean, response_slope
+from mixedmodels.fits.linear_predictor import contribution
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.mixed_model_equations import row_variances
+from mixedmodels.formula import fixed_matrix, random_matrices
+from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.random_effects import group_name
+from mixedmodels.formula.language.parse import parse_formula
+from mixedmodels.formula.language.syntax_tree import Node, names_in
+from mixedmodels.formula.language.terms import expand_terms
+from mixedmodels.missing import NAType
+
+ReForm = str | bool | NAType | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to predict at.
+
+    Attributes
+    ----------
+    X : ndarray, shape (m, p)
+        Fixed-effects rows.
+    offset : ndarray, shape (m,)
+        Known part of the linear predictor.
+    random : tuple of (Z, codes)
+        Random-effects rows by term, codes -1 where a level was not in the data.
+    index : pandas.Index
+        Labels of the rows.
+    """
+
+    X: FloatArray
+    offset: FloatArray
+    random: tuple[tuple[FloatArray, CodeArray], ...]
+    index: pd.Index
+
+
+def training_rows(model: MixedFit) -> Rows:
+    """Return the rows of the fit."""
+    design = model.design
+    offset = np.zeros(design.n_rows) if design.offset is None else design.offset
+    return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index)
+
+
+def new_rows(model: MixedFit, newdata: Any, needs_random: bool) -> Rows:
+    """Return new rows; without random effects their grouping factors need not be there.
+
+    Raises
+    ------
+    DataError
+        If a variable is missing, or the fit had an offset given as an array, which new rows cannot have.
+    """
+    if model.design.recipe.offset_is_array:
+        raise DataError(
+            "the model has an offset given as an array, which newdata cannot supply; fit it with the offset "
+            "as a column name or an offset() term to predict at new rows."
+        )
+    X, offset = fixed_matrix(model.design, newdata)
+    index = getattr(newdata, "index", None)
+    labels = index if isinstance(index, pd.Index) else pd.RangeIndex(len(X))
+    if needs_random:
+        random = random_matrices(model.design, newdata)
+    else:
+        absent = np.zeros(len(X), dtype=np.int32)
+        random = tuple((np.zeros((len(X), term.size)), absent) for term in model.random)
+    return Rows(X, np.zeros(len(X)) if offset is None else offset, random, labels)
+
+
+def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
+    """Return, for each term, which of its coefficients a prediction conditions on.
+
+    Raises
+    ------
+    FormulaError
+        If `re_form` names random effects that are not in the model.
+    """
+    if re_form is None:
+        return tuple(np.ones(term.size, dtype=bool) for term in design.random)
+    masks = tuple(np.zeros(term.size, dtype=bool) for term in design.random)
+    if re_form is False or isinstance(re_form, NAType) or re_form == "NA":
+        return masks
+    if not isinstance(re_form, str):
+        raise ControlError(
+            f"re_form must be None, NA, False or a formula such as '~(1 | g)', not {re_form!r}."
+        )
+    for bar in parse_formula(re_form).bars:
+        asked = expand_terms(bar.lhs, re_form)
+        wanted = {*asked.labels, *(["(Intercept)"] if asked.intercept else [])}
+        found: set[str] = set()
+        for term, recipe, mask in zip(design.random, design.recipe.random, masks, strict=True):
+            if term.group == group_name(bar.group):
+                labels = column_terms(recipe.matrix)
+                matched = [labels[k] in wanted for k in recipe.selected]
+                mask |= np.array(matched)
+                found |= {labels[k] for k in recipe.selected}
+        if wanted - found:
+            raise FormulaError(
+                f"re_form asks for ({bar}), but the model has no random effect "
+                f"{', '.join(sorted(wanted - found))} of {group_name(bar.group)}; its terms are "
+                f"{', '.join(f'({term.expression})' for term in design.random)}.",
+                re_form,
+                bar.position,
+            )
+    return masks
+
+
+def predict(
+    model: MixedFit,
+    newdata: Any,
+    re_form: ReForm,
+    type: Literal["link", "response"],
+    allow_new_levels: bool,
+    se_fit: bool,
+    random_only: bool,
+) -> pd.Series | pd.DataFrame:
+    """Predict; see :meth:`MixedModel.predict`."""
+    if type not in ("link", "response"):
+        raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
+    masks = select_effects(model.design, re_form)
+    needs_random = any(mask.any() for mask in masks)
+    rows = training_rows(model) if newdata is None else new_rows(model, newdata, needs_random)
+    if needs_random and not allow_new_levels and newdata is not None:
+        refuse_new_levels(model, rows, masks, newdata)
+    eta = np.zeros(len(rows.X)) if random_only else rows.X @ model.beta + rows.offset
+    for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
+        if mask.any():
+            eta = eta + contribution(Z[:, mask], codes, b[:, mask])
+    family = model.family()
+    value = eta if type == "link" or family is None else response_mean(family, eta, model.phi)
+    fit = label_rows(model, value, rows.index, newdata is None)
+    if not se_fit:
+        return fit
+    se = model.random_scale * np.sqrt(_variances(model, rows, masks, random_only))
+    if type == "response" and family is not None:
+        se = se * np.abs(response_slope(family, eta, model.phi))
+    return pd.DataFrame({"fit": fit, "se_fit": label_rows(model, se, rows.index, newdata is None)})
+
+
+def _variances(model: MixedFit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
+    """Return the variances of the predictions, divided by sigma^2, NaN where a variable is missing."""
+    X = np.zeros_like(rows.X) if random_only else rows.X
+    random = [(Z * mask, codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
+    missing = np.isnan(np.hstack([X, *(Z for Z, _ in random)]).sum(axis=1))
+    known = [(np.where(missing[:, None], 0.0, Z), codes) for Z, codes in random]
+    variances = row_variances(model.joint_system(), np.where(missing[:, None], 0.0, X), known)
+    return np.where(missing, np.nan, variances)
+
+
+def label_rows(model: MixedFit, values: FloatArray, index: pd.Index, training: bool) -> pd.Series:
+    """Label predictions by row, padded as fitted values are when they are for the rows of the fit."""
+    if training:
+        return model.by_row(values, "fit")
+    return pd.Series(values, index=index, name="fit")
+
+
+def refuse_new_levels(model: MixedFit, rows: Rows, masks: Sequence[BoolArray], newdata: Any) -> None:
+    """Raise DataError, naming factor and levels, if a term in use meets a level that was not in the data."""
+    for term, recipe, (_, codes), mask in zip(
+        model.random, model.design.recipe.random, rows.random, masks, strict=True
+    ):
+        if mask.any() and (codes < 0).any():
+            levels = unseen_levels(recipe.group, newdata, codes)
+            if not levels:
+                raise DataError(
+                    f"the grouping factor {term.group} is missing (NA) in newdata at "
+                    f"{int((codes < 0).sum())} row(s); allow_new_levels=True predicts there with its random "
+                    "effects at zero."
+                )
+            raise DataError(
+                f"new levels detected in newdata: {', '.join(levels)} of the grouping factor {term.group}; "
+                "allow_new_levels=True predicts there with the random effects at zero."
+            )
+
+
+def unseen_levels(group: Node, newdata: Any, codes: CodeArray) -> list[str]:
+    """Return the distinct levels of a grouping factor at rows of code -1, missing ones left out."""
+    return list(dict.fromkeys(label for label in new_labels(group, newdata, codes) if label is not None))
+
+
+def new_labels(group: Node, newdata: Any, codes: CodeArray) -> list[str | None]:
+    """Return the level of a grouping factor at each row of code -1, None where it is missing."""
+    rows = np.flatnonzero(codes < 0)
+    columns = [pd.Series(np.asarray(newdata[name.name])[rows], dtype=object) for name in names_in(group)]
+    known = np.all([column.notna() for column in columns], axis=0)
+    return [
+        ":".join(map(str, values)) if complete else None
+        for complete, *values in zip(known, *columns, strict=True)
+    ]
