@@ -22,7 +22,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
 # Residuals of a column that is the response, relative to it: the rounding of least squares.

@@ -18,7 +18,7 @@ from mixedmodels.checks import (
 )
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import linear_problem
+from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction

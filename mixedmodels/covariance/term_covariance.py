@@ -1,15 +1,12 @@
-"""Variances, standard deviations and correlations of the random effects, from theta and sigma."""
+"""The covariance matrix of the random effects of one term, its standard deviations and correlations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.reml import term_factors
-from mixedmodels.formula.design.design import RandomTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +48,3 @@ def covariance_to_correlation(covariance: FloatArray) -> FloatArray:
         correlation: FloatArray = covariance / np.outer(sd, sd)
     np.fill_diagonal(correlation, 1.0)
     return correlation
-
-
-def term_covariances(
-    terms: Sequence[RandomTerm], theta: FloatArray, sigma: float
-) -> tuple[TermCovariance, ...]:
-    """Return ``sigma^2 T T'`` of each term (Bates et al. 2015, eq. 58).
-
-    Parameters
-    ----------
-    terms : sequence of RandomTerm
-        Random-effects terms.
-    theta : ndarray, shape (k,)
-        Covariance parameters of all terms.
-    sigma : float
-        Residual standard deviation; 1 for a generalized model, whose theta is absolute.
-    """
-    return tuple(
-        TermCovariance(term.label, term.columns, sigma**2 * (T @ T.T), term.structure.name)
-        for term, T in zip(terms, term_factors(terms, theta), strict=True)
-    )

@@ -18,18 +18,15 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.fit import fit_glm
+from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import (
-    LinearProblem,
-    linear_problem,
-    objective_and_gradient,
-    solve,
-    term_factors,
-)
+from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
+from mixedmodels.engines.linear.reml import objective_and_gradient, solve
 from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.optimization.estimates import ConvergenceReport, LinearEstimates
+from mixedmodels.formula.design.theta import term_factors
+from mixedmodels.optimization.report import ConvergenceReport
 
 # Relative change of eta (root of the ratio of sums of squares) at which the loop ends.
 TOLERANCE = 1e-10

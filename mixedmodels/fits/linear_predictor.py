@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
-from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.theta import term_factors
 
 
 def random_effects(

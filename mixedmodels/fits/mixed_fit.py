@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.covariance.term_covariance import TermCovariance, term_covariances
+from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
 from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.formula.design.model_terms import theta_names
-from mixedmodels.optimization.estimates import ConvergenceReport, OptimizationReport
+from mixedmodels.formula.design.theta import term_covariances, theta_names
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.printed import Printed
 
 

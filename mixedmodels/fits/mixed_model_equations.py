@@ -15,9 +15,9 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse.linalg import splu
 
 from mixedmodels.arrays import CodeArray, FloatArray
-from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix, relative_factor
+from mixedmodels.formula.design.theta import term_factors
 
 # Up to this many effects the dense inverse is fastest (200 MB at 5,000); beyond, a sparse factor is solved
 # for each row, 512 at once to bound the dense right-hand side.

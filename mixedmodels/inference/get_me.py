@@ -9,10 +9,10 @@ import numpy as np
 from scipy import sparse
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.model_terms import random_effects_matrix, relative_factor, theta_index
+from mixedmodels.formula.design.theta import term_factors
 
 
 def get_me(model: MixedFit, name: str) -> Any:

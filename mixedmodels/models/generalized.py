@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import (
@@ -26,7 +27,7 @@ from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.estimates import ConvergenceReport, GeneralizedEstimates, OptimizationReport
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription

@@ -17,7 +17,7 @@ from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.prediction.draws import Seed, generator
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription

@@ -10,15 +10,17 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import LinearProblem, conditional_covariances, linear_problem
+from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
+from mixedmodels.engines.linear.reml import conditional_covariances
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.optimization.estimates import ConvergenceReport, LinearEstimates, OptimizationReport
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.diagnostics.leverage import leverages
-from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
+from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.varcorr import VarCorr

@@ -9,14 +9,15 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import warn_unless_converged
-from mixedmodels.engines.linear.reml import LinearProblem, conditional_covariances, linear_problem
+from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
+from mixedmodels.engines.linear.reml import conditional_covariances
 from mixedmodels.engines.pql import PqlEstimates, fit_pql
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import initialize
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.estimates import ConvergenceReport, OptimizationReport
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.printed import Printed
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.covariance.unstructured import lower_triangle
-from mixedmodels.engines.linear.reml import theta_slices
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.theta import boundaries, theta_slices
 
 #: A diagonal element below this, in units of its scale, is tried at exactly zero.
 NEAR_ZERO = 1e-2
@@ -50,11 +50,6 @@ def _without_dead_columns(T: FloatArray) -> FloatArray:
             T[j + 1 :, j] = 0.0
             T[j + 1 :, j + 1 :] = np.tril(R.T)
     return T
-
-
-def boundaries(terms: Sequence[RandomTerm]) -> BoolArray:
-    """Return, for each element of theta, whether zero is a boundary."""
-    return np.array([flag for term in terms for flag in term.structure.is_lower_bound()])
 
 
 def with_exact_zeros(

@@ -8,9 +8,9 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.correlation import OneCorrelation
-from mixedmodels.engines.linear.reml import theta_slices
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.formula.design.theta import theta_slices
+from mixedmodels.optimization.report import ConvergenceReport
 
 #: Largest Newton decrement of an optimum, in units of the objective (-2 log-likelihood): a tenth of a
 #: thousandth of a standard error in every direction.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.linear_predictor import random_effects
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.theta import term_factors
 
 Seed = int | np.random.Generator | np.random.SeedSequence | None
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
-from mixedmodels.engines.linear.reml import theta_slices
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.linear_predictor import contribution
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula import build_design
+from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import NAType
 from mixedmodels.prediction.draws import (
     Seed,

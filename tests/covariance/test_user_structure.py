@@ -101,7 +101,7 @@ def test_it_fits_into_a_design(structure):
 def test_it_is_fitted_like_any_other(structure):
     """Simulate with known decay and recover the maximum of the dense likelihood."""
     linear = pytest.importorskip("mixedmodels.engines.linear.fit")
-    from mixedmodels.engines.linear.reml import linear_problem
+    from mixedmodels.engines.linear.problem import linear_problem
 
     rng = np.random.default_rng(2)
     g, place = np.repeat(np.arange(40), 8), np.tile([0, 1, 2, 3], 80)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mixedmodels.datasets import load_dataset
-from mixedmodels.engines.linear.reml import term_factors
 from mixedmodels.engines.pql import fit_pql, predictor, working_data
 from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families import Gamma, binomial, get_family, initialize, nbinom2
 from mixedmodels.formula import build_design
+from mixedmodels.formula.design.theta import term_factors
 
 REFERENCE = {
     case["id"]: case for case in json.loads(Path(__file__).with_name("pql_reference.json").read_text())

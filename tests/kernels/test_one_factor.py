@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mixedmodels.engines.linear.reml import linear_problem, objective_and_gradient, solve
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import objective_and_gradient, solve
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor, one_factor_numpy
 from tests.factorization.random_models import random_term
 

@@ -11,6 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import outer_theta
 from mixedmodels.engines.generalized.equal_rows import EqualRows
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.hessian import natural_parameters
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.objective import Evaluator
@@ -30,9 +31,9 @@ from mixedmodels.engines.generalized.verdict import (
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.threads import threads_for
-from mixedmodels.optimization.canonical import boundaries
-from mixedmodels.optimization.estimates import GeneralizedEstimates, OptimizationReport
+from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.quasi_newton import Minimum, Objective, minimize
+from mixedmodels.optimization.report import OptimizationReport
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
 TOLERANCE = 5e-11

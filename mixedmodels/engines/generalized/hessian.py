@@ -6,11 +6,11 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import outer_theta
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.optimization.estimates import GeneralizedEstimates
 
 # Step of the central differences in units of a standard error: the truncation error is of order its square,
 # the rounding error of an exact gradient over it.

@@ -8,7 +8,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.linear.reml import column_scales
+from mixedmodels.formula.design.theta import column_scales
 from mixedmodels.optimization.quasi_newton import Minimum
 
 

@@ -11,6 +11,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.column_basis import orthogonal_term
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.equal_rows import collapsed_response, equal_rows
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.pirls import conditional_mode
@@ -23,7 +24,6 @@ from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.factorization.weighted.row_inverse import diagonal_faces
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.optimization.estimates import GeneralizedEstimates
 
 __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
 

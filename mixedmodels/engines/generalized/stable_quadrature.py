@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates, QuadratureStep
 from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hessian
 from mixedmodels.engines.generalized.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.errors import ControlError
-from mixedmodels.optimization.estimates import GeneralizedEstimates, QuadratureStep
 
 # Nodes per dimension tried in turn, each about half as many again as the one before.
 SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)

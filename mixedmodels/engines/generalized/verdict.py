@@ -16,9 +16,10 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_f
 from mixedmodels.engines.generalized.start import row_effects
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.row_inverse import row_inverse
-from mixedmodels.optimization.canonical import PROBE, boundaries, is_saddle, with_exact_zeros
+from mixedmodels.formula.design.theta import boundaries
+from mixedmodels.optimization.canonical import PROBE, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport
 
 # Newton steps with the Hessian itself after a search that stopped short.
 MAX_NEWTON_STEPS = 5

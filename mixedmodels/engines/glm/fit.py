@@ -11,7 +11,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.newton import GlmPoint, climb, negative_hessian, starting_point
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Family
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Derivatives, Family
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport
 
 # Newton decrement at which the estimates are within about 1e-8 standard errors of the optimum.
 DECREMENT_TOLERANCE = 1e-16

@@ -19,7 +19,7 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.families.family import Family
-from mixedmodels.optimization.estimates import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport
 
 # A mean this close to the end of its range, or a coefficient of this many units of eta per standard
 # deviation of its column, calls for the exact test; neither proves anything by itself.

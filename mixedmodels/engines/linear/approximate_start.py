@@ -22,13 +22,13 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.bordered_blocks import Arrow, build_arrow, by_level
 from mixedmodels.engines.linear.gradient import BlockMoments
-from mixedmodels.engines.linear.reml import LinearProblem
+from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.engines.linear.system import Equations
 from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
+from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.kernels import faces
-from mixedmodels.optimization.canonical import boundaries
 
 #: Seconds of one core that the approximation takes, and for each entry of the coupling besides.
 CALL_SECONDS, ENTRY_SECONDS = 0.01, 2.5e-7

@@ -13,20 +13,22 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
-from mixedmodels.engines.linear.reml import LinearProblem, evaluate, objective_and_gradient, solve
+from mixedmodels.engines.linear.estimates import LinearEstimates
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
+from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.canonical import (
     OBJECTIVE_ROUNDING,
     PROBE,
-    boundaries,
     canonical,
     is_saddle,
     with_exact_zeros,
 )
 from mixedmodels.optimization.convergence import judge
-from mixedmodels.optimization.estimates import LinearEstimates, OptimizationReport
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.report import OptimizationReport
 
 #: Decrease of the objective that ends the search, beside its rounding: half of the decrement that passes as
 #: converged. The step that would bring it is taken too, which leaves 2e-5 standard errors in 99 of 100 fits.
@@ -101,7 +103,7 @@ def fit_linear(
     Parameters
     ----------
     problem : LinearProblem
-        From :func:`~mixedmodels.engines.linear.reml.linear_problem`.
+        From :func:`~mixedmodels.engines.linear.problem.linear_problem`.
     REML : bool
         Which criterion.
     start : ndarray, shape (n_theta,), optional

@@ -22,9 +22,11 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.engines.linear.gradient import Moments, TermMoments
-from mixedmodels.engines.linear.reml import Evaluation, LinearProblem, column_scales, evaluation
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.reml import Evaluation, evaluation
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
+from mixedmodels.formula.design.theta import column_scales
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4

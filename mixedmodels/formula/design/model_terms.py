@@ -13,6 +13,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.formula.design.build import build_design
 from mixedmodels.formula.design.design import Design, RandomTerm
+from mixedmodels.formula.design.theta import theta_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,10 +193,3 @@ def theta_index(terms: tuple[RandomTerm, ...]) -> IntArray:
             parts.append(np.full(len(_pattern(term)[0]) * term.n_levels, -1))
         start += n_theta
     return np.concatenate(parts).astype(np.intp) if parts else np.empty(0, dtype=np.intp)
-
-
-def theta_names(terms: tuple[RandomTerm, ...]) -> tuple[str, ...]:
-    """Return lme4's names of theta, ``"Subject.Days.(Intercept)"``."""
-    return tuple(
-        f"{term.group}.{name}" for term in terms for name in term.structure.parameter_names(term.columns)
-    )

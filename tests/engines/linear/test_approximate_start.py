@@ -11,7 +11,8 @@ from mixedmodels.engines.linear import bordered_blocks as arrows
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import evaluate, linear_problem
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import evaluate
 from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.constant import choose
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix

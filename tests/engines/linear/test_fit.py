@@ -9,7 +9,8 @@ import pytest
 
 from mixedmodels.datasets import load_dataset
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import evaluate, linear_problem, objective_and_gradient
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient
 from mixedmodels.formula import build_design
 from tests.factorization.random_models import random_term
 

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixedmodels.engines.linear.reml import (
-    conditional_covariances,
-    evaluate,
-    linear_problem,
-    objective_and_gradient,
-    solve,
-)
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import conditional_covariances, evaluate, objective_and_gradient, solve
 from mixedmodels.errors import DataError
 from tests.factorization.random_models import dense_Z, marginal_objective, models, random_term
 

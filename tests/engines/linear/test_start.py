@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from mixedmodels.covariance.compound_symmetry import CompoundSymmetry
 from mixedmodels.engines.linear import start
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import linear_problem
+from mixedmodels.engines.linear.problem import linear_problem
 from tests.factorization.random_models import models, random_term
 
 

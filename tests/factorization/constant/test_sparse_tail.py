@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
 from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.reml import (
-    conditional_covariances,
-    linear_problem,
-    objective_and_gradient,
-    solve,
-    term_factors,
-)
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import conditional_covariances, objective_and_gradient, solve
 from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.constant import choose
 from mixedmodels.factorization.constant.blocked import factorize
@@ -27,6 +22,7 @@ from mixedmodels.factorization.pattern import build_pattern
 from mixedmodels.factorization.sparse import order as sparse_order
 from mixedmodels.factorization.sparse import symbolic as sparse_symbolic
 from mixedmodels.factorization.threads import WORTH_THREADS
+from mixedmodels.formula.design.theta import term_factors
 from tests.factorization.leverages import leverages
 from tests.factorization.random_models import marginal_objective, models, random_term
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mixedmodels.engines.linear.reml import linear_problem, solve
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import solve
 from tests.factorization.random_models import random_term
 
 cholmod = pytest.importorskip("sksparse.cholmod", reason="scikit-sparse is not installed")

@@ -1,0 +1,68 @@
+"""The covariance parameters theta of a model: which belong to which term, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import accumulate
+
+import numpy as np
+
+from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.term_covariance import TermCovariance
+from mixedmodels.formula.design.design import RandomTerm
+
+
+def theta_slices(terms: Sequence[RandomTerm]) -> tuple[slice, ...]:
+    """Return the part of theta that belongs to each term."""
+    return _consecutive(tuple(term.structure.n_theta for term in terms))
+
+
+@cache
+def _consecutive(sizes: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True))
+
+
+def term_factors(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[FloatArray, ...]:
+    """Return the relative covariance factor T of each term."""
+    return tuple(
+        term.structure.factor(theta[part]) for term, part in zip(terms, theta_slices(terms), strict=True)
+    )
+
+
+def term_covariances(
+    terms: Sequence[RandomTerm], theta: FloatArray, sigma: float
+) -> tuple[TermCovariance, ...]:
+    """Return ``sigma^2 T T'`` of each term (Bates et al. 2015, eq. 58).
+
+    Parameters
+    ----------
+    terms : sequence of RandomTerm
+        Random-effects terms.
+    theta : ndarray, shape (k,)
+        Covariance parameters of all terms.
+    sigma : float
+        Residual standard deviation; 1 for a generalized model, whose theta is absolute.
+    """
+    return tuple(
+        TermCovariance(term.label, term.columns, sigma**2 * (T @ T.T), term.structure.name)
+        for term, T in zip(terms, term_factors(terms, theta), strict=True)
+    )
+
+
+def theta_names(terms: tuple[RandomTerm, ...]) -> tuple[str, ...]:
+    """Return lme4's names of theta, ``"Subject.Days.(Intercept)"``."""
+    return tuple(
+        f"{term.group}.{name}" for term in terms for name in term.structure.parameter_names(term.columns)
+    )
+
+
+def boundaries(terms: Sequence[RandomTerm]) -> BoolArray:
+    """Return, for each element of theta, whether zero is a boundary."""
+    return np.array([flag for term in terms for flag in term.structure.is_lower_bound()])
+
+
+def column_scales(term: RandomTerm) -> FloatArray:
+    """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
+    rms = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
+    return np.where(rms > 0.0, 1.0 / np.where(rms > 0.0, rms, 1.0), 1.0)
