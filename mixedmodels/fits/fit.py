@@ -10,10 +10,10 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
+from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import columns_in_use
-from mixedmodels.inference import comparison
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.formula_text import shown_formula
 
@@ -166,11 +166,11 @@ class Fit:
 
     def aic(self) -> float:
         """Return Akaike's information criterion."""
-        return comparison.akaike(self.loglik(), self.npar)
+        return akaike(self.loglik(), self.npar)
 
     def bic(self) -> float:
         """Return Schwarz's information criterion, with the number of observations."""
-        return comparison.schwarz(self.loglik(), self.npar, self.nobs())
+        return schwarz(self.loglik(), self.npar, self.nobs())
 
     def by_row(self, values: FloatArray, name: str) -> pd.Series:
         """Label values by the rows of the data; with na_action="exclude", NaN at the rows dropped."""

@@ -1,4 +1,4 @@
-"""Comparison of fitted models: information criteria, likelihood-ratio tests, sums of squares."""
+"""Comparison of fitted models: likelihood-ratio tests, sums of squares."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ import numpy as np
 from scipy import special
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.fits.criteria import akaike, schwarz
 
 LIKELIHOOD_RATIO_COLUMNS = ("npar", "AIC", "BIC", "logLik", "-2*log(L)", "Chisq", "Df", "Pr(>Chisq)")
 SEQUENTIAL_COLUMNS = ("npar", "Sum Sq", "Mean Sq", "F value")
 DEVIANCE_COLUMNS = ("Resid. Df", "Resid. Dev", "Df", "Deviance", "F", "Pr(>F)")
-
-
-def akaike(loglik: float, npar: int) -> float:
-    """Return ``-2 loglik + 2 npar`` (Akaike 1974)."""
-    return -2.0 * loglik + 2.0 * npar
-
-
-def schwarz(loglik: float, npar: int, nobs: int) -> float:
-    """Return ``-2 loglik + npar log(nobs)`` (Schwarz 1978)."""
-    return -2.0 * loglik + npar * float(np.log(nobs))
 
 
 def chi_square_tail(statistic: FloatArray, df: FloatArray) -> FloatArray:

@@ -8,12 +8,13 @@ import numpy as np
 
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.columns import column_terms
+from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference.anova import AnovaTable, make_table
-from mixedmodels.inference.comparison import akaike, chi_square_tail
+from mixedmodels.inference.comparison import chi_square_tail
 
 DROP1_COLUMNS = ("npar", "AIC", "LRT", "Pr(Chi)")
 

@@ -16,7 +16,7 @@ from scipy.linalg.lapack import dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.kernels import faces as levels
 
-#: log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, pairs: see :func:`one_factor_numpy`.
+#: log_det, log_det_fixed, sigma2, root, u, gradient, shrinkage_gap, pairs: see :func:`one_factor_numpy`.
 Numbers: TypeAlias = tuple[float, float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 #: The compiled kernel keeps its sums on the stack: most coefficients a level, most fixed effects.
@@ -80,7 +80,7 @@ def one_factor_numpy(
         Spherical random effects.
     gradient : ndarray, shape (S, S)
         Derivative of the objective in T; only its lower triangle means anything.
-    Gamma : ndarray, shape (S, S)
+    shrinkage_gap : ndarray, shape (S, S)
         ``sum_l (I - V_l - u_l u_l' / sigma^2)`` with ``V_l = Var(u_l | y) / sigma^2``.
     pairs : ndarray, shape (S (S + 1) / 2, S (S + 1) / 2)
         Sums of products of the elements of ``B_l = I - (1 - least_share) V_l``, lower triangles row by row.
@@ -107,7 +107,7 @@ def one_factor_numpy(
         V = V + levels.cross_gram(divided[:p], divided[:p])
     share = np.eye(S)[:, :, None] - V
     u = divided[p]
-    Gamma = share.sum(axis=2) - u @ u.T / sigma2
+    shrinkage_gap = share.sum(axis=2) - u @ u.T / sigma2
     B = ((1.0 - least_share) * share + least_share * np.eye(S)[:, :, None])[np.tril_indices(S)]
     if is_singular(T, faces):
         scores = np.concatenate([fixed_effects * divided[:p], u[None] / sigma2])
@@ -116,9 +116,9 @@ def one_factor_numpy(
         TV = np.einsum("ik,kjl->ijl", T, V)
         gradient = 2.0 * (levels.product(faces, TV) - levels.cross_gram(raw, scores)).sum(axis=2)
     else:
-        gradient = np.linalg.solve(T.T, 2.0 * Gamma)
+        gradient = np.linalg.solve(T.T, 2.0 * shrinkage_gap)
     log_det = -2.0 * float(np.log(np.einsum("iil->il", K)).sum())
-    return log_det, log_det_fixed, sigma2, root, u.copy(), gradient, Gamma, B @ B.T
+    return log_det, log_det_fixed, sigma2, root, u.copy(), gradient, shrinkage_gap, B @ B.T
 
 
 def _divide(root: FloatArray, rows: FloatArray) -> FloatArray:

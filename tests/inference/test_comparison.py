@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.inference.comparison import (
-    akaike,
     chi_square_tail,
     deviance_table,
     likelihood_ratio_table,
-    schwarz,
     sequential_table,
 )
 

@@ -21,12 +21,12 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.start import row_effects, start_from_row_effects, starting_values
 from mixedmodels.engines.generalized.verdict import (
-    escape,
     judge_generalized,
-    settled,
-    tilted,
+    off_saddle,
+    optimum_with_zeros,
+    polished,
+    rotated_starts,
     vanished_dispersion,
-    with_zeros,
 )
 from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
@@ -313,10 +313,10 @@ def _finished(
 
 def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
     """Set vanished variances to zero; from a zero that turns out to be a saddle, optimise again."""
-    optimum = with_zeros(evaluator, layout.scale, settled(evaluator, layout, optimum))
-    beside = escape(evaluator, layout.scale, optimum.psi)
+    optimum = optimum_with_zeros(evaluator, layout.scale, polished(evaluator, layout, optimum))
+    beside = off_saddle(evaluator, layout.scale, optimum.psi)
     candidates = [] if beside is None else [beside]
-    for psi in tilted(evaluator.problem, layout.scale, optimum.psi):
+    for psi in rotated_starts(evaluator.problem, layout.scale, optimum.psi):
         try:
             if evaluator(psi)[0] < optimum.objective + WORTH_A_TRY:
                 candidates.append(psi)
@@ -325,7 +325,7 @@ def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -
     for psi in candidates:
         again = _joint_fit(evaluator, layout, psi, optimum.inverse_hessian, optimum.n_evaluations)
         if again.objective < optimum.objective - RELATIVE_GAIN * (1.0 + abs(optimum.objective)):
-            optimum = with_zeros(evaluator, layout.scale, again)
+            optimum = optimum_with_zeros(evaluator, layout.scale, again)
     return optimum
 
 

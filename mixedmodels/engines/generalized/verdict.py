@@ -31,7 +31,7 @@ NEARLY_VANISHED = 1e-2
 BESIDE = 0.1
 
 
-def settled(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+def polished(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
     """Judge an optimum that the quasi-Newton method did not quite reach by the Hessian itself.
 
     Its decrement is that of Newton's step with the Hessian from differences of the gradient; a step that is
@@ -63,7 +63,7 @@ def settled(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
     return optimum
 
 
-def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Optimum:
+def optimum_with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Optimum:
     """Set deviations to exactly zero where that does not cost anything.
 
     At an optimum on the boundary the optimiser stops a rounding error away from zero.
@@ -86,7 +86,7 @@ def with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Opt
     return replace(optimum, psi=psi_at(kept), objective=min(value, optimum.objective))
 
 
-def escape(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArray | None:
+def off_saddle(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArray | None:
     """Return a point beside `psi` if it is a saddle at a zero variance, None if it is an optimum."""
     problem, k = evaluator.problem, evaluator.problem.n_theta
     theta = np.concatenate(unpack_factors(problem, psi)[0])
@@ -100,7 +100,7 @@ def escape(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> FloatArr
     return np.concatenate([_free(problem, np.where(zero, BESIDE * scale[:k], theta)), psi[k:]])
 
 
-def tilted(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArray) -> list[FloatArray]:
+def rotated_starts(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArray) -> list[FloatArray]:
     """Return points beside a nearly vanished deviation, its effects following those of the next coefficient.
 
     Where T_jj = 0 the column below it and the next one can be rotated freely, but only where the column

@@ -165,7 +165,7 @@ def maximize(
             f"{'logit' if family.name == 'binomial' else 'log'!r}, may fit."
         )
     point, n_iterations, convergence = climb(y, weights, Q, offset, family, constant, start)
-    return replace(point, beta=_unscale(R, point.beta)), n_iterations, convergence
+    return replace(point, beta=_beta_of_basis(R, point.beta)), n_iterations, convergence
 
 
 def pearson_chi_squared(
@@ -215,7 +215,7 @@ def _orthonormal(X: FloatArray) -> tuple[FloatArray, FloatArray]:
     return Q, R * scale
 
 
-def _unscale(R: FloatArray, gamma: FloatArray) -> FloatArray:
+def _beta_of_basis(R: FloatArray, gamma: FloatArray) -> FloatArray:
     """Return beta with R beta = gamma."""
     return np.asarray(solve_triangular(R, gamma)) if len(gamma) else gamma
 

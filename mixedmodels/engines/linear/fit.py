@@ -119,7 +119,7 @@ def fit_linear(
         found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
         if start is None and _is_suspicious(search, found):
             found = _better_of_two(search, found)
-        theta, found = _settled(search, found)
+        theta, found = _off_saddle(search, found)
         return _estimates(search, theta, found, time.perf_counter() - began)
 
 
@@ -204,9 +204,9 @@ def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:
     return tolerance + OBJECTIVE_ROUNDING * abs(objective)
 
 
-def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
+def _off_saddle(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
     """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
-    theta, value = _with_zeros(search, found)
+    theta, value = _with_exact_zeros(search, found)
     for _ in range(MAX_ESCAPES):
         if not _is_at_saddle(search, theta):
             break
@@ -214,11 +214,11 @@ def _settled(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
         if again.objective >= value:
             break
         found = again
-        theta, value = _with_zeros(search, found)
+        theta, value = _with_exact_zeros(search, found)
     return theta, found
 
 
-def _with_zeros(search: Search, found: Minimum) -> tuple[FloatArray, float]:
+def _with_exact_zeros(search: Search, found: Minimum) -> tuple[FloatArray, float]:
     """Return the canonical theta and its objective.
 
     The last quasi-Newton step, too short to matter to the objective, is taken all the same: it squares the

@@ -31,12 +31,12 @@ class TermMoments:
     ----------
     information : ndarray, shape (S^2, S^2)
         ``sum_l B_l (x) B_l``.
-    Gamma : ndarray, shape (S, S)
+    shrinkage_gap : ndarray, shape (S, S)
         ``sum_l (I - S_ll)``.
     """
 
     information: FloatArray
-    Gamma: FloatArray
+    shrinkage_gap: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class BlockMoments:
         variances = self.variances[rows, rows]
         S, _, q = variances.shape
         flat = variances.reshape(S * S, q)
-        Gamma = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - self.second[rows, rows]
+        shrinkage_gap = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - self.second[rows, rows]
         B = flat * (LEAST_SHARE - 1.0)
         B[:: S + 1] += 1.0
         products = (B @ B.T).reshape(S, S, S, S)
-        return TermMoments(products.transpose(0, 2, 1, 3).reshape(S * S, S * S), Gamma)
+        return TermMoments(products.transpose(0, 2, 1, 3).reshape(S * S, S * S), shrinkage_gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,18 @@ class OneFactorMoments:
     ----------
     gradient : ndarray, shape (S, S)
         Derivative of the objective in T.
-    Gamma, pairs : ndarray
+    shrinkage_gap, pairs : ndarray
         As in :func:`mixedmodels.kernels.one_factor.one_factor_numpy`.
     """
 
     gradient: FloatArray
-    Gamma: FloatArray
+    shrinkage_gap: FloatArray
     pairs: FloatArray
 
     def of_term(self, rows: slice) -> TermMoments:
         """Return the moments of one term of the block."""
-        places = _places(len(self.Gamma), rows.start, rows.stop)
-        return TermMoments(self.pairs.take(places), self.Gamma[rows, rows])
+        places = _places(len(self.shrinkage_gap), rows.start, rows.stop)
+        return TermMoments(self.pairs.take(places), self.shrinkage_gap[rows, rows])
 
 
 Moments: TypeAlias = BlockMoments | OneFactorMoments

@@ -2,10 +2,10 @@
 
 All of it comes from the moments of one evaluation. In units of the current factor T (a change ``dT = T E``),
 with ``B_l = I - Var(u_l | y)/sigma^2`` the share of the information that the data hold on level l and
-``Gamma = sum_l (I - S_ll)`` half the scaled gradient,
+``shrinkage_gap = sum_l (I - S_ll)`` half the scaled gradient,
 
-    expected Hessian        sum_l tr(B_l (E + E') B_l (F + F')) + 2 tr(Gamma E F')
-    Fisher scoring step     Sigma <- T (I + D) T'  with  sum_l B_l D B_l = -Gamma
+    expected Hessian        sum_l tr(B_l (E + E') B_l (F + F')) + 2 tr(shrinkage_gap E F')
+    Fisher scoring step     Sigma <- T (I + D) T'  with  sum_l B_l D B_l = -shrinkage_gap
 
 The Hessian is that of one term with the others held fixed; quasi-Newton updates supply the rest.
 """
@@ -206,12 +206,12 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
     """
     T = structure.factor(theta)
     if structure.name == "us":
-        _, step, _ = dposv(at.information, at.Gamma.ravel())
+        _, step, _ = dposv(at.information, at.shrinkage_gap.ravel())
         root = _floored_root(_identity(len(T)) - step.reshape(T.shape), LEAST_FACTOR, LARGEST_FACTOR)
         return structure.pullback(theta, T.dot(root))
     if structure.name == "diag":
         own = slice(None, None, len(T) + 1)
-        step = np.linalg.solve(at.information[own, own], np.diagonal(at.Gamma))
+        step = np.linalg.solve(at.information[own, own], np.diagonal(at.shrinkage_gap))
         factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
         # One deviation may serve all coefficients.
         return np.asarray(theta * factors.reshape(len(theta), -1).mean(axis=1))
@@ -258,14 +258,15 @@ def _units(size: int) -> FloatArray:
 def expected_hessian(problem: LinearProblem, at: Point) -> tuple[FloatArray, FloatArray]:
     """Return the expected Hessian in free coordinates, one block for each term, in two parts.
 
-    The first is the expected information, the second what a variance at zero adds, ``2 tr(Gamma E F')``.
+    The first is the expected information, the second what a variance at zero adds, ``2 tr(G E F')``, G the
+    shrinkage gap.
     """
     information, curvature = np.zeros((2, problem.n_theta, problem.n_theta))
     changes, by_term = relative_changes(problem, at.free), moments_by_term(problem, at)
     for (_, part), E, moments in zip(problem.parts, changes, by_term, strict=True):
         both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
         information[part, part] = both.dot(moments.information).dot(both.T)
-        excess = (_floored(moments.Gamma, 0.0) @ E).reshape(both.shape)
+        excess = (_floored(moments.shrinkage_gap, 0.0) @ E).reshape(both.shape)
         curvature[part, part] = 2.0 * excess.dot(E.reshape(both.shape).T)
     return information, curvature
 

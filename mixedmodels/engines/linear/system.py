@@ -192,7 +192,7 @@ def solve_one_factor(
         If the system is not positive definite, or no residual is left.
     """
     A, rhs = equations.A, equations.rhs
-    log_det, log_det_fixed, sigma2, root, u, gradient, Gamma, pairs = one_factor(
+    log_det, log_det_fixed, sigma2, root, u, gradient, gap, pairs = one_factor(
         A.faces[0],
         A.XZ[0],
         rhs.Z[0],
@@ -205,4 +205,4 @@ def solve_one_factor(
         REML,
         LEAST_SHARE,
     )
-    return OneFactorSystem(sigma2, log_det, log_det_fixed, root, u, OneFactorMoments(gradient, Gamma, pairs))
+    return OneFactorSystem(sigma2, log_det, log_det_fixed, root, u, OneFactorMoments(gradient, gap, pairs))

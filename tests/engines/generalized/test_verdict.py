@@ -8,7 +8,7 @@ from mixedmodels.engines.generalized.fit import Optimum, parameter_layout
 from mixedmodels.engines.generalized.hessian import natural_parameters
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import natural_to_psi
-from mixedmodels.engines.generalized.verdict import escape, judge_generalized, settled
+from mixedmodels.engines.generalized.verdict import judge_generalized, off_saddle, polished
 from mixedmodels.optimization.quasi_newton import Minimum
 
 # -2 log-likelihood of the Laplace fit (glmmTMB), and how closely a search from elsewhere returns to it.
@@ -71,7 +71,7 @@ def test_a_saddle_at_a_zero_variance_is_told_from_an_optimum(fit):
     scale = parameter_layout(fit.problem).scale
     psi = natural_to_psi(fit.problem, natural_parameters(fit.estimates))
     psi[0] = 0.0
-    beside = escape(evaluator, scale, psi)
+    beside = off_saddle(evaluator, scale, psi)
     assert beside is not None
     assert beside[0] > 0.0
     np.testing.assert_array_equal(beside[1:], psi[1:])
@@ -80,7 +80,7 @@ def test_a_saddle_at_a_zero_variance_is_told_from_an_optimum(fit):
     flat = mm.glmer("shells ~ prev + offset(log(Area)) + (1 | Site)", gopher, family="poisson")
     assert flat.convergence().verdict == "boundary"
     at = natural_to_psi(flat.problem, natural_parameters(flat.estimates))
-    assert escape(Evaluator(flat.problem, 1), parameter_layout(flat.problem).scale, at) is None
+    assert off_saddle(Evaluator(flat.problem, 1), parameter_layout(flat.problem).scale, at) is None
 
 
 def test_a_search_that_stopped_short_is_finished_with_the_hessian_itself(fit):
@@ -95,7 +95,7 @@ def test_a_search_that_stopped_short_is_finished_with_the_hessian_itself(fit):
     found = Minimum(
         psi / layout.scale, value, gradient * layout.scale, H / square, decrement, 3, (), False, ""
     )
-    done = settled(evaluator, layout, Optimum(psi, value, H, found, 3))
+    done = polished(evaluator, layout, Optimum(psi, value, H, found, 3))
     assert value > CBPP + 1e-3
     assert done.objective == pytest.approx(CBPP, abs=1e-8)
     assert judge_generalized(fit.problem, done, [fit.estimates.theta]).verdict == "converged"
