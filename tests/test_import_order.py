@@ -1,4 +1,4 @@
-"""Imports run one way: from arrays to the calls, each room only from those before it, and never in a circle."""
+"""Imports run one way, from arrays to the calls: each room only from those before it, never in a circle."""
 
 import ast
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mixedmodels"
 
-# Rooms from the first to the last; those on one line know nothing of each other. A module belongs to the longest
-# name that fits.
+# Rooms from the first to the last; those on one line know nothing of each other. A module belongs to the
+# longest name that fits.
 ORDER = (
     ("arrays", "errors", "missing"),
     ("control", "datasets"),
