@@ -79,17 +79,17 @@ def starting_values(start: Start, name: str, size: int, allowed: tuple[str, ...]
     return values
 
 
-def whole_number(name: str, value: object) -> int:
+def whole_number(name: str, value: object, least: int = 0) -> int:
     """Return `value` as an int.
 
     Raises
     ------
     ControlError
-        If it is not a whole number, 0 or more.
+        If it is not a whole number, `least` or more.
     """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least:
         return int(value)
-    raise ControlError(f"{name} must be a whole number, 0 or more, not {value!r}.")
+    raise ControlError(f"{name} must be a whole number, {least} or more, not {value!r}.")
 
 
 ControlT = TypeVar("ControlT", bound=LmerControl)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
-from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import columns_in_use
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.formula_text import shown_formula
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
+
+
+#: Model matrix and levels of one term at some rows: (m, S) and (m,).
+RandomRows = tuple[FloatArray, CodeArray]
 
 
 class Fit:
@@ -108,6 +113,40 @@ class Fit:
     def loglik(self) -> float:
         """Return the log-likelihood (of a REML fit, minus half the REML criterion)."""
         raise NotImplementedError
+
+    # Random effects, of which a fit may have none.
+
+    @property
+    def random(self) -> tuple[RandomTerm, ...]:
+        """The random-effects terms."""
+        return self.design.random
+
+    @property
+    def b(self) -> tuple[FloatArray, ...]:
+        """Random effects by term, each (q, S)."""
+        return ()
+
+    @property
+    def theta_values(self) -> FloatArray:
+        """Covariance parameters, shape (k,)."""
+        return np.empty(0)
+
+    @property
+    def random_scale(self) -> float:
+        """Factor that turns theta into standard deviations: sigma, or 1 for a generalized model."""
+        return 1.0
+
+    def prediction_variances(self, X: FloatArray, random: Sequence[RandomRows]) -> FloatArray:
+        """Return the variances of ``X beta + Z b`` on the scale of the linear predictor, shape (m,).
+
+        Parameters
+        ----------
+        X : ndarray, shape (m, p)
+            Fixed-effects rows.
+        random : sequence of (Z, codes)
+            Random-effects rows by term, each (m, S) and (m,).
+        """
+        return np.asarray(np.einsum("ij,jk,ik->i", X, self._fixed_covariance(), X))
 
     # Like fits.
 

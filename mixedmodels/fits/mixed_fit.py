@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
-from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system
-from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system, row_variances
 from mixedmodels.formula.design.theta import term_covariances, theta_names
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.printed import Printed
@@ -27,10 +28,6 @@ class MixedFit(Fit):
         raise NotImplementedError
 
     @property
-    def _theta(self) -> FloatArray:
-        raise NotImplementedError
-
-    @property
     def row_information(self) -> FloatArray:
         """Weight of each row in the mixed-model equations, shape (n,)."""
         raise NotImplementedError
@@ -38,11 +35,6 @@ class MixedFit(Fit):
     @property
     def unscaled_vcov(self) -> FloatArray:
         """``(R_X' R_X)^-1`` of the mixed-model equations, shape (p, p)."""
-        raise NotImplementedError
-
-    @property
-    def random_scale(self) -> float:
-        """Factor that turns theta into standard deviations: sigma, or 1 for a generalized model."""
         raise NotImplementedError
 
     @property
@@ -81,14 +73,9 @@ class MixedFit(Fit):
     # What follows.
 
     @property
-    def random(self) -> tuple[RandomTerm, ...]:
-        """The random-effects terms."""
-        return self.design.random
-
-    @property
     def b(self) -> tuple[FloatArray, ...]:
         """Random effects by term, each (q, S)."""
-        return random_effects(self.random, self._theta, self.spherical)
+        return random_effects(self.random, self.theta_values, self.spherical)
 
     @property
     def linear_predictor(self) -> FloatArray:
@@ -97,16 +84,20 @@ class MixedFit(Fit):
 
     def theta(self) -> pd.Series:
         """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``."""
-        return pd.Series(self._theta, index=list(theta_names(self.random)), name="theta")
+        return pd.Series(self.theta_values, index=list(theta_names(self.random)), name="theta")
 
     def term_covariances(self) -> tuple[TermCovariance, ...]:
         """Return the covariance matrix of each term, as a plain record."""
-        return term_covariances(self.random, self._theta, self.random_scale)
+        return term_covariances(self.random, self.theta_values, self.random_scale)
 
     def ngrps(self) -> dict[str, int]:
         """Return the number of levels of each grouping factor."""
         return {term.group: term.n_levels for term in self.random}
 
+    def prediction_variances(self, X: FloatArray, random: Sequence[RandomRows]) -> FloatArray:
+        """Return the variances of ``X beta + Z b``, prediction errors of b included, shape (m,)."""
+        return self.random_scale**2 * row_variances(self.joint_system(), X, random)
+
     def joint_system(self) -> JointSystem:
         """Return the factorized mixed-model equations at the estimates."""
-        return joint_system(self.design.X, self.random, self._theta, self.row_information)
+        return joint_system(self.design.X, self.random, self.theta_values, self.row_information)

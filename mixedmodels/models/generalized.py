@@ -101,13 +101,14 @@ class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
         return self.estimates.u
 
     @property
-    def _theta(self) -> FloatArray:
+    def theta_values(self) -> FloatArray:
+        """Covariance parameters, shape (k,)."""
         return self.estimates.theta
 
     @property
     def npar(self) -> int:
         """Number of fixed effects, covariance parameters and parameters of the family."""
-        return len(self.beta) + len(self._theta) + len(self.phi)
+        return len(self.beta) + len(self.theta_values) + len(self.phi)
 
     @property
     def unscaled_vcov(self) -> FloatArray:
@@ -173,7 +174,7 @@ class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
     def _fixed_covariance(self) -> FloatArray:
         if self.estimates.nAGQ == 0 or self.hessian_covariance is None:
             return self.estimates.vcov_rx
-        fixed = slice(len(self._theta), len(self._theta) + len(self.beta))
+        fixed = slice(len(self.theta_values), len(self.theta_values) + len(self.beta))
         return self.hessian_covariance[fixed, fixed]
 
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:

@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.control import whole_number
 from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
-from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import initialize, log_constant
-from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.new_response import new_response
-from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.with_family import WithFamily
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.prediction.draws import Seed, generator
+from mixedmodels.prediction.draws import Seed
+from mixedmodels.prediction.predict import predict
+from mixedmodels.prediction.simulate import simulate
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
@@ -123,27 +122,13 @@ class GeneralizedLinearModel(WithFamily[GlmEstimates]):
         ------
         ControlError
             If `type` is neither.
+        DataError
+            If a column is missing, or the offset of the fit was an array, which new rows do not have.
         """
-        if type not in ("link", "response"):
-            raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
-        X, offset = (
-            (self.design.X, self.design.offset) if newdata is None else fixed_matrix(self.design, newdata)
-        )
-        eta = X @ self.beta + (0.0 if offset is None else offset)
-        se = np.sqrt(np.einsum("ij,jk,ik->i", X, self.estimates.vcov, X))
-        fit = eta if type == "link" else response_mean(self._family, eta, self.phi)
-        if type == "response":
-            se = se * np.abs(response_slope(self._family, eta, self.phi))
-        if newdata is None:
-            shown = self.by_row(fit, "fit"), self.by_row(se, "se_fit")
-        else:
-            index = getattr(newdata, "index", None)
-            labels = index if isinstance(index, pd.Index) else pd.RangeIndex(len(X))
-            shown = pd.Series(fit, index=labels, name="fit"), pd.Series(se, index=labels, name="se_fit")
-        return pd.concat(shown, axis=1) if se_fit else shown[0]
+        return predict(self, newdata, None, type, False, se_fit, False)
 
-    def simulate(self, nsim: int = 1, seed: Seed = None) -> pd.DataFrame:
-        """Simulate responses at the rows of the fit.
+    def simulate(self, nsim: int = 1, seed: Seed = None, newdata: Any = None) -> pd.DataFrame:
+        """Simulate responses.
 
         Parameters
         ----------
@@ -151,6 +136,8 @@ class GeneralizedLinearModel(WithFamily[GlmEstimates]):
             Number of simulated responses.
         seed : int or numpy Generator, optional
             Seed of the random numbers.
+        newdata : DataFrame or other table, optional
+            Rows to simulate at; by default those of the fit.
 
         Returns
         -------
@@ -162,15 +149,7 @@ class GeneralizedLinearModel(WithFamily[GlmEstimates]):
         NotAvailableError
             If the family is a quasi family, which has no distribution.
         """
-        if self._family.is_quasi:
-            raise NotAvailableError(f"the {self._family.name} family has no distribution to simulate from.")
-        rng, mu = generator(seed), self.estimates.mu
-        columns = {}
-        for i in range(whole_number("nsim", nsim)):
-            y = self._family.simulate(rng, mu, self.prior_weights, self.phi)
-            counts = np.round(y * self.prior_weights) if self.design.response.kind == "cbind" else y
-            columns[f"sim_{i + 1}"] = self.by_row(counts, f"sim_{i + 1}")
-        return pd.DataFrame(columns)
+        return simulate(self, nsim, seed, False, None, newdata, False)
 
     def refit(self, newresp: Any) -> GeneralizedLinearModel:
         """Fit the same model to another response, given as for a mixed model.

@@ -82,13 +82,14 @@ class LinearMixedModel(MixedModel):
         return self.estimates.u
 
     @property
-    def _theta(self) -> FloatArray:
+    def theta_values(self) -> FloatArray:
+        """Covariance parameters, shape (k,)."""
         return self.estimates.theta
 
     @property
     def npar(self) -> int:
         """Number of fixed effects and covariance parameters, sigma included."""
-        return len(self.beta) + len(self._theta) + 1
+        return len(self.beta) + len(self.theta_values) + 1
 
     @property
     def unscaled_vcov(self) -> FloatArray:
@@ -123,7 +124,7 @@ class LinearMixedModel(MixedModel):
         return self.estimates.sigma**2 * self.estimates.unscaled_vcov
 
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:
-        relative = conditional_covariances(self.problem, self._theta)
+        relative = conditional_covariances(self.problem, self.theta_values)
         return tuple(self.estimates.sigma**2 * V for V in relative)
 
     def _raw_residuals(self, type: ResidualType) -> FloatArray:
@@ -211,7 +212,7 @@ class LinearMixedModel(MixedModel):
     @cached_property
     def _warm_start(self) -> FloatArray | None:
         """Theta to start like fits from; a singular one is no start, its gradient vanishing in any data."""
-        return None if self.is_singular() else self._theta
+        return None if self.is_singular() else self.theta_values
 
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         H = self.estimates.inverse_hessian

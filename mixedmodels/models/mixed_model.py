@@ -59,11 +59,11 @@ class MixedModel(FittedModel, MixedFit):
         """
         return any(
             bool((np.abs(np.diag(T)) * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
-            for term, T in zip(self.random, term_factors(self.random, self._theta), strict=True)
+            for term, T in zip(self.random, term_factors(self.random, self.theta_values), strict=True)
         )
 
     def _covariance_names(self) -> list[str]:
-        names = [f".sig{i + 1:02d}" for i in range(len(self._theta))]
+        names = [f".sig{i + 1:02d}" for i in range(len(self.theta_values))]
         return names if self.residual_sd is None else [*names, ".sigma"]
 
     # Matrices.
@@ -124,7 +124,7 @@ class MixedModel(FittedModel, MixedFit):
 
         For a generalized model, those of the last weighted least-squares problem.
         """
-        return self.by_row(leverages(self.design, self._theta, self.row_information), "hat")
+        return self.by_row(leverages(self.design, self.theta_values, self.row_information), "hat")
 
     # Prediction.
 

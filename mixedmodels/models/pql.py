@@ -68,13 +68,14 @@ class QuasiLikelihoodMixedModel(WithFamily[PqlEstimates], MixedModel):
         return self.estimates.linear.u
 
     @property
-    def _theta(self) -> FloatArray:
+    def theta_values(self) -> FloatArray:
+        """Covariance parameters, shape (k,)."""
         return self.estimates.linear.theta
 
     @property
     def npar(self) -> int:
         """Number of fixed effects and covariance parameters, the dispersion included."""
-        return len(self.beta) + len(self._theta) + 1
+        return len(self.beta) + len(self.theta_values) + 1
 
     @property
     def unscaled_vcov(self) -> FloatArray:
@@ -134,7 +135,7 @@ class QuasiLikelihoodMixedModel(WithFamily[PqlEstimates], MixedModel):
         return correction * np.sqrt(np.diag(self.estimates.vcov))
 
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:
-        relative = conditional_covariances(self.problem, self._theta)
+        relative = conditional_covariances(self.problem, self.theta_values)
         return tuple(self.sigma() ** 2 * V for V in relative)
 
     def refit(self, newresp: Any) -> QuasiLikelihoodMixedModel:

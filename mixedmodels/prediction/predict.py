@@ -1,4 +1,4 @@
-"""Predictions of a mixed model, at the rows of the data or at new ones."""
+"""Predictions of a fit, at the rows of the data or at new ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.errors import ControlError, DataError, FormulaError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.family_quantities import response_mean, response_slope
+from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear_predictor import contribution
-from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.fits.mixed_model_equations import row_variances
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.random_effects import group_name
@@ -45,18 +44,18 @@ class Rows:
 
     X: FloatArray
     offset: FloatArray
-    random: tuple[tuple[FloatArray, CodeArray], ...]
+    random: tuple[RandomRows, ...]
     index: pd.Index
 
 
-def training_rows(model: MixedFit) -> Rows:
+def training_rows(model: Fit) -> Rows:
     """Return the rows of the fit."""
     design = model.design
     offset = np.zeros(design.n_rows) if design.offset is None else design.offset
     return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index)
 
 
-def new_rows(model: MixedFit, newdata: Any, needs_random: bool) -> Rows:
+def new_rows(model: Fit, newdata: Any, needs_random: bool) -> Rows:
     """Return new rows; without random effects their grouping factors need not be there.
 
     Raises
@@ -119,7 +118,7 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
 
 
 def predict(
-    model: MixedFit,
+    model: Fit,
     newdata: Any,
     re_form: ReForm,
     type: Literal["link", "response"],
@@ -127,7 +126,7 @@ def predict(
     se_fit: bool,
     random_only: bool,
 ) -> pd.Series | pd.DataFrame:
-    """Predict; see :meth:`MixedModel.predict`."""
+    """Predict; see the method of that name."""
     if type not in ("link", "response"):
         raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
     masks = select_effects(model.design, re_form)
@@ -144,30 +143,30 @@ def predict(
     fit = label_rows(model, value, rows.index, newdata is None)
     if not se_fit:
         return fit
-    se = model.random_scale * np.sqrt(_variances(model, rows, masks, random_only))
+    se = np.sqrt(_variances(model, rows, masks, random_only))
     if type == "response" and family is not None:
         se = se * np.abs(response_slope(family, eta, model.phi))
     return pd.DataFrame({"fit": fit, "se_fit": label_rows(model, se, rows.index, newdata is None)})
 
 
-def _variances(model: MixedFit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
-    """Return the variances of the predictions, divided by sigma^2, NaN where a variable is missing."""
+def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
+    """Return the variances of the predictions, NaN where a variable is missing."""
     X = np.zeros_like(rows.X) if random_only else rows.X
     random = [(Z * mask, codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
     missing = np.isnan(np.hstack([X, *(Z for Z, _ in random)]).sum(axis=1))
     known = [(np.where(missing[:, None], 0.0, Z), codes) for Z, codes in random]
-    variances = row_variances(model.joint_system(), np.where(missing[:, None], 0.0, X), known)
+    variances = model.prediction_variances(np.where(missing[:, None], 0.0, X), known)
     return np.where(missing, np.nan, variances)
 
 
-def label_rows(model: MixedFit, values: FloatArray, index: pd.Index, training: bool) -> pd.Series:
+def label_rows(model: Fit, values: FloatArray, index: pd.Index, training: bool) -> pd.Series:
     """Label predictions by row, padded as fitted values are when they are for the rows of the fit."""
     if training:
         return model.by_row(values, "fit")
     return pd.Series(values, index=index, name="fit")
 
 
-def refuse_new_levels(model: MixedFit, rows: Rows, masks: Sequence[BoolArray], newdata: Any) -> None:
+def refuse_new_levels(model: Fit, rows: Rows, masks: Sequence[BoolArray], newdata: Any) -> None:
     """Raise DataError, naming factor and levels, if a term in use meets a level that was not in the data."""
     for term, recipe, (_, codes), mask in zip(
         model.random, model.design.recipe.random, rows.random, masks, strict=True

@@ -1,4 +1,4 @@
-"""Simulated responses of a fitted mixed model."""
+"""Simulated responses of a fit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.control import whole_number
+from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution
-from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import NAType
@@ -44,7 +45,7 @@ UNSET = Unset()
 
 
 def simulate(
-    model: MixedFit,
+    model: Fit,
     nsim: int,
     seed: Seed,
     use_u: bool,
@@ -52,11 +53,13 @@ def simulate(
     newdata: Any,
     allow_new_levels: bool,
 ) -> pd.DataFrame:
-    """Simulate; see :meth:`MixedModel.simulate`."""
+    """Simulate; see the method of that name."""
     if use_u and not isinstance(re_form, Unset):
         raise ControlError("should specify only one of 'use_u' and 're_form'.")
-    if not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise ControlError(f"nsim must be a whole number, 1 or more, not {nsim!r}.")
+    family = model.family()
+    if family is not None and family.is_quasi:
+        raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
+    nsim = whole_number("nsim", nsim, 1)
     rng = generator(seed)
     masks = select_effects(model.design, None if use_u else re_form)
     rows = training_rows(model) if newdata is None else new_rows(model, newdata, True)
@@ -75,7 +78,7 @@ def simulate(
     return pd.DataFrame(np.column_stack(draws), index=rows.index, columns=columns)
 
 
-def new_weights(model: MixedFit, newdata: Any, n_rows: int) -> FloatArray:
+def new_weights(model: Fit, newdata: Any, n_rows: int) -> FloatArray:
     """Return the prior weights of new rows, numbers of trials included, shape (m,).
 
     Raises
@@ -101,7 +104,7 @@ def new_weights(model: MixedFit, newdata: Any, n_rows: int) -> FloatArray:
     return weights
 
 
-def _fresh_levels(model: MixedFit, rows: Rows, newdata: Any) -> list[CodeArray | None]:
+def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None]:
     """Return, by term, codes that number the new levels on after those of the fit; None where all are known.
 
     Terms on one grouping factor share the numbers; a missing level is a level of its own.
@@ -121,7 +124,7 @@ def _fresh_levels(model: MixedFit, rows: Rows, newdata: Any) -> list[CodeArray |
 
 
 def _draw(
-    model: MixedFit,
+    model: Fit,
     rng: np.random.Generator,
     rows: Rows,
     fresh: Sequence[CodeArray | None],
@@ -142,14 +145,14 @@ def _draw(
 
 
 def _drawn_effects(
-    model: MixedFit,
+    model: Fit,
     rng: np.random.Generator,
     rows: Rows,
     fresh: Sequence[CodeArray | None],
     masks: Sequence[BoolArray],
 ) -> FloatArray:
     """Return the contribution of freshly drawn random effects to each row."""
-    scale, theta = model.random_scale, model.theta().to_numpy()
+    scale, theta = model.random_scale, model.theta_values
     drawn = draw_random_effects(rng, model.random, theta, scale)
     total = np.zeros(len(rows.X))
     parts = (theta[part] for part in theta_slices(model.random))

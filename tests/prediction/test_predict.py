@@ -244,3 +244,21 @@ def test_standard_errors_of_means_are_positive_where_the_link_decreases():
     link, response = (m.predict(data.head(3), type=t, se_fit=True) for t in ("link", "response"))
     assert (response["se_fit"] > 0).all()
     np.testing.assert_allclose(response["se_fit"], link["se_fit"] / link["fit"] ** 2, rtol=1e-9)
+
+
+def test_a_generalized_linear_model_keeps_the_offset_that_was_an_array():
+    data = mm.load_dataset("sleepstudy")
+    offset = np.full(len(data), 100.0)
+    fit = mm.glm("Reaction ~ Days", data, "gaussian", offset=offset)
+    assert np.allclose(fit.predict(), fit.fitted())
+    with pytest.raises(mm.DataError, match="offset given as an array"):
+        fit.predict(data.head(3))
+
+
+def test_a_generalized_linear_model_simulates_at_new_rows():
+    data = mm.load_dataset("cbpp")
+    fit = mm.glm("cbind(incidence, size - incidence) ~ period", data, "binomial")
+    new = data.head(2).assign(size=1000)
+    drawn = fit.simulate(200, seed=1, newdata=new)
+    assert list(drawn.index) == list(new.index)
+    assert np.allclose(drawn.mean(axis=1) / 1000, fit.predict(new, type="response"), atol=0.01)
