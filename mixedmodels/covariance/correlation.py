@@ -12,13 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.diagonal import common_scale
+from mixedmodels.covariance.triangle import lower_triangle
 
 # At a bound of rho R is singular and its derivative infinite, though that of the covariance is not.
 # Staying this far inside (relative to the width of the interval) changes the covariance by as little,
 # and keeps both finite.
 _INSIDE = 1e-12
+#: Distance of a correlation from its bound, relative to its interval, below which T is singular as far as
+#: ``is_singular()`` can tell: the diagonal falls with the root of the distance.
+_AT_BOUND = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,19 @@ class OneCorrelation(ABC):
     @abstractmethod
     def correlation_derivative(self, rho: float) -> FloatArray:
         """Return dR/drho, shape (S, S), for rho strictly between its bounds."""
+
+    @property
+    def is_unstructured(self) -> bool:
+        """False: one correlation decides all."""
+        return False
+
+    def places(self) -> tuple[IntArray, IntArray]:
+        """Return the places of the lower triangle."""
+        return lower_triangle(self.size)
+
+    def parameter_at(self) -> IntArray:
+        """Return -1 everywhere: an entry of T is a product of a deviation and a function of rho."""
+        return np.full(len(self.places()[0]), -1)
 
     @property
     def n_sd(self) -> int:
@@ -152,3 +169,11 @@ class OneCorrelation(ABC):
         """Return the names of the coefficients (``"sd"`` where one serves all) and ``"rho"``."""
         sd = ("sd",) if self.homogeneous else columns
         return sd + ("rho",) * (self.n_theta - self.n_sd)
+
+    def bounds_reached(self, theta: FloatArray) -> tuple[tuple[str, float], ...]:
+        """Return the correlation when it is at its bound while some deviation is not zero."""
+        if self.size == 1 or not theta[: self.n_sd].any():
+            return ()
+        rho, bounds = float(theta[-1]), self.rho_bounds()
+        distance = min(abs(rho - bound) for bound in bounds)
+        return (("correlation rho", rho),) if distance < _AT_BOUND * (bounds[1] - bounds[0]) else ()

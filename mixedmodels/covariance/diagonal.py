@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,19 @@ class Diagonal:
     def n_theta(self) -> int:
         """Number of parameters: S, or 1."""
         return 1 if self.homogeneous else self.size
+
+    @property
+    def is_unstructured(self) -> bool:
+        """False: correlations are zero."""
+        return False
+
+    def places(self) -> tuple[IntArray, IntArray]:
+        """Return the places of the diagonal."""
+        return np.arange(self.size), np.arange(self.size)
+
+    def parameter_at(self) -> IntArray:
+        """Return the parameter of each place of the diagonal."""
+        return np.zeros(self.size, dtype=np.intp) if self.homogeneous else np.arange(self.size)
 
     def start(self) -> FloatArray:
         """Return standard deviations of one."""
@@ -80,6 +93,10 @@ class Diagonal:
     def parameter_names(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the coefficients, or ``("sd",)``."""
         return ("sd",) if self.homogeneous else columns
+
+    def bounds_reached(self, theta: FloatArray) -> tuple[tuple[str, float], ...]:
+        """Return nothing: there are no other bounds."""
+        return ()
 
 
 def common_scale(column_scale: FloatArray) -> FloatArray:

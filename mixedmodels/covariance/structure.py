@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 
 
 class CovarianceStructure(Protocol):
@@ -71,3 +71,16 @@ class CovarianceStructure(Protocol):
 
         For ``us``: ``("(Intercept)", "Days.(Intercept)", "Days")``.
         """
+
+    @property
+    def is_unstructured(self) -> bool:
+        """Whether T may be any lower triangular matrix, so that any change of columns keeps the structure."""
+
+    def places(self) -> tuple[IntArray, IntArray]:
+        """Return rows and columns of the entries of T that can differ from zero, column by column."""
+
+    def parameter_at(self) -> IntArray:
+        """Return the number of the parameter at each place, -1 where the entry is a function of several."""
+
+    def bounds_reached(self, theta: FloatArray) -> tuple[tuple[str, float], ...]:
+        """Return name and value of each parameter at a bound other than a zero on the diagonal of T."""

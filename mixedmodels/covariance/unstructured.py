@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-
-
-@lru_cache(maxsize=64)
-def lower_triangle(size: int) -> tuple[IntArray, IntArray]:
-    """Return row and column indices of the lower triangle, column by column (lme4's order)."""
-    cols, rows = np.triu_indices(size)
-    return rows, cols
-
-
-@lru_cache(maxsize=64)
-def flat_triangle(size: int) -> IntArray:
-    """Return the places of the lower triangle in a matrix read row by row: faster than pairs of indices."""
-    rows, cols = lower_triangle(size)
-    return rows * size + cols
-
-
-@lru_cache(maxsize=64)
-def _on_diagonal(size: int) -> tuple[bool, ...]:
-    rows, cols = lower_triangle(size)
-    return tuple(bool(i == j) for i, j in zip(rows, cols, strict=True))
+from mixedmodels.covariance.triangle import flat_triangle, lower_triangle, on_diagonal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +37,19 @@ class Unstructured:
     def n_theta(self) -> int:
         """Number of parameters, S (S + 1) / 2."""
         return self.size * (self.size + 1) // 2
+
+    @property
+    def is_unstructured(self) -> bool:
+        """True: T may be any lower triangle."""
+        return True
+
+    def places(self) -> tuple[IntArray, IntArray]:
+        """Return the places of the lower triangle."""
+        return lower_triangle(self.size)
+
+    def parameter_at(self) -> IntArray:
+        """Return the parameters in their order: each stands at its own place."""
+        return np.arange(self.n_theta)
 
     def start(self) -> FloatArray:
         """Return the lower triangle of the identity."""
@@ -97,7 +90,7 @@ class Unstructured:
 
     def is_lower_bound(self) -> tuple[bool, ...]:
         """Tell which parameters are diagonal elements."""
-        return _on_diagonal(self.size)
+        return on_diagonal(self.size)
 
     def parameter_names(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """Return ``row.column`` names, a single name on the diagonal."""
@@ -105,3 +98,7 @@ class Unstructured:
         return tuple(
             columns[i] if i == j else f"{columns[i]}.{columns[j]}" for i, j in zip(rows, cols, strict=True)
         )
+
+    def bounds_reached(self, theta: FloatArray) -> tuple[tuple[str, float], ...]:
+        """Return nothing: there are no other bounds."""
+        return ()

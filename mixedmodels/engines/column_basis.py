@@ -24,7 +24,7 @@ ROUNDING = 1e-11
 
 def orthogonal_term(term: RandomTerm) -> tuple[RandomTerm, FloatArray | None]:
     """Return the term on orthogonal columns ``Z A`` and A; the term itself and None if it needs no change."""
-    if term.size == 1 or term.structure.name != "us":
+    if term.size == 1 or not term.structure.is_unstructured:
         return term, None
     scale = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z))
     if not scale.all():

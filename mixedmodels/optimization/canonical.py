@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.covariance.unstructured import lower_triangle
+from mixedmodels.covariance.triangle import lower_triangle
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import boundaries, theta_slices
 
@@ -28,7 +28,7 @@ def canonical(terms: Sequence[RandomTerm], theta: FloatArray) -> FloatArray:
     parts = []
     for term, part in zip(terms, theta_slices(terms), strict=True):
         structure, own = term.structure, theta[part]
-        if structure.name == "us":
+        if structure.is_unstructured:
             T = structure.factor(own)
             if T.diagonal().min() > 0.0:
                 parts.append(own)
@@ -110,7 +110,7 @@ def is_saddle(
         if not zero.any():
             continue
         own = gradient[part] * scale[part]
-        if term.structure.name != "us":
+        if not term.structure.is_unstructured:
             slopes = own[zero] / (2.0 * PROBE)
         else:
             slopes = np.linalg.eigvalsh(_null_derivative(term, own, zero))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.covariance.correlation import OneCorrelation
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.optimization.report import ConvergenceReport
@@ -17,9 +16,6 @@ from mixedmodels.optimization.report import ConvergenceReport
 DECREMENT = 1e-8
 #: The same relative to the size of the objective, where rounding rules.
 RELATIVE_DECREMENT = 1e-12
-#: Distance of a correlation from its bound, relative to its interval, below which T is singular as far as
-#: ``is_singular()`` can tell: the diagonal falls with the root of the distance.
-CORRELATION_MARGIN = 1e-8
 
 
 def judge(
@@ -63,10 +59,8 @@ def boundary_reasons(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[st
     reasons = []
     for term, part in zip(terms, theta_slices(terms), strict=True):
         T = term.structure.factor(theta[part])
-        if isinstance(term.structure, OneCorrelation) and term.size > 1 and T.any():
-            bounds, rho = term.structure.rho_bounds(), float(theta[part][-1])
-            if min(abs(rho - bound) for bound in bounds) < CORRELATION_MARGIN * (bounds[1] - bounds[0]):
-                reasons.append(f"The correlation rho in ({term.expression}) is at its bound, {rho:.4g}.")
+        for name, value in term.structure.bounds_reached(theta[part]):
+            reasons.append(f"The {name} in ({term.expression}) is at its bound, {value:.4g}.")
         for i, column in enumerate(term.columns):
             if T[i, i] != 0.0:
                 continue

@@ -23,6 +23,7 @@ class ExponentialDecay:
     distances: np.ndarray
     name: str = "exp"
     n_theta: int = 2
+    is_unstructured: bool = False
 
     @property
     def size(self):
@@ -62,6 +63,16 @@ class ExponentialDecay:
 
     def is_lower_bound(self):
         return (True, False)
+
+    def places(self):
+        columns, rows = np.triu_indices(self.size)
+        return rows, columns
+
+    def parameter_at(self):
+        return np.full(len(self.places()[0]), -1)
+
+    def bounds_reached(self, theta):
+        return ()
 
     def parameter_names(self, columns):
         return ("sd", "range")

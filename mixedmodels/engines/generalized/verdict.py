@@ -113,7 +113,7 @@ def rotated_starts(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArr
     for term in problem.terms:
         end = start + term.structure.n_theta
         T, size = term.structure.factor(theta[start:end]), term.structure.factor(scale[start:end])
-        for j in range(term.size - 1 if term.structure.name == "us" else 0):
+        for j in range(term.size - 1 if term.structure.is_unstructured else 0):
             if abs(T[j, j]) > NEARLY_VANISHED * size[j, j] or not T[j + 1, j + 1]:
                 continue
             for sign in (1.0, -1.0):

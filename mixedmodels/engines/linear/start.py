@@ -20,7 +20,7 @@ from scipy.linalg.lapack import dposv, dpotrf, dsyevd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
-from mixedmodels.covariance.unstructured import lower_triangle
+from mixedmodels.covariance.triangle import lower_triangle
 from mixedmodels.engines.linear.gradient import Moments, TermMoments
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, evaluation
@@ -80,7 +80,7 @@ def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
     """Return the factors ``L T`` of every term, whose elements are the free coordinates of a ``us`` term."""
     return [
         term.structure.factor(free[part])
-        if term.structure.name == "us"
+        if term.structure.is_unstructured
         else L @ term.structure.factor(term.structure.from_free(free[part]))
         for (term, part), L in zip(problem.parts, problem.bases, strict=True)
     ]
@@ -93,7 +93,7 @@ def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Momen
         for k, rows in term_slices(block):
             term, part = problem.parts[k]
             structure, own, dT = term.structure, free[part], at.gradient[rows, rows]
-            if structure.name != "us":
+            if not structure.is_unstructured:
                 along = structure.pullback(structure.from_free(own), problem.bases[k].T @ dT)
                 gradient[part] = structure.free_pullback(own, along)
             else:
@@ -105,7 +105,7 @@ def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
     """Return theta at free coordinates."""
     return np.concatenate(
         [
-            _moved(t.structure, M, free[s]) if t.structure.name == "us" else t.structure.from_free(free[s])
+            _moved(t.structure, M, free[s]) if t.structure.is_unstructured else t.structure.from_free(free[s])
             for (t, s), M in zip(problem.parts, problem.inverse_bases, strict=True)
         ]
     )
@@ -115,7 +115,7 @@ def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
     """Return the free coordinates of theta."""
     return np.concatenate(
         [
-            _moved(t.structure, L, theta[s]) if t.structure.name == "us" else t.structure.to_free(theta[s])
+            _moved(t.structure, L, theta[s]) if t.structure.is_unstructured else t.structure.to_free(theta[s])
             for (t, s), L in zip(problem.parts, problem.bases, strict=True)
         ]
     )
@@ -141,7 +141,7 @@ def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
     pieces = []
     for term, M in zip(problem.terms, problem.inverse_bases, strict=True):
         structure = term.structure
-        if structure.name == "us":
+        if structure.is_unstructured:
             pieces.append(_moved(structure, size * M, structure.start()))
             continue
         free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
@@ -202,14 +202,15 @@ def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
 def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -> FloatArray:
     """Return theta after one step of Fisher scoring in the covariance, kept positive definite.
 
-    Structures other than ``us`` and ``diag`` have no closed form and keep their theta.
+    Structures that are neither unstructured nor diagonal have no closed form and keep their theta.
     """
     T = structure.factor(theta)
-    if structure.name == "us":
+    if structure.is_unstructured:
         _, step, _ = dposv(at.information, at.shrinkage_gap.ravel())
         root = _floored_root(_identity(len(T)) - step.reshape(T.shape), LEAST_FACTOR, LARGEST_FACTOR)
         return structure.pullback(theta, T.dot(root))
-    if structure.name == "diag":
+    rows, columns = structure.places()
+    if np.array_equal(rows, columns):
         own = slice(None, None, len(T) + 1)
         step = np.linalg.solve(at.information[own, own], np.diagonal(at.shrinkage_gap))
         factors = np.sqrt(np.clip(1.0 - step, LEAST_FACTOR, LARGEST_FACTOR))
@@ -235,7 +236,7 @@ def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArra
     changes = []
     for term, part in problem.parts:
         structure, own = term.structure, free[part]
-        if structure.name == "us":
+        if structure.is_unstructured:
             # The same for L T, whose elements are the free coordinates.
             changes.append(lower_inverse(structure.factor(own)) @ _units(structure.size))
             continue

@@ -37,7 +37,7 @@ def check_random_terms(design: Design, linear: bool) -> None:
         )
     for term in design.random:
         effects = term.n_levels * term.size
-        if term.structure.name == "us" and _too_many(effects, n_rows, linear, term):
+        if term.structure.is_unstructured and _too_many(effects, n_rows, linear, term):
             relation = "<=" if linear else "<"
             rest = " and the residual variance (or scale parameter)" if linear else ""
             raise DataError(

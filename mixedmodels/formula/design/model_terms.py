@@ -10,7 +10,6 @@ import pandas as pd
 import scipy.sparse
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.formula.design.build import build_design
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.theta import theta_names
@@ -149,21 +148,14 @@ def relative_factor(terms: tuple[RandomTerm, ...], theta: FloatArray) -> scipy.s
     blocks, start = [], 0
     for term in terms:
         n_theta = term.structure.n_theta
-        T = term.structure.factor(theta[start : start + n_theta])
+        T, places = term.structure.factor(theta[start : start + n_theta]), term.structure.places()
         start += n_theta
         if term.relationship is None:
-            blocks.append(_repeat_block(T, _pattern(term), term.n_levels))
+            blocks.append(_repeat_block(T, places, term.n_levels))
         else:
             related = scipy.sparse.csc_array(term.relationship)
-            blocks.append(scipy.sparse.kron(related, _repeat_block(T, _pattern(term), 1), format="csc"))
+            blocks.append(scipy.sparse.kron(related, _repeat_block(T, places, 1), format="csc"))
     return scipy.sparse.csc_array(scipy.sparse.block_diag(blocks, format="csc"))
-
-
-def _pattern(term: RandomTerm) -> tuple[IntArray, IntArray]:
-    """Return rows and columns of the entries of T that the structure can fill, column by column."""
-    if term.structure.name == "diag":
-        return np.arange(term.size), np.arange(term.size)
-    return lower_triangle(term.size)
 
 
 def _repeat_block(T: FloatArray, pattern: tuple[IntArray, IntArray], n_levels: int) -> scipy.sparse.csc_array:
@@ -184,12 +176,9 @@ def theta_index(terms: tuple[RandomTerm, ...]) -> IntArray:
     for term in terms:
         n_theta = term.structure.n_theta
         if term.relationship is not None:
-            parts.append(np.full(np.count_nonzero(term.relationship) * len(_pattern(term)[0]), -1))
-        elif term.structure.name in ("us", "diag"):
-            entries = len(_pattern(term)[0])
-            own = np.arange(entries) if n_theta == entries else np.zeros(entries, dtype=np.intp)
-            parts.append(np.tile(start + own, term.n_levels))
+            parts.append(np.full(np.count_nonzero(term.relationship) * len(term.structure.places()[0]), -1))
         else:
-            parts.append(np.full(len(_pattern(term)[0]) * term.n_levels, -1))
+            own = term.structure.parameter_at()
+            parts.append(np.tile(np.where(own < 0, -1, start + own), term.n_levels))
         start += n_theta
     return np.concatenate(parts).astype(np.intp) if parts else np.empty(0, dtype=np.intp)
