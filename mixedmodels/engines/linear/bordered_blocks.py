@@ -16,11 +16,8 @@ from scipy.sparse import csr_array
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.constant.cross_products import CrossProducts
-from mixedmodels.factorization.constant.rest import DenseRest, Rest
-from mixedmodels.factorization.constant.sparse_rest import SparseRest
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
-from mixedmodels.factorization.constant.sparse_tail_rest import SparseTailRest
-from mixedmodels.factorization.pattern import Coupling, Pattern
+from mixedmodels.factorization.pattern import Pattern
 
 #: Most random effects in the core, and most doubles that hold it against the leading block.
 MOST_CORE, MOST_CORE_DOUBLES = 100, 4_000_000
@@ -230,7 +227,7 @@ def _chain_pairs(pattern: Pattern, A: CrossProducts, j: int, r: int) -> PairSums
     # Entries are sorted by level, then row: the coefficients of one pair of levels stand side by side.
     own = np.flatnonzero((coupling.rows >= where.start) & (coupling.rows < where.stop)).reshape(-1, S)
     first, second = coupling.columns[own[:, 0]], (coupling.rows[own[:, 0]] - where.start) // S
-    values = _coupling_values(A.rests[j], coupling)
+    values = A.rests[j].entry_values()
     return PairSums(first.astype(np.intp), second.astype(np.intp), np.stack([values[:, k] for k in own.T]))
 
 
@@ -254,12 +251,3 @@ def _sparse_tail_pairs(pattern: Pattern, tail: SparseMatrix, r: int, s: int) -> 
         first = at[piece.where].reshape(piece.shape)[0, 0, occur] - pattern.offsets[block]
         levels.append(first // pattern.blocks[pattern.tail[block]].size)
     return PairSums(levels[1], levels[0], values[:, :, occur])
-
-
-def _coupling_values(rest: Rest, coupling: Coupling) -> FloatArray:
-    """Return the entries of the tail against one chain block, shape (S, nnz)."""
-    if isinstance(rest, DenseRest):
-        return np.ascontiguousarray(rest.rows[coupling.columns, :, coupling.rows].T)
-    sparse = rest.sparse if isinstance(rest, SparseTailRest) else rest
-    assert isinstance(sparse, SparseRest)
-    return sparse.values

@@ -16,14 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.constant.dense_tail import DenseTail, factor_dense_tail
-from mixedmodels.factorization.constant.rest import FixedRest, Rest
-from mixedmodels.factorization.constant.sparse_rest import SparseRest
+from mixedmodels.factorization.constant.rest import Rest
 from mixedmodels.factorization.constant.sparse_tail import SparseTail, factor_sparse_tail
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
-from mixedmodels.factorization.constant.sparse_tail_rest import SparseTailRest
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
 
@@ -172,7 +170,7 @@ def _eliminate(
         for later, link in links.items():
             update = faces.product(step.links[later], faces.transposed(mine))
             links[later] = link - faces.sum_by(update, parent, q)
-        rest = _lifted(rest, step.rest, mine, parent, pattern.lifts[j, k])
+        rest = rest.lifted(step.rest, mine, parent, pattern.lifts[j, k])
     D = faces.congruence(face, T)
     faces.add_identity(D)
     L = faces.cholesky(D)
@@ -181,16 +179,6 @@ def _eliminate(
     D_inverse = faces.gram(L_inverse)
     W = np.einsum("ik,kjl->ijl", T, D_inverse)
     return Step(face, links, rest, T, Y, faces.gram(Y), W, D_inverse), faces.log_det(L)
-
-
-def _lifted(rest: Rest, inner: Rest, link_P: FloatArray, parent: IntArray, lift: IntArray) -> Rest:
-    """Return the rows below a block after the elimination of one nested in it."""
-    if isinstance(rest, FixedRest) and isinstance(inner, FixedRest):
-        return rest.lifted(inner, link_P, parent)
-    if isinstance(rest, SparseTailRest) and isinstance(inner, SparseTailRest):
-        return rest.lifted(inner, link_P, parent, lift)
-    assert isinstance(rest, SparseRest) and isinstance(inner, SparseRest)
-    return rest.lifted(inner, link_P, parent, lift)
 
 
 def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:

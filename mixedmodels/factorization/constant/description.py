@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from mixedmodels.factorization.constant.cross_products import CrossProducts
-from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
-from mixedmodels.factorization.constant.sparse_rest import SparseRest
+from mixedmodels.factorization.constant.rest import Rest
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
-from mixedmodels.factorization.constant.sparse_tail_rest import SparseTailRest
 from mixedmodels.factorization.pattern import Pattern
 
 
@@ -29,19 +27,12 @@ def _row(pattern: Pattern, index: int, treatment: str) -> str:
 
 def _below(pattern: Pattern, j: int, rest: Rest) -> str:
     """Return how the rows below a chain block are kept."""
-    if isinstance(rest, FixedRest):
-        return "nothing crosses it"
+    if not pattern.n_tail:
+        return rest.kind
     block = pattern.blocks[pattern.chain[j]]
     stored = len(pattern.couplings[j].rows) * block.size
     share = stored / (block.n_effects * pattern.n_tail)
-    below = f"{stored} entries below it ({share:.1%} of dense)"
-    if isinstance(rest, DenseRest):
-        return f"{below}, dense rows"
-    if isinstance(rest, SparseTailRest):
-        return f"{below}, {len(rest.pairs.numbers)} pairs"
-    assert isinstance(rest, SparseRest)
-    heavy = len(rest.places.heavy)
-    return f"{below}, sparse rows" if not heavy else f"{below}, {heavy} levels as dense rows"
+    return f"{stored} entries below it ({share:.1%} of dense), {rest.kind}"
 
 
 def _tail(A: CrossProducts) -> str:

@@ -17,10 +17,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.constant.blocked import Factor
 from mixedmodels.factorization.constant.dense_tail import DenseTailInverse
-from mixedmodels.factorization.constant.rest import FixedRest
-from mixedmodels.factorization.constant.sparse_rest import SparseRest
 from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
-from mixedmodels.factorization.constant.sparse_tail_rest import SparseTailRest
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
 
@@ -113,16 +110,8 @@ def _along_link(factor: Factor, j: int, k: int, chain: dict[int, ChainInverse]) 
     rest, parent = factor.steps[j].rest, factor.pattern.parents[j, k]
     V = chain[k]
     assert V.entries is not None and V.XZ is not None
-    if isinstance(rest, SparseTailRest):
-        rest = rest.sparse
-    assert isinstance(rest, FixedRest | SparseRest)
-    along: FloatArray = np.einsum("pkl,pjl->kjl", V.XZ[:, :, parent], rest.XZ)
-    if isinstance(rest, SparseRest):
-        at = V.entries[:, factor.pattern.lifts[j, k]]
-        for a, row in enumerate(at):
-            for b, value in enumerate(rest.values):
-                along[a, b] += np.bincount(rest.places.columns, weights=row * value, minlength=along.shape[2])
-    return along
+    at_entries = V.entries[:, factor.pattern.lifts[j, k]] if factor.pattern.tail else V.entries
+    return rest.along(at_entries, V.XZ[:, :, parent])
 
 
 def _between(pattern: Pattern, j: int, k: int, k2: int, chain: dict[int, ChainInverse]) -> FloatArray:

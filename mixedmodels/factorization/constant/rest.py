@@ -47,6 +47,39 @@ class Rest(Protocol):
     def sampled_product(self, V: Any) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
 
+    def lifted(self, inner: Any, link_P: FloatArray, parent: IntArray, lift: IntArray) -> Self:
+        """Return the rows after the elimination of a block nested in this one.
+
+        Parameters
+        ----------
+        inner : Rest
+            Rows below the eliminated block, of the same kind.
+        link_P : ndarray, shape (S, S_inner, q_inner)
+            This block against the eliminated one, times P.
+        parent : ndarray, shape (q_inner,)
+            Level of this block each level of the eliminated one lies in.
+        lift : ndarray, shape (nnz_inner,)
+            Entry here of each entry there.
+        """
+
+    def along(self, at_entries: FloatArray, at_X: FloatArray) -> FloatArray:
+        """Return ``V_l [E; X]_l`` for rows V known only where E and X are, shape (K, S, q).
+
+        Parameters
+        ----------
+        at_entries : ndarray, shape (K, nnz)
+            K rows of V at each entry of E.
+        at_X : ndarray, shape (p, K, q)
+            The same at the fixed effects, level by level.
+        """
+
+    def entry_values(self) -> FloatArray:
+        """Return the entries of E, shape (S, nnz)."""
+
+    @property
+    def kind(self) -> str:
+        """How the rows are kept, for people."""
+
 
 @dataclass(frozen=True, slots=True)
 class FixedRest:
@@ -89,25 +122,33 @@ class FixedRest:
         """Return ``V X``, shape (p, S, q)."""
         return np.asarray((dense.mirror(V) @ self.XZ.reshape(len(V), -1)).reshape(self.XZ.shape))
 
-    def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray) -> FixedRest:
-        """Return the rows after the elimination of a block nested in this one.
-
-        Parameters
-        ----------
-        inner : FixedRest
-            Rows below the eliminated block.
-        link_P : ndarray, shape (S, S_inner, q_inner)
-            This block against the eliminated one, times P.
-        parent : ndarray, shape (q_inner,)
-            Level of this block each level of the eliminated one lies in.
-        """
+    def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> FixedRest:
+        """See :class:`Rest`."""
         return FixedRest(lifted_fixed(self.XZ, inner.XZ, link_P, parent))
+
+    def along(self, at_entries: FloatArray, at_X: FloatArray) -> FloatArray:
+        """See :class:`Rest`."""
+        return along_fixed(self.XZ, at_X)
+
+    def entry_values(self) -> FloatArray:
+        """Return the entries of E, of which there are none."""
+        return np.empty((self.XZ.shape[1], 0))
+
+    @property
+    def kind(self) -> str:
+        """How the rows are kept, for people."""
+        return "nothing crosses it"
 
 
 def lifted_fixed(XZ: FloatArray, inner: FloatArray, link_P: FloatArray, parent: IntArray) -> FloatArray:
     """Return fixed effects against the levels of a block after eliminating one nested in it."""
     update = faces.right_product(inner, faces.transposed(link_P))
     return np.asarray(XZ - faces.sum_by(update, parent, XZ.shape[2]))
+
+
+def along_fixed(XZ: FloatArray, at_X: FloatArray) -> FloatArray:
+    """Return what fixed effects add to ``V_l [E; X]_l``, shape (K, S, q)."""
+    return np.asarray(np.einsum("pkl,pjl->kjl", at_X, XZ))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +203,25 @@ class DenseRest:
         q, S, width = self.rows.shape
         rows = self.rows.reshape(q * S, width)[:, : len(V)]
         return np.asarray((rows @ dense.mirror(V)).reshape(q, S, len(V)))
+
+    def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> DenseRest:
+        """See :class:`Rest`."""
+        rows = self.rows.copy()
+        np.subtract.at(rows, parent, np.matmul(link_P.transpose(2, 0, 1), inner.rows))
+        return DenseRest(rows, self.coupling, self.n_tail)
+
+    def along(self, at_entries: FloatArray, at_X: FloatArray) -> FloatArray:
+        """See :class:`Rest`."""
+        q, S, _ = self.rows.shape
+        products = at_entries[:, None] * self.entry_values()
+        sums = faces.sum_by(products.reshape(len(at_entries), S, -1), self.coupling.columns, q)
+        return sums + along_fixed(self.rows[:, :, self.n_tail :].transpose(2, 1, 0), at_X)
+
+    def entry_values(self) -> FloatArray:
+        """See :class:`Rest`."""
+        return np.ascontiguousarray(self.rows[self.coupling.columns, :, self.coupling.rows].T)
+
+    @property
+    def kind(self) -> str:
+        """How the rows are kept, for people."""
+        return "dense rows"

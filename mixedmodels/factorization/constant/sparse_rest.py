@@ -11,7 +11,7 @@ from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.factorization import dense
-from mixedmodels.factorization.constant.rest import lifted_fixed
+from mixedmodels.factorization.constant.rest import along_fixed, lifted_fixed
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.kernels import faces
 from mixedmodels.kernels.schur import add_sandwich, subtract_schur
@@ -155,24 +155,30 @@ class SparseRest:
         return at_entries, at_X
 
     def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> SparseRest:
-        """Return the rows after the elimination of a block nested in this one.
-
-        Parameters
-        ----------
-        inner : SparseRest
-            Rows below the eliminated block.
-        link_P : ndarray, shape (S, S_inner, q_inner)
-            This block against the eliminated one, times P.
-        parent : ndarray, shape (q_inner,)
-            Level of this block each level of the eliminated one lies in.
-        lift : ndarray, shape (nnz_inner,)
-            Entry here of each entry there.
-        """
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
         update = np.einsum("sak,ak->sk", link_P[:, :, inner.places.columns], inner.values)
         size = self.values.shape[1]
         lifted = np.stack([np.bincount(lift, weights=row, minlength=size) for row in update])
         XZ = lifted_fixed(self.XZ, inner.XZ, link_P, parent)
         return sparse_rest(self.coupling, self.places, self.values - lifted, XZ, self.n_tail)
+
+    def along(self, at_entries: FloatArray, at_X: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
+        total = along_fixed(self.XZ, at_X)
+        for a, row in enumerate(at_entries):
+            for b, value in enumerate(self.values):
+                total[a, b] += np.bincount(self.places.columns, weights=row * value, minlength=total.shape[2])
+        return total
+
+    def entry_values(self) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
+        return self.values
+
+    @property
+    def kind(self) -> str:
+        """How the rows are kept, for people."""
+        heavy = len(self.places.heavy)
+        return f"{heavy} levels as dense rows" if heavy else "sparse rows"
 
     def _chunks(self, levels: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield the rows of E' that belong to `levels` as dense chunks, each (levels, S, n_tail)."""

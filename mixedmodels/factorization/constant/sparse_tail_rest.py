@@ -94,9 +94,22 @@ class SparseTailRest:
         return self.sparse.transposed_times(x)
 
     def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> SparseTailRest:
-        """Return the rows after the elimination of a block nested in this one; see :class:`SparseRest`."""
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
         sparse = self.sparse.lifted(inner.sparse, link_P, parent, lift)
         return SparseTailRest(sparse, self.layout, self.pairs)
+
+    def along(self, at_entries: FloatArray, at_X: FloatArray) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
+        return self.sparse.along(at_entries, at_X)
+
+    def entry_values(self) -> FloatArray:
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
+        return self.sparse.values
+
+    @property
+    def kind(self) -> str:
+        """How the rows are kept, for people."""
+        return f"{len(self.pairs.numbers)} pairs"
 
 
 def sparse_tail_rest(
