@@ -1,4 +1,4 @@
-"""The kernels of one-factor binomial and Poisson models against their twins and the general route."""
+"""The kernels of one-factor binomial and Poisson models against dense algebra and the general route."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from mixedmodels.engines.generalized.quadrature_grid import quadrature_grid
 from mixedmodels.families import binomial, poisson
 from mixedmodels.kernels import levels
 from tests.engines.generalized.generalized_models import small_model
+from tests.kernels import level_oracle
 
 # Twins add the same numbers in another order; a mode is exact to 1e-11.
 TWINS = 1e-11
@@ -58,10 +59,10 @@ def _run(functions, model, nodes, start):
 @pytest.mark.parametrize("nodes", [1, 3])
 @pytest.mark.parametrize("S", [1, 2, 3, 5])
 @pytest.mark.parametrize("kind", [0, 1])
-def test_compiled_loops_equal_their_twins(kind, S, nodes, start):
+def test_compiled_loops_equal_dense_algebra(kind, S, nodes, start):
     model = _model(kind, S, seed=S)
     ours = _run((levels.level_modes, levels.level_gradient, levels.level_nodes), model, nodes, start)
-    twins = (levels.level_modes_numpy, levels.level_gradient_numpy, levels.level_nodes_numpy)
+    twins = (level_oracle.level_modes, level_oracle.level_gradient, level_oracle.level_nodes)
     for mine, other in zip(ours, _run(twins, model, nodes, start), strict=True):
         np.testing.assert_allclose(mine, other, rtol=TWINS, atol=TWINS * np.abs(other).max(initial=1.0))
 

@@ -19,7 +19,7 @@ from mixedmodels.factorization.blocks import Block
 from mixedmodels.families.binomial import Binomial
 from mixedmodels.families.family import Family
 from mixedmodels.families.poisson import Poisson
-from mixedmodels.kernels.levels import COMPILED, level_gradient, level_modes, level_nodes
+from mixedmodels.kernels import levels
 
 # Numbers of the families in the kernels.
 _KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}
@@ -81,7 +81,7 @@ def level_rows(blocks: Sequence[Block], starts: IntArray, family: Family, n: int
         Number of rows.
     """
     kind = _KINDS.get(type(family))
-    if not COMPILED or kind is None or not family.is_canonical or len(blocks) != 1:
+    if not levels.COMPILED or kind is None or not family.is_canonical or len(blocks) != 1:
         return None
     block = blocks[0]
     if block.relationship is not None or n == 0:
@@ -130,7 +130,9 @@ def evaluate_levels(
     u = np.zeros((q, S)) if start is None else start.copy()
     found, half = np.empty((4, n)), np.empty((q, S, S))
     model = (rows.kind, *data)
-    is_found, loglik, squares, log_det = level_modes(*model, fixed, rows.Z, T, rows.starts, u, found, half)
+    is_found, loglik, squares, log_det = levels.level_modes(
+        *model, fixed, rows.Z, T, rows.starts, u, found, half
+    )
     if not is_found:
         return None
     dT = np.zeros((S, S))
@@ -141,7 +143,7 @@ def evaluate_levels(
     else:
         residual, shift, omega = np.empty(n), np.empty((q, S)), np.empty((q, S, S))
         grid = quadrature_grid(nAGQ, S)
-        log_integral = level_nodes(
+        log_integral = levels.level_nodes(
             *model, rows.Z, T, rows.starts, u, found, half,
             grid.nodes, grid.log_weights, grid.signs, shift, omega, residual, dT,
         )  # fmt: skip
@@ -150,5 +152,5 @@ def evaluate_levels(
                 "The sparse quadrature grid gives a negative integral for a level; use fewer or more nodes."
             )
         objective = -2.0 * log_integral
-    level_gradient(rows.Z, T, rows.starts, u, found, half, shift, omega, residual, dT)
+    levels.level_gradient(rows.Z, T, rows.starts, u, found, half, shift, omega, residual, dT)
     return LevelValue(objective + log_det - 2.0 * constant, u, residual, dT)
