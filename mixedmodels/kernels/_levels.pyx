@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Compiled twins of mixedmodels/kernels/levels.py; see there."""
+"""The loops of mixedmodels/kernels/levels.py; see there."""
 
 from libc.math cimport INFINITY, copysign, exp, fabs, isfinite, log, log1p, sqrt
 from libc.stdlib cimport free, malloc
