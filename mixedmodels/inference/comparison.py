@@ -67,7 +67,7 @@ def sequential_table(
 ) -> FloatArray:
     """Return sequential sums of squares of the terms, and their F statistics.
 
-    Row by row of ``R_X beta``, whose squares add up over the columns of a term (Bates et al. 2015, eq. 17).
+    Row by row of ``R_X beta``, whose squares add up over the columns of a term (Bates et al. 2015, eq. 68).
 
     Parameters
     ----------

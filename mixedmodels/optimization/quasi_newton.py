@@ -185,6 +185,7 @@ def _line_search(
     noise = function.rounding(f)
     t = min(1.0, longest)
     for _ in range(MAX_LINE_SEARCH):
+        # 1. Try a step t; it will do if the objective falls enough, or is flat to within its rounding.
         step = t * direction
         new_f, new_g = function(x + step)
         new_slope = float(new_g.dot(direction))
@@ -193,6 +194,7 @@ def _line_search(
         )
         if decreased and (best is None or new_f < best[1]):
             best = (step, new_f, new_g)
+        # 2. Too long: an upper end of the bracket. Flat enough: done. Too short: its lower end.
         if not decreased or new_f > low_f + noise:
             high, high_f, high_slope = t, new_f, new_slope
         elif abs(new_slope) <= -CURVATURE * slope:
@@ -203,6 +205,7 @@ def _line_search(
             low, low_f, low_slope = t, new_f, new_slope
             if high is None and t >= longest:
                 return best
+        # 3. Go on further out until there is a bracket, then inside it.
         t = (
             min(4.0 * t, longest)
             if high is None

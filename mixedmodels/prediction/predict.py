@@ -87,6 +87,7 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
     FormulaError
         If `re_form` names random effects that are not in the model.
     """
+    # 1. All, or none.
     if re_form is None:
         return tuple(np.ones(term.size, dtype=bool) for term in design.random)
     masks = tuple(np.zeros(term.size, dtype=bool) for term in design.random)
@@ -96,6 +97,7 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
         raise ControlError(
             f"re_form must be None, NA, False or a formula such as '~(1 | g)', not {re_form!r}."
         )
+    # 2. Those named: each bar picks columns of the terms on its grouping factor.
     for bar in parse_formula(re_form).bars:
         asked = expand_terms(bar.lhs, re_form)
         wanted = {*asked.labels, *(["(Intercept)"] if asked.intercept else [])}

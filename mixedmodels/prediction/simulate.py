@@ -61,16 +61,19 @@ def simulate(
         raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
     nsim = whole_number("nsim", nsim, 1)
     rng = generator(seed)
+    # 1. Which effects stay at their modes, and the rows.
     masks = select_effects(model.design, None if use_u else re_form)
     rows = training_rows(model) if newdata is None else new_rows(model, newdata, True)
     if newdata is not None and not allow_new_levels:
         everything = [np.ones_like(mask) for mask in masks]
         refuse_new_levels(model, rows, everything, newdata)
+    # 2. What is the same in every draw: fixed effects, offset, the effects that stay.
     fixed = rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         fixed = fixed + contribution(Z * mask, codes, b)
     weights = model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed))
     fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
+    # 3. The draws: other effects and levels not seen afresh, then the observations.
     draws = [_draw(model, rng, rows, fresh, fixed, masks, weights) for _ in range(nsim)]
     columns = [f"sim_{i + 1}" for i in range(nsim)]
     if newdata is None:

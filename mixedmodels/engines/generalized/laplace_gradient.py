@@ -75,23 +75,28 @@ def total_gradient(
     For a joint mode of (u, gamma) the part in gamma is zero.
     """
     zeta, system, rows = mode.parameters.zeta, problem.system, mode.rows
+    # 1. log|Omega| pulls at eta through the weights, dW/deta times the leverages, and so at the mode.
     c = direct.inverse.leverage * rows.d_information
     pull = rows_to_spherical(system, zeta, c)
     if direct.u is not None:
         pull += direct.u
+    # 2. The adjoint solve: how the mode's movement carries that pull to the parameters.
     if mode.border is None:
         adjoint = solve(mode.hessian, pull)
         v = spherical_to_rows(system, zeta, adjoint)
     else:
         adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.basis.T @ c)
         v = problem.basis @ shift + spherical_to_rows(system, zeta, adjoint)
+    # 3. The total derivative in eta at fixed u.
     r = direct.eta + c + rows.d2 * v
+    # 4. In T: through eta = Z T u, through the mode's equation T'Z'g = u, and through Omega.
     dT = []
     for k, (block, where) in enumerate(zip(system.blocks, system.slices, strict=True)):
         d = sum_by_level(system, k, r) @ mode.u[where].reshape(block.size, -1).T
         d += sum_by_level(system, k, rows.d1) @ adjoint[where].reshape(block.size, -1).T
         d += information_gradient(block, rows.information, direct.inverse.effects[k])
         dT.append(d if direct.factors is None else d + direct.factors[k])
+    # 5. In the optimiser's vector: theta, the fixed effects gamma, phi.
     parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.basis.T @ r]
     if problem.n_phi:
         by_phi = phi_derivatives(problem, mode)

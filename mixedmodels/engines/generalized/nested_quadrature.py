@@ -146,30 +146,37 @@ def _cotangents(problem: GeneralizedProblem, mode: Mode, nodes: NestedNodes) -> 
     alpha, factors = [], []
     L_bar: list[FloatArray] = []
     V_bar: dict[tuple[int, int], FloatArray] = {}
+    # From the innermost block outwards; averages are over the nodes of a block and of all around it.
     for k in range(depth):
+        # 1. The score in the effects of the block at every node.
         block, step = system.blocks[k], mode.factor.chain[k]
         columns = [1.0 if column is None else column for column in block.columns]
         raw = np.stack([product_sums(system.sums[k], nodes.scores[k], column) for column in columns], axis=-2)
         T = mode.parameters.factors[k]
         u = mode.u[system.slices[k]].reshape(block.size, -1) + nodes.d[k]
         score = np.einsum("ab,...al->...bl", T, raw) - u
+        # 2. Its average is the derivative in the mode; with the deviations, that in T at fixed deviations.
         P = posterior[k]
         alpha.append(_average(P, score).ravel())
         factors.append(-2.0 * _sum_outer(P, raw, nodes.d[k]).sum(axis=-1))
+        # 3. Inner deviations follow the outer ones through L's blocks off the diagonal, and so do their scores.
         for i in range(k):
             inner = mode.factor.chain[i]
             pulled = np.einsum("bal,...al->...bl", inner.L_inverse, _given_outer(problem, nodes, t[i], i, k))
             through = np.einsum("abl,...bl->...al", inner.links[k], pulled)
             score = score - sum_rows(system.parents[i, k], through)
         t.append(score)
+        # 4. Deviations are L^-T times nodes: the derivative in the block's own L ...
         C = faces.transposed(step.L_inverse)
         K = _sum_outer(P, score, nodes.y[k])
         L_bar.append(2.0 * faces.product(faces.product(C, faces.transposed(K)), C))
+        # 5. ... and in its blocks below the diagonal.
         for j in range(k + 1, depth):
             outer = nodes.d[j].take(system.parents[k, j].index, axis=-1)
             given = np.einsum("bal,...al->...bl", step.L_inverse, _given_outer(problem, nodes, score, k, j))
             at = posterior[j].take(system.parents[k, j].index, axis=-1)
             V_bar[k, j] = 2.0 * _sum_outer(at, outer, given)
+    # 6. From the Cholesky factor back to Omega, log|Omega| included, and to the rows.
     inverse = _factorization_adjoint(mode, L_bar, V_bar)
     return Cotangents(
         eta=-2.0 * nodes.scores[-1],

@@ -108,17 +108,22 @@ def conditional_mode(
     state = _start(problem, parameters, start)
     previous = np.inf
     for _ in range(MAX_STEPS):
+        # 1. Slope of the penalized log-likelihood: Lambda'Z'g - u.
         score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
+        # 2. Its curvature Lambda'Z'HZ Lambda + I, the expected information where H is indefinite.
         hessian, is_observed = curvature(problem, parameters, state)
+        # 3. The Newton step, and its squared length in that metric: the decrement.
         step = solve(hessian, score)
         squared = float(step @ score)
         if _is_last(squared, previous, state):
             break
         previous = squared
+        # 4. As far along it as the penalized likelihood grows.
         moved = _search(problem, parameters, state, step, np.zeros_like(state.gamma), squared)
         if moved is None:
             break
         state = moved
+    # 5. L at the mode itself, with the information that the approximation uses.
     same = is_observed and problem.one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None)

@@ -101,8 +101,10 @@ def quadrature_cotangents(problem: GeneralizedProblem, mode: Mode, averages: Nod
     system, T = problem.system, mode.parameters.factors[0]
     C_transposed = mode.factor.chain[0].L_inverse
     C = faces.transposed(C_transposed)
+    # 1. The derivative in the mode: the average score less the average effect.
     by_level = np.stack([sum_by_level(system, 0, moment) for moment in averages.moments], axis=1)
     alpha = T.T @ sum_by_level(system, 0, averages.score) - averages.u
+    # 2. Nodes lie at u + C x with C = L^-T: the derivative in C, taken back to L and from L to Omega.
     K = np.einsum("ab,acl->bcl", T, by_level) - averages.ux
     inner = _half_lower(2.0 * faces.product(faces.transposed(K), C))
     middle = 0.5 * (inner + faces.transposed(inner))
@@ -142,14 +144,17 @@ def average_over_nodes(problem: GeneralizedProblem, mode: Mode, grid: Grid) -> N
         np.zeros(problem.n_phi),
     )
     for levels, part, starts in _chunks(problem.starts, n, len(grid.nodes)):
+        # 1. Linear predictor, log-likelihood and slope of every row at every node of its level.
         scaled = C_transposed[:, :, levels]
         local = codes[part] - levels.start
         B = np.einsum("ban,an->bn", scaled[:, :, local], z[:, part])
         eta = grid.nodes @ B + mode.eta[part]
         loglik, d1 = _at_nodes(problem, part, eta, mode.parameters.phi)
+        # 2. Log of the integrand by level and node, the weight of the node put in.
         u_nodes = u[:, None, levels] + np.einsum("kb,bal->akl", grid.nodes, scaled)
         log_terms = np.add.reduceat(loglik, starts, axis=1) - 0.5 * np.einsum("akl,akl->kl", u_nodes, u_nodes)
         log_terms += (grid.log_weights + 0.5 * np.einsum("kb,kb->k", grid.nodes, grid.nodes))[:, None]
+        # 3. Its sum over nodes, the posterior weights p of the nodes, and averages with them.
         found.log_integral[levels], p = _normalize(log_terms, grid.signs)
         weighted = d1 * p[:, local]
         found.score[part] = weighted.sum(axis=0)

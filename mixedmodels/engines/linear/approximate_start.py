@@ -201,18 +201,22 @@ def _factored(A: FloatArray, T: FloatArray) -> Faces:
 
 def factor_arrow(arrow: Arrow, factors: Sequence[FloatArray]) -> ArrowFactor:
     """Factor the approximation for relative covariance factors T, one for each block of the pattern."""
+    # 1. The leading block, exactly.
     lead = _factored(arrow.faces[arrow.lead], factors[arrow.lead])
+    # 2. Each middle block less what the leading one takes from it, its levels taken for independent.
     middle = []
     for b, pairs in zip(arrow.middle.blocks, arrow.lead_pairs, strict=True):
         half = faces.product(pairs.values, lead.P[:, :, pairs.first])
         lost = faces.product(half, faces.transposed(pairs.values))
         A = arrow.faces[b] - faces.sum_by(lost, pairs.second, arrow.sizes[b][1])
         middle.append(_factored(A, factors[b]))
+    # 3. Core and fixed effects less what the leading block takes: K, and M against the middle.
     m = arrow.core.n_effects
     half = faces.right_product(arrow.core_lead, lead.P)
     T = _core_factor(arrow, factors)
     K = T.T @ (arrow.core_core - by_level(half) @ by_level(arrow.core_lead).T) @ T
     M = T[:m, :m].T @ (arrow.core_middle[:m] - (arrow.E @ by_level(half[:m]).T).T)
+    # 4. The middle eliminated from the core, level by level.
     H, MT = np.empty((arrow.middle.n_effects, m)), np.empty_like(M)
     for (b, where), face in zip(arrow.middle, middle, strict=True):
         S, q = arrow.sizes[b]
@@ -323,6 +327,7 @@ def _moments(T: FloatArray, V: FloatArray, u: FloatArray, sigma2: float) -> Bloc
 def conditional_variances(factor: ArrowFactor) -> dict[int, FloatArray]:
     """Return ``Var(u_l | y, beta) / sigma^2`` in the approximation, by block, each (S, S, q)."""
     arrow, m = factor.arrow, len(factor.V_core)
+    # 1. Middle blocks: their own inverse and what comes back through the core.
     variances = {}
     G, across = factor.H @ factor.V_core, np.empty_like(factor.H)
     N = np.zeros_like(factor.lead.P)
@@ -334,10 +339,12 @@ def conditional_variances(factor: ArrowFactor) -> dict[int, FloatArray]:
         N += faces.sum_by(faces.product(faces.transposed(pairs.values), half), pairs.first, N.shape[2])
         across[where] = (face.T @ own).reshape(q * S, m)
         variances[b] = V
+    # 2. The leading block, through middle and core (Takahashi's recursion).
     if m:
         N += _through_core(factor, across)
     W = factor.lead.W
     variances[arrow.lead] = factor.lead.inverse + faces.product(faces.transposed(W), faces.product(N, W))
+    # 3. The core.
     for b, where in arrow.core:
         S, q = arrow.sizes[b]
         variances[b] = np.einsum("lilj->ijl", factor.V_core[where, where].reshape(q, S, q, S))

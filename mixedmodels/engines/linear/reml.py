@@ -97,11 +97,17 @@ def evaluate(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float
 def evaluation(
     problem: LinearProblem, factors: Sequence[FloatArray], REML: bool, sigma: float | None = None
 ) -> Evaluation:
-    """Evaluate the objective at the factors ``L T`` of every term, and keep the solved system."""
+    """Evaluate the objective at the factors ``L T`` of every term, and keep the solved system.
+
+    Equation numbers are those of Bates et al. (2015).
+    """
     df = problem.n - problem.p if REML else problem.n
+    # 1. T of every block, Omega(theta) = Lambda'Z'WZ Lambda + I factored, u and gamma solved for (eq. 17, 18).
     by_block = [block_factor(block, factors) for block in problem.equations.pattern.blocks]
     system = problem.solver(problem.equations, by_block, df, 0.0 if sigma is None else sigma**2, REML)
+    # 2. sigma^2 = r^2 / df (eq. 34, 41), or the one that was fixed.
     sigma2 = system.sigma2
+    # 3. log|L|^2 - log|W| + df log(2 pi sigma^2) + r^2 / sigma^2 (eq. 32, 35); REML adds log|R_X|^2 (eq. 40).
     objective = system.log_det_L2 - problem.sum_log_weights + df * (LOG_2PI + math.log(sigma2))
     objective += system.pwrss / sigma2
     if REML:

@@ -167,8 +167,11 @@ def solve_blocked(
     numpy.linalg.LinAlgError
         If the system is not positive definite, or no residual is left.
     """
+    # 1. Eliminate the chain, factor the tail bordered with the fixed effects (Bates et al. 2015, eq. 18).
     factor = factorize(equations.pattern, equations.A, factors)
+    # 2. Solve for b and gamma (eq. 17).
     solution = solve_penalized(factor, equations.rhs)
+    # 3. What the solution leaves of the sum of squares is the penalized one (eq. 19 at its minimum).
     pwrss = equations.rss - _explained(equations.rhs, solution)
     if not pwrss > 0.0:
         raise np.linalg.LinAlgError("the residual sum of squares vanishes")

@@ -182,8 +182,9 @@ def _eliminate(
 
 
 def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
-    """Solve for the random and the fixed effects of one right-hand side."""
+    """Solve for the random and the fixed effects of one right-hand side (Bates et al. 2015, eq. 49 to 53)."""
     pattern, n_tail = factor.pattern, factor.pattern.n_tail
+    # 1. Forwards through the chain: what each block explains is taken from those that it meets (eq. 49).
     score = list(rhs.Z)
     border = np.concatenate([*(rhs.Z[block].T.ravel() for block in pattern.tail), rhs.X])
     for j, step in enumerate(factor.steps):
@@ -194,6 +195,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
             q = score[later].shape[1]
             score[later] = score[later] - faces.sum_by(update, pattern.parents[j, k], q)[:, 0]
         border -= step.rest.times(half[None])[0]
+    # 2. The tail with the fixed effects: gamma and the effects that cross (eq. 52).
     x, u_tail = factor.tail.solve(border)
     b: list[FloatArray] = [np.empty(0)] * len(pattern.blocks)
     u = list(b)
@@ -204,6 +206,7 @@ def solve_penalized(factor: Factor, rhs: RightHandSide) -> Solution:
         u[block] = u_tail[where].reshape(-1, S).T
         score[block] = remainder[where].reshape(-1, S).T
     gamma = x[n_tail:]
+    # 3. Backwards through the chain (eq. 53), on the scale of b = Lambda u.
     for j in reversed(range(len(factor.steps))):
         step, block = factor.steps[j], pattern.chain[j]
         s = score[block] - step.rest.transposed_times(x[None])[0]

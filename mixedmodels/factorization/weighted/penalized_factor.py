@@ -101,10 +101,13 @@ def factorize(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> Pe
         If Omega is not positive definite, which takes negative weights.
     """
     pattern = system.pattern
+    # 1. Refill Z'WZ on the scale of u.
     A = working_products(system, zeta, W)
     tail, links = A.tail, dict(A.links)
     chain: list[Eliminated] = []
     log_det = 0.0
+    # 2. Eliminate the chain, innermost block first: each loses what those nested in it take away, is factored
+    #    level by level, and takes its own part from the tail.
     for j, face in enumerate(A.faces):
         faces.add_identity(face)
         entries = A.entries[j] if pattern.tail else np.zeros((len(face), 0))
@@ -119,6 +122,7 @@ def factorize(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> Pe
             subtract_schur(system.couplings[j], entries, tail)
         chain.append(Eliminated(L_inverse, scaled, entries))
         log_det += block_log_det
+    # 3. The tail, dense.
     if pattern.tail:
         np.einsum("ii->i", tail)[...] += 1.0
         tail, info = dpotrf(tail, lower=1, clean=1, overwrite_a=1)

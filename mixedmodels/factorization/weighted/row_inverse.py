@@ -124,6 +124,7 @@ def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
     system, pattern, zeta = factor.system, factor.system.pattern, factor.zeta
     n = len(system.sums[0].index)
     effects = tuple([np.zeros(n) for _ in range(block.size)] for block in system.blocks)
+    # 1. The chain: each pair of blocks adds its part of G z to the effects of both.
     for (j, k), G in inverse.faces.items():
         first, second = pattern.chain[j], pattern.chain[k]
         index = system.sums[first].index
@@ -138,6 +139,7 @@ def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
                     zeta[second][b],
                     twice,
                 )
+    # 2. The chain with the tail, 3. the tail itself.
     for j, coupling in enumerate(system.couplings):
         c, E = pattern.chain[j], inverse.entries[j]
         for t, places in zip(pattern.tail, coupling.places, strict=True):
@@ -145,6 +147,7 @@ def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
                 for a, row in enumerate(E):
                     _add(effects[c][a], effects[t][b], row.take(place.index), zeta[c][a], zeta[t][b], True)
     _add_tail(effects, factor, related(inverse.tail, system))
+    # 4. Leverage z'G z of every row.
     leverage = np.zeros(n)
     for columns, parts in zip(zeta, effects, strict=True):
         for column, part in zip(columns, parts, strict=True):

@@ -87,6 +87,7 @@ def build_design(
     >>> build_design("y ~ x + (1 | g)", data).x_names
     ('(Intercept)', 'x')
     """
+    # 1. Text to tree, and which variables it needs.
     parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
     frame = input_frame(data)
     plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
@@ -94,11 +95,13 @@ def build_design(
     env, contrasts, relmat = (
         _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
     )
+    # 2. Every variable evaluated once, and the rows that are used.
     evaluator = formula_evaluator(frame, parsed.text, dict(env), States())
     model_frame = build_model_frame(
         evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
     )
     columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
+    # 3. Columns to arrays.
     return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
 
 
@@ -138,12 +141,15 @@ def _assemble(
         raise FormulaError("the formula has no response: write y ~ ...", parsed.text, 0)
     _warn_unused_contrasts(contrasts, plan.fixed)
     n_rows = model_frame.n_rows
+    # 1. X: R's coding, columns that depend on earlier ones dropped.
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
     X = model_matrix(fixed, columns, n_rows)
     kept = independent_columns(X)
     if len(kept) < X.shape[1]:
         X = np.asfortranarray(X[:, kept])
+    # 2. Z and codes of every term.
     random, random_recipes = random_terms(plan.bars, columns, n_rows)
+    # 3. How to do it again on new data.
     recipe = Recipe(
         text=parsed.text,
         env=dict(evaluator.env),

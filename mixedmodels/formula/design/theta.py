@@ -33,7 +33,7 @@ def term_factors(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[FloatA
 def term_covariances(
     terms: Sequence[RandomTerm], theta: FloatArray, sigma: float
 ) -> tuple[TermCovariance, ...]:
-    """Return ``sigma^2 T T'`` of each term (Bates et al. 2015, eq. 58).
+    """Return ``sigma^2 T T'`` of each term (Bates et al. 2015, eq. 4).
 
     Parameters
     ----------
