@@ -159,7 +159,7 @@ def _cotangents(problem: GeneralizedProblem, mode: Mode, nodes: NestedNodes) -> 
         P = posterior[k]
         alpha.append(_average(P, score).ravel())
         factors.append(-2.0 * _sum_outer(P, raw, nodes.d[k]).sum(axis=-1))
-        # 3. Inner deviations follow the outer ones through L's blocks off the diagonal, and so do their scores.
+        # 3. Inner deviations follow the outer ones through the links of L, and so do their scores.
         for i in range(k):
             inner = mode.factor.chain[i]
             pulled = np.einsum("bal,...al->...bl", inner.L_inverse, _given_outer(problem, nodes, t[i], i, k))

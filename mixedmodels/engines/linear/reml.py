@@ -102,7 +102,7 @@ def evaluation(
     Equation numbers are those of Bates et al. (2015).
     """
     df = problem.n - problem.p if REML else problem.n
-    # 1. T of every block, Omega(theta) = Lambda'Z'WZ Lambda + I factored, u and gamma solved for (eq. 17, 18).
+    # 1. T of every block; Omega = Lambda'Z'WZ Lambda + I is factored, u and gamma solved for (eq. 17, 18).
     by_block = [block_factor(block, factors) for block in problem.equations.pattern.blocks]
     system = problem.solver(problem.equations, by_block, df, 0.0 if sigma is None else sigma**2, REML)
     # 2. sigma^2 = r^2 / df (eq. 34, 41), or the one that was fixed.
