@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -13,30 +12,19 @@ from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.generalized.problem_from_data import (
-    conditional_covariances,
-    generalized_problem,
-    vcov_hessian,
-)
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
-from mixedmodels.families.family import Family
-from mixedmodels.fits.call import Call
-from mixedmodels.fits.family_quantities import response_scale
+from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.models.with_family import WithFamily
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
-from mixedmodels.reports.printed import Printed
 
 VcovMethod = Literal["hessian", "rx"]
 
 
-class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
+class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
     """A fitted generalized linear mixed model.
 
     Made by :func:`mixedmodels.glmer`. Estimates and design are stored; everything else is derived.
@@ -61,86 +49,7 @@ class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
         The engine's form of the design; rebuilt when needed, after unpickling for one.
     """
 
-    def __init__(
-        self,
-        design: Design,
-        y: FloatArray,
-        prior_weights: FloatArray,
-        call: Call,
-        data: Any,
-        family: Family,
-        estimates: GeneralizedEstimates,
-        observed: bool = False,
-        problem: GeneralizedProblem | None = None,
-    ) -> None:
-        super().__init__(design, y, prior_weights, call, data, family, estimates)
-        self.observed = observed
-        if problem is not None:
-            self.problem = problem
-
-    @cached_property
-    def problem(self) -> GeneralizedProblem:
-        """The engine's form of the design."""
-        return self._arranged(self.design, self.y, self.prior_weights)
-
     # Estimates.
-
-    @property
-    def beta(self) -> FloatArray:
-        """Fixed effects, shape (p,)."""
-        return self.estimates.beta
-
-    @property
-    def phi(self) -> FloatArray:
-        """Parameters of the family, shape (n_phi,)."""
-        return self.estimates.phi
-
-    @property
-    def spherical(self) -> tuple[FloatArray, ...]:
-        """Spherical random effects by term, each (q, S)."""
-        return self.estimates.u
-
-    @property
-    def theta_values(self) -> FloatArray:
-        """Covariance parameters, shape (k,)."""
-        return self.estimates.theta
-
-    @property
-    def npar(self) -> int:
-        """Number of fixed effects, covariance parameters and parameters of the family."""
-        return len(self.beta) + len(self.theta_values) + len(self.phi)
-
-    @property
-    def unscaled_vcov(self) -> FloatArray:
-        """``(R_X' R_X)^-1``, the dispersion taken out, shape (p, p)."""
-        return self.estimates.vcov_rx / self.sigma() ** 2
-
-    @property
-    def random_scale(self) -> float:
-        """1: theta is on the scale of the linear predictor."""
-        return 1.0
-
-    @property
-    def residual_sd(self) -> float | None:
-        """None: there is no residual row."""
-        return None
-
-    @property
-    def row_information(self) -> FloatArray:
-        """Information of each row about eta at the mode, as it enters L."""
-        at = self._family.evaluate(
-            self.y, self.estimates.eta, self.prior_weights, self.phi, observed=self.observed
-        )
-        return at.information
-
-    def sigma(self) -> float:
-        """Return the square root of the dispersion; 1 for families without one."""
-        return response_scale(self._family, self.phi)
-
-    @cached_property
-    def hessian_covariance(self) -> FloatArray | None:
-        """Covariance of (theta, beta, phi) from the Hessian of the objective; None if that is singular."""
-        return vcov_hessian(self.problem, self.estimates)
 
     def vcov(self, full: bool = False, method: VcovMethod | None = None) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
@@ -171,32 +80,6 @@ class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
             )
         return self._labelled(self.estimates.vcov_rx if method == "rx" else self._fixed_covariance())
 
-    def _fixed_covariance(self) -> FloatArray:
-        if self.estimates.nAGQ == 0 or self.hessian_covariance is None:
-            return self.estimates.vcov_rx
-        fixed = slice(len(self.theta_values), len(self.theta_values) + len(self.beta))
-        return self.hessian_covariance[fixed, fixed]
-
-    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
-        return conditional_covariances(self.problem, self.estimates)
-
-    def convergence(self) -> ConvergenceReport:
-        """Return the verdict on the fit, with its reasons."""
-        return self.estimates.convergence
-
-    @property
-    def optimization(self) -> OptimizationReport:
-        """How the optimum was found: evaluations, seconds, gradient norm, path."""
-        return self.estimates.optimization
-
-    @property
-    def factorization(self) -> Printed:
-        """The blocks of the factorization and how each is handled, as a table."""
-        problem, n = self.problem, len(self.y)
-        table = block_table(problem.system.pattern, len(self.beta))
-        equal = "" if len(problem.y) == n else f"\n{n} rows of {len(problem.y)} kinds, equal rows fitted once"
-        return Printed(table + equal)
-
     def quadrature_sequence(self) -> pd.DataFrame:
         """Return the fits of ``nAGQ="auto"``: nodes, -2 log-likelihood, largest move in standard errors."""
         steps = self.estimates.quadrature_sequence
@@ -204,10 +87,6 @@ class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
         return pd.DataFrame(rows, columns=["nAGQ", "-2*log(L)", "largest move"])
 
     # Criteria.
-
-    def loglik(self) -> float:
-        """Return the log-likelihood with its full normalising constant."""
-        return -0.5 * self.estimates.objective
 
     def deviance(self) -> float:
         """Return the sum of squared deviance residuals given the random effects, as lme4."""
@@ -241,12 +120,6 @@ class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
         """Fit the same kind of model to another design with the same response and random effects."""
         problem = self._arranged(design, self.y, self.prior_weights)
         return self._sibling(design, self.y, self.prior_weights, problem)
-
-    def _arranged(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedProblem:
-        return generalized_problem(
-            y, weights, design.X, design.random, design.offset, self._family, self.observed,
-            log_constant(design, y, weights, self._family),
-        )  # fmt: skip
 
     def _sibling(
         self,

@@ -11,9 +11,10 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import initialize, log_constant
+from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
-from mixedmodels.models.with_family import WithFamily
+from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
@@ -22,7 +23,7 @@ from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
 
-class GeneralizedLinearModel(WithFamily[GlmEstimates]):
+class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
     """A fitted generalized linear model.
 
     Made by :func:`mixedmodels.glm`.

@@ -10,22 +10,17 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
-from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
-from mixedmodels.engines.linear.reml import conditional_covariances
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.fits.call import Call
-from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.fit_text import FitDescription
-from mixedmodels.reports.printed import Printed
 
 
-class LinearMixedModel(MixedModel):
+class LinearMixedModel(MixedModel, LinearFit):
     """A fitted linear mixed model.
 
     Made by :func:`mixedmodels.lmer`. Estimates and design are stored; everything else is derived.
@@ -48,113 +43,7 @@ class LinearMixedModel(MixedModel):
 
     p_values = False
 
-    def __init__(
-        self,
-        design: Design,
-        y: FloatArray,
-        call: Call,
-        data: Any,
-        estimates: LinearEstimates,
-        problem: LinearProblem | None = None,
-    ) -> None:
-        weights = np.ones(len(y)) if design.weights is None else design.weights
-        super().__init__(design, y, weights, call, data)
-        self.estimates = estimates
-        if problem is not None:
-            self.problem = problem
-
-    @cached_property
-    def problem(self) -> LinearProblem:
-        """The engine's form of the design."""
-        design = self.design
-        return linear_problem(self.y, design.X, design.random, design.weights, design.offset)
-
-    # Estimates.
-
-    @property
-    def beta(self) -> FloatArray:
-        """Fixed effects, shape (p,)."""
-        return self.estimates.beta
-
-    @property
-    def spherical(self) -> tuple[FloatArray, ...]:
-        """Spherical random effects by term, each (q, S)."""
-        return self.estimates.u
-
-    @property
-    def theta_values(self) -> FloatArray:
-        """Covariance parameters, shape (k,)."""
-        return self.estimates.theta
-
-    @property
-    def npar(self) -> int:
-        """Number of fixed effects and covariance parameters, sigma included."""
-        return len(self.beta) + len(self.theta_values) + 1
-
-    @property
-    def unscaled_vcov(self) -> FloatArray:
-        """``(R_X' R_X)^-1``, shape (p, p)."""
-        return self.estimates.unscaled_vcov
-
-    @property
-    def random_scale(self) -> float:
-        """Sigma: theta is relative to it."""
-        return self.estimates.sigma
-
-    @property
-    def residual_sd(self) -> float | None:
-        """Sigma."""
-        return self.estimates.sigma
-
-    @property
-    def mean(self) -> FloatArray:
-        """Fitted values at the rows used, shape (n,)."""
-        return self.linear_predictor
-
-    @property
-    def row_information(self) -> FloatArray:
-        """Prior weights."""
-        return self.prior_weights
-
-    def sigma(self) -> float:
-        """Return the residual standard deviation."""
-        return self.estimates.sigma
-
-    def _fixed_covariance(self) -> FloatArray:
-        return self.estimates.sigma**2 * self.estimates.unscaled_vcov
-
-    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
-        relative = conditional_covariances(self.problem, self.theta_values)
-        return tuple(self.estimates.sigma**2 * V for V in relative)
-
-    def _raw_residuals(self, type: ResidualType) -> FloatArray:
-        difference = self.y - self.mean
-        return difference if type in ("response", "working") else np.sqrt(self.prior_weights) * difference
-
-    def convergence(self) -> ConvergenceReport:
-        """Return the verdict on the fit, with its reasons."""
-        return self.estimates.convergence
-
-    @property
-    def optimization(self) -> OptimizationReport:
-        """How the optimum was found: evaluations, seconds, gradient norm, path."""
-        return self.estimates.optimization
-
-    @property
-    def factorization(self) -> Printed:
-        """The blocks of the factorization and how each is handled, as a table."""
-        return Printed(self.problem.description())
-
     # Criteria.
-
-    @property
-    def is_reml(self) -> bool:
-        """Whether the model was fitted by REML."""
-        return self.estimates.REML
-
-    def loglik(self) -> float:
-        """Return the log-likelihood; for a REML fit, minus half the REML criterion."""
-        return -0.5 * self.estimates.objective
 
     def REMLcrit(self) -> float:
         """Return the REML criterion at convergence.

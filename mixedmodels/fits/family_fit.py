@@ -1,4 +1,4 @@
-"""What models whose response has a family share."""
+"""A fit whose response has a family."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType, residuals, response_mean
+from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import Design
-from mixedmodels.models.fitted_model import FittedModel
 
 
 class FamilyEstimates(Protocol):
@@ -26,8 +26,8 @@ class FamilyEstimates(Protocol):
 Estimates = TypeVar("Estimates", bound=FamilyEstimates)
 
 
-class WithFamily(FittedModel, Generic[Estimates]):
-    """A fitted model whose mean is the inverse link of its linear predictor, ``estimates.eta``."""
+class FamilyFit(Fit, Generic[Estimates]):
+    """A fit whose mean is the inverse link of its linear predictor, ``estimates.eta``."""
 
     def __init__(
         self,
