@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mixedmodels.errors import MixedModelsError as MixedModelsError
     from mixedmodels.errors import MixedModelsWarning as MixedModelsWarning
     from mixedmodels.errors import NotAvailableError as NotAvailableError
+    from mixedmodels.errors import UnknownArgumentError as UnknownArgumentError
+    from mixedmodels.errors import UnknownNameError as UnknownNameError
     from mixedmodels.families import Gamma as Gamma
     from mixedmodels.families import beta as beta
     from mixedmodels.families import betabinomial as betabinomial
@@ -97,7 +99,8 @@ _HOMES = {
     "datasets": "list_datasets load_dataset",
     "errors": (
         "ControlError ConvergenceError ConvergenceWarning DataError DataWarning FamilyError "
-        "FormulaError FormulaWarning MixedModelsError MixedModelsWarning NotAvailableError"
+        "FormulaError FormulaWarning MixedModelsError MixedModelsWarning NotAvailableError "
+        "UnknownArgumentError UnknownNameError"
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "
@@ -136,6 +139,16 @@ def _version() -> str:
         return "not installed"
 
 
+def _no_such_name(name: str) -> AttributeError:
+    """Return the error for a name the package does not have, with what to write in its place."""
+    if name.startswith("_"):
+        return AttributeError(f"module 'mixedmodels' has no attribute {name!r}")
+    advice = importlib.import_module("mixedmodels.advice")
+    datasets = importlib.import_module("mixedmodels.datasets").list_datasets()["name"]
+    error: AttributeError = advice.unknown_in_package(name, __all__, datasets.tolist())
+    return error
+
+
 class _Package(ModuleType):
     """The package: ``lmer`` in it is the function, not the module of that name."""
 
@@ -144,7 +157,7 @@ class _Package(ModuleType):
         if name == "__version__":
             return _version()
         if name not in _HOME_OF:
-            raise AttributeError(f"module 'mixedmodels' has no attribute {name!r}")
+            raise _no_such_name(name)
         value = getattr(importlib.import_module(f"mixedmodels.{_HOME_OF[name]}"), name)
         setattr(self, name, value)
         return value

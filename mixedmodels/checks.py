@@ -34,7 +34,7 @@ def require_random_terms(design: Design) -> None:
     if not design.random:
         raise FormulaError(
             "No random effects terms specified in formula. Write one such as '+ (1 | group)', or fit a "
-            "model without random effects with glm(formula, data, family='gaussian').",
+            "model without random effects with lm(formula, data).",
             design.formula.text,
         )
 
@@ -112,6 +112,26 @@ def separated(
     for finding in findings:
         warnings.warn(finding.message, DataWarning, stacklevel=4)
     return findings
+
+
+def warn_if_family_forgotten(function: str, design: Design) -> None:
+    """Warn where no family was given and the response looks like that of a binomial or Poisson model."""
+    response, y = design.response, design.response.values
+    looks = None
+    if response.kind == "logical" or (response.kind == "numeric" and np.isin(y, (0.0, 1.0)).all()):
+        looks = "holds only " + ("True and False" if response.kind == "logical" else "0 and 1"), "binomial"
+    elif response.kind == "numeric" and y.min() == 0.0 and np.array_equal(y, np.round(y)):
+        looks = "holds counts, zero among them", "poisson"
+    elif response.kind == "numeric" and design.weights is not None and y.min() >= 0.0 and y.max() <= 1.0:
+        looks = "holds proportions, with weights", "binomial"
+    if looks is not None:
+        what, family = looks
+        warnings.warn(
+            f"{function}() was given no family and fits a gaussian model, but {response.text} {what}: "
+            f"did you mean family={family!r}? Write family='gaussian' if not.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def check_response_varies(y: FloatArray, text: str) -> None:

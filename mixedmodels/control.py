@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 
+from mixedmodels.advice import shown, unknown_option
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
@@ -95,10 +96,14 @@ def whole_number(name: str, value: object, least: int = 0) -> int:
 ControlT = TypeVar("ControlT", bound=LmerControl)
 
 
-def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    """Raise ControlError, listing what is allowed, unless `value` is in `allowed`."""
-    if value not in allowed:
-        raise ControlError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+def one_of(name: str, value: object, allowed: tuple[object, ...], hint: str = "") -> None:
+    """Raise ControlError, listing what is allowed and adding `hint`, unless `value` is in `allowed`."""
+    # Only a single value can be compared: a Series or an array has no one truth value.
+    single = value is None or isinstance(value, (str, bool, int, float, np.generic))
+    if not single or value not in allowed:
+        raise ControlError(
+            f"{name} must be one of {', '.join(map(repr, allowed))}, not {shown(value)}{hint}."
+        )
 
 
 def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT]) -> ControlT:
@@ -114,9 +119,11 @@ def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT
     if isinstance(control, kind):
         return control
     if not isinstance(control, Mapping):
-        raise ControlError(f"control must be a {kind.__name__} or a dict of its options, not {control!r}.")
+        raise ControlError(
+            f"control must be a {kind.__name__} or a dict of its options, not {shown(control)}."
+        )
     allowed = [f.name for f in fields(kind)]
     unknown = [name for name in control if name not in allowed]
     if unknown:
-        raise ControlError(f"unknown option {unknown[0]!r} in control; options are {', '.join(allowed)}.")
+        raise unknown_option(unknown[0], allowed)
     return kind(**control)

@@ -41,6 +41,20 @@ class ControlError(MixedModelsError, ValueError):
     """Report an option whose value is not among those allowed."""
 
 
+class UnknownArgumentError(ControlError, TypeError):
+    """Report an argument that a function does not have, and what to write in its place.
+
+    A :class:`TypeError` too, as Python's own report of such an argument is.
+    """
+
+
+class UnknownNameError(MixedModelsError, AttributeError):
+    """Report a name that a model or the package does not have, and what to write in its place.
+
+    An :class:`AttributeError` too, so that ``hasattr`` and ``getattr`` with a default work as ever.
+    """
+
+
 class ConvergenceError(MixedModelsError, RuntimeError):
     """Report a fit that could not be computed at all, with what was tried."""
 

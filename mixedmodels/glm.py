@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Never
 
 import numpy.typing as npt
 
-from mixedmodels.checks import check_design, check_two_levels, separated, warn_unless_converged
+from mixedmodels.advice import refuse
+from mixedmodels.checks import (
+    check_design,
+    check_two_levels,
+    separated,
+    warn_if_family_forgotten,
+    warn_unless_converged,
+)
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged
@@ -25,15 +32,20 @@ from mixedmodels.models.glm import GeneralizedLinearModel
 def glm(
     formula: str,
     data: Any,
-    family: Any = "gaussian",
+    family: Any = None,
+    *surplus: Never,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    **unknown: Never,
 ) -> GeneralizedLinearModel:
     """Fit a generalized linear model by maximum likelihood or quasi-likelihood.
+
+    Where the family has a dispersion (gaussian, Gamma, inverse Gaussian and the quasi families) the tests are
+    t tests, their dispersion Pearson's X2 over n - p, as in R's summary; the likelihood takes its maximum.
 
     Parameters
     ----------
@@ -42,7 +54,8 @@ def glm(
     data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
         The variables.
     family : str, constructor or Family
-        Any family of :func:`mixedmodels.glmer`, and ``"quasibinomial"``, ``"quasipoisson"``.
+        Any family of :func:`mixedmodels.glmer`, and ``"quasibinomial"``, ``"quasipoisson"``; gaussian where
+        it is left out.
     weights, offset, subset, na_action, contrasts, env
         As for :func:`mixedmodels.glmer`.
 
@@ -62,14 +75,18 @@ def glm(
     >>> round(float(m.fixef()["period2"]), 4)
     -1.1708
     """
+    refuse(glm, surplus, unknown)
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,
     )  # fmt: skip
     if design.random:
         raise FormulaError("glm() fits no random effects; use glmer() for this formula.", design.formula.text)
+    if family is None:
+        warn_if_family_forgotten("glm", design)
     call = record_call(data, weights, offset, subset)
-    return fit_design(design, get_family(family), LmerControl(), call, keep(data))
+    chosen = get_family("gaussian" if family is None else family)
+    return fit_design(design, chosen, LmerControl(), call, keep(data))
 
 
 def fit_design(

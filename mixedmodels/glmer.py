@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 import numpy as np
 import numpy.typing as npt
 
+from mixedmodels.advice import refuse, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     check_design,
     check_response_varies,
     check_two_levels,
     separated,
+    warn_if_family_forgotten,
     warn_unless_converged,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
@@ -40,8 +42,9 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 def glmer(
     formula: str,
     data: Any,
-    family: Any = "gaussian",
+    family: Any = None,
     nAGQ: int | Literal["auto"] = 1,
+    *surplus: Never,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -53,6 +56,7 @@ def glmer(
     hessian: Literal["expected", "observed"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    **unknown: Never,
 ) -> Any:
     """Fit a generalized linear mixed model by maximum likelihood.
 
@@ -64,8 +68,8 @@ def glmer(
     data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
         The variables.
     family : str, constructor or Family
-        ``"binomial"``, ``mm.binomial(link="probit")`` and the like; gaussian with the identity link fits
-        the linear mixed model.
+        ``"binomial"``, ``mm.binomial(link="probit")`` and the like; ``"gaussian"``, also where it is left
+        out, with the identity link fits the linear mixed model.
     nAGQ : int or "auto"
         1 for the Laplace approximation, more for that many nodes of adaptive Gauss-Hermite quadrature in
         each dimension, 0 for the faster approximation that finds the fixed effects with the random ones.
@@ -108,15 +112,18 @@ def glmer(
     >>> round(-2 * m.loglik(), 3)
     184.053
     """
+    refuse(glmer, surplus, unknown)
     one_of("method", method, ("ml", "pql"))
     one_of("hessian", hessian, (None, "expected", "observed"))
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
-    chosen = get_family(family)
+    chosen = get_family("gaussian" if family is None else family)
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
+    if family is None:
+        warn_if_family_forgotten("glmer", design)
     call, kept = record_call(data, weights, offset, subset), keep(data)
     if not design.random:
         return fit_design(design, chosen, options, call, kept)
@@ -149,7 +156,24 @@ def glmer(
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 
-def glmer_nb(formula: str, data: Any, **options: Any) -> GeneralizedLinearMixedModel:
+def glmer_nb(
+    formula: str,
+    data: Any,
+    family: Any = "nbinom2",
+    nAGQ: int | Literal["auto"] = 1,
+    *surplus: Never,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: GlmerControl | Mapping[str, Any] | None = None,
+    hessian: Literal["expected", "observed"] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    **unknown: Never,
+) -> Any:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
 
     The same as :func:`glmer` with ``family="nbinom2"`` and lme4's Laplace approximation (expected
@@ -157,8 +181,23 @@ def glmer_nb(formula: str, data: Any, **options: Any) -> GeneralizedLinearMixedM
 
     Parameters
     ----------
-    formula, data, **options
-        As for :func:`glmer`; a family may be given to choose its link.
+    formula, data, nAGQ, weights, offset, subset, na_action, contrasts, start, control, env, relmat
+        As for :func:`glmer`.
+    family : str, constructor or Family
+        A negative binomial with another link or variance: ``mm.nbinom2(link="sqrt")``, ``"nbinom1"``, also
+        one with a zero part.
+    hessian : {"expected", "observed"}, optional
+        As for :func:`glmer`; by default expected where the family has it.
+
+    Returns
+    -------
+    GeneralizedLinearMixedModel
+        Or a GeneralizedLinearModel for a formula without random effects.
+
+    Raises
+    ------
+    FormulaError, DataError, ControlError
+        If the formula, the data or an option is at fault: a family that is no negative binomial, for one.
 
     Examples
     --------
@@ -167,9 +206,26 @@ def glmer_nb(formula: str, data: Any, **options: Any) -> GeneralizedLinearMixedM
     >>> list(m.family_parameters().index)
     ['theta']
     """
-    settings: dict[str, Any] = {"family": "nbinom2", "hessian": "expected", **options}
-    fit: GeneralizedLinearMixedModel = glmer(formula, data, **settings)
-    return fit
+    refuse(glmer_nb, surplus, unknown)
+    chosen = get_family(family)
+    if not (chosen.phi_names and ("nbinom" in chosen.name or chosen.name == "Negative Binomial")):
+        raise ControlError(_no_negative_binomial(family, chosen))
+    if hessian is None and chosen.has_expected_information:
+        hessian = "expected"
+    return glmer(
+        formula, data, chosen, nAGQ, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        contrasts=contrasts, start=start, control=control, hessian=hessian, env=env, relmat=relmat,
+    )  # fmt: skip
+
+
+def _no_negative_binomial(family: Any, chosen: Family) -> str:
+    """Return what is wrong with a family given to glmer_nb()."""
+    known = chosen.name.startswith("Negative Binomial")
+    what = "a negative binomial of known theta" if known else f"the {chosen.name} family"
+    return (
+        f"glmer_nb() fits a negative binomial whose theta is estimated, not {what} ({shown(family)}). Use "
+        "glmer(formula, data, family=...) for other families, and family=mm.nbinom2(link=...) for the link."
+    )
 
 
 def _refuse_for_linear(given: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
 
+from mixedmodels.advice import refuse
 from mixedmodels.checks import (
     check_design,
     numeric_response,
@@ -33,6 +34,7 @@ def lmer(
     formula: str,
     data: Any,
     REML: bool = True,
+    *surplus: Never,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -42,6 +44,7 @@ def lmer(
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    **unknown: Never,
 ) -> LinearMixedModel:
     """Fit a linear mixed model by REML or maximum likelihood.
 
@@ -81,6 +84,8 @@ def lmer(
     ------
     FormulaError, DataError, ControlError
         If the formula, the data or an option is at fault; the message names it.
+    UnknownArgumentError
+        If there is no such argument; the message says what to write (so for every function here).
 
     References
     ----------
@@ -93,7 +98,8 @@ def lmer(
     >>> m.fixef().round(3).tolist()
     [251.405, 10.467]
     """
-    one_of("REML", REML, (True, False))
+    refuse(lmer, surplus, unknown)
+    one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     options = as_control(control, LmerControl)
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,

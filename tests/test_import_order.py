@@ -11,7 +11,8 @@ PACKAGE = ROOT / "mixedmodels"
 # Rooms from the first to the last; those on one line know nothing of each other. A module belongs to the
 # longest name that fits.
 ORDER = (
-    ("arrays", "errors", "missing"),
+    ("arrays", "errors", "missing", "foreign_names"),
+    ("advice",),
     ("control", "datasets"),
     ("covariance", "kernels"),
     ("formula.language",),

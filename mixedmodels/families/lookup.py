@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from mixedmodels.advice import unknown_family
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.beta import beta
 from mixedmodels.families.beta_binomial import betabinomial
@@ -116,9 +116,7 @@ def _by_name(name: str) -> Family:
     for candidate in (key, folded, _SYNONYMS.get(folded, "")):
         if candidate in _FAMILIES:
             return _FAMILIES[candidate]()
-    near = difflib.get_close_matches(folded, FAMILY_NAMES, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise FamilyError(f"Unknown family {name!r}.{hint} Families are {', '.join(FAMILY_NAMES)}.")
+    raise unknown_family(name, FAMILY_NAMES)
 
 
 def _by_class(made: type) -> Family:

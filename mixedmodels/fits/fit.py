@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import refuse
 from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
@@ -74,6 +75,11 @@ class Fit:
     def phi(self) -> FloatArray:
         """Parameters of the family, shape (n_phi,); empty for a linear model."""
         return np.empty(0)
+
+    @property
+    def drawn_phi(self) -> FloatArray:
+        """Parameters of the family that simulated responses have, shape (n_phi,)."""
+        return self.phi
 
     @property
     def npar(self) -> int:
@@ -220,7 +226,7 @@ class Fit:
         padded[missing.kept] = values
         return pd.Series(padded, index=missing.input_index, name=name)
 
-    def fixef(self, add_dropped: bool = False) -> pd.Series:
+    def fixef(self, add_dropped: bool = False, *surplus: Never, **unknown: Never) -> pd.Series:
         """Return the fixed effects.
 
         Parameters
@@ -228,6 +234,7 @@ class Fit:
         add_dropped : bool
             Whether to list columns dropped from a rank-deficient model matrix, with value NaN.
         """
+        refuse(self.fixef, surplus, unknown)
         values = pd.Series(self.beta, index=list(self.design.x_names), name="Estimate", dtype=float)
         if not add_dropped or not self.design.dropped:
             return values

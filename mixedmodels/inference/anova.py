@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Never
 
 import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import refuse, shown
 from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
@@ -40,7 +42,9 @@ class AnovaTable(pd.DataFrame):
         return preformatted(repr(self))
 
 
-def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = None) -> AnovaTable:
+def anova(
+    *models: Fit, refit: bool = True, model_names: Sequence[str] | None = None, **unknown: Never
+) -> AnovaTable:
     """Compare fitted models by likelihood-ratio tests, or tabulate the terms of one model.
 
     Parameters
@@ -78,11 +82,8 @@ def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = 
     >>> round(float(mm.anova(m1, m2).loc["MODEL2", "Chisq"]), 1)
     105.0
     """
-    if not models:
-        raise ControlError("anova() needs at least one fitted model.")
-    for i, model in enumerate(models):
-        if not isinstance(model, Fit):
-            raise ControlError(f"argument {i + 1} of anova() is no fitted model but {model!r}.")
+    refuse(anova, (), unknown)
+    _check_models(models)
     if not all(m.has_likelihood for m in models):
         raise NotAvailableError(
             "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with "
@@ -95,6 +96,27 @@ def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = 
     if all(m.is_quasi for m in models):
         return _analysis_of_deviance(models, names)
     return _likelihood_ratio(_comparable(models, refit), names)
+
+
+def _check_models(models: Sequence[object]) -> None:
+    """Raise ControlError unless there are fitted models, and nothing else."""
+    if not models:
+        raise ControlError("anova() needs at least one fitted model.")
+    for i, model in enumerate(models):
+        if isinstance(model, (list, tuple, dict)) and any(isinstance(m, Fit) for m in _values(model)):
+            star = "*models.values()" if isinstance(model, dict) else "*models"
+            raise ControlError(
+                f"argument {i + 1} of anova() is a {type(model).__name__} of models: pass them one by one, "
+                f"anova({star})."
+            )
+        if not isinstance(model, Fit):
+            raise ControlError(
+                f"argument {i + 1} of anova() is no fitted model but {shown(model)}; options go by name."
+            )
+
+
+def _values(models: Sequence[object] | Mapping[object, object]) -> Iterable[object]:
+    return models.values() if isinstance(models, Mapping) else models
 
 
 def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:

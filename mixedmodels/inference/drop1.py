@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Never
 
 import numpy as np
 
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.advice import refuse, shown
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
@@ -19,7 +21,7 @@ from mixedmodels.inference.comparison import chi_square_tail
 DROP1_COLUMNS = ("npar", "AIC", "LRT", "Pr(Chi)")
 
 
-def drop1(model: Fit) -> AnovaTable:
+def drop1(model: Fit, *surplus: Never, **unknown: Never) -> AnovaTable:
     """Test each term of the fixed effects that is not contained in another one.
 
     Models fitted by REML are refitted by maximum likelihood, the smaller models too.
@@ -35,6 +37,9 @@ def drop1(model: Fit) -> AnovaTable:
     NotAvailableError
         If the model has no likelihood.
     """
+    refuse(drop1, surplus, unknown)
+    if not isinstance(model, Fit):
+        raise ControlError(f"drop1() needs a fitted model, not {shown(model)}.")
     full = model.refitML()
     rows, values = ["<none>"], [(np.nan, full.aic(), np.nan, np.nan)]
     for label in droppable(model.design):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
@@ -35,14 +36,15 @@ def wald_table(
     return np.column_stack(columns)
 
 
-def wald_intervals(beta: FloatArray, se: FloatArray, level: float) -> FloatArray:
-    """Return ``beta -+ z se`` with the normal quantile of `level`, shape (p, 2)."""
+def wald_intervals(beta: FloatArray, se: FloatArray, level: float, df: float | None = None) -> FloatArray:
+    """Return ``beta -+ z se`` with the quantile of `level`, of t with `df` or the normal, shape (p, 2)."""
     check_level(level)
-    z = special.ndtri((1.0 + level) / 2.0)
+    tail = (1.0 + level) / 2.0
+    z = special.ndtri(tail) if df is None else special.stdtrit(df, tail)
     return np.column_stack([beta - z * se, beta + z * se])
 
 
 def check_level(level: float) -> None:
     """Raise ControlError unless `level` lies between 0 and 1."""
-    if not 0.0 < level < 1.0:
-        raise ControlError(f"level must lie between 0 and 1, such as 0.95, not {level!r}.")
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
+        raise ControlError(f"level must lie between 0 and 1, such as 0.95, not {shown(level)}.")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Never, get_args
 
-import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import refuse, shown, unknown_attribute
 from mixedmodels.arrays import FloatArray
+from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
-from mixedmodels.errors import ControlError
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
+from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
 from mixedmodels.inference.drop1 import drop1
 from mixedmodels.inference.summary import Summary
+from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
@@ -28,8 +31,15 @@ class FittedModel(Fit):
 
     p_values = True
 
-    def vcov(self) -> pd.DataFrame:
+    def __getattr__(self, name: str) -> Any:
+        """Say what to write in place of a name that models do not have."""
+        if hasattr(type(self), name):  # a property that failed: let its own error be seen
+            return object.__getattribute__(self, name)
+        raise unknown_attribute(self, name)
+
+    def vcov(self, **unknown: Never) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects."""
+        refuse(self.vcov, (), unknown)
         return self._labelled(self._fixed_covariance())
 
     def standard_errors(self) -> pd.Series:
@@ -51,7 +61,9 @@ class FittedModel(Fit):
         """Return the fitted means, the random effects at their conditional modes."""
         return self.by_row(self.mean, "fitted")
 
-    def residuals(self, type: ResidualType | None = None, scaled: bool = False) -> pd.Series:
+    def residuals(
+        self, type: ResidualType | None = None, scaled: bool = False, *surplus: Never, **unknown: Never
+    ) -> pd.Series:
         """Return residuals.
 
         Parameters
@@ -66,10 +78,9 @@ class FittedModel(Fit):
         ControlError
             If `type` is none of these.
         """
-        allowed = get_args(ResidualType)
-        chosen = type or ("response" if self.family() is None else "deviance")
-        if chosen not in allowed:
-            raise ControlError(f"type must be one of {', '.join(map(repr, allowed))}, not {type!r}.")
+        refuse(self.residuals, surplus, unknown)
+        chosen: Any = ("response" if self.family() is None else "deviance") if type is None else type
+        one_of("type", chosen, get_args(ResidualType))
         values = self._raw_residuals(chosen)
         return self.by_row(values / self.sigma() if scaled else values, "residuals")
 
@@ -78,43 +89,79 @@ class FittedModel(Fit):
         return self.by_row(self.prior_weights, "weights")
 
     def confint(
-        self, parm: str | list[str] | None = None, level: float = 0.95, method: Literal["Wald"] = "Wald"
+        self,
+        parm: str | list[str] | None = None,
+        level: float = 0.95,
+        method: Literal["Wald"] = "Wald",
+        *surplus: Never,
+        **unknown: Never,
     ) -> pd.DataFrame:
-        """Return confidence intervals.
+        """Return confidence intervals of the fixed effects.
 
         Parameters
         ----------
         parm : str or list of str, optional
-            Names of parameters; ``"beta_"`` for the fixed effects, ``"theta_"`` for the others.
+            Names of fixed effects; ``"beta_"`` is all of them.
         level : float
             Confidence level.
         method : {"Wald"}
-            Normal intervals of the fixed effects; the covariance parameters have none (NaN).
+            Estimate and standard error, with quantiles of the normal distribution, or of t where the summary
+            has t tests with p-values. Covariance parameters have no such intervals.
 
         Raises
         ------
         ControlError
             If `method` or a name in `parm` is unknown.
+        NotAvailableError
+            If `parm` names covariance parameters.
         """
+        refuse(self.confint, surplus, unknown)
         if str(method).lower() != "wald":
-            raise ControlError(f"method must be 'Wald', not {method!r}.")
-        lower, upper = percent_names(level)
-        se = self._standard_errors()
-        table = pd.DataFrame(
-            wald.wald_intervals(self.beta, se, level), index=list(self.design.x_names), columns=[lower, upper]
-        )
-        extra = pd.DataFrame(np.nan, index=self._covariance_names(), columns=table.columns)
-        return _select(pd.concat([extra, table]) if len(extra) else table, parm, len(extra))
+            raise ControlError(f"method must be 'Wald', not {shown(method)}.")
+        wald.check_level(level)
+        intervals = wald.wald_intervals(self.beta, self._standard_errors(), level, self._test_df())
+        table = pd.DataFrame(intervals, index=list(self.design.x_names), columns=list(percent_names(level)))
+        return _select(table, parm, self._covariance_names())
 
     def _covariance_names(self) -> list[str]:
         """Return R's names of the covariance parameters: ``.sig01``, ``.sigma``."""
         return []
 
+    def model_matrix(
+        self, type: Literal["fixed"] = "fixed", newdata: Any = None, *surplus: Never, **unknown: Never
+    ) -> Any:
+        """Return the fixed-effects model matrix, X, as a DataFrame.
+
+        Parameters
+        ----------
+        type : {"fixed"}
+            There is no other.
+        newdata : DataFrame or other table, optional
+            Rows to build it for; by default those of the fit.
+
+        Raises
+        ------
+        ControlError
+            If `type` is something else.
+        DataError
+            If a variable is missing in the new rows.
+        """
+        refuse(self.model_matrix, surplus, unknown)
+        one_of("type", type, ("fixed",), "; new rows are newdata=")
+        return self._fixed_matrix(newdata)
+
+    def _fixed_matrix(self, newdata: Any) -> pd.DataFrame:
+        X, index = self.design.X, self.design.index
+        if newdata is not None:
+            X, _ = fixed_matrix(self.design, newdata)
+            index = row_labels(newdata, len(X))
+        return pd.DataFrame(X, index=index, columns=list(self.design.x_names))
+
     def model_frame(self) -> pd.DataFrame:
         """Return the variables of the model at the rows used."""
         return used_variables(self.data, self.design)
 
-    def summary(self, correlation: bool | None = None) -> Summary:
+    def summary(self, correlation: bool | None = None, *surplus: Never, **unknown: Never) -> Summary:
         """Summarise the fit: ``print(m.summary())`` gives lme4's text.
 
         Parameters
@@ -136,13 +183,19 @@ class FittedModel(Fit):
         )
 
     def anova(
-        self, *others: FittedModel, refit: bool = True, model_names: Sequence[str] | None = None
+        self,
+        *others: FittedModel,
+        refit: bool = True,
+        model_names: Sequence[str] | None = None,
+        **unknown: Never,
     ) -> AnovaTable:
         """Compare this model with others, or tabulate its terms; see :func:`mixedmodels.anova`."""
+        refuse(self.anova, (), unknown)
         return anova(self, *others, refit=refit, model_names=model_names)
 
-    def drop1(self) -> AnovaTable:
+    def drop1(self, *surplus: Never, **unknown: Never) -> AnovaTable:
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
+        refuse(self.drop1, surplus, unknown)
         return drop1(self)
 
     def __repr__(self) -> str:
@@ -183,19 +236,20 @@ class FittedModel(Fit):
         }
 
 
-def _select(table: pd.DataFrame, parm: str | list[str] | None, n_covariance: int) -> pd.DataFrame:
+def _select(table: pd.DataFrame, parm: Any, covariance_names: Sequence[str]) -> pd.DataFrame:
     """Return the rows of `table` that `parm` names."""
-    if parm is None:
+    if parm is None or (isinstance(parm, str) and parm == "beta_"):
         return table
-    if parm == "beta_":
-        return table.iloc[n_covariance:]
-    if parm == "theta_":
-        return table.iloc[:n_covariance]
-    names = [parm] if isinstance(parm, str) else list(parm)
-    unknown = [name for name in names if name not in table.index]
-    if unknown:
-        raise ControlError(
-            f"parm {unknown[0]!r} is not a parameter of this model; parameters are "
-            f"{', '.join(map(str, table.index))}, or 'beta_' and 'theta_' for all of a kind."
-        )
+    names = [parm] if isinstance(parm, str) or not isinstance(parm, Iterable) else list(parm)
+    for name in names:
+        if isinstance(name, str) and (name in covariance_names or name == "theta_"):
+            raise NotAvailableError(
+                f"Wald intervals of covariance parameters ({name}) are not available: their estimates are "
+                "far from normal. VarCorr() has the estimates."
+            )
+        if not isinstance(name, str) or name not in table.index:
+            raise ControlError(
+                f"parm {shown(name)} is not a fixed effect of this model; they are "
+                f"{', '.join(map(str, table.index))}, or 'beta_' for all."
+            )
     return table.loc[names]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
@@ -14,16 +13,13 @@ from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
-from mixedmodels.models.fitted_model import FittedModel
+from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.prediction.draws import Seed
-from mixedmodels.prediction.predict import predict
-from mixedmodels.prediction.simulate import simulate
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
 
-class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
+class GeneralizedLinearModel(FixedEffectsModel, FamilyFit[GlmEstimates]):
     """A fitted generalized linear model.
 
     Made by :func:`mixedmodels.glm`.
@@ -55,6 +51,11 @@ class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
         return self.estimates.phi
 
     @property
+    def drawn_phi(self) -> FloatArray:
+        """The dispersion of the summary where the family has one, else the estimates."""
+        return np.array([self.estimates.dispersion]) if self._family.has_dispersion else self.phi
+
+    @property
     def npar(self) -> int:
         """Number of coefficients and parameters of the family."""
         return len(self.beta) + len(self.phi)
@@ -64,7 +65,7 @@ class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
         return float(np.sqrt(self.estimates.dispersion))
 
     def dispersion(self) -> float:
-        """Return the dispersion: for a quasi family Pearson's X2 over its degrees of freedom."""
+        """Return the dispersion where there is one: Pearson's X2 over its degrees of freedom; else 1."""
         return self.estimates.dispersion
 
     def df_residual(self) -> int:
@@ -103,54 +104,8 @@ class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
         return self.estimates.vcov
 
     def _test_df(self) -> float | None:
-        return float(self.df_residual()) if self._family.is_quasi else None
-
-    def predict(
-        self, newdata: Any = None, type: Literal["link", "response"] = "link", se_fit: bool = False
-    ) -> pd.Series | pd.DataFrame:
-        """Predict at the rows of the data or at new rows.
-
-        Parameters
-        ----------
-        newdata : DataFrame or other table, optional
-            Rows to predict; by default those of the fit.
-        type : {"link", "response"}
-            Scale of the prediction.
-        se_fit : bool
-            Whether to return a DataFrame with columns fit and se_fit.
-
-        Raises
-        ------
-        ControlError
-            If `type` is neither.
-        DataError
-            If a column is missing, or the offset of the fit was an array, which new rows do not have.
-        """
-        return predict(self, newdata, None, type, False, se_fit, False)
-
-    def simulate(self, nsim: int = 1, seed: Seed = None, newdata: Any = None) -> pd.DataFrame:
-        """Simulate responses.
-
-        Parameters
-        ----------
-        nsim : int
-            Number of simulated responses.
-        seed : int or numpy Generator, optional
-            Seed of the random numbers.
-        newdata : DataFrame or other table, optional
-            Rows to simulate at; by default those of the fit.
-
-        Returns
-        -------
-        DataFrame
-            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
-
-        Raises
-        ------
-        NotAvailableError
-            If the family is a quasi family, which has no distribution.
-        """
-        return simulate(self, nsim, seed, False, None, newdata, False)
+        estimated = self._family.is_quasi or self._family.has_dispersion
+        return float(self.df_residual()) if estimated else None
 
     def refit(self, newresp: Any) -> GeneralizedLinearModel:
         """Fit the same model to another response, given as for a mixed model.
@@ -184,7 +139,8 @@ class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
             f"null deviance {e.null_deviance:.5g} on {e.df_null} degrees of freedom",
             f"residual deviance {e.deviance:.5g} on {e.df_residual} degrees of freedom",
         )
-        dispersion = (f"dispersion {e.dispersion:.4g}",) if quasi else ()
+        estimated = self._test_df() is not None
+        dispersion = (f"dispersion {e.dispersion:.4g}",) if estimated else family_note(self._family, self.phi)
         return FitDescription(
             title=f"Generalized linear model fit by maximum {'quasi-' if quasi else ''}likelihood",
             class_name="glm",
@@ -196,7 +152,7 @@ class GeneralizedLinearModel(FittedModel, FamilyFit[GlmEstimates]):
             ngrps={},
             family=(family_label(self._family, self.phi), self._family.link.name),
             call=self.call.lines(),
-            notes=(*self._notes(), *deviances, *dispersion, *family_note(self._family, self.phi)),
+            notes=(*self._notes(), *deviances, *dispersion),
             warnings=self._fit_warnings(),
             optimizer="Fisher scoring",
             messages=() if e.convergence.is_optimum else e.convergence.reasons,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import refuse
+from mixedmodels.control import one_of
 from mixedmodels.diagnostics.leverage import leverages
-from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
 from mixedmodels.formula.design.theta import term_factors
@@ -17,7 +18,7 @@ from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
-from mixedmodels.prediction.predict import ReForm, predict
+from mixedmodels.prediction.predict import ReForm, new_random_matrix, predict
 from mixedmodels.prediction.simulate import UNSET, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
@@ -29,12 +30,14 @@ class MixedModel(FittedModel, MixedFit):
 
     # Random effects and their covariance.
 
-    def VarCorr(self) -> VarCorr:
+    def VarCorr(self, *surplus: Never, **unknown: Never) -> VarCorr:
         """Return variances, standard deviations and correlations of the random effects."""
+        refuse(self.VarCorr, surplus, unknown)
         return VarCorr(self.term_covariances(), self.residual_sd)
 
-    def ranef(self) -> RandomEffects:
+    def ranef(self, *surplus: Never, **unknown: Never) -> RandomEffects:
         """Return the conditional modes of the random effects, with their conditional variances."""
+        refuse(self.ranef, surplus, unknown)
         return RandomEffects(self.random, self.b, self._conditional_covariances())
 
     def coef(self) -> dict[str, pd.DataFrame]:
@@ -68,24 +71,34 @@ class MixedModel(FittedModel, MixedFit):
 
     # Matrices.
 
-    def model_matrix(self, type: Literal["fixed", "random"] = "fixed") -> Any:
+    def model_matrix(
+        self,
+        type: Literal["fixed", "random"] = "fixed",
+        newdata: Any = None,
+        *surplus: Never,
+        **unknown: Never,
+    ) -> Any:
         """Return the model matrix.
 
         Parameters
         ----------
         type : {"fixed", "random"}
             X as a DataFrame, or Z of all terms as a sparse array.
+        newdata : DataFrame or other table, optional
+            Rows to build it for; by default those of the fit.
 
         Raises
         ------
         ControlError
             If `type` is neither.
+        DataError
+            If a variable is missing in the new rows, or a level of a grouping factor is new.
         """
+        refuse(self.model_matrix, surplus, unknown)
+        one_of("type", type, ("fixed", "random"), "; new rows are newdata=")
         if type == "fixed":
-            return pd.DataFrame(self.design.X, index=self.design.index, columns=list(self.design.x_names))
-        if type == "random":
-            return get_me(self, "Z")
-        raise ControlError(f"type must be 'fixed' or 'random', not {type!r}.")
+            return self._fixed_matrix(newdata)
+        return get_me(self, "Z") if newdata is None else new_random_matrix(self, newdata)
 
     def getME(self, name: str | list[str]) -> Any:
         """Return an internal quantity by lme4's name, or a dictionary for a list of names.
@@ -99,7 +112,7 @@ class MixedModel(FittedModel, MixedFit):
             return get_me(self, name)
         return {key: get_me(self, key) for key in name}
 
-    def vcov(self, full: bool = False) -> pd.DataFrame:
+    def vcov(self, full: bool = False, *surplus: Never, **unknown: Never) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
@@ -107,6 +120,7 @@ class MixedModel(FittedModel, MixedFit):
         full : bool
             Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
         """
+        refuse(self.vcov, surplus, unknown)
         return self._joint_vcov() if full else super().vcov()
 
     def _joint_vcov(self) -> pd.DataFrame:
@@ -136,6 +150,8 @@ class MixedModel(FittedModel, MixedFit):
         allow_new_levels: bool = False,
         se_fit: bool = False,
         random_only: bool = False,
+        *surplus: Never,
+        **unknown: Never,
     ) -> pd.Series | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
@@ -144,7 +160,8 @@ class MixedModel(FittedModel, MixedFit):
         newdata : DataFrame or other table, optional
             Rows to predict; by default those of the fit.
         re_form : None, mm.NA, False, "~0" or a formula such as "~(1 | g)"
-            Random effects to condition on: all of them (None), none (NA, False, ``"~0"``), or those named.
+            Random effects to condition on: all of them (None), none (NA, ``pd.NA``, NaN, False, 0, ``"~0"``),
+            or those named.
         type : {"link", "response"}
             Scale of the prediction.
         allow_new_levels : bool
@@ -161,6 +178,7 @@ class MixedModel(FittedModel, MixedFit):
         FormulaError
             If `re_form` names random effects that the model does not have.
         """
+        refuse(self.predict, surplus, unknown)
         return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
 
     def simulate(
@@ -171,6 +189,8 @@ class MixedModel(FittedModel, MixedFit):
         re_form: ReForm = UNSET,
         newdata: Any = None,
         allow_new_levels: bool = False,
+        *surplus: Never,
+        **unknown: Never,
     ) -> pd.DataFrame:
         """Simulate responses.
 
@@ -200,6 +220,7 @@ class MixedModel(FittedModel, MixedFit):
         ControlError
             If both `use_u` and `re_form` are given.
         """
+        refuse(self.simulate, surplus, unknown)
         return simulate(self, nsim, seed, use_u, re_form, newdata, allow_new_levels)
 
     # Text.

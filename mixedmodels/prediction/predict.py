@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.errors import ControlError, DataError, FormulaError
@@ -17,13 +18,12 @@ from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear_predictor import contribution
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.model_terms import random_effects_matrix
 from mixedmodels.formula.design.random_effects import group_name
-from mixedmodels.formula.language.parse import parse_formula
+from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import Node, names_in
 from mixedmodels.formula.language.terms import expand_terms
-from mixedmodels.missing import NAType
-
-ReForm = str | bool | NAType | None
+from mixedmodels.prediction.re_form import ReForm, named_effects, plain_re_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +55,79 @@ def training_rows(model: Fit) -> Rows:
     return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index)
 
 
-def new_rows(model: Fit, newdata: Any, needs_random: bool) -> Rows:
-    """Return new rows; without random effects their grouping factors need not be there.
+def fixed_rows(model: Fit, newdata: Any, warn: bool = True) -> tuple[FloatArray, FloatArray, pd.Index]:
+    """Return the fixed-effects matrix, the offset and the labels of new rows.
 
     Raises
     ------
     DataError
         If a variable is missing, or the fit had an offset given as an array, which new rows cannot have.
     """
+    if isinstance(newdata, str):
+        raise DataError(
+            f"newdata must be a table, not the text {newdata!r}; the scale of a prediction is "
+            f"type={newdata!r}."
+        )
     if model.design.recipe.offset_is_array:
         raise DataError(
             "the model has an offset given as an array, which newdata cannot supply; fit it with the offset "
             "as a column name or an offset() term to predict at new rows."
         )
-    X, offset = fixed_matrix(model.design, newdata)
+    X, offset = fixed_matrix(model.design, newdata, warn)
+    return X, np.zeros(len(X)) if offset is None else offset, row_labels(newdata, len(X))
+
+
+def row_labels(newdata: Any, n_rows: int) -> pd.Index:
+    """Return the labels of new rows: those of a pandas frame, else 0, 1, 2, ..."""
     index = getattr(newdata, "index", None)
-    labels = index if isinstance(index, pd.Index) else pd.RangeIndex(len(X))
+    return index if isinstance(index, pd.Index) else pd.RangeIndex(n_rows)
+
+
+def new_rows(model: Fit, newdata: Any, needs_random: bool, warn: bool = True) -> Rows:
+    """Return new rows; without random effects their grouping factors need not be there.
+
+    Raises
+    ------
+    DataError
+        As `fixed_rows`, and if a grouping factor is missing.
+    """
+    X, offset, labels = fixed_rows(model, newdata, warn)
     if needs_random:
-        random = random_matrices(model.design, newdata)
+        random = _random_rows(model, newdata)
     else:
         absent = np.zeros(len(X), dtype=np.int32)
         random = tuple((np.zeros((len(X), term.size)), absent) for term in model.random)
-    return Rows(X, np.zeros(len(X)) if offset is None else offset, random, labels)
+    return Rows(X, offset, random, labels)
+
+
+def _random_rows(model: Fit, newdata: Any) -> tuple[tuple[FloatArray, CodeArray], ...]:
+    """Return the random-effects rows of new data, or say how to do without them."""
+    try:
+        return random_matrices(model.design, newdata)
+    except DataError as error:
+        groups = {name.name for random in model.design.recipe.random for name in names_in(random.group)}
+        absent = sorted(groups - set(input_frame(newdata).names) - model.design.recipe.env.keys())
+        if not absent:
+            raise
+        raise DataError(
+            f"{error}. Without {' and '.join(absent)}, re_form=mm.NA predicts for the population: the fixed "
+            "effects alone."
+        ) from None
+
+
+def new_random_matrix(model: Fit, newdata: Any) -> scipy.sparse.csc_array:
+    """Return Z of new rows, all terms side by side, shape (m, q).
+
+    Raises
+    ------
+    DataError
+        If a variable is missing, or a grouping factor has a level that was not in the data.
+    """
+    rows = _random_rows(model, newdata)
+    everything = [np.ones(term.size, dtype=bool) for term in model.random]
+    refuse_new_levels(model, rows, everything, newdata)
+    terms = tuple(replace(t, Z=Z, codes=codes) for t, (Z, codes) in zip(model.random, rows, strict=True))
+    return random_effects_matrix(terms, len(rows[0][0]))
 
 
 def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
@@ -84,22 +135,21 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
 
     Raises
     ------
+    ControlError
+        If `re_form` is neither a formula with random effects nor a way to say all or none.
     FormulaError
         If `re_form` names random effects that are not in the model.
     """
     # 1. All, or none.
-    if re_form is None:
+    asked_for = plain_re_form(re_form)
+    if asked_for is None:
         return tuple(np.ones(term.size, dtype=bool) for term in design.random)
     masks = tuple(np.zeros(term.size, dtype=bool) for term in design.random)
-    if re_form is False or isinstance(re_form, NAType) or re_form == "NA":
+    if asked_for is False:
         return masks
-    if not isinstance(re_form, str):
-        raise ControlError(
-            f"re_form must be None, NA, False or a formula such as '~(1 | g)', not {re_form!r}."
-        )
     # 2. Those named: each bar picks columns of the terms on its grouping factor.
-    for bar in parse_formula(re_form).bars:
-        asked = expand_terms(bar.lhs, re_form)
+    for bar in named_effects(asked_for):
+        asked = expand_terms(bar.lhs, asked_for)
         wanted = {*asked.labels, *(["(Intercept)"] if asked.intercept else [])}
         found: set[str] = set()
         for term, recipe, mask in zip(design.random, design.recipe.random, masks, strict=True):
@@ -113,7 +163,7 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
                 f"re_form asks for ({bar}), but the model has no random effect "
                 f"{', '.join(sorted(wanted - found))} of {group_name(bar.group)}; its terms are "
                 f"{', '.join(f'({term.expression})' for term in design.random)}.",
-                re_form,
+                asked_for,
                 bar.position,
             )
     return masks
@@ -133,9 +183,11 @@ def predict(
         raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
     masks = select_effects(model.design, re_form)
     needs_random = any(mask.any() for mask in masks)
-    rows = training_rows(model) if newdata is None else new_rows(model, newdata, needs_random)
+    rows = (
+        training_rows(model) if newdata is None else new_rows(model, newdata, needs_random, not random_only)
+    )
     if needs_random and not allow_new_levels and newdata is not None:
-        refuse_new_levels(model, rows, masks, newdata)
+        refuse_new_levels(model, rows.random, masks, newdata)
     eta = np.zeros(len(rows.X)) if random_only else rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         if mask.any():
@@ -168,10 +220,12 @@ def label_rows(model: Fit, values: FloatArray, index: pd.Index, training: bool) 
     return pd.Series(values, index=index, name="fit")
 
 
-def refuse_new_levels(model: Fit, rows: Rows, masks: Sequence[BoolArray], newdata: Any) -> None:
+def refuse_new_levels(
+    model: Fit, rows: Sequence[RandomRows], masks: Sequence[BoolArray], newdata: Any
+) -> None:
     """Raise DataError, naming factor and levels, if a term in use meets a level that was not in the data."""
     for term, recipe, (_, codes), mask in zip(
-        model.random, model.design.recipe.random, rows.random, masks, strict=True
+        model.random, model.design.recipe.random, rows, masks, strict=True
     ):
         if mask.any() and (codes < 0).any():
             levels = unseen_levels(recipe.group, newdata, codes)

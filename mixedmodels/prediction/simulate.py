@@ -66,7 +66,7 @@ def simulate(
     rows = training_rows(model) if newdata is None else new_rows(model, newdata, True)
     if newdata is not None and not allow_new_levels:
         everything = [np.ones_like(mask) for mask in masks]
-        refuse_new_levels(model, rows, everything, newdata)
+        refuse_new_levels(model, rows.random, everything, newdata)
     # 2. What is the same in every draw: fixed effects, offset, the effects that stay.
     fixed = rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
@@ -142,7 +142,7 @@ def _draw(
     family = model.family()
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
-    y = family.simulate(rng, family.link.inverse(eta), weights, model.phi)
+    y = family.simulate(rng, family.link.inverse(eta), weights, model.drawn_phi)
     counts = model.design.response.kind == "cbind"
     return np.round(y * weights) if counts else y
 

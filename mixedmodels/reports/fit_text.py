@@ -23,7 +23,7 @@ from mixedmodels.reports.text_tables import (
 from mixedmodels.reports.variance_text import VarianceForm, variance_table
 
 CORRELATION_MAX = 12  # lme4's option lme4.summary.cor.max
-SINGULAR_NOTE = "boundary (singular) fit: see help('isSingular')"
+SINGULAR_NOTE = "boundary (singular) fit: see m.convergence()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digi
         lines.append("No fixed effect coefficients")
     lines += _fit_warnings(fit)
     if fit.messages:
-        lines.append(f"{_outcome(fit)} ; 0 optimizer warnings; {len(fit.messages)} lme4 warnings ")
+        lines += [_outcome(fit), *fit.messages]
     return "\n".join(lines)
 
 

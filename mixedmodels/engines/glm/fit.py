@@ -29,9 +29,9 @@ class GlmEstimates:
         Linear predictor, offset included, and its mean; with a zero part that of the counts before it
         (``family.response_mean`` gives the mean of the response).
     vcov : ndarray, shape (p, p)
-        Covariance of beta. Binomial, Poisson and MASS's negative binomial: from the expected information,
-        as R's ``glm``, for quasi families times the dispersion. Others (those whose `default_hessian` is
-        the observed one): the block of `vcov_hessian`, as glmmTMB.
+        Covariance of beta. Every family of R's ``glm`` and MASS's negative binomial: from the expected
+        information, times the dispersion where there is one, as in R. Others (beta, linear variance, zero
+        parts): the block of `vcov_hessian`, as glmmTMB.
     vcov_hessian : ndarray, shape (p + n_phi, p + n_phi), or None
         Covariance of (beta, phi) from the observed Hessian of the log-likelihood, phi on its natural
         scale; None for quasi families and where that Hessian is not positive definite.
@@ -42,7 +42,8 @@ class GlmEstimates:
     pearson_X2 : float
         Sum of squared Pearson residuals, before division by a dispersion.
     dispersion : float
-        ``pearson_X2 / df_residual`` for quasi families, phi for families with a dispersion, else 1.
+        ``pearson_X2 / df_residual`` for quasi families and families with a dispersion, whose phi is the
+        smaller estimate by maximum likelihood; 1 for others.
     df_residual, df_null : int
         Rows of positive weight, these minus p, and the degrees of freedom of the null deviance.
     n_iterations : int
@@ -78,8 +79,8 @@ def fit_glm(
 ) -> GlmEstimates:
     """Fit a generalized linear model by maximum likelihood (quasi-likelihood for quasi families).
 
-    The dispersion of Gamma, inverse Gaussian and gaussian is its maximum likelihood estimate, as in the
-    mixed models; R's estimate is ``pearson_X2 / df_residual``.
+    Of Gamma, inverse Gaussian and gaussian phi is the maximum likelihood estimate, which the likelihood
+    takes as in the mixed models; standard errors take R's ``dispersion``, by moments and with n - p.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def fit_glm(
     counted = int(np.count_nonzero(weights > 0.0))
     df_residual = counted - X.shape[1]
     X2 = pearson_chi_squared(y, mu, weights, family, point.phi)
-    dispersion = _dispersion(family, point.phi, X2, df_residual)
+    dispersion = _dispersion(family, X2, df_residual)
     joint = None if family.is_quasi else _joint_covariance(y, weights, X, family, point)
     has_intercept = bool(np.any(np.all(X[:1] == X, axis=0) & (X[0] != 0.0))) if len(X) else False
     return GlmEstimates(
@@ -201,10 +202,10 @@ def null_deviance(
     return float(np.sum(family.deviance(y, mu, weights, phi)))
 
 
-def _dispersion(family: Family, phi: FloatArray, X2: float, df_residual: int) -> float:
-    if family.is_quasi:
-        return X2 / df_residual if df_residual > 0 else float("nan")
-    return float(phi[0]) if family.has_dispersion else 1.0
+def _dispersion(family: Family, X2: float, df_residual: int) -> float:
+    if not (family.is_quasi or family.has_dispersion):
+        return 1.0
+    return X2 / df_residual if df_residual > 0 else float("nan")
 
 
 def _orthonormal(X: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -225,13 +226,14 @@ def _covariance(
 ) -> FloatArray:
     """Return the covariance of beta."""
     p = X.shape[1]
-    if family.default_hessian == "observed" and joint is not None:
+    if family.default_hessian == "observed" and not family.has_dispersion and joint is not None:
         return joint[:p, :p]
     R = np.linalg.qr(X * np.sqrt(np.maximum(point.rows.information, 0.0))[:, None], mode="r")
     if p == 0 or np.any(np.diagonal(R) == 0.0):
         return np.full((p, p), np.nan)
     inverse = solve_triangular(R, np.eye(p))
-    scale = dispersion if family.is_quasi else 1.0
+    # The information is that at phi, which the dispersion replaces.
+    scale = dispersion / point.phi[0] if family.has_dispersion else dispersion
     return np.asarray(scale * (inverse @ inverse.T))
 
 

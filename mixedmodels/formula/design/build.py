@@ -14,7 +14,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError, FormulaWarning
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import Design, NaAction
-from mixedmodels.formula.design.fixed_effects import independent_columns
+from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
 from mixedmodels.formula.design.new_data import sum_of
 from mixedmodels.formula.design.random_effects import BarPlan, group_name, random_terms
@@ -145,6 +145,7 @@ def _assemble(
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
     X = model_matrix(fixed, columns, n_rows)
     kept = independent_columns(X)
+    combinations = dependence(X, kept)
     if len(kept) < X.shape[1]:
         X = np.asfortranarray(X[:, kept])
     # 2. Z and codes of every term.
@@ -156,6 +157,7 @@ def _assemble(
         states=evaluator.states,
         fixed=fixed,
         kept=kept,
+        dependence=combinations,
         variables=plan.variables,
         offsets=plan.fixed.offsets,
         offset_argument=offset if isinstance(offset, str) else None,

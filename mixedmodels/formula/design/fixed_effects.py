@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg import lapack
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 
 # R's qr(): a column is dependent when less than this share of its length is new to the columns before it.
 DEPENDENCE_TOLERANCE = 1e-7
@@ -14,6 +14,9 @@ DEPENDENCE_TOLERANCE = 1e-7
 # all pivots stay above this, rounding (1e-15, amplified by at most their inverse) cannot hide a
 # dependent column, and no share comes near the tolerance.
 _SAFE_PIVOT = 1e-6
+# A new row obeys the dependence of the fit when it breaks it by less than this share of its size: R's
+# tolerance in predict.lm for rows that are estimable.
+ESTIMABLE_TOLERANCE = 1e-6
 
 
 def independent_columns(X: FloatArray) -> IntArray:
@@ -54,3 +57,36 @@ def _by_orthogonalization(X: FloatArray, lengths: FloatArray) -> IntArray:
             basis[:, len(kept)] = column / length
             kept.append(j)
     return np.array(kept, dtype=np.intp)
+
+
+def dependence(X: FloatArray, kept: IntArray) -> FloatArray | None:
+    """Return C with ``X[:, dropped] = X[:, kept] C``, shape (p, dropped); None where all are kept."""
+    if len(kept) == X.shape[1]:
+        return None
+    lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
+    lengths[lengths == 0.0] = 1.0
+    dropped = np.setdiff1d(np.arange(X.shape[1]), kept)
+    unit = X / lengths
+    C = np.linalg.lstsq(unit[:, kept], unit[:, dropped], rcond=None)[0]
+    return np.asarray(C * lengths[dropped] / lengths[kept][:, None])
+
+
+def not_estimable(X: FloatArray, kept: IntArray, C: FloatArray) -> BoolArray:
+    """Return the rows whose mean the data of the fit do not determine, shape (m,).
+
+    A row of the full model matrix has an estimable mean when it lies in the row space of the fit, that is,
+    obeys the dependence of its columns (Searle 1971, Linear Models, section 5.4). NaN counts as obeying.
+
+    Parameters
+    ----------
+    X : ndarray, shape (m, all columns)
+        New rows, dropped columns included.
+    kept : ndarray of int, shape (p,)
+        Columns of the fit.
+    C : ndarray, shape (p, dropped)
+        What `dependence` returned for the fit.
+    """
+    dropped = np.setdiff1d(np.arange(X.shape[1]), kept)
+    excess = np.abs(X[:, dropped] - X[:, kept] @ C)
+    size = np.abs(X[:, dropped]) + np.abs(X[:, kept]) @ np.abs(C)
+    return np.asarray((excess > ESTIMABLE_TOLERANCE * size).any(axis=1))

@@ -122,16 +122,17 @@ def row_argument(given: Any, role: str, evaluator: Evaluator) -> FloatArray | No
 
     Raises
     ------
+    ControlError
+        When it is one number for all rows.
     DataError
         When it is not numeric or its length is not that of the data.
     """
     if given is None:
         return None
     frame = evaluator.frame
+    _refuse_one_value(given, role, evaluator)
     if isinstance(given, str):
         column = _expression_column(given, evaluator)
-    elif np.ndim(given) == 0:
-        column = Numeric(np.full(frame.n_rows, float(given)))
     else:
         column = _column_by_row(given, role, frame)
     if len(column) != frame.n_rows:
@@ -139,6 +140,23 @@ def row_argument(given: Any, role: str, evaluator: Evaluator) -> FloatArray | No
             f"{role} has length {len(column)}, data has {frame.n_rows} rows (variable lengths differ)"
         )
     return np.array(as_numbers(column, role))
+
+
+_ALIKE = {"weights": "equal weights change nothing", "offset": "an equal offset is part of the intercept"}
+
+
+def _refuse_one_value(given: Any, role: str, evaluator: Evaluator) -> None:
+    """Raise ControlError for an argument that is one value, or an expression without a variable."""
+    if isinstance(given, str):
+        if given in evaluator.frame or any(True for _ in names_in(parse_expression(given))):
+            return
+    elif np.ndim(given) > 0:
+        return
+    why = f" ({_ALIKE[role]}: leave it out)" if role in _ALIKE else ""
+    raise ControlError(
+        f"{role} must be the name of a column, an expression of columns or one value a row, not the single "
+        f"{given!r}{why}."
+    )
 
 
 def _column_by_row(given: Any, role: str, frame: InputFrame) -> Column:
@@ -159,6 +177,7 @@ def _subset_rows(subset: Any, evaluator: Evaluator) -> IntArray | None:
     if subset is None:
         return None
     n_rows = evaluator.frame.n_rows
+    _refuse_one_value(subset, "subset", evaluator)
     if isinstance(subset, str):
         column = _expression_column(subset, evaluator)
     elif isinstance(subset, pd.Series) and pd.api.types.is_integer_dtype(subset.dtype):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.errors import DataWarning
 from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.design.design import Design, RandomTerm
+from mixedmodels.formula.design.fixed_effects import not_estimable
 from mixedmodels.formula.design.model_frame import row_argument
 from mixedmodels.formula.design.random_effects import random_matrix
 from mixedmodels.formula.design.recipe import Recipe
@@ -19,7 +22,7 @@ from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, strip_parens
 
 
-def fixed_matrix(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray | None]:
+def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[FloatArray, FloatArray | None]:
     """Return the fixed-effects matrix and the offset of new data.
 
     Parameters
@@ -28,6 +31,8 @@ def fixed_matrix(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray 
         The design of the fit.
     new_data : table
         Any number of rows, one included.
+    warn : bool
+        Whether to warn about rows whose mean a rank-deficient fit leaves undetermined.
 
     Returns
     -------
@@ -47,9 +52,27 @@ def fixed_matrix(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray 
     evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
     X = model_matrix(recipe.fixed, columns, evaluator.frame.n_rows)
-    if len(recipe.kept) < X.shape[1]:
+    if recipe.dependence is not None:
+        if warn:
+            _warn_not_estimable(design, X)
         X = X[:, recipe.kept]
     return X, _new_offset(recipe, evaluator)
+
+
+def _warn_not_estimable(design: Design, X: FloatArray) -> None:
+    """Warn where a prediction depends on which columns of a rank-deficient fit were dropped."""
+    recipe = design.recipe
+    assert recipe.dependence is not None
+    rows = np.flatnonzero(not_estimable(X, recipe.kept, recipe.dependence))
+    if len(rows):
+        shown = ", ".join(map(str, rows[:5].tolist())) + (", ..." if len(rows) > 5 else "")
+        warnings.warn(
+            f"prediction from a rank-deficient fit: the data do not determine the mean at {len(rows)} of the "
+            f"{len(X)} new rows (row {shown}, counting from 0), where it depends on which columns were "
+            f"dropped ({', '.join(design.dropped[:5])}{', ...' if len(design.dropped) > 5 else ''})",
+            DataWarning,
+            stacklevel=6,
+        )
 
 
 def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, CodeArray], ...]:

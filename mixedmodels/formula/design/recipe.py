@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mixedmodels.arrays import IntArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.coding import MatrixRecipe
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.language.syntax_tree import Node
@@ -46,6 +46,8 @@ class Recipe:
         Of the fixed-effects matrix, dependent columns included.
     kept : ndarray of int
         Its columns that are in the model.
+    dependence : ndarray, shape (p, dropped), or None
+        The dropped columns as combinations of those kept, on the data of the fit; None where there are none.
     variables : dict
         Printed variable -> expression, for every variable of the fixed part and the bars.
     offsets : tuple of Node
@@ -63,6 +65,7 @@ class Recipe:
     states: States
     fixed: MatrixRecipe
     kept: IntArray
+    dependence: FloatArray | None
     variables: dict[str, Node]
     offsets: tuple[Node, ...]
     offset_argument: str | None

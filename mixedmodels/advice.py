@@ -1,0 +1,160 @@
+"""Advice to those who type the names of another program: arguments, attributes, functions, families.
+
+A signature stays explicit, for people, editors and mypy. Behind its last argument by position stands
+``*surplus: Never`` and at its end ``**unknown: Never``: a type checker refuses whatever would land there,
+and at run time the function hands both to `refuse`, which says what to write.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
+
+from mixedmodels.errors import ControlError, FamilyError, UnknownArgumentError, UnknownNameError
+from mixedmodels.foreign_names import ARGUMENTS, ATTRIBUTES, FAMILIES, FAMILY_MEANT, LINKS, OPTIONS, PACKAGE
+
+# Share of letters in common above which a name is taken for a slip of the keyboard.
+SIMILAR = 0.75
+
+
+def refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapping[str, Any]) -> None:
+    """Raise where a call has arguments that its function does not have.
+
+    Parameters
+    ----------
+    function : callable
+        The function called.
+    surplus : tuple
+        Arguments by position beyond those it takes so.
+    unknown : mapping
+        Arguments by a name it does not have.
+
+    Raises
+    ------
+    UnknownArgumentError
+        Naming the first of them, and what to write.
+    """
+    if surplus or unknown:
+        _refuse(function, surplus, unknown)
+
+
+def _refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapping[str, Any]) -> NoReturn:
+    name = function.__name__
+    known = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "unknown")]
+    if unknown:
+        first = next(iter(unknown))
+        allowed = [p.name for p in known if p.kind is not p.VAR_POSITIONAL]
+        raise UnknownArgumentError(
+            f"{name}() has no argument {first!r}: {_sentence(_about_argument(name, first, allowed))}"
+        )
+    by_place = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]
+    others = [p.name for p in known if p.kind is p.KEYWORD_ONLY]
+    naming = f"; name what follows, as in {others[0]}=" if others else ""
+    taken = f"takes only {', '.join(by_place)} by position" if by_place else "takes no arguments by position"
+    raise UnknownArgumentError(f"{name}() {taken}, not a further {shown(surplus[0])}{naming}.")
+
+
+def _about_argument(function: str, name: str, allowed: list[str]) -> str:
+    """Return what to write in place of an argument."""
+    key = normalized(name)
+    for candidate in allowed:
+        if _letters(candidate) == _letters(name):
+            return f"it is spelled {candidate}="
+    own = ARGUMENTS.get("glmer" if function == "glmer_nb" else function, {})
+    advice = own.get(key) or ARGUMENTS[""].get(key)
+    if advice:
+        return advice
+    near = difflib.get_close_matches(name, allowed, n=1, cutoff=SIMILAR)
+    if near:
+        return f"did you mean {near[0]}=?"
+    return f"its arguments are {', '.join(allowed)}" if allowed else "it takes none"
+
+
+def normalized(name: str) -> str:
+    """Return a name as the tables of advice spell it."""
+    return name.replace(".", "_").strip("_").lower()
+
+
+def _sentence(advice: str) -> str:
+    return advice if advice.endswith("?") else f"{advice}."
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[._]", "", name).lower()
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: short ones as they are, others by their type."""
+    text = repr(value)
+    if len(text) <= 40 and "\n" not in text:
+        return text
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+
+
+def unknown_option(name: object, allowed: list[str]) -> ControlError:
+    """Return the error for an option that ``control`` does not have."""
+    advice = OPTIONS.get(normalized(str(name)))
+    why = "" if advice is None else f": {advice}"
+    return ControlError(f"unknown option {name!r} in control{why}; options are {', '.join(allowed)}.")
+
+
+def unknown_attribute(model: object, name: str) -> UnknownNameError:
+    """Return the error for an attribute that a fitted model does not have."""
+    kind = type(model).__name__
+    message = f"a {kind} has no {name!r}"
+    if name.startswith("_"):
+        return UnknownNameError(message)
+    public = [known for known in dir(type(model)) if not known.startswith("_")]
+    return UnknownNameError(f"{message}: {_sentence(_about_name(name, public, ATTRIBUTES, 'm.'))}")
+
+
+def unknown_in_package(name: str, public: Iterable[str], datasets: Iterable[str]) -> UnknownNameError:
+    """Return the error for a name that the package does not have."""
+    message = f"mixedmodels has no {name!r}"
+    if name in datasets:
+        return UnknownNameError(f"{message}: the data are mm.load_dataset({name!r}).")
+    return UnknownNameError(f"{message}: {_sentence(_about_name(name, list(public), PACKAGE, 'mm.'))}")
+
+
+def _about_name(name: str, public: list[str], table: Mapping[str, str], prefix: str) -> str:
+    """Return what to write in place of a name."""
+    same = [known for known in public if _letters(known) == _letters(name)]
+    if same:
+        return f"it is spelled {prefix}{same[0]}"
+    advice = table.get(normalized(name))
+    if advice:
+        return advice
+    near = difflib.get_close_matches(name, public, n=1, cutoff=SIMILAR)
+    if near:
+        return f"did you mean {prefix}{near[0]}?"
+    return "see help(m) for what it has" if prefix == "m." else "see dir(mm) for what there is"
+
+
+def unknown_family(name: str, names: tuple[str, ...]) -> FamilyError:
+    """Return the error for a family that is not there: what is meant, or what there is in its place."""
+    listed = f"Families are {', '.join(names)}."
+    called = re.fullmatch(
+        r"\s*([\w. -]+?)\s*\((?:\s*(?:link|theta)\s*=)?\s*[\"']?([\w/^.]+)[\"']?\s*\)\s*", name
+    )
+    key = re.sub(r"[ .-]", "_", called.group(1) if called else name.strip().strip("()")).lower()
+    constructor = next((f for f in (n.replace(".", "_") for n in names) if f.lower() == key), None)
+    if called and constructor:
+        inside = called.group(2)
+        argument = inside if inside[0].isdigit() and "/" not in inside else f"link={inside!r}"
+        return FamilyError(f"family {name!r} is code in a text: write family=mm.{constructor}({argument}).")
+    if key in LINKS:
+        return FamilyError(
+            f"{name!r} is a link, not a family: write family=mm.{LINKS[key]}(link={key!r}), "
+            f"or another family with it. {listed}"
+        )
+    if key in FAMILY_MEANT:
+        return FamilyError(f"Unknown family {name!r}: write family={FAMILY_MEANT[key]!r}. {listed}")
+    if key in FAMILIES:
+        return FamilyError(f"The family {name!r} is not available; {FAMILIES[key]}. {listed}")
+    near = difflib.get_close_matches(key, names, n=1, cutoff=SIMILAR)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return FamilyError(f"Unknown family {name!r}.{hint} {listed}")

@@ -1,0 +1,483 @@
+"""What people type out of habit from other programs, and what to write here: plain data.
+
+Each table gives the advice first and then the names it answers: lower case, dots as underscores. A sentence
+completes "lmer() has no argument 'family': ...".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def _by_name(names: Mapping[str, str]) -> dict[str, str]:
+    """Return name -> advice for a table of advice -> names."""
+    return {name: advice for advice, listed in names.items() for name in listed.split()}
+
+
+_SEARCH = "the search has no settings; m.optimization shows what it did and m.convergence() its verdict"
+_SMALL_SAMPLE = (
+    "corrections of degrees of freedom (Satterthwaite, Kenward-Roger) are not available; m.drop1() and "
+    "anova(m0, m1) test terms by likelihood ratios"
+)
+_RESIDUAL_STRUCTURE = (
+    "residual correlations and variance functions are not available; random-effects terms may have "
+    "structure, as in 'ar1(0 + time | g)'"
+)
+_RE_FORM = "write re_form=mm.NA for predictions without random effects, re_form='~(1 | g)' for some of them"
+_BAYES = "there are no priors or chains: the fit is by (restricted) maximum likelihood"
+_TESTS = (
+    "m.summary().coefficients has estimates, standard errors and tests (a linear mixed model has no "
+    "p-values, as in lme4; m.drop1() tests its terms)"
+)
+_ERRORS = "write m.standard_errors()"
+_PLOTS = "plots are not available; m.fitted(), m.residuals() and m.ranef() have what they show"
+_R2 = (
+    "measures of explained variance of models with random effects are not available; they are made of "
+    "m.VarCorr() and the variance of m.predict(re_form=mm.NA)"
+)
+_MEANS = (
+    "marginal means are not available; m.predict(newdata, re_form=mm.NA, se_fit=True) gives them cell by cell"
+)
+_INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
+_BOOTSTRAP = "the bootstrap is not available; m.simulate(nsim) draws responses and m.refit() fits them"
+_PROFILE = "profiles are not available; m.confint() has Wald intervals of the fixed effects"
+
+#: Arguments, by the function they are given to; "" holds for any function.
+ARGUMENTS: dict[str, dict[str, str]] = {
+    "": _by_name(
+        {
+            "grouping goes into the formula, as in 'y ~ x + (1 | g)'": "groups group",
+            "random slopes go into the formula, as in 'y ~ x + (x | g)'": "re_formula exog_re",
+            "further variance components go into the formula, as in '(1 | g) + (1 | g:h)'": "vc_formula",
+            "predictors go into the formula, as in 'y ~ x + (1 | g)'; new ones into predict(newdata)": "exog",
+            "the response goes into the formula, as in 'y ~ x + (1 | g)'": "endog",
+            "write na_action='omit' (the default), 'exclude' or 'fail'": "missing",
+            "write weights=, the name of a column or one number a row": "freq_weights var_weights",
+            "write offset='log(exposure)', with the name of the column": "exposure",
+            _SEARCH: "maxiter full_output disp use_sqrt optimizer optctrl",
+            "structures of covariance go into the formula, as in 'diag(x | g)'": "free",
+            "write start={'theta': ..., 'fixef': ...}": "fe_params",
+            "write start={'theta': ...}": "start_params",
+            "robust covariances are not available": "cov_type",
+            _RESIDUAL_STRUCTURE: "cov_struct correlation cor dispformula",
+            "write env={'name': value}": "eval_env",
+            "the fixed part goes into the formula, as in 'y ~ x + (1 | g)'": "fixed",
+            "the random part goes into the formula: random = ~ x | g is '(x | g)'": "random",
+            "zero inflation is part of the family: family='zero_inflated_poisson', or mm.poisson(zi=True)": (
+                "ziformula zi zi_formula"
+            ),
+            "a model with a family is fitted by glmer(formula, data, family=...)": "family",
+            "a link belongs to a family: family=mm.binomial(link='probit')": "link",
+            "a known theta belongs to the family: family=mm.negative_binomial(theta=2)": "theta",
+            "theta is estimated and needs no start; known, it is mm.negative_binomial(theta=2)": "init_theta",
+            _BAYES: "prior priors chains iter",
+            "a fit uses the threads of the BLAS by itself": "cores n_jobs",
+            "contrasts of factors are written contrasts={'f': 'contr.sum'}": "factors",
+            "an ordered factor is a pandas Categorical with ordered=True": "ordered",
+            "ranks are taken before the fit: data['y'].rank()": "rank",
+            "permutation tests are not available": "permute",
+            "of intervals there are Wald's, m.confint(), for the fixed effects": "conf_int",
+            "write print(m.summary())": "summarize",
+            "nothing is printed while a model is fitted; m.optimization shows the search": "verbose",
+            "the deviance as a function of theta is not available": "devfunonly",
+            _SMALL_SAMPLE: "ddf p_values",
+            "write REML=True or REML=False, in capitals, to lmer()": "reml",
+            "write REML=False for maximum likelihood": "ml",
+            "write nAGQ=, with small n and capitals AGQ, to glmer()": "nagq",
+            "write nAGQ=": "agq n_agq quad_points",
+            (
+                "write nAGQ= for nodes of quadrature; criteria with other penalties are -2 * m.loglik() + k"
+                " * m.npar"
+            ): "k",
+            "write na_action='omit'": "na_rm",
+            "levels that do not occur are dropped always": "drop_unused_levels",
+            "the model keeps its matrices: m.model_matrix()": "x",
+            "the model keeps its variables: m.model_frame()": "model",
+            "write newdata= to predict(), simulate() or model_matrix()": "newdata",
+            "write newdata=": "new_data",
+            "write newdata= for new rows": "data",
+            "write allow_new_levels=True": "allow_new_levels allownewlevels new_levels",
+            _RE_FORM: "re_form reform re_form_formula use_rfx",
+            "level= belongs to confint()": "level",
+            "write se_fit=True": "se sefit return_se",
+            "write se_fit=True; the fit plus and minus 1.96 se_fit is an interval for the mean": "interval",
+            "write type='link' or type='response'": "pred_type",
+            "write type='link' for the linear predictor, type='response' for the mean": "linear",
+            "type='link' or type='response' chooses the scale of a prediction": "which",
+            "write level=0.95 for alpha=0.05": "alpha",
+            "write level=0.95": "prob conf_level",
+            "write parm='x' or parm=['x', 'z']": "parameters param params",
+            "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": (
+                "nsim boot_type"
+            ),
+            "names of intervals are those of the fixed effects": "oldnames signames",
+            "conditional variances come always: m.ranef().to_frame() has condsd": "condvar postvar",
+            "write add_dropped=True to fixef()": "add_dropped",
+            "write correlation=True or False to summary()": "cor_fixed corr",
+            "m.VarCorr() has the parameters of the random effects": "ran_pars",
+            "write nsim=, the number of simulated responses": "n size",
+            "write seed=": "random_state",
+            "write seed=, which a numpy Generator may be": "rng",
+            "write use_u=True to keep the random effects at their modes": "use_re",
+        }
+    ),
+    "lmer": _by_name(
+        {
+            "write REML=True or REML=False in place of method='REML' or method='ML'": "method",
+            "quadrature belongs to glmer(formula, data, family=...)": "nagq",
+            "the kind of information belongs to glmer()": "hessian",
+            "dense or sparse is chosen by the structure of the model; m.factorization shows it": "sparse",
+        }
+    ),
+    "glmer": _by_name(
+        {
+            "REML belongs to linear models, lmer(formula, data, REML=True)": "reml",
+            "dense or sparse is chosen by the structure of the model; m.factorization shows it": "sparse",
+            "theta of the negative binomial is estimated from the start by itself": "init",
+        }
+    ),
+    "glm": _by_name(
+        {
+            "REML belongs to linear mixed models, lmer(formula, data, REML=True)": "reml",
+            "there is nothing to integrate without random effects; glmer() has nAGQ": "nagq",
+            "a generalized linear model is fitted by maximum likelihood, by Newton or Fisher scoring": (
+                "method"
+            ),
+            _SEARCH: "control epsilon",
+            "a generalized linear model finds its starting values by itself": "start",
+            "relmat belongs to models with random effects, lmer() and glmer()": "relmat",
+        }
+    ),
+    "lm": _by_name(
+        {
+            "a generalized linear model is fitted by glm(formula, data, family=...)": "family link",
+            "REML belongs to linear mixed models, lmer(formula, data, REML=True)": "reml",
+            "there is nothing to integrate without random effects; glmer() has nAGQ": "nagq",
+            "least squares has one method": "method",
+            "least squares has a closed form, without options": "control",
+            "least squares has a closed form, without a start": "start",
+            "relmat belongs to models with random effects, lmer() and glmer()": "relmat",
+            "m.model_matrix() gives the matrix to factorize": "qr",
+            "robust covariances are not available": "robust",
+        }
+    ),
+    "predict": _by_name(
+        {
+            _RE_FORM: "level",
+            "REML is chosen when the model is fitted": "reml",
+            "contributions of single terms are columns of m.model_matrix(newdata=...) times m.fixef()": (
+                "terms"
+            ),
+            "write newdata=": "x",
+        }
+    ),
+    "simulate": _by_name(
+        {
+            "responses are simulated on their own scale": "type",
+            "there are no random effects": "use_u re_form",
+        }
+    ),
+    "confint": _by_name(
+        {
+            "write method='Wald'": "type",
+            "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": "nsim",
+        }
+    ),
+    "anova": _by_name(
+        {
+            "tables of type II and III are not available; drop1() leaves out each term in turn": "type typ",
+            "the test follows from the model: likelihood ratios, F for least squares and quasi families": (
+                "test"
+            ),
+            "models are compared by likelihood ratios after a refit by maximum likelihood": "method",
+            "write model_names=['m1', 'm2']": "names",
+            "write refit=False to compare REML criteria": "reml",
+        }
+    ),
+    "drop1": _by_name(
+        {
+            "the test is the likelihood ratio": "test",
+            "every term that no other contains is left out in turn": "scope",
+        }
+    ),
+    "VarCorr": _by_name(
+        {
+            "write m.VarCorr().to_string(comp=('Variance', 'Std.Dev.'))": "comp",
+        }
+    ),
+    "ranef": _by_name(
+        {
+            "the result is by grouping factor: m.ranef()['g']": "whichel drop",
+        }
+    ),
+    "residuals": _by_name(
+        {
+            "write scaled=True": "scale",
+            "write scaled=True for residuals divided by sigma": "standardized",
+        }
+    ),
+    "vcov": _by_name(
+        {
+            "m.summary().fixed_correlation has the correlations": "correlation",
+        }
+    ),
+    "summary": _by_name(
+        {
+            "the dispersion is estimated; m.dispersion() gives it": "dispersion",
+            "robust covariances are not available": "robust",
+        }
+    ),
+}
+
+#: Options of lme4's control objects.
+OPTIONS: dict[str, str] = _by_name(
+    {
+        _SEARCH: (
+            "optimizer optctrl maxfun maxeval maxiter ftol xtol tolpwrss compdev calc_derivs boundary_tol "
+            "restart_edge use_last_params tol autoscale nagq0initstep"
+        ),
+        "a singular fit gives no warning; m.is_singular() and m.convergence() tell": (
+            "check_conv_singular check_conv_grad check_conv_hess"
+        ),
+        "write check_random_terms='warning' or 'ignore'": (
+            "check_nobs_vs_nlev check_nobs_vs_rankz check_nobs_vs_nre check_nlev_gtreq_5 check_nlev_gtr_1"
+        ),
+        "write check_rank='stop' or 'ignore'": "check_rankx",
+        "predictors may have any scale": "check_scalex",
+    }
+)
+
+#: Attributes of fitted models.
+ATTRIBUTES: dict[str, str] = _by_name(
+    {
+        "write m.fixef() for the fixed effects": (
+            "params fe_params coefs coefficients fixed_effects fixedeffects coef coefficient betas "
+            "intercept exog_names x_names exog_re_names fe"
+        ),
+        _ERRORS: "bse bse_fe se stderr stderror std_err std_errors std_error se_coef standard_error sd",
+        _TESTS: (
+            "pvalues pvalue p_value p tvalues tvalue zvalues tstat zstat tidy glance coeftable coef_table "
+            "result results summary2 table tables f_test t_test wald_test test use_t get_summary"
+        ),
+        "write m.ranef() for the random effects by grouping factor": (
+            "random_effects randomeffects ranefs blup blups eblup random_effects_cov modes condval re"
+        ),
+        "write m.VarCorr() for variances, standard deviations and correlations": (
+            "cov_re vcomp ranef_var ranef_corr varcorr var_corr variance_components vc sigmas "
+            "cov_re_unscaled variances sdcor tau"
+        ),
+        "a model is fitted when it is made; m.refit(newresp) fits it to another response": (
+            "fit fit_regularized train estimate run model"
+        ),
+        _PLOTS: (
+            "plot plots plot_summary plot_diagnostics qqplot dotplot qqmath residplot plot_partial "
+            "plot_residuals sjplot"
+        ),
+        "write m.loglik()": "llf loglike loglikelihood log_likelihood logl ll",
+        _R2: (
+            "r2 rsquared r_squared r2_marginal r2_conditional rsquared_adj icc r2_nakagawa pseudo_rsquared "
+            "prsquared score"
+        ),
+        _MEANS: (
+            "emmeans lsmeans post_hoc posthoc emtrends contrasts contrast marginal_effects margins "
+            "get_margeff comparisons avg_predictions avg_slopes slopes effects pairs"
+        ),
+        _INFLUENCE: (
+            "influence cooks_distance cooks get_influence outlier_test dfbeta dfbetas rstudent rstandard "
+            "hat leverage hat_matrix_diag"
+        ),
+        _BOOTSTRAP: "bootstrap bootmer boot bootci boot_ci permute",
+        _PROFILE: "profile profile_re prof get_profile",
+        "write m.vcov()": "cov_params normalized_cov_params covariance cov",
+        "write m.confint()": "conf_int ci conf",
+        "write m.predict(newdata, se_fit=True)": "get_prediction get_forecast",
+        "write m.predict(newdata, type='response')": "predict_proba",
+        "write m.predict()": "predictions prediction",
+        "write m.fitted()": "fittedvalues fits yhat fitted_values",
+        "write m.residuals()": "resid residual resids",
+        "write m.residuals(type='response')": "resid_response",
+        "write m.residuals(type='pearson')": "resid_pearson",
+        "write m.residuals(type='deviance')": "resid_deviance",
+        "write m.residuals(type='working')": "resid_working",
+        "write m.sigma() ** 2": "scale sigma2 mse_resid",
+        "write m.sigma(), or the root of the mean of m.residuals() ** 2": "rmse",
+        "write m.deviance(), of a linear model": "ssr rss",
+        "write m.df_residual()": "df_resid dof_residual rdf",
+        "len(m.terms()) terms have len(m.fixef()) coefficients": "df_model",
+        "write m.npar": "dof",
+        "write m.npar, or m.df_residual()": "df",
+        "write m.nobs()": "n n_obs",
+        "write m.ngrps()": "n_groups ngroups grps",
+        "write m.ngrps(), or m.model_frame() for the variables": "groups",
+        "write m.convergence() for the verdict and its reasons": "converged warnings messages",
+        "write m.optimization": "mle_retvals",
+        "write m.optimization, and m.convergence() for the verdict": "optinfo",
+        "write m.is_singular()": "issingular singular",
+        "write m.is_reml": "reml isreml",
+        "write m.REMLcrit()": "remlcrit",
+        "write -2 * m.loglik()": "objective",
+        "write m.aic()": "aic",
+        "write m.bic()": "bic bic_llf",
+        "m.aic(), m.npar and m.nobs() are what it is made of": "aicc",
+        "m.estimates.null_deviance has it, of a generalized linear model": "null_deviance",
+        "write (m.residuals('pearson') ** 2).sum()": "pearson_chi2",
+        "write m.model_matrix()": "exog design_matrix x modelmatrix",
+        "write m.model_matrix(type='random')": "z",
+        "write m.model_frame()": "modelframe getdata",
+        "write m.model_frame() for the variables": "endog",
+        "write m.getME('theta')": "getme",
+        "write m.getME('Lambda')": "lambda",
+        "write m.anova()": "anova_lm anova_table",
+        "write m.anova(other)": "lrt compare_lr_test compare_f_test",
+        "write m.drop1()": "dropterm",
+        "fit the larger model and compare: m.anova(larger)": "add1",
+        "write m.drop1() for one step": "step",
+        "fit the changed formula: a fit takes milliseconds": "update",
+        "a model never changes, so it needs no copy": "copy",
+        "write pickle.dump(m, file)": "save",
+        "write m.summary().coefficients.to_latex()": "to_latex as_latex",
+        "write m.summary().coefficients": "to_pandas to_df",
+        "write m.fixef(); a model is no scikit-learn estimator": "get_params",
+        "write m.getME('u')": "u",
+        "write m.optimization.gradient_norm": "gradient",
+        "write m.vcov() for its inverse in the fixed effects": "hess hessian information",
+    }
+)
+
+#: Names of the package.
+PACKAGE: dict[str, str] = _by_name(
+    {
+        "write mm.lmer('y ~ x + (1 | g)', data); grouping goes into the formula, as in 'y ~ x + (1 | g)'": (
+            "mixedlm mixed_lm mixed lmm mixedmodel lme blmer model fit mixedeffects mixed_model lmer"
+        ),
+        _SMALL_SAMPLE: "lmertest krmodcomp satmodcomp kenward_roger satterthwaite ddf",
+        "write mm.glmer('y ~ x + (1 | g)', data, family='binomial')": (
+            "glmm glmmtmb bglmer mixed_model_glm glmmadaptive binomialbayesmixedglm poissonbayesmixedglm "
+            "glmer"
+        ),
+        "write mm.glm('y ~ x', data, family='binomial')": "logit probit logisticregression glm_binomial glm",
+        "write mm.lm('y ~ x', data)": "ols wls linear_regression linearregression regress lm",
+        "write mm.glmer_nb('y ~ x + (1 | g)', data)": "glmer_nb glmernb glm_nb negbin",
+        "write mm.glmer(formula, data, family, method='pql')": "glmmpql",
+        "nonlinear models are not available": "nlme nlmer nls",
+        _RESIDUAL_STRUCTURE: "gls mmrm",
+        "smooths are not available; bs() and ns() are splines in a formula": "gam gamm gamm4 bam",
+        (
+            "estimating equations are not available; a mixed model is near: write mm.glmer('y ~ x + (1 | "
+            "g)', data, family='binomial')"
+        ): "gee geeglm",
+        "models of ordered or many classes are not available": "clm clmm polr mnlogit orderedmodel",
+        "models of survival times are not available": "coxme coxph",
+        _BAYES: "brm stan_lmer stan_glmer mcmcglmm bambi",
+        "write mm.LmerControl()": "lmercontrol",
+        "write mm.GlmerControl()": "glmercontrol",
+        "write mm.fixef(m), or m.fixef()": "fixed_effects",
+        "write mm.ranef(m), or m.ranef()": "random_effects",
+        _ERRORS: "standard_errors se stderror se_fixef std_error",
+        "write mm.fixef(m) or, of each level, mm.coef(m)": "coefs",
+        "write mm.VarCorr(m)": "var_corr varcorr",
+        "write m.is_reml": "is_reml isreml",
+        "write m.optimization": "optimization",
+        _TESTS: "tidy glance augment",
+        _R2: "r2 r2_nakagawa r_squaredglmm icc performance r_squared",
+        _MEANS: "emmeans lsmeans emtrends contrasts contrast ggpredict effects glht",
+        _BOOTSTRAP: "bootmer bootstrap pbkrtest pbmodcomp",
+        _PROFILE: "profile",
+        _INFLUENCE: "influence cooks_distance dfbetas rstudent",
+        _PLOTS: "plot dotplot qqmath plot_model xyplot",
+        "write mm.anova(m)": "anova_lm",
+        "write mm.anova(m0, m1)": "lrtest lrt compare",
+        "fit the changed formula: a fit takes milliseconds": "update",
+        "one optimiser reaches the optimum; m.convergence() says how surely": "allfit",
+        "write mm.is_singular(m)": "issingular",
+        "write mm.model_terms(formula, data)": "lformula",
+        "the deviance as a function of theta is not available; mm.model_terms() has the matrices": (
+            "mklmerdevfun"
+        ),
+        "it belongs to pandas; any of its data frames will do as data": (
+            "read_csv read_excel read_table read_parquet dataframe series categorical"
+        ),
+        "write mm.load_dataset('sleepstudy'); mm.list_datasets() has the names": (
+            "data dataset get_rdataset load_data load get_data"
+        ),
+        "it belongs inside the text of a formula": (
+            "cbind factor offset log exp poly i c bs ns center relevel ordered contr_sum contr_treatment "
+            "contr_helmert sum treatment us ar1 cs diag dummy"
+        ),
+        "it belongs inside the text of a formula; the residual standard deviation is m.sigma()": "scale",
+        "write None": "null",
+        "write True": "true",
+        "write False": "false",
+        "write mm.inverse_gaussian()": "inversegaussian inverse_gaussian",
+        "write mm.nbinom2(), or mm.negative_binomial(theta) with theta known": "negativebinomial nbinom nb",
+        "write mm.betabinomial()": "betabinomial",
+        "write mm.beta()": "beta_family",
+        "families are functions of the package: mm.binomial(), mm.poisson(), mm.Gamma()": "families",
+        "a link is a name: mm.binomial(link='probit')": "links",
+        "this family is not available": "student_t t_family tweedie lognormal",
+        "there are no global options; control=mm.LmerControl(...) has those of a fit": "options",
+        "the environment variable OPENBLAS_NUM_THREADS sets the threads": "set_threads",
+    }
+)
+
+#: Families of other programs that are not here.
+FAMILIES: dict[str, str] = _by_name(
+    {
+        "it is lmer() of the logarithm, 'log(y) ~ x + (1 | g)'": "lognormal log_normal",
+        "of more than two classes two at a time are compared with family='binomial'": (
+            "multinomial categorical cumulative ordinal sratio cratio acat ordbeta"
+        ),
+        "lmer() of a transformed response may do where errors have heavy tails or are skewed": (
+            "t student student_t studentt t_family cauchy laplace skew_normal skewnormal asym_laplace sn "
+            "logistic exgaussian gumbel"
+        ),
+        "for positive responses there are 'Gamma' and 'inverse.gaussian' with a log link": (
+            "tweedie compound_poisson weibull exponential pareto frechet loggamma generalized_gamma "
+            "chi_squared"
+        ),
+        (
+            "for counts with more spread than the Poisson there are 'nbinom2', 'nbinom1' and observation-"
+            "level effects"
+        ): (
+            "compois genpois com_poisson generalized_poisson conway_maxwell_poisson truncated_compois "
+            "truncated_genpois hurdle_lognormal geometric quasinegbin"
+        ),
+        (
+            "zero parts are available for counts: 'zero_inflated_poisson', 'zero_inflated_nbinom2', "
+            "'hurdle_poisson'"
+        ): (
+            "zero_inflated_binomial zero_inflated_beta zero_one_inflated_beta hurdle_gamma zigamma zi_gamma"
+            " zoib beta_zi hurdle_beta"
+        ),
+        "no family here is near it": "von_mises vonmises dirichlet wiener bell nbinom12",
+    }
+)
+
+#: Families under other names, which are suggested and not guessed.
+FAMILY_MEANT: dict[str, str] = _by_name(
+    {
+        "nbinom2": "nb negbin negbinomial nbinom nb2 neg_binomial nbinomial",
+        "nbinom1": "nb1",
+        "binomial": "binary logistic_regression bin binom dichotomous",
+        "poisson": "pois count counts",
+        "gaussian": "gauss norm linear ols lm",
+        "quasipoisson": "quasi_poisson overdispersed_poisson",
+        "quasibinomial": "quasi_binomial",
+        "zero_inflated_poisson": "zi_poisson zipoisson zero_inflated",
+        "zero_inflated_nbinom2": "zinbinom zero_inflated_negbinomial zero_inflated_negative_binomial",
+        "hurdle_poisson": "hurdle hurdle_pois",
+        "hurdle_nbinom2": "hurdle_negbinomial hurdle_negative_binomial",
+        "inverse.gaussian": "ig wald invgauss",
+    }
+)
+
+#: Links given as a family, and a constructor that has them.
+LINKS: dict[str, str] = _by_name(
+    {
+        "binomial": "logit probit cloglog loglog cauchit",
+        "poisson": "log sqrt",
+        "gaussian": "identity",
+        "Gamma": "inverse",
+        "inverse_gaussian": "1/mu^2",
+    }
+)
