@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import anova as anova
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.lm import lm as lm
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
     from mixedmodels.models.functions import AIC as AIC
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.generalized import GeneralizedLinearMixedModel as GeneralizedLinearMixedModel
     from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
+    from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
 
 # Where each public name lives. It is imported when first used, so that importing the package costs nothing.
@@ -110,6 +112,7 @@ _HOMES = {
     "formula": "model_terms",
     "glm": "glm",
     "glmer": "glmer glmer_nb",
+    "lm": "lm",
     "lmer": "lmer",
     "missing": "NA",
     "inference.anova": "anova",
@@ -123,6 +126,7 @@ _HOMES = {
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
+    "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -155,8 +155,8 @@ def check_two_levels(response: Response) -> None:
         )
 
 
-def numeric_response(design: Design) -> FloatArray:
-    """Return the response of a linear model.
+def numeric_response(design: Design, generalized: str = "glmer") -> FloatArray:
+    """Return the response of a linear model; `generalized` is the function for other responses.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def numeric_response(design: Design) -> FloatArray:
         what = "two columns" if response.kind == "cbind" else "a factor"
         raise DataError(
             f"response must be numeric: {response.text} is {what}. For counts, proportions and two-level "
-            "factors use glmer() with family='binomial' or another family."
+            f"factors use {generalized}() with family='binomial' or another family."
         )
     check_response_varies(response.values, response.text)
     return response.values

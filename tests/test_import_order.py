@@ -27,7 +27,7 @@ ORDER = (
     ("diagnostics",),
     ("checks",),
     ("models",),
-    ("lmer", "glm"),
+    ("lmer", "glm", "lm"),
     ("glmer",),
     ("replication",),
     ("__main__",),

@@ -171,6 +171,16 @@ class Fit:
         """Whether the fit has a quasi-likelihood, compared by F tests, in place of a likelihood."""
         return False
 
+    @property
+    def is_least_squares(self) -> bool:
+        """Whether the fit is a linear model without random effects, compared with its like by F tests."""
+        return False
+
+    @property
+    def effects(self) -> FloatArray:
+        """``Q'y`` of a least-squares fit, whose squares are sums of squares of its columns, shape (p,)."""
+        raise NotImplementedError
+
     def dispersion(self) -> float:
         """Return the dispersion of a quasi-likelihood fit."""
         raise NotImplementedError

@@ -52,7 +52,7 @@ def anova(
     *models : fitted models
         One model gives sequential sums of squares of its fixed-effects terms (lme4 prints no p-values
         there); several are ordered by their number of parameters and each is tested against the one above.
-        Generalized linear models of a quasi family are compared by F tests.
+        Generalized linear models of a quasi family, and linear models from lm(), are compared by F tests.
     refit : bool
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional
@@ -95,6 +95,8 @@ def anova(
     _check_same_response(models)
     if all(m.is_quasi for m in models):
         return _analysis_of_deviance(models, names)
+    if all(m.is_least_squares for m in models):
+        return _f_tests(models, names)
     return _likelihood_ratio(_comparable(models, refit), names)
 
 
@@ -180,7 +182,7 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable
 
 def _sequential(model: Fit) -> AnovaTable:
     """Return sums of squares of the fixed-effects terms in the order of the formula."""
-    if not isinstance(model, MixedFit):
+    if not isinstance(model, MixedFit) and not model.is_least_squares:
         raise NotAvailableError(
             f"anova() of a single {type(model).__name__} is not available; give it the models to compare."
         )
@@ -189,6 +191,10 @@ def _sequential(model: Fit) -> AnovaTable:
     order = list(dict.fromkeys(label for label in labels if label != "(Intercept)"))
     position = {"(Intercept)": 0} | {label: i + 1 for i, label in enumerate(order)}
     assign = np.array([position[label] for label in labels], dtype=np.intp)
+    if not isinstance(model, MixedFit):
+        table = comparison.term_table(model.effects, assign, model.deviance(), model.df_residual())
+        heading = ["Analysis of Variance Table", "", f"Response: {model.design.response.text}"]
+        return make_table(table, [*order, "Residuals"], comparison.TERM_COLUMNS, heading)
     values = comparison.sequential_table(model.beta, model.unscaled_vcov, assign, model.sigma())
     return make_table(values, order, comparison.SEQUENTIAL_COLUMNS, ["Analysis of Variance Table"])
 
@@ -204,6 +210,14 @@ def _analysis_of_deviance(models: Sequence[Fit], names: Sequence[str]) -> AnovaT
     heading = ["Analysis of Deviance Table", ""]
     heading += [f"{names[i]}: {models[i].formula()}" for i in order]
     return make_table(values, [names[i] for i in order], comparison.DEVIANCE_COLUMNS, heading)
+
+
+def _f_tests(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
+    """Compare least-squares fits by F tests, in the order given as R does."""
+    values = comparison.f_test_table([m.df_residual() for m in models], [m.deviance() for m in models])
+    heading = ["Analysis of Variance Table", ""]
+    heading += [f"{name}: {m.formula()}" for name, m in zip(names, models, strict=True)]
+    return make_table(values, names, comparison.F_TEST_COLUMNS, heading)
 
 
 def make_table(

@@ -12,6 +12,8 @@ from mixedmodels.fits.criteria import akaike, schwarz
 
 LIKELIHOOD_RATIO_COLUMNS = ("npar", "AIC", "BIC", "logLik", "-2*log(L)", "Chisq", "Df", "Pr(>Chisq)")
 SEQUENTIAL_COLUMNS = ("npar", "Sum Sq", "Mean Sq", "F value")
+F_TEST_COLUMNS = ("Res.Df", "RSS", "Df", "Sum of Sq", "F", "Pr(>F)")
+TERM_COLUMNS = ("Df", "Sum Sq", "Mean Sq", "F value", "Pr(>F)")
 DEVIANCE_COLUMNS = ("Resid. Df", "Resid. Dev", "Df", "Deviance", "F", "Pr(>F)")
 
 
@@ -92,3 +94,60 @@ def sequential_table(
     sums = np.array([squares[assign == k].sum() for k in terms])
     mean_squares = sums / df
     return np.column_stack([df, sums, mean_squares, mean_squares / sigma**2])
+
+
+def f_test_table(df_residual: Sequence[int], rss: Sequence[float]) -> FloatArray:
+    """Return the columns of F tests between least-squares fits, in the order given.
+
+    Each is compared with the one above; the error mean square is that of the fit with fewest residual degrees
+    of freedom, as in R's ``anova`` of several linear models.
+
+    Returns
+    -------
+    ndarray, shape (models, 6)
+        Columns as in ``F_TEST_COLUMNS``.
+    """
+    left, sums = np.asarray(df_residual, dtype=np.float64), np.asarray(rss, dtype=np.float64)
+    df = np.concatenate([[np.nan], -np.diff(left)])
+    gain = np.concatenate([[np.nan], -np.diff(sums)])
+    largest = int(np.argmin(left))
+    F, p = _f_test(gain, df, sums[largest], left[largest])
+    return np.column_stack([left, sums, df, gain, F, p])
+
+
+def term_table(effects: FloatArray, assign: IntArray, rss: float, df_residual: int) -> FloatArray:
+    """Return sequential sums of squares of the terms of a least-squares fit, and of the residuals.
+
+    Parameters
+    ----------
+    effects : ndarray, shape (p,)
+        ``Q'y``: the square of an element is what its column adds to the columns before it.
+    assign : ndarray of int, shape (p,)
+        Term of each column, 0 for the intercept.
+    rss, df_residual
+        Residual sum of squares and its degrees of freedom.
+
+    Returns
+    -------
+    ndarray, shape (terms + 1, 5)
+        Columns as in ``TERM_COLUMNS``; the last row is that of the residuals.
+    """
+    terms = [k for k in np.unique(assign) if k != 0]
+    df = np.array([np.count_nonzero(assign == k) for k in terms], dtype=np.float64)
+    sums = np.array([np.sum(effects[assign == k] ** 2) for k in terms])
+    F, p = _f_test(sums, df, rss, float(df_residual))
+    residual = [df_residual, rss, rss / df_residual if df_residual else np.nan, np.nan, np.nan]
+    return np.vstack([np.column_stack([df, sums, sums / df, F, p]), residual])
+
+
+def _f_test(
+    sums: FloatArray, df: FloatArray, rss: float, df_residual: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return F statistics of sums of squares and their p-values, NaN where they are not defined."""
+    valid = (np.nan_to_num(df) != 0.0) & (np.nan_to_num(sums / np.where(df == 0.0, 1.0, df)) > 0.0)
+    if df_residual <= 0 or rss <= 0.0:
+        valid[:] = False
+    df = np.where(valid, df, 1.0)
+    F = np.where(valid, sums / df / (rss / df_residual if df_residual else 1.0), np.nan)
+    p = special.fdtrc(np.abs(df), max(df_residual, 1.0), np.where(valid, F, 1.0))
+    return F, np.where(valid, p, np.nan)

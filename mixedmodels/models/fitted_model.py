@@ -169,18 +169,21 @@ class FittedModel(Fit):
         correlation : bool, optional
             Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
         """
-        covariance = self._fixed_covariance()
-        df = self._test_df()
-        table = wald.wald_table(self.beta, self._standard_errors(), self.p_values, df)
-        letter = self.statistic[0]
-        columns = ["Estimate", "Std. Error", self.statistic, *([f"Pr(>|{letter}|)"] * self.p_values)]
+        refuse(self.summary, surplus, unknown)
         return Summary(
             description=self._describe(),
-            coefficients=pd.DataFrame(table, index=list(self.design.x_names), columns=columns),
-            fixed_correlation=covariance_to_correlation(covariance),
+            coefficients=self._coefficient_table(),
+            fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
             scaled_residuals=self._raw_residuals("pearson") / self.sigma(),
             show_correlation=correlation,
         )
+
+    def _coefficient_table(self) -> pd.DataFrame:
+        """Return estimates, standard errors and tests of the fixed effects."""
+        table = wald.wald_table(self.beta, self._standard_errors(), self.p_values, self._test_df())
+        letter = self.statistic[0]
+        columns = ["Estimate", "Std. Error", self.statistic, *([f"Pr(>|{letter}|)"] * self.p_values)]
+        return pd.DataFrame(table, index=list(self.design.x_names), columns=columns)
 
     def anova(
         self,

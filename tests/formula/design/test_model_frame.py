@@ -102,7 +102,6 @@ def test_weights_by_name_expression_array_and_series(sleepstudy):
     ):
         design = build_design(FORMULA, data, weights=weights, subset="Days > 0")
         np.testing.assert_array_equal(design.weights, data["w"][data["Days"] > 0])
-    assert build_design(FORMULA, data, offset=3.0).offset.tolist() == [3.0] * 180
     assert build_design(FORMULA, data).weights is None
 
 
@@ -112,6 +111,13 @@ def test_wrong_lengths(sleepstudy, role):
         DataError, match=rf"{role} has length 10, data has 180 rows \(variable lengths differ\)"
     ):
         build_design(FORMULA, sleepstudy, **{role: np.ones(10)})
+
+
+@pytest.mark.parametrize("role", ["weights", "offset", "subset"])
+@pytest.mark.parametrize("value", [2, 2.5, np.float64(3.0), True, np.array(2.0), "2", "1 + 1", "TRUE"])
+def test_one_value_for_all_rows_is_refused(sleepstudy, role, value):
+    with pytest.raises(ControlError, match=rf"{role} must be .* one value a row"):
+        build_design(FORMULA, sleepstudy, **{role: value})
 
 
 def test_bad_weights(sleepstudy):

@@ -1,0 +1,257 @@
+"""The linear model, as fitted by ``lm``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Never
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.advice import refuse
+from mixedmodels.arrays import FloatArray
+from mixedmodels.checks import check_response_varies
+from mixedmodels.covariance.term_covariance import covariance_to_correlation
+from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
+from mixedmodels.fits.call import Call
+from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.new_response import response_values
+from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.summary import Summary
+from mixedmodels.models.fixed_effects_model import FixedEffectsModel
+from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.reports.fit_text import FitDescription
+from mixedmodels.reports.linear_text import LinearDescription, linear_print_text, linear_summary_text
+
+
+class LinearModel(FixedEffectsModel):
+    """A fitted linear model: ordinary or weighted least squares.
+
+    Made by :func:`mixedmodels.lm`.
+
+    Parameters
+    ----------
+    design : Design
+        Arrays of the model.
+    y : ndarray, shape (n,)
+        Response.
+    call : Call
+        How the model was asked for.
+    data : table
+        The data, for the model frame.
+    estimates : LeastSquaresEstimates
+        The fit.
+    """
+
+    def __init__(
+        self, design: Design, y: FloatArray, call: Call, data: Any, estimates: LeastSquaresEstimates
+    ) -> None:
+        weights = np.ones(len(y)) if design.weights is None else design.weights
+        super().__init__(design, y, weights, call, data)
+        self.estimates = estimates
+
+    @property
+    def beta(self) -> FloatArray:
+        """Coefficients, shape (p,)."""
+        return self.estimates.beta
+
+    @property
+    def npar(self) -> int:
+        """Number of coefficients, and sigma."""
+        return len(self.beta) + 1
+
+    @property
+    def is_least_squares(self) -> bool:
+        """True: fits of this kind are compared by F tests."""
+        return True
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Fitted values, offset included, shape (n,)."""
+        return self.estimates.fitted
+
+    @property
+    def mean(self) -> FloatArray:
+        """Fitted values, offset included, shape (n,)."""
+        return self.estimates.fitted
+
+    @property
+    def effects(self) -> FloatArray:
+        """``Q'y`` of the QR factorization: what each column adds to the fit, shape (p,)."""
+        return self.estimates.effects
+
+    def sigma(self) -> float:
+        """Return the residual standard error, with n - p degrees of freedom."""
+        return self.estimates.sigma
+
+    def df_residual(self) -> int:
+        """Return the number of observations minus the number of coefficients."""
+        return self.estimates.df_residual
+
+    def loglik(self) -> float:
+        """Return the log-likelihood, at its maximum in sigma too."""
+        return self.estimates.loglik
+
+    def deviance(self) -> float:
+        """Return the weighted residual sum of squares."""
+        return self.estimates.rss
+
+    def hatvalues(self) -> pd.Series:
+        """Return the leverages of the rows."""
+        return self.by_row(self.estimates.leverage, "hat")
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict, which never is in doubt: least squares has a closed form."""
+        return ConvergenceReport("converged", 0.0, ())
+
+    def _fixed_covariance(self) -> FloatArray:
+        return self.estimates.sigma**2 * self.estimates.unscaled_vcov
+
+    def _test_df(self) -> float | None:
+        return float(self.df_residual())
+
+    def _raw_residuals(self, type: ResidualType) -> FloatArray:
+        difference = self.y - self.mean
+        return difference if type in ("response", "working") else np.sqrt(self.prior_weights) * difference
+
+    # Explained variance.
+
+    def r_squared(self, adjusted: bool = False) -> float:
+        """Return the share of the weighted sum of squares that the model explains.
+
+        Without an intercept the sum of squares is that about zero, as in R.
+
+        Parameters
+        ----------
+        adjusted : bool
+            Whether to compare mean squares: ``1 - (1 - R^2) (n - 1) / (n - p)``.
+        """
+        explained, rss, intercept = self._explained(), self.estimates.rss, self.design.recipe.fixed.intercept
+        total = explained + rss
+        share = explained / total if total > 0.0 else np.nan
+        if not adjusted:
+            return float(share)
+        left = self.df_residual()
+        return float(1.0 - (1.0 - share) * ((self.nobs() - intercept) / left if left else np.nan))
+
+    def f_statistic(self) -> tuple[float, float, float] | None:
+        """Return the F statistic of all terms and its two degrees of freedom; None where there are none."""
+        numerator = len(self.beta) - self.design.recipe.fixed.intercept
+        if numerator <= 0:
+            return None
+        variance = self.estimates.sigma**2
+        F = self._explained() / numerator / variance if variance > 0.0 else np.nan
+        return float(F), float(numerator), float(self.df_residual())
+
+    def _explained(self) -> float:
+        """Return the sum of squares of the fitted values, about their mean where there is an intercept."""
+        offset = 0.0 if self.design.offset is None else self.design.offset
+        values, w = self.mean - offset, self.prior_weights
+        centre = np.average(values, weights=w) if self.design.recipe.fixed.intercept else 0.0
+        return float(np.sum(w * (values - centre) ** 2))
+
+    # Related fits.
+
+    def refit(self, newresp: Any) -> LinearModel:
+        """Fit the same model to another response.
+
+        Raises
+        ------
+        DataError
+            If the length is wrong or a value is not finite.
+        """
+        y = response_values(newresp, self.design)
+        check_response_varies(y, self.design.response.text)
+        return self._sibling(self.design, y)
+
+    def with_design(self, design: Design) -> LinearModel:
+        """Fit the same kind of model to another design with the same response."""
+        return self._sibling(design, self.y)
+
+    def _sibling(self, design: Design, y: FloatArray) -> LinearModel:
+        estimates = fit_least_squares(y, design.X, self.prior_weights, design.offset)
+        return LinearModel(design, y, self.call, self.data, estimates)
+
+    # Text.
+
+    def summary(self, correlation: bool | None = None, *surplus: Never, **unknown: Never) -> LinearSummary:
+        """Summarise the fit: ``print(m.summary())`` gives R's text.
+
+        Parameters
+        ----------
+        correlation : bool, optional
+            Not used: R's text of a linear model has no correlations; ``fixed_correlation`` has them.
+        """
+        refuse(self.summary, surplus, unknown)
+        return LinearSummary(
+            description=self._describe(),
+            coefficients=self._coefficient_table(),
+            fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
+            scaled_residuals=self._raw_residuals("pearson") / self.sigma(),
+            show_correlation=correlation,
+            linear=self._linear_description(),
+        )
+
+    def __repr__(self) -> str:
+        return linear_print_text(self._linear_description(), self.beta)
+
+    def _describe(self) -> FitDescription:
+        return FitDescription(
+            title="Linear model fit by least squares",
+            class_name="lm",
+            formula=self.formula(),
+            criteria=self._likelihood_criteria(),
+            terms=(),
+            residual_sd=self.sigma(),
+            nobs=self.nobs(),
+            ngrps={},
+            call=self.call.lines(),
+            notes=self._notes(),
+            warnings=self._fit_warnings(),
+        )
+
+    def _linear_description(self) -> LinearDescription:
+        design, counted = self.design, self.prior_weights > 0.0
+        estimated = np.zeros(len(design.recipe.fixed.names), dtype=bool)
+        estimated[design.recipe.kept] = True
+        return LinearDescription(
+            call=self._call_text(),
+            names=design.recipe.fixed.names,
+            estimated=estimated,
+            residuals=self._raw_residuals("pearson")[counted],
+            labels=tuple(map(str, design.index[counted])),
+            is_weighted=bool(np.ptp(self.prior_weights[counted]) > 0.0),
+            sigma=self.sigma(),
+            df_residual=self.df_residual(),
+            r_squared=self.r_squared(),
+            adjusted_r_squared=self.r_squared(adjusted=True),
+            f_statistic=self.f_statistic(),
+            n_missing=design.missing.n_dropped,
+        )
+
+    def _call_text(self) -> str:
+        call = self.call
+        given = (
+            ("formula", self.formula()),
+            ("data", call.data),
+            ("subset", call.subset),
+            ("weights", call.weights),
+            ("offset", call.offset),
+        )
+        return f"lm({', '.join(f'{name} = {text}' for name, text in given if text is not None)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LinearSummary(Summary):
+    """Summary of a linear model; printing it gives R's text.
+
+    Attributes
+    ----------
+    linear : LinearDescription
+        Residuals, residual standard error, R-squared and F statistic.
+    """
+
+    linear: LinearDescription
+
+    def __repr__(self) -> str:
+        return linear_summary_text(self.linear, self.coefficients.to_numpy(), list(self.coefficients.columns))
