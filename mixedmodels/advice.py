@@ -1,21 +1,37 @@
 """Advice to those who type the names of another program: arguments, attributes, functions, families.
 
-A signature stays explicit, for people, editors and mypy. Behind its last argument by position stands
-``*surplus: Never`` and at its end ``**unknown: Never``: a type checker refuses whatever would land there,
-and at run time the function hands both to `refuse`, which says what to write.
+Signatures stay explicit, for people, editors and mypy. In a function that fits, ``*surplus: Never`` stands
+behind the last argument by position and ``**unknown: Never`` at the end: a type checker refuses whatever
+would land there, and at run time the function hands both to `refuse`. A wrapper would come between a warning
+and the line it points to; around the methods of models, which hardly warn, `advises` puts one.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from types import FunctionType
+from typing import Any, NoReturn, TypeVar
 
 from mixedmodels.errors import ControlError, FamilyError, UnknownArgumentError, UnknownNameError
-from mixedmodels.foreign_names import ARGUMENTS, ATTRIBUTES, FAMILIES, FAMILY_MEANT, LINKS, OPTIONS, PACKAGE
+from mixedmodels.foreign_names import (
+    ARGUMENTS,
+    ATTRIBUTES,
+    ATTRIBUTES_OF,
+    FAMILIES,
+    FAMILY_MEANT,
+    LINKS,
+    MIXED_ONLY,
+    OF_MIXED_MODELS,
+    OPTIONS,
+    PACKAGE,
+)
 
+T = TypeVar("T")
 # Share of letters in common above which a name is taken for a slip of the keyboard.
 SIMILAR = 0.75
 
@@ -39,6 +55,32 @@ def refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapp
     """
     if surplus or unknown:
         _refuse(function, surplus, unknown)
+
+
+def advises(kind: type[T]) -> type[T]:
+    """Let the public methods of a class say what to write in place of arguments they do not have."""
+    for name, member in list(vars(kind).items()):
+        if isinstance(member, FunctionType) and not name.startswith("_"):
+            setattr(kind, name, _checked(member))
+    return kind
+
+
+def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that hands surplus and unknown arguments to `refuse`."""
+    parameters = inspect.signature(method).parameters.values()
+    named = {p.name for p in parameters}
+    by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        by_place = sys.maxsize
+
+    @functools.wraps(method)
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > by_place or not kwargs.keys() <= named:
+            unknown = {name: value for name, value in kwargs.items() if name not in named}
+            refuse(method, args[by_place:], unknown)
+        return method(*args, **kwargs)
+
+    return ask
 
 
 def _refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapping[str, Any]) -> NoReturn:
@@ -109,7 +151,14 @@ def unknown_attribute(model: object, name: str) -> UnknownNameError:
     if name.startswith("_"):
         return UnknownNameError(message)
     public = [known for known in dir(type(model)) if not known.startswith("_")]
-    return UnknownNameError(f"{message}: {_sentence(_about_name(name, public, ATTRIBUTES, 'm.'))}")
+    if name in OF_MIXED_MODELS.split():
+        return UnknownNameError(f"{message}: {MIXED_ONLY}.")
+    table = {**ATTRIBUTES, **ATTRIBUTES_OF.get(kind, {})}
+    # Advice that this kind of model cannot follow is about random effects, which it does not have.
+    advice = {
+        n: a if set(re.findall(r"\bm\.(\w+)", a)) <= set(public) else MIXED_ONLY for n, a in table.items()
+    }
+    return UnknownNameError(f"{message}: {_sentence(_about_name(name, public, advice, 'm.'))}")
 
 
 def unknown_in_package(name: str, public: Iterable[str], datasets: Iterable[str]) -> UnknownNameError:
@@ -122,12 +171,12 @@ def unknown_in_package(name: str, public: Iterable[str], datasets: Iterable[str]
 
 def _about_name(name: str, public: list[str], table: Mapping[str, str], prefix: str) -> str:
     """Return what to write in place of a name."""
-    same = [known for known in public if _letters(known) == _letters(name)]
-    if same:
-        return f"it is spelled {prefix}{same[0]}"
     advice = table.get(normalized(name))
     if advice:
         return advice
+    same = [known for known in public if _letters(known) == _letters(name)]
+    if same:
+        return f"it is spelled {prefix}{same[0]}"
     near = difflib.get_close_matches(name, public, n=1, cutoff=SIMILAR)
     if near:
         return f"did you mean {prefix}{near[0]}?"

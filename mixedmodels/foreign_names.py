@@ -30,13 +30,14 @@ _TESTS = (
     "p-values, as in lme4; m.drop1() tests its terms)"
 )
 _ERRORS = "write m.standard_errors()"
-_PLOTS = "plots are not available; m.fitted(), m.residuals() and m.ranef() have what they show"
+_PLOTS = "plots are not available; m.fitted() and m.residuals() have what they show"
 _R2 = (
     "measures of explained variance of models with random effects are not available; they are made of "
     "m.VarCorr() and the variance of m.predict(re_form=mm.NA)"
 )
 _MEANS = (
-    "marginal means are not available; m.predict(newdata, re_form=mm.NA, se_fit=True) gives them cell by cell"
+    "marginal means are not available; m.predict(newdata, se_fit=True) gives them cell by cell, of a mixed "
+    "model with re_form=mm.NA"
 )
 _INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
 _BOOTSTRAP = "the bootstrap is not available; m.simulate(nsim) draws responses and m.refit() fits them"
@@ -256,8 +257,8 @@ ATTRIBUTES: dict[str, str] = _by_name(
         ),
         _ERRORS: "bse bse_fe se stderr stderror std_err std_errors std_error se_coef standard_error sd",
         _TESTS: (
-            "pvalues pvalue p_value p tvalues tvalue zvalues tstat zstat tidy glance coeftable coef_table "
-            "result results summary2 table tables f_test t_test wald_test test use_t get_summary"
+            "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat tidy glance coeftable "
+            "coef_table result results summary2 table tables f_test t_test wald_test test use_t get_summary"
         ),
         "write m.ranef() for the random effects by grouping factor": (
             "random_effects randomeffects ranefs blup blups eblup random_effects_cov modes condval re"
@@ -343,6 +344,37 @@ ATTRIBUTES: dict[str, str] = _by_name(
         "write m.vcov() for its inverse in the fixed effects": "hess hessian information",
     }
 )
+
+#: Names of models with random effects, and what is said where a model without has none of them.
+OF_MIXED_MODELS = "ranef VarCorr ngrps is_singular getME REMLcrit theta factorization joint_system spherical"
+MIXED_ONLY = "it has no random effects; lmer() and glmer() fit models that do"
+#: Attributes of one kind of model, before those of all.
+ATTRIBUTES_OF: dict[str, dict[str, str]] = {
+    "LinearModel": _by_name(
+        {
+            "write m.r_squared()": "r2 rsquared r_squared score",
+            "write m.r_squared(adjusted=True)": "rsquared_adj adj_r_squared adjusted_r_squared",
+            "write m.f_statistic()": "fvalue f_pvalue fstatistic f_test fstat",
+            "m.summary().coefficients has estimates, standard errors and t tests": (
+                "pvalues pvalue p_value p_values p tvalues tvalue tstat tidy coeftable t_test table results"
+            ),
+        }
+    ),
+    "GeneralizedLinearModel": _by_name(
+        {
+            "m.summary().coefficients has estimates, standard errors and tests": (
+                "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat tidy coeftable results"
+            )
+        }
+    ),
+    "GeneralizedLinearMixedModel": _by_name(
+        {
+            "m.summary().coefficients has estimates, standard errors and z tests": (
+                "pvalues pvalue p_value p_values p tvalues tvalue zvalues zstat tidy coeftable table results"
+            )
+        }
+    ),
+}
 
 #: Names of the package.
 PACKAGE: dict[str, str] = _by_name(

@@ -99,9 +99,16 @@ def fit_least_squares(
     )
 
 
+def least_squares_leverages(rows: FloatArray) -> FloatArray:
+    """Return the diagonal of the hat matrix of weighted rows ``W^(1/2) X`` of full rank, shape (n,)."""
+    lengths = np.sqrt(np.einsum("ij,ij->j", rows, rows))
+    Q = np.linalg.qr(rows / lengths)[0]
+    return np.asarray(np.einsum("ij,ij->i", Q, Q))
+
+
 def _log_likelihood(rss: float, n: int, weights: FloatArray) -> float:
     """Return the normal log-likelihood, sigma at its maximum; infinite where nothing is left over."""
     if rss == 0.0:
         return float("inf")
     log_weights = float(np.log(weights[weights > 0.0]).sum())
-    return 0.5 * (log_weights - n * (1.0 + np.log(2.0 * np.pi * rss / n)))
+    return float(0.5 * (log_weights - n * (1.0 + np.log(2.0 * np.pi * rss / n))))

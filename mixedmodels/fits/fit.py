@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RandomRows = tuple[FloatArray, CodeArray]
 
 
+@advises
 class Fit:
     """A fit: its design, its response and the quantities that everything said about it starts from.
 
@@ -236,7 +237,7 @@ class Fit:
         padded[missing.kept] = values
         return pd.Series(padded, index=missing.input_index, name=name)
 
-    def fixef(self, add_dropped: bool = False, *surplus: Never, **unknown: Never) -> pd.Series:
+    def fixef(self, add_dropped: bool = False) -> pd.Series:
         """Return the fixed effects.
 
         Parameters
@@ -244,7 +245,6 @@ class Fit:
         add_dropped : bool
             Whether to list columns dropped from a rank-deficient model matrix, with value NaN.
         """
-        refuse(self.fixef, surplus, unknown)
         values = pd.Series(self.beta, index=list(self.design.x_names), name="Estimate", dtype=float)
         if not add_dropped or not self.design.dropped:
             return values

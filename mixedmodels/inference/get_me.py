@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -23,8 +24,8 @@ def get_me(model: MixedFit, name: str) -> Any:
     ControlError
         If there is no such quantity; the message lists all names.
     """
-    if name not in _QUANTITIES:
-        raise ControlError(f"getME knows no {name!r}; it knows {', '.join(sorted(_QUANTITIES))}.")
+    if not isinstance(name, str) or name not in _QUANTITIES:
+        raise ControlError(f"getME knows no {shown(name)}; it knows {', '.join(sorted(_QUANTITIES))}.")
     return _QUANTITIES[name](model)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Never, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from mixedmodels.advice import refuse, shown, unknown_attribute
+from mixedmodels.advice import advises, shown, unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
@@ -26,10 +26,11 @@ from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
 
 
+@advises
 class FittedModel(Fit):
     """A fitted model as users hold it."""
 
-    p_values = True
+    _with_p_values = True
 
     def __getattr__(self, name: str) -> Any:
         """Say what to write in place of a name that models do not have."""
@@ -37,9 +38,8 @@ class FittedModel(Fit):
             return object.__getattribute__(self, name)
         raise unknown_attribute(self, name)
 
-    def vcov(self, **unknown: Never) -> pd.DataFrame:
+    def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects."""
-        refuse(self.vcov, (), unknown)
         return self._labelled(self._fixed_covariance())
 
     def standard_errors(self) -> pd.Series:
@@ -55,15 +55,13 @@ class FittedModel(Fit):
     @property
     def statistic(self) -> str:
         """Name of the ratio of estimate and standard error in the summary, ``"t value"`` or ``"z value"``."""
-        return "z value" if self._test_df() is None and self.p_values else "t value"
+        return "z value" if self._test_df() is None and self._with_p_values else "t value"
 
     def fitted(self) -> pd.Series:
         """Return the fitted means, the random effects at their conditional modes."""
         return self.by_row(self.mean, "fitted")
 
-    def residuals(
-        self, type: ResidualType | None = None, scaled: bool = False, *surplus: Never, **unknown: Never
-    ) -> pd.Series:
+    def residuals(self, type: ResidualType | None = None, scaled: bool = False) -> pd.Series:
         """Return residuals.
 
         Parameters
@@ -78,7 +76,6 @@ class FittedModel(Fit):
         ControlError
             If `type` is none of these.
         """
-        refuse(self.residuals, surplus, unknown)
         chosen: Any = ("response" if self.family() is None else "deviance") if type is None else type
         one_of("type", chosen, get_args(ResidualType))
         values = self._raw_residuals(chosen)
@@ -93,8 +90,6 @@ class FittedModel(Fit):
         parm: str | list[str] | None = None,
         level: float = 0.95,
         method: Literal["Wald"] = "Wald",
-        *surplus: Never,
-        **unknown: Never,
     ) -> pd.DataFrame:
         """Return confidence intervals of the fixed effects.
 
@@ -115,7 +110,6 @@ class FittedModel(Fit):
         NotAvailableError
             If `parm` names covariance parameters.
         """
-        refuse(self.confint, surplus, unknown)
         if str(method).lower() != "wald":
             raise ControlError(f"method must be 'Wald', not {shown(method)}.")
         wald.check_level(level)
@@ -127,9 +121,7 @@ class FittedModel(Fit):
         """Return R's names of the covariance parameters: ``.sig01``, ``.sigma``."""
         return []
 
-    def model_matrix(
-        self, type: Literal["fixed"] = "fixed", newdata: Any = None, *surplus: Never, **unknown: Never
-    ) -> Any:
+    def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> Any:
         """Return the fixed-effects model matrix, X, as a DataFrame.
 
         Parameters
@@ -146,7 +138,6 @@ class FittedModel(Fit):
         DataError
             If a variable is missing in the new rows.
         """
-        refuse(self.model_matrix, surplus, unknown)
         one_of("type", type, ("fixed",), "; new rows are newdata=")
         return self._fixed_matrix(newdata)
 
@@ -161,7 +152,7 @@ class FittedModel(Fit):
         """Return the variables of the model at the rows used."""
         return used_variables(self.data, self.design)
 
-    def summary(self, correlation: bool | None = None, *surplus: Never, **unknown: Never) -> Summary:
+    def summary(self, correlation: bool | None = None) -> Summary:
         """Summarise the fit: ``print(m.summary())`` gives lme4's text.
 
         Parameters
@@ -169,7 +160,6 @@ class FittedModel(Fit):
         correlation : bool, optional
             Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
         """
-        refuse(self.summary, surplus, unknown)
         return Summary(
             description=self._describe(),
             coefficients=self._coefficient_table(),
@@ -180,9 +170,9 @@ class FittedModel(Fit):
 
     def _coefficient_table(self) -> pd.DataFrame:
         """Return estimates, standard errors and tests of the fixed effects."""
-        table = wald.wald_table(self.beta, self._standard_errors(), self.p_values, self._test_df())
+        table = wald.wald_table(self.beta, self._standard_errors(), self._with_p_values, self._test_df())
         letter = self.statistic[0]
-        columns = ["Estimate", "Std. Error", self.statistic, *([f"Pr(>|{letter}|)"] * self.p_values)]
+        columns = ["Estimate", "Std. Error", self.statistic, *([f"Pr(>|{letter}|)"] * self._with_p_values)]
         return pd.DataFrame(table, index=list(self.design.x_names), columns=columns)
 
     def anova(
@@ -190,15 +180,12 @@ class FittedModel(Fit):
         *others: FittedModel,
         refit: bool = True,
         model_names: Sequence[str] | None = None,
-        **unknown: Never,
     ) -> AnovaTable:
         """Compare this model with others, or tabulate its terms; see :func:`mixedmodels.anova`."""
-        refuse(self.anova, (), unknown)
         return anova(self, *others, refit=refit, model_names=model_names)
 
-    def drop1(self, *surplus: Never, **unknown: Never) -> AnovaTable:
+    def drop1(self) -> AnovaTable:
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
-        refuse(self.drop1, surplus, unknown)
         return drop1(self)
 
     def __repr__(self) -> str:

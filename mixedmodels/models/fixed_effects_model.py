@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Never
+from typing import Any, Literal
 
 import pandas as pd
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.simulate import simulate
 
 
+@advises
 class FixedEffectsModel(FittedModel):
     """A model without random effects; see :class:`LinearModel` and :class:`GeneralizedLinearModel`."""
 
@@ -25,8 +26,6 @@ class FixedEffectsModel(FittedModel):
         newdata: Any = None,
         type: Literal["link", "response"] = "link",
         se_fit: bool = False,
-        *surplus: Never,
-        **unknown: Never,
     ) -> pd.Series | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
@@ -46,7 +45,6 @@ class FixedEffectsModel(FittedModel):
         DataError
             If a variable is missing in the new rows, or the offset of the fit was an array.
         """
-        refuse(self.predict, surplus, unknown)
         return predict(self, newdata, None, type, False, se_fit, False)
 
     def simulate(
@@ -54,8 +52,6 @@ class FixedEffectsModel(FittedModel):
         nsim: int = 1,
         seed: Seed = None,
         newdata: Any = None,
-        *surplus: Never,
-        **unknown: Never,
     ) -> pd.DataFrame:
         """Simulate responses, with the dispersion of the summary.
 
@@ -78,5 +74,4 @@ class FixedEffectsModel(FittedModel):
         NotAvailableError
             If the family is a quasi family, which has no distribution.
         """
-        refuse(self.simulate, surplus, unknown)
         return simulate(self, nsim, seed, False, None, newdata, False)

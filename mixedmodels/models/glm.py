@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
+from mixedmodels.engines.least_squares import least_squares_leverages
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.family_fit import FamilyFit
@@ -19,7 +22,12 @@ from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
 
+<<<<<<< HEAD
 class GeneralizedLinearModel(FixedEffectsModel, FamilyFit[GlmEstimates]):
+=======
+@advises
+class GeneralizedLinearModel(WithFamily[GlmEstimates], FixedEffectsModel):
+>>>>>>> df53938 (Advice on every public method; tests of what people type)
     """A fitted generalized linear model.
 
     Made by :func:`mixedmodels.glm`.
@@ -90,6 +98,12 @@ class GeneralizedLinearModel(FixedEffectsModel, FamilyFit[GlmEstimates]):
     def deviance(self) -> float:
         """Return the residual deviance."""
         return self.estimates.deviance
+
+    def hatvalues(self) -> pd.Series:
+        """Return the leverages of the rows in the last weighted least-squares problem."""
+        rows = self._family.evaluate(self.y, self.linear_predictor, self.prior_weights, self.phi)
+        root = np.sqrt(np.maximum(rows.information, 0.0))
+        return self.by_row(least_squares_leverages(self.design.X * root[:, None]), "hat")
 
     def convergence(self) -> ConvergenceReport:
         """Return the verdict on the fit, with its reasons."""

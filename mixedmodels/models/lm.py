@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
@@ -24,6 +24,7 @@ from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.linear_text import LinearDescription, linear_print_text, linear_summary_text
 
 
+@advises
 class LinearModel(FixedEffectsModel):
     """A fitted linear model: ordinary or weighted least squares.
 
@@ -174,7 +175,7 @@ class LinearModel(FixedEffectsModel):
 
     # Text.
 
-    def summary(self, correlation: bool | None = None, *surplus: Never, **unknown: Never) -> LinearSummary:
+    def summary(self, correlation: bool | None = None) -> LinearSummary:
         """Summarise the fit: ``print(m.summary())`` gives R's text.
 
         Parameters
@@ -182,7 +183,6 @@ class LinearModel(FixedEffectsModel):
         correlation : bool, optional
             Not used: R's text of a linear model has no correlations; ``fixed_correlation`` has them.
         """
-        refuse(self.summary, surplus, unknown)
         return LinearSummary(
             description=self._describe(),
             coefficients=self._coefficient_table(),

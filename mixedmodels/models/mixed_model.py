@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Never
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -18,26 +18,26 @@ from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
-from mixedmodels.prediction.predict import ReForm, new_random_matrix, predict
+from mixedmodels.prediction.predict import new_random_matrix, predict
+from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.simulate import UNSET, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
 
 
+@advises
 class MixedModel(FittedModel, MixedFit):
     """A model with random effects; see :class:`LinearMixedModel` and :class:`GeneralizedLinearMixedModel`."""
 
     # Random effects and their covariance.
 
-    def VarCorr(self, *surplus: Never, **unknown: Never) -> VarCorr:
+    def VarCorr(self) -> VarCorr:
         """Return variances, standard deviations and correlations of the random effects."""
-        refuse(self.VarCorr, surplus, unknown)
         return VarCorr(self.term_covariances(), self.residual_sd)
 
-    def ranef(self, *surplus: Never, **unknown: Never) -> RandomEffects:
+    def ranef(self) -> RandomEffects:
         """Return the conditional modes of the random effects, with their conditional variances."""
-        refuse(self.ranef, surplus, unknown)
         return RandomEffects(self.random, self.b, self._conditional_covariances())
 
     def coef(self) -> dict[str, pd.DataFrame]:
@@ -75,8 +75,6 @@ class MixedModel(FittedModel, MixedFit):
         self,
         type: Literal["fixed", "random"] = "fixed",
         newdata: Any = None,
-        *surplus: Never,
-        **unknown: Never,
     ) -> Any:
         """Return the model matrix.
 
@@ -94,7 +92,6 @@ class MixedModel(FittedModel, MixedFit):
         DataError
             If a variable is missing in the new rows, or a level of a grouping factor is new.
         """
-        refuse(self.model_matrix, surplus, unknown)
         one_of("type", type, ("fixed", "random"), "; new rows are newdata=")
         if type == "fixed":
             return self._fixed_matrix(newdata)
@@ -112,7 +109,7 @@ class MixedModel(FittedModel, MixedFit):
             return get_me(self, name)
         return {key: get_me(self, key) for key in name}
 
-    def vcov(self, full: bool = False, *surplus: Never, **unknown: Never) -> pd.DataFrame:
+    def vcov(self, full: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
@@ -120,7 +117,6 @@ class MixedModel(FittedModel, MixedFit):
         full : bool
             Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
         """
-        refuse(self.vcov, surplus, unknown)
         return self._joint_vcov() if full else super().vcov()
 
     def _joint_vcov(self) -> pd.DataFrame:
@@ -150,8 +146,6 @@ class MixedModel(FittedModel, MixedFit):
         allow_new_levels: bool = False,
         se_fit: bool = False,
         random_only: bool = False,
-        *surplus: Never,
-        **unknown: Never,
     ) -> pd.Series | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
@@ -178,7 +172,6 @@ class MixedModel(FittedModel, MixedFit):
         FormulaError
             If `re_form` names random effects that the model does not have.
         """
-        refuse(self.predict, surplus, unknown)
         return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
 
     def simulate(
@@ -189,8 +182,6 @@ class MixedModel(FittedModel, MixedFit):
         re_form: ReForm = UNSET,
         newdata: Any = None,
         allow_new_levels: bool = False,
-        *surplus: Never,
-        **unknown: Never,
     ) -> pd.DataFrame:
         """Simulate responses.
 
@@ -220,7 +211,6 @@ class MixedModel(FittedModel, MixedFit):
         ControlError
             If both `use_u` and `re_form` are given.
         """
-        refuse(self.simulate, surplus, unknown)
         return simulate(self, nsim, seed, use_u, re_form, newdata, allow_new_levels)
 
     # Text.

@@ -24,7 +24,6 @@ from mixedmodels.prediction.draws import (
     generator,
 )
 from mixedmodels.prediction.predict import (
-    ReForm,
     Rows,
     new_labels,
     new_rows,
@@ -32,6 +31,7 @@ from mixedmodels.prediction.predict import (
     select_effects,
     training_rows,
 )
+from mixedmodels.prediction.re_form import ReForm
 
 
 class Unset(NAType):

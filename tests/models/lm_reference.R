@@ -55,7 +55,7 @@ pair <- anova(models[[1]], models[[2]])
 glm_record <- function(id, formula, family) {
   m <- glm(formula, family, d, control = glm.control(epsilon = 1e-14, maxit = 200))
   s <- summary(m)
-  list(id = id, table = unname(coef(s)), columns = colnames(coef(s)), dispersion = s$dispersion, df = s$df[2])
+  list(id = id, table = unname(coef(s)), columns = colnames(coef(s)), dispersion = s$dispersion, df = s$df[2], hat = unname(hatvalues(m)))
 }
 glms <- list(
   glm_record("gaussian", y ~ x + f, gaussian), glm_record("gaussian_log", positive ~ x, gaussian("log")),

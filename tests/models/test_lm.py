@@ -1,4 +1,4 @@
-"""Linear models, and the tests of generalized ones, against R's lm and glm (lm_reference.R) and identities."""
+"""Linear models, and the t tests of generalized ones: R (lm_reference.R) and identities."""
 
 from __future__ import annotations
 
@@ -164,7 +164,9 @@ def test_against_a_mixed_model():
 def test_random_designs_by_normal_equations(seed):
     rng = np.random.default_rng(seed)
     n, scale = int(rng.integers(8, 40)), 10.0 ** rng.integers(-6, 7)
-    data = pd.DataFrame({"x": scale * rng.normal(size=n), "z": rng.normal(size=n) + 50, "w": rng.uniform(0.2, 3, n)})
+    data = pd.DataFrame(
+        {"x": scale * rng.normal(size=n), "z": rng.normal(size=n) + 50, "w": rng.uniform(0.2, 3, n)}
+    )
     data["y"] = rng.normal(size=n) + data["z"]
     model = mm.lm("y ~ x + z", data, weights="w")
     X = np.column_stack([np.ones(n), data["x"] / scale, data["z"] - 50])
@@ -231,6 +233,7 @@ def test_generalized_linear_models_with_a_dispersion_have_the_t_tests_of_r(name)
     assert model.dispersion() == pytest.approx(expected["dispersion"], rel=R_STOPS)
     assert model.sigma() == pytest.approx(np.sqrt(expected["dispersion"]), rel=R_STOPS)
     assert model.df_residual() == expected["df"]
+    np.testing.assert_allclose(model.hatvalues(), expected["hat"], rtol=R_STOPS)
     assert "dispersion" in str(model)
     # An interval leaves zero out where its test rejects.
     inside = (model.confint().iloc[:, 0] < 0) & (model.confint().iloc[:, 1] > 0)
