@@ -7,7 +7,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
@@ -27,14 +26,8 @@ class FamilyEstimates(Protocol):
 Estimates = TypeVar("Estimates", bound=FamilyEstimates)
 
 
-<<<<<<< HEAD:mixedmodels/fits/family_fit.py
 class FamilyFit(Fit, Generic[Estimates]):
     """A fit whose mean is the inverse link of its linear predictor, ``estimates.eta``."""
-=======
-@advises
-class WithFamily(FittedModel, Generic[Estimates]):
-    """A fitted model whose mean is the inverse link of its linear predictor, ``estimates.eta``."""
->>>>>>> df53938 (Advice on every public method; tests of what people type):mixedmodels/models/with_family.py
 
     def __init__(
         self,

@@ -60,6 +60,11 @@ class Fit:
         self.call = call
         self.data = data
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the methods of every kind of fit say what to write in place of unknown arguments."""
+        super().__init_subclass__(**options)
+        advises(cls)
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
         state = {name: value for name, value in self.__dict__.items() if name != "problem"}

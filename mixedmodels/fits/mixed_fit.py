@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.errors import NotAvailableError
@@ -18,7 +17,6 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 from mixedmodels.reports.printed import Printed
 
 
-@advises
 class MixedFit(Fit):
     """A fit with random effects."""
 

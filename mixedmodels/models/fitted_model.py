@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from mixedmodels.advice import advises, shown, unknown_attribute
+from mixedmodels.advice import shown, unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
@@ -26,7 +26,6 @@ from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
 
 
-@advises
 class FittedModel(Fit):
     """A fitted model as users hold it."""
 

@@ -6,14 +6,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.simulate import simulate
 
 
-@advises
 class FixedEffectsModel(FittedModel):
     """A model without random effects; see :class:`LinearModel` and :class:`GeneralizedLinearModel`."""
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
@@ -25,12 +24,7 @@ from mixedmodels.reports.fit_text import FitDescription
 VcovMethod = Literal["hessian", "rx"]
 
 
-<<<<<<< HEAD
 class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
-=======
-@advises
-class GeneralizedLinearMixedModel(WithFamily[GeneralizedEstimates], MixedModel):
->>>>>>> df53938 (Advice on every public method; tests of what people type)
     """A fitted generalized linear mixed model.
 
     Made by :func:`mixedmodels.glmer`. Estimates and design are stored; everything else is derived.

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
 from mixedmodels.engines.least_squares import least_squares_leverages
@@ -22,12 +21,7 @@ from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
 
-<<<<<<< HEAD
 class GeneralizedLinearModel(FixedEffectsModel, FamilyFit[GlmEstimates]):
-=======
-@advises
-class GeneralizedLinearModel(WithFamily[GlmEstimates], FixedEffectsModel):
->>>>>>> df53938 (Advice on every public method; tests of what people type)
     """A fitted generalized linear model.
 
     Made by :func:`mixedmodels.glm`.

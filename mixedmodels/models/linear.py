@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.engines.linear.fit import fit_linear
@@ -21,12 +20,7 @@ from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
 
 
-<<<<<<< HEAD
 class LinearMixedModel(MixedModel, LinearFit):
-=======
-@advises
-class LinearMixedModel(MixedModel):
->>>>>>> df53938 (Advice on every public method; tests of what people type)
     """A fitted linear mixed model.
 
     Made by :func:`mixedmodels.lmer`. Estimates and design are stored; everything else is derived.

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
-from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
-from mixedmodels.fits.call import Call
-from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.engines.least_squares import fit_least_squares
+from mixedmodels.fits.least_squares import LeastSquaresFit
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.summary import Summary
@@ -24,8 +22,7 @@ from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.linear_text import LinearDescription, linear_print_text, linear_summary_text
 
 
-@advises
-class LinearModel(FixedEffectsModel):
+class LinearModel(FixedEffectsModel, LeastSquaresFit):
     """A fitted linear model: ordinary or weighted least squares.
 
     Made by :func:`mixedmodels.lm`.
@@ -44,59 +41,6 @@ class LinearModel(FixedEffectsModel):
         The fit.
     """
 
-    def __init__(
-        self, design: Design, y: FloatArray, call: Call, data: Any, estimates: LeastSquaresEstimates
-    ) -> None:
-        weights = np.ones(len(y)) if design.weights is None else design.weights
-        super().__init__(design, y, weights, call, data)
-        self.estimates = estimates
-
-    @property
-    def beta(self) -> FloatArray:
-        """Coefficients, shape (p,)."""
-        return self.estimates.beta
-
-    @property
-    def npar(self) -> int:
-        """Number of coefficients, and sigma."""
-        return len(self.beta) + 1
-
-    @property
-    def is_least_squares(self) -> bool:
-        """True: fits of this kind are compared by F tests."""
-        return True
-
-    @property
-    def linear_predictor(self) -> FloatArray:
-        """Fitted values, offset included, shape (n,)."""
-        return self.estimates.fitted
-
-    @property
-    def mean(self) -> FloatArray:
-        """Fitted values, offset included, shape (n,)."""
-        return self.estimates.fitted
-
-    @property
-    def effects(self) -> FloatArray:
-        """``Q'y`` of the QR factorization: what each column adds to the fit, shape (p,)."""
-        return self.estimates.effects
-
-    def sigma(self) -> float:
-        """Return the residual standard error, with n - p degrees of freedom."""
-        return self.estimates.sigma
-
-    def df_residual(self) -> int:
-        """Return the number of observations minus the number of coefficients."""
-        return self.estimates.df_residual
-
-    def loglik(self) -> float:
-        """Return the log-likelihood, at its maximum in sigma too."""
-        return self.estimates.loglik
-
-    def deviance(self) -> float:
-        """Return the weighted residual sum of squares."""
-        return self.estimates.rss
-
     def hatvalues(self) -> pd.Series:
         """Return the leverages of the rows."""
         return self.by_row(self.estimates.leverage, "hat")
@@ -105,15 +49,8 @@ class LinearModel(FixedEffectsModel):
         """Return the verdict, which never is in doubt: least squares has a closed form."""
         return ConvergenceReport("converged", 0.0, ())
 
-    def _fixed_covariance(self) -> FloatArray:
-        return self.estimates.sigma**2 * self.estimates.unscaled_vcov
-
     def _test_df(self) -> float | None:
         return float(self.df_residual())
-
-    def _raw_residuals(self, type: ResidualType) -> FloatArray:
-        difference = self.y - self.mean
-        return difference if type in ("response", "working") else np.sqrt(self.prior_weights) * difference
 
     # Explained variance.
 

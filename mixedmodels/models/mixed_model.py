@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import advises
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -26,7 +25,6 @@ from mixedmodels.reports.fit_text import SINGULAR_NOTE
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
 
 
-@advises
 class MixedModel(FittedModel, MixedFit):
     """A model with random effects; see :class:`LinearMixedModel` and :class:`GeneralizedLinearMixedModel`."""
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import warn_unless_converged
 from mixedmodels.engines.pql import fit_pql
@@ -17,12 +16,7 @@ from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
 
 
-<<<<<<< HEAD
 class QuasiLikelihoodMixedModel(MixedModel, PqlFit):
-=======
-@advises
-class QuasiLikelihoodMixedModel(WithFamily[PqlEstimates], MixedModel):
->>>>>>> df53938 (Advice on every public method; tests of what people type)
     """A generalized linear mixed model fitted by penalized quasi-likelihood (PQL).
 
     Made by ``mm.glmer(..., method="pql")``. It has no likelihood: loglik, AIC, BIC and likelihood-ratio
