@@ -271,6 +271,23 @@ def test_models_in_a_list(fitted):
         mm.drop1(sleep())
 
 
+def test_functions_of_what_is_no_model(fitted):
+    m = fitted("dyestuff_ml")
+    for function in (mm.fixef, mm.predict, mm.summary, mm.ranef):
+        with pytest.raises(mm.NotAvailableError, match="needs a fitted model; a DataFrame is none"):
+            function(sleep())
+    for function in (mm.AIC, mm.bic):
+        for given in ([m, m], {"a": m}):
+            with pytest.raises(mm.ControlError, match="one by one, [ab]ic"):
+                function(given)
+        with pytest.raises(mm.ControlError, match="argument 2 of [ab]ic.* no fitted model but 2"):
+            function(m, 2)
+        with pytest.raises(mm.UnknownArgumentError, match=r"m\.npar"):
+            function(m, k=3)
+    with pytest.raises(mm.NotAvailableError, match="no random effects"):
+        mm.ranef(fitted("cbpp_glm"))
+
+
 def test_a_property_that_fails_says_why():
     class Failing(type(mm.lm("Reaction ~ Days", sleep()))):
         @property

@@ -83,7 +83,7 @@ def anova(
     105.0
     """
     refuse(anova, (), unknown)
-    _check_models(models)
+    check_models(models, "anova")
     if not all(m.has_likelihood for m in models):
         raise NotAvailableError(
             "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with "
@@ -100,20 +100,20 @@ def anova(
     return _likelihood_ratio(_comparable(models, refit), names)
 
 
-def _check_models(models: Sequence[object]) -> None:
-    """Raise ControlError unless there are fitted models, and nothing else."""
+def check_models(models: Sequence[object], function: str) -> None:
+    """Raise ControlError, in the name of `function`, unless there are fitted models and nothing else."""
     if not models:
-        raise ControlError("anova() needs at least one fitted model.")
+        raise ControlError(f"{function}() needs at least one fitted model.")
     for i, model in enumerate(models):
         if isinstance(model, (list, tuple, dict)) and any(isinstance(m, Fit) for m in _values(model)):
             star = "*models.values()" if isinstance(model, dict) else "*models"
             raise ControlError(
-                f"argument {i + 1} of anova() is a {type(model).__name__} of models: pass them one by one, "
-                f"anova({star})."
+                f"argument {i + 1} of {function}() is a {type(model).__name__} of models: pass them one by one, "
+                f"{function}({star})."
             )
         if not isinstance(model, Fit):
             raise ControlError(
-                f"argument {i + 1} of anova() is no fitted model but {shown(model)}; options go by name."
+                f"argument {i + 1} of {function}() is no fitted model but {shown(model)}; options go by name."
             )
 
 

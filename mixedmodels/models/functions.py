@@ -7,17 +7,22 @@ from typing import Any
 
 import pandas as pd
 
+from mixedmodels.advice import refuse, shown
 from mixedmodels.errors import NotAvailableError
+from mixedmodels.fits.fit import Fit
+from mixedmodels.inference.anova import check_models
 
 
 def _accessor(method: str) -> Callable[..., Any]:
     """Return a function that calls `method` of the model it is given."""
 
     def ask(model: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(model, Fit):
+            raise NotAvailableError(f"{method}() needs a fitted model; {shown(model)} is none.")
         try:
             bound = getattr(model, method)
-        except AttributeError:
-            raise NotAvailableError(f"a {type(model).__name__} has no {method}().") from None
+        except AttributeError as error:
+            raise NotAvailableError(str(error)) from None
         return bound(*args, **kwargs)
 
     ask.__name__ = ask.__qualname__ = method
@@ -28,7 +33,9 @@ def _accessor(method: str) -> Callable[..., Any]:
 def _criterion(method: str) -> Callable[..., Any]:
     """Return a function that gives one model's criterion, or a table for several as in R."""
 
-    def ask(model: Any, /, *others: Any) -> Any:
+    def ask(model: Any, /, *others: Any, **unknown: Any) -> Any:
+        refuse(ask, (), unknown)
+        check_models((model, *others), method)
         if not others:
             return getattr(model, method)()
         models = (model, *others)

@@ -315,7 +315,7 @@ def test_quasi_likelihood_is_tested_by_t(fitted):
 def test_functions_say_what_a_model_lacks(fitted):
     with pytest.raises(mm.NotAvailableError, match="ranef"):
         mm.ranef(fitted("cbpp_glm"))
-    with pytest.raises(mm.NotAvailableError, match="int"):
+    with pytest.raises(mm.NotAvailableError, match="3 is none"):
         mm.fixef(3)
 
 

@@ -37,8 +37,9 @@ def test_an_empty_cell(kind):
     data = crossed()
     model = fit(kind, "y ~ a * b", data)
     cells = pd.DataFrame([(a, b, 1) for a in "pqr" for b in "uv"], columns=["a", "b", "g"])
-    with pytest.warns(mm.DataWarning, match=r"1 of the 6 new rows \(row 5, .*dropped \(ar:bv\)"):
+    with pytest.warns(mm.DataWarning, match=r"1 of the 6 new rows \(row 5, .*dropped \(ar:bv\)") as caught:
         everything = model.predict(cells)
+    assert caught[0].filename == __file__
     rest = model.predict(cells.iloc[:5])  # no warning: the suite would fail
     np.testing.assert_allclose(everything.iloc[:5], rest)
     model.predict()

@@ -71,7 +71,7 @@ def _warn_not_estimable(design: Design, X: FloatArray) -> None:
             f"{len(X)} new rows (row {shown}, counting from 0), where it depends on which columns were "
             f"dropped ({', '.join(design.dropped[:5])}{', ...' if len(design.dropped) > 5 else ''})",
             DataWarning,
-            stacklevel=6,
+            stacklevel=8,  # the caller of the method predict()
         )
 
 
