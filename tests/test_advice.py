@@ -278,9 +278,9 @@ def test_functions_of_what_is_no_model(fitted):
             function(sleep())
     for function in (mm.AIC, mm.bic):
         for given in ([m, m], {"a": m}):
-            with pytest.raises(mm.ControlError, match="one by one, [ab]ic"):
+            with pytest.raises(mm.ControlError, match=r"one by one, [ab]ic"):
                 function(given)
-        with pytest.raises(mm.ControlError, match="argument 2 of [ab]ic.* no fitted model but 2"):
+        with pytest.raises(mm.ControlError, match=r"argument 2 of [ab]ic.* no fitted model but 2"):
             function(m, 2)
         with pytest.raises(mm.UnknownArgumentError, match=r"m\.npar"):
             function(m, k=3)

@@ -108,8 +108,8 @@ def check_models(models: Sequence[object], function: str) -> None:
         if isinstance(model, (list, tuple, dict)) and any(isinstance(m, Fit) for m in _values(model)):
             star = "*models.values()" if isinstance(model, dict) else "*models"
             raise ControlError(
-                f"argument {i + 1} of {function}() is a {type(model).__name__} of models: pass them one by one, "
-                f"{function}({star})."
+                f"argument {i + 1} of {function}() is a {type(model).__name__} of models: pass them one by "
+                f"one, {function}({star})."
             )
         if not isinstance(model, Fit):
             raise ControlError(

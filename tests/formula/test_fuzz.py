@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.errors import ControlError, DataError, FormulaError
 from mixedmodels.formula import build_design, fixed_matrix, random_matrices
 from mixedmodels.formula.language.parse import parse_formula
 from mixedmodels.formula.language.syntax_tree import deparse
@@ -220,7 +220,7 @@ def test_arguments_are_as_safe_as_formulas(mixed, text):
     for role in ("weights", "offset", "subset"):
         try:
             build_design("y ~ x + (1 | g)", mixed, **{role: text})
-        except (FormulaError, DataError) as error:
+        except (FormulaError, DataError, ControlError) as error:
             assert str(error)
 
 
