@@ -18,7 +18,8 @@ from mixedmodels.errors import ControlError, DataError, DataWarning
 from mixedmodels.formula.design.design import MissingRows, NaAction
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
-from mixedmodels.formula.evaluation.input_frames import InputFrame, column_of, in_row_order
+from mixedmodels.formula.evaluation.input_frames import InputFrame, in_row_order
+from mixedmodels.formula.evaluation.read_column import column_of
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import Name, Node, names_in
 

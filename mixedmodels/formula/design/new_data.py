@@ -71,6 +71,13 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
     return tuple(found)
 
 
+def group_labels(recipe: Recipe, group: Node, new_data: Any) -> list[str | None]:
+    """Return the level of a grouping factor at each row of new data, None where it is missing."""
+    factor = as_factor(_group_column(group, _evaluator(recipe, new_data)))
+    names = [*factor.levels, None]
+    return [names[code] for code in factor.codes.tolist()]
+
+
 def _evaluator(recipe: Recipe, new_data: Any) -> Evaluator:
     """Return an evaluator of new data that recalls the training state."""
     frame: InputFrame = input_frame(new_data)
@@ -102,7 +109,7 @@ def _group_column(group: Node, evaluator: Evaluator) -> Column:
     """Return a grouping variable, of whatever type: its levels are matched by name."""
     group = strip_parens(group)
     if isinstance(group, Name) and group.name in evaluator.frame:
-        return evaluator.frame.column(group.name)
+        return evaluator.alike(group.name, evaluator.frame.column(group.name))
     if isinstance(group, Binary) and group.operator == ":":
         left, right = (as_factor(_group_column(side, evaluator)) for side in (group.left, group.right))
         return interaction(left, right)

@@ -14,7 +14,7 @@ import scipy.sparse
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.formula.evaluation.input_frames import level_names
+from mixedmodels.formula.evaluation.read_column import level_names
 
 # Asymmetry beyond this share of the largest entry is a mistake, below it rounding of the input.
 _SYMMETRY_TOLERANCE = 1e-8

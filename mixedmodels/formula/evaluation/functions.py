@@ -17,7 +17,8 @@ from mixedmodels.formula.evaluation.arguments import BoundCall, Function, match_
 from mixedmodels.formula.evaluation.columns import Factor, Logical, Matrix, Numeric, Value, interaction
 from mixedmodels.formula.evaluation.contrasts import Contrast, as_contrast
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States
-from mixedmodels.formula.evaluation.input_frames import InputFrame, column_of
+from mixedmodels.formula.evaluation.input_frames import InputFrame
+from mixedmodels.formula.evaluation.read_column import column_of
 from mixedmodels.formula.language.syntax_tree import Call, Name, deparse
 
 
@@ -70,7 +71,9 @@ def _apply_user_function(call: Call, context: Evaluator) -> Value:
     for argument in call.arguments:
         value = context.value(argument.value)
         array: Any = value
-        if isinstance(value, (Numeric, Logical, Matrix)):
+        if isinstance(value, Numeric):
+            array = value.values if value.absent is None else value.as_float()
+        elif isinstance(value, (Logical, Matrix)):
             array = value.values
         elif isinstance(value, Factor):
             array = np.array([*value.levels, None], dtype=object)[value.codes]
@@ -155,9 +158,11 @@ def _identity(bound: BoundCall) -> Value:
 def _as_numeric(bound: BoundCall) -> Value:
     """Return numbers; of a factor its codes from 1, of strings the numbers they spell, as R does."""
     value = bound.value("x")
+    if isinstance(value, Numeric):
+        return value
     if isinstance(value, Factor) and value.is_text:
         return Numeric(np.array([*map(_spelled, value.levels), np.nan])[value.codes])
-    if isinstance(value, Factor):
+    if isinstance(value, Factor) and not value.is_date:
         return Numeric(np.where(value.codes < 0, np.nan, value.codes + 1.0))
     return bound.context.wrap(bound.context.number(value, bound.nodes["x"]))
 
@@ -172,6 +177,8 @@ def _spelled(text: str) -> float:
 
 def _as_integer(bound: BoundCall) -> Value:
     value = _as_numeric(bound)
+    if isinstance(value, Numeric) and value.values.dtype.kind in "iu":
+        return value
     return bound.context.wrap(np.trunc(bound.context.number(value, bound.nodes["x"])))
 
 
@@ -192,7 +199,7 @@ def _factor(bound: BoundCall) -> Value:
     value = bound.value("x")
     if isinstance(value, Factor):
         base = value if bound.has("levels") or not bound.context.training else value.drop_unused()
-        result = replace(base, is_text=False)
+        result = replace(base, is_text=False, is_date=False)
     else:
         result = bound.factor("x")
     levels = bound.strings("levels")
@@ -307,10 +314,15 @@ def _ifelse(bound: BoundCall) -> Value:
         if test.absent is not None:
             codes[test.absent] = -1
         return Factor(codes, levels, is_text=True)
-    numbers = np.where(test.values, bound.number("yes"), bound.number("no")).astype(np.float64)
+    numbers = np.where(
+        test.values,
+        bound.context.operand(yes, bound.nodes["yes"]),
+        bound.context.operand(no, bound.nodes["no"]),
+    )
     if test.absent is not None:
+        numbers = numbers.astype(object if numbers.dtype.kind == "i" else numbers.dtype)
         numbers[test.absent] = np.nan
-    return Numeric(numbers)
+    return bound.context.wrap(numbers)
 
 
 def _summary(function: Callable[[FloatArray], Any]) -> Function:
@@ -354,7 +366,7 @@ def _combine(call: Call, context: Evaluator) -> Value:
         value = context.value(argument.value)
         if isinstance(value, tuple):
             items += value
-        elif isinstance(value, (float, str, bool)):
+        elif isinstance(value, (float, int, str)):
             items.append(value)
         elif isinstance(value, Numeric) and len(call.arguments) == 1:
             return value  # c(scale(x)): in R the way to a plain vector

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.formula.language.number_format import number_name
 
 _SYNTACTIC_NAME = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*(?:::[^\W\d_][\w.]*)?\Z")
 _RESERVED = frozenset(
@@ -35,9 +35,9 @@ class Name:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Number:
-    """A number; `is_integer` for ``2L``."""
+    """A number, an int where float64 would not hold it; `is_integer` for ``2L``."""
 
-    value: float
+    value: float | int
     position: int = 0
     is_integer: bool = False
     depth: int = 1
@@ -205,7 +205,7 @@ def deparse(node: Node) -> str:
     if isinstance(node, Name):
         return quote_name(node.name)
     if isinstance(node, Number):
-        return format_number(node.value) + ("L" if node.is_integer else "")
+        return number_name(node.value) + ("L" if node.is_integer else "")
     if isinstance(node, Text):
         return '"' + "".join(_ESCAPES.get(c, c) for c in node.value) + '"'
     if isinstance(node, Constant):
