@@ -17,6 +17,7 @@ from mixedmodels.errors import (
     DataWarning,
     FamilyError,
     FormulaError,
+    listed,
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
@@ -55,7 +56,7 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
                 raise
             warnings.warn(str(error), DataWarning, stacklevel=4)
     if design.dropped and control.check_rank != "ignore":
-        message = f"{rank_message(len(design.dropped))}: {', '.join(design.dropped)}"
+        message = f"{rank_message(len(design.dropped))}: {listed(design.dropped)}"
         if control.check_rank == "stop":
             raise DataError(message)
         warnings.warn(message, DataWarning, stacklevel=4)
@@ -130,7 +131,7 @@ def check_two_levels(response: Response) -> None:
     if len(response.levels) > 2:
         raise FamilyError(
             f"a binomial response needs exactly two levels, got {len(response.levels)} in {response.text}: "
-            f"{', '.join(response.levels)}. Compare with one level, as in {response.text} == "
+            f"{listed(response.levels)}. Compare with one level, as in {response.text} == "
             f"{response.levels[-1]!r}."
         )
 

@@ -21,7 +21,8 @@ from mixedmodels.formula.design.random_effects import BarPlan, group_name, rando
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.design.response import response
-from mixedmodels.formula.evaluation.columns import Column, Factor
+from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
+from mixedmodels.formula.evaluation.contrasts import as_contrast
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
@@ -139,7 +140,7 @@ def _assemble(
     """Put the pieces of a design together."""
     if parsed.response is None:
         raise FormulaError("the formula has no response: write y ~ ...", parsed.text, 0)
-    _warn_unused_contrasts(contrasts, plan.fixed)
+    _check_contrasts(contrasts, plan.fixed, columns)
     n_rows = model_frame.n_rows
     # 1. X: R's coding, columns that depend on earlier ones dropped.
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
@@ -216,9 +217,15 @@ def _used_levels(column: Column) -> Column:
     return column.drop_unused() if isinstance(column, Factor) else column
 
 
-def _warn_unused_contrasts(contrasts: Mapping[str, Any], fixed: Terms) -> None:
-    """Warn about contrasts for variables that are not in the fixed part."""
+def _check_contrasts(contrasts: Mapping[str, Any], fixed: Terms, columns: Mapping[str, Column]) -> None:
+    """Refuse contrasts of numbers, and warn about those of variables that are not in the fixed part."""
     for name in contrasts:
+        if isinstance(columns.get(name), (Numeric, Matrix)):
+            raise DataError(
+                f"contrasts apply only to factors, and {name} is numeric; write C({name}, contr.sum) in the "
+                "formula, or make the column categorical"
+            )
+        as_contrast(contrasts[name], name)
         if name not in fixed.names:
             warnings.warn(
                 f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning, stacklevel=5

@@ -11,11 +11,11 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError, FormulaError, MixedModelsError
+from mixedmodels.errors import DataError, FormulaError, MixedModelsError, listed
 from mixedmodels.formula.evaluation import transforms
 from mixedmodels.formula.evaluation.arguments import BoundCall, Function, match_arguments
 from mixedmodels.formula.evaluation.columns import Factor, Logical, Matrix, Numeric, Value, interaction
-from mixedmodels.formula.evaluation.contrasts import Contrast, as_contrast
+from mixedmodels.formula.evaluation.contrast_calls import contrast
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States
 from mixedmodels.formula.evaluation.input_frames import InputFrame
 from mixedmodels.formula.evaluation.read_column import column_of
@@ -146,7 +146,7 @@ def _dummy(bound: BoundCall) -> Value:
     kept = bound.strings("levelsToKeep") or levels[1:]
     for level in kept:
         if level not in levels:
-            bound.fail(f"'{level}' is not a level of {deparse(bound.nodes['f'])}: {', '.join(levels)}", "f")
+            bound.fail(f"'{level}' is not a level of {deparse(bound.nodes['f'])}: {listed(levels)}", "f")
     table = np.array([[float(level == name) for name in kept] for level in factor.levels])
     return Matrix(np.vstack([table, np.full(len(kept), np.nan)])[factor.codes], kept)
 
@@ -244,55 +244,12 @@ def _relevel(bound: BoundCall) -> Value:
         if not bound.context.training:
             return factor
         bound.fail(
-            f"'{reference}' is not a level of {deparse(bound.nodes['x'])}: {', '.join(factor.levels)}", "ref"
+            f"'{reference}' is not a level of {deparse(bound.nodes['x'])}: {listed(factor.levels)}", "ref"
         )
     if factor.ordered:
         bound.fail("relevel() is for unordered factors", "x")
     levels = (reference, *(level for level in factor.levels if level != reference))
     return replace(_select_levels(factor, levels), ordered=False)
-
-
-def _contrast(bound: BoundCall) -> Value:
-    """Return ``C(f, contr.sum)``: the factor with a coding attached."""
-    factor = bound.factor("object")
-    if not bound.has("contr"):
-        return factor
-    contrast = _named_contrast(bound, factor)
-    if bound.has("base"):
-        contrast = replace(contrast, base=_base_level(bound, bound.value("base"), factor))
-    return replace(factor, contrast=contrast)
-
-
-def _named_contrast(bound: BoundCall, factor: Factor) -> Contrast:
-    """Return the contrast that the second argument of ``C()`` names."""
-    name = deparse(bound.nodes["object"])
-    node = bound.nodes["contr"]
-    if isinstance(node, Name):
-        env = bound.context.env
-        return as_contrast(env.get(node.name, node.name), name)
-    if not isinstance(node, Call):
-        return as_contrast(bound.value("contr"), name)
-    contrast = as_contrast(node.function, name)
-    for argument in node.arguments:
-        if argument.name == "base":
-            base = _base_level(bound, bound.context.value(argument.value), factor)
-            contrast = replace(contrast, base=base)
-        elif argument.name in (None, "n"):
-            contrast = replace(contrast, by_number=True)
-        else:
-            bound.fail(f"{node.function}() takes n and base", "contr")
-    return contrast
-
-
-def _base_level(bound: BoundCall, value: Value, factor: Factor) -> str | None:
-    """Return the reference level given by name or by position from 1."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and 1 <= value <= len(factor.levels):
-        return factor.levels[int(value) - 1]
-    if bound.context.training:
-        bound.fail("base must be a level or its number", "contr")
-    return None
 
 
 def _is_na(bound: BoundCall) -> Value:
@@ -452,7 +409,7 @@ FUNCTIONS: dict[str, Function] = {
     "ordered": Function(("x", "levels", "labels"), _ordered),
     "as.ordered": Function(("x",), _ordered),
     "relevel": Function(("x", "ref"), _relevel),
-    "C": Function(("object", "contr", "base"), _contrast),
+    "C": Function(("object", "contr", "how.many", "base"), contrast),
     "is.na": Function(("x",), _is_na),
     "ifelse": Function(("test", "yes", "no"), _ifelse),
     "mean": _summary(np.mean),

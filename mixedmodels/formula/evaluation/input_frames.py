@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from mixedmodels.errors import DataError
+from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.evaluation.columns import Column
 from mixedmodels.formula.evaluation.read_column import column_of, column_of_series
 
@@ -88,10 +88,9 @@ class InputFrame:
             near = near or [column for column in self.names if column.lower() == name.lower()]
             hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
             parts.append(f"{name!r}{hint}")
-        columns = ", ".join(self.names[:20]) + (", ..." if len(self.names) > 20 else "")
         noun = "variable is" if len(absent) == 1 else "variables are"
         raise DataError(
-            f"the following {noun} not in the data: {', '.join(parts)}. The columns are: {columns}"
+            f"the following {noun} not in the data: {listed(parts)}. The columns are: {listed(self.names)}"
         )
 
 
@@ -123,8 +122,8 @@ def _mapping_frame(data: Mapping[Any, Any]) -> InputFrame:
                 f"column {str(name)!r} is not an array but a single {type(values).__name__}"
             ) from error
     if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:8])
-        raise DataError(f"the columns of the data differ in length ({listed})")
+        shown = listed(f"{name}: {length}" for name, length in lengths.items())
+        raise DataError(f"the columns of the data differ in length ({shown})")
     n_rows = next(iter(lengths.values()), 0)
     return InputFrame(data, data, n_rows, pd.RangeIndex(n_rows))
 

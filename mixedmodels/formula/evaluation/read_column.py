@@ -5,9 +5,7 @@ A column is read without loss. Missing values never change the type of the other
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import pandas as pd
 from mixedmodels.arrays import CodeArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric, numeric
-from mixedmodels.formula.language.number_format import number_name
+from mixedmodels.formula.evaluation.level_names import level_names, moment_name
 
 DATE_ADVICE = (
     "column {name!r} holds dates or times; turn it into a number first, for example "
@@ -81,34 +79,6 @@ def _coded(codes: CodeArray, categories: Any, ordered: bool, name: str) -> Facto
     if len(set(levels)) < len(levels):
         raise DataError(f"two categories of column {name!r} have the same text; rename one of them")
     return Factor(codes, levels, ordered=ordered)
-
-
-def level_names(categories: Any) -> tuple[str, ...]:
-    """Return categories of any type as the strings R would show, all digits where R's 15 are too few."""
-    return tuple(map(_level_name, categories.tolist() if hasattr(categories, "tolist") else categories))
-
-
-def _level_name(category: Any) -> str:
-    """Return one category as a string."""
-    if isinstance(category, str):
-        return str(category)
-    if isinstance(category, (bool, np.bool_)):
-        return "TRUE" if category else "FALSE"
-    if isinstance(category, (float, np.floating)):
-        return number_name(float(category))
-    if isinstance(category, (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)):
-        return _moment_name(category)
-    return number_name(category) if isinstance(category, Decimal) else str(category)
-
-
-def _moment_name(moment: Any) -> str:
-    """Return a date or time as R shows it: the day alone at midnight, else with the time."""
-    if isinstance(moment, np.datetime64):
-        moment = pd.Timestamp(moment)
-    if isinstance(moment, np.timedelta64):
-        moment = pd.Timedelta(moment)
-    text = str(moment)
-    return text.removesuffix(" 00:00:00")
 
 
 def _numpy_column(values: np.ndarray[Any, Any], name: str) -> Column:
@@ -189,7 +159,7 @@ def _moments(values: Any) -> Factor:
     """Convert dates or times to a factor in their order, which groups rows but is no predictor."""
     codes, found = pd.factorize(values, sort=False)
     moments = list(found)
-    names = [_moment_name(moment) for moment in moments]
+    names = [moment_name(moment) for moment in moments]
     return Factor(*_sorted_levels(codes, moments, names), is_date=True)
 
 

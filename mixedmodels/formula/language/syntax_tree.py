@@ -188,9 +188,14 @@ def names_in(node: Node) -> Iterator[Name]:
         yield node
     below = children(node)
     if isinstance(node, Call) and node.function == "C":
-        below = below[:1] + tuple(n for n in below[1:] if not isinstance(n, Name) or n.name[:6] != "contr.")
+        below = below[:1] + tuple(n for n in below[1:] if not isinstance(n, Name) or not _is_contrast(n.name))
     for child in below:
         yield from names_in(child)
+
+
+def _is_contrast(name: str) -> bool:
+    """Tell whether a name is that of a contrast, in R or in patsy."""
+    return name.startswith("contr.") or name in ("Treatment", "Sum", "Helmert", "Poly", "Diff")
 
 
 def deparse(node: Node) -> str:
