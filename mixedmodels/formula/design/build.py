@@ -18,6 +18,7 @@ from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
 from mixedmodels.formula.design.new_data import sum_of
 from mixedmodels.formula.design.random_effects import BarPlan, group_name, random_terms
+from mixedmodels.formula.design.readings import warn_about_columns, warn_about_formula
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.design.response import response
@@ -92,7 +93,7 @@ def build_design(
     parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
     frame = input_frame(data)
     plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
-    _warn_about_readings(parsed, plan)
+    warn_about_formula(parsed, plan.fixed, plan.bars)
     env, contrasts, relmat = (
         _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
     )
@@ -102,6 +103,7 @@ def build_design(
         evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
     )
     columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
+    warn_about_columns(plan.fixed, plan.bars, columns)
     # 3. Columns to arrays.
     return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
 
@@ -114,17 +116,6 @@ def _mapping(name: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if given is None or isinstance(given, Mapping):
         return given or {}
     raise DataError(f"{name} must be a dict such as {_EXAMPLES[name]}, not {type(given).__name__}")
-
-
-def _warn_about_readings(parsed: ParsedFormula, plan: ModelPlan) -> None:
-    """Warn where a formula means something else than it seems to."""
-    messages = list(parsed.warnings)
-    if plan.fixed.response_dropped and parsed.response is not None:
-        messages.append(
-            f"the response {deparse(parsed.response)} is among the predictors and was dropped there"
-        )
-    for message in messages:
-        warnings.warn(message, FormulaWarning, stacklevel=4)
 
 
 def _assemble(

@@ -240,8 +240,15 @@ def _refuse_infinite(columns: Mapping[str, Column], index: pd.Index) -> None:
         finite = np.isfinite(column.values)
         if not finite.all():
             bad = ~(finite if finite.ndim == 1 else finite.all(axis=1))
-            first = index[int(np.argmax(bad))]
-            raise DataError(f"{text} is infinite in {int(bad.sum())} row(s), first in row {first!r}")
+            raise DataError(
+                f"{text} is infinite in {int(bad.sum())} row(s), first in row {row_label(index, bad)}"
+            )
+
+
+def row_label(index: pd.Index, rows: BoolArray) -> str:
+    """Return the label of the first of `rows`, as it would be typed."""
+    label = index[int(np.argmax(rows))]
+    return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def _check_weights(weights: FloatArray | None, index: pd.Index) -> None:
@@ -251,7 +258,7 @@ def _check_weights(weights: FloatArray | None, index: pd.Index) -> None:
     if weights.min() < 0:
         raise DataError(
             f"weights must be non-negative (weights >= 0); the first negative one is in row "
-            f"{index[int(np.argmax(weights < 0))]!r}"
+            f"{row_label(index, weights < 0)}"
         )
     if weights.max() == 0:
         raise DataError("all weights are zero")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from mixedmodels.formula.evaluation.contrast_calls import contrast
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States
 from mixedmodels.formula.evaluation.input_frames import InputFrame
 from mixedmodels.formula.evaluation.read_column import column_of
+from mixedmodels.formula.evaluation.unknown_functions import unknown_function
+from mixedmodels.formula.language.bars import holds_bar
 from mixedmodels.formula.language.syntax_tree import Call, Name, deparse
 
 
@@ -36,7 +37,9 @@ def apply_function(call: Call, context: Evaluator) -> Value:
     name = _without_package(call.function)
     function = FUNCTIONS.get(name)
     if function is None and name not in VARIADIC:
-        raise FormulaError(_unknown(name), context.text, call.position)
+        raise FormulaError(
+            unknown_function(name, [*FUNCTIONS, *VARIADIC], holds_bar(call)), context.text, call.position
+        )
     try:
         if function is None:
             return VARIADIC[name](call, context)
@@ -52,17 +55,6 @@ def _without_package(name: str) -> str:
     """Return ``ns`` for ``splines::ns``, as pasted from R."""
     package, _, function = name.rpartition("::")
     return function if package in _PACKAGES else name
-
-
-def _unknown(name: str) -> str:
-    """Return the message for a function that is not in the table."""
-    known = [*FUNCTIONS, *VARIADIC]
-    last = name.split(".")[-1]
-    if "." in name and last in known:
-        return f"unknown function '{name}': write {last}(...)"
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; pass your own in env={'" + name + "': ...}"
-    return f"unknown function '{name}'{hint}"
 
 
 def _apply_user_function(call: Call, context: Evaluator) -> Value:
