@@ -24,9 +24,10 @@ from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.design.response import response
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
 from mixedmodels.formula.evaluation.contrasts import as_contrast
+from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
-from mixedmodels.formula.evaluation.input_frames import input_frame
+from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
@@ -90,9 +91,7 @@ def build_design(
     ('(Intercept)', 'x')
     """
     # 1. Text to tree, and which variables it needs.
-    parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
-    frame = input_frame(data)
-    plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
+    parsed, frame, plan = _read(formula, data)
     warn_about_formula(parsed, plan.fixed, plan.bars)
     env, contrasts, relmat = (
         _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
@@ -106,6 +105,33 @@ def build_design(
     warn_about_columns(plan.fixed, plan.bars, columns)
     # 3. Columns to arrays.
     return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
+
+
+def _read(formula: str | ParsedFormula, data: Any) -> tuple[ParsedFormula, InputFrame, ModelPlan]:
+    """Return a formula, the table it is about and what it asks for.
+
+    Raises
+    ------
+    FormulaError
+        When the formula cannot be read; columns whose names need backticks are pointed out.
+    """
+    try:
+        parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
+        frame = input_frame(data)
+        return parsed, frame, model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
+    except FormulaError as error:
+        advice = _quoting_advice(formula, data)
+        if not advice:
+            raise
+        raise FormulaError(f"{error.message}; {advice}", error.text, error.position) from None
+
+
+def _quoting_advice(formula: str | ParsedFormula, data: Any) -> str:
+    """Return which columns a formula that cannot be read should put in backticks."""
+    try:
+        return input_frame(data).wants_backticks(formula) if isinstance(formula, str) else ""
+    except DataError:
+        return ""
 
 
 _EXAMPLES = {"env": "{'k': 2.5}", "contrasts": "{'f': 'contr.sum'}", "relmat": "{'id': K}"}
@@ -144,7 +170,7 @@ def _assemble(
     # 3. How to do it again on new data.
     recipe = Recipe(
         text=parsed.text,
-        env=dict(evaluator.env),
+        env=Environment(evaluator.env),
         states=evaluator.states,
         fixed=fixed,
         kept=kept,

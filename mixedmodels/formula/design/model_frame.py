@@ -239,7 +239,7 @@ def _refuse_infinite(columns: Mapping[str, Column], index: pd.Index) -> None:
             continue
         finite = np.isfinite(column.values)
         if not finite.all():
-            bad = ~(finite if finite.ndim == 1 else finite.all(axis=1))
+            bad: BoolArray = np.asarray(~finite if finite.ndim == 1 else ~finite.all(axis=1))
             raise DataError(
                 f"{text} is infinite in {int(bad.sum())} row(s), first in row {row_label(index, bad)}"
             )

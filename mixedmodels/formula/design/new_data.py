@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.errors import DataError
 from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.model_frame import row_argument
@@ -16,7 +17,7 @@ from mixedmodels.formula.evaluation.columns import Column, as_factor, interactio
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
-from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, strip_parens
+from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, names_in, strip_parens
 
 
 def fixed_matrix(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray | None]:
@@ -60,7 +61,14 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
     recipe = design.recipe
     evaluator = _evaluator(recipe, new_data)
     names = {name for random in recipe.random for name in _used_variables(random.matrix)}
-    evaluator.require([recipe.variables[n] for n in names] + [random.group for random in recipe.random])
+    groups = [random.group for random in recipe.random]
+    try:
+        evaluator.require([recipe.variables[n] for n in names] + groups)
+    except DataError as error:
+        if all(name.name in evaluator.frame for group in groups for name in names_in(group)):
+            raise
+        advice = "without the grouping factors re_form=mm.NA predicts for the population"
+        raise DataError(f"{error}; {advice}") from None
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
     codes: dict[str, CodeArray] = {}
     found = []

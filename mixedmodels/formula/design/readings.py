@@ -68,10 +68,10 @@ def _warn_lost_arithmetic(parts: Iterable[Terms], columns: Mapping[str, Column])
     }
     outer = [text for text in lost if not any(text in other and text != other for other in lost)]
     if outer:
-        read = " and ".join(f"'{text}' is '{lost[text]}' in a formula" for text in outer)
+        read = " and ".join(f"'{text}' is '{lost[text]}'" for text in outer)
+        arithmetic = " and ".join(f"I({text.replace(':', ' * ')})" for text in outer)
         warnings.warn(
-            f"{read}, where * and ^ combine terms; for arithmetic write "
-            f"{' and '.join(f'I({text})' for text in outer)}",
+            f"in a formula * : and ^ combine terms, so that {read}; for arithmetic write {arithmetic}",
             FormulaWarning,
             stacklevel=_LEVELS_UP + 1,
         )

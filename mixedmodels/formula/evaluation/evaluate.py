@@ -44,6 +44,7 @@ from mixedmodels.formula.language.syntax_tree import (
     Unary,
     deparse,
     names_in,
+    quote_name,
     start_of,
     sum_operands,
 )
@@ -130,7 +131,14 @@ class Evaluator:
             return Logical(np.full(self.frame.n_rows, value))
         if isinstance(value, (float, int)):
             return Numeric(np.full(self.frame.n_rows, float(value)))
-        self.fail(node, f"'{deparse(node)}' is not a variable")
+        self.fail(node, f"'{deparse(node)}' is not a variable{self.as_column(value)}")
+
+    def as_column(self, value: Value) -> str:
+        """Return how a column is written whose name was given as a string; empty when there is none."""
+        if not isinstance(value, str) or value not in self.frame:
+            return ""
+        way = "without quotes" if quote_name(value) == value else "in backticks"
+        return f" but a string; put the name of the column {way}: {quote_name(value)}"
 
     def value(self, node: Node) -> Value:
         """Return the value of any expression."""
@@ -151,7 +159,11 @@ class Evaluator:
     def require(self, expressions: Iterable[Node]) -> None:
         """Raise one error that names every variable of `expressions` that is nowhere to be found."""
         names = (name.name for node in expressions for name in names_in(node))
-        self.frame.require((n for n in names if n not in CONSTANTS), self.env)
+        try:
+            self.frame.require((n for n in names if n not in CONSTANTS), self.env)
+        except DataError as error:
+            advice = self.frame.wants_backticks(self.text)
+            raise DataError(f"{error}. {advice}") if advice else error from None
 
     def fail(self, node: Node, message: str) -> NoReturn:
         """Raise a FormulaError that points at `node`."""
@@ -259,6 +271,8 @@ class Evaluator:
             a = a[:, None]
         elif np.ndim(a) == 2 and np.ndim(b) == 1:
             b = b[:, None]
+        if _is_exact(a) or _is_exact(b):
+            a, b = _exactly(a), _exactly(b)
         try:
             return _ARITHMETIC[symbol](a, b)
         except ValueError:
@@ -296,7 +310,7 @@ class Evaluator:
             return np.float64(value)
         if isinstance(value, Factor) and value.is_date:
             raise DataError(DATE_ADVICE.format(name=deparse(node)))
-        what = "a factor" if isinstance(value, Factor) else "not a number"
+        what = "a factor" if isinstance(value, Factor) else f"not a number{self.as_column(value)}"
         self.fail(node, f"arithmetic needs numbers; '{deparse(node)}' is {what}")
 
     def operand(self, value: Value, node: Node) -> Any:
@@ -404,6 +418,23 @@ class Evaluator:
             known = set(numbers)
             return Logical(np.array([item in known for item in np.atleast_1d(given).tolist()], dtype=bool))
         return Logical(np.isin(given, np.array(numbers, dtype=np.float64)))
+
+
+def _is_exact(number: Any) -> bool:
+    """Tell whether a number or an array is of Python's numbers, not of NumPy's."""
+    return type(number) is int or getattr(number, "dtype", None) == np.dtype(object)
+
+
+def _exactly(number: Any) -> Any:
+    """Return numbers as Python's own, whole ones as int, so that they do not round their partners."""
+    if _is_exact(number):
+        return number
+    if np.ndim(number) == 0:
+        return int(number) if float(number).is_integer() else float(number)
+    objects = number.astype(object)
+    whole = np.isfinite(number) & (number == np.trunc(number))
+    objects[whole] = [int(value) for value in number[whole]]
+    return objects
 
 
 _KINDS = {

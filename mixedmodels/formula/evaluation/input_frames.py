@@ -6,6 +6,7 @@ Only the columns that a formula names are ever touched.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,11 @@ import pandas as pd
 
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.evaluation.columns import Column
+from mixedmodels.formula.evaluation.no_table import no_table, refuse_column_levels
 from mixedmodels.formula.evaluation.read_column import column_of, column_of_series
+from mixedmodels.formula.language.syntax_tree import quote_name
+
+_QUOTED = re.compile("`[^`]*`")
 
 
 class InputFrame:
@@ -87,11 +92,24 @@ class InputFrame:
             near = difflib.get_close_matches(name, [*self.names, *known], n=3, cutoff=0.6)
             near = near or [column for column in self.names if column.lower() == name.lower()]
             hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+            if name in self.index.names:
+                hint = " (a level of the index: data.reset_index() makes it a column)"
             parts.append(f"{name!r}{hint}")
         noun = "variable is" if len(absent) == 1 else "variables are"
         raise DataError(
             f"the following {noun} not in the data: {listed(parts)}. The columns are: {listed(self.names)}"
         )
+
+    def wants_backticks(self, text: str) -> str:
+        """Return the advice to quote the columns that a formula names as they stand; empty without any."""
+        rest = _QUOTED.sub("", text)
+        found = [n for n in self.names if quote_name(n) != n and "`" not in n and n.strip() and n in rest]
+        found = [n for n in found if not any(n in other and n != other for other in found)]
+        if not found:
+            return ""
+        what = "a column: put its name" if len(found) == 1 else "columns: put their names"
+        are = "is" if len(found) == 1 else "are"
+        return f"{listed(map(repr, found))} {are} {what} in backticks, {listed(map(quote_name, found))}"
 
 
 def input_frame(data: Any) -> InputFrame:
@@ -105,6 +123,7 @@ def input_frame(data: Any) -> InputFrame:
     if isinstance(data, InputFrame):
         return data
     if isinstance(data, pd.DataFrame):
+        refuse_column_levels(data)
         return InputFrame(data, data.columns.tolist(), len(data), data.index)
     if isinstance(data, Mapping):
         return _mapping_frame(data)
@@ -135,10 +154,7 @@ def _narwhals_frame(data: Any) -> InputFrame:
     try:
         frame = nw.from_native(data, eager_only=True)
     except TypeError as error:
-        raise DataError(
-            "data must be a table (pandas DataFrame, dict of arrays, polars DataFrame, pyarrow Table), "
-            f"not {type(data).__name__}"
-        ) from error
+        raise no_table(data) from error
     return InputFrame(frame, frame.columns, len(frame), pd.RangeIndex(len(frame)))
 
 

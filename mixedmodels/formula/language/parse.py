@@ -96,7 +96,10 @@ def parse_formula(text: str) -> ParsedFormula:
     ['1 | g', '0 + x | g']
     """
     if not isinstance(text, str):
-        raise FormulaError(f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}")
+        raise FormulaError(
+            f"a formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}; it comes first, "
+            "then the data"
+        )
     return _parse(text)
 
 

@@ -18,6 +18,7 @@ from mixedmodels.formula.language.syntax_tree import (
     Node,
     Number,
     Paren,
+    Text,
     Unary,
     binary,
     deparse,
@@ -154,7 +155,12 @@ class _Expansion:
         if isinstance(node, (Name, Call)):
             self.typed.add(deparse(node))
             return [self.install(node)]
-        raise FormulaError(f"'{deparse(node)}' cannot be a term of a model", self.text, start_of(node))
+        what = "; a string is no variable: write the name of the column without quotes, or in backticks"
+        raise FormulaError(
+            f"'{deparse(node)}' cannot be a term of a model{what if isinstance(node, Text) else ''}",
+            self.text,
+            start_of(node),
+        )
 
     def install(self, node: Node) -> int:
         """Return the pattern of a single variable, numbering it if it is new."""
