@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mixedmodels.checks import check_design, check_two_levels, separated, warn_unless_converged
+from mixedmodels.checks import (
+    check_design,
+    check_two_levels,
+    refuse_offset,
+    separated,
+    warn_unless_converged,
+)
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged
@@ -77,6 +83,7 @@ def fit_design(
 ) -> GeneralizedLinearModel:
     """Fit the generalized linear model of a design without random effects."""
     check_two_levels(design.response)
+    refuse_offset(design, family)
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     constant = log_constant(design, y, weights, family)

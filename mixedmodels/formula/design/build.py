@@ -13,7 +13,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError, FormulaWarning
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
-from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.design.design import Design, NaAction, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
 from mixedmodels.formula.design.new_data import sum_of
@@ -28,6 +28,7 @@ from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
+from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
@@ -162,11 +163,15 @@ def _assemble(
     # 1. X: R's coding, columns that depend on earlier ones dropped.
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
     X = model_matrix(fixed, columns, n_rows)
+    refuse_extreme(X, fixed.names)
+    left = response(parsed.response, columns[deparse(parsed.response)])
     kept = independent_columns(X)
     if len(kept) < X.shape[1]:
         X = np.asfortranarray(X[:, kept])
     # 2. Z and codes of every term.
     random, random_recipes = random_terms(plan.bars, columns, n_rows)
+    total_offset = _total_offset(plan, columns, model_frame)
+    _refuse_extremes(left, random, total_offset)
     # 3. How to do it again on new data.
     recipe = Recipe(
         text=parsed.text,
@@ -182,13 +187,13 @@ def _assemble(
     )
     return Design(
         formula=parsed,
-        response=response(parsed.response, columns[deparse(parsed.response)]),
+        response=left,
         X=X,
         x_names=tuple(fixed.names[k] for k in kept),
         dropped=_dropped(fixed, kept.tolist()),
         random=with_relationships(random, relmat),
         weights=model_frame.weights,
-        offset=_total_offset(plan, columns, model_frame),
+        offset=total_offset,
         index=model_frame.index,
         missing=model_frame.missing,
         recipe=recipe,
@@ -232,6 +237,15 @@ def _has_dot(parsed: ParsedFormula) -> bool:
 def _used_levels(column: Column) -> Column:
     """Return a column without the levels of a factor that no row used has."""
     return column.drop_unused() if isinstance(column, Factor) else column
+
+
+def _refuse_extremes(left: Response, random: tuple[RandomTerm, ...], offset: FloatArray | None) -> None:
+    """Raise where the response, a random-effects term or the offset is too large or small to compute with."""
+    refuse_extreme(left.values, [left.text])
+    for term in random:
+        refuse_extreme(term.Z, term.columns, f" in ({term.expression})")
+    if offset is not None:
+        refuse_extreme(offset, ["the offset"])
 
 
 def _check_contrasts(contrasts: Mapping[str, Any], fixed: Terms, columns: Mapping[str, Column]) -> None:

@@ -12,6 +12,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.evaluation.columns import Factor, Logical, Numeric, Scalar, Value
 from mixedmodels.formula.evaluation.evaluate import Evaluator
+from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.syntax_tree import Call, Node, deparse
@@ -107,6 +108,7 @@ class BoundCall:
                 raise DataError(
                     f"{deparse(self.nodes[name])} is infinite in {int(np.isinf(numbers).sum())} row(s)"
                 )
+            refuse_extreme(numbers, [deparse(self.nodes[name])])
             return numbers
         if isinstance(value, Factor) and value.is_date:
             raise DataError(DATE_ADVICE.format(name=deparse(self.nodes[name])))

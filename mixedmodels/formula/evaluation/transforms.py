@@ -163,7 +163,7 @@ def _train_knots(bound: BoundCall, x: FloatArray, columns_without_knots: int) ->
         bound.fail("Boundary.knots must be two increasing numbers", "Boundary.knots")
     inner = bound.numbers("knots")
     if not np.isfinite([*(inner or ()), *(boundary or ())]).all():
-        bound.fail("knots must be finite numbers", "knots")
+        bound.fail(f"{deparse(bound.call)} cannot be computed: its knots must be finite numbers", "knots")
     count = 0
     if inner is None and bound.has("df"):
         count = (bound.count("df", None) or 0) - columns_without_knots
