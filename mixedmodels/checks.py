@@ -17,16 +17,20 @@ from mixedmodels.errors import (
     DataWarning,
     FamilyError,
     FormulaError,
+    listed,
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
+from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
 # Residuals of a column that is the response, relative to it: the rounding of least squares.
 REPRODUCED = 1e-10
+# Means of exp(300) and their squares are numbers still; no logarithm of an exposure comes near this.
+LARGEST_LOG_MEAN = 300.0
 
 
 def require_random_terms(design: Design) -> None:
@@ -55,7 +59,7 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
                 raise
             warnings.warn(str(error), DataWarning, stacklevel=4)
     if design.dropped and control.check_rank != "ignore":
-        message = f"{rank_message(len(design.dropped))}: {', '.join(design.dropped)}"
+        message = f"{rank_message(len(design.dropped))}: {listed(design.dropped)}"
         if control.check_rank == "stop":
             raise DataError(message)
         warnings.warn(message, DataWarning, stacklevel=4)
@@ -76,6 +80,20 @@ def refuse_reproduced_response(design: Design) -> None:
                     f"the random-effects term ({term.expression}) reproduces the response: {name} is "
                     f"{design.response.text} itself, or a straight line in it. Take it out of the term."
                 )
+
+
+def refuse_offset(design: Design, family: Family) -> None:
+    """Raise where an offset alone puts means beyond any number: an exposure given without its logarithm."""
+    if design.offset is None or family.link.name != "log":
+        return
+    largest = float(np.abs(design.offset).max(initial=0.0))
+    if largest > LARGEST_LOG_MEAN:
+        given = [f"offset({deparse(node)})" for node in design.recipe.offsets] or ["the offset argument"]
+        raise DataError(
+            f"{' + '.join(given)} reaches {largest:.3g}, and the mean of the {family.name} family with its "
+            "log link is exp() of it, beyond any number. An exposure enters by its logarithm, as in "
+            "offset(log(exposure))."
+        )
 
 
 def unfit(started: bool) -> DataError | ControlError:
@@ -150,7 +168,7 @@ def check_two_levels(response: Response) -> None:
     if len(response.levels) > 2:
         raise FamilyError(
             f"a binomial response needs exactly two levels, got {len(response.levels)} in {response.text}: "
-            f"{', '.join(response.levels)}. Compare with one level, as in {response.text} == "
+            f"{listed(response.levels)}. Compare with one level, as in {response.text} == "
             f"{response.levels[-1]!r}."
         )
 

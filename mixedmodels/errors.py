@@ -4,6 +4,11 @@ Every exception derives from :class:`MixedModelsError`; those about what the cal
 from :class:`ValueError`, so that ``except ValueError`` works as a pandas or SciPy user expects.
 """
 
+from collections.abc import Iterable
+
+# As many names as a reader takes in; a message that lists more of them hides what it says.
+MOST_LISTED = 10
+
 
 class MixedModelsError(Exception):
     """Base class of every exception raised on purpose by the package."""
@@ -77,6 +82,19 @@ class DataWarning(MixedModelsWarning):
 
 class ConvergenceWarning(MixedModelsWarning):
     """Warn that the optimum was not reached; never issued for a singular fit at its optimum."""
+
+
+def listed(names: Iterable[object], most: int = MOST_LISTED) -> str:
+    """Return names joined by commas, the first `most` of them and how many more there are.
+
+    Examples
+    --------
+    >>> listed("abcde", 3)
+    'a, b, c, ... (2 more)'
+    """
+    texts = [str(name) for name in names]
+    hidden = len(texts) - most
+    return ", ".join(texts) if hidden <= 0 else f"{', '.join(texts[:most])}, ... ({hidden} more)"
 
 
 def _caret(text: str, position: int | None) -> str:

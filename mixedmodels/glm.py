@@ -12,6 +12,7 @@ from mixedmodels.advice import refuse
 from mixedmodels.checks import (
     check_design,
     check_two_levels,
+    refuse_offset,
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
@@ -94,6 +95,7 @@ def fit_design(
 ) -> GeneralizedLinearModel:
     """Fit the generalized linear model of a design without random effects."""
     check_two_levels(design.response)
+    refuse_offset(design, family)
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     constant = log_constant(design, y, weights, family)

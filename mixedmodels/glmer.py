@@ -15,6 +15,7 @@ from mixedmodels.checks import (
     check_design,
     check_response_varies,
     check_two_levels,
+    refuse_offset,
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
@@ -133,6 +134,7 @@ def glmer(
     if method == "ml":
         refuse_quasi(chosen)
     check_two_levels(design.response)
+    refuse_offset(design, chosen)
     y, trials = initialize(design.response, design.weights, chosen)
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataWarning, FamilyError
+from mixedmodels.errors import DataWarning, FamilyError, listed
 from mixedmodels.families.base import is_integer
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import Design, Response
@@ -121,7 +120,7 @@ def _indicator(response: Response, family: Family) -> FloatArray:
     """Return 0 for the first level of a factor and 1 for the second."""
     if family.name not in TRIALS_FAMILIES:
         raise FamilyError(
-            f"The response {response.text} is categorical (levels {_listed(response.levels)}); the "
+            f"The response {response.text} is categorical (levels {listed(response.levels)}); the "
             f"{family.name} family needs numbers."
         )
     codes = np.asarray(response.values)
@@ -130,14 +129,10 @@ def _indicator(response: Response, family: Family) -> FloatArray:
         found = [response.levels[int(code)] for code in observed]
         raise FamilyError(
             f"The {family.name} family needs exactly two levels; {response.text} has {len(found)}: "
-            f"{_listed(found)}. Write the success, as in I({response.text} == {found[-1]!r})."
+            f"{listed(found)}. Write the success, as in I({response.text} == {found[-1]!r})."
         )
     success = max(float(observed.max(initial=0.0)), 1.0)
     return np.where(codes == success, 1.0, 0.0)
-
-
-def _listed(levels: Sequence[str]) -> str:
-    return ", ".join(levels[:4]) + (", ..." if len(levels) > 4 else "")
 
 
 def _warn_fractions(y: FloatArray, weights: FloatArray, text: str, family: Family) -> None:

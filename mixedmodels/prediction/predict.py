@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
-from mixedmodels.errors import ControlError, DataError, FormulaError
+from mixedmodels.errors import ControlError, DataError, FormulaError, listed
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.fit import Fit, RandomRows
@@ -19,7 +19,9 @@ from mixedmodels.fits.linear_predictor import contribution
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.model_terms import random_effects_matrix
+from mixedmodels.formula.design.new_data import group_labels
 from mixedmodels.formula.design.random_effects import group_name
+from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import Node, names_in
 from mixedmodels.formula.language.terms import expand_terms
@@ -228,7 +230,7 @@ def refuse_new_levels(
         model.random, model.design.recipe.random, rows, masks, strict=True
     ):
         if mask.any() and (codes < 0).any():
-            levels = unseen_levels(recipe.group, newdata, codes)
+            levels = unseen_levels(model.design.recipe, recipe.group, newdata, codes)
             if not levels:
                 raise DataError(
                     f"the grouping factor {term.group} is missing (NA) in newdata at "
@@ -236,22 +238,19 @@ def refuse_new_levels(
                     "effects at zero."
                 )
             raise DataError(
-                f"new levels detected in newdata: {', '.join(levels)} of the grouping factor {term.group}; "
+                f"new levels detected in newdata: {listed(levels)} of the grouping factor {term.group}; "
                 "allow_new_levels=True predicts there with the random effects at zero."
             )
 
 
-def unseen_levels(group: Node, newdata: Any, codes: CodeArray) -> list[str]:
+def unseen_levels(recipe: Recipe, group: Node, newdata: Any, codes: CodeArray) -> list[str]:
     """Return the distinct levels of a grouping factor at rows of code -1, missing ones left out."""
-    return list(dict.fromkeys(label for label in new_labels(group, newdata, codes) if label is not None))
+    return list(
+        dict.fromkeys(label for label in new_labels(recipe, group, newdata, codes) if label is not None)
+    )
 
 
-def new_labels(group: Node, newdata: Any, codes: CodeArray) -> list[str | None]:
+def new_labels(recipe: Recipe, group: Node, newdata: Any, codes: CodeArray) -> list[str | None]:
     """Return the level of a grouping factor at each row of code -1, None where it is missing."""
-    rows = np.flatnonzero(codes < 0)
-    columns = [pd.Series(np.asarray(newdata[name.name])[rows], dtype=object) for name in names_in(group)]
-    known = np.all([column.notna() for column in columns], axis=0)
-    return [
-        ":".join(map(str, values)) if complete else None
-        for complete, *values in zip(known, *columns, strict=True)
-    ]
+    labels = group_labels(recipe, group, newdata)
+    return [labels[row] for row in np.flatnonzero(codes < 0)]

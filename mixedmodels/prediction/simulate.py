@@ -117,7 +117,7 @@ def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None
         if (codes >= 0).all():
             found.append(None)
             continue
-        labels = new_labels(recipe.group, newdata, codes)
+        labels = new_labels(model.design.recipe, recipe.group, newdata, codes)
         keys = [label if label is not None else i for i, label in enumerate(labels)]
         number = {key: term.n_levels + k for k, key in enumerate(dict.fromkeys(keys))}
         extended = codes.copy()

@@ -13,18 +13,22 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError, FormulaWarning
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
-from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.design.design import Design, NaAction, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
 from mixedmodels.formula.design.new_data import sum_of
 from mixedmodels.formula.design.random_effects import BarPlan, group_name, random_terms
+from mixedmodels.formula.design.readings import warn_about_columns, warn_about_formula
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.design.response import response
-from mixedmodels.formula.evaluation.columns import Column, Factor
+from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
+from mixedmodels.formula.evaluation.contrasts import as_contrast
+from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
-from mixedmodels.formula.evaluation.input_frames import input_frame
+from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
+from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
@@ -88,10 +92,8 @@ def build_design(
     ('(Intercept)', 'x')
     """
     # 1. Text to tree, and which variables it needs.
-    parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
-    frame = input_frame(data)
-    plan = model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
-    _warn_about_readings(parsed, plan)
+    parsed, frame, plan = _read(formula, data)
+    warn_about_formula(parsed, plan.fixed, plan.bars)
     env, contrasts, relmat = (
         _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
     )
@@ -101,8 +103,36 @@ def build_design(
         evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
     )
     columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
+    warn_about_columns(plan.fixed, plan.bars, columns)
     # 3. Columns to arrays.
     return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
+
+
+def _read(formula: str | ParsedFormula, data: Any) -> tuple[ParsedFormula, InputFrame, ModelPlan]:
+    """Return a formula, the table it is about and what it asks for.
+
+    Raises
+    ------
+    FormulaError
+        When the formula cannot be read; columns whose names need backticks are pointed out.
+    """
+    try:
+        parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
+        frame = input_frame(data)
+        return parsed, frame, model_plan(parsed, tuple(frame.names) if _has_dot(parsed) else None)
+    except FormulaError as error:
+        advice = _quoting_advice(formula, data)
+        if not advice:
+            raise
+        raise FormulaError(f"{error.message}; {advice}", error.text, error.position) from None
+
+
+def _quoting_advice(formula: str | ParsedFormula, data: Any) -> str:
+    """Return which columns a formula that cannot be read should put in backticks."""
+    try:
+        return input_frame(data).wants_backticks(formula) if isinstance(formula, str) else ""
+    except DataError:
+        return ""
 
 
 _EXAMPLES = {"env": "{'k': 2.5}", "contrasts": "{'f': 'contr.sum'}", "relmat": "{'id': K}"}
@@ -113,17 +143,6 @@ def _mapping(name: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if given is None or isinstance(given, Mapping):
         return given or {}
     raise DataError(f"{name} must be a dict such as {_EXAMPLES[name]}, not {type(given).__name__}")
-
-
-def _warn_about_readings(parsed: ParsedFormula, plan: ModelPlan) -> None:
-    """Warn where a formula means something else than it seems to."""
-    messages = list(parsed.warnings)
-    if plan.fixed.response_dropped and parsed.response is not None:
-        messages.append(
-            f"the response {deparse(parsed.response)} is among the predictors and was dropped there"
-        )
-    for message in messages:
-        warnings.warn(message, FormulaWarning, stacklevel=4)
 
 
 def _assemble(
@@ -139,21 +158,25 @@ def _assemble(
     """Put the pieces of a design together."""
     if parsed.response is None:
         raise FormulaError("the formula has no response: write y ~ ...", parsed.text, 0)
-    _warn_unused_contrasts(contrasts, plan.fixed)
+    _check_contrasts(contrasts, plan.fixed, columns)
     n_rows = model_frame.n_rows
     # 1. X: R's coding, columns that depend on earlier ones dropped.
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
     X = model_matrix(fixed, columns, n_rows)
+    refuse_extreme(X, fixed.names)
+    left = response(parsed.response, columns[deparse(parsed.response)])
     kept = independent_columns(X)
     combinations = dependence(X, kept)
     if len(kept) < X.shape[1]:
         X = np.asfortranarray(X[:, kept])
     # 2. Z and codes of every term.
     random, random_recipes = random_terms(plan.bars, columns, n_rows)
+    total_offset = _total_offset(plan, columns, model_frame)
+    _refuse_extremes(left, random, total_offset)
     # 3. How to do it again on new data.
     recipe = Recipe(
         text=parsed.text,
-        env=dict(evaluator.env),
+        env=Environment(evaluator.env),
         states=evaluator.states,
         fixed=fixed,
         kept=kept,
@@ -166,13 +189,13 @@ def _assemble(
     )
     return Design(
         formula=parsed,
-        response=response(parsed.response, columns[deparse(parsed.response)]),
+        response=left,
         X=X,
         x_names=tuple(fixed.names[k] for k in kept),
         dropped=_dropped(fixed, kept.tolist()),
         random=with_relationships(random, relmat),
         weights=model_frame.weights,
-        offset=_total_offset(plan, columns, model_frame),
+        offset=total_offset,
         index=model_frame.index,
         missing=model_frame.missing,
         recipe=recipe,
@@ -218,9 +241,24 @@ def _used_levels(column: Column) -> Column:
     return column.drop_unused() if isinstance(column, Factor) else column
 
 
-def _warn_unused_contrasts(contrasts: Mapping[str, Any], fixed: Terms) -> None:
-    """Warn about contrasts for variables that are not in the fixed part."""
+def _refuse_extremes(left: Response, random: tuple[RandomTerm, ...], offset: FloatArray | None) -> None:
+    """Raise where the response, a random-effects term or the offset is too large or small to compute with."""
+    refuse_extreme(left.values, [left.text])
+    for term in random:
+        refuse_extreme(term.Z, term.columns, f" in ({term.expression})")
+    if offset is not None:
+        refuse_extreme(offset, ["the offset"])
+
+
+def _check_contrasts(contrasts: Mapping[str, Any], fixed: Terms, columns: Mapping[str, Column]) -> None:
+    """Refuse contrasts of numbers, and warn about those of variables that are not in the fixed part."""
     for name in contrasts:
+        if isinstance(columns.get(name), (Numeric, Matrix)):
+            raise DataError(
+                f"contrasts apply only to factors, and {name} is numeric; write C({name}, contr.sum) in the "
+                "formula, or make the column categorical"
+            )
+        as_contrast(contrasts[name], name)
         if name not in fixed.names:
             warnings.warn(
                 f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning, stacklevel=5

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.errors import DataError
+from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.contrasts import (
     CodedLevels,
@@ -23,7 +23,8 @@ from mixedmodels.formula.evaluation.contrasts import (
     default_contrast,
     indicators,
 )
-from mixedmodels.formula.evaluation.evaluate import with_levels
+from mixedmodels.formula.evaluation.conversions import with_levels
+from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.terms import Terms
 
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
@@ -175,6 +176,8 @@ def _variable_coding(
     if isinstance(column, Matrix):
         # R does not number the column of a matrix that has only one.
         return VariableCoding(name, column.names if len(column.names) > 1 else ("",))
+    if isinstance(column, Factor) and column.is_date:
+        raise DataError(DATE_ADVICE.format(name=name))
     levels = column.levels if isinstance(column, Factor) else _LOGICAL_LEVELS
     if not is_reduced:
         return VariableCoding(name, (), levels)
@@ -275,9 +278,8 @@ def level_codes(variable: VariableCoding, column: Column) -> IntArray:
     if len(recoded.levels) > len(variable.levels):
         unseen = np.unique(recoded.codes[recoded.codes >= len(variable.levels)])
         if len(unseen):
-            new = ", ".join(repr(recoded.levels[k]) for k in unseen.tolist())
+            new = listed(repr(recoded.levels[k]) for k in unseen.tolist())
             raise DataError(
-                f"factor {variable.name} has new level(s) {new}; "
-                f"the fit knows {', '.join(variable.levels[:20])}"
+                f"factor {variable.name} has new level(s) {new}; the fit knows {listed(variable.levels)}"
             )
     return recoded.codes  # type: ignore[return-value]

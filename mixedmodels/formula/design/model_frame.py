@@ -18,7 +18,8 @@ from mixedmodels.errors import ControlError, DataError, DataWarning
 from mixedmodels.formula.design.design import MissingRows, NaAction
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
-from mixedmodels.formula.evaluation.input_frames import InputFrame, column_of, in_row_order
+from mixedmodels.formula.evaluation.input_frames import InputFrame, in_row_order
+from mixedmodels.formula.evaluation.read_column import column_of
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import Name, Node, names_in
 
@@ -257,9 +258,16 @@ def _refuse_infinite(columns: Mapping[str, Column], index: pd.Index) -> None:
             continue
         finite = np.isfinite(column.values)
         if not finite.all():
-            bad = ~(finite if finite.ndim == 1 else finite.all(axis=1))
-            first = index[int(np.argmax(bad))]
-            raise DataError(f"{text} is infinite in {int(bad.sum())} row(s), first in row {first!r}")
+            bad: BoolArray = np.asarray(~finite if finite.ndim == 1 else ~finite.all(axis=1))
+            raise DataError(
+                f"{text} is infinite in {int(bad.sum())} row(s), first in row {row_label(index, bad)}"
+            )
+
+
+def row_label(index: pd.Index, rows: BoolArray) -> str:
+    """Return the label of the first of `rows`, as it would be typed."""
+    label = index[int(np.argmax(rows))]
+    return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def _check_weights(weights: FloatArray | None, index: pd.Index) -> None:
@@ -269,7 +277,7 @@ def _check_weights(weights: FloatArray | None, index: pd.Index) -> None:
     if weights.min() < 0:
         raise DataError(
             f"weights must be non-negative (weights >= 0); the first negative one is in row "
-            f"{index[int(np.argmax(weights < 0))]!r}"
+            f"{row_label(index, weights < 0)}"
         )
     if weights.max() == 0:
         raise DataError("all weights are zero")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
-from mixedmodels.errors import DataWarning
+from mixedmodels.errors import DataError, DataWarning
 from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.fixed_effects import not_estimable
@@ -19,7 +19,7 @@ from mixedmodels.formula.evaluation.columns import Column, as_factor, interactio
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
-from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, strip_parens
+from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, names_in, strip_parens
 
 
 def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[FloatArray, FloatArray | None]:
@@ -83,7 +83,14 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
     recipe = design.recipe
     evaluator = _evaluator(recipe, new_data)
     names = {name for random in recipe.random for name in _used_variables(random.matrix)}
-    evaluator.require([recipe.variables[n] for n in names] + [random.group for random in recipe.random])
+    groups = [random.group for random in recipe.random]
+    try:
+        evaluator.require([recipe.variables[n] for n in names] + groups)
+    except DataError as error:
+        if all(name.name in evaluator.frame for group in groups for name in names_in(group)):
+            raise
+        advice = "without the grouping factors re_form=mm.NA predicts for the population"
+        raise DataError(f"{error}; {advice}") from None
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
     codes: dict[str, CodeArray] = {}
     found = []
@@ -92,6 +99,13 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
             codes[term.group] = _known_codes(term, _group_column(random.group, evaluator))
         found.append((random_matrix(random, columns, evaluator.frame.n_rows), codes[term.group]))
     return tuple(found)
+
+
+def group_labels(recipe: Recipe, group: Node, new_data: Any) -> list[str | None]:
+    """Return the level of a grouping factor at each row of new data, None where it is missing."""
+    factor = as_factor(_group_column(group, _evaluator(recipe, new_data)))
+    names = [*factor.levels, None]
+    return [names[code] for code in factor.codes.tolist()]
 
 
 def _evaluator(recipe: Recipe, new_data: Any) -> Evaluator:
@@ -125,7 +139,7 @@ def _group_column(group: Node, evaluator: Evaluator) -> Column:
     """Return a grouping variable, of whatever type: its levels are matched by name."""
     group = strip_parens(group)
     if isinstance(group, Name) and group.name in evaluator.frame:
-        return evaluator.frame.column(group.name)
+        return evaluator.alike(group.name, evaluator.frame.column(group.name))
     if isinstance(group, Binary) and group.operator == ":":
         left, right = (as_factor(_group_column(side, evaluator)) for side in (group.left, group.right))
         return interaction(left, right)

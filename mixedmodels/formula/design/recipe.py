@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.coding import MatrixRecipe
+from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.language.syntax_tree import Node
 
@@ -38,7 +38,7 @@ class Recipe:
     ----------
     text : str
         The formula, for messages.
-    env : dict
+    env : Environment
         Names the caller passed in.
     states : States
         State of the transformations, and levels and kinds of the columns.
@@ -61,7 +61,7 @@ class Recipe:
     """
 
     text: str
-    env: dict[str, Any]
+    env: Environment
     states: States
     fixed: MatrixRecipe
     kept: IntArray

@@ -12,9 +12,9 @@ import scipy.linalg
 import scipy.sparse
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError
+from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.formula.evaluation.input_frames import level_names
+from mixedmodels.formula.evaluation.level_names import level_names
 
 # Asymmetry beyond this share of the largest entry is a mistake, below it rounding of the input.
 _SYMMETRY_TOLERANCE = 1e-8
@@ -67,7 +67,7 @@ def with_relationships(terms: tuple[RandomTerm, ...], relmat: Mapping[str, Any])
     for group in relmat:
         if group not in groups:
             raise DataError(
-                f"relmat names {group!r}, which is not a grouping factor of the model ({', '.join(groups)})"
+                f"relmat names {group!r}, which is not a grouping factor of the model ({listed(groups)})"
             )
     factors = {group: _cholesky(group, given, groups[group]) for group, given in relmat.items()}
     return tuple(
@@ -82,7 +82,7 @@ def _cholesky(group: str, given: Any, levels: tuple[str, ...]) -> FloatArray:
     position = {name: i for i, name in enumerate(names)}
     absent = [level for level in levels if level not in position]
     if absent:
-        shown = ", ".join(map(repr, absent[:5])) + (", ..." if len(absent) > 5 else "")
+        shown = listed(map(repr, absent))
         raise DataError(f"relmat[{group!r}] has no row for {len(absent)} level(s) of {group}: {shown}")
     rows = np.array([position[level] for level in levels])
     try:

@@ -10,9 +10,11 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
-from mixedmodels.formula.evaluation.columns import Factor, Logical, Numeric, Value
+from mixedmodels.formula.evaluation.columns import Factor, Logical, Numeric, Scalar, Value
 from mixedmodels.formula.evaluation.evaluate import Evaluator
-from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.formula.evaluation.magnitude import refuse_extreme
+from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
+from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.syntax_tree import Call, Node, deparse
 
 
@@ -57,7 +59,7 @@ class BoundCall:
         if name not in self.nodes:
             return default
         value = self.value(name)
-        if value is None or (isinstance(value, (bool, float)) and np.isfinite(value)):
+        if value is None or (isinstance(value, (bool, float, int)) and np.isfinite(float(value))):
             return value
         self.fail(f"argument '{name}' of {self.call.function}() must be a single number", name)
 
@@ -83,9 +85,9 @@ class BoundCall:
         if value is None:
             return None
         items = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(item, float) for item in items):
+        if not all(isinstance(item, (float, int)) and not isinstance(item, bool) for item in items):
             self.fail(f"argument '{name}' of {self.call.function}() must be numbers, c(1, 2)", name)
-        return tuple(float(item) for item in items if isinstance(item, float))
+        return tuple(float(item) for item in items if isinstance(item, (float, int)))
 
     def strings(self, name: str) -> tuple[str, ...] | None:
         """Return an argument that is a list of names, numbers turned into names."""
@@ -93,9 +95,9 @@ class BoundCall:
         if value is None:
             return None
         items = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(item, (float, str)) for item in items):
+        if not all(isinstance(item, (float, int, str)) for item in items):
             self.fail(f"argument '{name}' of {self.call.function}() must be a list such as c('a', 'b')", name)
-        return tuple(format_number(item) if isinstance(item, float) else str(item) for item in items)
+        return tuple(_name(item) for item in items if isinstance(item, (float, int, str)))
 
     def vector(self, name: str) -> FloatArray:
         """Return an argument that is one number a row."""
@@ -106,7 +108,10 @@ class BoundCall:
                 raise DataError(
                     f"{deparse(self.nodes[name])} is infinite in {int(np.isinf(numbers).sum())} row(s)"
                 )
+            refuse_extreme(numbers, [deparse(self.nodes[name])])
             return numbers
+        if isinstance(value, Factor) and value.is_date:
+            raise DataError(DATE_ADVICE.format(name=deparse(self.nodes[name])))
         self.fail(f"argument '{name}' of {self.call.function}() must be a numeric variable", name)
 
     def factor(self, name: str) -> Factor:
@@ -124,6 +129,13 @@ class BoundCall:
     def fail(self, message: str, name: str | None = None) -> NoReturn:
         """Raise a FormulaError at an argument, or at the call."""
         self.context.fail(self.nodes.get(name or "", self.call), message)
+
+
+def _name(item: Scalar) -> str:
+    """Return a value in a list of levels as the name of a level."""
+    if isinstance(item, bool):
+        return "TRUE" if item else "FALSE"
+    return number_name(item) if isinstance(item, (float, int)) else str(item)
 
 
 def match_arguments(call: Call, function: Function, context: Evaluator) -> dict[str, Node]:

@@ -5,6 +5,7 @@ Every column knows which of its rows are missing and can be cut to a set of rows
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,23 +14,37 @@ import numpy.typing as npt
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.errors import DataError
-from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.formula.evaluation.exact_numbers import exact_numbers, float_names, loses_digits
+from mixedmodels.formula.language.number_format import number_name
 
 if TYPE_CHECKING:
     from mixedmodels.formula.evaluation.contrasts import Contrast
 
+LARGEST_INTP = int(np.iinfo(np.intp).max) // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Numeric:
-    """Numbers, shape (n,): float64, or integers as they were given."""
+    """Numbers, exactly as they were given: ids among them are told apart by their last digit.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n,)
+        float64; integers; or Python's own numbers where neither holds them (see `exact_numbers`).
+    absent : bool ndarray, shape (n,), or None
+        Which values are missing, where their type has no NaN.
+    """
 
     values: npt.NDArray[Any]
+    absent: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def missing(self) -> BoolArray | None:
-        """Return which rows are NaN; None when no row is."""
+        """Return which rows are missing; None when no row is."""
+        if self.absent is not None:
+            return self.absent if self.absent.any() else None
         if self.values.dtype.kind != "f" or np.isfinite(self.values).all():
             return None
         missing = np.isnan(self.values)
@@ -37,11 +52,31 @@ class Numeric:
 
     def take(self, rows: IntArray | BoolArray) -> Numeric:
         """Return the values of `rows`."""
-        return Numeric(self.values[rows])
+        return Numeric(self.values[rows], None if self.absent is None else self.absent[rows])
 
     def as_float(self) -> FloatArray:
-        """Return the values as float64."""
-        return self.values.astype(np.float64, copy=False)
+        """Return the values as float64, NaN where missing."""
+        numbers = self.values.astype(np.float64, copy=False)
+        if self.absent is not None and self.absent.any():
+            return np.where(self.absent, np.nan, numbers)
+        return numbers
+
+    @property
+    def loses_digits(self) -> bool:
+        """Whether float64 would not hold every value exactly."""
+        return loses_digits(self.values)
+
+    def as_objects(self) -> npt.NDArray[np.object_]:
+        """Return the values as Python's numbers, whose arithmetic is exact; NaN where missing."""
+        numbers = self.values.astype(object)
+        if self.absent is not None:
+            numbers[self.absent] = np.nan
+        return numbers
+
+
+def numeric(given: npt.NDArray[np.object_]) -> Numeric:
+    """Return the column of an array of Python's numbers, NaN or None where missing."""
+    return Numeric(*exact_numbers(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +141,8 @@ class Factor:
         Coding attached by ``C(f, ...)``.
     is_text : bool
         Whether the values came as strings (a response made of strings is refused).
+    is_date : bool
+        Whether the values came as dates or times, which group rows but are no predictor as they stand.
     """
 
     codes: CodeArray
@@ -113,6 +150,7 @@ class Factor:
     ordered: bool = False
     contrast: Contrast | None = None
     is_text: bool = False
+    is_date: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -140,7 +178,8 @@ class Factor:
 
 
 Column: TypeAlias = Numeric | Matrix | Logical | Factor
-Scalar: TypeAlias = float | bool | str | None
+# A whole number typed in a formula is an int where float64 would not hold it.
+Scalar: TypeAlias = float | int | bool | str | None
 Value: TypeAlias = Column | Scalar | tuple[Scalar, ...]
 
 
@@ -155,13 +194,38 @@ def as_factor(column: Column) -> Factor:
         return Factor(codes, ("FALSE", "TRUE")).drop_unused()
     if isinstance(column, Matrix):
         raise DataError("a matrix cannot be made a factor")
-    if column.values.dtype.kind in "iu":
-        codes, found = dense_codes(column.values)
+    missing = column.missing()
+    if missing is None:
+        return _factor_of_numbers(column.values)
+    known = _factor_of_numbers(column.values[~missing])
+    codes = np.full(len(column), -1, dtype=np.int32)
+    codes[~missing] = known.codes
+    return Factor(codes, known.levels)
+
+
+def _factor_of_numbers(values: npt.NDArray[Any]) -> Factor:
+    """Return the factor of numbers, none of them missing, each distinct number a level."""
+    kind = values.dtype.kind
+    if kind in "iu":
+        codes, found = dense_codes(values)
         return Factor(codes, tuple(map(str, found.tolist())))
-    return _factor_of_floats(column.values)
+    if kind == "f":
+        distinct, inverse = np.unique(values, return_inverse=True)
+        names = float_names(distinct)
+        levels = tuple(dict.fromkeys(names))
+        if len(levels) < len(names):
+            position = {level: i for i, level in enumerate(levels)}
+            inverse = np.array([position[name] for name in names])[inverse]
+        return Factor(inverse.astype(np.int32), levels)
+    ordered = sorted(set(values.tolist()))
+    place = {value: i for i, value in enumerate(ordered)}
+    codes = np.fromiter((place[value] for value in values.tolist()), dtype=np.int32, count=len(values))
+    return Factor(codes, tuple(map(number_name, ordered)))
 
 
-def dense_codes(values: npt.NDArray[np.integer[Any]]) -> tuple[CodeArray, IntArray]:
+def dense_codes(
+    values: npt.NDArray[np.integer[Any]],
+) -> tuple[CodeArray, npt.NDArray[np.integer[Any]]]:
     """Return int32 codes of integers and the distinct values in increasing order.
 
     Small ranges are coded through a table in O(n); otherwise by sorting.
@@ -177,25 +241,12 @@ def dense_codes(values: npt.NDArray[np.integer[Any]]) -> tuple[CodeArray, IntArr
     shifted = values if low == 0 else values - low
     present = np.zeros(high - low + 1, dtype=bool)
     present[shifted] = True
-    found = np.flatnonzero(present)
-    if len(found) == len(present):
-        return shifted.astype(np.int32), found + low
+    steps = np.flatnonzero(present)
+    found = steps.astype(np.uint64) + np.uint64(low) if low > LARGEST_INTP else steps + low
+    if len(steps) == len(present):
+        return shifted.astype(np.int32), found
     table = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return table[shifted], found + low
-
-
-def _factor_of_floats(values: FloatArray) -> Factor:
-    """Return the factor of floating-point numbers, levels named with 15 significant digits."""
-    present = ~np.isnan(values)
-    found, inverse = np.unique(values[present], return_inverse=True)
-    codes = np.full(len(values), -1, dtype=np.int32)
-    names = list(map(format_number, found.tolist()))
-    levels = tuple(dict.fromkeys(names))
-    if len(levels) < len(names):  # numbers that differ beyond the 15th digit share a level
-        position = {name: i for i, name in enumerate(levels)}
-        inverse = np.array([position[name] for name in names])[inverse]
-    codes[present] = inverse
-    return Factor(codes, levels)
+    return table[shifted], found
 
 
 def interaction(first: Factor, second: Factor, separator: str = ":", first_fastest: bool = False) -> Factor:
@@ -216,4 +267,10 @@ def interaction(first: Factor, second: Factor, separator: str = ":", first_faste
         levels = tuple(f"{fast.levels[j]}{separator}{slow.levels[i]}" for i, j in pairs)
     else:
         levels = tuple(f"{slow.levels[i]}{separator}{fast.levels[j]}" for i, j in pairs)
+    if len(set(levels)) < len(levels):
+        twice, _ = Counter(levels).most_common(1)[0]
+        raise DataError(
+            f"two combinations of levels have the same name {twice!r}, because levels contain {separator!r}; "
+            "rename levels of one factor"
+        )
     return Factor(codes, levels)

@@ -17,7 +17,8 @@ from formulaic.transforms.contrasts import (
 )
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError
+from mixedmodels.errors import DataError, listed
+from mixedmodels.formula.evaluation.level_names import level_names
 
 _POLYNOMIAL_NAMES = (".L", ".Q", ".C")
 
@@ -34,8 +35,8 @@ class Contrast:
         Reference level of treatment coding; None for the first.
     matrix : ndarray or None
         A user's matrix, one row a level.
-    names : tuple of str
-        Column names of a user's matrix.
+    names, rows : tuple of str
+        Column names of a user's matrix, and the levels its rows are labelled with.
     by_number : bool
         Whether columns are named by the position of a level, as R does for ``contr.treatment(3)``.
     """
@@ -44,6 +45,7 @@ class Contrast:
     base: str | None = None
     matrix: FloatArray | None = None
     names: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
     by_number: bool = False
 
 
@@ -92,7 +94,7 @@ def _numbered(matrix: Any) -> CodedLevels:
 def _treatment(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
     base = levels[0] if contrast.base is None else contrast.base
     if base not in levels:
-        raise DataError(f"the reference level {base!r} is not a level of {factor} ({', '.join(levels)})")
+        raise DataError(f"the reference level {base!r} is not a level of {factor} ({listed(levels)})")
     matrix = np.delete(np.eye(len(levels)), levels.index(base), axis=1)
     return matrix, tuple(level for level in levels if level != base)
 
@@ -126,6 +128,13 @@ def _polynomial(contrast: Contrast, levels: tuple[str, ...], factor: str) -> Cod
 def _user_matrix(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
     matrix = contrast.matrix
     assert matrix is not None
+    if contrast.rows and set(contrast.rows).issuperset(levels):
+        matrix = matrix[[contrast.rows.index(level) for level in levels]]
+    elif contrast.rows:
+        raise DataError(
+            f"the contrast matrix of {factor} has the row labels {listed(contrast.rows)}; the levels are "
+            f"{listed(levels)}"
+        )
     if matrix.shape[0] != len(levels):
         raise DataError(
             f"the contrast matrix of {factor} has {matrix.shape[0]} rows, the factor has {len(levels)} levels"
@@ -160,7 +169,8 @@ def as_contrast(given: Any, factor: str) -> Contrast:
     Parameters
     ----------
     given : str, array_like or DataFrame
-        ``"contr.sum"`` or ``"sum"``; a matrix with one row a level; a dict ``{"matrix": ...}``.
+        ``"contr.sum"`` or ``"sum"``; a matrix with one row a level, those of a labelled DataFrame matched by
+        label; a dict ``{"matrix": ...}``.
     factor : str
         The factor it is for, for messages.
     """
@@ -172,6 +182,8 @@ def as_contrast(given: Any, factor: str) -> Contrast:
     if isinstance(given, Mapping) and set(given) == {"matrix"}:
         given = given["matrix"]
     names = tuple(map(str, given.columns)) if isinstance(given, pd.DataFrame) else ()
+    labelled = isinstance(given, (pd.DataFrame, pd.Series)) and not isinstance(given.index, pd.RangeIndex)
+    rows = level_names(given.index) if labelled else ()
     try:
         matrix = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -180,4 +192,4 @@ def as_contrast(given: Any, factor: str) -> Contrast:
         matrix = matrix[:, None]
     if matrix.ndim != 2 or not np.isfinite(matrix).all():
         raise DataError(f"the contrast matrix of {factor} must have finite numbers in two dimensions")
-    return Contrast("matrix", matrix=matrix, names=names)
+    return Contrast("matrix", matrix=matrix, names=names, rows=rows)

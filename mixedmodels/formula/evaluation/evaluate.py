@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.errors import DataError, FormulaError, listed
 from mixedmodels.formula.evaluation.columns import (
     Column,
     Factor,
@@ -25,9 +26,12 @@ from mixedmodels.formula.evaluation.columns import (
     Value,
     as_factor,
     interaction,
+    numeric,
 )
-from mixedmodels.formula.evaluation.input_frames import InputFrame, column_of
-from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.formula.evaluation.conversions import converted, factor_among, kind_of, with_levels
+from mixedmodels.formula.evaluation.input_frames import InputFrame
+from mixedmodels.formula.evaluation.read_column import DATE_ADVICE, column_of
+from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.syntax_tree import (
     Binary,
     Call,
@@ -40,6 +44,7 @@ from mixedmodels.formula.language.syntax_tree import (
     Unary,
     deparse,
     names_in,
+    quote_name,
     start_of,
     sum_operands,
 )
@@ -124,9 +129,16 @@ class Evaluator:
             return value
         if isinstance(value, bool):
             return Logical(np.full(self.frame.n_rows, value))
-        if isinstance(value, float):
-            return Numeric(np.full(self.frame.n_rows, value))
-        self.fail(node, f"'{deparse(node)}' is not a variable")
+        if isinstance(value, (float, int)):
+            return Numeric(np.full(self.frame.n_rows, float(value)))
+        self.fail(node, f"'{deparse(node)}' is not a variable{self.as_column(value)}")
+
+    def as_column(self, value: Value) -> str:
+        """Return how a column is written whose name was given as a string; empty when there is none."""
+        if not isinstance(value, str) or value not in self.frame:
+            return ""
+        way = "without quotes" if quote_name(value) == value else "in backticks"
+        return f" but a string; put the name of the column {way}: {quote_name(value)}"
 
     def value(self, node: Node) -> Value:
         """Return the value of any expression."""
@@ -147,7 +159,11 @@ class Evaluator:
     def require(self, expressions: Iterable[Node]) -> None:
         """Raise one error that names every variable of `expressions` that is nowhere to be found."""
         names = (name.name for node in expressions for name in names_in(node))
-        self.frame.require((n for n in names if n not in CONSTANTS), self.env)
+        try:
+            self.frame.require((n for n in names if n not in CONSTANTS), self.env)
+        except DataError as error:
+            advice = self.frame.wants_backticks(self.text)
+            raise DataError(f"{error}. {advice}") if advice else error from None
 
     def fail(self, node: Node, message: str) -> NoReturn:
         """Raise a FormulaError that points at `node`."""
@@ -168,26 +184,25 @@ class Evaluator:
 
     def remember(self, name: str, column: Column) -> Column:
         """Note the kind and the levels of a training column."""
-        self.states.kinds[name] = type(column).__name__
+        self.states.kinds[name] = kind_of(column)
         if isinstance(column, Factor):
             self.states.levels[name] = column.levels
         return column
 
     def conform(self, name: str, column: Column) -> Column:
-        """Return a column of new data with the levels of the training data, unknown ones after them."""
-        kind = self.states.kinds.get(name, type(column).__name__)
+        """Return a column of new data as the training data had it, unknown levels after the known ones.
+
+        Raises
+        ------
+        DataError
+            When the type of the column changed and something would be lost.
+        """
+        kind = self.states.kinds.get(name, kind_of(column))
+        column = self.alike(name, column)
         if isinstance(column, Factor) and name in self.states.levels:
             return with_levels(column, self.states.levels[name])
-        if kind == "Factor" and isinstance(column, (Numeric, Logical)):
-            return with_levels(as_factor(column), self.states.levels[name])
-        if kind != type(column).__name__:
-            return self.convert(name, column, kind)
-        return column
-
-    def convert(self, name: str, column: Column, kind: str) -> Column:
-        """Return a column whose type changed between fitting and predicting, if nothing is lost."""
-        if kind == "Numeric" and isinstance(column, Logical):
-            return Numeric(column.as_float())
+        if type(column).__name__ == ("Numeric" if kind == "Integer" else kind):
+            return column
         missing = column.missing()
         if missing is not None and missing.all():
             n = self.frame.n_rows
@@ -196,10 +211,14 @@ class Evaluator:
                 if kind == "Logical"
                 else Numeric(np.full(n, np.nan))
             )
-        words = {"Numeric": "numeric", "Logical": "logical", "Factor": "a factor", "Matrix": "a matrix"}
-        raise DataError(
-            f"{name!r} was {words[kind]} in the fit and is {words[type(column).__name__]} in the new data"
-        )
+        raise DataError(f"{name!r} was {_KINDS[kind]} in the fit and {_found(column)} in the new data")
+
+    def alike(self, name: str, column: Column) -> Column:
+        """Return a column of new data in the type it had in the training data, where that loses nothing."""
+        kind = self.states.kinds.get(name)
+        if kind == "Factor" and isinstance(column, (Numeric, Logical)):
+            return factor_among(column, self.states.levels[name])
+        return column if kind is None else converted(column, kind)
 
     def from_env(self, node: Name) -> Value:
         """Return a value the caller passed by name."""
@@ -218,16 +237,16 @@ class Evaluator:
         if node.operator == "!":
             logical = self.logical(value, node.operand)
             return Logical(~logical.values, logical.absent)
-        number = self.number(value, node.operand)
+        number = self.operand(value, node.operand)
         return self.wrap(-number if node.operator == "-" else number)
 
     def sum(self, node: Node) -> Value:
         """Return a chain of sums, in a loop because it may be thousands long."""
         (_, first, _), *rest = sum_operands(node)
-        total = self.number(self.value(first), first)
+        total = self.operand(self.value(first), first)
         with np.errstate(all="ignore"):
             for sign, operand, _ in rest:
-                total = self.arithmetic(sign, total, self.number(self.value(operand), operand), operand)
+                total = self.arithmetic(sign, total, self.operand(self.value(operand), operand), operand)
         return self.wrap(total)
 
     def operation(self, node: Binary) -> Value:
@@ -241,7 +260,8 @@ class Evaluator:
             return self.connective(node, left, right)
         if node.operator == "%in%":
             return self.membership(node, left, right)
-        a, b = self.number(left, node.left), self.number(right, node.right)
+        read = self.number if node.operator == "^" else self.operand
+        a, b = read(left, node.left), read(right, node.right)
         with np.errstate(all="ignore"):
             return self.wrap(self.arithmetic(node.operator, a, b, node))
 
@@ -251,10 +271,14 @@ class Evaluator:
             a = a[:, None]
         elif np.ndim(a) == 2 and np.ndim(b) == 1:
             b = b[:, None]
+        if _is_exact(a) or _is_exact(b):
+            a, b = _exactly(a), _exactly(b)
         try:
             return _ARITHMETIC[symbol](a, b)
         except ValueError:
             self.fail(node, f"'{symbol}' joins matrices with different numbers of columns")
+        except (ArithmeticError, TypeError):  # Python's numbers, where floats give Inf or NaN
+            return _ARITHMETIC[symbol](np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
 
     def colon(self, node: Binary) -> Value:
         """Return ``a:b``: an interaction of factors, or a sequence of whole numbers."""
@@ -281,14 +305,28 @@ class Evaluator:
             return value.as_float()
         if isinstance(value, Matrix):
             return value.values
-        if isinstance(value, (bool, float)):
+        if isinstance(value, (bool, float, int)):
             # A NumPy scalar, so that 1/0 is Inf as in R and not a ZeroDivisionError.
             return np.float64(value)
-        what = "a factor" if isinstance(value, Factor) else "not a number"
+        if isinstance(value, Factor) and value.is_date:
+            raise DataError(DATE_ADVICE.format(name=deparse(node)))
+        what = "a factor" if isinstance(value, Factor) else f"not a number{self.as_column(value)}"
         self.fail(node, f"arithmetic needs numbers; '{deparse(node)}' is {what}")
+
+    def operand(self, value: Value, node: Node) -> Any:
+        """Return `value` for arithmetic: floats, or Python's numbers where floats would lose digits."""
+        if isinstance(value, Numeric) and value.loses_digits:
+            return value.as_objects()
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        return self.number(value, node)
 
     def wrap(self, number: Any) -> Value:
         """Return the result of arithmetic as a value."""
+        if isinstance(number, int) and not isinstance(number, bool):
+            return number
+        if isinstance(number, np.ndarray) and number.dtype.kind == "O":
+            return numeric(number)
         array = np.asarray(number, dtype=np.float64)
         if array.ndim == 0:
             return float(array)
@@ -325,14 +363,16 @@ class Evaluator:
             return self.factor_comparison(node, left, right)
         if isinstance(left, str) and isinstance(right, str):
             return bool(_COMPARISONS[node.operator](left, right))
-        a, b = self.number(left, node.left), self.number(right, node.right)
+        a, b = self.operand(left, node.left), self.operand(right, node.right)
         if np.ndim(a) == 2 or np.ndim(b) == 2:
             self.fail(node, "a matrix cannot be compared")
+        if isinstance(a, int) or isinstance(b, int):  # NumPy would round a long whole number first
+            a, b = (np.asarray(side, dtype=object) for side in (a, b))
         result = _COMPARISONS[node.operator](a, b)
         if np.ndim(result) == 0:
             return bool(result)
-        absent: BoolArray = np.isnan(a) | np.isnan(b)
-        return Logical(result, absent if absent.any() else None)
+        absent: BoolArray = np.asarray(pd.isna(a)) | np.asarray(pd.isna(b))
+        return Logical(np.asarray(result, dtype=bool), absent if absent.any() else None)
 
     def factor_comparison(self, node: Binary, left: Value, right: Value) -> Logical:
         """Compare a factor with a level, or two factors by their names."""
@@ -343,7 +383,8 @@ class Evaluator:
             )
         compare = _COMPARISONS[node.operator]
         by_order = node.operator not in ("==", "!=")
-        if by_order and not left.ordered and not left.is_text:
+        has_text_order = left.is_text or left.is_date
+        if by_order and not left.ordered and not has_text_order:
             self.fail(
                 node, f"'{node.operator}' needs an ordered factor; '{deparse(node.left)}' is not ordered"
             )
@@ -356,7 +397,7 @@ class Evaluator:
         level = _as_level(right)
         if level is None:
             self.fail(node.right, f"'{deparse(node.left)}' is a factor; compare it with one of its levels")
-        if left.is_text and by_order:
+        if has_text_order and by_order:
             wanted = np.array([compare(name, level) for name in left.levels] + [False])
             return Logical(wanted[left.codes], absent if absent.any() else None)
         position = left.levels.index(level) if level in left.levels else -2
@@ -365,34 +406,60 @@ class Evaluator:
     def membership(self, node: Binary, left: Value, right: Value) -> Logical:
         """Return ``x %in% c(...)``."""
         wanted = right if isinstance(right, tuple) else (right,)
-        if any(not isinstance(item, (float, bool, str)) for item in wanted):
+        if any(not isinstance(item, (float, int, str)) for item in wanted):
             self.fail(node.right, "the right side of %in% is a list of values such as c(1, 2)")
         if isinstance(left, Factor):
             names = {_as_level(item) for item in wanted}
             table = np.array([level in names for level in left.levels] + [False])
             return Logical(table[left.codes])
-        numbers = [float(item) for item in wanted if isinstance(item, (float, bool))]
-        return Logical(np.isin(self.number(left, node.left), numbers))
+        numbers = [item for item in wanted if not isinstance(item, str)]
+        given = self.operand(left, node.left)
+        if given.dtype == object or any(type(item) is int for item in numbers):
+            known = set(numbers)
+            return Logical(np.array([item in known for item in np.atleast_1d(given).tolist()], dtype=bool))
+        return Logical(np.isin(given, np.array(numbers, dtype=np.float64)))
+
+
+def _is_exact(number: Any) -> bool:
+    """Tell whether a number or an array is of Python's numbers, not of NumPy's."""
+    return type(number) is int or getattr(number, "dtype", None) == np.dtype(object)
+
+
+def _exactly(number: Any) -> Any:
+    """Return numbers as Python's own, whole ones as int, so that they do not round their partners."""
+    if _is_exact(number):
+        return number
+    if np.ndim(number) == 0:
+        return int(number) if float(number).is_integer() else float(number)
+    objects = number.astype(object)
+    whole = np.isfinite(number) & (number == np.trunc(number))
+    objects[whole] = [int(value) for value in number[whole]]
+    return objects
+
+
+_KINDS = {
+    "Numeric": "numeric",
+    "Integer": "numeric",
+    "Logical": "logical",
+    "Factor": "a factor",
+    "Matrix": "a matrix",
+}
+
+
+def _found(column: Column) -> str:
+    """Return what a column of new data is, in words."""
+    if isinstance(column, Factor) and column.is_text:
+        return f"holds strings ({listed(map(repr, column.levels), 3)})"
+    return f"is {_KINDS[kind_of(column)]}"
 
 
 def _as_level(value: Value) -> str | None:
     """Return a scalar as the name of a level."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        return format_number(value)
+    if isinstance(value, (float, int)):
+        return number_name(value)
     return value if isinstance(value, str) else None
-
-
-def with_levels(factor: Factor, levels: tuple[str, ...]) -> Factor:
-    """Return `factor` recoded to `levels`, those it has beyond them put at the end."""
-    if factor.levels == levels:
-        return factor
-    known = {level: position for position, level in enumerate(levels)}
-    extended = levels + tuple(level for level in factor.levels if level not in known)
-    position = {level: i for i, level in enumerate(extended)}
-    table = np.array([position[level] for level in factor.levels] + [-1], dtype=np.int32)
-    return Factor(table[factor.codes], extended, factor.ordered, factor.contrast, factor.is_text)
 
 
 def as_numbers(column: Column, what: str) -> FloatArray:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError, FormulaError, MixedModelsError
+from mixedmodels.errors import DataError, FormulaError, MixedModelsError, listed
 from mixedmodels.formula.evaluation import transforms
 from mixedmodels.formula.evaluation.arguments import BoundCall, Function, match_arguments
 from mixedmodels.formula.evaluation.columns import Factor, Logical, Matrix, Numeric, Value, interaction
-from mixedmodels.formula.evaluation.contrasts import Contrast, as_contrast
+from mixedmodels.formula.evaluation.contrast_calls import contrast
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States
-from mixedmodels.formula.evaluation.input_frames import InputFrame, column_of
+from mixedmodels.formula.evaluation.input_frames import InputFrame
+from mixedmodels.formula.evaluation.read_column import column_of
+from mixedmodels.formula.evaluation.unknown_functions import unknown_function
+from mixedmodels.formula.language.bars import holds_bar
 from mixedmodels.formula.language.syntax_tree import Call, Name, deparse
 
 
@@ -35,7 +37,9 @@ def apply_function(call: Call, context: Evaluator) -> Value:
     name = _without_package(call.function)
     function = FUNCTIONS.get(name)
     if function is None and name not in VARIADIC:
-        raise FormulaError(_unknown(name), context.text, call.position)
+        raise FormulaError(
+            unknown_function(name, [*FUNCTIONS, *VARIADIC], holds_bar(call)), context.text, call.position
+        )
     try:
         if function is None:
             return VARIADIC[name](call, context)
@@ -53,24 +57,15 @@ def _without_package(name: str) -> str:
     return function if package in _PACKAGES else name
 
 
-def _unknown(name: str) -> str:
-    """Return the message for a function that is not in the table."""
-    known = [*FUNCTIONS, *VARIADIC]
-    last = name.split(".")[-1]
-    if "." in name and last in known:
-        return f"unknown function '{name}': write {last}(...)"
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; pass your own in env={'" + name + "': ...}"
-    return f"unknown function '{name}'{hint}"
-
-
 def _apply_user_function(call: Call, context: Evaluator) -> Value:
     """Call a function the caller passed in `env` on arrays."""
     arguments, keywords = [], {}
     for argument in call.arguments:
         value = context.value(argument.value)
         array: Any = value
-        if isinstance(value, (Numeric, Logical, Matrix)):
+        if isinstance(value, Numeric):
+            array = value.values if value.absent is None else value.as_float()
+        elif isinstance(value, (Logical, Matrix)):
             array = value.values
         elif isinstance(value, Factor):
             array = np.array([*value.levels, None], dtype=object)[value.codes]
@@ -143,7 +138,7 @@ def _dummy(bound: BoundCall) -> Value:
     kept = bound.strings("levelsToKeep") or levels[1:]
     for level in kept:
         if level not in levels:
-            bound.fail(f"'{level}' is not a level of {deparse(bound.nodes['f'])}: {', '.join(levels)}", "f")
+            bound.fail(f"'{level}' is not a level of {deparse(bound.nodes['f'])}: {listed(levels)}", "f")
     table = np.array([[float(level == name) for name in kept] for level in factor.levels])
     return Matrix(np.vstack([table, np.full(len(kept), np.nan)])[factor.codes], kept)
 
@@ -155,9 +150,11 @@ def _identity(bound: BoundCall) -> Value:
 def _as_numeric(bound: BoundCall) -> Value:
     """Return numbers; of a factor its codes from 1, of strings the numbers they spell, as R does."""
     value = bound.value("x")
+    if isinstance(value, Numeric):
+        return value
     if isinstance(value, Factor) and value.is_text:
         return Numeric(np.array([*map(_spelled, value.levels), np.nan])[value.codes])
-    if isinstance(value, Factor):
+    if isinstance(value, Factor) and not value.is_date:
         return Numeric(np.where(value.codes < 0, np.nan, value.codes + 1.0))
     return bound.context.wrap(bound.context.number(value, bound.nodes["x"]))
 
@@ -172,6 +169,8 @@ def _spelled(text: str) -> float:
 
 def _as_integer(bound: BoundCall) -> Value:
     value = _as_numeric(bound)
+    if isinstance(value, Numeric) and value.values.dtype.kind in "iu":
+        return value
     return bound.context.wrap(np.trunc(bound.context.number(value, bound.nodes["x"])))
 
 
@@ -192,7 +191,7 @@ def _factor(bound: BoundCall) -> Value:
     value = bound.value("x")
     if isinstance(value, Factor):
         base = value if bound.has("levels") or not bound.context.training else value.drop_unused()
-        result = replace(base, is_text=False)
+        result = replace(base, is_text=False, is_date=False)
     else:
         result = bound.factor("x")
     levels = bound.strings("levels")
@@ -237,55 +236,12 @@ def _relevel(bound: BoundCall) -> Value:
         if not bound.context.training:
             return factor
         bound.fail(
-            f"'{reference}' is not a level of {deparse(bound.nodes['x'])}: {', '.join(factor.levels)}", "ref"
+            f"'{reference}' is not a level of {deparse(bound.nodes['x'])}: {listed(factor.levels)}", "ref"
         )
     if factor.ordered:
         bound.fail("relevel() is for unordered factors", "x")
     levels = (reference, *(level for level in factor.levels if level != reference))
     return replace(_select_levels(factor, levels), ordered=False)
-
-
-def _contrast(bound: BoundCall) -> Value:
-    """Return ``C(f, contr.sum)``: the factor with a coding attached."""
-    factor = bound.factor("object")
-    if not bound.has("contr"):
-        return factor
-    contrast = _named_contrast(bound, factor)
-    if bound.has("base"):
-        contrast = replace(contrast, base=_base_level(bound, bound.value("base"), factor))
-    return replace(factor, contrast=contrast)
-
-
-def _named_contrast(bound: BoundCall, factor: Factor) -> Contrast:
-    """Return the contrast that the second argument of ``C()`` names."""
-    name = deparse(bound.nodes["object"])
-    node = bound.nodes["contr"]
-    if isinstance(node, Name):
-        env = bound.context.env
-        return as_contrast(env.get(node.name, node.name), name)
-    if not isinstance(node, Call):
-        return as_contrast(bound.value("contr"), name)
-    contrast = as_contrast(node.function, name)
-    for argument in node.arguments:
-        if argument.name == "base":
-            base = _base_level(bound, bound.context.value(argument.value), factor)
-            contrast = replace(contrast, base=base)
-        elif argument.name in (None, "n"):
-            contrast = replace(contrast, by_number=True)
-        else:
-            bound.fail(f"{node.function}() takes n and base", "contr")
-    return contrast
-
-
-def _base_level(bound: BoundCall, value: Value, factor: Factor) -> str | None:
-    """Return the reference level given by name or by position from 1."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and 1 <= value <= len(factor.levels):
-        return factor.levels[int(value) - 1]
-    if bound.context.training:
-        bound.fail("base must be a level or its number", "contr")
-    return None
 
 
 def _is_na(bound: BoundCall) -> Value:
@@ -307,10 +263,15 @@ def _ifelse(bound: BoundCall) -> Value:
         if test.absent is not None:
             codes[test.absent] = -1
         return Factor(codes, levels, is_text=True)
-    numbers = np.where(test.values, bound.number("yes"), bound.number("no")).astype(np.float64)
+    numbers = np.where(
+        test.values,
+        bound.context.operand(yes, bound.nodes["yes"]),
+        bound.context.operand(no, bound.nodes["no"]),
+    )
     if test.absent is not None:
+        numbers = numbers.astype(object if numbers.dtype.kind == "i" else numbers.dtype)
         numbers[test.absent] = np.nan
-    return Numeric(numbers)
+    return bound.context.wrap(numbers)
 
 
 def _summary(function: Callable[[FloatArray], Any]) -> Function:
@@ -354,7 +315,7 @@ def _combine(call: Call, context: Evaluator) -> Value:
         value = context.value(argument.value)
         if isinstance(value, tuple):
             items += value
-        elif isinstance(value, (float, str, bool)):
+        elif isinstance(value, (float, int, str)):
             items.append(value)
         elif isinstance(value, Numeric) and len(call.arguments) == 1:
             return value  # c(scale(x)): in R the way to a plain vector
@@ -440,7 +401,7 @@ FUNCTIONS: dict[str, Function] = {
     "ordered": Function(("x", "levels", "labels"), _ordered),
     "as.ordered": Function(("x",), _ordered),
     "relevel": Function(("x", "ref"), _relevel),
-    "C": Function(("object", "contr", "base"), _contrast),
+    "C": Function(("object", "contr", "how.many", "base"), contrast),
     "is.na": Function(("x",), _is_na),
     "ifelse": Function(("test", "yes", "no"), _ifelse),
     "mean": _summary(np.mean),

@@ -6,21 +6,19 @@ Only the columns that a formula names are ever touched.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import CodeArray
-from mixedmodels.errors import DataError
-from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
-from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.errors import DataError, listed
+from mixedmodels.formula.evaluation.columns import Column
+from mixedmodels.formula.evaluation.no_table import no_table, refuse_column_levels
+from mixedmodels.formula.evaluation.read_column import column_of, column_of_series
+from mixedmodels.formula.language.syntax_tree import quote_name
 
-_DATE_ADVICE = (
-    "column {name!r} holds dates or times; turn it into a number first, for example "
-    "(data[{name!r}] - data[{name!r}].min()).dt.total_seconds() / 86400 for days, or into strings"
-)
+_QUOTED = re.compile("`[^`]*`")
 
 
 class InputFrame:
@@ -81,7 +79,7 @@ class InputFrame:
             return column_of(raw[label] if unique else raw.iloc[:, self._positions[name]], name)
         if isinstance(raw, Mapping):
             return column_of(raw[label], name)
-        return _narwhals_column(raw[label], name)
+        return column_of_series(raw[label], name)
 
     def require(self, names: Iterable[str], also: Iterable[str] = ()) -> None:
         """Raise one error that lists all `names` that are not columns (nor in `also`)."""
@@ -94,12 +92,24 @@ class InputFrame:
             near = difflib.get_close_matches(name, [*self.names, *known], n=3, cutoff=0.6)
             near = near or [column for column in self.names if column.lower() == name.lower()]
             hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+            if name in self.index.names:
+                hint = " (a level of the index: data.reset_index() makes it a column)"
             parts.append(f"{name!r}{hint}")
-        columns = ", ".join(self.names[:20]) + (", ..." if len(self.names) > 20 else "")
         noun = "variable is" if len(absent) == 1 else "variables are"
         raise DataError(
-            f"the following {noun} not in the data: {', '.join(parts)}. The columns are: {columns}"
+            f"the following {noun} not in the data: {listed(parts)}. The columns are: {listed(self.names)}"
         )
+
+    def wants_backticks(self, text: str) -> str:
+        """Return the advice to quote the columns that a formula names as they stand; empty without any."""
+        rest = _QUOTED.sub("", text)
+        found = [n for n in self.names if quote_name(n) != n and "`" not in n and n.strip() and n in rest]
+        found = [n for n in found if not any(n in other and n != other for other in found)]
+        if not found:
+            return ""
+        what = "a column: put its name" if len(found) == 1 else "columns: put their names"
+        are = "is" if len(found) == 1 else "are"
+        return f"{listed(map(repr, found))} {are} {what} in backticks, {listed(map(quote_name, found))}"
 
 
 def input_frame(data: Any) -> InputFrame:
@@ -113,6 +123,7 @@ def input_frame(data: Any) -> InputFrame:
     if isinstance(data, InputFrame):
         return data
     if isinstance(data, pd.DataFrame):
+        refuse_column_levels(data)
         return InputFrame(data, data.columns.tolist(), len(data), data.index)
     if isinstance(data, Mapping):
         return _mapping_frame(data)
@@ -130,8 +141,8 @@ def _mapping_frame(data: Mapping[Any, Any]) -> InputFrame:
                 f"column {str(name)!r} is not an array but a single {type(values).__name__}"
             ) from error
     if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name}: {length}" for name, length in list(lengths.items())[:8])
-        raise DataError(f"the columns of the data differ in length ({listed})")
+        shown = listed(f"{name}: {length}" for name, length in lengths.items())
+        raise DataError(f"the columns of the data differ in length ({shown})")
     n_rows = next(iter(lengths.values()), 0)
     return InputFrame(data, data, n_rows, pd.RangeIndex(n_rows))
 
@@ -143,10 +154,7 @@ def _narwhals_frame(data: Any) -> InputFrame:
     try:
         frame = nw.from_native(data, eager_only=True)
     except TypeError as error:
-        raise DataError(
-            "data must be a table (pandas DataFrame, dict of arrays, polars DataFrame, pyarrow Table), "
-            f"not {type(data).__name__}"
-        ) from error
+        raise no_table(data) from error
     return InputFrame(frame, frame.columns, len(frame), pd.RangeIndex(len(frame)))
 
 
@@ -173,151 +181,3 @@ def in_row_order(given: Any, role: str, index: pd.Index) -> Any:
         f"{role} is a pandas Series whose index is not that of the data, so its values cannot be matched to "
         f"the rows. Take them by label with {role}.loc[data.index], or by position with {role}.to_numpy()"
     )
-
-
-def column_of(values: Any, name: str) -> Column:
-    """Convert an array, a list or a pandas object into a column.
-
-    Raises
-    ------
-    DataError
-        Naming the column, when its type cannot enter a model.
-    """
-    dtype = getattr(values, "dtype", None)
-    if isinstance(values, np.ma.MaskedArray):
-        return _numpy_column(np.array(values.tolist(), dtype=object), name)  # None where masked
-    if isinstance(dtype, np.dtype):
-        return _numpy_column(np.asarray(values), name)
-    if isinstance(dtype, pd.CategoricalDtype):
-        return _categorical(values, dtype, name)
-    if isinstance(dtype, pd.api.extensions.ExtensionDtype):
-        return _extension_column(pd.Series(values), name)
-    return _numpy_column(np.asarray(values), name)
-
-
-def _categorical(values: Any, dtype: pd.CategoricalDtype, name: str) -> Factor:
-    """Convert a pandas Categorical or a Series of one."""
-    array: Any = values.array if isinstance(values, pd.Series) else values
-    levels = level_names(dtype.categories)
-    if dtype.categories.dtype == object and len(set(levels)) < len(levels):
-        raise DataError(f"two categories of column {name!r} have the same text; rename one of them")
-    return Factor(array.codes.astype(np.int32), levels, ordered=bool(dtype.ordered))
-
-
-def level_names(categories: Any) -> tuple[str, ...]:
-    """Return categories of any type as the strings R would show."""
-    return tuple(map(_level_name, categories.tolist() if hasattr(categories, "tolist") else categories))
-
-
-def _level_name(category: Any) -> str:
-    """Return one category as a string."""
-    if isinstance(category, str):
-        return category
-    if isinstance(category, (bool, np.bool_)):
-        return "TRUE" if category else "FALSE"
-    if isinstance(category, (float, np.floating)):
-        return format_number(float(category))
-    return str(category)
-
-
-def _numpy_column(values: np.ndarray[Any, Any], name: str) -> Column:
-    """Convert a NumPy array by the kind of its type."""
-    if values.ndim == 2 and values.dtype.kind in "fiub":
-        return Matrix(values.astype(np.float64), tuple(str(k + 1) for k in range(values.shape[1])))
-    if values.ndim != 1:
-        raise DataError(f"column {name!r} must be one-dimensional; its shape is {values.shape}")
-    kind = values.dtype.kind
-    if kind == "f":
-        return Numeric(values.astype(np.float64, copy=False))
-    if kind in "iu":
-        return Numeric(values)
-    if kind == "b":
-        return Logical(values)
-    if kind in "mM":
-        raise DataError(_DATE_ADVICE.format(name=name))
-    if kind in "UTS":
-        return _text_column(values.astype(object))
-    if kind == "O":
-        return _object_column(values, name)
-    raise DataError(f"column {name!r} has type {values.dtype}, which cannot enter a model")
-
-
-def _object_column(values: np.ndarray[Any, Any], name: str) -> Column:
-    """Convert an array of Python objects by what they are, missing values aside."""
-    inferred = pd.api.types.infer_dtype(values, skipna=True)
-    if inferred in ("string", "empty"):
-        return _text_column(values)
-    if inferred == "boolean":
-        absent = pd.isna(values)
-        return Logical(np.where(absent, False, values).astype(bool), absent if absent.any() else None)
-    if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return Numeric(np.where(pd.isna(values), np.nan, values).astype(np.float64))
-    if inferred == "categorical":
-        return column_of(pd.Categorical(values), name)
-    if "date" in inferred or "time" in inferred or inferred == "period":
-        raise DataError(_DATE_ADVICE.format(name=name))
-    raise DataError(
-        f"column {name!r} holds a mixture of types ({inferred}); make it all numbers or all strings"
-    )
-
-
-def _text_column(values: Any) -> Factor:
-    """Convert strings to a factor whose levels are sorted by code point, whatever the locale."""
-    codes, found = pd.factorize(values, sort=False)
-    order = sorted(range(len(found)), key=lambda i: str(found[i]))
-    rank = np.empty(len(found) + 1, dtype=np.int32)
-    rank[order] = np.arange(len(found), dtype=np.int32)
-    rank[-1] = -1
-    sorted_codes: CodeArray = rank[codes]
-    return Factor(sorted_codes, tuple(str(found[i]) for i in order), is_text=True)
-
-
-def _extension_column(series: pd.Series[Any], name: str) -> Column:
-    """Convert a pandas extension type: nullable, Arrow-backed or string."""
-    types = pd.api.types
-    dtype = series.dtype
-    if types.is_bool_dtype(dtype):
-        absent = series.isna().to_numpy(dtype=bool)
-        return Logical(
-            series.fillna(False).to_numpy(dtype=bool) if absent.any() else series.to_numpy(dtype=bool),
-            absent if absent.any() else None,
-        )
-    if types.is_integer_dtype(dtype) and not series.hasnans:
-        return Numeric(series.to_numpy(dtype=np.int64))
-    if types.is_numeric_dtype(dtype):
-        return Numeric(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    if types.is_string_dtype(dtype):
-        return _text_column(series.array)
-    if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or "date" in str(dtype):
-        raise DataError(_DATE_ADVICE.format(name=name))
-    if str(dtype).startswith("dictionary"):
-        return _dictionary_column(series)
-    return _object_column(np.asarray(series.astype(object).where(series.notna(), None)), name)
-
-
-def _dictionary_column(series: pd.Series[Any]) -> Factor:
-    """Convert an Arrow dictionary, keeping the order of its dictionary."""
-    encoded = series.array._pa_array.combine_chunks()
-    codes = encoded.indices.to_pandas().to_numpy(dtype=float, na_value=-1.0).astype(np.int32)
-    return Factor(codes, level_names(encoded.dictionary.to_pylist()))
-
-
-def _narwhals_column(series: Any, name: str) -> Column:
-    """Convert a column of a table that narwhals wraps."""
-    import narwhals.stable.v1 as nw
-
-    dtype = series.dtype
-    if isinstance(dtype, (nw.Categorical, nw.Enum)):
-        text = series.cast(nw.String).to_list()
-        levels = level_names(series.cat.get_categories().to_list())
-        categories = pd.Categorical(text, categories=list(levels))
-        return Factor(categories.codes.astype(np.int32), levels)
-    if dtype == nw.Boolean or dtype == nw.String or dtype == nw.Object:
-        return column_of(np.array(series.to_list(), dtype=object), name)
-    if dtype.is_integer() and series.null_count() == 0:
-        return Numeric(series.to_numpy())
-    if dtype.is_numeric():
-        return Numeric(series.cast(nw.Float64).to_numpy().astype(np.float64))
-    if dtype.is_temporal():
-        raise DataError(_DATE_ADVICE.format(name=name))
-    return column_of(np.array(series.to_list(), dtype=object), name)

@@ -41,7 +41,7 @@ def b_spline(x: FloatArray, knots: SplineKnots, degree: int) -> FloatArray:
 
     Outside the boundary the outermost polynomials go on, as R's do (with a warning there).
     """
-    return np.asarray(_basis(knots, degree)(x), dtype=np.float64)
+    return _values(_basis(knots, degree), x, knots)
 
 
 def natural_spline(x: FloatArray, knots: SplineKnots, intercept: bool) -> FloatArray:
@@ -51,28 +51,38 @@ def natural_spline(x: FloatArray, knots: SplineKnots, intercept: bool) -> FloatA
     the boundary, on the functions whose second derivatives vanish there.
     """
     cubic = _basis(knots, 3)
-    boundary = np.array(knots.boundary)
     first = 0 if intercept else 1
-    curvature = cubic.derivative(2)(boundary)[:, first:]
+    curvature = _values(cubic, np.array(knots.boundary), knots, 2)[:, first:]
     Q, _ = scipy.linalg.qr(curvature.T)
-    return _linear_beyond(x, cubic, boundary)[:, first:] @ Q[:, 2:]
+    return _linear_beyond(x, cubic, knots)[:, first:] @ Q[:, 2:]
 
 
 def _basis(knots: SplineKnots, degree: int) -> BSpline:
     """Return all B-splines of a degree as one vector-valued spline."""
     from scipy.interpolate import BSpline  # deferred: its import costs 0.1 s, and few models have splines
 
-    low, high = knots.boundary
-    sequence = np.array([low] * (degree + 1) + list(knots.inner) + [high] * (degree + 1))
+    sequence = np.sort([*knots.boundary * (degree + 1), *knots.inner])
     return BSpline(sequence, np.eye(len(sequence) - degree - 1), degree, extrapolate=True)
 
 
-def _linear_beyond(x: FloatArray, cubic: BSpline, boundary: FloatArray) -> FloatArray:
+def _values(basis: BSpline, x: FloatArray, knots: SplineKnots, derivative: int = 0) -> FloatArray:
+    """Return the splines, or a derivative of theirs, at `x`.
+
+    Where inner knots coincide with the upper boundary the intervals there are empty; the boundary belongs
+    to the last interval that is not, which begins just below it.
+    """
+    high = knots.boundary[1]
+    if high in knots.inner:
+        x = np.where(x == high, np.nextafter(high, -np.inf), x)
+    return np.asarray(basis(x, nu=derivative), dtype=np.float64)
+
+
+def _linear_beyond(x: FloatArray, cubic: BSpline, knots: SplineKnots) -> FloatArray:
     """Return the basis at `x`, continued by its tangents outside the boundary."""
-    nearest = np.clip(x, *boundary)
-    values = np.asarray(cubic(nearest), dtype=np.float64)
+    nearest = np.clip(x, *knots.boundary)
+    values = _values(cubic, nearest, knots)
     outside = nearest != x
     if outside.any():
         beyond = np.flatnonzero(outside)
-        values[beyond] += cubic.derivative(1)(nearest[beyond]) * (x - nearest)[beyond, None]
+        values[beyond] += _values(cubic, nearest[beyond], knots, 1) * (x - nearest)[beyond, None]
     return values

@@ -12,6 +12,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.formula.evaluation.arguments import BoundCall
 from mixedmodels.formula.evaluation.columns import Factor, Matrix, Numeric, Value
 from mixedmodels.formula.evaluation.splines import SplineKnots, b_spline, natural_spline, spline_knots
+from mixedmodels.formula.language.syntax_tree import deparse
 
 
 def _numbered(values: FloatArray) -> Matrix:
@@ -145,6 +146,13 @@ def ns(bound: BoundCall) -> Value:
     x = bound.vector("x")
     intercept = bound.flag("intercept", False)
     knots: SplineKnots = bound.state(lambda: _train_knots(bound, x, 1 + intercept))
+    low, high = knots.boundary
+    if any(not low <= knot < high for knot in knots.inner):
+        bound.fail(
+            f"ns() needs its knots between the boundary knots {low:g} and {high:g}; where "
+            f"{deparse(bound.nodes['x'])} has few different values, use a smaller df or give knots",
+            "df",
+        )
     return _numbered(natural_spline(x, knots, intercept))
 
 
@@ -154,6 +162,8 @@ def _train_knots(bound: BoundCall, x: FloatArray, columns_without_knots: int) ->
     if boundary is not None and (len(boundary) != 2 or boundary[0] >= boundary[1]):
         bound.fail("Boundary.knots must be two increasing numbers", "Boundary.knots")
     inner = bound.numbers("knots")
+    if not np.isfinite([*(inner or ()), *(boundary or ())]).all():
+        bound.fail(f"{deparse(bound.call)} cannot be computed: its knots must be finite numbers", "knots")
     count = 0
     if inner is None and bound.has("df"):
         count = (bound.count("df", None) or 0) - columns_without_knots

@@ -31,6 +31,10 @@ from mixedmodels.formula.language.terms import expand_terms
 
 STRUCTURES = ("us", "diag", "cs", "ar1")
 MAX_BARS = 500
+# Covariance structures of other packages; around a bar none of these is a function of numbers.
+FOREIGN_STRUCTURES = ("rr", "gr", "toep", "hetar1", "homdiag", "ou", "exp", "gau", "mat", "propto", "equalto",
+                      "ar", "arma", "cosy", "car", "unstr", "nugget", "mm", "vm", "ped", "idh", "corh",
+                      "idv")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,9 +184,20 @@ class _Collector:
                 node.position,
             )
         if isinstance(node, Call):
+            self.refuse_structure(node)
             return  # Inside a call a bar is the logical "or".
         for child in children(node):
             self.refuse_bars(child)
+
+    def refuse_structure(self, node: Call) -> None:
+        """Raise for a bar in a call that can only be meant as a covariance structure, as ``rr(x | g)``."""
+        if node.function in FOREIGN_STRUCTURES and holds_bar(node):
+            raise FormulaError(
+                f"'{node.function}' is not among the covariance structures: they are "
+                f"{', '.join(f'{name}()' for name in STRUCTURES)}, as in diag(x | g)",
+                self.text,
+                node.position,
+            )
 
     def add_structured(self, node: Node) -> None:
         """Take up ``cs(x | g, hom = TRUE)``."""
@@ -216,14 +231,14 @@ class _Collector:
             raise FormulaError(f"more than {MAX_BARS} random-effects terms", self.text, bar.position)
 
 
+def holds_bar(node: Call) -> bool:
+    """Tell whether the first argument of a call is ``a | b``."""
+    return bool(node.arguments) and _is_bar(strip_parens(node.arguments[0].value))
+
+
 def _is_structured(node: Node) -> bool:
     """Tell whether `node` is a covariance structure around a bar."""
-    return (
-        isinstance(node, Call)
-        and node.function in STRUCTURES
-        and bool(node.arguments)
-        and _is_bar(strip_parens(node.arguments[0].value))
-    )
+    return isinstance(node, Call) and node.function in STRUCTURES and holds_bar(node)
 
 
 def _split_double(bar: Bar, text: str) -> list[Bar]:

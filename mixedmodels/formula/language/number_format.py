@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 SIGNIFICANT_DIGITS = 15
+#: Whole numbers up to this size are float64 without loss; beyond it some are not.
+LARGEST_EXACT = 2**53
+# Whole floats below this are written out, as ids are; above it powers of ten take over, as in R.
+_LARGEST_WRITTEN_OUT = 1e22
 
 
 def format_number(value: float) -> str:
@@ -26,6 +31,32 @@ def format_number(value: float) -> str:
     fixed = f"{value:.{decimals}f}"
     scientific = f"{value:.{digits - 1}e}"
     return fixed if len(fixed) <= len(scientific) else scientific
+
+
+def number_name(value: float | int | Decimal) -> str:
+    """Return the text of a number from which the number itself can be had back.
+
+    It is R's where R's 15 digits do that, and has all digits otherwise: two numbers never share a name.
+
+    Examples
+    --------
+    >>> number_name(100000.0), number_name(2**64 + 1), number_name(0.1 + 0.2), number_name(Decimal("1.50"))
+    ('1e+05', '18446744073709551617', '0.30000000000000004', '1.5')
+    """
+    if isinstance(value, Decimal):
+        return _decimal_name(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = format_number(value)
+    if float(short) == value or not math.isfinite(value):
+        return short
+    return f"{value:.0f}" if value.is_integer() and abs(value) < _LARGEST_WRITTEN_OUT else repr(value)
+
+
+def _decimal_name(value: Decimal) -> str:
+    """Return a decimal number written out, without zeros at its end."""
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) if value else "0"
 
 
 def _shortest_mantissa(value: float) -> tuple[int, int]:

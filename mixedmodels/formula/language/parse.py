@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.language.bars import Bar, split_bars
+from mixedmodels.formula.language.number_format import LARGEST_EXACT
 from mixedmodels.formula.language.syntax_tree import (
     Argument,
     Binary,
@@ -40,6 +41,8 @@ _COMPARISON_PRECEDENCE = 5
 _SIGN_PRECEDENCE = 10
 _PREFIXES = ("-", "+", "!", "(", "~")
 _CONSTANTS = {"TRUE": True, "True": True, "FALSE": False, "False": False, "NULL": None, "None": None}
+# Longer whole numbers than this are beyond float64, hence infinite.
+MOST_DIGITS = 308
 _NUMBERS = {"Inf": float("inf"), "NaN": float("nan"), "NA": float("nan")}
 # Words an argument such as subset="x > 1 and y < 2" may use; in a formula they are column names.
 _PYTHON_WORDS = {"and": "&", "or": "|"}
@@ -329,7 +332,12 @@ class _Parser:
 def _number(token: Token) -> Number:
     """Return the node of a number."""
     text = token.text.removesuffix("L")
-    value = float(int(text, 16)) if text[:2] in ("0x", "0X") else float(text)
+    whole: int | None = None
+    if text[:2] in ("0x", "0X"):
+        whole = int(text[: MOST_DIGITS // 2], 16)
+    elif text.isdecimal() and len(text) <= MOST_DIGITS:
+        whole = int(text)  # an id, say, to be compared by its last digit too
+    value = float(text) if whole is None else float(whole) if whole <= LARGEST_EXACT else whole
     return Number(value, token.position, is_integer=token.text.endswith("L"))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mixedmodels.formula.language.number_format import format_number
+from mixedmodels.formula.language.number_format import number_name
 
 _SYNTACTIC_NAME = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*(?:::[^\W\d_][\w.]*)?\Z")
 _RESERVED = frozenset(
@@ -35,9 +35,9 @@ class Name:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Number:
-    """A number; `is_integer` for ``2L``."""
+    """A number, an int where float64 would not hold it; `is_integer` for ``2L``."""
 
-    value: float
+    value: float | int
     position: int = 0
     is_integer: bool = False
     depth: int = 1
@@ -188,9 +188,14 @@ def names_in(node: Node) -> Iterator[Name]:
         yield node
     below = children(node)
     if isinstance(node, Call) and node.function == "C":
-        below = below[:1] + tuple(n for n in below[1:] if not isinstance(n, Name) or n.name[:6] != "contr.")
+        below = below[:1] + tuple(n for n in below[1:] if not isinstance(n, Name) or not _is_contrast(n.name))
     for child in below:
         yield from names_in(child)
+
+
+def _is_contrast(name: str) -> bool:
+    """Tell whether a name is that of a contrast, in R or in patsy."""
+    return name.startswith("contr.") or name in ("Treatment", "Sum", "Helmert", "Poly", "Diff")
 
 
 def deparse(node: Node) -> str:
@@ -205,7 +210,7 @@ def deparse(node: Node) -> str:
     if isinstance(node, Name):
         return quote_name(node.name)
     if isinstance(node, Number):
-        return format_number(node.value) + ("L" if node.is_integer else "")
+        return number_name(node.value) + ("L" if node.is_integer else "")
     if isinstance(node, Text):
         return '"' + "".join(_ESCAPES.get(c, c) for c in node.value) + '"'
     if isinstance(node, Constant):

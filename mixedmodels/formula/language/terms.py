@@ -18,6 +18,7 @@ from mixedmodels.formula.language.syntax_tree import (
     Node,
     Number,
     Paren,
+    Text,
     Unary,
     binary,
     deparse,
@@ -48,6 +49,10 @@ class Terms:
         What stands inside the ``offset(...)`` calls.
     response_dropped : bool
         Whether the response stood among the terms and was taken out.
+    by_dot : tuple of str
+        Variables that only a dot brought in.
+    collapsed : tuple of (str, str)
+        Products and powers of one term with itself, and the term that is all they are: ``("x^2", "x")``.
     """
 
     variables: tuple[Node, ...]
@@ -56,6 +61,8 @@ class Terms:
     intercept: bool
     offsets: tuple[Node, ...]
     response_dropped: bool = False
+    by_dot: tuple[str, ...] = ()
+    collapsed: tuple[tuple[str, str], ...] = ()
 
     def members(self, pattern: int) -> tuple[int, ...]:
         """Return the indices of the variables of a term."""
@@ -99,6 +106,7 @@ def expand_terms(
     found = expansion.encode(node, adding=True)
     own = None if response is None else expansion.index.get(deparse(response))
     kept = [pattern for pattern in found if own is None or pattern != 1 << own]
+    used = reduce(int.__or__, kept, 0)
     return Terms(
         tuple(expansion.variables),
         tuple(expansion.index),
@@ -106,6 +114,8 @@ def expand_terms(
         expansion.intercept,
         tuple(expansion.offsets),
         response_dropped=len(kept) < len(found),
+        by_dot=tuple(n for i, n in enumerate(expansion.index) if used >> i & 1 and n not in expansion.typed),
+        collapsed=tuple(dict.fromkeys(expansion.collapsed)),
     )
 
 
@@ -123,6 +133,8 @@ class _Expansion:
         self.index: dict[str, int] = {}
         self.variables: list[Node] = []
         self.offsets: list[Node] = []
+        self.typed: set[str] = set()
+        self.collapsed: list[tuple[str, str]] = []
         used = set() if response is None else {name.name for name in names_in(response)}
         self.dot = None if dot_columns is None else [c for c in dot_columns if c not in used]
 
@@ -141,8 +153,14 @@ class _Expansion:
         if isinstance(node, Call) and node.function == "offset":
             return self.offset(node)
         if isinstance(node, (Name, Call)):
+            self.typed.add(deparse(node))
             return [self.install(node)]
-        raise FormulaError(f"'{deparse(node)}' cannot be a term of a model", self.text, start_of(node))
+        what = "; a string is no variable: write the name of the column without quotes, or in backticks"
+        raise FormulaError(
+            f"'{deparse(node)}' cannot be a term of a model{what if isinstance(node, Text) else ''}",
+            self.text,
+            start_of(node),
+        )
 
     def install(self, node: Node) -> int:
         """Return the pattern of a single variable, numbering it if it is new."""
@@ -181,8 +199,15 @@ class _Expansion:
         combine = {":": self.cross, "*": self.star, "/": self.nest, "%in%": self.within}.get(node.operator)
         if combine is None or (isinstance(node.right, Call) and node.right.function == "c"):
             return [self.install(node)]  # a comparison, or membership in a list of values
-        left = self.encode(node.left, adding)
-        return self.limited(combine(left, self.encode(node.right, adding)), node)
+        left, right = self.encode(node.left, adding), self.encode(node.right, adding)
+        if len(left) == 1 and left == right and node.operator in ("*", ":"):
+            self.note_collapse(node, left[0])
+        return self.limited(combine(left, right), node)
+
+    def note_collapse(self, node: Node, pattern: int) -> None:
+        """Note that a product or power of one variable is that variable alone."""
+        if pattern.bit_count() == 1:
+            self.collapsed.append((deparse(node), tuple(self.index)[pattern.bit_length() - 1]))
 
     def limited(self, patterns: list[int], node: Node) -> list[int]:
         """Return `patterns` unless they are too many."""
@@ -237,6 +262,8 @@ class _Expansion:
                 node.position,
             )
         base = self.encode(node.left, adding)
+        if len(base) == 1 and degree.value > 1:
+            self.note_collapse(node, base[0])
         found = base
         for _ in range(int(min(degree.value, len(base) or 1)) - 1):
             found = self.limited(self.cross(found, base), node)

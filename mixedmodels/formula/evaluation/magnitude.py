@@ -1,0 +1,46 @@
+"""Numbers too large or too small for the algebra of a model, whose squares and products are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import DataError
+
+#: Fourth powers, which Hessians are made of, stay within float64 (1e308) up to here, and above zero as well.
+LARGEST = 1e75
+
+
+def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> None:
+    """Raise for a column whose largest value is so large, or so small, that its powers leave float64.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,) or (n, k)
+        The columns; NaN is skipped.
+    names : sequence of str
+        Their names.
+    what : str
+        What follows the name in the message.
+
+    Raises
+    ------
+    DataError
+        Naming the column and the factor that would bring it near 1.
+    """
+    if values.size == 0:
+        return
+    table = values.reshape(len(values), -1)
+    sizes = np.maximum(np.fmax.reduce(table, axis=0), -np.fmin.reduce(table, axis=0))
+    extreme = (sizes > LARGEST) | ((sizes > 0.0) & (sizes < 1.0 / LARGEST))
+    if not extreme.any():
+        return
+    column = int(np.argmax(extreme))
+    size = float(sizes[column])
+    side = "large" if size > 1.0 else "small"
+    raise DataError(
+        f"{names[column]}{what} has values up to {size:.3g}, too {side} for the squares and products of a "
+        f"model; divide it by {10.0 ** np.floor(np.log10(size)):.0e}"
+    )
