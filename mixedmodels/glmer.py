@@ -50,7 +50,7 @@ def glmer(
     start: Start = None,
     control: GlmerControl | Mapping[str, Any] | None = None,
     method: Literal["ml", "pql"] = "ml",
-    hessian: Literal["expected", "observed"] | None = None,
+    hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -85,9 +85,11 @@ def glmer(
     method : {"ml", "pql"}
         Maximum likelihood, or penalized quasi-likelihood (Breslow & Clayton 1993) as MASS::glmmPQL, which
         estimates a dispersion and has no likelihood.
-    hessian : {"expected", "observed"}, optional
-        Information in the Laplace approximation; by default expected where the family has it, as lme4,
-        else observed.
+    hessian : {"observed", "expected"}, optional
+        Information in the Laplace approximation and in the placing of quadrature nodes. The observed one,
+        the default, makes it the second-order expansion for every family and link, as glmmTMB; the expected
+        one gives lme4's values. They are the same for canonical links (logit, the Poisson's log), and fits
+        with different ones are not comparable.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def glmer(
     184.053
     """
     one_of("method", method, ("ml", "pql"))
-    one_of("hessian", hessian, (None, "expected", "observed"))
+    one_of("hessian", hessian, (None, "observed", "expected"))
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family(family)
@@ -125,6 +127,7 @@ def glmer(
         return fit_linear_design(design, True, start, options, call, kept)
     if method == "ml":
         refuse_quasi(chosen)
+        _check_hessian(hessian, chosen)
     check_two_levels(design.response)
     y, trials = initialize(design.response, design.weights, chosen)
     check_response_varies(y, design.response.text)
@@ -134,7 +137,7 @@ def glmer(
         warn_unless_converged(pql.convergence)
         separated(design, kept, y, trials, chosen, pql.linear.beta)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
-    observed = (hessian or chosen.default_hessian) == "observed"
+    observed = hessian != "expected"
     constant = log_constant(design, y, trials, chosen)
     problem = generalized_problem(
         y, trials, design.X, design.random, design.offset, chosen, observed, constant
@@ -152,8 +155,8 @@ def glmer(
 def glmer_nb(formula: str, data: Any, **options: Any) -> GeneralizedLinearMixedModel:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
 
-    The same as :func:`glmer` with ``family="nbinom2"`` and lme4's Laplace approximation (expected
-    information); unlike lme4's ``glmer.nb`` the standard errors account for the estimation of theta.
+    The same as :func:`glmer` with ``family="nbinom2"``; unlike lme4's ``glmer.nb`` the standard errors
+    account for the estimation of theta. ``hessian="expected"`` gives lme4's Laplace approximation.
 
     Parameters
     ----------
@@ -167,9 +170,17 @@ def glmer_nb(formula: str, data: Any, **options: Any) -> GeneralizedLinearMixedM
     >>> list(m.family_parameters().index)
     ['theta']
     """
-    settings: dict[str, Any] = {"family": "nbinom2", "hessian": "expected", **options}
-    fit: GeneralizedLinearMixedModel = glmer(formula, data, **settings)
+    fit: GeneralizedLinearMixedModel = glmer(formula, data, **{"family": "nbinom2", **options})
     return fit
+
+
+def _check_hessian(hessian: str | None, family: Family) -> None:
+    """Raise ControlError if the expected information is asked for and has no closed form."""
+    if hessian == "expected" and not family.has_expected_information:
+        raise ControlError(
+            f"hessian='expected' is not available for the {family.name} family, whose expected information "
+            "has no closed form; leave hessian out for the observed information."
+        )
 
 
 def _refuse_for_linear(given: bool) -> None:

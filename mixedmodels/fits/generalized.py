@@ -40,7 +40,7 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
         data: Any,
         family: Family,
         estimates: GeneralizedEstimates,
-        observed: bool = False,
+        observed: bool = True,
         problem: GeneralizedProblem | None = None,
     ) -> None:
         super().__init__(design, y, prior_weights, call, data, family, estimates)

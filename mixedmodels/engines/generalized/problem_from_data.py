@@ -35,7 +35,7 @@ def generalized_problem(
     terms: Sequence[RandomTerm],
     offset: FloatArray | None,
     family: Family,
-    observed: bool | None = None,
+    observed: bool = True,
     constant: FloatArray | None = None,
 ) -> GeneralizedProblem:
     """Arrange the data of a generalized linear mixed model for the engine.
@@ -54,9 +54,8 @@ def generalized_problem(
         Known part of the linear predictor.
     family : Family
         Distribution of the response.
-    observed : bool, optional
-        Take the observed information in log|L| instead of the expected one; by default the family's
-        choice.
+    observed : bool
+        Whether log|L| takes the observed information, or else the expected one.
     constant : ndarray, shape (n,), optional
         Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
     """
@@ -88,7 +87,7 @@ def generalized_problem(
         constant=constant,
         origin=origin,
         starts=starts,
-        observed=family.default_hessian == "observed" if observed is None else observed,
+        observed=observed,
         levels=level_rows(system.blocks, starts, family, len(y)),
     )
 

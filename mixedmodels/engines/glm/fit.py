@@ -30,7 +30,7 @@ class GlmEstimates:
         (``family.response_mean`` gives the mean of the response).
     vcov : ndarray, shape (p, p)
         Covariance of beta. Binomial, Poisson and MASS's negative binomial: from the expected information,
-        as R's ``glm``, for quasi families times the dispersion. Others (those whose `default_hessian` is
+        as R's ``glm``, for quasi families times the dispersion. Others (those whose `glm_hessian` is
         the observed one): the block of `vcov_hessian`, as glmmTMB.
     vcov_hessian : ndarray, shape (p + n_phi, p + n_phi), or None
         Covariance of (beta, phi) from the observed Hessian of the log-likelihood, phi on its natural
@@ -225,7 +225,7 @@ def _covariance(
 ) -> FloatArray:
     """Return the covariance of beta."""
     p = X.shape[1]
-    if family.default_hessian == "observed" and joint is not None:
+    if family.glm_hessian == "observed" and joint is not None:
         return joint[:p, :p]
     R = np.linalg.qr(X * np.sqrt(np.maximum(point.rows.information, 0.0))[:, None], mode="r")
     if p == 0 or np.any(np.diagonal(R) == 0.0):

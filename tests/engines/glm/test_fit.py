@@ -96,7 +96,7 @@ def test_glm_of_r(name):
     if expected["dispersion"] != 1:
         assert fit.pearson_X2 / fit.df_residual == pytest.approx(expected["dispersion"], rel=R_STOPS)
     # R's covariance is from the expected information; ours of a dispersion family from the observed one.
-    if family.default_hessian == "expected" or family.is_canonical:
+    if family.glm_hessian == "expected" or family.is_canonical:
         unscaled = r_vcov / expected["dispersion"]
         atol = R_STOPS * unscaled.max()
         np.testing.assert_allclose(fit.vcov / fit.dispersion, unscaled, rtol=R_STOPS, atol=atol)
