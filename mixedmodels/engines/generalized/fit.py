@@ -19,6 +19,7 @@ from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_l
 from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.generalized.start import row_effects, start_from_row_effects, starting_values
 from mixedmodels.engines.generalized.verdict import (
     judge_generalized,
@@ -139,6 +140,7 @@ def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
         raise ControlError(f"nAGQ must be 0, 1, a larger whole number or 'auto', not {nAGQ!r}.")
     if nAGQ > 1:
         check_quadrature(problem)
+        check_grid(int(nAGQ), max(block.size for block in problem.system.blocks))
 
 
 def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:

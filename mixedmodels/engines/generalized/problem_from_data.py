@@ -17,6 +17,7 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.pirls import conditional_mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, natural_to_psi, unpack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError
 from mixedmodels.factorization.blocks import amalgamate, term_slices
@@ -135,6 +136,7 @@ def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int =
         )
     if nAGQ > 1:
         check_quadrature(problem)
+        check_grid(nAGQ, max(block.size for block in problem.system.blocks))
     return Evaluator(problem, nAGQ)(natural_to_psi(problem, values))[0]
 
 

@@ -13,6 +13,7 @@ from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hes
 from mixedmodels.engines.generalized.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.quadrature_grid import MOST_POINTS, n_points
 from mixedmodels.errors import ControlError
 
 # Nodes per dimension tried in turn, each about half as many again as the one before.
@@ -51,7 +52,8 @@ def fit_until_stable(problem: GeneralizedProblem, start: FloatArray | None = Non
     dimension = sum(block.size for block in blocks)
     most_nodes = MOST_NODES if len(blocks) == 1 else MOST_NESTED_NODES
     for nAGQ in SEQUENCE[1:]:
-        if float(nAGQ) ** dimension * len(problem.y) > most_nodes:
+        too_large = n_points(nAGQ, max(block.size for block in blocks)) > MOST_POINTS
+        if too_large or float(nAGQ) ** dimension * len(problem.y) > most_nodes:
             break
         following = fit_generalized(problem, nAGQ, near=estimates)
         move = largest_move(problem, estimates, following)
