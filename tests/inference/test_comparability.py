@@ -75,5 +75,5 @@ def test_equally_many_but_different_rows():
 
 
 def test_an_information_that_does_not_exist_is_refused(data):
-    with pytest.raises(mm.ControlError, match="betabinomial.*leave hessian out"):
+    with pytest.raises(mm.ControlError, match=r"betabinomial.*leave hessian out"):
         mm.glmer(CBPP, data("cbpp"), family="betabinomial", hessian="expected")

@@ -14,8 +14,8 @@ from mixedmodels.errors import ControlError, ConvergenceError
 
 # Largest dimension for the product rule: beyond it the number of nodes explodes and a sparse grid takes over.
 LARGEST_PRODUCT_DIMENSION = 4
-# Most nodes per dimension: nodes and weights are exact to 1e-12 there, and an integral that needs more of them
-# is not to be had by more.
+# Most nodes per dimension: nodes and weights are exact to 1e-12 there, and an integral that needs more is not
+# to be had this way.
 MOST_NODES = 1000
 # Most points of a rule: beyond, the rule alone takes seconds to make and a level tens of megabytes.
 MOST_POINTS = 1_000_000
@@ -65,7 +65,7 @@ def quadrature_grid(n_nodes: int, dimension: int) -> Grid:
 def n_points(n_nodes: int, dimension: int) -> int:
     """Return how many points a rule has, of a sparse one those of the products it is made of."""
     if dimension <= LARGEST_PRODUCT_DIMENSION:
-        return n_nodes**dimension
+        return int(n_nodes**dimension)
     return comb(n_nodes + 2 * dimension - 2, 2 * dimension - 1)
 
 
