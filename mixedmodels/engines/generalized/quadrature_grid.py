@@ -17,6 +17,8 @@ LARGEST_PRODUCT_DIMENSION = 4
 # Most nodes per dimension: nodes and weights are exact to 1e-12 there, and an integral that needs more is not
 # to be had this way.
 MOST_NODES = 1000
+# Nodes per dimension tried in turn, each about half as many again as the one before.
+SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)
 # Most points of a rule: beyond, the rule alone takes seconds to make and a level tens of megabytes.
 MOST_POINTS = 1_000_000
 # Size of the numbers of a recurrence beyond which they are scaled down.

@@ -13,11 +13,9 @@ from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hes
 from mixedmodels.engines.generalized.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.quadrature import check_quadrature
-from mixedmodels.engines.generalized.quadrature_grid import MOST_POINTS, n_points
+from mixedmodels.engines.generalized.quadrature_grid import MOST_POINTS, SEQUENCE, n_points
 from mixedmodels.errors import ControlError
 
-# Nodes per dimension tried in turn, each about half as many again as the one before.
-SEQUENCE = (1, 3, 5, 9, 13, 19, 29, 43, 65, 99)
 # Largest move of an estimate, in standard errors, that counts as standing still; twice in a row, because
 # the error of quadrature changes sign as nodes are added.
 STILL = 0.01

@@ -128,6 +128,18 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
     return point
 
 
+def nested_objective(problem: GeneralizedProblem) -> float:
+    """Return nearly -2 log-likelihood of the model without random effects, from above."""
+    return -2.0 * without_random_effects(problem).loglik
+
+
+def zero_thetas(problem: GeneralizedProblem) -> tuple[FloatArray, ...]:
+    """Return covariance parameters of every term at which all variances are zero."""
+    return tuple(
+        np.where(term.structure.is_lower_bound(), 0.0, term.structure.start()) for term in problem.terms
+    )
+
+
 def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
     """Return R's start, one least-squares step from fitted values close to y; None if it is not finite."""
     family, no_phi = problem.family, np.zeros(0)
