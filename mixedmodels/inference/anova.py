@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -71,7 +72,7 @@ def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = 
         If the models were not fitted to the same response at the same rows.
     ControlError
         If there is no model, or a wrong number of names; if the likelihoods are different approximations
-        (nAGQ, hessian), or REML criteria that are not comparable and `refit` is False.
+        (nAGQ, hessian).
     NotAvailableError
         If a model has no likelihood.
 
@@ -119,14 +120,18 @@ def _check_same_response(models: Sequence[Fit]) -> None:
 
 
 def _comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list[Fit]:
-    """Refit REML fits by maximum likelihood; refuse criteria that are no likelihoods to compare."""
+    """Refit REML fits by maximum likelihood, or warn where their criteria are no likelihoods to compare."""
     if difference := different_approximations(models, names):
         raise ControlError(difference)
     if refit and any(m.is_reml for m in models):
         print("refitting model(s) with ML (instead of REML)", file=sys.stderr)
         return [m.refitML() for m in models]
     if difference := different_criteria(models):
-        raise ControlError(f"{difference} Leave out refit=False to have them refitted by maximum likelihood.")
+        warnings.warn(
+            f"{difference} Leave out refit=False to have the models refitted by maximum likelihood.",
+            MixedModelsWarning,
+            stacklevel=3,
+        )
     return list(models)
 
 

@@ -384,7 +384,7 @@ def _searched(evaluator: Evaluator, layout: Layout, optimum: Optimum, found: Exa
 
 
 def _from_nested(evaluator: Evaluator, layout: Layout) -> Optimum | None:
-    """Return the optimum that is found from the model without random effects, which may be it; None if none."""
+    """Return the optimum found from the model without random effects, which may be it; None if none is."""
     problem = evaluator.problem
     values = starting_values(problem)
     psi = pack(problem, zero_thetas(problem), values.gamma, values.phi)
