@@ -70,7 +70,8 @@ def glmer(
         1 for the Laplace approximation, more for that many nodes of adaptive Gauss-Hermite quadrature in
         each dimension, 0 for the faster approximation that finds the fixed effects with the random ones.
         "auto" raises the number of nodes until no estimate moves by more than a hundredth of its standard
-        error; ``m.quadrature_sequence()`` shows the fits.
+        error; ``m.quadrature_sequence()`` shows the fits. Where more nodes than were asked for would move an
+        estimate by half a standard error the verdict is "inexact", with a warning; 1,000 is the limit.
     weights : str or array_like, optional
         Prior weights; numbers of trials when the response is a proportion. Beside ``cbind()`` they
         multiply the log-likelihood of a row, as in lme4.
