@@ -164,3 +164,30 @@ def test_published_data(name, words):
     assert words in str(model.convergence()) and bool(messages) == bool(words)
     exact_enough, messages = fit(formulas[name], mm.load_dataset(name), nAGQ=25)
     assert not messages and exact_enough.convergence().verdict == "converged"
+
+
+def single_events(seed):
+    """Persons at risk until their first event: a frailty that the data hardly tell from none."""
+    rng = np.random.default_rng(seed)
+    last, x, b = rng.integers(3, 12, 300), rng.normal(size=300), 0.5 * seed * rng.normal(size=300)
+    rows = []
+    for i in range(300):
+        for t in range(last[i]):
+            event = rng.random() < 1.0 / (1.0 + np.exp(3.5 - 0.15 * t - 0.5 * x[i] - b[i]))
+            rows.append((str(i), t, x[i], int(event)))
+            if event:
+                break
+    return pd.DataFrame(rows, columns=["g", "t", "x", "y"])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_evidence_for_a_frailty_is_not_that_of_laplace(seed):
+    frame = single_events(seed)
+    nested = -2.0 * mm.glm("y ~ t + x", frame, family="binomial").loglik()
+    laplace, messages = fit("y ~ t + x + (1 | g)", frame)
+    assert messages and laplace.convergence().verdict == "inexact"
+    model, _ = fit("y ~ t + x + (1 | g)", frame, nAGQ="auto")
+    value = exact(frame, fixed_part(model), float(model.theta().iloc[0])) if model.theta().iloc[0] else nested
+    assert value == pytest.approx(-2.0 * model.loglik(), abs=0.1)
+    assert value < nested + 1e-6
+    assert nested + 2.0 * laplace.loglik() > 2.0 + nested - value  # a test by Laplace would be misled

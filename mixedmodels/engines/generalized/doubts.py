@@ -23,7 +23,7 @@ def with_doubts(
 
     `nested` is nearly -2 log-likelihood of the model without random effects, from above.
     """
-    is_close = found is None or found.is_close
+    is_close = found is None or found.is_close(nested)
     varies = tuple(bool(T.any()) for T in unpack_factors(problem, optimum.psi)[1])
     if reason := infinite_variance(problem, optimum.objective, varies, is_close):
         return ConvergenceReport("not converged", report.decrement, (reason, *report.reasons))
@@ -53,7 +53,7 @@ def _difference(nAGQ: int, objective: float, found: Exactness, nested: float) ->
     still = "" if found.is_settled else ", and still more change it again"
     if found.objective > nested:
         still += f", worse than without random effects ({nested:.3f})"
-    how = "not quite exact" if found.is_close else "coarse"
+    how = "not quite exact" if found.is_close(nested) else "coarse"
     return (
         f"{_name(nAGQ)} is {how} here: at these estimates {found.nAGQ} quadrature nodes give "
         f"-2 log-likelihood {found.objective:.3f} instead of {objective:.3f}{still}, and would move an "

@@ -36,6 +36,9 @@ WIDE = 2.0
 # Largest move of an estimate, in standard errors, at which the approximation still serves: an interval of 95%
 # about an estimate that is off by half a standard error covers in 92% of samples.
 LARGEST_MOVE = 0.5
+# Share of what the random effects improve -2 log-likelihood by that may be error, where it is more than
+# SAME_OBJECTIVE: a test of their variance is then as good as misled.
+LARGEST_SHARE = 0.1
 # Rules that a model needs whose likelihood is nearly quadratic; where more are needed it may be flat for a
 # long way, and a quadratic model knows nothing of what lies beyond.
 USUAL_RULES = 2
@@ -64,6 +67,8 @@ class Exactness:
         Whether the last rules tried agree.
     n_rules : int
         How many rules were tried.
+    error : float
+        What the objective of the fit is below that of these nodes.
     """
 
     nAGQ: int
@@ -71,22 +76,28 @@ class Exactness:
     move: float
     is_settled: bool
     n_rules: int
+    error: float
 
-    @property
-    def is_close(self) -> bool:
-        """Whether the optimum found is as good as one of the likelihood itself."""
-        return self.is_settled and self.move <= LARGEST_MOVE
+    def is_close(self, nested: float) -> bool:
+        """Tell whether the optimum found is as good as one of the likelihood itself.
+
+        `nested` is -2 log-likelihood of the model without random effects.
+        """
+        allowed = max(SAME_OBJECTIVE, LARGEST_SHARE * (nested - self.objective))
+        return self.is_settled and self.move <= LARGEST_MOVE and abs(self.error) <= allowed
 
     @property
     def is_doubtful(self) -> bool:
         """Whether so many rules were needed that only a search by more nodes tells where their optimum is."""
-        return self.is_close and self.n_rules > USUAL_RULES
+        return self.is_settled and self.n_rules > USUAL_RULES
 
 
-def exactness(evaluator: Evaluator, optimum: Optimum) -> Exactness | None:
+def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactness | None:
     """Return the objective at an optimum by more nodes; None where no more can be had.
 
-    Crossed and related levels have no quadrature. Without variance there is nothing to integrate.
+    Crossed and related levels have no quadrature. Without variance there is nothing to integrate. An optimum
+    that is found to be worse than that without random effects, with -2 log-likelihood `nested`, is not looked
+    at further.
     """
     problem, psi = evaluator.problem, optimum.psi
     if not any(T.any() for T in unpack_factors(problem, psi)[1]):
@@ -103,8 +114,8 @@ def exactness(evaluator: Evaluator, optimum: Optimum) -> Exactness | None:
         agree = apart <= SAME_ESTIMATES and abs(following - value) <= SAME_OBJECTIVE
         n_agreeing = n_agreeing + 1 if agree else 0
         move = _largest(optimum.inverse_hessian @ slope, spread)
-        found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried)
-        if found.is_settled:
+        found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried, following - optimum.objective)
+        if found.is_settled or following > nested + SAME_OBJECTIVE:
             return found
         value, gradient = following, slope
     return found if found is None or not n_agreeing else replace(found, is_settled=True)

@@ -352,18 +352,18 @@ def _held_against_nested(
     notes: tuple[str, ...] = ()
     if nAGQ == 0:
         return _estimates(evaluator, optimum, began)
-    found = exactness(evaluator, optimum)
-    value = optimum.objective if found is None else found.objective
     nested = nested_objective(problem)
+    found = exactness(evaluator, optimum, nested)
+    value = optimum.objective if found is None else found.objective
     other = None
     if value > nested + RELATIVE_GAIN * abs(nested) + SMALLEST_GAIN:
         other = _from_nested(evaluator, layout)
     if other is not None:
-        again = exactness(evaluator, other)
+        again = exactness(evaluator, other, nested)
         if (other.objective if again is None else again.objective) < value - SMALLEST_GAIN:
             notes = (rejected(nAGQ, optimum, found),)
             optimum, found = other, again
-    if found is not None and found.is_doubtful:
+    if found is not None and found.is_doubtful and found.is_close(nested):
         found = _searched(evaluator, layout, optimum, found)
     estimates = _estimates(evaluator, optimum, began)
     report = with_doubts(estimates.convergence, problem, nAGQ, optimum, found, nested)
