@@ -27,6 +27,8 @@ from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
+# What a warning about an optimum of an approximation begins with.
+COARSE = "the likelihood is not approximated well enough"
 # Residuals of a column that is the response, relative to it: the rounding of least squares.
 REPRODUCED = 1e-10
 # Means of exp(300) and their squares are numbers still; no logarithm of an exposure comes near this.
@@ -113,7 +115,8 @@ def warn_unless_converged(report: ConvergenceReport) -> None:
     """Warn, with its reasons, about a fit that did not reach its optimum."""
     if not report.is_optimum:
         reasons = "; ".join(report.reasons) or "the optimiser stopped early"
-        warnings.warn(f"the model did not converge: {reasons}", ConvergenceWarning, stacklevel=4)
+        what = COARSE if report.verdict == "inexact" else "the model did not converge"
+        warnings.warn(f"{what}: {reasons}", ConvergenceWarning, stacklevel=4)
 
 
 def separated(

@@ -54,7 +54,7 @@ def glmer(
     start: Start = None,
     control: GlmerControl | Mapping[str, Any] | None = None,
     method: Literal["ml", "pql"] = "ml",
-    hessian: Literal["expected", "observed"] | None = None,
+    hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
     **unknown: Never,
@@ -75,7 +75,8 @@ def glmer(
         1 for the Laplace approximation, more for that many nodes of adaptive Gauss-Hermite quadrature in
         each dimension, 0 for the faster approximation that finds the fixed effects with the random ones.
         "auto" raises the number of nodes until no estimate moves by more than a hundredth of its standard
-        error; ``m.quadrature_sequence()`` shows the fits.
+        error; ``m.quadrature_sequence()`` shows the fits. Where more nodes than were asked for would move an
+        estimate by half a standard error the verdict is "inexact", with a warning; 1,000 is the limit.
     weights : str or array_like, optional
         Prior weights; numbers of trials when the response is a proportion. Beside ``cbind()`` they
         multiply the log-likelihood of a row, as in lme4.
@@ -90,9 +91,11 @@ def glmer(
     method : {"ml", "pql"}
         Maximum likelihood, or penalized quasi-likelihood (Breslow & Clayton 1993) as MASS::glmmPQL, which
         estimates a dispersion and has no likelihood.
-    hessian : {"expected", "observed"}, optional
-        Information in the Laplace approximation; by default expected where the family has it, as lme4,
-        else observed.
+    hessian : {"observed", "expected"}, optional
+        Information in the Laplace approximation and in the placing of quadrature nodes. The observed one,
+        the default, makes it the second-order expansion for every family and link, as glmmTMB; the expected
+        one gives lme4's values. They are the same for canonical links (logit, the Poisson's log), and fits
+        with different ones are not comparable.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def glmer(
     """
     refuse(glmer, surplus, unknown)
     one_of("method", method, ("ml", "pql"))
-    one_of("hessian", hessian, (None, "expected", "observed"))
+    one_of("hessian", hessian, (None, "observed", "expected"))
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family("gaussian" if family is None else family)
@@ -133,6 +136,7 @@ def glmer(
         return fit_linear_design(design, True, start, options, call, kept)
     if method == "ml":
         refuse_quasi(chosen)
+        _check_hessian(hessian, chosen)
     check_two_levels(design.response)
     refuse_offset(design, chosen)
     y, trials = initialize(design.response, design.weights, chosen)
@@ -143,7 +147,7 @@ def glmer(
         warn_unless_converged(pql.convergence)
         separated(design, kept, y, trials, chosen, pql.linear.beta)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
-    observed = (hessian or chosen.default_hessian) == "observed"
+    observed = hessian != "expected"
     constant = log_constant(design, y, trials, chosen)
     problem = generalized_problem(
         y, trials, design.X, design.random, design.offset, chosen, observed, constant
@@ -178,8 +182,8 @@ def glmer_nb(
 ) -> Any:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
 
-    The same as :func:`glmer` with ``family="nbinom2"`` and lme4's Laplace approximation (expected
-    information); unlike lme4's ``glmer.nb`` the standard errors account for the estimation of theta.
+    The same as :func:`glmer` with ``family="nbinom2"``; unlike lme4's ``glmer.nb`` the standard errors
+    account for the estimation of theta. ``hessian="expected"`` gives lme4's Laplace approximation.
 
     Parameters
     ----------
@@ -212,8 +216,6 @@ def glmer_nb(
     chosen = get_family(family)
     if not (chosen.phi_names and ("nbinom" in chosen.name or chosen.name == "Negative Binomial")):
         raise ControlError(_no_negative_binomial(family, chosen))
-    if hessian is None and chosen.has_expected_information:
-        hessian = "expected"
     return glmer(
         formula, data, chosen, nAGQ, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, start=start, control=control, hessian=hessian, env=env, relmat=relmat,
@@ -228,6 +230,15 @@ def _no_negative_binomial(family: Any, chosen: Family) -> str:
         f"glmer_nb() fits a negative binomial whose theta is estimated, not {what} ({shown(family)}). Use "
         "glmer(formula, data, family=...) for other families, and family=mm.nbinom2(link=...) for the link."
     )
+
+
+def _check_hessian(hessian: str | None, family: Family) -> None:
+    """Raise ControlError if the expected information is asked for and has no closed form."""
+    if hessian == "expected" and not family.has_expected_information:
+        raise ControlError(
+            f"hessian='expected' is not available for the {family.name} family, whose expected information "
+            "has no closed form; leave hessian out for the observed information."
+        )
 
 
 def _refuse_for_linear(given: bool) -> None:

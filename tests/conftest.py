@@ -46,7 +46,7 @@ MODELS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "cbpp_obs": ("glmer", "cbpp", CBPP + " + (1 | obs)", {"family": "binomial"}),
     "cbpp_weights": (
         "glmer", "cbpp", "incidence/size ~ period + (1 | herd)",
-        {"family": mm.binomial(link="probit"), "weights": "size"},
+        {"family": mm.binomial(link="probit"), "weights": "size", "hessian": "expected"},
     ),
     "cbpp_pql": ("glmer", "cbpp", CBPP, {"family": "binomial", "method": "pql"}),
     "cbpp_glm": ("glm", "cbpp", "cbind(incidence, size - incidence) ~ period", {"family": "binomial"}),

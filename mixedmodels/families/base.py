@@ -37,8 +37,8 @@ class FamilyBase:
         return ()
 
     @property
-    def default_hessian(self) -> Hessian:
-        """Which information a mixed model puts in L unless told otherwise."""
+    def glm_hessian(self) -> Hessian:
+        """Which information the standard errors of a model without random effects come from."""
         return "expected"
 
     @property

@@ -46,7 +46,7 @@ class Beta(FamilyBase):
 
     name: ClassVar[str] = "beta"
     phi_names: ClassVar[tuple[str, ...]] = ("precision",)
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
 
     @property
     def is_canonical(self) -> bool:

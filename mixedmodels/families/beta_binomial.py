@@ -35,7 +35,7 @@ class BetaBinomial(FamilyBase):
     name: ClassVar[str] = "betabinomial"
     phi_names: ClassVar[tuple[str, ...]] = ("precision",)
     has_expected_information: ClassVar[bool] = False
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
 
     def check(self, y: FloatArray, weights: FloatArray) -> None:
         """Raise FamilyError when y is not a proportion, or there are only single trials."""

@@ -98,12 +98,11 @@ class Family(Protocol):
         """Whether -E[d2] has a closed form; otherwise `information` is always -d2."""
 
     @property
-    def default_hessian(self) -> Hessian:
-        """Which information a mixed model puts in L unless told otherwise.
+    def glm_hessian(self) -> Hessian:
+        """Which information the standard errors of a model without random effects come from.
 
-        ``"expected"`` for the families of lme4 whose Laplace objective there is a likelihood (binomial,
-        Poisson, negative binomial of ``glmer.nb``); ``"observed"``, as in glmmTMB, for all others. A
-        family always has the observed one, and the expected one if `has_expected_information`.
+        ``"expected"``, as R's ``glm``, for binomial, Poisson and MASS's negative binomial; ``"observed"``,
+        as glmmTMB, for all others. A mixed model takes the observed one of every family.
         """
 
     @property

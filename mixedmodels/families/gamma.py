@@ -21,7 +21,7 @@ class GammaFamily(PositiveFamily):
 
     name: ClassVar[str] = "Gamma"
     phi_names: ClassVar[tuple[str, ...]] = ("dispersion",)
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
     has_dispersion: ClassVar[bool] = True
     # exp(-t) is multiplied by y and the shape, so it must stay well below the largest double.
     exponent_bound: ClassVar[float] = 600.0

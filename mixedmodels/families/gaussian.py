@@ -30,7 +30,7 @@ class Gaussian(FamilyBase):
 
     name: ClassVar[str] = "gaussian"
     phi_names: ClassVar[tuple[str, ...]] = ("dispersion",)
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
     has_dispersion: ClassVar[bool] = True
 
     @property

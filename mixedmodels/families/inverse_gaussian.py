@@ -20,7 +20,7 @@ class InverseGaussian(PositiveFamily):
 
     name: ClassVar[str] = "inverse.gaussian"
     phi_names: ClassVar[tuple[str, ...]] = ("dispersion",)
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
     has_dispersion: ClassVar[bool] = True
     # exp(-2 t) times y and the shape must stay below the largest double.
     exponent_bound: ClassVar[float] = 300.0

@@ -53,7 +53,7 @@ class NegativeBinomial(_Counts):
     name : str
         ``"Negative Binomial(2.5)"`` as MASS prints it, or ``"nbinom2"``.
     hessian : {"expected", "observed"}
-        The default of a mixed model: lme4's for ``negative_binomial``, glmmTMB's for ``nbinom2``.
+        Behind the standard errors of a glm: MASS's for ``negative_binomial``, glmmTMB's for ``nbinom2``.
     """
 
     theta: float | None
@@ -61,8 +61,8 @@ class NegativeBinomial(_Counts):
     hessian: Hessian
 
     @property
-    def default_hessian(self) -> Hessian:
-        """Which information a mixed model puts in L unless told otherwise."""
+    def glm_hessian(self) -> Hessian:
+        """Which information the standard errors of a model without random effects come from."""
         return self.hessian
 
     @property
@@ -151,7 +151,7 @@ class NegativeBinomial1(_Counts):
     name: ClassVar[str] = "nbinom1"
     phi_names: ClassVar[tuple[str, ...]] = ("alpha",)
     has_expected_information: ClassVar[bool] = False
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the mean squared Pearson residual of a Poisson model minus 1."""

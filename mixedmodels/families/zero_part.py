@@ -46,7 +46,7 @@ class WithZeroPart:
 
     is_canonical: ClassVar[bool] = False
     has_expected_information: ClassVar[bool] = False
-    default_hessian: ClassVar[Hessian] = "observed"
+    glm_hessian: ClassVar[Hessian] = "observed"
     is_quasi: ClassVar[bool] = False
     has_dispersion: ClassVar[bool] = False
 

@@ -168,6 +168,11 @@ class Fit:
         return False
 
     @property
+    def approximation(self) -> str | None:
+        """Arguments that chose how the likelihood is approximated; None where it is exact."""
+        return None
+
+    @property
     def has_likelihood(self) -> bool:
         """Whether fits of this kind are compared by likelihood-ratio tests."""
         return True

@@ -40,7 +40,7 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
         data: Any,
         family: Family,
         estimates: GeneralizedEstimates,
-        observed: bool = False,
+        observed: bool = True,
         problem: GeneralizedProblem | None = None,
     ) -> None:
         super().__init__(design, y, prior_weights, call, data, family, estimates)
@@ -135,6 +135,14 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
         table = block_table(problem.system.pattern, len(self.beta))
         equal = "" if len(problem.y) == n else f"\n{n} rows of {len(problem.y)} kinds, equal rows fitted once"
         return Printed(table + equal)
+
+    @property
+    def approximation(self) -> str:
+        """Arguments that chose how the likelihood is approximated."""
+        nodes = "'auto'" if len(self.estimates.quadrature_sequence) > 1 else self.estimates.nAGQ
+        family = self._family
+        differs = not self.observed and family.has_expected_information and not family.is_canonical
+        return f"nAGQ={nodes}, hessian={'expected' if differs else 'observed'!r}"
 
     def loglik(self) -> float:
         """Return the log-likelihood with its full normalising constant."""

@@ -16,6 +16,12 @@ from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference import comparison
+from mixedmodels.inference.comparability import (
+    different_approximations,
+    different_criteria,
+    different_responses,
+    different_sizes,
+)
 from mixedmodels.reports.anova_text import anova_text
 from mixedmodels.reports.html import preformatted
 
@@ -67,9 +73,10 @@ def anova(
     Raises
     ------
     DataError
-        If the models were not fitted to the same response.
+        If the models were not fitted to the same response at the same rows.
     ControlError
-        If there is no model, or a wrong number of names.
+        If there is no model, or a wrong number of names; if the likelihoods are different approximations
+        (nAGQ, hessian).
     NotAvailableError
         If a model has no likelihood.
 
@@ -97,7 +104,7 @@ def anova(
         return _analysis_of_deviance(models, names)
     if all(m.is_least_squares for m in models):
         return _f_tests(models, names)
-    return _likelihood_ratio(_comparable(models, refit), names)
+    return _likelihood_ratio(_comparable(models, names, refit), names)
 
 
 def check_models(models: Sequence[object], function: str) -> None:
@@ -131,37 +138,21 @@ def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
 
 
 def _check_same_response(models: Sequence[Fit]) -> None:
-    sizes = [m.nobs() for m in models]
-    if len(set(sizes)) > 1:
-        raise DataError(
-            "models were not all fitted to the same size of dataset: they use "
-            f"{', '.join(map(str, sizes))} observations. Rows with missing values may have been dropped from "
-            "some; fit all models to the rows complete in every variable."
-        )
-    first = models[0]
-    if any(m.design.response.text != first.design.response.text for m in models) or any(
-        not np.array_equal(m.y, first.y) for m in models
-    ):
-        raise DataError("all models must be fit to the same response.")
+    difference = different_sizes(models) or different_responses(models)
+    if difference:
+        raise DataError(difference)
 
 
-def _comparable(models: Sequence[Fit], refit: bool) -> list[Fit]:
+def _comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list[Fit]:
     """Refit REML fits by maximum likelihood, or warn where their criteria are no likelihoods to compare."""
-    reml = [m for m in models if m.is_reml]
-    if not reml:
-        return list(models)
-    if refit:
+    if difference := different_approximations(models, names):
+        raise ControlError(difference)
+    if refit and any(m.is_reml for m in models):
         print("refitting model(s) with ML (instead of REML)", file=sys.stderr)
         return [m.refitML() for m in models]
-    if len(reml) < len(models):
+    if difference := different_criteria(models):
         warnings.warn(
-            "some models fit with REML = TRUE, some not: their criteria are not comparable",
-            MixedModelsWarning,
-            stacklevel=3,
-        )
-    elif len({m.design.x_names for m in reml}) > 1:
-        warnings.warn(
-            "REML criteria of models with different fixed effects are not comparable; use refit=True",
+            f"{difference} Leave out refit=False to have the models refitted by maximum likelihood.",
             MixedModelsWarning,
             stacklevel=3,
         )

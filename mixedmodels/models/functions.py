@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from mixedmodels.advice import refuse, shown
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.errors import DataWarning, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.anova import check_models
+from mixedmodels.inference.comparability import (
+    different_approximations,
+    different_criteria,
+    different_responses,
+    different_sizes,
+)
 
 
 def _accessor(method: str) -> Callable[..., Any]:
@@ -40,12 +47,25 @@ def _criterion(method: str) -> Callable[..., Any]:
             return getattr(model, method)()
         models = (model, *others)
         rows = [f"MODEL{i + 1}" for i in range(len(models))]
+        _warn_unless_comparable(models, rows)
         values = {"df": [m.npar for m in models], method.upper(): [getattr(m, method)() for m in models]}
         return pd.DataFrame(values, index=rows)
 
     ask.__name__ = ask.__qualname__ = method
     ask.__doc__ = f"Return ``model.{method}()``; of several models, a table with their degrees of freedom."
     return ask
+
+
+def _warn_unless_comparable(models: Sequence[Fit], names: Sequence[str]) -> None:
+    """Warn if the criteria of these fits say nothing about which model is better."""
+    difference = (
+        different_sizes(models)
+        or different_responses(models)
+        or different_criteria(models)
+        or different_approximations(models, names)
+    )
+    if difference:
+        warnings.warn(f"these criteria are not comparable: {difference}", DataWarning, stacklevel=3)
 
 
 aic = _criterion("aic")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mixedmodels.arrays import FloatArray
 
-Verdict = Literal["converged", "boundary", "not identified", "not converged"]
+Verdict = Literal["converged", "boundary", "not identified", "inexact", "not converged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,11 @@ class ConvergenceReport:
 
     Attributes
     ----------
-    verdict : {"converged", "boundary", "not identified", "not converged"}
+    verdict : {"converged", "boundary", "not identified", "inexact", "not converged"}
         ``boundary`` is an optimum at which a variance or a direction is exactly zero, or at which a
         parameter of the family has run to the end of its range; ``not identified`` an optimum that is one
-        of many: the objective is flat along a direction.
+        of many: the objective is flat along a direction; ``inexact`` one of an approximation that is too
+        coarse: by more quadrature nodes the likelihood has its optimum elsewhere.
     decrement : float
         Newton decrement ``g' H^-1 g / 2``: how far the objective still is from its minimum, by a
         quadratic model.
@@ -80,5 +81,5 @@ class ConvergenceReport:
 
     @property
     def is_optimum(self) -> bool:
-        """Whether an optimum was reached, on the boundary or inside, unique or not."""
-        return self.verdict != "not converged"
+        """Whether an optimum of the likelihood was reached, on the boundary or inside, unique or not."""
+        return self.verdict not in ("inexact", "not converged")

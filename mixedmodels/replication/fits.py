@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,7 +11,9 @@ from typing import Any, Literal
 import pandas as pd
 
 import mixedmodels as mm
+from mixedmodels.checks import COARSE
 from mixedmodels.datasets import load_dataset
+from mixedmodels.errors import ConvergenceWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +208,7 @@ def fit(name: str) -> Any:
     """Fit the model `RECIPES` calls by this name; fitted once, however many tables show it."""
     recipe = RECIPES[name]
     function = getattr(mm, recipe.function)
-    return function(recipe.formula, prepared_data(recipe.data), **recipe.options)
+    with warnings.catch_warnings():
+        # Some tables show how coarse the approximations are that they print.
+        warnings.filterwarnings("ignore", COARSE, ConvergenceWarning)
+        return function(recipe.formula, prepared_data(recipe.data), **recipe.options)

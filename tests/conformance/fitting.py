@@ -65,6 +65,8 @@ def fit_case(case: dict[str, Any], data: Any) -> Any:
         options["family"] = family("nbinom2", call.get("link"))
     elif "family" in call:
         options["family"] = family(call["family"], call.get("link"))
+    if "family" in options:
+        options |= lme4_approximation(options["family"])
     return function(call["formula"], data, **options)
 
 
@@ -100,4 +102,11 @@ def fit_reference(reference: dict[str, Any], data: pd.DataFrame) -> Any:
         return mm.lmer(model["formula"], data, REML=model["REML"], **options)
     name = model["family_R"] if model["family_R"].startswith("MASS::") else model["family"]
     chosen = family(name, model["link"])
+    options |= lme4_approximation(chosen)
     return mm.glmer(model["formula"], data, family=chosen, nAGQ=model["nAGQ"], **options)
+
+
+def lme4_approximation(chosen: Any) -> dict[str, str]:
+    """Return the options under which the likelihood of a family is approximated as by lme4."""
+    differs = chosen.has_expected_information and not chosen.is_canonical
+    return {"hessian": "expected"} if differs else {}

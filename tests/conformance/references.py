@@ -12,7 +12,7 @@ import pandas as pd
 import mixedmodels as mm
 from mixedmodels.errors import NotAvailableError
 from tests.conformance.compare import mismatch
-from tests.conformance.fitting import family, fit_reference, reference_data
+from tests.conformance.fitting import family, fit_reference, lme4_approximation, reference_data
 from tests.conformance.preparations import prepared
 from tests.conformance.quantities import objective, objective_at, rx_errors, varcorr
 from tests.conformance.result import Check, Result, describe, timed
@@ -279,7 +279,8 @@ def _anova_checks(reference: dict[str, Any]) -> list[Check]:
             mm.load_dataset(reference["data"]["dataset"]), ANOVA_PREPARATIONS.get(reference["id"], [])
         )
         chosen = family(model["family"], model["link"])
-        models = [mm.glmer(f, data, family=chosen, nAGQ=model["nAGQ"]) for f in model["formulas"]]
+        options = lme4_approximation(chosen)
+        models = [mm.glmer(f, data, family=chosen, nAGQ=model["nAGQ"], **options) for f in model["formulas"]]
     else:
         models = [mm.lmer(f, reference_data(reference), REML=True) for f in model["formulas"]]
     table = mm.anova(*models)
@@ -375,7 +376,7 @@ def _tmb_checks(reference: dict[str, Any]) -> list[Check]:
     elif "no_random" in reference["tags"]:
         fit = mm.glm(model["formula"], data, family=chosen)
     else:
-        fit = mm.glmer(model["formula"], data, family=chosen, hessian="observed")
+        fit = mm.glmer(model["formula"], data, family=chosen)
     # The polished optimum, not the object's estimates, which glmmTMB leaves a little short of it.
     names, inner = results["cond_fixef"]["names"], results["parameters_internal"]
     polished = results["cond_fixef"] | {"values": inner["polished"][: len(names)]}

@@ -52,7 +52,8 @@ def test_criteria_follow_from_the_likelihood(name, fitted):
 
 
 def test_criteria_of_several_models_make_a_table(fitted):
-    table = mm.AIC(fitted("dyestuff_ml"), fitted("sleepstudy_ml"))
+    with pytest.warns(mm.DataWarning, match="30, 180 observations"):
+        table = mm.AIC(fitted("dyestuff_ml"), fitted("sleepstudy_ml"))
     assert list(table.columns) == ["df", "AIC"]
     assert table["df"].tolist() == [3, 6]
 

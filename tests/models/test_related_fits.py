@@ -124,11 +124,15 @@ def test_comparisons_that_cannot_be(fitted, data):
 
 
 def test_reml_criteria_are_not_compared_in_silence(fitted, data):
-    with pytest.warns(mm.MixedModelsWarning, match="REML"):
+    with pytest.warns(mm.MixedModelsWarning, match=r"REML.*refitted by maximum likelihood"):
         mm.anova(fitted("sleepstudy"), fitted("sleepstudy_ml"), refit=False)
     other = mm.lmer("Reaction ~ 1 + (Days | Subject)", data("sleepstudy"))
     with pytest.warns(mm.MixedModelsWarning, match="different fixed effects"):
         mm.anova(fitted("sleepstudy"), other, refit=False)
+    with pytest.warns(mm.DataWarning, match="different fixed effects"):
+        mm.AIC(fitted("sleepstudy"), other)
+    same = mm.anova(fitted("sleepstudy"), fitted("sleepstudy_intercept"), refit=False)
+    assert same["Chisq"].iloc[1] == pytest.approx(42.8372, abs=1e-3)
 
 
 def test_single_term_deletions_respect_marginality(fitted, data):

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.engines.generalized.quadrature_grid import quadrature_grid
-from mixedmodels.errors import ConvergenceError
+from mixedmodels.engines.generalized.quadrature_grid import no_integral, quadrature_grid
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.families.binomial import Binomial
 from mixedmodels.families.family import Family
@@ -148,9 +147,7 @@ def evaluate_levels(
             grid.nodes, grid.log_weights, grid.signs, shift, omega, residual, dT,
         )  # fmt: skip
         if not np.isfinite(log_integral):
-            raise ConvergenceError(
-                "The sparse quadrature grid gives a negative integral for a level; use fewer or more nodes."
-            )
+            raise no_integral(grid)
         objective = -2.0 * log_integral
     levels.level_gradient(rows.Z, T, rows.starts, u, found, half, shift, omega, residual, dT)
     return LevelValue(objective + log_det - 2.0 * constant, u, residual, dT)

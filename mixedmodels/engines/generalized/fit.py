@@ -10,8 +10,10 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import outer_theta
+from mixedmodels.engines.generalized.doubts import rejected, with_doubts
 from mixedmodels.engines.generalized.equal_rows import EqualRows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
+from mixedmodels.engines.generalized.exactness import Exactness, exactness, nodes_to_search_with, with_search
 from mixedmodels.engines.generalized.hessian import natural_parameters
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.objective import Evaluator
@@ -19,7 +21,14 @@ from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_l
 from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
-from mixedmodels.engines.generalized.start import row_effects, start_from_row_effects, starting_values
+from mixedmodels.engines.generalized.quadrature_grid import check_grid
+from mixedmodels.engines.generalized.start import (
+    nested_objective,
+    row_effects,
+    start_from_row_effects,
+    starting_values,
+    zero_thetas,
+)
 from mixedmodels.engines.generalized.verdict import (
     judge_generalized,
     off_saddle,
@@ -94,7 +103,8 @@ def fit_generalized(
     try:
         with threads_for(problem.system.pattern.n_tail):
             optimum = _optimize(evaluator, layout, start, near)
-            return _estimates(evaluator, _canonical_optimum(evaluator, layout, optimum), began)
+            optimum = _canonical_optimum(evaluator, layout, optimum)
+            return _held_against_nested(evaluator, layout, optimum, began)
     except np.linalg.LinAlgError as error:
         family = problem.family
         raise ConvergenceError(
@@ -139,6 +149,7 @@ def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
         raise ControlError(f"nAGQ must be 0, 1, a larger whole number or 'auto', not {nAGQ!r}.")
     if nAGQ > 1:
         check_quadrature(problem)
+        check_grid(int(nAGQ), max(block.size for block in problem.system.blocks))
 
 
 def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
@@ -327,6 +338,63 @@ def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -
         if again.objective < optimum.objective - RELATIVE_GAIN * (1.0 + abs(optimum.objective)):
             optimum = optimum_with_zeros(evaluator, layout.scale, again)
     return optimum
+
+
+def _held_against_nested(
+    evaluator: Evaluator, layout: Layout, optimum: Optimum, began: float
+) -> GeneralizedEstimates:
+    """Return the estimates, those without random effects where the likelihood there is higher.
+
+    What counts is the likelihood by more nodes than the optimum was found with: an approximation may fall
+    without end along a variance where the likelihood itself does not.
+    """
+    problem, nAGQ = evaluator.problem, evaluator.nAGQ
+    notes: tuple[str, ...] = ()
+    if nAGQ == 0:
+        return _estimates(evaluator, optimum, began)
+    nested = nested_objective(problem)
+    found = exactness(evaluator, optimum, nested)
+    value = optimum.objective if found is None else found.objective
+    other = None
+    if value > nested + RELATIVE_GAIN * abs(nested) + SMALLEST_GAIN:
+        other = _from_nested(evaluator, layout)
+    if other is not None:
+        again = exactness(evaluator, other, nested)
+        if (other.objective if again is None else again.objective) < value - SMALLEST_GAIN:
+            notes = (rejected(nAGQ, optimum, found),)
+            optimum, found = other, again
+    if found is not None and found.is_doubtful and found.is_close(nested):
+        found = _searched(evaluator, layout, optimum, found)
+    estimates = _estimates(evaluator, optimum, began)
+    report = with_doubts(estimates.convergence, problem, nAGQ, optimum, found, nested)
+    return replace(estimates, convergence=replace(report, reasons=(*report.reasons, *notes)))
+
+
+def _searched(evaluator: Evaluator, layout: Layout, optimum: Optimum, found: Exactness) -> Exactness:
+    """Return how far from an optimum a search by more nodes ends."""
+    nodes = nodes_to_search_with(evaluator.problem, evaluator.nAGQ, found)
+    if nodes is None:
+        return found
+    try:
+        many = evaluator.with_nodes(nodes)
+        better = _joint_fit(many, layout, optimum.psi, optimum.inverse_hessian, 0)
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return found
+    return with_search(found, optimum, better)
+
+
+def _from_nested(evaluator: Evaluator, layout: Layout) -> Optimum | None:
+    """Return the optimum found from the model without random effects, which may be it; None if none is."""
+    problem = evaluator.problem
+    values = starting_values(problem)
+    psi = pack(problem, zero_thetas(problem), values.gamma, values.phi)
+    k = problem.n_theta + problem.n_fixed
+    try:
+        H = _start_inverse(evaluator, layout, psi, np.diag(1.0 / values.curvature))
+        H[range(k, len(psi)), range(k, len(psi))] = 1.0 / len(problem.y)
+        return _canonical_optimum(evaluator, layout, _joint_fit(evaluator, layout, psi, H, 0))
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return None
 
 
 def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:

@@ -24,8 +24,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.laplace_gradient import Cotangents
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.generalized.quadrature_grid import Grid, quadrature_grid
-from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.engines.generalized.quadrature_grid import Grid, no_integral, quadrature_grid
+from mixedmodels.errors import ControlError
 from mixedmodels.factorization.weighted.penalized_system import at_rows, product_sums
 from mixedmodels.factorization.weighted.row_inverse import PatternInverse, gather_rows, pattern_inverse
 from mixedmodels.factorization.weighted.row_sums import sum_rows
@@ -90,7 +90,7 @@ def evaluate_nodes(problem: GeneralizedProblem, mode: Mode, grids: list[Grid]) -
         u = mode.u[system.slices[k]].reshape(system.blocks[k].size, -1) + d[k]
         constant = grid.log_weights + 0.5 * np.einsum("ks,ks->k", grid.nodes, grid.nodes)
         terms = log_sums - 0.5 * np.einsum("...sl,...sl->...l", u, u) + constant[:, None]
-        log_sums, p = _log_sum(terms, grid.signs)
+        log_sums, p = _log_sum(terms, grid)
         weights.append(p)
     scores = [d1]
     for k in range(depth):
@@ -126,15 +126,13 @@ def _evaluate(problem: GeneralizedProblem, eta: FloatArray, phi: FloatArray) -> 
     return found.loglik.reshape(eta.shape), found.d1.reshape(eta.shape)
 
 
-def _log_sum(terms: FloatArray, signs: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _log_sum(terms: FloatArray, grid: Grid) -> tuple[FloatArray, FloatArray]:
     """Return the log of the signed sum over the last node axis, and the weights of its nodes."""
     largest = terms.max(axis=-2, keepdims=True)
-    scaled = signs[:, None] * np.exp(terms - largest)
+    scaled = grid.signs[:, None] * np.exp(terms - largest)
     total = scaled.sum(axis=-2, keepdims=True)
     if not (total > 0.0).all():
-        raise ConvergenceError(
-            "The sparse quadrature grid gives a negative integral for a level; use fewer or more nodes."
-        )
+        raise no_integral(grid)
     return (largest + np.log(total))[..., 0, :], scaled / total
 
 

@@ -53,6 +53,12 @@ class Evaluator:
         self._last_psi: FloatArray | None = None
         self._modes: FloatArray | None = None
 
+    def with_nodes(self, nAGQ: int) -> Evaluator:
+        """Return the evaluator of another number of nodes, at the same conditional modes."""
+        other = Evaluator(self.problem, nAGQ)
+        other._last, other._last_psi, other._modes = self._last, self._last_psi, self._modes
+        return other
+
     @property
     def mode(self) -> Mode:
         """The mode at the last point evaluated."""

@@ -112,7 +112,7 @@ class GeneralizedProblem:
     constant: FloatArray
     origin: RowOrigin
     starts: IntArray
-    observed: bool = False
+    observed: bool = True
     levels: LevelRows | None = None
 
     @property

@@ -17,6 +17,7 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.pirls import conditional_mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, natural_to_psi, unpack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError
 from mixedmodels.factorization.blocks import amalgamate, term_slices
@@ -35,7 +36,7 @@ def generalized_problem(
     terms: Sequence[RandomTerm],
     offset: FloatArray | None,
     family: Family,
-    observed: bool | None = None,
+    observed: bool = True,
     constant: FloatArray | None = None,
 ) -> GeneralizedProblem:
     """Arrange the data of a generalized linear mixed model for the engine.
@@ -54,9 +55,8 @@ def generalized_problem(
         Known part of the linear predictor.
     family : Family
         Distribution of the response.
-    observed : bool, optional
-        Take the observed information in log|L| instead of the expected one; by default the family's
-        choice.
+    observed : bool
+        Whether log|L| takes the observed information, or else the expected one.
     constant : ndarray, shape (n,), optional
         Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
     """
@@ -88,7 +88,7 @@ def generalized_problem(
         constant=constant,
         origin=origin,
         starts=starts,
-        observed=family.default_hessian == "observed" if observed is None else observed,
+        observed=observed,
         levels=level_rows(system.blocks, starts, family, len(y)),
     )
 
@@ -136,6 +136,7 @@ def evaluate_at(problem: GeneralizedProblem, parameters: FloatArray, nAGQ: int =
         )
     if nAGQ > 1:
         check_quadrature(problem)
+        check_grid(nAGQ, max(block.size for block in problem.system.blocks))
     return Evaluator(problem, nAGQ)(natural_to_psi(problem, values))[0]
 
 

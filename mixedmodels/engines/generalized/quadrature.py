@@ -22,8 +22,8 @@ from mixedmodels.engines.generalized.laplace_gradient import Cotangents, total_g
 from mixedmodels.engines.generalized.nested_quadrature import nested_quadrature
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.generalized.quadrature_grid import Grid, quadrature_grid
-from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.engines.generalized.quadrature_grid import Grid, no_integral, quadrature_grid
+from mixedmodels.errors import ControlError
 from mixedmodels.factorization.weighted.penalized_system import sum_by_level
 from mixedmodels.factorization.weighted.row_inverse import PatternInverse, gather_rows
 from mixedmodels.kernels import faces
@@ -155,7 +155,7 @@ def average_over_nodes(problem: GeneralizedProblem, mode: Mode, grid: Grid) -> N
         log_terms = np.add.reduceat(loglik, starts, axis=1) - 0.5 * np.einsum("akl,akl->kl", u_nodes, u_nodes)
         log_terms += (grid.log_weights + 0.5 * np.einsum("kb,kb->k", grid.nodes, grid.nodes))[:, None]
         # 3. Its sum over nodes, the posterior weights p of the nodes, and averages with them.
-        found.log_integral[levels], p = _normalize(log_terms, grid.signs)
+        found.log_integral[levels], p = _normalize(log_terms, grid)
         weighted = d1 * p[:, local]
         found.score[part] = weighted.sum(axis=0)
         found.moments[:, part] = grid.nodes.T @ weighted
@@ -205,13 +205,11 @@ def _phi_average(
     return total
 
 
-def _normalize(log_terms: FloatArray, signs: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _normalize(log_terms: FloatArray, grid: Grid) -> tuple[FloatArray, FloatArray]:
     """Return the log of the signed sum over nodes, shape (q,), and the weights of the nodes, (K, q)."""
     largest = log_terms.max(axis=0)
-    terms = signs[:, None] * np.exp(log_terms - largest)
+    terms = grid.signs[:, None] * np.exp(log_terms - largest)
     total = terms.sum(axis=0)
     if not (total > 0.0).all():
-        raise ConvergenceError(
-            "The sparse quadrature grid gives a negative integral for a level; use fewer or more nodes."
-        )
+        raise no_integral(grid)
     return largest + np.log(total), terms / total

@@ -22,6 +22,8 @@ SMALLEST = 0.5
 FAR_PHI = 4.0
 # Scoring steps from R's starting values.
 N_SCORING_STEPS = 2
+# Further ones to its optimum, and the gain in log-likelihood at which it is near enough.
+MOST_SCORING_STEPS, SMALLEST_GAIN = 20, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +121,40 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
             f"{problem.family.link.name!r} a finite likelihood."
         )
     for _ in range(N_SCORING_STEPS):
-        step = _scoring_step(problem, point)
-        for length in (1.0, 0.5, 0.25, 0.125):
-            moved = evaluate_point(*data, point.beta + length * step, point.phi)
-            if moved.loglik > point.loglik:
-                point = moved
-                break
+        point = _moved(problem, point)
     return point
+
+
+def nested_objective(problem: GeneralizedProblem) -> float:
+    """Return -2 log-likelihood of the model without random effects, or a little more.
+
+    Parameters of the family keep their starting values, and a coefficient without a finite estimate does not
+    get far.
+    """
+    point = without_random_effects(problem)
+    for _ in range(MOST_SCORING_STEPS):
+        before, point = point, _moved(problem, point)
+        if point.loglik - before.loglik < SMALLEST_GAIN:
+            break
+    return -2.0 * point.loglik
+
+
+def _moved(problem: GeneralizedProblem, point: GlmPoint) -> GlmPoint:
+    """Return where a scoring step leads, halved until the likelihood grows; the point if it never does."""
+    data = (problem.y, problem.weights, problem.basis, problem.offset, problem.family, problem.constant)
+    step = _scoring_step(problem, point)
+    for length in (1.0, 0.5, 0.25, 0.125):
+        moved = evaluate_point(*data, point.beta + length * step, point.phi)
+        if moved.loglik > point.loglik:
+            return moved
+    return point
+
+
+def zero_thetas(problem: GeneralizedProblem) -> tuple[FloatArray, ...]:
+    """Return covariance parameters of every term at which all variances are zero."""
+    return tuple(
+        np.where(term.structure.is_lower_bound(), 0.0, term.structure.start()) for term in problem.terms
+    )
 
 
 def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:

@@ -226,7 +226,7 @@ def _covariance(
 ) -> FloatArray:
     """Return the covariance of beta."""
     p = X.shape[1]
-    if family.default_hessian == "observed" and not family.has_dispersion and joint is not None:
+    if family.glm_hessian == "observed" and not family.has_dispersion and joint is not None:
         return joint[:p, :p]
     R = np.linalg.qr(X * np.sqrt(np.maximum(point.rows.information, 0.0))[:, None], mode="r")
     if p == 0 or np.any(np.diagonal(R) == 0.0):

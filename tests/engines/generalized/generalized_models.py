@@ -51,7 +51,7 @@ def simulated_response(family: Family, weights: FloatArray, rng: np.random.Gener
 
 
 def small_model(
-    structure: str, family: Family, seed: int = 1, n: int = 60, observed: bool | None = None
+    structure: str, family: Family, seed: int = 1, n: int = 60, observed: bool = True
 ) -> GeneralizedProblem:
     """Return a model of about sixty rows whose random effects have the given structure."""
     rng = np.random.default_rng(seed)

@@ -55,8 +55,9 @@ def relative_error(found, expected):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.name} {family.link.name}")
 @pytest.mark.parametrize("zero", [False, True])
-def test_gradient_of_every_family(family, zero):
-    problem = small_model("crossed", family)
+@pytest.mark.parametrize("observed", [False, True])
+def test_gradient_of_every_family(family, zero, observed):
+    problem = small_model("crossed", family, observed=observed)
     psi = small_parameters(problem, zero=zero)
     gradient = laplace_gradient(problem, psi, conditional_mode(problem, unpack(problem, psi)))
     assert relative_error(gradient, central_differences(objective(problem), psi)) < GRADIENT_TOLERANCE

@@ -1,0 +1,65 @@
+"""The verdict on an optimum that is one of an approximation only, not of the likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mixedmodels.engines.generalized.exactness import SAME_ESTIMATES, Exactness
+from mixedmodels.engines.generalized.infinite_variance import infinite_variance
+from mixedmodels.engines.generalized.optimum import Optimum
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
+from mixedmodels.optimization.report import ConvergenceReport
+
+
+def with_doubts(
+    report: ConvergenceReport,
+    problem: GeneralizedProblem,
+    nAGQ: int,
+    optimum: Optimum,
+    found: Exactness | None,
+    nested: float,
+) -> ConvergenceReport:
+    """Return the verdict, the comparison with more quadrature nodes taken into account.
+
+    `nested` is nearly -2 log-likelihood of the model without random effects, from above.
+    """
+    is_close = found is None or found.is_close(nested)
+    varies = tuple(bool(T.any()) for T in unpack_factors(problem, optimum.psi)[1])
+    if reason := infinite_variance(problem, optimum.objective, varies, is_close):
+        return ConvergenceReport("not converged", report.decrement, (reason, *report.reasons))
+    if found is None or (found.is_settled and found.move <= SAME_ESTIMATES):
+        return report
+    reason = _difference(nAGQ, optimum.objective, found, nested)
+    if is_close:
+        return replace(report, reasons=(*report.reasons, reason))
+    verdict = "inexact" if report.is_optimum else report.verdict
+    advice = "Fit with nAGQ='auto', which adds nodes until the estimates stand still."
+    return ConvergenceReport(verdict, report.decrement, (f"{reason} {advice}", *report.reasons))
+
+
+def rejected(nAGQ: int, optimum: Optimum, found: Exactness | None) -> str:
+    """Return what is said of an optimum that was left for that without a variance."""
+    where = f"{_name(nAGQ)} has an optimum of {optimum.objective:.3f} at larger variances"
+    if found is None:
+        return f"{where}, worse than without random effects."
+    return (
+        f"{where} that is none of the likelihood: {found.nAGQ} nodes give {found.objective:.3f} there, worse "
+        "than without random effects."
+    )
+
+
+def _difference(nAGQ: int, objective: float, found: Exactness, nested: float) -> str:
+    """Say how far more nodes are from the optimum found."""
+    still = "" if found.is_settled else ", and still more change it again"
+    if found.objective > nested:
+        still += f", worse than without random effects ({nested:.3f})"
+    how = "not quite exact" if found.is_close(nested) else "coarse"
+    return (
+        f"{_name(nAGQ)} is {how} here: at these estimates {found.nAGQ} quadrature nodes give "
+        f"-2 log-likelihood {found.objective:.3f} instead of {objective:.3f}{still}, and would move an "
+        f"estimate by {found.move:.1f} standard errors."
+    )
+
+
+def _name(nAGQ: int) -> str:
+    return "The Laplace approximation" if nAGQ <= 1 else f"Quadrature with nAGQ={nAGQ}"

@@ -1,0 +1,177 @@
+"""How far the objective at an optimum is from the likelihood itself: one evaluation with more nodes.
+
+Laplace's approximation is a quadrature of one node, and a value of quadrature is the likelihood only if more
+nodes do not change it. The gradient by more nodes at the optimum found, times the inverse Hessian, is how far
+their own optimum lies from it. Where the first comparison shows no difference, which is so for nearly every
+model, it is the only one; else nodes are added until rules agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.optimum import Optimum
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
+from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.quadrature_grid import (
+    LARGEST_PRODUCT_DIMENSION,
+    MOST_NODES,
+    MOST_POINTS,
+    SEQUENCE,
+    n_points,
+)
+from mixedmodels.errors import ControlError, ConvergenceError
+
+# Two rules agree if they would move no estimate apart by more standard errors, and the objective by no more.
+SAME_ESTIMATES, SAME_OBJECTIVE = 0.1, 2.0
+# Deviation of the linear predictor beyond which rules must agree twice in a row: means then jump from 0 to 1
+# between nodes, and the error of quadrature changes sign as nodes are added.
+WIDE = 2.0
+# Largest move of an estimate, in standard errors, at which the approximation still serves: an interval of 95%
+# about an estimate that is off by half a standard error covers in 92% of samples.
+LARGEST_MOVE = 0.5
+# Share of what the random effects improve -2 log-likelihood by that may be error, where it is more than
+# SAME_OBJECTIVE: a test of their variance is then as good as misled.
+LARGEST_SHARE = 0.1
+# Rules that a model needs whose likelihood is nearly quadratic; where more are needed it may be flat for a
+# long way, and a quadratic model knows nothing of what lies beyond.
+USUAL_RULES = 2
+# Most nodes, and most evaluations of a row for one value, of a search for the likelihood's own optimum.
+SEARCH_NODES, SEARCH_EVALUATIONS = SEQUENCE[-1], 2e6
+# The next rule tried has at least so many times the nodes: fewer are as wrong in the same way.
+MORE = 1.4
+# Evaluations of a row beyond which a rule is not tried, a second or so, unless it is only so many times as
+# large as the rule of the fit.
+MOST_EVALUATIONS, TIMES_THE_FIT = 5e7, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """The objective at an optimum by more nodes than it was found with.
+
+    Attributes
+    ----------
+    nAGQ : int
+        Nodes per dimension.
+    objective : float
+        -2 log-likelihood by these nodes, at the optimum found with fewer.
+    move : float
+        How far, in standard errors, these nodes would move an estimate, by a quadratic model.
+    is_settled : bool
+        Whether the last rules tried agree.
+    n_rules : int
+        How many rules were tried.
+    error : float
+        What the objective of the fit is below that of these nodes.
+    """
+
+    nAGQ: int
+    objective: float
+    move: float
+    is_settled: bool
+    n_rules: int
+    error: float
+
+    def is_close(self, nested: float) -> bool:
+        """Tell whether the optimum found is as good as one of the likelihood itself.
+
+        `nested` is -2 log-likelihood of the model without random effects.
+        """
+        allowed = max(SAME_OBJECTIVE, LARGEST_SHARE * (nested - self.objective))
+        return self.is_settled and self.move <= LARGEST_MOVE and abs(self.error) <= allowed
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether so many rules were needed that only a search by more nodes tells where their optimum is."""
+        return self.is_settled and self.n_rules > USUAL_RULES
+
+
+def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactness | None:
+    """Return the objective at an optimum by more nodes; None where no more can be had.
+
+    Crossed and related levels have no quadrature. Without variance there is nothing to integrate. An optimum
+    that is found to be worse than that without random effects, with -2 log-likelihood `nested`, is not looked
+    at further.
+    """
+    problem, psi = evaluator.problem, optimum.psi
+    if not any(T.any() for T in unpack_factors(problem, psi)[1]):
+        return None
+    found, value, gradient, n_agreeing = None, optimum.objective, np.zeros_like(psi), 0
+    needed = 2 if np.abs(optimum.found.x[: problem.n_theta]).max() > WIDE else 1
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(optimum.inverse_hessian), 0.0))
+    for tried, nAGQ in enumerate(more_nodes(problem, evaluator.nAGQ), start=1):
+        try:
+            following, slope = evaluator.with_nodes(nAGQ)(psi)
+        except (np.linalg.LinAlgError, ConvergenceError):
+            break
+        apart = _largest(optimum.inverse_hessian @ (slope - gradient), spread)
+        agree = apart <= SAME_ESTIMATES and abs(following - value) <= SAME_OBJECTIVE
+        n_agreeing = n_agreeing + 1 if agree else 0
+        move = _largest(optimum.inverse_hessian @ slope, spread)
+        found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried, following - optimum.objective)
+        if found.is_settled or following > nested + SAME_OBJECTIVE:
+            return found
+        value, gradient = following, slope
+    return found if found is None or not n_agreeing else replace(found, is_settled=True)
+
+
+def nodes_to_search_with(problem: GeneralizedProblem, nAGQ: int, found: Exactness) -> int | None:
+    """Return with how many nodes to search for the likelihood's own optimum; None if that is too much."""
+    nodes = min(found.nAGQ, SEARCH_NODES)
+    sizes = [block.size for block in problem.system.blocks]
+    too_much = _points(nodes, sizes) * len(problem.y) > SEARCH_EVALUATIONS
+    return None if too_much or nodes <= nAGQ else nodes
+
+
+def with_search(found: Exactness, optimum: Optimum, better: Optimum) -> Exactness:
+    """Return the move that a search by more nodes has made."""
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(better.inverse_hessian), 0.0))
+    return replace(found, move=max(found.move, _largest(better.psi - optimum.psi, spread)))
+
+
+def more_nodes(problem: GeneralizedProblem, nAGQ: int) -> Iterator[int]:
+    """Yield larger and larger numbers of nodes that the model can be evaluated with."""
+    try:
+        check_quadrature(problem)
+    except ControlError:
+        return
+    sizes, n = [block.size for block in problem.system.blocks], len(problem.y)
+    if max(sizes) > LARGEST_PRODUCT_DIMENSION:
+        return
+    most = max(MOST_EVALUATIONS, TIMES_THE_FIT * _points(nAGQ, sizes) * n)
+    most = min(most, MOST_NESTED_NODES) if len(sizes) > 1 else most
+    for nodes in _following(nAGQ):
+        points = _points(nodes, sizes)
+        if points > MOST_POINTS or points * n > most:
+            return
+        yield nodes
+
+
+def _points(nAGQ: int, sizes: list[int]) -> float:
+    """Return how often a row is evaluated."""
+    return float(np.prod([float(n_points(nAGQ, size)) for size in sizes]))
+
+
+def _following(nAGQ: int) -> Iterator[int]:
+    """Yield numbers of nodes beyond `nAGQ`; one below it where no more can be had."""
+    if nAGQ * MORE > MOST_NODES:
+        yield int(nAGQ / MORE)
+    for nodes in SEQUENCE:
+        if nodes >= MORE * nAGQ:
+            yield nodes
+    nodes = int(MORE * max(nAGQ, SEQUENCE[-1]))
+    while nodes <= MOST_NODES:
+        yield nodes
+        nodes = int(MORE * nodes)
+
+
+def _largest(move: FloatArray, spread: FloatArray) -> float:
+    """Return the largest move in standard errors, parameters at the end of their range left out."""
+    free = spread > 0.0
+    return float(np.abs(move[free] / spread[free]).max(initial=0.0))
