@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
@@ -110,10 +112,41 @@ def unfit(started: bool) -> DataError | ControlError:
 
 
 def warn_unless_converged(report: ConvergenceReport) -> None:
-    """Warn, with its reasons, about a fit that did not reach its optimum."""
+    """Warn, with its reasons, about a fit that did not reach its optimum, or one of many."""
     if not report.is_optimum:
         reasons = "; ".join(report.reasons) or "the optimiser stopped early"
         warnings.warn(f"the model did not converge: {reasons}", ConvergenceWarning, stacklevel=4)
+    elif report.verdict == "not identified":
+        warnings.warn(
+            f"the model is not identified: {' '.join(report.reasons)} Each estimate of these is one of many "
+            "that fit equally well; take a term out of the model.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+def identified(
+    report: ConvergenceReport, design: Design, theta: FloatArray, *, REML: bool, residual: bool
+) -> ConvergenceReport:
+    """Return the verdict on a fit, "not identified" where the design leaves covariance parameters open."""
+    root = None if design.weights is None else np.sqrt(design.weights)
+    fixed = design.X if REML else None
+    found = unidentified(design.random, theta, fixed, _fixed_labels(design), root, residual=residual)
+    if not found:
+        return report
+    verdict = "not identified" if report.is_optimum else report.verdict
+    return replace(report, verdict=verdict, reasons=(*found, *report.reasons))
+
+
+def _fixed_labels(design: Design) -> list[str]:
+    """Return, for each column of X, the term it belongs to."""
+    recipe = design.recipe.fixed
+    names = [variable.name for variable in recipe.variables]
+    patterns = [recipe.assign[k] for k in design.recipe.kept]
+    return [
+        ":".join(name for i, name in enumerate(names) if pattern >> i & 1) or INTERCEPT
+        for pattern in patterns
+    ]
 
 
 def separated(

@@ -16,6 +16,7 @@ from mixedmodels.checks import (
     check_response_varies,
     check_two_levels,
     refuse_offset,
+    identified,
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
@@ -140,7 +141,9 @@ def glmer(
     check_design(design, options, linear=False)
     if method == "pql":
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
-        warn_unless_converged(pql.convergence)
+        verdict = identified(pql.convergence, design, pql.linear.theta, REML=False, residual=True)
+        warn_unless_converged(verdict)
+        pql = replace(pql, convergence=verdict)
         separated(design, kept, y, trials, chosen, pql.linear.beta)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = (hessian or chosen.default_hessian) == "observed"
@@ -152,9 +155,10 @@ def glmer(
     estimates = (
         fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
     )
-    warn_unless_converged(estimates.convergence)
+    verdict = identified(estimates.convergence, design, estimates.theta, REML=False, residual=False)
+    warn_unless_converged(verdict)
     findings = separated(design, kept, y, trials, chosen, estimates.beta)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    estimates = replace(estimates, convergence=judged(verdict, findings))
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Never
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from mixedmodels.advice import refuse
 from mixedmodels.checks import (
     check_design,
+    identified,
     numeric_response,
     refuse_reproduced_response,
     require_random_terms,
@@ -131,5 +133,7 @@ def fit_linear_design(
         raise unfit(start is not None) from error
     if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
         refuse_reproduced_response(design)
-    warn_unless_converged(estimates.convergence)
+    verdict = identified(estimates.convergence, design, estimates.theta, REML=estimates.REML, residual=True)
+    warn_unless_converged(verdict)
+    estimates = replace(estimates, convergence=verdict)
     return LinearMixedModel(design, y, call, data, estimates, problem)
