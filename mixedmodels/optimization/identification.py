@@ -21,7 +21,6 @@ from scipy.sparse import csr_array
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
-from mixedmodels.covariance.unstructured import lower_triangle
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 
@@ -166,7 +165,7 @@ def _is_certified(terms: Sequence[RandomTerm], p: int, residual: bool) -> bool:
     """
     groups: dict[str, list[RandomTerm]] = {}
     for term in terms:
-        if term.relationship is not None or term.structure.name not in ("us", "diag"):
+        if term.relationship is not None or not (term.structure.is_unstructured or _is_diagonal(term)):
             return False
         groups.setdefault(term.group, []).append(term)
     effects = sorted((sum(t.size for t in own) * own[0].n_levels, group) for group, own in groups.items())
@@ -205,21 +204,29 @@ def _directions(terms: Sequence[RandomTerm], theta: FloatArray, residual: bool) 
     """Return the covariance parameters of all terms, and the residual variance last."""
     found: list[Direction] = []
     for t, (term, part) in enumerate(zip(terms, theta_slices(terms), strict=True)):
-        structure, S = term.structure, term.size
-        if structure.name == "us" or (structure.name == "diag" and structure.n_theta == S):
-            cells = (
-                zip(*lower_triangle(S), strict=True) if structure.name == "us" else ((i, i) for i in range(S))
-            )
-            names = structure.parameter_names(term.columns)
-            found += [
-                Direction(t, _unit(S, i, j), False, name) for (i, j), name in zip(cells, names, strict=True)
-            ]
-        else:
-            found += _structured_directions(t, term, theta[part])
+        moves_variances = term.structure.is_unstructured or _is_diagonal(term)
+        found += _plain_directions(t, term) if moves_variances else _curved_directions(t, term, theta[part])
     return [*found, Direction(-1, np.ones((1, 1)), False, "residual")] if residual else found
 
 
-def _structured_directions(t: int, term: RandomTerm, theta: FloatArray) -> list[Direction]:
+def _is_diagonal(term: RandomTerm) -> bool:
+    """Tell whether the coefficients of a term are uncorrelated, the parameters their deviations."""
+    rows, columns = term.structure.places()
+    return bool((rows == columns).all() and (term.structure.parameter_at() >= 0).all())
+
+
+def _plain_directions(t: int, term: RandomTerm) -> list[Direction]:
+    """Return the variances and covariances of a term, those that share a parameter together."""
+    structure = term.structure
+    places, parameter = np.stack(structure.places()).T, structure.parameter_at()
+    names = structure.parameter_names(term.columns)
+    return [
+        Direction(t, sum(_unit(term.size, i, j) for i, j in places[parameter == k]), False, name)
+        for k, name in enumerate(names)
+    ]
+
+
+def _curved_directions(t: int, term: RandomTerm, theta: FloatArray) -> list[Direction]:
     """Return the derivatives of ``T T'`` in the parameters, for a deviation at zero those in its square."""
     structure, found = term.structure, []
     T, jacobian = structure.factor(theta), factor_jacobian(structure, theta)
@@ -286,7 +293,7 @@ def _orthonormal(X: FloatArray) -> FloatArray:
 
 def _in_basis(term: RandomTerm, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return Q of orthogonal columns of mean square 1 and R with ``Z = Q R``; Z and I where that fails."""
-    if term.size == 1 or term.structure.name != "us":
+    if term.size == 1 or not term.structure.is_unstructured:
         return Z, np.eye(term.size)
     scale = np.sqrt(np.einsum("ij,ij->j", Z, Z) / len(Z))
     if scale.all():
@@ -449,7 +456,7 @@ def _names(rows: _Rows, parameters: Sequence[Direction], vectors: Sequence[Float
     moved = [p for k, p in enumerate(parameters) if any(v[k] != 0.0 for v in vectors)]
     for t in dict.fromkeys(p.term for p in moved if p.term >= 0):
         term = rows.terms[t]
-        if term.structure.name not in ("us", "diag"):
+        if not (term.structure.is_unstructured or _is_diagonal(term)):
             own = " and ".join(p.name for p in moved if p.term == t)
             names.append(f"{own} in {term.structure.name}({term.expression})")
             continue
