@@ -84,8 +84,16 @@ class Search:
         return starting.point_at(self.problem, free, self.REML, self.sigma)
 
     def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
-        """Return the objective and its gradient in free coordinates."""
+        """Return the objective and its gradient in free coordinates.
+
+        Raises
+        ------
+        ResidualVanishes
+            Where the residual variance is too small for cross-products.
+        """
         point = self.at(free)
+        if self.sigma is None and is_small(self.problem, point.sigma2):
+            raise ResidualVanishes(free, math.sqrt(point.sigma2))
         self.rounding = point.rounding
         return point.objective, point.gradient
 
