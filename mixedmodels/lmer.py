@@ -22,6 +22,7 @@ from mixedmodels.checks import (
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.errors import DataError
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
@@ -127,7 +128,10 @@ def fit_linear_design(
     problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     try:
-        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta, y=y)
+    except DataError:
+        refuse_reproduced_response(design)
+        raise
     except np.linalg.LinAlgError as error:
         refuse_reproduced_response(design)
         raise unfit(start is not None) from error

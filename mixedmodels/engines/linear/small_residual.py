@@ -28,7 +28,6 @@ from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LOG_2PI
 from mixedmodels.errors import DataError
-from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
@@ -50,6 +49,8 @@ ZERO_SHARE = 1e-8
 TOLERANCE, MAX_EVALUATIONS = 1e-9, 500
 #: Largest change of a parameter in one step; distance of the points of a difference of gradients.
 MAX_STEP, DIFFERENCE = 2.0, 1e-4
+#: Searches in a row, each with the Hessian where the last one ended.
+MAX_SEARCHES = 6
 #: Least eigenvalue of a Hessian that a search starts with.
 LEAST_CURVATURE = 1e-2
 
@@ -140,7 +141,8 @@ def separate_rows(problem: LinearProblem, y: FloatArray) -> SeparatedRows:
     between = U.T @ both
     rest = both - U @ between
     rest -= U @ (U.T @ rest)
-    rest[:, np.sqrt(np.einsum("ij,ij->j", rest, rest)) < DEPENDENT] *= np.append(np.zeros(X.shape[1]), 1.0)
+    inside = np.sqrt(np.einsum("ij,ij->j", rest[:, :-1], rest[:, :-1])) < DEPENDENT
+    rest[:, :-1][:, inside] = 0.0
     n_within = problem.n - U.shape[1]
     residual = _mean_square(rest, n_within)
     if residual < (ROUNDING_UNITS * np.finfo(np.float64).eps * largest / s) ** 2:
@@ -179,8 +181,8 @@ def _constant(problem: LinearProblem) -> str:
     terms = " and ".join(f"({term.expression})" for term in problem.terms)
     groups = " and ".join(dict.fromkeys(term.group for term in problem.terms))
     return (
-        f"The response does not vary within the levels of {groups}: fixed effects and {terms} reproduce every "
-        "value, so there is no residual variance to estimate. Fit one row for each level, or take a term out."
+        f"The response does not vary within the levels of {groups}: fixed effects and {terms} reproduce "
+        "every value, which leaves no residual variance. Fit one row for each level, or take a term out."
     )
 
 
@@ -352,23 +354,36 @@ def fit_separated(
 def _scaled(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArray:
     """Return theta with every deviation multiplied by `size`; correlations stay."""
     scaled = [
-        theta[part] * np.where(term.structure.is_unstructured | np.array(term.structure.is_lower_bound()), size, 1.0)
+        theta[part]
+        * np.where(term.structure.is_unstructured | np.array(term.structure.is_lower_bound()), size, 1.0)
         for term, part in problem.parts
     ]
     return np.concatenate(scaled)
 
 
 def _minimized(search: _Search, x: FloatArray) -> Minimum:
-    """Minimise from a point, with the Hessian there from differences of the gradient."""
-    value, gradient = search(x)
-    steps = DIFFERENCE * np.eye(len(x))
-    H = np.array([(search(x + step)[1] - gradient) / DIFFERENCE for step in steps])
+    """Minimise from a point, until the Hessian itself agrees that nothing is left to gain."""
+    first, n_evaluations = search(x), 1
+    for _ in range(MAX_SEARCHES):
+        inverse = _inverse_hessian(search, x, first[1])
+        found = minimize(
+            search, x, inverse, first=first, tolerance=TOLERANCE,
+            max_evaluations=MAX_EVALUATIONS, max_step=MAX_STEP,
+        )  # fmt: skip
+        n_evaluations += len(x) + found.n_evaluations
+        if found.n_evaluations == 0:
+            break
+        x, first = found.x, (found.objective, found.gradient)
+    inverse = _inverse_hessian(search, found.x, found.gradient)
+    decrement = float(found.gradient @ inverse @ found.gradient) / 2.0
+    return replace(found, inverse_hessian=inverse, decrement=decrement, n_evaluations=n_evaluations)
+
+
+def _inverse_hessian(search: _Search, x: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Return the inverse of the Hessian from differences of the gradient, made positive definite."""
+    H = np.array([(search(x + step)[1] - gradient) / DIFFERENCE for step in DIFFERENCE * np.eye(len(x))])
     values, vectors = np.linalg.eigh((H + H.T) / 2.0)
-    inverse = (vectors / np.maximum(np.abs(values), LEAST_CURVATURE)) @ vectors.T
-    return minimize(
-        search, x, inverse, first=(value, gradient), tolerance=TOLERANCE,
-        max_evaluations=MAX_EVALUATIONS, max_step=MAX_STEP,
-    )  # fmt: skip
+    return np.asarray((vectors / np.maximum(np.abs(values), LEAST_CURVATURE)) @ vectors.T)
 
 
 def _estimates(

@@ -53,6 +53,8 @@ class Point:
         Gradient in free coordinates.
     moments : tuple of Moments
         By block of the pattern.
+    sigma2 : float
+        Residual variance.
     rounding : float
         Rounding of the objective that comes from the residual sum of squares: what random effects explain is
         subtracted from the whole.
@@ -62,6 +64,7 @@ class Point:
     objective: float
     gradient: FloatArray
     moments: tuple[Moments, ...]
+    sigma2: float
     rounding: float = 0.0
 
 
@@ -74,7 +77,8 @@ def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
     """Return what the optimiser takes from an evaluation at free coordinates."""
     moments = at.system.moments()
     rounding = RESIDUAL_ROUNDING * problem.equations.rss / at.system.sigma2
-    return Point(free, at.objective, free_gradient(problem, free, moments), moments, rounding)
+    gradient = free_gradient(problem, free, moments)
+    return Point(free, at.objective, gradient, moments, at.system.sigma2, rounding)
 
 
 def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
