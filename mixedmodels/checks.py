@@ -19,12 +19,14 @@ from mixedmodels.errors import (
     FamilyError,
     FormulaError,
     listed,
+    FormulaWarning,
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.formula.design.repeated import without_repeated_terms
 from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
@@ -65,6 +67,14 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
         if control.check_rank == "stop":
             raise DataError(message)
         warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def with_terms_once(design: Design) -> Design:
+    """Return the design with every random-effects term once, and warn about those left out."""
+    design, messages = without_repeated_terms(design)
+    for message in messages:
+        warnings.warn(message, FormulaWarning, stacklevel=3)
+    return design
 
 
 def refuse_reproduced_response(design: Design) -> None:

@@ -20,6 +20,7 @@ from mixedmodels.checks import (
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
+    with_terms_once,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
 from mixedmodels.engines.generalized.fit import fit_generalized
@@ -126,6 +127,7 @@ def glmer(
     )  # fmt: skip
     if family is None:
         warn_if_family_forgotten("glmer", design)
+    design = with_terms_once(design)
     call, kept = record_call(data, weights, offset, subset), keep(data)
     if not design.random:
         return fit_design(design, chosen, options, call, kept)

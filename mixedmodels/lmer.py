@@ -18,6 +18,7 @@ from mixedmodels.checks import (
     require_random_terms,
     unfit,
     warn_unless_converged,
+    with_terms_once,
 )
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
@@ -109,6 +110,7 @@ def lmer(
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
     require_random_terms(design)
+    design = with_terms_once(design)
     call, kept = record_call(data, weights, offset, subset), keep(data)
     return fit_linear_design(design, REML, start, options, call, kept)
 

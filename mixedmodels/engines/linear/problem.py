@@ -193,7 +193,7 @@ def column_basis(Z: FloatArray) -> FloatArray:
 
 
 def _householder(unit: FloatArray) -> FloatArray:
-    """Return the lower Cholesky factor of the Gram matrix of columns in reversed order, without forming it."""
+    """Return the lower Cholesky factor of the Gram matrix of the columns reversed, without forming it."""
     R = np.linalg.qr(unit[:, ::-1], mode="r")
     return np.asarray((np.where(np.diagonal(R) < 0.0, -1.0, 1.0)[:, None] * R).T)
 
