@@ -23,6 +23,7 @@ from mixedmodels.errors import (
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
+from mixedmodels.formula.design.constant_levels import constant_within
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.syntax_tree import deparse
@@ -31,6 +32,10 @@ from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
+#: Families of continuous responses with a dispersion that may vanish.
+CONTINUOUS = ("gaussian", "Gamma", "inverse.gaussian", "beta")
+#: Standard error of a linear predictor, in units of itself or 1, of a mean about which the data say nothing.
+RUNAWAY = 1e3
 # Residuals of a column that is the response, relative to it: the rounding of least squares.
 REPRODUCED = 1e-10
 # Means of exp(300) and their squares are numbers still; no logarithm of an exposure comes near this.
@@ -108,6 +113,38 @@ def refuse_offset(design: Design, family: Family) -> None:
         )
 
 
+def refuse_constant_levels(design: Design, y: FloatArray, family: Family | None = None) -> None:
+    """Raise where random intercepts reproduce a continuous response, whose dispersion then vanishes.
+    The likelihood of such a model has no upper bound; rounding decides how its search ends.
+    """
+    eta = y
+    if family is not None:
+        if family.name not in CONTINUOUS:
+            return
+        with np.errstate(all="ignore"):
+            eta = family.link.link(y)
+    group = constant_within(design, eta if design.offset is None else eta - design.offset)
+    if group is not None:
+            f"{design.response.text} does not vary within the levels of {group}, fixed effects aside: random "
+            "effects reproduce every value and leave no dispersion to estimate. Fit one row for each level "
+            f"of {group}, or take the term out."
+def without_runaway(
+    report: ConvergenceReport, design: Design, family: Family, eta: FloatArray, vcov: FloatArray
+) -> ConvergenceReport:
+    """Return the verdict on a gaussian fit: not converged where its means have run to the end of their range.
+    A log or an inverse link keeps means from zero; where they are best at zero no coefficient is.
+    """
+    if family.name != "gaussian" or family.link.name == "identity" or report.verdict == "not converged":
+        return report
+    spread = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", design.X, vcov, design.X), 0.0))
+    lost = ~(spread < RUNAWAY * np.maximum(1.0, np.abs(eta)))
+    if not lost.any():
+        return report
+    reason = (
+        f"The fixed effects have no finite estimates: {int(lost.sum())} of {len(eta)} means have run to the "
+        f"end of the range of link {family.link.name!r}. Another link may fit, such as the identity."
+    )
+    return replace(report, verdict="not converged", reasons=(reason, *report.reasons))
 def unfit(started: bool) -> DataError | ControlError:
     """Return the error of a linear mixed model whose equations are singular, with its likely cause."""
     if started:

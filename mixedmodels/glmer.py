@@ -17,10 +17,12 @@ from mixedmodels.checks import (
     check_two_levels,
     refuse_offset,
     identified,
+    refuse_constant_levels,
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
     with_terms_once,
+    without_runaway,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
 from mixedmodels.engines.generalized.fit import fit_generalized
@@ -141,6 +143,7 @@ def glmer(
     y, trials = initialize(design.response, design.weights, chosen)
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)
+    refuse_constant_levels(design, y, chosen)
     if method == "pql":
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
         verdict = identified(pql.convergence, design, pql.linear.theta, REML=False, residual=True)
@@ -158,6 +161,7 @@ def glmer(
         fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
     )
     verdict = identified(estimates.convergence, design, estimates.theta, REML=False, residual=False)
+    verdict = without_runaway(verdict, design, chosen, estimates.eta, estimates.vcov_rx)
     warn_unless_converged(verdict)
     findings = separated(design, kept, y, trials, chosen, estimates.beta)
     estimates = replace(estimates, convergence=judged(verdict, findings))

@@ -14,6 +14,7 @@ from mixedmodels.checks import (
     check_design,
     identified,
     numeric_response,
+    refuse_constant_levels,
     refuse_reproduced_response,
     require_random_terms,
     unfit,
@@ -139,6 +140,7 @@ def fit_linear_design(
         raise unfit(start is not None) from error
     if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
         refuse_reproduced_response(design)
+        refuse_constant_levels(design, y)
     verdict = identified(estimates.convergence, design, estimates.theta, REML=estimates.REML, residual=True)
     warn_unless_converged(verdict)
     estimates = replace(estimates, convergence=verdict)

@@ -26,8 +26,8 @@ def without_repeated_terms(design: Design) -> tuple[Design, tuple[str, ...]]:
         other = design.random[first].expression
         how = "" if other == term.expression else f", once as ({other})"
         messages.append(
-            f"{design.formula} holds the random-effects term ({term.expression}) twice{how}; it is taken once, "
-            "because nothing could divide its variance between the two. (x | a/b) stands for (x | a) + "
+            f"{design.formula} holds the random-effects term ({term.expression}) twice{how}; it is taken "
+            "once, because nothing could divide its variance between the two. (x | a/b) stands for (x | a) + "
             "(x | a:b), and (x || a) for (1 | a) + (0 + x | a)."
         )
     if not messages:
