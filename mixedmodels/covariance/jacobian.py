@@ -40,4 +40,5 @@ def factor_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatA
 def _difference(structure: CovarianceStructure, theta: FloatArray, k: int) -> FloatArray:
     step = np.zeros(len(theta))
     step[k] = STEP * max(1.0, abs(float(theta[k])))
-    return (structure.factor(theta + step) - structure.factor(theta - step)) / (2.0 * step[k])
+    change = structure.factor(theta + step) - structure.factor(theta - step)
+    return np.asarray(change / (2.0 * step[k]))

@@ -19,7 +19,7 @@ LARGE_ORDER, LEVELS_PER_ROW = 6, 2
 
 def _is_few(A: FloatArray) -> bool:
     """Tell whether levels are few beside the order of their matrices."""
-    return A.shape[1] >= LARGE_ORDER and A.shape[2] <= LEVELS_PER_ROW * A.shape[1]
+    return bool(A.shape[1] >= LARGE_ORDER and A.shape[2] <= LEVELS_PER_ROW * A.shape[1])
 
 
 def _one_by_one(A: FloatArray) -> FloatArray:
@@ -57,7 +57,7 @@ def cholesky(A: FloatArray) -> FloatArray:
     """
     S = A.shape[0]
     if _is_few(A):
-        return _levels_last(np.linalg.cholesky(_one_by_one(A)))
+        return _levels_last(np.asarray(np.linalg.cholesky(_one_by_one(A)), dtype=np.float64))
     L = np.zeros(A.shape)
     for j in range(S):
         pivot = A[j, j]

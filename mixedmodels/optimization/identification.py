@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
@@ -95,7 +96,7 @@ class _Rows:
     fixed: FloatArray
     Z: tuple[FloatArray, ...]
     bases: tuple[FloatArray, ...]
-    codes: tuple[IntArray, ...]
+    codes: tuple[CodeArray, ...]
     terms: tuple[RandomTerm, ...]
 
     @property
@@ -221,8 +222,7 @@ def _plain_directions(t: int, term: RandomTerm) -> list[Direction]:
     places, parameter = np.stack(structure.places()).T, structure.parameter_at()
     names = structure.parameter_names(term.columns)
     return [
-        Direction(t, sum(_unit(term.size, i, j) for i, j in places[parameter == k]), False, name)
-        for k, name in enumerate(names)
+        Direction(t, _unit(term.size, places[parameter == k]), False, name) for k, name in enumerate(names)
     ]
 
 
@@ -242,9 +242,10 @@ def _curved_directions(t: int, term: RandomTerm, theta: FloatArray) -> list[Dire
     return found
 
 
-def _unit(size: int, i: int, j: int) -> FloatArray:
+def _unit(size: int, cells: IntArray) -> FloatArray:
     unit = np.zeros((size, size))
-    unit[i, j] = unit[j, i] = 1.0
+    for i, j in cells:
+        unit[i, j] = unit[j, i] = 1.0
     return unit
 
 
@@ -335,7 +336,7 @@ def _few_random_rows(n: int, count: int) -> FloatArray:
 
 
 def _level_products(
-    Z: FloatArray, codes: IntArray, term: RandomTerm, e: FloatArray
+    Z: FloatArray, codes: CodeArray, term: RandomTerm, e: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return ``sum_l (Z_l'e)(Z_l'e)'`` for each column of e, and the sizes of the columns of Z in pairs."""
     S = Z.shape[1]
@@ -348,7 +349,7 @@ def _level_products(
     return flat @ flat.transpose(0, 2, 1), np.sqrt(np.multiply.outer(squares, squares))
 
 
-def _indicators(term: RandomTerm, codes: IntArray) -> FloatArray | csr_array:
+def _indicators(term: RandomTerm, codes: CodeArray) -> Any:
     """Return which rows belong to each level, dense where they are few."""
     if len(codes) <= FEW_ROWS:
         levels = np.arange(term.n_levels) if term.relationship is not None else np.unique(codes)
