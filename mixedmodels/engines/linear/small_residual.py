@@ -138,7 +138,7 @@ def separate_rows(problem: LinearProblem, y: FloatArray) -> SeparatedRows:
     size = np.abs(R.diagonal())
     U = U[:, : int(np.count_nonzero(size > DEPENDENT * size[0]))]
     both = np.column_stack([X, e / s])
-    between = U.T @ both
+    between = np.asarray(U.T @ both, dtype=np.float64)
     rest = both - U @ between
     rest -= U @ (U.T @ rest)
     inside = np.sqrt(np.einsum("ij,ij->j", rest[:, :-1], rest[:, :-1])) < DEPENDENT
@@ -150,7 +150,7 @@ def separate_rows(problem: LinearProblem, y: FloatArray) -> SeparatedRows:
     ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
     parts = np.split(U.T @ Z, ends, axis=1)
     faces = (part.reshape(len(part), -1, t.size) for part, t in zip(parts, problem.terms, strict=True))
-    within = np.linalg.qr(rest, mode="r")
+    within = np.asarray(np.linalg.qr(rest, mode="r"), dtype=np.float64)
     return SeparatedRows(tuple(faces), between, within, n_within, residual, s)
 
 
