@@ -18,16 +18,16 @@ from mixedmodels.errors import (
     DataWarning,
     FamilyError,
     FormulaError,
-    listed,
     FormulaWarning,
+    listed,
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.constant_levels import constant_within
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
-from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.formula.design.repeated import without_repeated_terms
+from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
@@ -115,6 +115,7 @@ def refuse_offset(design: Design, family: Family) -> None:
 
 def refuse_constant_levels(design: Design, y: FloatArray, family: Family | None = None) -> None:
     """Raise where random intercepts reproduce a continuous response, whose dispersion then vanishes.
+
     The likelihood of such a model has no upper bound; rounding decides how its search ends.
     """
     eta = y
@@ -125,13 +126,18 @@ def refuse_constant_levels(design: Design, y: FloatArray, family: Family | None 
             eta = family.link.link(y)
     group = constant_within(design, eta if design.offset is None else eta - design.offset)
     if group is not None:
+        raise DataError(
             f"{design.response.text} does not vary within the levels of {group}, fixed effects aside: random "
             "effects reproduce every value and leave no dispersion to estimate. Fit one row for each level "
             f"of {group}, or take the term out."
+        )
+
+
 def without_runaway(
     report: ConvergenceReport, design: Design, family: Family, eta: FloatArray, vcov: FloatArray
 ) -> ConvergenceReport:
     """Return the verdict on a gaussian fit: not converged where its means have run to the end of their range.
+
     A log or an inverse link keeps means from zero; where they are best at zero no coefficient is.
     """
     if family.name != "gaussian" or family.link.name == "identity" or report.verdict == "not converged":
@@ -145,6 +151,8 @@ def without_runaway(
         f"end of the range of link {family.link.name!r}. Another link may fit, such as the identity."
     )
     return replace(report, verdict="not converged", reasons=(reason, *report.reasons))
+
+
 def unfit(started: bool) -> DataError | ControlError:
     """Return the error of a linear mixed model whose equations are singular, with its likely cause."""
     if started:
