@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,26 @@ from mixedmodels.errors import (
     DataWarning,
     FamilyError,
     FormulaError,
+    FormulaWarning,
     listed,
 )
 from mixedmodels.families.family import Family
 from mixedmodels.formula import check_random_terms
+from mixedmodels.formula.design.constant_levels import constant_within
 from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
+from mixedmodels.formula.design.repeated import without_repeated_terms
 from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
 # What a warning about an optimum of an approximation begins with.
 COARSE = "the likelihood is not approximated well enough"
+#: Families of continuous responses with a dispersion that may vanish.
+CONTINUOUS = ("gaussian", "Gamma", "inverse.gaussian", "beta")
+#: Standard error of a linear predictor, in units of itself or 1, of a mean about which the data say nothing.
+RUNAWAY = 1e3
 # Residuals of a column that is the response, relative to it: the rounding of least squares.
 REPRODUCED = 1e-10
 # Means of exp(300) and their squares are numbers still; no logarithm of an exposure comes near this.
@@ -67,6 +76,14 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
         warnings.warn(message, DataWarning, stacklevel=4)
 
 
+def with_terms_once(design: Design) -> Design:
+    """Return the design with every random-effects term once, and warn about those left out."""
+    design, messages = without_repeated_terms(design)
+    for message in messages:
+        warnings.warn(message, FormulaWarning, stacklevel=3)
+    return design
+
+
 def refuse_reproduced_response(design: Design) -> None:
     """Raise where a column of a random-effects term is the response, or a straight line in it.
 
@@ -98,6 +115,46 @@ def refuse_offset(design: Design, family: Family) -> None:
         )
 
 
+def refuse_constant_levels(design: Design, y: FloatArray, family: Family | None = None) -> None:
+    """Raise where random intercepts reproduce a continuous response, whose dispersion then vanishes.
+
+    The likelihood of such a model has no upper bound; rounding decides how its search ends.
+    """
+    eta = y
+    if family is not None:
+        if family.name not in CONTINUOUS:
+            return
+        with np.errstate(all="ignore"):
+            eta = family.link.link(y)
+    group = constant_within(design, eta if design.offset is None else eta - design.offset)
+    if group is not None:
+        raise DataError(
+            f"{design.response.text} does not vary within the levels of {group}, fixed effects aside: random "
+            "effects reproduce every value and leave no dispersion to estimate. Fit one row for each level "
+            f"of {group}, or take the term out."
+        )
+
+
+def without_runaway(
+    report: ConvergenceReport, design: Design, family: Family, eta: FloatArray, vcov: FloatArray
+) -> ConvergenceReport:
+    """Return the verdict on a gaussian fit: not converged where its means have run to the end of their range.
+
+    A log or an inverse link keeps means from zero; where they are best at zero no coefficient is.
+    """
+    if family.name != "gaussian" or family.link.name == "identity" or report.verdict == "not converged":
+        return report
+    spread = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", design.X, vcov, design.X), 0.0))
+    lost = ~(spread < RUNAWAY * np.maximum(1.0, np.abs(eta)))
+    if not lost.any():
+        return report
+    reason = (
+        f"The fixed effects have no finite estimates: {int(lost.sum())} of {len(eta)} means have run to the "
+        f"end of the range of link {family.link.name!r}. Another link may fit, such as the identity."
+    )
+    return replace(report, verdict="not converged", reasons=(reason, *report.reasons))
+
+
 def unfit(started: bool) -> DataError | ControlError:
     """Return the error of a linear mixed model whose equations are singular, with its likely cause."""
     if started:
@@ -112,11 +169,42 @@ def unfit(started: bool) -> DataError | ControlError:
 
 
 def warn_unless_converged(report: ConvergenceReport) -> None:
-    """Warn, with its reasons, about a fit that did not reach its optimum."""
+    """Warn, with its reasons, about a fit that did not reach its optimum, or one of many."""
     if not report.is_optimum:
         reasons = "; ".join(report.reasons) or "the optimiser stopped early"
         what = COARSE if report.verdict == "inexact" else "the model did not converge"
         warnings.warn(f"{what}: {reasons}", ConvergenceWarning, stacklevel=4)
+    elif report.verdict == "not identified":
+        warnings.warn(
+            f"the model is not identified: {' '.join(report.reasons)} Each estimate of these is one of many "
+            "that fit equally well; take a term out of the model.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
+def identified(
+    report: ConvergenceReport, design: Design, theta: FloatArray, *, REML: bool, residual: bool
+) -> ConvergenceReport:
+    """Return the verdict on a fit, "not identified" where the design leaves covariance parameters open."""
+    root = None if design.weights is None else np.sqrt(design.weights)
+    fixed = design.X if REML else None
+    found = unidentified(design.random, theta, fixed, _fixed_labels(design), root, residual=residual)
+    if not found:
+        return report
+    verdict = "not identified" if report.is_optimum else report.verdict
+    return replace(report, verdict=verdict, reasons=(*found, *report.reasons))
+
+
+def _fixed_labels(design: Design) -> list[str]:
+    """Return, for each column of X, the term it belongs to."""
+    recipe = design.recipe.fixed
+    names = [variable.name for variable in recipe.variables]
+    patterns = [recipe.assign[k] for k in design.recipe.kept]
+    return [
+        ":".join(name for i, name in enumerate(names) if pattern >> i & 1) or INTERCEPT
+        for pattern in patterns
+    ]
 
 
 def separated(

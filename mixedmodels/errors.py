@@ -81,7 +81,7 @@ class DataWarning(MixedModelsWarning):
 
 
 class ConvergenceWarning(MixedModelsWarning):
-    """Warn that the optimum was not reached; never issued for a singular fit at its optimum."""
+    """Warn that the optimum was not reached, or is one of many; never issued for a singular fit as such."""
 
 
 def listed(names: Iterable[object], most: int = MOST_LISTED) -> str:

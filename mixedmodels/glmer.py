@@ -15,10 +15,14 @@ from mixedmodels.checks import (
     check_design,
     check_response_varies,
     check_two_levels,
+    identified,
+    refuse_constant_levels,
     refuse_offset,
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
+    with_terms_once,
+    without_runaway,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
 from mixedmodels.engines.generalized.fit import fit_generalized
@@ -128,6 +132,7 @@ def glmer(
     )  # fmt: skip
     if family is None:
         warn_if_family_forgotten("glmer", design)
+    design = with_terms_once(design)
     call, kept = record_call(data, weights, offset, subset), keep(data)
     if not design.random:
         return fit_design(design, chosen, options, call, kept)
@@ -142,9 +147,12 @@ def glmer(
     y, trials = initialize(design.response, design.weights, chosen)
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)
+    refuse_constant_levels(design, y, chosen)
     if method == "pql":
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
-        warn_unless_converged(pql.convergence)
+        verdict = identified(pql.convergence, design, pql.linear.theta, REML=False, residual=True)
+        warn_unless_converged(verdict)
+        pql = replace(pql, convergence=verdict)
         separated(design, kept, y, trials, chosen, pql.linear.beta)
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = hessian != "expected"
@@ -156,9 +164,11 @@ def glmer(
     estimates = (
         fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
     )
-    warn_unless_converged(estimates.convergence)
+    verdict = identified(estimates.convergence, design, estimates.theta, REML=False, residual=False)
+    verdict = without_runaway(verdict, design, chosen, estimates.eta, estimates.vcov_rx)
+    warn_unless_converged(verdict)
     findings = separated(design, kept, y, trials, chosen, estimates.beta)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    estimates = replace(estimates, convergence=judged(verdict, findings))
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Never
 
 import numpy as np
@@ -11,15 +12,19 @@ import numpy.typing as npt
 from mixedmodels.advice import refuse
 from mixedmodels.checks import (
     check_design,
+    identified,
     numeric_response,
+    refuse_constant_levels,
     refuse_reproduced_response,
     require_random_terms,
     unfit,
     warn_unless_converged,
+    with_terms_once,
 )
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.errors import DataError
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
@@ -106,6 +111,7 @@ def lmer(
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
     require_random_terms(design)
+    design = with_terms_once(design)
     call, kept = record_call(data, weights, offset, subset), keep(data)
     return fit_linear_design(design, REML, start, options, call, kept)
 
@@ -125,11 +131,17 @@ def fit_linear_design(
     problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     try:
-        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta, y=y)
+    except DataError:
+        refuse_reproduced_response(design)
+        raise
     except np.linalg.LinAlgError as error:
         refuse_reproduced_response(design)
         raise unfit(start is not None) from error
     if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
         refuse_reproduced_response(design)
-    warn_unless_converged(estimates.convergence)
+        refuse_constant_levels(design, y)
+    verdict = identified(estimates.convergence, design, estimates.theta, REML=estimates.REML, residual=True)
+    warn_unless_converged(verdict)
+    estimates = replace(estimates, convergence=verdict)
     return LinearMixedModel(design, y, call, data, estimates, problem)

@@ -1,14 +1,34 @@
 """Small matrices, one for each level, stored levels-last.
 
 A stack of q matrices of order S is an array of shape (S, S, q): every operation is a loop over S whose
-body works on whole vectors of length q, so nothing here loops over levels.
+body works on whole vectors of length q, so nothing here loops over levels. Where the matrices are large and
+the levels few, LAPACK and BLAS take them one by one.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+
+#: Matrices of this order and more go to LAPACK if there are at most this many levels for each row of them:
+#: a loop over S makes S^3 / 6 calls, and each costs a microsecond however short its vectors.
+LARGE_ORDER, LEVELS_PER_ROW = 6, 2
+
+
+def _is_few(A: FloatArray) -> bool:
+    """Tell whether levels are few beside the order of their matrices."""
+    return bool(A.shape[1] >= LARGE_ORDER and A.shape[2] <= LEVELS_PER_ROW * A.shape[1])
+
+
+def _one_by_one(A: FloatArray) -> FloatArray:
+    """Return faces levels-first, as LAPACK takes them."""
+    return np.ascontiguousarray(A.transpose(2, 0, 1))
+
+
+def _levels_last(A: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(A.transpose(1, 2, 0))
 
 
 def congruence(A: FloatArray, T: FloatArray) -> FloatArray:
@@ -36,6 +56,8 @@ def cholesky(A: FloatArray) -> FloatArray:
         If a face is not positive definite.
     """
     S = A.shape[0]
+    if _is_few(A):
+        return _levels_last(np.asarray(np.linalg.cholesky(_one_by_one(A)), dtype=np.float64))
     L = np.zeros(A.shape)
     for j in range(S):
         pivot = A[j, j]
@@ -61,6 +83,10 @@ def lower_inverse(L: FloatArray) -> FloatArray:
     """Return the inverses of lower triangular faces."""
     S = L.shape[0]
     inverse = np.zeros(L.shape)
+    if _is_few(L):
+        for level in range(L.shape[2]):
+            inverse[:, :, level] = dtrtri(L[:, :, level], lower=1)[0]
+        return inverse
     for j in range(S):
         np.divide(1.0, L[j, j], out=inverse[j, j])
         for i in range(j + 1, S):
@@ -75,6 +101,8 @@ def gram(Y: FloatArray) -> FloatArray:
     """Return ``Y_l' Y_l`` for every level."""
     if Y.shape[0] == 1:
         return Y * Y
+    if _is_few(Y):
+        return cross_gram(Y, Y)
     return np.asarray(np.einsum("kil,kjl->ijl", Y, Y))
 
 
@@ -82,6 +110,8 @@ def product(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_l B_l`` for every level; shapes (a, k, q) and (k, b, q)."""
     if A.shape[1] == 1:
         return A * B
+    if _is_few(A):
+        return _levels_last(_one_by_one(A) @ _one_by_one(B))
     return np.asarray(np.einsum("ikl,kjl->ijl", A, B))
 
 
@@ -94,6 +124,8 @@ def right_product(rows: FloatArray, M: FloatArray) -> FloatArray:
 
 def cross_gram(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return ``A_l' B_l`` for every level; shapes (p, a, q) and (p, b, q)."""
+    if _is_few(A):
+        return _levels_last(np.ascontiguousarray(A.transpose(2, 1, 0)) @ _one_by_one(B))
     return np.asarray(np.einsum("pal,pbl->abl", A, B))
 
 

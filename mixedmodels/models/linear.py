@@ -95,7 +95,7 @@ class LinearMixedModel(MixedModel, LinearFit):
     def with_design(self, design: Design) -> LinearMixedModel:
         """Fit the same kind of model to another design with the same response and random effects."""
         problem = linear_problem(self.y, design.X, design.random, design.weights, design.offset)
-        estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0)
+        estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0, y=self.y)
         return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)
 
     @cached_property
@@ -105,7 +105,7 @@ class LinearMixedModel(MixedModel, LinearFit):
 
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         H = self.estimates.inverse_hessian
-        estimates = fit_linear(problem, REML, self._warm_start, inverse_hessian=H)
+        estimates = fit_linear(problem, REML, self._warm_start, inverse_hessian=H, y=y)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
 

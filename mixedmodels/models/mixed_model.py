@@ -218,4 +218,6 @@ class MixedModel(FittedModel, MixedFit):
         report = self.convergence()
         if not report.is_optimum:
             return report.reasons or ("the optimum was not reached",)
+        if report.verdict == "not identified":
+            return report.reasons
         return (SINGULAR_NOTE,) if self.is_singular() else ()

@@ -88,7 +88,7 @@ def approximate_theta(problem: LinearProblem, REML: bool, sigma: float | None) -
         factor = factor_arrow(arrow, [block_factor(block, T) for block in equations.pattern.blocks])
         at = effects(factor, equations, df, sigma, x)
         x, moments = at.x, approximate_moments(factor, at)
-        point = Point(free, math.nan, starting.free_gradient(problem, free, moments), moments)
+        point = Point(free, math.nan, starting.free_gradient(problem, free, moments), moments, math.nan)
         theta = starting.scored_theta(problem, point)
         if abs(float(point.gradient @ (starting.free_of(problem, theta) - free))) < 2.0 * SETTLED:
             break

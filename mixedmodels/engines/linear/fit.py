@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
+from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.theta import boundaries
@@ -61,6 +63,8 @@ class Search:
         Which criterion.
     sigma : float or None
         Fixed residual standard deviation.
+    has_rows : bool
+        Whether rows can be asked where cross-products lose the residual variance.
     n_evaluations : int
         Evaluations so far, with or without gradient.
     rounding : float
@@ -70,6 +74,7 @@ class Search:
     problem: LinearProblem
     REML: bool
     sigma: float | None
+    has_rows: bool = False
     n_evaluations: int = 0
     rounding: float = 0.0
 
@@ -79,9 +84,18 @@ class Search:
         return evaluate(self.problem, theta, self.REML, self.sigma)
 
     def at(self, free: FloatArray) -> Point:
-        """Return the objective, its gradient and the moments at free coordinates."""
+        """Return the objective, its gradient and the moments at free coordinates.
+
+        Raises
+        ------
+        ResidualVanishes
+            Where the residual variance is too small for cross-products, if rows may be asked.
+        """
         self.n_evaluations += 1
-        return starting.point_at(self.problem, free, self.REML, self.sigma)
+        point = starting.point_at(self.problem, free, self.REML, self.sigma)
+        if self.has_rows and is_small(self.problem, point.sigma2):
+            raise ResidualVanishes(free, math.sqrt(point.sigma2))
+        return point
 
     def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective and its gradient in free coordinates."""
@@ -97,6 +111,7 @@ def fit_linear(
     *,
     sigma: float | None = None,
     inverse_hessian: FloatArray | None = None,
+    y: FloatArray | None = None,
 ) -> LinearEstimates:
     """Fit by REML or maximum likelihood.
 
@@ -112,10 +127,36 @@ def fit_linear(
         Fixed residual standard deviation; by default estimated.
     inverse_hessian : ndarray, shape (n_theta, n_theta), optional
         Curvature at `start`, from the fit to a like response; by default the expected one.
+    y : ndarray, shape (n,), optional
+        The response, for models whose residual variance is so small that cross-products lose it.
+
+    Raises
+    ------
+    DataError
+        If `y` does not vary within the levels of the random effects.
+    numpy.linalg.LinAlgError
+        If the equations are singular.
     """
+    search = Search(problem, REML, sigma, y is not None and sigma is None)
+    if y is None or sigma is not None:
+        return _fit_cross_products(search, start, inverse_hessian)
+    try:
+        return _fit_cross_products(search, start, inverse_hessian)
+    except ResidualVanishes as vanishing:
+        return fit_separated(problem, y, REML, vanishing.free, vanishing.sigma)
+    except np.linalg.LinAlgError:
+        if start is not None or not is_small(problem, 0.0):
+            raise
+        first = starting.free_of(problem, starting.first_theta(problem))
+        return fit_separated(problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n))
+
+
+def _fit_cross_products(
+    search: Search, start: FloatArray | None, inverse_hessian: FloatArray | None
+) -> LinearEstimates:
+    """Fit from the cross-products alone."""
     began = time.perf_counter()
-    with threads_for(problem.equations.A.dense_order):
-        search = Search(problem, REML, sigma)
+    with threads_for(search.problem.equations.A.dense_order):
         found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
         if start is None and _is_suspicious(search, found):
             found = _better_of_two(search, found)

@@ -38,6 +38,45 @@ class TermMoments:
     information: FloatArray
     shrinkage_gap: FloatArray
 
+    def along(self, changes: FloatArray) -> FloatArray:
+        """Return ``sum_l tr(B_l C_i B_l C_j)`` for symmetric changes C, shape (k, S^2)."""
+        return np.asarray(changes.dot(self.information).dot(changes.T))
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMoments:
+    """The same as :class:`TermMoments` with the levels kept apart, for terms of many coefficients.
+
+    Attributes
+    ----------
+    shares : ndarray, shape (S, S, q)
+        ``B_l``.
+    shrinkage_gap : ndarray, shape (S, S)
+        ``sum_l (I - S_ll)``.
+    """
+
+    shares: FloatArray
+    shrinkage_gap: FloatArray
+
+    @property
+    def information(self) -> FloatArray:
+        """``sum_l B_l (x) B_l``, shape (S^2, S^2): much where S is large."""
+        S, _, q = self.shares.shape
+        flat = self.shares.reshape(S * S, q)
+        products = (flat @ flat.T).reshape(S, S, S, S)
+        return products.transpose(0, 2, 1, 3).reshape(S * S, S * S)
+
+    def along(self, changes: FloatArray) -> FloatArray:
+        """Return ``sum_l tr(B_l C_i B_l C_j)`` for symmetric changes C, shape (k, S^2)."""
+        k, S = len(changes), len(self.shares)
+        if k >= S:
+            return np.asarray(changes.dot(self.information).dot(changes.T))
+        half = np.matmul(self.shares.transpose(2, 0, 1)[:, None], changes.reshape(k, S, S))
+        turned = np.ascontiguousarray(half.transpose(0, 1, 3, 2))
+        return np.asarray(
+            np.einsum("lix,ljx->ij", half.reshape(*half.shape[:2], -1), turned.reshape(*half.shape[:2], -1))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BlockMoments:
@@ -57,7 +96,7 @@ class BlockMoments:
     variances: FloatArray
     second: FloatArray
 
-    def of_term(self, rows: slice) -> TermMoments:
+    def of_term(self, rows: slice) -> LevelMoments:
         """Return the moments of one term of the block."""
         variances = self.variances[rows, rows]
         S, _, q = variances.shape
@@ -65,8 +104,7 @@ class BlockMoments:
         shrinkage_gap = q * np.eye(S) - flat.sum(axis=1).reshape(S, S) - self.second[rows, rows]
         B = flat * (LEAST_SHARE - 1.0)
         B[:: S + 1] += 1.0
-        products = (B @ B.T).reshape(S, S, S, S)
-        return TermMoments(products.transpose(0, 2, 1, 3).reshape(S * S, S * S), shrinkage_gap)
+        return LevelMoments(B.reshape(S, S, q), shrinkage_gap)
 
 
 @dataclass(frozen=True, slots=True)

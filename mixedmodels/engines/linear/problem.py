@@ -27,8 +27,11 @@ from mixedmodels.formula.design.theta import column_scales, theta_slices
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
-#: A pivot of the correlations of a term's columns below this is rounding: the columns are dependent.
-DEPENDENT_PIVOT = 1e-7
+#: A Cholesky pivot of the correlations of a term's columns below this asks for Householder reflections, which
+#: keep the digits that squares lose.
+CHOLESKY_PIVOT = 1e-4
+#: A pivot below this is rounding: the columns are dependent.
+DEPENDENT_PIVOT = 1e-11
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +185,17 @@ def column_basis(Z: FloatArray) -> FloatArray:
         return np.eye(S)
     flipped = (G / np.multiply.outer(scale, scale))[::-1, ::-1]
     C, info = dpotrf(flipped, lower=1, clean=1)
-    if info != 0 or np.diagonal(C).min() < DEPENDENT_PIVOT:
-        return np.diag(scale)
+    if info != 0 or np.diagonal(C).min() < CHOLESKY_PIVOT:
+        C = _householder(Z / scale / math.sqrt(len(Z)))
+        if np.diagonal(C).min() < DEPENDENT_PIVOT:
+            return np.diag(scale)
     return np.ascontiguousarray(C[::-1, ::-1].T * scale)
+
+
+def _householder(unit: FloatArray) -> FloatArray:
+    """Return the lower Cholesky factor of the Gram matrix of the columns reversed, without forming it."""
+    R = np.linalg.qr(unit[:, ::-1], mode="r")
+    return np.asarray((np.where(np.diagonal(R) < 0.0, -1.0, 1.0)[:, None] * R).T)
 
 
 def _engine_terms(

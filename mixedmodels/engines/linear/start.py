@@ -19,9 +19,10 @@ import numpy as np
 from scipy.linalg.lapack import dposv, dpotrf, dsyevd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.triangle import lower_triangle
-from mixedmodels.engines.linear.gradient import Moments, TermMoments
+from mixedmodels.engines.linear.gradient import LevelMoments, Moments, TermMoments
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, evaluation
 from mixedmodels.factorization.blocks import term_slices
@@ -52,6 +53,8 @@ class Point:
         Gradient in free coordinates.
     moments : tuple of Moments
         By block of the pattern.
+    sigma2 : float
+        Residual variance.
     rounding : float
         Rounding of the objective that comes from the residual sum of squares: what random effects explain is
         subtracted from the whole.
@@ -61,6 +64,7 @@ class Point:
     objective: float
     gradient: FloatArray
     moments: tuple[Moments, ...]
+    sigma2: float
     rounding: float = 0.0
 
 
@@ -73,7 +77,8 @@ def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
     """Return what the optimiser takes from an evaluation at free coordinates."""
     moments = at.system.moments()
     rounding = RESIDUAL_ROUNDING * problem.equations.rss / at.system.sigma2
-    return Point(free, at.objective, free_gradient(problem, free, moments), moments, rounding)
+    gradient = free_gradient(problem, free, moments)
+    return Point(free, at.objective, gradient, moments, at.system.sigma2, rounding)
 
 
 def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
@@ -160,9 +165,9 @@ def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArr
     return np.where(boundary & (theta == 0.0), size * problem.scales, theta)
 
 
-def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments, ...]:
+def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments | LevelMoments, ...]:
     """Return the moments of every term in design order."""
-    by_term: dict[int, TermMoments] = {}
+    by_term: dict[int, TermMoments | LevelMoments] = {}
     for block, moments in zip(problem.pattern.blocks, at.moments, strict=True):
         for k, rows in term_slices(block):
             by_term[k] = moments.of_term(rows)
@@ -199,7 +204,7 @@ def scored_theta(problem: LinearProblem, at: Point) -> FloatArray:
     )
 
 
-def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -> FloatArray:
+def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments | LevelMoments) -> FloatArray:
     """Return theta after one step of Fisher scoring in the covariance, kept positive definite.
 
     Structures that are neither unstructured nor diagonal have no closed form and keep their theta.
@@ -219,18 +224,6 @@ def scored(structure: CovarianceStructure, theta: FloatArray, at: TermMoments) -
     return theta
 
 
-def _jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
-    """Return ``dT / dtheta_k``, shape (n_theta, S, S)."""
-    S = structure.size
-    jacobian = np.zeros((structure.n_theta, S, S))
-    for i in range(S):
-        for j in range(i + 1):
-            unit = np.zeros((S, S))
-            unit[i, j] = 1.0
-            jacobian[:, i, j] = structure.pullback(theta, unit)
-    return jacobian
-
-
 def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
     """Return ``T^-1 dT`` for the free parameters of each term, each (n_theta, S, S)."""
     changes = []
@@ -241,7 +234,7 @@ def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArra
             changes.append(lower_inverse(structure.factor(own)) @ _units(structure.size))
             continue
         theta = structure.from_free(own)
-        E = lower_inverse(structure.factor(theta)) @ _jacobian(structure, theta)
+        E = lower_inverse(structure.factor(theta)) @ factor_jacobian(structure, theta)
         to_theta = np.array([structure.free_pullback(own, unit) for unit in np.eye(len(own))])
         changes.append(np.einsum("kij,kf->fij", E, to_theta))
     return changes
@@ -266,7 +259,7 @@ def expected_hessian(problem: LinearProblem, at: Point) -> tuple[FloatArray, Flo
     changes, by_term = relative_changes(problem, at.free), moments_by_term(problem, at)
     for (_, part), E, moments in zip(problem.parts, changes, by_term, strict=True):
         both = (E + E.transpose(0, 2, 1)).reshape(len(E), -1)
-        information[part, part] = both.dot(moments.information).dot(both.T)
+        information[part, part] = moments.along(both)
         excess = (_floored(moments.shrinkage_gap, 0.0) @ E).reshape(both.shape)
         curvature[part, part] = 2.0 * excess.dot(E.reshape(both.shape).T)
     return information, curvature

@@ -175,9 +175,9 @@ def _eliminate(
     faces.add_identity(D)
     L = faces.cholesky(D)
     L_inverse = faces.lower_inverse(L)
-    Y = np.einsum("ikl,jk->ijl", L_inverse, T)
+    Y = np.matmul(T, L_inverse)
     D_inverse = faces.gram(L_inverse)
-    W = np.einsum("ik,kjl->ijl", T, D_inverse)
+    W = (T @ D_inverse.reshape(len(T), -1)).reshape(D_inverse.shape)
     return Step(face, links, rest, T, Y, faces.gram(Y), W, D_inverse), faces.log_det(L)
 
 

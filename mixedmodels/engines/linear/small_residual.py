@@ -1,0 +1,444 @@
+"""Linear mixed models whose residual variance is small beside the others', or zero.
+
+Cross-products hold the residual as what random effects leave of a whole: beside group effects ten thousand
+times as large eight digits of it are gone. Here the rows are turned once, by an orthogonal matrix free of
+theta, into those the random effects reach, with ``V_b = sigma^2 I + U'Z Sigma Z'U`` (U a basis of the columns
+of Z), and those they do not reach, with ``sigma^2 I``. Nothing is subtracted after that:
+
+    log|V| = (n - r) log sigma^2 + log|V_b|
+
+and the fixed effects are least squares on both kinds of rows, each over its deviation. sigma is not profiled
+out. Dense in the columns of Z, so for models of moderate size; variances are relative to a reference s^2, the
+mean square of the response about the fixed effects.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import scipy.linalg
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear import start as starting
+from mixedmodels.engines.linear.estimates import LinearEstimates
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.reml import LOG_2PI
+from mixedmodels.errors import DataError
+from mixedmodels.optimization.canonical import canonical, with_exact_zeros
+from mixedmodels.optimization.convergence import judge
+from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.report import OptimizationReport
+
+#: Share of the mean square of the response below which the residual variance asks for this algorithm.
+SMALL_SHARE = 1e-8
+#: The same where there are as many random effects as rows, and it may run to zero.
+SATURATED_SHARE = 1e-3
+#: Largest number of elements of Z written out, and of columns.
+MAX_ELEMENTS, MAX_EFFECTS = 5_000_000, 1_500
+#: Share of its length that is left of a column which depends on others.
+DEPENDENT = 1e-10
+#: Deviation of a residual, in rounding errors of the largest value of the response, that is none.
+ROUNDING_UNITS = 1e3
+#: Share of the reference that stands for a residual variance of zero: theta, relative to it, stays finite.
+ZERO_SHARE = 1e-8
+#: Decrease that ends the search, and most evaluations.
+TOLERANCE, MAX_EVALUATIONS = 1e-9, 500
+#: Largest change of a parameter in one step; distance of the points of a difference of gradients.
+MAX_STEP, DIFFERENCE = 2.0, 1e-4
+#: Searches in a row, each with the Hessian where the last one ended.
+MAX_SEARCHES = 6
+#: Least eigenvalue of a Hessian that a search starts with.
+LEAST_CURVATURE = 1e-2
+
+
+class ResidualVanishes(Exception):
+    """Tell that a search has come where cross-products lose the residual variance.
+
+    Parameters
+    ----------
+    free : ndarray
+        The point, relative to its residual deviation.
+    sigma : float
+        That deviation.
+    """
+
+    def __init__(self, free: FloatArray, sigma: float) -> None:
+        self.free = free
+        self.sigma = sigma
+        super().__init__("the residual variance is small beside the others")
+
+
+def is_small(problem: LinearProblem, sigma2: float) -> bool:
+    """Tell whether a residual variance asks for the rows themselves, and the model is of a size for it."""
+    total = problem.equations.rss / problem.n
+    if sigma2 > SATURATED_SHARE * total:
+        return False
+    n_effects = sum(term.size * term.n_levels for term in problem.terms)
+    rows = len(problem.terms[0].codes)
+    if n_effects > MAX_EFFECTS or n_effects * rows > MAX_ELEMENTS:
+        return False
+    return sigma2 < SMALL_SHARE * total or n_effects >= problem.n - problem.p
+
+
+@dataclass(frozen=True, slots=True)
+class SeparatedRows:
+    """The rows of a linear mixed model, turned into those its random effects reach and the others.
+
+    Attributes
+    ----------
+    Z : tuple of ndarray, each (r, q, S)
+        Columns of the terms in the rows they reach.
+    between : ndarray, shape (r, p + 1)
+        Orthonormal fixed effects and response there, the response over s.
+    within : ndarray, shape (m, p + 1)
+        The other rows, by an orthogonal transformation p + 1 at most.
+    n_within : int
+        Number of those other rows.
+    residual : float
+        Mean square of what fixed effects leave of the response in them; nan if they take all of it.
+    s : float
+        Reference deviation.
+    """
+
+    Z: tuple[FloatArray, ...]
+    between: FloatArray
+    within: FloatArray
+    n_within: int
+    residual: float
+    s: float
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether random and fixed effects leave no row to the residual."""
+        return math.isnan(self.residual)
+
+
+def separate_rows(problem: LinearProblem, y: FloatArray) -> SeparatedRows:
+    """Turn the rows of a problem and its response.
+
+    Raises
+    ------
+    DataError
+        If the response does not vary but for rounding where the random effects do not reach.
+    """
+    e = y if problem.offset is None else y - problem.offset
+    e = e if problem.root_weights is None else e * problem.root_weights
+    largest = float(np.abs(e).max())
+    X = problem.basis.Q
+    for _ in range(2):
+        e = e - X @ (X.T @ e)
+    s = math.sqrt(float(e @ e) / problem.n)
+    blocks = [_columns(problem, t) for t in range(len(problem.terms))]
+    Z = np.concatenate(blocks, axis=1)
+    U, R, _ = scipy.linalg.qr(Z, mode="economic", pivoting=True)
+    size = np.abs(R.diagonal())
+    U = U[:, : int(np.count_nonzero(size > DEPENDENT * size[0]))]
+    both = np.column_stack([X, e / s])
+    between = np.asarray(U.T @ both, dtype=np.float64)
+    rest = both - U @ between
+    rest -= U @ (U.T @ rest)
+    inside = np.sqrt(np.einsum("ij,ij->j", rest[:, :-1], rest[:, :-1])) < DEPENDENT
+    rest[:, :-1][:, inside] = 0.0
+    n_within = problem.n - U.shape[1]
+    residual = _mean_square(rest, n_within)
+    if residual < (ROUNDING_UNITS * np.finfo(np.float64).eps * largest / s) ** 2:
+        raise DataError(_constant(problem))
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    parts = np.split(U.T @ Z, ends, axis=1)
+    faces = (part.reshape(len(part), -1, t.size) for part, t in zip(parts, problem.terms, strict=True))
+    within = np.asarray(np.linalg.qr(rest, mode="r"), dtype=np.float64)
+    return SeparatedRows(tuple(faces), between, within, n_within, residual, s)
+
+
+def _columns(problem: LinearProblem, t: int) -> FloatArray:
+    """Return the columns of a term written out by level, coefficients of a level together, shape (n, q S)."""
+    term = problem.terms[t]
+    Z = term.Z @ problem.inverse_bases[t]
+    Z = Z if problem.root_weights is None else Z * problem.root_weights[:, None]
+    full = np.zeros((len(Z), term.n_levels, term.size))
+    full[np.arange(len(Z)), term.codes] = Z
+    if term.relationship is not None:
+        full = np.einsum("nla,lk->nka", full, term.relationship)
+    return full.reshape(len(Z), -1)
+
+
+def _mean_square(rest: FloatArray, n_within: int) -> float:
+    """Return the mean square of what X leaves of the response, the last column; nan if no row is left."""
+    X, e = rest[:, :-1], rest[:, -1]
+    V, s, _ = np.linalg.svd(X, full_matrices=False)
+    V = V[:, s > DEPENDENT]
+    df = n_within - V.shape[1]
+    e = e - V @ (V.T @ e)
+    e = e - V @ (V.T @ e)
+    return float(e @ e) / df if df > 0 else math.nan
+
+
+def _constant(problem: LinearProblem) -> str:
+    terms = " and ".join(f"({term.expression})" for term in problem.terms)
+    groups = " and ".join(dict.fromkeys(term.group for term in problem.terms))
+    return (
+        f"The response does not vary within the levels of {groups}: fixed effects and {terms} reproduce "
+        "every value, which leaves no residual variance. Fit one row for each level, or take a term out."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """The model at one set of variances, all in units of the reference.
+
+    Attributes
+    ----------
+    objective : float
+        REML criterion or -2 log-likelihood of the response over s.
+    by_factor : tuple of ndarray, each (S, S)
+        Derivative of the objective in the factor of each term.
+    by_variance : float
+        Derivative in the residual variance.
+    gamma : ndarray, shape (p,)
+        Fixed effects.
+    root : ndarray, shape (p, p)
+        Some R with ``R'R = X'V^-1 X``.
+    score : tuple of ndarray, each (q, S)
+        ``Z'V^-1 (y - X gamma)`` of each term.
+    log_det, log_det_fixed, quadratic : float
+        ``log|V|``, ``log|X'V^-1 X|`` and the weighted sum of squares.
+    """
+
+    objective: float
+    by_factor: tuple[FloatArray, ...]
+    by_variance: float
+    gamma: FloatArray
+    root: FloatArray
+    score: tuple[FloatArray, ...]
+    log_det: float
+    log_det_fixed: float
+    quadratic: float
+
+
+def solve_separated(
+    rows: SeparatedRows, factors: list[FloatArray], variance: float, df: int, REML: bool
+) -> _Solved:
+    """Evaluate the criterion and its derivatives at factors of the terms and a residual variance.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the covariance is not positive definite.
+    """
+    r, p = len(rows.between), rows.between.shape[1] - 1
+    V = variance * np.eye(r)
+    for Z, M in zip(rows.Z, factors, strict=True):
+        ZM = (Z @ M).reshape(r, -1)
+        V += ZM @ ZM.T
+    L = np.linalg.cholesky(V)
+    L_inverse = scipy.linalg.solve_triangular(L, np.eye(r), lower=True)
+    # The heavy rows first: Householder reflections with column pivoting then keep the digits of the light.
+    both = np.concatenate([rows.within / math.sqrt(variance), L_inverse @ rows.between])
+    Q, R, order = scipy.linalg.qr(both[:, :p], mode="economic", pivoting=True)
+    along = Q.T @ both[:, p]
+    left = both[:, p] - Q @ along
+    root = np.empty((p, p))
+    root[:, order] = R
+    m = len(rows.within)
+    turned = Q[m:].T @ L_inverse if REML else np.zeros((0, r))
+    Py = L_inverse.T @ left[m:]
+    M = L_inverse.T @ L_inverse - turned.T @ turned - np.multiply.outer(Py, Py)
+    used = float(np.sum(Q[:m] ** 2)) if REML else 0.0
+    by_variance = float(np.trace(M)) + (rows.n_within - used - float(left[:m] @ left[:m])) / variance
+    by_factor = tuple(_by_factor(Z, T, M) for Z, T in zip(rows.Z, factors, strict=True))
+    log_det = rows.n_within * math.log(variance) + 2.0 * float(np.log(L.diagonal()).sum())
+    log_det_fixed = 2.0 * float(np.log(np.abs(R.diagonal())).sum())
+    quadratic = float(left @ left)
+    return _Solved(
+        objective=log_det + REML * log_det_fixed + quadratic + df * LOG_2PI,
+        by_factor=by_factor,
+        by_variance=by_variance,
+        gamma=np.linalg.solve(root, along),
+        root=root,
+        score=tuple(np.tensordot(Z, Py, axes=(0, 0)) for Z in rows.Z),
+        log_det=log_det,
+        log_det_fixed=log_det_fixed,
+        quadratic=quadratic,
+    )
+
+
+def _by_factor(Z: FloatArray, T: FloatArray, M: FloatArray) -> FloatArray:
+    """Return ``2 sum_l Z_l'M Z_l T``."""
+    r, q, S = Z.shape
+    MZ = (M @ Z.reshape(r, q * S)).reshape(r * q, S)
+    return 2.0 * Z.reshape(r * q, S).T @ MZ @ T
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The objective in (free coordinates of theta relative to s, log or root of the residual variance)."""
+
+    problem: LinearProblem
+    rows: SeparatedRows
+    REML: bool
+
+    @property
+    def df(self) -> int:
+        """Divisor of the sum of squares."""
+        return self.problem.n - self.problem.p if self.REML else self.problem.n
+
+    def solved(self, free: FloatArray, variance: float) -> _Solved:
+        """Return everything at free coordinates of theta and a residual variance."""
+        factors = starting.factors_of(self.problem, free)
+        return solve_separated(self.rows, factors, variance, self.df, self.REML)
+
+    def variance(self, last: float) -> float:
+        """Return the residual variance; that of a saturated model, which may reach zero, from its root."""
+        return last * last + ZERO_SHARE if self.rows.is_saturated else math.exp(last)
+
+    def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """Return objective and gradient."""
+        free, variance = x[:-1], self.variance(x[-1])
+        at = self.solved(free, variance)
+        gradient = np.empty(len(x))
+        for k, (term, part) in enumerate(self.problem.parts):
+            structure, own, dT = term.structure, free[part], at.by_factor[k]
+            if structure.is_unstructured:
+                gradient[:-1][part] = structure.pullback(own, dT)
+            else:
+                along = structure.pullback(structure.from_free(own), self.problem.bases[k].T @ dT)
+                gradient[:-1][part] = structure.free_pullback(own, along)
+        gradient[-1] = at.by_variance * (2.0 * x[-1] if self.rows.is_saturated else variance)
+        return at.objective, gradient
+
+
+def fit_separated(
+    problem: LinearProblem, y: FloatArray, REML: bool, free: FloatArray, sigma: float
+) -> LinearEstimates:
+    """Fit from the rows themselves.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        The problem.
+    y : ndarray, shape (n,)
+        Its response.
+    REML : bool
+        Which criterion.
+    free : ndarray, shape (n_theta,)
+        Where the search over cross-products came to, relative to its residual deviation.
+    sigma : float
+        That deviation.
+
+    Raises
+    ------
+    DataError
+        If the response does not vary where the random effects do not reach.
+    """
+    began = time.perf_counter()
+    search = _Search(problem, separate_rows(problem, y), REML)
+    rows = search.rows
+    theta = _scaled(problem, starting.theta_of(problem, free), sigma / rows.s)
+    theta = starting.off_zero(problem, theta, 1.0)
+    last = sigma / rows.s if rows.is_saturated else math.log(rows.residual)
+    found = _minimized(search, np.append(starting.free_of(problem, theta), last))
+    variance = search.variance(found.x[-1])
+
+    def objective(theta: FloatArray) -> float:
+        return search.solved(starting.free_of(problem, theta), variance).objective
+
+    theta = canonical(problem.terms, starting.theta_of(problem, found.x[:-1]))
+    theta, _ = with_exact_zeros(objective, problem.terms, theta, problem.scales, found.objective)
+    return _estimates(search, theta, variance, found, time.perf_counter() - began)
+
+
+def _scaled(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArray:
+    """Return theta with every deviation multiplied by `size`; correlations stay."""
+    scaled = [
+        theta[part]
+        * np.where(term.structure.is_unstructured | np.array(term.structure.is_lower_bound()), size, 1.0)
+        for term, part in problem.parts
+    ]
+    return np.concatenate(scaled)
+
+
+def _minimized(search: _Search, x: FloatArray) -> Minimum:
+    """Minimise from a point, until the Hessian itself agrees that nothing is left to gain."""
+    first, n_evaluations = search(x), 1
+    for _ in range(MAX_SEARCHES):
+        inverse = _inverse_hessian(search, x, first[1])
+        found = minimize(
+            search, x, inverse, first=first, tolerance=TOLERANCE,
+            max_evaluations=MAX_EVALUATIONS, max_step=MAX_STEP,
+        )  # fmt: skip
+        n_evaluations += len(x) + found.n_evaluations
+        if found.n_evaluations == 0:
+            break
+        x, first = found.x, (found.objective, found.gradient)
+    inverse = _inverse_hessian(search, found.x, found.gradient)
+    decrement = float(found.gradient @ inverse @ found.gradient) / 2.0
+    return replace(found, inverse_hessian=inverse, decrement=decrement, n_evaluations=n_evaluations)
+
+
+def _inverse_hessian(search: _Search, x: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Return the inverse of the Hessian from differences of the gradient, made positive definite."""
+    H = np.array([(search(x + step)[1] - gradient) / DIFFERENCE for step in DIFFERENCE * np.eye(len(x))])
+    values, vectors = np.linalg.eigh((H + H.T) / 2.0)
+    return np.asarray((vectors / np.maximum(np.abs(values), LEAST_CURVATURE)) @ vectors.T)
+
+
+def _estimates(
+    search: _Search, theta: FloatArray, variance: float, found: Minimum, seconds: float
+) -> LinearEstimates:
+    """Put the optimum on the scale of the user, theta relative to sigma."""
+    problem, s, p = search.problem, search.rows.s, search.problem.p
+    at = search.solved(starting.free_of(problem, theta), variance)
+    sigma, R_inverse = s * math.sqrt(variance), problem.basis.R_inverse
+    factors = starting.factors_of(problem, starting.free_of(problem, theta))
+    root = np.linalg.inv(at.root).T @ R_inverse.T / math.sqrt(variance)
+    relative = _scaled(problem, theta, 1.0 / math.sqrt(variance))
+    objective = at.objective + 2.0 * search.df * math.log(s) - problem.sum_log_weights
+    unit = np.sqrt(2.0 * np.abs(found.inverse_hessian.diagonal()))
+    report = OptimizationReport(
+        method="BFGS with exact gradient, from the rows",
+        n_evaluations=found.n_evaluations,
+        seconds=seconds,
+        gradient_norm=float(np.abs(found.gradient * unit).max()),
+        points=found.path,
+        parameters_at=partial(_theta_at, search),
+        message=found.message,
+    )
+    moving = (found.inverse_hessian @ found.gradient / unit)[:-1]
+    verdict = judge(problem.terms, relative, found.decrement, objective, moving, found.message)
+    if search.rows.is_saturated and variance <= 2.0 * ZERO_SHARE:
+        reasons = (_zero_residual(problem), *verdict.reasons)
+        boundary = "boundary" if verdict.is_optimum else verdict.verdict
+        verdict = replace(verdict, verdict=boundary, reasons=reasons)
+    return LinearEstimates(
+        theta=relative,
+        beta=R_inverse @ (problem.projection + s * at.gamma),
+        sigma=sigma,
+        u=tuple(s * math.sqrt(variance) * b @ T for b, T in zip(at.score, factors, strict=True)),
+        objective=objective + search.REML * problem.basis.log_det_R2,
+        REML=search.REML,
+        unscaled_vcov=root.T @ root,
+        log_det_L2=at.log_det - problem.n * math.log(variance),
+        log_det_RX2=at.log_det_fixed + p * math.log(variance) + problem.basis.log_det_R2,
+        pwrss=s * s * variance * at.quadratic,
+        inverse_hessian=found.inverse_hessian[:-1, :-1],
+        optimization=report,
+        convergence=verdict,
+    )
+
+
+def _theta_at(search: _Search, x: FloatArray) -> FloatArray:
+    """Return theta relative to sigma at a point of the search."""
+    theta = starting.theta_of(search.problem, x[:-1])
+    return _scaled(search.problem, theta, 1.0 / math.sqrt(search.variance(x[-1])))
+
+
+def _zero_residual(problem: LinearProblem) -> str:
+    terms = " and ".join(f"({term.expression})" for term in problem.terms)
+    return (
+        f"The residual variance is zero: the random effects {terms} and the fixed effects take all the "
+        "variation of single rows. A share of 1e-8 stands for it, to which theta is relative."
+    )
