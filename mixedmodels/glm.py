@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mixedmodels.checks import check_design, check_two_levels, separated, warn_unless_converged
+from mixedmodels.checks import (
+    check_design,
+    check_two_levels,
+    naming_separation,
+    separated,
+    warn_unless_converged,
+)
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged
@@ -80,8 +86,10 @@ def fit_design(
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     constant = log_constant(design, y, weights, family)
-    estimates = fit_glm(y, weights, design.X, design.offset, family, constant)
-    findings = separated(design, data, y, weights, family, estimates.beta)
+    with naming_separation(design, data, y, weights, family):
+        estimates = fit_glm(y, weights, design.X, design.offset, family, constant)
+    fitted = estimates.beta, estimates.eta, estimates.phi
+    findings = separated(design, data, y, weights, family, *fitted)
     if not findings:
         warn_unless_converged(estimates.convergence)
     estimates = replace(estimates, convergence=judged(estimates.convergence, findings))

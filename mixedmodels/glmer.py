@@ -14,6 +14,7 @@ from mixedmodels.checks import (
     check_design,
     check_response_varies,
     check_two_levels,
+    naming_separation,
     separated,
     warn_unless_converged,
 )
@@ -130,9 +131,13 @@ def glmer(
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)
     if method == "pql":
-        pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
-        warn_unless_converged(pql.convergence)
-        separated(design, kept, y, trials, chosen, pql.linear.beta)
+        with naming_separation(design, kept, y, trials, chosen):
+            pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
+        unit = np.ones(len(chosen.phi_names))
+        findings = separated(design, kept, y, trials, chosen, pql.linear.beta, pql.eta, unit)
+        if not findings:
+            warn_unless_converged(pql.convergence)
+        pql = replace(pql, convergence=judged(pql.convergence, findings))
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = (hessian or chosen.default_hessian) == "observed"
     constant = log_constant(design, y, trials, chosen)
@@ -140,11 +145,14 @@ def glmer(
         y, trials, design.X, design.random, design.offset, chosen, observed, constant
     )
     begin = _start_vector(start, design, y, trials, chosen)
-    estimates = (
-        fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
-    )
-    warn_unless_converged(estimates.convergence)
-    findings = separated(design, kept, y, trials, chosen, estimates.beta)
+    with naming_separation(design, kept, y, trials, chosen):
+        estimates = (
+            fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
+        )
+    fitted = estimates.beta, estimates.eta, estimates.phi
+    findings = separated(design, kept, y, trials, chosen, *fitted)
+    if not findings:
+        warn_unless_converged(estimates.convergence)
     estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
