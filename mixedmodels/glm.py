@@ -92,5 +92,5 @@ def fit_design(
     findings = separated(design, data, y, weights, family, *fitted)
     if not findings:
         warn_unless_converged(estimates.convergence)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    estimates = replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))
     return GeneralizedLinearModel(design, y, weights, call, data, family, estimates)

@@ -153,7 +153,9 @@ def glmer(
     findings = separated(design, kept, y, trials, chosen, *fitted)
     if not findings:
         warn_unless_converged(estimates.convergence)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    # A square root link turns back at a mean of zero, without an edge.
+    verdict = judged(estimates.convergence, findings, reaches_edges=not chosen.link.is_monotone)
+    estimates = replace(estimates, convergence=verdict)
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 

@@ -40,6 +40,25 @@ class Directions:
 
 
 @dataclass(frozen=True, slots=True)
+class Recession:
+    """Where a likelihood rises without end.
+
+    Attributes
+    ----------
+    moved : ndarray, shape (n,)
+        All rows that some direction moves the way they gain.
+    direction : ndarray, shape (p,)
+        One direction, in the orthonormal basis.
+    space : ndarray, shape (p, k)
+        The directions that the rows left behind do not determine.
+    """
+
+    moved: BoolArray
+    direction: FloatArray
+    space: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Basis:
     """An orthonormal basis Q of the columns of X = Q R, each scaled to a largest value of one."""
 
@@ -74,39 +93,34 @@ def unseen(basis: Basis, telling: BoolArray) -> Directions | None:
     return Directions(basis.rows_of(null), basis.columns_of(null)) if null.shape[1] else None
 
 
-def recession(basis: Basis, sign: IntArray, silent: BoolArray) -> Directions | None:
+def recession(Q: FloatArray, sign: IntArray, silent: BoolArray) -> Recession | None:
     """Return the directions along which the likelihood never falls and somewhere rises, or None.
 
     Parameters
     ----------
-    basis : Basis
-        Basis of the columns of X.
+    Q : ndarray, shape (n, p)
+        Orthonormal basis of the columns of X.
     sign : ndarray, shape (n,)
         Which way the row may move: 1 up, -1 down, 0 not at all.
     silent : ndarray, shape (n,)
         Rows that may move both ways and gain nothing.
 
-    Returns
-    -------
-    Directions or None
-        All rows that any such direction moves the way they gain, and all coefficients without a finite
-        estimate: those that the rows left behind do not determine.
-
     References
     ----------
     Konis (2007), DPhil thesis, University of Oxford; Correia, Guimaraes & Zylkin (2019), arXiv:1903.01633.
     """
-    held = (sign == 0) & ~silent
-    moved = np.zeros(len(sign), dtype=bool)
-    while True:
+    within = null_space(Q[(sign == 0) & ~silent])
+    moved, total = np.zeros(len(sign), dtype=bool), np.zeros(Q.shape[1])
+    while within.shape[1]:
         free = np.flatnonzero((sign != 0) & ~silent & ~moved)
-        direction = _gaining(basis.Q[free] * sign[free, None], null_space(basis.Q[held]))
+        direction = _gaining(Q[free] * sign[free, None], within)
         if direction is None:
             break
-        moved[free] = basis.Q[free] @ direction * sign[free] > MOVED
+        moved[free] = Q[free] @ direction * sign[free] > MOVED
+        total += direction
     if not moved.any():
         return None
-    return Directions(moved, basis.columns_of(null_space(basis.Q[~moved & ~silent])))
+    return Recession(moved, total, null_space(Q[~moved & ~silent]))
 
 
 def lost(basis: Basis, information: FloatArray) -> Directions | None:
@@ -149,7 +163,11 @@ def _largest_gain(moves: FloatArray) -> FloatArray | None:
 
     rows = np.unique(np.round(moves, 13), axis=0)
     found = linprog(
-        c=-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1.0, 1.0),
-        method="highs", options={"primal_feasibility_tolerance": PRECISE, "dual_feasibility_tolerance": PRECISE},
-    )  # fmt: skip
+        c=-rows.sum(axis=0),
+        A_ub=-rows,
+        b_ub=np.zeros(len(rows)),
+        bounds=(-1.0, 1.0),
+        method="highs",
+        options={"primal_feasibility_tolerance": PRECISE, "dual_feasibility_tolerance": PRECISE},
+    )
     return np.asarray(found.x) if found.status == 0 else None

@@ -17,7 +17,7 @@ coefficients of the fixed part, whether they vary within groups or between them,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,6 +26,7 @@ import numpy as np
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.engines.glm.cells import TextArray, describe
 from mixedmodels.engines.glm.recession import Basis, Directions, basis_of, lost, recession, unseen
+from mixedmodels.engines.glm.tail_signs import tail_signs
 from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.optimization.report import ConvergenceReport, Verdict
@@ -152,22 +153,26 @@ def find_separation(
     return tuple(kept)
 
 
-def judged(convergence: ConvergenceReport, findings: Sequence[Separation]) -> ConvergenceReport:
+def judged(
+    convergence: ConvergenceReport, findings: Sequence[Separation], reaches_edges: bool = False
+) -> ConvergenceReport:
     """Return the verdict on a fit in the light of what was found: the worse of both, with all reasons.
 
     The findings replace what the engine, which knows columns only by their number, has said of the same.
+    With `reaches_edges` an estimate at the end of the range of the link is a boundary that the engine knows
+    how to reach.
     """
     if not findings:
         return convergence
     others = (reason for reason in convergence.reasons if NO_ESTIMATE not in reason)
     reasons = (*(found.message for found in findings), *others)
-    return ConvergenceReport(_verdict(convergence, findings), convergence.decrement, reasons)
-
-
-def _verdict(convergence: ConvergenceReport, findings: Sequence[Separation]) -> Verdict:
     kinds = {found.kind for found in findings}
-    if not kinds <= {"edge", "unidentified"}:
-        return "not converged"
+    legal = {"edge", "unidentified"} if reaches_edges else {"unidentified"}
+    verdict = _verdict(convergence, kinds) if kinds <= legal else "not converged"
+    return ConvergenceReport(verdict, convergence.decrement, reasons)
+
+
+def _verdict(convergence: ConvergenceReport, kinds: Collection[str]) -> Verdict:
     found: Verdict = "not identified" if "unidentified" in kinds else "boundary"
     order: tuple[Verdict, ...] = ("converged", "boundary", "not identified", "not converged")
     return max(found, convergence.verdict, key=order.index)
@@ -190,6 +195,11 @@ class _Rows:
     def silent(self) -> BoolArray:
         """Rows that tell nothing about their mean."""
         return np.asarray(self.tails.silent | ~self.used)
+
+    def recession(self, sign: IntArray) -> Directions | None:
+        """Return the directions along which no row loses and some gain."""
+        found = recession(self.basis.Q, sign, self.silent)
+        return None if found is None else Directions(found.moved, self.basis.columns_of(found.space))
 
     def named(self, directions: Directions) -> tuple[str, ...]:
         """Return the names of the coefficients that directions move."""
@@ -247,7 +257,7 @@ def _unidentified(rows: _Rows) -> list[Separation]:
 
 def _infinite(rows: _Rows) -> list[Separation]:
     """Return the finding about coefficients that run to infinity."""
-    directions = recession(rows.basis, _signs(rows, at_infinity=True), rows.silent)
+    directions = rows.recession(_signs(rows, at_infinity=True))
     if directions is None:
         return []
     columns = rows.named(directions)
@@ -264,7 +274,7 @@ def _on_edges(rows: _Rows) -> list[Separation]:
     at_infinity, anywhere = _signs(rows, at_infinity=True), _signs(rows, at_infinity=False)
     if np.array_equal(at_infinity, anywhere):
         return []
-    directions = recession(rows.basis, anywhere, rows.silent)
+    directions = rows.recession(anywhere)
     if directions is None:
         return []
     reaching = directions.moved & (at_infinity != anywhere)
@@ -315,18 +325,7 @@ def _information(fitted: FittedRows, link: Link) -> FloatArray:
 
 
 def _signs(rows: _Rows, at_infinity: bool) -> IntArray:
-    """Return which way each row gains in its predictor: 1 up, -1 down, 0 not at all.
-
-    With `at_infinity` only where the gain does not stop at an edge of the range.
-    """
-    with np.errstate(divide="ignore"):
-        ends = rows.family.link.link(np.array([0.0, 1.0]))
-    middle = float(rows.family.link.link(np.array([0.5]))[0])
-    sign = np.zeros(len(rows.y), dtype=np.intp)
-    for gaining, end in zip((rows.tails.to_zero, rows.tails.to_one), ends, strict=True):
-        if not at_infinity or np.isinf(end):
-            sign[gaining & rows.used] = 1 if end > middle else -1
-    return sign
+    return np.asarray(tail_signs(rows.tails, rows.family.link, at_infinity) * rows.used)
 
 
 def _kind(rows: _Rows, directions: Directions) -> Kind:
