@@ -26,17 +26,18 @@ MAX_DOUBLINGS = 20
 def unbounded_direction(problem: GeneralizedProblem, mode: Mode) -> Recession | None:
     """Return the directions of gamma along which the likelihood rises without end, None if there are none.
 
-    Only families with parameters of their own are examined, and fits that have come to tell nothing about
-    some rows.
+    Only families with parameters of their own and links whose range ends are examined, which a search finds
+    hard, and fits that have come to tell nothing about some rows.
     """
-    if not problem.n_phi:
+    family = problem.family
+    tails, used = family.tails(problem.y), problem.weights > 0.0
+    sign = tail_signs(tails, family.link, at_infinity=True)
+    if not problem.n_phi and np.array_equal(sign, tail_signs(tails, family.link, at_infinity=False)):
         return None
-    tails, used = problem.family.tails(problem.y), problem.weights > 0.0
     gaining = (tails.to_zero | tails.to_one) & used
     if not np.any(mode.rows.information[gaining] < SUSPICIOUS * problem.weights[gaining]):
         return None
-    sign = tail_signs(tails, problem.family.link, at_infinity=True) * used
-    return recession(problem.basis, sign, tails.silent | ~used)
+    return recession(problem.basis, sign * used, tails.silent | ~used)
 
 
 def held_beyond(
