@@ -281,7 +281,8 @@ def _on_edges(rows: _Rows) -> list[Separation]:
     if not reaching.any():
         return []
     only = replace(directions, moved=reaching)
-    mean = 0 if np.all(rows.tails.to_zero[reaching]) else 1
+    means = [mean for mean, to in (("0", rows.tails.to_zero), ("1", rows.tails.to_one)) if to[reaching].any()]
+    mean = " or ".join(means)
     reasons = rows.where(reaching, only) or [f"a combination of them singles out rows whose mean is {mean}"]
     ends = f"which pulls the fitted mean to {mean}, the end of what the {rows.family.link.name} link allows"
     columns = rows.named(only)
