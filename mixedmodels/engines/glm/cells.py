@@ -26,6 +26,7 @@ def describe(
     lacks: Lacks,
     labels: Mapping[str, TextArray],
     columns: Mapping[str, FloatArray],
+    neutral: BoolArray | None = None,
 ) -> list[str]:
     """Return phrases that single out the chosen rows and say what they lack, an empty list if none do.
 
@@ -39,6 +40,8 @@ def describe(
         Categorical variables.
     columns : mapping of str to ndarray, shape (n,)
         Columns of the model matrix that may tell the rows apart.
+    neutral : ndarray, shape (n,), optional
+        Rows that may lie on either side.
 
     Examples
     --------
@@ -46,12 +49,13 @@ def describe(
     >>> describe(rows, lambda some: "there is none", {"a": np.array(["x", "x", "y", "y"])}, {})
     ['there is none in a = y']
     """
-    phrases, left = _cells(chosen, chosen, lacks, labels, "in")
+    inside = chosen if neutral is None else chosen | neutral
+    phrases, left = _cells(inside, chosen, lacks, labels, "in")
     if left.any():
-        more, left = _cells(chosen, left, lacks, _two_valued(columns), "where")
+        more, left = _cells(inside, left, lacks, _two_valued(columns), "where")
         phrases += more
     if left.any():
-        phrases += _range(left, chosen, lacks, columns)
+        phrases += _range(left, inside, lacks, columns)
     if len(phrases) > LARGEST_LIST:
         phrases = [*phrases[:LARGEST_LIST], f"and so on in {len(phrases) - LARGEST_LIST} more cells"]
     return phrases

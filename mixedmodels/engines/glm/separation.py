@@ -223,7 +223,8 @@ class _Rows:
             for name, column, moves in zip(self.names, self.X.T, directions.columns, strict=True)
             if moves
         }
-        return describe(chosen, (lambda some: said) if said else self.lacks, self.labels, columns)
+        lacks = (lambda some: said) if said else self.lacks
+        return describe(chosen, lacks, self.labels, columns, self.silent)
 
 
 def _is_doubtful(X: FloatArray, fitted: FittedRows, telling: BoolArray, tails: Tails, link: Link) -> bool:
