@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +12,10 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
-from mixedmodels.engines.glm.separation import Separation, find_separation
+from mixedmodels.engines.glm.separation import FittedRows, Separation, find_separation
 from mixedmodels.errors import (
     ControlError,
+    ConvergenceError,
     ConvergenceWarning,
     DataError,
     DataWarning,
@@ -22,6 +25,7 @@ from mixedmodels.errors import (
     listed,
 )
 from mixedmodels.families.family import Family
+from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.constant_levels import constant_within
 from mixedmodels.formula.design.design import Design, Response
@@ -208,19 +212,70 @@ def _fixed_labels(design: Design) -> list[str]:
 
 
 def separated(
-    design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family, beta: FloatArray
+    design: Design,
+    data: Any,
+    y: FloatArray,
+    weights: FloatArray,
+    family: Family,
+    beta: FloatArray,
+    eta: FloatArray,
+    phi: FloatArray,
 ) -> tuple[Separation, ...]:
     """Return, and warn about, what keeps fixed effects from having finite estimates."""
     mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
-    arguments = (y, weights, design.X, design.x_names, family, mu, beta)
+    exact = family.tails(y).is_exact
+    information = eta if exact else family.evaluate(y, eta, weights, phi).information
+    findings = _findings(design, data, y, weights, family, FittedRows(beta, mu, eta, information))
+    for finding in findings:
+        warnings.warn(finding.message, DataWarning, stacklevel=4)
+    return findings
+
+
+def _findings(
+    design: Design,
+    data: Any,
+    y: FloatArray,
+    weights: FloatArray,
+    family: Family,
+    fitted: FittedRows | None,
+) -> tuple[Separation, ...]:
+    """Return what is found about separation, in the words of the data."""
+    arguments = (y, weights, design.X, design.x_names, family, fitted)
     if not find_separation(*arguments):
         return ()
     frame = used_variables(data, design)
     factors = [v.name for v in design.recipe.fixed.variables if v.levels is not None and v.name in frame]
-    findings = find_separation(*arguments, {name: frame[name].astype(str).tolist() for name in factors})
-    for finding in findings:
-        warnings.warn(finding.message, DataWarning, stacklevel=4)
-    return findings
+    return find_separation(*arguments, {name: frame[name].astype(str).tolist() for name in factors})
+
+
+@contextmanager
+def naming_separation(
+    design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family
+) -> Iterator[None]:
+    """Give a fit that fails the words for what is separated in its data, if that is why.
+
+    Raises
+    ------
+    ConvergenceError
+        The one raised inside, or one that names coefficients and cells.
+    """
+    try:
+        yield
+    except ConvergenceError as error:
+        findings = _findings(design, data, y, weights, family, None)
+        if not findings:
+            raise
+        found = " ".join(finding.message for finding in findings)
+        raise ConvergenceError(f"{found} {_advice(family, findings)} ({error})") from error
+
+
+def _advice(family: Family, findings: Sequence[Separation]) -> str:
+    """Return what to do about a model that cannot be fitted because of what was found."""
+    advice = "Leave these rows or terms out, or join the cell with another."
+    if not any(finding.kind == "edge" for finding in findings):
+        return advice
+    inside = "logit" if family.name in TRIALS_FAMILIES else "log"
+    return f"{advice[:-1]}, or take the {inside} link, which keeps every mean in its range."
 
 
 def warn_if_family_forgotten(function: str, design: Design) -> None:

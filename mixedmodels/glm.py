@@ -12,6 +12,7 @@ from mixedmodels.advice import refuse
 from mixedmodels.checks import (
     check_design,
     check_two_levels,
+    naming_separation,
     refuse_offset,
     separated,
     warn_if_family_forgotten,
@@ -99,9 +100,11 @@ def fit_design(
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     constant = log_constant(design, y, weights, family)
-    estimates = fit_glm(y, weights, design.X, design.offset, family, constant)
-    findings = separated(design, data, y, weights, family, estimates.beta)
+    with naming_separation(design, data, y, weights, family):
+        estimates = fit_glm(y, weights, design.X, design.offset, family, constant)
+    fitted = estimates.beta, estimates.eta, estimates.phi
+    findings = separated(design, data, y, weights, family, *fitted)
     if not findings:
         warn_unless_converged(estimates.convergence)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings))
+    estimates = replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))
     return GeneralizedLinearModel(design, y, weights, call, data, family, estimates)

@@ -16,6 +16,7 @@ from mixedmodels.checks import (
     check_response_varies,
     check_two_levels,
     identified,
+    naming_separation,
     refuse_constant_levels,
     refuse_offset,
     separated,
@@ -149,11 +150,14 @@ def glmer(
     check_design(design, options, linear=False)
     refuse_constant_levels(design, y, chosen)
     if method == "pql":
-        pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
+        with naming_separation(design, kept, y, trials, chosen):
+            pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
+        unit = np.ones(len(chosen.phi_names))
+        findings = separated(design, kept, y, trials, chosen, pql.linear.beta, pql.eta, unit)
         verdict = identified(pql.convergence, design, pql.linear.theta, REML=False, residual=True)
-        warn_unless_converged(verdict)
-        pql = replace(pql, convergence=verdict)
-        separated(design, kept, y, trials, chosen, pql.linear.beta)
+        if not findings:
+            warn_unless_converged(verdict)
+        pql = replace(pql, convergence=judged(verdict, findings))
         return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
     observed = hessian != "expected"
     constant = log_constant(design, y, trials, chosen)
@@ -161,14 +165,18 @@ def glmer(
         y, trials, design.X, design.random, design.offset, chosen, observed, constant
     )
     begin = _start_vector(start, design, y, trials, chosen)
-    estimates = (
-        fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
-    )
+    with naming_separation(design, kept, y, trials, chosen):
+        estimates = (
+            fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
+        )
+    findings = separated(design, kept, y, trials, chosen, estimates.beta, estimates.eta, estimates.phi)
     verdict = identified(estimates.convergence, design, estimates.theta, REML=False, residual=False)
     verdict = without_runaway(verdict, design, chosen, estimates.eta, estimates.vcov_rx)
-    warn_unless_converged(verdict)
-    findings = separated(design, kept, y, trials, chosen, estimates.beta)
-    estimates = replace(estimates, convergence=judged(verdict, findings))
+    if not findings:
+        warn_unless_converged(verdict)
+    # A square root link turns back at a mean of zero, without an edge.
+    verdict = judged(verdict, findings, reaches_edges=not chosen.link.is_monotone)
+    estimates = replace(estimates, convergence=verdict)
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 

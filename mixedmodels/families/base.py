@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
+from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import LINK_NAMES, Link, find_link
 
 EMPTY: FloatArray = np.empty(0)
@@ -54,6 +54,11 @@ class FamilyBase:
         """Return moment estimates of phi, shape (n_phi,)."""
         return EMPTY
 
+    def tails(self, y: FloatArray) -> Tails:
+        """Return no row: each has a best mean inside the range."""
+        none = np.zeros(len(y), dtype=bool)
+        return Tails(none, none, none)
+
     def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
         """Return nothing: there is no parameter to run away."""
         return ()
@@ -84,6 +89,18 @@ class FamilyBase:
         """Return empty arrays: the family has no parameters of its own."""
         none = np.empty((0, len(y)))
         return PhiDerivatives(none, none, none, none)
+
+
+def count_tails(y: FloatArray) -> Tails:
+    """Return the tails of counts: a count of zero is the likelier the smaller its mean."""
+    none = np.zeros(len(y), dtype=bool)
+    return Tails(y == 0.0, none, none, "all counts are zero")
+
+
+def trial_tails(y: FloatArray) -> Tails:
+    """Return the tails of proportions of trials: rows without a success and without a failure."""
+    none = np.zeros(len(y), dtype=bool)
+    return Tails(y == 0.0, y == 1.0, none, "there is no success", "there is no failure")
 
 
 def checked_link(link: str | Link, family: str, allowed: tuple[str, ...]) -> Link:

@@ -9,9 +9,16 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import LARGEST_SHAPE, FamilyBase, check_proportions, checked_link, outside
+from mixedmodels.families.base import (
+    LARGEST_SHAPE,
+    FamilyBase,
+    check_proportions,
+    checked_link,
+    outside,
+    trial_tails,
+)
 from mixedmodels.families.binomial import log_binomial_coefficient, whole_trials
-from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
+from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
 from mixedmodels.families.unit_interval import (
@@ -49,6 +56,10 @@ class BetaBinomial(FamilyBase):
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return (n y + 1/2) / (n + 1)."""
         return np.asarray((weights * y + 0.5) / (weights + 1.0))
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the rows without a success and those without a failure."""
+        return trial_tails(y)
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the moment estimate of the precision from the overdispersion."""

@@ -17,8 +17,9 @@ from mixedmodels.families.base import (
     checked_link,
     is_integer,
     outside,
+    trial_tails,
 )
-from mixedmodels.families.family import Derivatives
+from mixedmodels.families.family import Derivatives, Tails
 from mixedmodels.families.links import Jet, Link
 from mixedmodels.families.unit_interval import (
     UNIT_LINKS,
@@ -53,6 +54,10 @@ class Binomial(FamilyBase):
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return (n y + 1/2) / (n + 1), as R."""
         return np.asarray((weights * y + 0.5) / (weights + 1.0))
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the rows without a success and those without a failure."""
+        return trial_tails(y)
 
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return log C(n, ny)."""

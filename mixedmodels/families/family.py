@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.families.links import Link
 
 Hessian = Literal["expected", "observed"]
@@ -70,6 +70,33 @@ class PhiDerivatives:
     d2: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """Rows whose likelihood never falls as their mean goes to an end of its range.
+
+    They decide whether coefficients have finite estimates, whatever eta and phi are.
+
+    Attributes
+    ----------
+    to_zero, to_one : ndarray, shape (n,)
+        Rows that gain all the way as their mean goes to 0, and to 1.
+    silent : ndarray, shape (n,)
+        Rows whose likelihood does not depend on their mean.
+    lacks_at_zero, lacks_at_one : str
+        What is missing where all rows gain towards 0, and towards 1, as in "there is no success".
+    is_exact : bool
+        Whether the likelihood of every other row vanishes at both ends; then only these rows can take a
+        coefficient to infinity.
+    """
+
+    to_zero: BoolArray
+    to_one: BoolArray
+    silent: BoolArray
+    lacks_at_zero: str = ""
+    lacks_at_one: str = ""
+    is_exact: bool = True
+
+
 class Family(Protocol):
     """Distribution of the response given the linear predictor.
 
@@ -117,6 +144,9 @@ class Family(Protocol):
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return moment estimates of phi, shape (n_phi,)."""
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the rows that can take a coefficient to infinity."""
 
     def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
         """Return one sentence for each parameter that has run to the end of its range.

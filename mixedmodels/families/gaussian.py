@@ -17,7 +17,7 @@ from mixedmodels.families.base import (
     refuse_rows,
     weighted_mean,
 )
-from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives
+from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Jet, Link, get_link
 
 # exp(230) = 1e100: squares and products with a precision stay finite.
@@ -54,6 +54,15 @@ class Gaussian(FamilyBase):
         if self.link.name == "inverse":
             return np.full(len(y), np.copysign(max(abs(mean), least), mean))
         return np.full(len(y), max(mean, least))
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the responses at or beyond the ends of what the link gives; others lose little there."""
+        none = np.zeros(len(y), dtype=bool)
+        ends = self.link.maps_to_unit_interval
+        below = y <= 0.0 if ends or self.link.name == "log" else none
+        above = y >= 1.0 if ends else none
+        lacks = "there is no response above 0", "there is no response below 1"
+        return Tails(below, above, none, *lacks, is_exact=self.link.name == "identity")
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the mean squared residual."""

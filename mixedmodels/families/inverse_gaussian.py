@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import check_positive, checked_link, dispersion_moment, weighted_mean
-from mixedmodels.families.family import Hessian
+from mixedmodels.families.family import Hessian, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
 
@@ -37,6 +37,10 @@ class InverseGaussian(PositiveFamily):
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the mean of y."""
         return np.full(len(y), weighted_mean(y, weights))
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return no row; a mean far too large costs each but a bounded amount."""
+        return replace(PositiveFamily.tails(self, y), is_exact=False)
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the maximum likelihood estimate given mu, the mean deviance."""

@@ -12,8 +12,8 @@ from scipy.special import gammaln, xlogy
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, check_counts, checked_link
-from mixedmodels.families.family import Family, Hessian
+from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, check_counts, checked_link, count_tails
+from mixedmodels.families.family import Family, Hessian, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.poisson import poisson_counts
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
@@ -36,6 +36,10 @@ class _Counts(PositiveFamily):
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return y, with 1/6 in place of 0, as MASS."""
         return np.where(y == 0.0, 1.0 / 6.0, y)
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the counts of zero."""
+        return count_tails(y)
 
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return -w log(y!)."""

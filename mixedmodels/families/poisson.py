@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import gammaln, xlogy
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.families.base import check_counts, checked_link
-from mixedmodels.families.family import Family
+from mixedmodels.families.base import check_counts, checked_link, count_tails
+from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanTerms, PositiveFamily
 from mixedmodels.families.zero_part import zero_inflated
@@ -37,6 +37,10 @@ class Poisson(PositiveFamily):
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return y + 0.1, as R."""
         return y + 0.1
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the counts of zero."""
+        return count_tails(y)
 
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return -w log(y!)."""

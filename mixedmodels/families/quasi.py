@@ -15,7 +15,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError, NotAvailableError
 from mixedmodels.families.base import EMPTY, FamilyBase, check_counts, check_positive
 from mixedmodels.families.binomial import binomial
-from mixedmodels.families.family import Derivatives, Family
+from mixedmodels.families.family import Derivatives, Family, Tails
 from mixedmodels.families.gamma import Gamma
 from mixedmodels.families.gaussian import gaussian
 from mixedmodels.families.inverse_gaussian import inverse_gaussian
@@ -63,6 +63,10 @@ class Quasi(FamilyBase):
     def start_mu(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return fitted values to start from."""
         return self.model.start_mu(y, weights)
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the tails of the model."""
+        return self.model.tails(y)
 
     def evaluate(
         self,

@@ -19,7 +19,7 @@ from scipy.special import expit, log_expit
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, refuse_rows, weighted_mean
-from mixedmodels.families.family import Derivatives, Family, Hessian, PhiDerivatives
+from mixedmodels.families.family import Derivatives, Family, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Jet, Link, get_link
 from mixedmodels.families.saturated import deviance_by_search
 
@@ -100,6 +100,17 @@ class WithZeroPart:
         share = weighted_mean((y == 0.0).astype(np.float64), weights)
         pi = np.clip(share if self.part == "hurdle" else 0.5 * share, 0.01, 0.99)
         return np.append(base, pi)
+
+    def tails(self, y: FloatArray) -> Tails:
+        """Return the rows that gain as mu goes to zero.
+
+        Inflated zeros do; of truncated counts it is the ones, which are all there is left at mu = 0. What a
+        hurdle says of the zeros is free of mu.
+        """
+        none = np.zeros(len(y), dtype=bool)
+        if self.part == "inflated":
+            return replace(self.base.tails(y), is_exact=False)
+        return Tails(y == 1.0, none, y == 0.0, "there is no count above one", is_exact=False)
 
     def phi_limits(self, phi: FloatArray) -> tuple[str, ...]:
         """Return the limits of the count family, and what a probability close to zero means."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ConvergenceError
 
 Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -75,7 +76,7 @@ class _Counted:
         self.n += 1
         try:
             value, gradient = self.function(x)
-        except (np.linalg.LinAlgError, FloatingPointError, OverflowError):
+        except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError, OverflowError):
             return math.inf, np.zeros_like(x)
         if not math.isfinite(value + float(gradient.dot(gradient))):
             return math.inf, np.zeros_like(x)
@@ -132,6 +133,10 @@ def minimize(
     while function.n < max_evaluations:
         direction = -H.dot(g)
         slope = float(direction.dot(g))
+        if slope > 0.0:
+            H = _positive(H)
+            direction = -H.dot(g)
+            slope = float(direction.dot(g))
         if -slope / 2.0 <= tolerance:
             message = "the objective cannot decrease by more than the tolerance"
             break
@@ -155,6 +160,12 @@ def minimize(
             break
     decrement = float(g.dot(H).dot(g)) / 2.0
     return Minimum(x, f, g, H, decrement, function.n, tuple(path), decrement <= tolerance, message)
+
+
+def _positive(H: FloatArray) -> FloatArray:
+    """Return H with the absolute values of its eigenvalues: the step then descends."""
+    values, vectors = np.linalg.eigh(H)
+    return np.asarray((vectors * np.abs(values)) @ vectors.T)
 
 
 def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:

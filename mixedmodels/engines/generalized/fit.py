@@ -29,6 +29,7 @@ from mixedmodels.engines.generalized.start import (
     starting_values,
     zero_thetas,
 )
+from mixedmodels.engines.generalized.unbounded import held_beyond, unbounded_direction
 from mixedmodels.engines.generalized.verdict import (
     judge_generalized,
     off_saddle,
@@ -164,7 +165,11 @@ def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
     rough = _profile_fit(evaluator, layout, start, tolerance)
     if evaluator.nAGQ == 0:
         return rough
-    return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
+    psi, H, mode = rough.psi, rough.inverse_hessian, evaluator.mode
+    unbounded = unbounded_direction(evaluator.problem, mode)
+    if unbounded is not None:
+        psi, H = held_beyond(evaluator.problem, mode, psi, H, unbounded)
+    return _joint_fit(evaluator, layout, psi, H, rough.n_evaluations)
 
 
 def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:

@@ -9,6 +9,7 @@ from mixedmodels.engines.column_basis import outer_theta
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
 
@@ -34,8 +35,9 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     Returns
     -------
     ndarray, shape (m, m), or None
-        None where the Hessian has a negative eigenvalue or the data do not determine the fixed effects; NaN
-        in the rows of covariance parameters they do not tell apart, such as two variances of one effect.
+        None where the Hessian has a negative eigenvalue, the data do not determine the fixed effects or the
+        range of the mean ends within the steps of the differences; NaN in the rows of covariance parameters
+        they do not tell apart, such as two variances of one effect.
         None for nAGQ = 0, which maximises no likelihood in beta. A parameter on the boundary has a
         covariance, but not a normal distribution.
     """
@@ -43,7 +45,11 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
         return None
     k, p = problem.n_theta, problem.n_fixed
     with threads_for(problem.system.pattern.n_tail):
-        inverse = determined_inverse(objective_hessian(problem, estimates), slice(k, k + p))
+        try:
+            hessian = objective_hessian(problem, estimates)
+        except (ConvergenceError, np.linalg.LinAlgError):
+            return None
+        inverse = determined_inverse(hessian, slice(k, k + p))
     if inverse is None:
         return None
     J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))

@@ -39,6 +39,9 @@ ROUNDING = 1e-14
 TRUSTED = 1e-9
 MAX_STEPS = 200
 MAX_HALVINGS = 60
+# Steps cut to less than a thousandth by the end of the range of the mean, one after the other, after which a
+# mode lies on that end.
+SHORT_STEP, MAX_SHORT_STEPS = 1e-3, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,14 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Where the iteration stands."""
+    """Where the iteration stands, and how many of the last steps the range of the mean has cut short."""
 
     u: FloatArray
     gamma: FloatArray
     eta: FloatArray
     rows: Derivatives
     penalized: float
+    n_short: int = 0
 
 
 def conditional_mode(
@@ -123,6 +127,7 @@ def conditional_mode(
         if moved is None:
             break
         state = moved
+        _refuse_edge(problem, state)
     # 5. L at the mode itself, with the information that the approximation uses.
     same = is_observed and problem.one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
@@ -168,6 +173,9 @@ def joint_mode(
         if moved is None:
             break
         state = moved
+        if state.n_short == MAX_SHORT_STEPS:
+            # On the end of the range: good enough to start from, which is what this mode is for there.
+            break
     same = is_observed and problem.one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     found = replace(parameters, gamma=state.gamma)
@@ -263,7 +271,10 @@ def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArra
             return state
     state = _evaluate(problem, parameters, np.zeros(problem.n_effects), parameters.gamma)
     if not np.isfinite(state.penalized):
-        raise ConvergenceError("The likelihood is not finite at these parameters.")
+        raise ConvergenceError(
+            f"Fitted means lie beyond what the {problem.family.link.name} link allows the "
+            f"{problem.family.name} family, so that the likelihood is not finite."
+        )
     return state
 
 
@@ -287,10 +298,23 @@ def _search(
 ) -> _State | None:
     """Move along a step, halving it until the penalized likelihood grows; None if it never does."""
     trusted = squared < TRUSTED * (1.0 + float(state.u @ state.u))
-    length = 1.0
+    length, is_cut = 1.0, False
     for _ in range(MAX_HALVINGS):
         moved = _evaluate(problem, parameters, state.u + length * step, state.gamma + length * step_fixed)
         if np.isfinite(moved.penalized) and (trusted or moved.penalized < state.penalized):
-            return moved
+            is_short = is_cut and length < SHORT_STEP
+            return replace(moved, n_short=state.n_short + 1) if is_short else moved
+        is_cut = is_cut or not np.isfinite(moved.penalized)
         length *= 0.5
     return None
+
+
+def _refuse_edge(problem: GeneralizedProblem, state: _State) -> None:
+    """Raise if the range of the mean has cut the last steps short: the mode lies on its end."""
+    if state.n_short < MAX_SHORT_STEPS:
+        return
+    link = problem.family.link.name
+    raise ConvergenceError(
+        f"The most likely random effects put fitted means at the end of what the {link} link allows, where "
+        "the likelihood of a mixed model has no regular approximation."
+    )

@@ -23,6 +23,9 @@ from mixedmodels.optimization.report import ConvergenceReport
 
 # Newton steps with the Hessian itself after a search that stopped short.
 MAX_NEWTON_STEPS = 5
+# Largest element of the gradient, in units of a parameter's size, at a decrement that means anything: the
+# curvature would be a million times that of a million rows.
+STEEP = 1.0
 # Share of the variation of single rows that is nothing.
 LEFT_OVER = 1e-4
 # A deviation below this, in units of its scale, is looked at from beside.
@@ -40,11 +43,12 @@ def polished(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
     scale, square = layout.scale, np.multiply.outer(layout.scale, layout.scale)
     for _ in range(MAX_NEWTON_STEPS):
         psi, limit = optimum.psi, DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective)
-        if evaluator.nAGQ == 0 or optimum.found.decrement <= limit:
+        is_steep = _is_steep(optimum)
+        if evaluator.nAGQ == 0 or (optimum.found.decrement <= limit and not is_steep):
             break
-        inverse = determined_inverse(hessian_at(evaluator, psi, optimum.inverse_hessian), layout.fixed)
+        inverse = _inverse_hessian(evaluator, layout, optimum)
         if inverse is None:
-            break
+            return _unproven(optimum) if is_steep else optimum
         inverse = np.nan_to_num(inverse)
         gradient = evaluator(psi)[1]
         step = inverse @ gradient
@@ -61,6 +65,28 @@ def polished(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
         )  # fmt: skip
         optimum = replace(optimum, psi=psi, inverse_hessian=inverse, found=found)
     return optimum
+
+
+def _inverse_hessian(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> FloatArray | None:
+    """Return the inverse of the Hessian from differences, None if it has none or they leave its domain."""
+    try:
+        hessian = hessian_at(evaluator, optimum.psi, optimum.inverse_hessian)
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return None
+    return determined_inverse(hessian, layout.fixed)
+
+
+def _is_steep(optimum: Optimum) -> bool:
+    """Tell whether a search that ended with a small decrement did so where its objective is steep.
+
+    It then takes the curvature for enormous, as at the end of the range of a link, beyond which there is
+    nothing.
+    """
+    return bool(np.abs(optimum.found.gradient).max(initial=0.0) > STEEP)
+
+
+def _unproven(optimum: Optimum) -> Optimum:
+    return replace(optimum, found=replace(optimum.found, decrement=np.inf, converged=False))
 
 
 def optimum_with_zeros(evaluator: Evaluator, scale: FloatArray, optimum: Optimum) -> Optimum:
@@ -94,7 +120,10 @@ def off_saddle(evaluator: Evaluator, scale: FloatArray, psi: FloatArray) -> Floa
     if not zero.any():
         return None
     probe = np.concatenate([_free(problem, np.where(zero, PROBE * scale[:k], theta)), psi[k:]])
-    gradient = evaluator(probe)[1][:k]
+    try:
+        gradient = evaluator(probe)[1][:k]
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return None
     if not is_saddle(problem.terms, theta, scale[:k], gradient):
         return None
     return np.concatenate([_free(problem, np.where(zero, BESIDE * scale[:k], theta)), psi[k:]])
@@ -148,7 +177,8 @@ def judge_generalized(
     boundary = boundary_reasons(problem.terms, np.concatenate(thetas)) + _limits(problem, optimum.psi)
     boundary += () if mode is None else vanished_dispersion(problem, mode)
     if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
-        reasons = (_still_moving(problem, optimum), optimum.found.message, *boundary)
+        moving = _still_moving(problem, optimum) if np.isfinite(decrement) else _at_end(problem, optimum)
+        reasons = (moving, optimum.found.message, *boundary)
         return ConvergenceReport("not converged", decrement, reasons)
     return ConvergenceReport("boundary" if boundary else "converged", decrement, boundary)
 
@@ -172,6 +202,15 @@ def vanished_dispersion(problem: GeneralizedProblem, mode: Mode) -> tuple[str, .
     return (
         f"{name} is at the end of its range: the effects of {block.group}, one for each row, take all the "
         "variation.",
+    )
+
+
+def _at_end(problem: GeneralizedProblem, optimum: Optimum) -> str:
+    """Say that the search ended where the objective is steep."""
+    return (
+        f"The likelihood still rises steeply (gradient {np.abs(optimum.found.gradient).max():.1e}) where the "
+        f"search ended: fitted means may have reached the end of what the {problem.family.link.name} link "
+        "allows."
     )
 
 

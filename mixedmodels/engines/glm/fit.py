@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.glm.edge import climb_along_edge, edge_problem
 from mixedmodels.engines.glm.newton import GlmPoint, climb, negative_hessian, starting_point
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Family
@@ -166,6 +167,10 @@ def maximize(
             f"{'logit' if family.name == 'binomial' else 'log'!r}, may fit."
         )
     point, n_iterations, convergence = climb(y, weights, Q, offset, family, constant, start)
+    edge = None if convergence.is_optimum else edge_problem(y, weights, Q, offset, family, constant)
+    if edge is not None:
+        point, more, convergence = climb_along_edge(edge, point)
+        n_iterations += more
     return replace(point, beta=_beta_of_basis(R, point.beta)), n_iterations, convergence
 
 

@@ -109,13 +109,19 @@ def newton_step(
     The block of beta holds the observed information on request, else the expected one where there is
     one: Fisher scoring is the safer far from the optimum, Newton the faster close to it.
     """
-    gradient = X.T @ point.rows.d1
-    if len(point.phi):
-        in_phi = family.phi_derivatives(y, point.eta, weights, point.phi)
-        gradient = np.concatenate([gradient, in_phi.loglik.sum(axis=1)])
+    gradient = score(y, weights, X, family, point)
     H = negative_hessian(y, weights, X, family, point, -point.rows.d2 if observed else point.rows.information)
     step = solve_positive(H, gradient)
     return step, 0.5 * float(gradient @ step)
+
+
+def score(y: FloatArray, weights: FloatArray, X: FloatArray, family: Family, point: GlmPoint) -> FloatArray:
+    """Return the gradient of the log-likelihood in (beta, free phi)."""
+    gradient = X.T @ point.rows.d1
+    if not len(point.phi):
+        return np.asarray(gradient)
+    in_phi = family.phi_derivatives(y, point.eta, weights, point.phi)
+    return np.concatenate([gradient, in_phi.loglik.sum(axis=1)])
 
 
 def negative_hessian(

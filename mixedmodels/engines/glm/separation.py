@@ -1,57 +1,88 @@
-"""Separation: coefficients whose maximum likelihood estimate is infinite.
+"""Separation: coefficients whose maximum likelihood estimate is infinite, on an edge or not determined.
 
 The estimate of a binomial model does not exist when some direction d moves every fitted probability
-towards its response (Albert & Anderson 1984, Biometrika 71, 1-10): x'd >= 0 where successes occur,
-x'd <= 0 where failures occur, not all zero. For counts only the zeros can be left behind: x'd <= 0 where
-y = 0, x'd = 0 where y > 0. Whether there is such a d, and which coefficients it moves, is a linear program
-(Konis 2007, DPhil thesis, Oxford). Random effects and offsets change neither the condition nor the answer:
-the fixed part alone decides.
+towards its response (Albert & Anderson 1984): x'd >= 0 where successes occur, x'd <= 0 where failures
+occur, not all zero. For counts only the zeros can be left behind: x'd <= 0 where y = 0, x'd = 0 where y > 0
+(Correia, Guimaraes & Zylkin 2019). Every family says which of its rows gain all the way to an end of the
+range of their mean (``Family.tails``): inflated zeros, ones among truncated counts. The link says where
+that end lies: at infinity, where the coefficients go, or at an edge such as eta = 0 of the identity link,
+where they stop. Rows that tell nothing about their mean, as the zeros of a hurdle, determine nothing.
+
+Random effects and offsets change neither the condition nor the answer. Along d the likelihood of every row
+rises whatever its random effects are, so that its integral over them rises too; and where no such d exists
+some row loses without bound along any direction, whatever its random effects, and the integral with it.
+A group whose responses are all alike is another matter: its effect is shrunk by the variance, and only
+coefficients of the fixed part, whether they vary within groups or between them, are examined here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
-from mixedmodels.families.family import Family
-from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.engines.glm.cells import TextArray, describe
+from mixedmodels.engines.glm.recession import Basis, Directions, basis_of, lost, recession, unseen
+from mixedmodels.engines.glm.tail_signs import tail_signs
+from mixedmodels.families.family import Family, Tails
+from mixedmodels.families.links import Link
+from mixedmodels.optimization.report import ConvergenceReport, Verdict
 
 # A mean this close to the end of its range, or a coefficient of this many units of eta per standard
 # deviation of its column, calls for the exact test; neither proves anything by itself.
 SUSPICIOUS_MEAN = 1e-4
 SUSPICIOUS_EFFECT = 8.0
-# Solutions of the linear program are exact to about 1e-9 on columns scaled to 1.
-ACTIVE = 1e-7
-# The words every finding holds.
+# The words every finding about infinite estimates holds.
 NO_ESTIMATE = "no finite estimate"
 
-_BINOMIAL = ("binomial", "quasibinomial", "betabinomial")
-_COUNTS = ("poisson", "quasipoisson", "Negative Binomial", "nbinom1", "nbinom2")
+Kind = Literal["constant", "complete", "quasi-complete", "empty", "edge", "unidentified", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """One finding: coefficients that run to infinity together.
+    """One finding: coefficients that run to infinity together, or have no estimate for another reason.
 
     Attributes
     ----------
-    kind : {"constant", "complete", "quasi-complete", "empty"}
-        Constant response; complete or quasi-complete separation of a binomial response; rows of a count
-        response that are all zero.
+    kind : str
+        ``"constant"``, a response that is all alike; ``"complete"`` or ``"quasi-complete"`` separation of a
+        binomial response; ``"empty"``, rows that take coefficients to infinity, as counts that are all
+        zero; ``"edge"``, the same where the range of the link ends before; ``"unidentified"``, coefficients
+        about which no row tells anything; ``"lost"``, a fit that has left the rows that tell about them.
     columns : tuple of str
-        Names of the coefficients without a finite estimate.
+        Names of the coefficients.
     message : str
         One sentence naming what is wrong in the data.
     """
 
-    kind: Literal["constant", "complete", "quasi-complete", "empty"]
+    kind: Kind
     columns: tuple[str, ...]
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRows:
+    """What the fit of a model says of its rows.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+        Coefficients.
+    mu : ndarray, shape (n,)
+        Means of the fixed part.
+    eta : ndarray, shape (n,)
+        Linear predictor, random effects and offset included.
+    information : ndarray, shape (n,)
+        Information of the rows about eta; not used where the family's tails are exact.
+    """
+
+    beta: FloatArray
+    mu: FloatArray
+    eta: FloatArray
+    information: FloatArray
 
 
 def find_separation(
@@ -60,11 +91,10 @@ def find_separation(
     X: FloatArray,
     names: Sequence[str],
     family: Family,
-    mu: FloatArray | None = None,
-    beta: FloatArray | None = None,
+    fitted: FittedRows | None = None,
     factors: Mapping[str, Sequence[object]] | None = None,
 ) -> tuple[Separation, ...]:
-    """Return what keeps coefficients of a binomial or count model from having finite estimates.
+    """Return what keeps coefficients from having finite estimates inside the range of the link.
 
     Parameters
     ----------
@@ -75,11 +105,9 @@ def find_separation(
     names : sequence of str
         Names of its columns.
     family : Family
-        Other families than binomial and counts are never separated.
-    mu : ndarray, shape (n,), optional
-        Fitted means of the fixed part; with `beta` they decide cheaply whether to look at all.
-    beta : ndarray, shape (p,), optional
-        Fitted coefficients.
+        Family and link.
+    fitted : FittedRows, optional
+        The fit, which decides cheaply whether to look at all.
     factors : mapping of str to sequence, optional
         Categorical variables of the fixed part, one label a row: levels responsible are then named by
         variable and level instead of by column.
@@ -91,7 +119,8 @@ def find_separation(
 
     References
     ----------
-    Albert & Anderson (1984), Biometrika 71, 1-10; Konis (2007), DPhil thesis, University of Oxford.
+    Albert & Anderson (1984), Biometrika 71, 1-10; Konis (2007), DPhil thesis, University of Oxford;
+    Correia, Guimaraes & Zylkin (2019), arXiv:1903.01633.
 
     Examples
     --------
@@ -104,213 +133,238 @@ def find_separation(
     >>> found[0].message
     'drug has no finite estimate: there is no failure where drug = 1.'
     """
-    used = weights > 0.0
-    kind = _kind(family)
-    if kind is None or X.shape[1] == 0 or not used.any():
+    tails, used = family.tails(y), weights > 0.0
+    if X.shape[1] == 0 or not used.any():
         return ()
-    y, X = y[used], X[used]
-    constant = _constant_response(y, names, kind)
-    if constant is not None:
-        return (constant,)
-    if beta is not None and not is_suspicious(X, beta, None if mu is None else mu[used], kind):
+    telling = used & ~tails.silent
+    if fitted is not None and not _is_doubtful(X, fitted, telling, tails, family.link):
         return ()
-    direction = separating_direction(y, X, kind)
-    if direction is None:
-        return ()
-    labels = {name: np.asarray(values, dtype=str)[used] for name, values in (factors or {}).items()}
-    return (_explain(y, X, names, direction, kind, labels),)
+    labels = {name: np.asarray(values, dtype=str) for name, values in (factors or {}).items()}
+    rows = _Rows(y, used, X, tuple(names), family, tails, labels, basis_of(X))
+    findings = [*_unidentified(rows), *_infinite(rows), *_on_edges(rows)]
+    if fitted is not None and not tails.is_exact:
+        findings += _lost(rows, fitted)
+    named: set[str] = set()
+    kept = []
+    for finding in findings:
+        if not set(finding.columns) <= named:
+            kept.append(finding)
+            named |= set(finding.columns)
+    return tuple(kept)
 
 
-def judged(convergence: ConvergenceReport, findings: Sequence[Separation]) -> ConvergenceReport:
-    """Return the verdict on a fit whose data are separated: not converged, for the reasons found.
+def judged(
+    convergence: ConvergenceReport, findings: Sequence[Separation], reaches_edges: bool = False
+) -> ConvergenceReport:
+    """Return the verdict on a fit in the light of what was found: the worse of both, with all reasons.
 
-    They replace what the engine, which knows columns only by their number, has said of the same.
+    The findings replace what the engine, which knows columns only by their number, has said of the same.
+    With `reaches_edges` an estimate at the end of the range of the link is a boundary that the engine knows
+    how to reach.
     """
     if not findings:
         return convergence
     others = (reason for reason in convergence.reasons if NO_ESTIMATE not in reason)
     reasons = (*(found.message for found in findings), *others)
-    return ConvergenceReport("not converged", convergence.decrement, reasons)
+    kinds = {found.kind for found in findings}
+    legal = {"edge", "unidentified"} if reaches_edges else {"unidentified"}
+    verdict = _verdict(convergence, kinds) if kinds <= legal else "not converged"
+    return ConvergenceReport(verdict, convergence.decrement, reasons)
 
 
-def is_suspicious(X: FloatArray, beta: FloatArray, mu: FloatArray | None, kind: str) -> bool:
+def _verdict(convergence: ConvergenceReport, kinds: Collection[str]) -> Verdict:
+    found: Verdict = "not identified" if "unidentified" in kinds else "boundary"
+    order: tuple[Verdict, ...] = ("converged", "boundary", "not identified", "not converged")
+    return max(found, convergence.verdict, key=order.index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a model and their words."""
+
+    y: FloatArray
+    used: BoolArray
+    X: FloatArray
+    names: tuple[str, ...]
+    family: Family
+    tails: Tails
+    labels: Mapping[str, TextArray]
+    basis: Basis
+
+    @property
+    def silent(self) -> BoolArray:
+        """Rows that tell nothing about their mean."""
+        return np.asarray(self.tails.silent | ~self.used)
+
+    def recession(self, sign: IntArray) -> Directions | None:
+        """Return the directions along which no row loses and some gain."""
+        found = recession(self.basis.Q, sign, self.silent)
+        return None if found is None else Directions(found.moved, self.basis.columns_of(found.space))
+
+    def named(self, directions: Directions) -> tuple[str, ...]:
+        """Return the names of the coefficients that directions move."""
+        return tuple(name for name, moves in zip(self.names, directions.columns, strict=True) if moves)
+
+    def lacks(self, some: BoolArray) -> str:
+        """Return what is missing among some rows, in words; empty if nothing is."""
+        telling = some & ~self.silent
+        if not telling.any():
+            if not (some & self.used).any():
+                return "there is no row of positive weight"
+            return "there is no count above zero"
+        if np.all(self.tails.to_zero[telling]):
+            return self.tails.lacks_at_zero
+        return self.tails.lacks_at_one if np.all(self.tails.to_one[telling]) else ""
+
+    def where(self, chosen: BoolArray, directions: Directions, said: str = "") -> list[str]:
+        """Return phrases that single out the rows chosen, saying what they lack, or what is given."""
+        columns = {
+            name: column
+            for name, column, moves in zip(self.names, self.X.T, directions.columns, strict=True)
+            if moves
+        }
+        lacks = (lambda some: said) if said else self.lacks
+        return describe(chosen, lacks, self.labels, columns, self.silent)
+
+
+def _is_doubtful(X: FloatArray, fitted: FittedRows, telling: BoolArray, tails: Tails, link: Link) -> bool:
     """Return whether a fit shows the marks of separation: extreme means or huge standardised effects."""
     spread = X.std(axis=0)
     spread = np.where(spread > 0.0, spread, np.abs(X).max(axis=0))
-    if np.any(np.abs(beta) * spread > SUSPICIOUS_EFFECT):
+    if not np.all(np.abs(fitted.beta) * spread <= SUSPICIOUS_EFFECT) or not telling.all():
         return True
-    if mu is None:
-        return False
-    extreme = mu < SUSPICIOUS_MEAN
-    return bool(np.any(extreme if kind == "counts" else extreme | (mu > 1.0 - SUSPICIOUS_MEAN)))
-
-
-def separating_direction(y: FloatArray, X: FloatArray, kind: str) -> FloatArray | None:
-    """Return the direction d along which the likelihood never falls and somewhere rises, or None.
-
-    Of all such directions with |d| <= 1 (columns scaled to a largest value of 1) the one that moves the
-    rows the farthest in sum.
-    """
-    scale = np.abs(X).max(axis=0)
-    scale[scale == 0.0] = 1.0
-    towards, held = _signed_rows(y, X / scale, kind)
-    if not len(towards):
-        return None
-    # SciPy's optimisers take a tenth of a second to import, and only doubtful fits come here.
-    from scipy.optimize import linprog
-
-    rows, fixed = np.unique(towards, axis=0), np.unique(held, axis=0)
-    found = linprog(
-        c=-towards.sum(axis=0),
-        A_ub=-rows,
-        b_ub=np.zeros(len(rows)),
-        A_eq=fixed if len(fixed) else None,
-        b_eq=np.zeros(len(fixed)) if len(fixed) else None,
-        bounds=(-1.0, 1.0),
-        method="highs",
+    low, high = (
+        tails.to_zero & (fitted.mu < SUSPICIOUS_MEAN),
+        tails.to_one & (fitted.mu > 1.0 - SUSPICIOUS_MEAN),
     )
-    if found.status != 0 or float(towards.sum(axis=0) @ found.x) < ACTIVE:
-        return None
-    return np.asarray(found.x / scale)
+    if np.any(low | high):
+        return True
+    # Where the range of the link ends at a mean of zero, zeros may pull fits to it that stop before.
+    if np.any(tails.to_zero) and not np.any(tails.to_one) and link.name not in ("log", "inverse"):
+        return True
+    return not tails.is_exact and bool(np.any(_information(fitted, link) < SUSPICIOUS_MEAN))
 
 
-def is_complete(y: FloatArray, X: FloatArray) -> bool:
-    """Return whether some direction moves every row of a binomial response towards its value."""
-    scale = np.abs(X).max(axis=0)
-    scale[scale == 0.0] = 1.0
-    towards, held = _signed_rows(y, X / scale, "binomial")
-    if len(held):
-        return False
-    from scipy.optimize import linprog
-
-    rows = np.unique(towards, axis=0)
-    # Maximise the margin t with rows d >= t.
-    found = linprog(
-        c=np.append(np.zeros(X.shape[1]), -1.0),
-        A_ub=np.column_stack([-rows, np.ones(len(rows))]),
-        b_ub=np.zeros(len(rows)),
-        bounds=[(-1.0, 1.0)] * X.shape[1] + [(0.0, 1.0)],
-        method="highs",
-    )
-    return found.status == 0 and found.x is not None and bool(found.x[-1] > ACTIVE)
-
-
-def _signed_rows(y: FloatArray, X: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
-    """Return the rows that may move, signed so that moving is positive, and those that must not."""
-    if kind == "counts":
-        return -X[y == 0.0], X[y > 0.0]
-    mixed = (y > 0.0) & (y < 1.0)
-    sign = np.where(y == 1.0, 1.0, -1.0)
-    return (X * sign[:, None])[~mixed], X[mixed]
-
-
-def _kind(family: Family) -> Literal["binomial", "counts"] | None:
-    """Return how the family can be separated: only links whose ends lie at infinity can."""
-    if family.name in _BINOMIAL and family.link.maps_to_unit_interval:
-        return "binomial"
-    if family.name.startswith(_COUNTS) and family.link.name == "log":
-        return "counts"
-    return None
-
-
-def _constant_response(y: FloatArray, names: Sequence[str], kind: str) -> Separation | None:
-    """Return the finding that the response is all zero (or all one), if it is."""
-    what = _missing(y, np.ones(len(y), dtype=bool), kind)
-    if not what:
-        return None
-    return Separation("constant", tuple(names), f"{_joined(names)} have {NO_ESTIMATE}s: {what}.")
-
-
-def _explain(
-    y: FloatArray,
-    X: FloatArray,
-    names: Sequence[str],
-    direction: FloatArray,
-    kind: str,
-    labels: Mapping[str, np.ndarray],
-) -> Separation:
-    """Return the finding for a direction of separation, in the words of the data where they are simple."""
-    reach = np.abs(X).max(axis=0) * np.abs(direction)
-    active = reach > ACTIVE * reach.max()
-    columns = tuple(name for name, moves in zip(names, active, strict=True) if moves)
-    found: Literal["complete", "quasi-complete", "empty"] = "empty"
-    if kind == "binomial":
-        found = "complete" if is_complete(y, X) else "quasi-complete"
-    reasons = _empty_levels(y, labels, kind) or _empty_pairs(y, labels, kind)
-    reasons = reasons or _single_columns(y, X[:, active], columns, kind)
-    what = "; ".join(reasons) if reasons else _combination(kind, found)
-    estimates = f"has {NO_ESTIMATE}" if len(columns) == 1 else f"have {NO_ESTIMATE}s"
-    return Separation(found, columns, f"{_joined(columns)} {estimates}: {what}.")
-
-
-def _empty_levels(y: FloatArray, labels: Mapping[str, np.ndarray], kind: str) -> list[str]:
-    """Return the levels without a success, without a failure, or with nothing but zero counts."""
-    reasons = []
-    for name, values in labels.items():
-        for level in np.unique(values):
-            what = _missing(y, values == level, kind)
-            reasons += [f"{what} in {name} = {level}"] if what else []
-    return reasons
-
-
-def _empty_pairs(y: FloatArray, labels: Mapping[str, np.ndarray], kind: str) -> list[str]:
-    """Return the pairs of levels of two variables without a success, a failure or a count."""
-    reasons = []
-    for (one, first), (two, second) in combinations(labels.items(), 2):
-        levels, codes = np.unique(np.column_stack([first, second]), axis=0, return_inverse=True)
-        for k in _suspects(y, codes.ravel(), len(levels)):
-            what = _missing(y, codes.ravel() == k, kind)
-            reasons += [f"{what} in {one} = {levels[k, 0]}, {two} = {levels[k, 1]}"] if what else []
-    return reasons
-
-
-def _suspects(y: FloatArray, codes: IntArray, n_cells: int) -> IntArray:
-    """Return the cells whose responses are all alike."""
-    total = np.bincount(codes, minlength=n_cells)
-    zeros = np.bincount(codes, weights=y == 0.0, minlength=n_cells)
-    ones = np.bincount(codes, weights=y == 1.0, minlength=n_cells)
-    return np.flatnonzero((zeros == total) | (ones == total))
-
-
-def _single_columns(y: FloatArray, X: FloatArray, names: Sequence[str], kind: str) -> list[str]:
-    """Return the columns that explain the separation alone: an empty value, or a cut on a variable."""
-    reasons = []
-    for name, column in zip(names, X.T, strict=True):
-        values = np.unique(column)
-        if len(values) == 2:
-            for value in values:
-                what = _missing(y, column == value, kind)
-                reasons += [f"{what} where {name} = {value:g}"] if what else []
-        elif len(values) > 2 and kind == "binomial":
-            reasons += _cut(y, column, name)
-    return reasons
-
-
-def _missing(y: FloatArray, rows: BoolArray, kind: str) -> str:
-    """Return what is missing among these rows, or nothing."""
-    if np.all(y[rows] == 0.0):
-        return "all counts are zero" if kind == "counts" else "there is no success"
-    return "there is no failure" if kind == "binomial" and np.all(y[rows] == 1.0) else ""
-
-
-def _cut(y: FloatArray, column: FloatArray, name: str) -> list[str]:
-    """Return the value of a numeric column that divides successes from failures, if there is one."""
-    success, failure = column[y > 0.0], column[y < 1.0]
-    if failure.max() <= success.min():
-        above, below = f">= {success.min():g}", f"<= {failure.max():g}"
-    elif success.max() <= failure.min():
-        above, below = f"<= {success.max():g}", f">= {failure.min():g}"
-    else:
+def _unidentified(rows: _Rows) -> list[Separation]:
+    """Return the finding about coefficients that move only rows that tell nothing."""
+    directions = unseen(rows.basis, ~rows.silent)
+    if directions is None:
         return []
-    return [f"all successes have {name} {above} and all failures {name} {below}"]
+    reasons = rows.where(directions.moved, directions) or ["only rows that tell nothing about the mean do"]
+    columns = rows.named(directions)
+    is_are = "is" if len(columns) == 1 else "are"
+    return [_finding("unidentified", columns, f"{is_are} not identified", reasons)]
 
 
-def _combination(kind: str, found: str) -> str:
-    if kind == "counts":
-        return "a combination of them singles out rows whose counts are all zero"
-    where = "" if found == "complete" else " in some of the rows"
+def _infinite(rows: _Rows) -> list[Separation]:
+    """Return the finding about coefficients that run to infinity."""
+    directions = rows.recession(_signs(rows, at_infinity=True))
+    if directions is None:
+        return []
+    columns = rows.named(directions)
+    kind = _kind(rows, directions)
+    has = f"has {NO_ESTIMATE}" if len(columns) == 1 else f"have {NO_ESTIMATE}s"
+    if kind == "constant":
+        return [_finding(kind, columns, has, [rows.lacks(rows.used)])]
+    reasons = _cuts(rows, directions) or rows.where(directions.moved, directions)
+    return [_finding(kind, columns, has, reasons or [_combination(kind, rows)])]
+
+
+def _on_edges(rows: _Rows) -> list[Separation]:
+    """Return the finding about coefficients that stop where the range of the link ends."""
+    at_infinity, anywhere = _signs(rows, at_infinity=True), _signs(rows, at_infinity=False)
+    if np.array_equal(at_infinity, anywhere):
+        return []
+    directions = rows.recession(anywhere)
+    if directions is None:
+        return []
+    reaching = directions.moved & (at_infinity != anywhere)
+    if not reaching.any():
+        return []
+    only = replace(directions, moved=reaching)
+    means = [mean for mean, to in (("0", rows.tails.to_zero), ("1", rows.tails.to_one)) if to[reaching].any()]
+    mean = " or ".join(means)
+    reasons = rows.where(reaching, only) or [f"a combination of them singles out rows whose mean is {mean}"]
+    ends = f"which pulls the fitted mean to {mean}, the end of what the {rows.family.link.name} link allows"
+    columns = rows.named(only)
+    lies = "is at the end of its range" if len(columns) == 1 else "are at the end of their range"
+    return [_finding("edge", columns, lies, [*reasons[:-1], f"{reasons[-1]}, {ends}"])]
+
+
+def _lost(rows: _Rows, fitted: FittedRows) -> list[Separation]:
+    """Return the finding about coefficients of which the rows of the fit say nothing any more."""
+    information = np.where(rows.silent, 0.0, _information(fitted, rows.family.link))
+    directions = lost(rows.basis, information)
+    if directions is None:
+        return []
+    columns, moved = rows.named(directions), directions.moved & ~rows.silent
+    if not moved.any():
+        return []
+    reasons = [_where_lost(rows, fitted, directions, moved)]
+    has = f"has {NO_ESTIMATE}" if len(columns) == 1 else f"have {NO_ESTIMATE}s"
+    return [_finding("lost", columns, has, reasons)]
+
+
+def _where_lost(rows: _Rows, fitted: FittedRows, directions: Directions, moved: BoolArray) -> str:
+    """Return which rows a fit has lost and to which end their means have run."""
+    mu, size = float(np.median(fitted.mu[moved])), float(np.abs(rows.y[rows.used]).max())
+    if rows.family.link.maps_to_unit_interval:
+        end = "one" if mu > 0.5 else "zero"
+    else:
+        end = "zero" if abs(mu) < size else "infinity"
+    runs = f"the fitted mean runs to {end}"
+    places = [] if np.all(moved | rows.silent) else rows.where(moved, directions, runs)
+    average = f"where the response averages {float(np.mean(rows.y[moved])):.3g}"
+    return f"{'; '.join(places) or runs}, {average}"
+
+
+def _information(fitted: FittedRows, link: Link) -> FloatArray:
+    """Return the information about eta, about log(eta) where that has the unit of a power of the mean."""
+    if link.maps_to_unit_interval or link.name == "log":
+        return fitted.information
+    with np.errstate(over="ignore"):
+        return np.asarray(fitted.information * np.maximum(fitted.eta**2, 1.0))
+
+
+def _signs(rows: _Rows, at_infinity: bool) -> IntArray:
+    return np.asarray(tail_signs(rows.tails, rows.family.link, at_infinity) * rows.used)
+
+
+def _kind(rows: _Rows, directions: Directions) -> Kind:
+    """Return what to call directions to infinity."""
+    if rows.lacks(rows.used) and np.all(directions.moved | rows.silent):
+        return "constant"
+    if not rows.tails.to_one.any():
+        return "empty"
+    return "complete" if np.all(directions.moved | rows.silent) else "quasi-complete"
+
+
+def _cuts(rows: _Rows, directions: Directions) -> list[str]:
+    """Return the value of a numeric column that divides successes from failures, if there is one."""
+    if not rows.tails.to_one.any():
+        return []
+    telling = ~rows.silent
+    success, failure = telling & (rows.y > 0.0), telling & (rows.y < 1.0)
+    if not success.any() or not failure.any():
+        return []
+    for name, column, moves in zip(rows.names, rows.X.T, directions.columns, strict=True):
+        if not moves or len(np.unique(column)) < 3:
+            continue
+        low, high = column[failure], column[success]
+        if low.max() <= high.min():
+            return [f"all successes have {name} >= {high.min():g} and all failures {name} <= {low.max():g}"]
+        if high.max() <= low.min():
+            return [f"all successes have {name} <= {high.max():g} and all failures {name} >= {low.min():g}"]
+    return []
+
+
+def _combination(kind: Kind, rows: _Rows) -> str:
+    if kind == "empty":
+        return f"a combination of them singles out rows where {rows.tails.lacks_at_zero}"
+    where = "" if kind == "complete" else " in some of the rows"
     return f"a combination of them separates successes from failures{where}"
 
 
-def _joined(columns: Sequence[str]) -> str:
-    return columns[0] if len(columns) == 1 else f"{', '.join(columns[:-1])} and {columns[-1]}"
+def _finding(kind: Kind, columns: tuple[str, ...], verb: str, reasons: Sequence[str]) -> Separation:
+    subject = columns[0] if len(columns) == 1 else f"{', '.join(columns[:-1])} and {columns[-1]}"
+    return Separation(kind, columns, f"{subject} {verb}: {'; '.join(reasons)}.")

@@ -1,0 +1,59 @@
+"""Fixed effects that run to infinity: followed to where the likelihood is flat, then held.
+
+Where the rows of a cell gain all the way to the end of their mean, the coefficients of the cell have no
+finite estimate (engines/glm/separation.py). A quasi-Newton method that also has a parameter of the family to
+find learns nothing about a direction without curvature and drags it along, step by bounded step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.pirls import Mode
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.glm.recession import Recession, recession
+from mixedmodels.engines.glm.tail_signs import tail_signs
+
+# Information of a row that gains below which its mean is on its way to the end.
+SUSPICIOUS = 1e-2
+# Information left to all rows on their way together, where the likelihood is flat to rounding.
+FLAT = 1e-13
+# How often the way is doubled to get there.
+MAX_DOUBLINGS = 20
+
+
+def unbounded_direction(problem: GeneralizedProblem, mode: Mode) -> Recession | None:
+    """Return the directions of gamma along which the likelihood rises without end, None if there are none.
+
+    Only families with parameters of their own and links whose range ends are examined, which a search finds
+    hard, and fits that have come to tell nothing about some rows.
+    """
+    family = problem.family
+    tails, used = family.tails(problem.y), problem.weights > 0.0
+    sign = tail_signs(tails, family.link, at_infinity=True)
+    if not problem.n_phi and np.array_equal(sign, tail_signs(tails, family.link, at_infinity=False)):
+        return None
+    gaining = (tails.to_zero | tails.to_one) & used
+    if not np.any(mode.rows.information[gaining] < SUSPICIOUS * problem.weights[gaining]):
+        return None
+    return recession(problem.basis, sign * used, tails.silent | ~used)
+
+
+def held_beyond(
+    problem: GeneralizedProblem, mode: Mode, psi: FloatArray, inverse_hessian: FloatArray, found: Recession
+) -> tuple[FloatArray, FloatArray]:
+    """Return the vector with gamma moved to where the likelihood is flat, and H that keeps it there."""
+    moved, k = found.moved, problem.n_theta
+    moves, length = problem.basis @ found.direction, 1.0
+    for _ in range(MAX_DOUBLINGS):
+        rows = problem.evaluate(mode.eta + length * moves, mode.parameters.phi)
+        if float(np.abs(rows.information[moved]).sum()) < FLAT:
+            break
+        length *= 2.0
+    psi = psi.copy()
+    fixed = slice(k, k + problem.n_fixed)
+    psi[fixed] += length * found.direction
+    keep = np.eye(len(psi))
+    keep[fixed, fixed] -= found.space @ found.space.T
+    return psi, keep @ inverse_hessian @ keep
