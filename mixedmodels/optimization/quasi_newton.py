@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ConvergenceError
 
 Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -20,6 +21,8 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 DECREASE, CURVATURE = 1e-4, 0.9
 #: Relative rounding noise of an objective: differences below it say nothing, the slope decides.
 NOISE = 1e-13
+#: Slopes above it have squares that overflow: no step can be made of them.
+STEEPEST = 1e150
 #: Evaluations after which a line search gives up.
 MAX_LINE_SEARCH = 30
 #: Steps in a row that neither decrease the objective nor the decrement, after which a search gives up.
@@ -75,9 +78,10 @@ class _Counted:
         self.n += 1
         try:
             value, gradient = self.function(x)
-        except (np.linalg.LinAlgError, FloatingPointError, OverflowError):
+        except (np.linalg.LinAlgError, FloatingPointError, OverflowError, ConvergenceError):
             return math.inf, np.zeros_like(x)
-        if not math.isfinite(value + float(gradient.dot(gradient))):
+        steepest = float(np.abs(gradient).max(initial=0.0))
+        if not (math.isfinite(value) and steepest < STEEPEST):
             return math.inf, np.zeros_like(x)
         return value, gradient
 

@@ -19,6 +19,7 @@ from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_l
 from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
+from mixedmodels.engines.generalized.second_starts import other_starts
 from mixedmodels.engines.generalized.start import row_effects, start_from_row_effects, starting_values
 from mixedmodels.engines.generalized.verdict import (
     judge_generalized,
@@ -51,6 +52,8 @@ MOVED = 0.5
 # Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
 # variation is left to it, and the objective begins to lose digits.
 FLAT_PER_ROW = 1e-7
+# Decrement at which a look from another start ends, unless it has come lower.
+LOOK_TOLERANCE = 0.05
 # Gain of a second start worth leaving the first optimum for.
 SMALLEST_GAIN = 1e-5
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
@@ -115,22 +118,36 @@ def _optimize(
         optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
         return _no_worse_than_default(evaluator, layout, optimum)
     optimum = _from_start(evaluator, layout, None)
-    if row_effects(evaluator.problem) is None:
-        return optimum
-    other = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
-    return _better(evaluator, layout, optimum, other)
+    starts = other_starts(evaluator.problem, optimum.psi, layout.scale)
+    if row_effects(evaluator.problem) is not None:
+        starts.append(start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi)))
+    for other in starts:
+        optimum = _better(evaluator, layout, optimum, other)
+    return optimum
 
 
 def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:
-    """Return the optimum, or the better one that is found from another start."""
+    """Return the optimum, or the lower one that another start leads to, found exactly only if it is lower."""
+    evaluator.forget()
+    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
     try:
-        again = _from_start(evaluator, layout, start)
+        again = _from_start(evaluator, layout, start, LOOK_TOLERANCE)
+        if again.objective - 2.0 * again.found.decrement < optimum.objective - gain:
+            again = _finished_look(evaluator, layout, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
-    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
-    is_better = again.found.converged and again.objective < optimum.objective - gain
+    has_ended = again.found.converged or not optimum.found.converged
+    is_better = has_ended and again.objective < optimum.objective - gain
     n_evaluations = optimum.n_evaluations + again.n_evaluations
     return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+
+
+def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum) -> Optimum:
+    """Go on from where a rough search ended to the optimum."""
+    if evaluator.nAGQ == 0:
+        return _profile_fit(evaluator, layout, look.psi, TOLERANCE)
+    first = look.objective, look.found.gradient / layout.scale
+    return _joint_fit(evaluator, layout, look.psi, look.inverse_hessian, look.n_evaluations, first=first)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -141,19 +158,21 @@ def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
         check_quadrature(problem)
 
 
-def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+def _from_start(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None = None
+) -> Optimum:
     """Optimise the nAGQ = 0 objective first, then the one asked for.
 
-    From `start`, an optimiser's vector, or by default from starting values.
+    From `start`, an optimiser's vector, or by default from starting values; to a decrement of `tolerance`, or
+    by default to the optimum.
     Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
     """
     if evaluator.problem.levels is not None and evaluator.nAGQ > 0:
-        return _direct_fit(evaluator, layout, start)
-    tolerance = TOLERANCE if evaluator.nAGQ == 0 else ROUGH_TOLERANCE
-    rough = _profile_fit(evaluator, layout, start, tolerance)
+        return _direct_fit(evaluator, layout, start, tolerance)
     if evaluator.nAGQ == 0:
-        return rough
-    return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations)
+        return _profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance)
+    rough = _profile_fit(evaluator, layout, start, ROUGH_TOLERANCE)
+    return _joint_fit(evaluator, layout, rough.psi, rough.inverse_hessian, rough.n_evaluations, tolerance)
 
 
 def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
@@ -222,7 +241,9 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     return Optimum(psi, found.objective, H, found, 1 + found.n_evaluations)
 
 
-def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+def _direct_fit(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None = None
+) -> Optimum:
     """Minimise the objective over all parameters from starting values, the Laplace one roughly first."""
     problem, known = evaluator.problem, None
     values = starting_values(problem)
@@ -239,7 +260,7 @@ def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
         H = _start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
     if by_laplace is evaluator:
         known = (rough.objective, rough.found.gradient / layout.scale)
-    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=known)
+    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, tolerance, known)
 
 
 def _start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
@@ -282,6 +303,8 @@ def _joint_fit(
         function, psi / scale, inverse_hessian / square,
         first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
     )  # fmt: skip
+    if not np.isfinite(found.objective):
+        raise ConvergenceError("The likelihood is not finite where the search starts.")
     if tolerance < flat:
         mode = evaluator.mode_at(found.x * scale)
         found = _finished(function, found, evaluator.problem, mode, tolerance)

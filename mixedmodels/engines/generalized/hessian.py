@@ -17,7 +17,7 @@ from mixedmodels.formula.design.theta import column_scales
 # Step of the central differences in units of a standard error: the truncation error is of order its square,
 # the rounding error of an exact gradient over it.
 STEP = 1e-3
-# Bounds of a step: relative to its parameter, whose own rounding it must exceed, and relative to the parameter
+# Bounds of a step: relative to its parameter, whose rounding it must exceed, and relative to the parameter
 # or a tenth of its typical size, for standard errors that make no sense.
 SMALLEST_STEP, LARGEST_STEP, TYPICAL_SHARE = 1e-9, 1e-2, 0.1
 # A step is taken again if the curvature that it finds asks for one so many times as long or as short ...
