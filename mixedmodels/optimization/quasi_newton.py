@@ -136,6 +136,10 @@ def minimize(
     while function.n < max_evaluations:
         direction = -H.dot(g)
         slope = float(direction.dot(g))
+        if slope > 0.0 and not restarted:
+            # Rounding, or a jump of the objective, has made H indefinite.
+            H, restarted = np.array(inverse_hessian, dtype=np.float64), True
+            continue
         if -slope / 2.0 <= tolerance:
             message = "the objective cannot decrease by more than the tolerance"
             break
@@ -158,7 +162,7 @@ def minimize(
             message = "the objective no longer decreases beyond its rounding"
             break
     decrement = float(g.dot(H).dot(g)) / 2.0
-    return Minimum(x, f, g, H, decrement, function.n, tuple(path), decrement <= tolerance, message)
+    return Minimum(x, f, g, H, decrement, function.n, tuple(path), abs(decrement) <= tolerance, message)
 
 
 def updated(H: FloatArray, step: FloatArray, change: FloatArray) -> FloatArray:

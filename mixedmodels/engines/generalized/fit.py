@@ -22,6 +22,8 @@ from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.second_starts import other_starts
 from mixedmodels.engines.generalized.start import row_effects, start_from_row_effects, starting_values
 from mixedmodels.engines.generalized.verdict import (
+    has_stopped_moving,
+    is_regular,
     judge_generalized,
     off_saddle,
     optimum_with_zeros,
@@ -54,6 +56,8 @@ MOVED = 0.5
 FLAT_PER_ROW = 1e-7
 # Decrement at which a look from another start ends, unless it has come lower.
 LOOK_TOLERANCE = 0.05
+# Evaluations of a search; one to that tolerance that takes more leads nowhere.
+MAX_EVALUATIONS, LOOK_EVALUATIONS = 1000, 200
 # Gain of a second start worth leaving the first optimum for.
 SMALLEST_GAIN = 1e-5
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
@@ -118,7 +122,7 @@ def _optimize(
         optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
         return _no_worse_than_default(evaluator, layout, optimum)
     optimum = _from_start(evaluator, layout, None)
-    starts = other_starts(evaluator.problem, optimum.psi, layout.scale)
+    starts = other_starts(evaluator.problem, optimum.psi, layout.scale, _is_optimum(evaluator, optimum))
     if row_effects(evaluator.problem) is not None:
         starts.append(start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi)))
     for other in starts:
@@ -129,17 +133,29 @@ def _optimize(
 def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:
     """Return the optimum, or the lower one that another start leads to, found exactly only if it is lower."""
     evaluator.forget()
-    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
+    gain, was_optimum = (
+        RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN,
+        _is_optimum(evaluator, optimum),
+    )
     try:
         again = _from_start(evaluator, layout, start, LOOK_TOLERANCE)
-        if again.objective - 2.0 * again.found.decrement < optimum.objective - gain:
+        lowest = again.objective - 2.0 * again.found.decrement
+        if again.found.converged and (not was_optimum or lowest < optimum.objective - gain):
             again = _finished_look(evaluator, layout, again)
+        is_optimum = _is_optimum(evaluator, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
-    has_ended = again.found.converged or not optimum.found.converged
-    is_better = has_ended and again.objective < optimum.objective - gain
+    is_lower = again.objective < optimum.objective - gain
+    is_better = is_lower if is_optimum == was_optimum else is_optimum
     n_evaluations = optimum.n_evaluations + again.n_evaluations
     return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+
+
+def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
+    """Tell whether a search has ended, and not where the Laplace approximation runs to minus infinity."""
+    if not (optimum.found.converged or has_stopped_moving(optimum)):
+        return False
+    return evaluator.problem.has_one_mode or is_regular(evaluator.mode_at(optimum.psi))
 
 
 def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum) -> Optimum:
@@ -302,6 +318,7 @@ def _joint_fit(
     found = minimize(
         function, psi / scale, inverse_hessian / square,
         first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
+        max_evaluations=LOOK_EVALUATIONS if tolerance >= LOOK_TOLERANCE else MAX_EVALUATIONS,
     )  # fmt: skip
     if not np.isfinite(found.objective):
         raise ConvergenceError("The likelihood is not finite where the search starts.")

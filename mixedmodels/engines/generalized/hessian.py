@@ -10,6 +10,7 @@ from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import parameter_layout
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales
@@ -104,6 +105,8 @@ def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimat
 def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
     """Return the Hessian by central differences of the gradient, shape (m, m).
 
+    NaN where the objective does not exist beside `psi`.
+
     Parameters
     ----------
     evaluator : Evaluator
@@ -118,8 +121,11 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
     largest = LARGEST_STEP * np.maximum(np.abs(psi), TYPICAL_SHARE * typical)
     smallest = np.minimum(SMALLEST_STEP * np.abs(psi), largest)
     variance = 2.0 * np.diagonal(inverse_hessian)
-    columns = [_column(evaluator, psi, k, variance[k], (smallest[k], largest[k])) for k in range(len(psi))]
-    hessian = np.array(columns)
+    bounds = list(zip(smallest, largest, strict=True))
+    try:
+        hessian = np.array([_column(evaluator, psi, k, variance[k], bounds[k]) for k in range(len(psi))])
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return np.full((len(psi), len(psi)), np.nan)
     return np.asarray(0.5 * (hessian + hessian.T))
 
 

@@ -26,7 +26,9 @@ FAR, FARTHEST = 3.0, 30.0
 SMALLEST_SHARE = 1e-4
 
 
-def other_starts(problem: GeneralizedProblem, psi: FloatArray, scale: FloatArray) -> list[FloatArray]:
+def other_starts(
+    problem: GeneralizedProblem, psi: FloatArray, scale: FloatArray, is_optimum: bool = True
+) -> list[FloatArray]:
     """Return the optimiser's vectors to start other searches from, none where one optimum is all there is.
 
     Parameters
@@ -37,19 +39,22 @@ def other_starts(problem: GeneralizedProblem, psi: FloatArray, scale: FloatArray
         The optimum found.
     scale : ndarray, shape (m,)
         Typical sizes of the optimiser's parameters.
+    is_optimum : bool
+        Whether the search has ended at an optimum that the likelihood can have.
     """
+    n_terms = len(problem.terms)
     theta = np.concatenate(unpack_factors(problem, psi)[0])
     size = (np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)]
     starts = []
     if problem.family.has_dispersion and row_effects(problem) is None:
         by_levels = start_from_levels(problem)
         phi = problem.family.phi_from_free(by_levels[problem.n_theta + problem.n_fixed :])
-        far = [np.full(len(problem.terms), deviation) for deviation in (FAR, FARTHEST)]
+        far = [np.full(n_terms, deviation) for deviation in (FAR, FARTHEST)]
         starts += [by_levels, *(start_far(problem, deviations, phi) for deviations in far)]
-    elif size.min(initial=1.0) < VANISHED and problem.n_theta > 1:
-        starts += [start_far(problem, np.full(len(problem.terms), FAR))]
-    if size.max(initial=0.0) > LARGE and len(problem.terms) > 1:
-        starts += [start_far(problem, deviations) for deviations in _one_far(len(problem.terms))]
+    elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
+        starts += [start_far(problem, np.full(n_terms, FAR))]
+    if size.max(initial=0.0) > LARGE and n_terms > 1:
+        starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
     return starts
 
 
@@ -90,7 +95,9 @@ def start_from_levels(problem: GeneralizedProblem) -> FloatArray:
         first = block.columns[0]
         left = left - own[0][block.codes] * (1.0 if first is None else first)
     mu = problem.family.link.inverse(eta - np.where(W > 0.0, left, 0.0))
-    phi = np.maximum(problem.family.start_phi(problem.y, mu, W), SMALLEST_SHARE * plain.phi)
+    phi = np.asarray(
+        np.maximum(problem.family.start_phi(problem.y, mu, W), SMALLEST_SHARE * plain.phi), dtype=np.float64
+    )
     return pack(problem, [thetas[k] for k in range(len(problem.terms))], gamma, phi)
 
 
