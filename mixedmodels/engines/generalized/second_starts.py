@@ -83,7 +83,9 @@ def start_from_levels(problem: GeneralizedProblem) -> FloatArray:
     if not W.any():
         return pack(problem, plain.thetas, plain.gamma, plain.phi)
     root, left = np.sqrt(W), eta - problem.offset
-    gamma = np.linalg.lstsq(problem.basis * root[:, None], left * root, rcond=None)[0]
+    gamma = np.asarray(
+        np.linalg.lstsq(problem.basis * root[:, None], left * root, rcond=None)[0], dtype=np.float64
+    )
     left = left - problem.basis @ gamma
     thetas: dict[int, FloatArray] = {}
     for b, block in enumerate(problem.system.blocks):
