@@ -59,4 +59,6 @@ def residuals(
         return np.sign(difference) * np.sqrt(family.deviance(y, mu, weights, phi))
     scale = response_scale(family, phi)
     variance = family.variance(mu, phi) * family.variance_inflation(weights, phi)
-    return scale * difference * np.sqrt(weights / variance)
+    # A mean that rounds to the end of its range leaves no variance, and the response lies on it.
+    precision = np.divide(weights, variance, out=np.zeros_like(variance), where=variance > 0.0)
+    return scale * difference * np.sqrt(precision)

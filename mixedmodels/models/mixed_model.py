@@ -56,10 +56,11 @@ class MixedModel(FittedModel, MixedFit):
         ----------
         tol : float
             A diagonal element of T counts as zero below it, on the scale of a predictor of unit root
-            mean square.
+            mean square and of rows of unit information, so that the unit of prior weights does not matter.
         """
+        unit = float(np.sqrt(np.abs(self.row_information).mean()))
         return any(
-            bool((np.abs(np.diag(T)) * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
+            bool((np.abs(np.diag(T)) * unit * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
             for term, T in zip(self.random, term_factors(self.random, self.theta_values), strict=True)
         )
 

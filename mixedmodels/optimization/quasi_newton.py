@@ -21,6 +21,8 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 DECREASE, CURVATURE = 1e-4, 0.9
 #: Relative rounding noise of an objective: differences below it say nothing, the slope decides.
 NOISE = 1e-13
+#: Slopes above it have squares that overflow: no step can be made of them.
+STEEPEST = 1e150
 #: Evaluations after which a line search gives up.
 MAX_LINE_SEARCH = 30
 #: Steps in a row that neither decrease the objective nor the decrement, after which a search gives up.
@@ -78,7 +80,8 @@ class _Counted:
             value, gradient = self.function(x)
         except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError, OverflowError):
             return math.inf, np.zeros_like(x)
-        if not math.isfinite(value + float(gradient.dot(gradient))):
+        steepest = float(np.abs(gradient).max(initial=0.0))
+        if not (math.isfinite(value) and steepest < STEEPEST):
             return math.inf, np.zeros_like(x)
         return value, gradient
 
@@ -159,7 +162,7 @@ def minimize(
             message = "the objective no longer decreases beyond its rounding"
             break
     decrement = float(g.dot(H).dot(g)) / 2.0
-    return Minimum(x, f, g, H, decrement, function.n, tuple(path), decrement <= tolerance, message)
+    return Minimum(x, f, g, H, decrement, function.n, tuple(path), abs(decrement) <= tolerance, message)
 
 
 def _positive(H: FloatArray) -> FloatArray:

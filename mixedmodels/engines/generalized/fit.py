@@ -22,6 +22,7 @@ from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.quadrature_grid import check_grid
+from mixedmodels.engines.generalized.second_starts import other_starts
 from mixedmodels.engines.generalized.start import (
     nested_objective,
     row_effects,
@@ -31,6 +32,8 @@ from mixedmodels.engines.generalized.start import (
 )
 from mixedmodels.engines.generalized.unbounded import held_beyond, unbounded_direction
 from mixedmodels.engines.generalized.verdict import (
+    has_stopped_moving,
+    is_regular,
     judge_generalized,
     off_saddle,
     optimum_with_zeros,
@@ -61,6 +64,10 @@ MOVED = 0.5
 # Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
 # variation is left to it, and the objective begins to lose digits.
 FLAT_PER_ROW = 1e-7
+# Decrement at which a look from another start ends, unless it has come lower.
+LOOK_TOLERANCE = 0.05
+# Evaluations of a search; one to that tolerance that takes more leads nowhere.
+MAX_EVALUATIONS, LOOK_EVALUATIONS = 1000, 200
 # Gain of a second start worth leaving the first optimum for.
 SMALLEST_GAIN = 1e-5
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
@@ -126,22 +133,48 @@ def _optimize(
         optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
         return _no_worse_than_default(evaluator, layout, optimum)
     optimum = _from_start(evaluator, layout, None)
-    if row_effects(evaluator.problem) is None:
-        return optimum
-    other = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
-    return _better(evaluator, layout, optimum, other)
+    starts = other_starts(evaluator.problem, optimum.psi, layout.scale, _is_optimum(evaluator, optimum))
+    if row_effects(evaluator.problem) is not None:
+        starts.append(start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi)))
+    for other in starts:
+        optimum = _better(evaluator, layout, optimum, other)
+    return optimum
 
 
 def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:
-    """Return the optimum, or the better one that is found from another start."""
+    """Return the optimum, or the lower one that another start leads to, found exactly only if it is lower."""
+    evaluator.forget()
+    gain, was_optimum = (
+        RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN,
+        _is_optimum(evaluator, optimum),
+    )
     try:
-        again = _from_start(evaluator, layout, start)
+        again = _from_start(evaluator, layout, start, LOOK_TOLERANCE)
+        lowest = again.objective - 2.0 * again.found.decrement
+        if again.found.converged and (not was_optimum or lowest < optimum.objective - gain):
+            again = _finished_look(evaluator, layout, again)
+        is_optimum = _is_optimum(evaluator, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
-    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
-    is_better = again.found.converged and again.objective < optimum.objective - gain
+    is_lower = again.objective < optimum.objective - gain
+    is_better = is_lower if is_optimum == was_optimum else is_optimum
     n_evaluations = optimum.n_evaluations + again.n_evaluations
     return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+
+
+def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
+    """Tell whether a search has ended, and not where the Laplace approximation runs to minus infinity."""
+    if not (optimum.found.converged or has_stopped_moving(optimum)):
+        return False
+    return evaluator.problem.has_one_mode or is_regular(evaluator.mode_at(optimum.psi))
+
+
+def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum) -> Optimum:
+    """Go on from where a rough search ended to the optimum."""
+    if evaluator.nAGQ == 0:
+        return _profile_fit(evaluator, layout, look.psi, TOLERANCE)
+    first = look.objective, look.found.gradient / layout.scale
+    return _joint_fit(evaluator, layout, look.psi, look.inverse_hessian, look.n_evaluations, first=first)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -153,23 +186,25 @@ def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
         check_grid(int(nAGQ), max(block.size for block in problem.system.blocks))
 
 
-def _from_start(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+def _from_start(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None = None
+) -> Optimum:
     """Optimise the nAGQ = 0 objective first, then the one asked for.
 
-    From `start`, an optimiser's vector, or by default from starting values.
+    From `start`, an optimiser's vector, or by default from starting values; to a decrement of `tolerance`, or
+    by default to the optimum.
     Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
     """
     if evaluator.problem.levels is not None and evaluator.nAGQ > 0:
-        return _direct_fit(evaluator, layout, start)
-    tolerance = TOLERANCE if evaluator.nAGQ == 0 else ROUGH_TOLERANCE
-    rough = _profile_fit(evaluator, layout, start, tolerance)
+        return _direct_fit(evaluator, layout, start, tolerance)
     if evaluator.nAGQ == 0:
-        return rough
+        return _profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance)
+    rough = _profile_fit(evaluator, layout, start, ROUGH_TOLERANCE)
     psi, H, mode = rough.psi, rough.inverse_hessian, evaluator.mode
     unbounded = unbounded_direction(evaluator.problem, mode)
     if unbounded is not None:
         psi, H = held_beyond(evaluator.problem, mode, psi, H, unbounded)
-    return _joint_fit(evaluator, layout, psi, H, rough.n_evaluations)
+    return _joint_fit(evaluator, layout, psi, H, rough.n_evaluations, tolerance)
 
 
 def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
@@ -238,7 +273,9 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     return Optimum(psi, found.objective, H, found, 1 + found.n_evaluations)
 
 
-def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) -> Optimum:
+def _direct_fit(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None = None
+) -> Optimum:
     """Minimise the objective over all parameters from starting values, the Laplace one roughly first."""
     problem, known = evaluator.problem, None
     values = starting_values(problem)
@@ -255,7 +292,7 @@ def _direct_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None) 
         H = _start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
     if by_laplace is evaluator:
         known = (rough.objective, rough.found.gradient / layout.scale)
-    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, first=known)
+    return _joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, tolerance, known)
 
 
 def _start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
@@ -297,7 +334,10 @@ def _joint_fit(
     found = minimize(
         function, psi / scale, inverse_hessian / square,
         first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
+        max_evaluations=LOOK_EVALUATIONS if tolerance >= LOOK_TOLERANCE else MAX_EVALUATIONS,
     )  # fmt: skip
+    if not np.isfinite(found.objective):
+        raise ConvergenceError("The likelihood is not finite where the search starts.")
     if tolerance < flat:
         mode = evaluator.mode_at(found.x * scale)
         found = _finished(function, found, evaluator.problem, mode, tolerance)

@@ -145,6 +145,11 @@ class GeneralizedProblem:
         """Whether the information in log|L| is always the Hessian's."""
         return self.observed or self.family.is_canonical or not self.family.has_expected_information
 
+    @property
+    def has_one_mode(self) -> bool:
+        """Whether the log-likelihood is surely concave in eta, as for canonical links."""
+        return self.family.is_canonical
+
     def with_response(self, y: FloatArray, constant: FloatArray) -> GeneralizedProblem:
         """Return the same problem with another response and its log-likelihood terms without parameters."""
         order, equal = self.origin.order, self.origin.equal

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.engines.column_basis import orthogonal_term
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.equal_rows import collapsed_response, equal_rows
@@ -60,7 +60,7 @@ def generalized_problem(
     constant : ndarray, shape (n,), optional
         Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
     """
-    order = _order(terms)
+    order = _order(terms) if family.is_canonical else _canonical_order(y, weights, X, terms, offset)
     terms = tuple(terms) if order is None else tuple(_chosen(term, order) for term in terms)
     y, weights, offset = _sorted_rows(y, weights, offset, order)
     X = X if order is None else X[order]
@@ -164,6 +164,26 @@ def _order(terms: Sequence[RandomTerm]) -> IntArray | None:
     """Return the order of rows that sorts them by level of the leading block, None if they are sorted."""
     codes = amalgamate(terms)[0].codes
     return None if bool((codes[1:] >= codes[:-1]).all()) else np.argsort(codes, kind="stable")
+
+
+def _canonical_order(
+    y: FloatArray,
+    weights: FloatArray | None,
+    X: FloatArray,
+    terms: Sequence[RandomTerm],
+    offset: FloatArray | None,
+) -> IntArray:
+    """Return an order of the rows that does not depend on theirs in the data, by the leading block's levels.
+
+    A likelihood that is not concave in the effects can have several modes, and rounding errors, which depend
+    on the order of a sum, decide which of two paths a search takes.
+    """
+    columns: list[FloatArray | CodeArray] = [term.codes for term in terms]
+    columns += [column for column in (y, weights, offset, *X.T) if column is not None]
+    for term in terms:
+        columns += [term.Z[:, j] for j in range(term.size) if term.Z.strides[0] != 0]
+    # The last key is the first to be sorted by.
+    return np.lexsort([*columns, amalgamate(terms)[0].codes])
 
 
 def _chosen(term: RandomTerm, rows: IntArray) -> RandomTerm:

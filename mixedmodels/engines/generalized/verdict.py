@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.hessian import determined_inverse, hessian_at
+from mixedmodels.engines.generalized.laplace import smallest_curvature
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
 from mixedmodels.engines.generalized.pirls import Mode
@@ -26,6 +27,10 @@ MAX_NEWTON_STEPS = 5
 # Largest element of the gradient, in units of a parameter's size, at a decrement that means anything: the
 # curvature would be a million times that of a million rows.
 STEEP = 1.0
+# Curvature at the mode, 1 for the prior alone, below which the Laplace approximation is off by more than 2.
+IRREGULAR = 0.02
+# A step of so many standard errors is none: the curvature it is made of means nothing.
+NO_STEP = 1e4
 # Share of the variation of single rows that is nothing.
 LEFT_OVER = 1e-4
 # A deviation below this, in units of its scale, is looked at from beside.
@@ -176,11 +181,36 @@ def judge_generalized(
     decrement = optimum.found.decrement
     boundary = boundary_reasons(problem.terms, np.concatenate(thetas)) + _limits(problem, optimum.psi)
     boundary += () if mode is None else vanished_dispersion(problem, mode)
-    if decrement > DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective):
+    if mode is not None and not (problem.has_one_mode or is_regular(mode)):
+        reasons = (_irregular(problem), optimum.found.message, *boundary)
+        return ConvergenceReport("not converged", decrement, reasons)
+    if not has_stopped_moving(optimum):
         moving = _still_moving(problem, optimum) if np.isfinite(decrement) else _at_end(problem, optimum)
         reasons = (moving, optimum.found.message, *boundary)
         return ConvergenceReport("not converged", decrement, reasons)
     return ConvergenceReport("boundary" if boundary else "converged", decrement, boundary)
+
+
+def has_stopped_moving(optimum: Optimum) -> bool:
+    """Tell whether a Newton step would gain nothing worth having."""
+    limit = DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective)
+    return abs(optimum.found.decrement) <= limit
+
+
+def is_regular(mode: Mode) -> bool:
+    """Tell whether the likelihood has enough curvature at the mode for the Laplace approximation."""
+    return smallest_curvature(mode) > IRREGULAR
+
+
+def _irregular(problem: GeneralizedProblem) -> str:
+    """Say that the Laplace approximation has no optimum, and what to do."""
+    terms = " + ".join(f"({term.expression})" for term in problem.terms)
+    return (
+        f"The Laplace approximation has no optimum here: the {problem.family.name} likelihood is nearly flat "
+        f"in some random effects of {terms} at their mode, where the approximation to -2 log-likelihood runs "
+        "to minus infinity and the likelihood does not follow. The estimates mean nothing. Use fewer random "
+        "effects, or another family."
+    )
 
 
 def _limits(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
@@ -227,7 +257,14 @@ def _still_moving(problem: GeneralizedProblem, optimum: Optimum) -> str:
     if len(moves) == problem.n_theta + problem.n_fixed + problem.n_phi:
         names += ["of the fixed effects"] * problem.n_fixed
     k = int(np.argmax(moves))
+    name = [*names, *problem.family.phi_names][k]
+    if not moves[k] < NO_STEP:
+        return (
+            f"The search broke down in the parameter {name}, at a jump or a "
+            f"pole of the objective: the {problem.family.name} likelihood has no regular optimum there. The "
+            "estimates mean nothing. Use fewer random effects, another family, or other starting values."
+        )
     return (
-        f"The parameter {[*names, *problem.family.phi_names][k]} still moves, by {moves[k]:.1e} standard "
+        f"The parameter {name} still moves, by {moves[k]:.1e} standard "
         "errors. Check whether the data identify it, simplify the model, or start from other values."
     )

@@ -1,0 +1,118 @@
+"""When the optimum of a generalized model may not be the lowest, and where else to start.
+
+With a dispersion the likelihood can have an optimum in which single rows vary much and levels little, and
+another the other way round. Without one second optima were seen only beside a vanished deviation, and where
+the deviations are so large that the likelihood of a level hardly depends on its effect.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack, unpack_factors
+from mixedmodels.engines.generalized.start import information_by_level, row_effects, starting_values
+from mixedmodels.factorization.blocks import term_slices
+from mixedmodels.factorization.weighted.penalized_system import sum_by_level
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.theta import boundaries, column_scales
+
+# Deviation of an effect, in units of its column's size on the scale of the link, that counts as large; and as
+# vanished.
+LARGE, VANISHED = 3.0, 0.05
+# Deviations that other searches start from.
+FAR, FARTHEST = 3.0, 30.0
+# Least dispersion to start from, relative to that without random effects.
+SMALLEST_SHARE = 1e-4
+
+
+def other_starts(
+    problem: GeneralizedProblem, psi: FloatArray, scale: FloatArray, is_optimum: bool = True
+) -> list[FloatArray]:
+    """Return the optimiser's vectors to start other searches from, none where one optimum is all there is.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The data.
+    psi : ndarray, shape (m,)
+        The optimum found.
+    scale : ndarray, shape (m,)
+        Typical sizes of the optimiser's parameters.
+    is_optimum : bool
+        Whether the search has ended at an optimum that the likelihood can have.
+    """
+    n_terms = len(problem.terms)
+    theta = np.concatenate(unpack_factors(problem, psi)[0])
+    size = (np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)]
+    starts = []
+    if problem.family.has_dispersion and row_effects(problem) is None:
+        by_levels = start_from_levels(problem)
+        phi = problem.family.phi_from_free(by_levels[problem.n_theta + problem.n_fixed :])
+        far = [np.full(n_terms, deviation) for deviation in (FAR, FARTHEST)]
+        starts += [by_levels, *(start_far(problem, deviations, phi) for deviations in far)]
+    elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
+        starts += [start_far(problem, np.full(n_terms, FAR))]
+    if size.max(initial=0.0) > LARGE and n_terms > 1:
+        starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
+    return starts
+
+
+def _one_far(n_terms: int) -> FloatArray:
+    """Return deviations with those of one term far larger than the others, a row for each term."""
+    return np.asarray(1.0 + (FARTHEST - 1.0) * np.eye(n_terms))
+
+
+def start_far(
+    problem: GeneralizedProblem, deviations: FloatArray, phi: FloatArray | None = None
+) -> FloatArray:
+    """Return a start with given deviations of the effects of each term, in units of a column's size."""
+    values, thetas = starting_values(problem), []
+    for term, deviation in zip(problem.terms, deviations, strict=True):
+        thetas.append(_theta_of_sizes(term, deviation * column_scales(term)))
+    return pack(problem, thetas, values.gamma, values.phi if phi is None else phi)
+
+
+def start_from_levels(problem: GeneralizedProblem) -> FloatArray:
+    """Return a start with the deviations of the levels' own coefficients, and the dispersion they leave.
+
+    The coefficients are those of a regression of the transformed response, one block after the other.
+    """
+    plain = starting_values(problem)
+    eta, W = _transformed(problem)
+    if not W.any():
+        return pack(problem, plain.thetas, plain.gamma, plain.phi)
+    root, left = np.sqrt(W), eta - problem.offset
+    gamma = np.asarray(
+        np.linalg.lstsq(problem.basis * root[:, None], left * root, rcond=None)[0], dtype=np.float64
+    )
+    left = left - problem.basis @ gamma
+    thetas: dict[int, FloatArray] = {}
+    for b, block in enumerate(problem.system.blocks):
+        A = information_by_level(problem.system, b, W)
+        own = np.divide(sum_by_level(problem.system, b, W * left), A, out=np.zeros_like(A), where=A > 0.0)
+        sizes = np.sqrt(np.einsum("sl,sl->s", own, own) / block.n_levels)
+        for k, place in term_slices(block):
+            thetas[k] = _theta_of_sizes(problem.terms[k], sizes[place])
+        first = block.columns[0]
+        left = left - own[0][block.codes] * (1.0 if first is None else first)
+    mu = problem.family.link.inverse(eta - np.where(W > 0.0, left, 0.0))
+    phi = np.asarray(
+        np.maximum(problem.family.start_phi(problem.y, mu, W), SMALLEST_SHARE * plain.phi), dtype=np.float64
+    )
+    return pack(problem, [thetas[k] for k in range(len(problem.terms))], gamma, phi)
+
+
+def _transformed(problem: GeneralizedProblem) -> tuple[FloatArray, FloatArray]:
+    """Return the response on the scale of the link, and weights that are zero where it has no value there."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        eta = np.asarray(problem.family.link.link(problem.y))
+    finite = np.isfinite(eta)
+    return np.where(finite, eta, problem.offset), np.where(finite, problem.weights, 0.0)
+
+
+def _theta_of_sizes(term: RandomTerm, sizes: FloatArray) -> FloatArray:
+    """Return theta of given deviations, none of them vanished."""
+    structure, typical = term.structure, column_scales(term)
+    sizes = np.clip(sizes, VANISHED * typical, FARTHEST * typical)
+    return structure.from_free(structure.to_free(structure.start()) * structure.scales(sizes))
