@@ -183,6 +183,6 @@ def test_nearly_collinear_slopes_reach_the_optimum_of_the_model_in_their_differe
 def test_means_at_the_end_of_a_link_are_not_converged():
     y = np.random.default_rng(2).normal(size=60)
     data = pd.DataFrame({"y": y - y.mean(), "g": pd.Categorical(np.repeat(np.arange(15), 4))})
-    with pytest.warns(mm.ConvergenceWarning, match="no finite estimates"):
+    with pytest.warns(mm.DataWarning, match="no finite estimate"):
         model = mm.glmer("y ~ 1 + (1 | g)", data, mm.gaussian(link="log"))
     assert model.convergence().verdict == "not converged"

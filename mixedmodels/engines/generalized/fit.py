@@ -73,6 +73,8 @@ SMALLEST_GAIN = 1e-5
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
 # response of a bootstrap is one to four away, and takes half the time from there.
 NEAR = 50.0
+# Shares of the usual start that a search begins with where the usual one puts means beyond their range.
+SHRINKAGES = (1.0, 0.3, 0.1)
 # Largest change of a free parameter in one step, in units of its typical size.
 LARGEST_STEP = 5.0
 
@@ -199,12 +201,43 @@ def _from_start(
         return _direct_fit(evaluator, layout, start, tolerance)
     if evaluator.nAGQ == 0:
         return _profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance)
+    try:
+        return _by_profile(evaluator, layout, start, tolerance)
+    except ConvergenceError as error:
+        return _inside_range(evaluator, layout, tolerance, error)
+
+
+def _by_profile(
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None
+) -> Optimum:
+    """Optimise the nAGQ = 0 objective roughly, then the one asked for from there."""
     rough = _profile_fit(evaluator, layout, start, ROUGH_TOLERANCE)
     psi, H, mode = rough.psi, rough.inverse_hessian, evaluator.mode
     unbounded = unbounded_direction(evaluator.problem, mode)
     if unbounded is not None:
         psi, H = held_beyond(evaluator.problem, mode, psi, H, unbounded)
     return _joint_fit(evaluator, layout, psi, H, rough.n_evaluations, tolerance)
+
+
+def _inside_range(
+    evaluator: Evaluator, layout: Layout, tolerance: float | None, error: ConvergenceError
+) -> Optimum:
+    """Optimise from the fixed effects of the model without random ones and small deviations.
+
+    Fixed effects found with the random ones may put means at the end of what the link allows, where the search
+    cannot start; with small deviations all means lie where those of the smaller model do.
+    """
+    problem, values = evaluator.problem, starting_values(evaluator.problem)
+    for shrinkage in SHRINKAGES:
+        thetas = tuple(shrinkage * theta for theta in values.thetas)
+        evaluator.forget()
+        try:
+            return _direct_fit(
+                evaluator, layout, pack(problem, thetas, values.gamma, values.phi), tolerance
+            )
+        except ConvergenceError:
+            continue
+    raise error
 
 
 def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:

@@ -72,10 +72,12 @@ def test_cell_without_success(cells, link):
 
 
 def test_log_link_of_a_binomial_fits_what_is_left_without_the_cell(cells):
-    fit, told = _fit(mm.glmer, "y ~ a + (1 | g)", cells, mm.binomial(link="log"))
-    rest, nothing = _fit(mm.glmer, "y ~ a + (1 | g)", cells, mm.binomial(link="log"), subset="a != 'c'")
+    # The observed information of this link is zero for a success, and the search meets means of one.
+    options = {"hessian": "expected"}
+    fit, told = _fit(mm.glmer, "y ~ a + (1 | g)", cells, mm.binomial(link="log"), **options)
+    with pytest.warns(mm.ConvergenceWarning, match="coarse"):
+        rest = mm.glmer("y ~ a + (1 | g)", cells, mm.binomial(link="log"), subset="a != 'c'", **options)
     assert told == ["ac has no finite estimate: there is no success in a = c."]
-    assert nothing == []
     assert fit.loglik() == pytest.approx(rest.loglik(), abs=1e-6)
 
 
