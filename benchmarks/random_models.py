@@ -8,12 +8,13 @@ on a bad day, where likelihoods have more than one optimum.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 Kind = Literal["plain", "uncentred"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: Fixed parts and random terms; ``g`` stands for a factor.
 FIXED = (
@@ -60,7 +61,9 @@ class RandomModel:
 def draw(kind: Kind, seed: int) -> RandomModel:
     """Draw a model."""
     rng = np.random.default_rng([seed, kind == "uncentred"])
-    n = int(rng.choice([rng.integers(8, 16), rng.integers(16, 40), rng.integers(40, 120), rng.integers(120, 260)]))
+    n = int(
+        rng.choice([rng.integers(8, 16), rng.integers(16, 40), rng.integers(40, 120), rng.integers(120, 260)])
+    )
     data = _covariates(rng, kind, n)
     for factor in ("g1", "g2", "g3"):
         data[factor] = _levels(rng, factor, n)

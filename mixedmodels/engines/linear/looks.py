@@ -1,0 +1,53 @@
+"""Where else a linear mixed model may have its optimum: starts for further looks.
+
+A likelihood of a few small groups often has two optima or more: one at which an effect is noise, of a
+variance near zero and a large residual, and one at which it is signal, of a variance far above a small
+residual. The further lie tens or thousands of residual deviations away, more where columns far from zero make
+the effects of one term nearly collinear, and no local information leads there from the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.start import START_SIZE, first_theta
+from mixedmodels.formula.design.theta import column_scales
+
+#: Standard deviations of every effect, in residual standard deviations, from which a further look starts:
+#: those of the orthogonal columns of a term ...
+SIZES = (0.04, 100.0, 1000.0)
+#: ... and those of its own columns, which puts the effects of a term into another proportion.
+OWN_SIZES = (10.0, 2.0)
+
+
+def further_starts(problem: LinearProblem) -> Iterator[FloatArray]:
+    """Return the thetas from which further looks start, the most promising first."""
+    for size in SIZES:
+        yield first_theta(problem, size / START_SIZE)
+    for size in OWN_SIZES:
+        yield _own_columns(problem, size)
+
+
+def _own_columns(problem: LinearProblem, size: float) -> FloatArray:
+    """Return the theta at which every effect of the user's columns has one size and no correlation."""
+    pieces = []
+    theta = first_theta(problem, size / START_SIZE)
+    for term, part in problem.parts:
+        own = theta[part]
+        if term.structure.name == "us":
+            own = term.structure.pullback(own, np.diag(size * column_scales(term)))
+        pieces.append(own)
+    return np.concatenate(pieces)
+
+
+def may_be_saturated(problem: LinearProblem) -> bool:
+    """Tell whether fixed and random effects are enough to reproduce any response.
+
+    The likelihood of such a model need not have a maximum: it may rise without end as the residual variance
+    goes to zero.
+    """
+    return problem.p + sum(term.size * term.n_levels for term in problem.terms) >= problem.n
