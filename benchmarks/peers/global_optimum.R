@@ -12,9 +12,12 @@ objective <- function(formula, data, REML, optimizer) {
   if (isREML(m)) REMLcrit(m) else -2 * as.numeric(logLik(m))
 }
 optimizers <- c("bobyqa", "Nelder_Mead", "nlminbwrap")
-rows <- lapply(seq_len(nrow(models)), function(k) {
+out <- file.path(folder, "objectives.csv")
+writeLines(paste(optimizers, collapse = ","), out)
+for (k in seq_len(nrow(models))) {
   data <- read.csv(file.path(folder, models$file[k]), stringsAsFactors = TRUE)
   REML <- as.logical(models$REML[k])
-  sapply(optimizers, function(o) tryCatch(objective(as.formula(models$formula[k]), data, REML, o), error = function(e) NA))
-})
-write.csv(do.call(rbind, rows), file.path(folder, "objectives.csv"), row.names = FALSE)
+  f <- as.formula(models$formula[k])
+  row <- sapply(optimizers, function(o) tryCatch(objective(f, data, REML, o), error = function(e) NA))
+  cat(paste(format(row, digits = 15, trim = TRUE), collapse = ","), "\n", file = out, append = TRUE)
+}

@@ -37,9 +37,10 @@ from mixedmodels.optimization.report import OptimizationReport
 TOLERANCE = 5e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
-#: In a model no larger than this a second look is cheap. It is taken if a variance ends below this size, in
+#: In a model no larger than this, or with fewer rows than this for each effect, further looks are cheap or
+#: needed. They are taken if a variance ends below this size, in
 #: units of its scale, or if the search was longer than this: second basins were seen nowhere else.
-FEW_PARAMETERS, FEW_EFFECTS = 20, 1000
+FEW_PARAMETERS, FEW_EFFECTS, ROWS_PER_EFFECT = 15, 1000, 2
 INTERIOR, HARD_EVALUATIONS = 0.2, 30
 #: Decreases at which a further look pauses, and how many times what it has before it may still be missing: it
 #: goes on only if it may come lower than what is found.
@@ -52,8 +53,8 @@ NO_RESIDUAL = "the objective only falls on as the residual variance goes to zero
 #: Evaluations after which a search ends, a further look, and a search that has no optimum to find.
 MOST_EVALUATIONS, LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 1000, 400, 100
 #: Share of the sum of squares that a residual keeps where effects could reproduce the response: below it
-#: rounding speaks. A fit that ends within a thousand times it while the objective falls by more than this for every
-#: e-fold of all deviations has no optimum there.
+#: rounding speaks. A fit that ends within a thousand times it while the objective falls by more than this for
+#: every e-fold of all deviations has no optimum there.
 LEAST_RESIDUAL, NEARLY, ENDLESS_SLOPE = 1e-8, 1e-3, 1e-4
 #: Steps of Fisher scoring go on while each lowers the objective by this much.
 MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
@@ -163,7 +164,9 @@ def _ceiling(problem: LinearProblem, REML: bool, sigma: float | None) -> float:
 def _is_suspicious(search: Search, found: Minimum) -> bool:
     """Tell whether further looks are worth their time."""
     problem = search.problem
-    if problem.n_theta > FEW_PARAMETERS or sum(t.size * t.n_levels for t in problem.terms) > FEW_EFFECTS:
+    n_effects = sum(term.size * term.n_levels for term in problem.terms)
+    few = problem.n_theta <= FEW_PARAMETERS or problem.n < ROWS_PER_EFFECT * n_effects
+    if not few or n_effects > FEW_EFFECTS:
         return False
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
     small = bool(size[boundaries(problem.terms)].min() < INTERIOR)
@@ -183,7 +186,7 @@ def _first_search(
 
 def _best_of_looks(search: Search, found: Minimum | None) -> Minimum:
     """Return the lowest of an optimum and what further starts lead to."""
-    for theta in further_starts(search.problem):
+    for theta in further_starts(search.problem, every=found is None):
         with suppress(np.linalg.LinAlgError, NoResidualLeft):
             again = _look(search, theta, math.inf if found is None else found.objective)
             found = found if again is None else again

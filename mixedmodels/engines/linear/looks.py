@@ -20,28 +20,30 @@ from mixedmodels.formula.design.theta import column_scales
 #: Standard deviations of every effect, in residual standard deviations, from which a further look starts:
 #: those of the orthogonal columns of a term ...
 SIZES = (0.04, 100.0, 1000.0)
-#: ... and those of its own columns, which puts the effects of a term into another proportion.
+#: ... and those of its own columns, which puts the effects of a term into another proportion: for one
+#: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
 OWN_SIZES = (10.0, 2.0)
 
 
-def further_starts(problem: LinearProblem) -> Iterator[FloatArray]:
-    """Return the thetas from which further looks start, the most promising first."""
-    for size in SIZES:
+def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
+    """Yield the thetas from which further looks start: every one, or those worth their time."""
+    if problem.n_theta == 1:
+        sizes, own = SIZES[:2], ()
+    else:
+        sizes, own = SIZES, OWN_SIZES if every or len(problem.pattern.blocks) == 1 else ()
+    for size in sizes:
         yield first_theta(problem, size / START_SIZE)
-    for size in OWN_SIZES:
+    for size in own:
         yield _own_columns(problem, size)
 
 
 def _own_columns(problem: LinearProblem, size: float) -> FloatArray:
     """Return the theta at which every effect of the user's columns has one size and no correlation."""
-    pieces = []
     theta = first_theta(problem, size / START_SIZE)
     for term, part in problem.parts:
-        own = theta[part]
         if term.structure.name == "us":
-            own = term.structure.pullback(own, np.diag(size * column_scales(term)))
-        pieces.append(own)
-    return np.concatenate(pieces)
+            theta[part] = term.structure.pullback(theta[part], np.diag(size * column_scales(term)))
+    return theta
 
 
 def may_be_saturated(problem: LinearProblem) -> bool:
