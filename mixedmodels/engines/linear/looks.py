@@ -27,13 +27,11 @@ OWN_SIZES = (10.0, 2.0)
 
 def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
     """Yield the thetas from which further looks start: every one, or those worth their time."""
-    if problem.n_theta == 1:
-        sizes, own = SIZES[:2], ()
-    else:
-        sizes, own = SIZES, OWN_SIZES if every or len(problem.pattern.blocks) == 1 else ()
-    for size in sizes:
+    for size in SIZES[:2] if problem.n_theta == 1 else SIZES:
         yield first_theta(problem, size / START_SIZE)
-    for size in own:
+    if problem.n_theta == 1 or not (every or len(problem.pattern.blocks) == 1):
+        return
+    for size in OWN_SIZES:
         yield _own_columns(problem, size)
 
 
