@@ -224,17 +224,15 @@ def _inside_range(
 ) -> Optimum:
     """Optimise from the fixed effects of the model without random ones and small deviations.
 
-    Fixed effects found with the random ones may put means at the end of what the link allows, where the search
-    cannot start; with small deviations all means lie where those of the smaller model do.
+    Fixed effects found with the random ones may put means at the end of what the link allows, where the
+    search cannot start; with small deviations all means lie where those of the smaller model do.
     """
     problem, values = evaluator.problem, starting_values(evaluator.problem)
     for shrinkage in SHRINKAGES:
         thetas = tuple(shrinkage * theta for theta in values.thetas)
         evaluator.forget()
         try:
-            return _direct_fit(
-                evaluator, layout, pack(problem, thetas, values.gamma, values.phi), tolerance
-            )
+            return _direct_fit(evaluator, layout, pack(problem, thetas, values.gamma, values.phi), tolerance)
         except ConvergenceError:
             continue
     raise error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.estimates import LinearEstimates
+from mixedmodels.engines.linear.looks import further_starts, may_be_saturated
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
@@ -37,18 +38,33 @@ from mixedmodels.optimization.report import OptimizationReport
 TOLERANCE = 5e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
-#: In a model no larger than this a second look is cheap. It is taken if a variance ends below this size, in
+#: In a model no larger than this, or with fewer rows than this for each effect, further looks are cheap or
+#: needed. They are taken if a variance ends below this size, in
 #: units of its scale, or if the search was longer than this: second basins were seen nowhere else.
-FEW_PARAMETERS, FEW_EFFECTS = 15, 1000
-INTERIOR, HARD_EVALUATIONS = 0.05, 30
-#: Decrease that ends the second search, unless it is about to come lower than the first.
-SECOND_TOLERANCE = 1e-5
+FEW_PARAMETERS, FEW_EFFECTS, ROWS_PER_EFFECT = 15, 1000, 2
+INTERIOR, HARD_EVALUATIONS = 0.2, 30
+#: Decreases at which a further look pauses, and how many times what it has before it may still be missing: it
+#: goes on only if it may come lower than what is found.
+LOOK_TOLERANCES = ((1e-2, 30.0), (1e-5, 1.0))
+#: Decrement of a look that ends in no optimum and does not count.
+LOOK_DECREMENT = 1e-3
+#: Points without residual that a search tries before it is given up, and what is said where no search ends.
+MAX_BEYOND = 10
+NO_RESIDUAL = "the objective only falls on as the residual variance goes to zero"
+#: Evaluations after which a search ends, a further look, and a search that has no optimum to find.
+MOST_EVALUATIONS, LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 1000, 400, 100
+#: Share of the sum of squares that a residual keeps where effects could reproduce the response: below it
+#: rounding speaks. A fit that ends within a thousand times it while the objective falls by more than this for
+#: every e-fold of all deviations has no optimum there.
+LEAST_RESIDUAL, NEARLY, ENDLESS_SLOPE = 1e-8, 1e-3, 1e-4
 #: Steps of Fisher scoring go on while each lowers the objective by this much.
 MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 #: Size, in units of its scale, that a zero diagonal is given to start a search from it.
 OFF_ZERO = 0.1
-#: Factor on the first start that gives the second.
-SHRINKAGE = 0.1
+
+
+class NoResidualLeft(Exception):
+    """The search runs on to where the residual variance vanishes."""
 
 
 @dataclass(slots=True)
@@ -69,6 +85,12 @@ class Search:
         Evaluations so far, with or without gradient.
     rounding : float
         Of the objective at the last point with a gradient.
+    ceiling : float
+        Rounding above which a point counts as having no residual.
+    n_beyond : int
+        Points beyond it that the current search tried.
+    most_evaluations : int
+        Evaluations after which a search ends.
     """
 
     problem: LinearProblem
@@ -77,6 +99,9 @@ class Search:
     has_rows: bool = False
     n_evaluations: int = 0
     rounding: float = 0.0
+    ceiling: float = math.inf
+    n_beyond: int = 0
+    most_evaluations: int = MOST_EVALUATIONS
 
     def objective(self, theta: FloatArray) -> float:
         """Return the objective at theta."""
@@ -100,6 +125,11 @@ class Search:
     def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective and its gradient in free coordinates."""
         point = self.at(free)
+        if point.rounding > self.ceiling:
+            self.n_beyond += 1
+            if self.n_beyond > MAX_BEYOND:
+                raise NoResidualLeft
+            raise np.linalg.LinAlgError("the residual variance vanishes")
         self.rounding = point.rounding
         return point.objective, point.gradient
 
@@ -137,7 +167,8 @@ def fit_linear(
     numpy.linalg.LinAlgError
         If the equations are singular.
     """
-    search = Search(problem, REML, sigma, y is not None and sigma is None)
+    has_rows = y is not None and sigma is None
+    search = Search(problem, REML, sigma, has_rows, ceiling=_ceiling(problem, REML, sigma))
     if y is None or sigma is not None:
         return _fit_cross_products(search, start, inverse_hessian)
     try:
@@ -157,43 +188,95 @@ def _fit_cross_products(
     """Fit from the cross-products alone."""
     began = time.perf_counter()
     with threads_for(search.problem.equations.A.dense_order):
-        found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
-        if start is None and _is_suspicious(search, found):
-            found = _better_of_two(search, found)
+        found = _first_search(search, start, inverse_hessian)
+        if found is None or (start is None and _is_suspicious(search, found)):
+            found = _best_of_looks(search, found)
         theta, found = _off_saddle(search, found)
         return _estimates(search, theta, found, time.perf_counter() - began)
 
 
+def _ceiling(problem: LinearProblem, REML: bool, sigma: float | None) -> float:
+    """Return the rounding of the objective at the least residual, infinite where none can vanish."""
+    if sigma is not None or not may_be_saturated(problem):
+        return math.inf
+    return starting.RESIDUAL_ROUNDING * (problem.n - problem.p if REML else problem.n) / LEAST_RESIDUAL
+
+
 def _is_suspicious(search: Search, found: Minimum) -> bool:
-    """Tell whether a second start is worth its time: a second basin needs several parameters."""
+    """Tell whether further looks are worth their time."""
     problem = search.problem
-    few = problem.n_theta <= FEW_PARAMETERS and sum(t.size * t.n_levels for t in problem.terms) <= FEW_EFFECTS
-    if not few or problem.n_theta == 1:
+    n_effects = sum(term.size * term.n_levels for term in problem.terms)
+    few = problem.n_theta <= FEW_PARAMETERS or problem.n < ROWS_PER_EFFECT * n_effects
+    if not few or n_effects > FEW_EFFECTS:
         return False
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
     small = bool(size[boundaries(problem.terms)].min() < INTERIOR)
-    return small or search.n_evaluations > HARD_EVALUATIONS
+    return small or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem)
 
 
-def _better_of_two(search: Search, found: Minimum) -> Minimum:
-    """Return the lower of an optimum and what a second start leads to, polished only if it may be lower."""
-    again = _search_from_data(search, SHRINKAGE, SECOND_TOLERANCE)
-    if again.objective - again.decrement > found.objective:
-        return found
-    first, tolerance = (again.objective, again.gradient), _tolerance(again.objective)
-    again = _minimized(search, again.x, again.inverse_hessian, first, tolerance)
-    return min(found, again, key=lambda minimum: minimum.objective)
+def _first_search(
+    search: Search, start: FloatArray | None, inverse_hessian: FloatArray | None
+) -> Minimum | None:
+    """Return the optimum next to the start, or None if the objective falls on as the residual vanishes."""
+    try:
+        found = _search_from_data(search) if start is None else _search_from(search, start, inverse_hessian)
+    except NoResidualLeft:
+        return None
+    return None if _is_endless(search, found) else found
 
 
-def _search_from_data(search: Search, shrinkage: float = 1.0, tolerance: float = TOLERANCE) -> Minimum:
+def _best_of_looks(search: Search, found: Minimum | None) -> Minimum:
+    """Return the lowest of an optimum and what further starts lead to."""
+    for theta in further_starts(search.problem, every=found is None):
+        with suppress(np.linalg.LinAlgError, NoResidualLeft, ResidualVanishes):
+            again = _look(search, theta, math.inf if found is None else found.objective)
+            found = found if again is None else again
+    return _endless(search) if found is None else found
+
+
+def _endless(search: Search) -> Minimum:
+    """Return where the search from the data stands when the residual is as good as gone: no optimum."""
+    search.n_beyond, search.most_evaluations = -MOST_EVALUATIONS, ENDLESS_EVALUATIONS
+    found = _search_from_data(search)
+    falls = abs(float(found.x @ found.gradient))
+    return replace(found, decrement=max(found.decrement, falls), converged=False, message=NO_RESIDUAL)
+
+
+def _look(search: Search, theta: FloatArray, objective: float) -> Minimum | None:
+    """Return the optimum that a start leads to, or None once it cannot be lower than `objective`."""
+    search.n_beyond, search.most_evaluations = 0, LOOK_EVALUATIONS
+    at = search.at(starting.free_of(search.problem, theta))
+    if at.rounding > search.ceiling:
+        return None
+    found = _search_scored(search, at, LOOK_TOLERANCES[0][0])
+    for (tolerance, trust), following in zip(
+        LOOK_TOLERANCES, (*LOOK_TOLERANCES[1:], (TOLERANCE, 0.0)), strict=True
+    ):
+        if found.objective - trust * max(found.decrement, tolerance) > objective:
+            return None
+        first = (found.objective, found.gradient)
+        found = _minimized(search, found.x, found.inverse_hessian, first, _tolerance(first[0], following[0]))
+    settled = found.decrement < LOOK_DECREMENT and not _is_endless(search, found)
+    return found if settled and found.objective < objective else None
+
+
+def _is_endless(search: Search, found: Minimum) -> bool:
+    """Tell whether the objective only falls on as the residual variance vanishes."""
+    if math.isinf(search.ceiling):
+        return False
+    at = search.at(found.x)
+    return at.rounding > NEARLY * search.ceiling and float(at.free @ at.gradient) < -ENDLESS_SLOPE
+
+
+def _search_from_data(search: Search) -> Minimum:
     """Minimise from a start that the data give."""
     problem = search.problem
     if is_expensive(problem):
         # Where the approximation breaks down the plain start serves.
         with suppress(np.linalg.LinAlgError):
             return _search_near(search, approximate_theta(problem, search.REML, search.sigma))
-    first = starting.free_of(problem, starting.first_theta(problem, shrinkage))
-    return _search_scored(search, search.at(first), tolerance)
+    first = starting.free_of(problem, starting.first_theta(problem))
+    return _search_scored(search, search.at(first))
 
 
 def _search_scored(search: Search, best: Point, tolerance: float = TOLERANCE) -> Minimum:
@@ -201,7 +284,7 @@ def _search_scored(search: Search, best: Point, tolerance: float = TOLERANCE) ->
     problem = search.problem
     for _ in range(MAX_SCORING_STEPS):
         new = search.at(starting.free_of(problem, starting.scored_theta(problem, best)))
-        gain = best.objective - new.objective
+        gain = best.objective - new.objective if new.rounding <= search.ceiling else 0.0
         best = new if gain > 0.0 else best
         if gain < SCORING_GAIN:
             break
@@ -237,7 +320,15 @@ def _search(
 def _minimized(
     search: Search, x: FloatArray, H: FloatArray, first: tuple[float, FloatArray], tolerance: float
 ) -> Minimum:
-    return minimize(search.in_free, x, H, first=first, tolerance=tolerance, noise=lambda: search.rounding)
+    return minimize(
+        search.in_free,
+        x,
+        H,
+        first=first,
+        tolerance=tolerance,
+        max_evaluations=search.most_evaluations,
+        noise=lambda: search.rounding,
+    )
 
 
 def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:

@@ -1,0 +1,121 @@
+"""The search for linear models whose default start misses the lowest optimum.
+
+    python -m benchmarks.global_optimum                        # 400 models, five other starts each
+    python -m benchmarks.global_optimum --models 100 --lme4    # the same with lme4's optimisers
+
+Each model of :mod:`benchmarks.random_models` is fitted from the default start and from the constant thetas of
+``STARTS``; with ``--lme4`` also by lme4 with bobyqa, Nelder_Mead and nlminbwrap. The default has missed where
+any of them comes lower by more than ``WITHIN``. Where ``may_be_saturated``, effects can reproduce the
+response and the likelihood may have no maximum: how low lme4 comes there is a matter of rounding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import mixedmodels as mm
+from benchmarks.random_models import KINDS, RandomModel, draw
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear.looks import may_be_saturated
+
+#: Other starts: every element of theta.
+STARTS = (0.1, 1.0, 3.0, 10.0, 30.0)
+#: Units of the objective that count as the same optimum.
+WITHIN = 1e-4
+ROOT = Path(__file__).parent
+RESULTS = ROOT / "results" / "global_optimum.csv"
+LME4 = ROOT / "peers" / "global_optimum.R"
+
+
+def fitted(model: RandomModel, start: FloatArray | None = None) -> mm.LinearMixedModel:
+    """Fit a model from a start."""
+    return mm.lmer(model.formula, model.data, start=start, **model.arguments)
+
+
+def objective(fit: mm.LinearMixedModel) -> float:
+    """Return the criterion of a fit."""
+    return float(fit.REMLcrit() if fit.is_reml else -2.0 * fit.loglik())
+
+
+def row_of(model: RandomModel) -> dict[str, Any] | None:
+    """Return one row of the results, or None for data that a model refuses."""
+    try:
+        default = fitted(model)
+    except mm.MixedModelsError:
+        return None
+    best = math.inf
+    for size in STARTS:
+        with suppress(mm.MixedModelsError):
+            best = min(best, objective(fitted(model, np.full(len(default.theta()), size))))
+    return {
+        "kind": model.kind,
+        "seed": model.seed,
+        "formula": model.formula,
+        "REML": model.REML,
+        "rows": len(model.data),
+        "may_be_saturated": may_be_saturated(default.problem),
+        "default": objective(default),
+        "verdict": default.convergence().verdict,
+        "best_of_starts": best,
+    }
+
+
+def rows(number: int) -> Iterator[tuple[RandomModel, dict[str, Any]]]:
+    """Yield the first models of each kind that can be fitted, half of the number each, and their rows."""
+    for kind in KINDS:
+        seed = found = 0
+        while found < number // len(KINDS):
+            model = draw(kind, seed)
+            row = row_of(model)
+            seed += 1
+            if row is not None:
+                found += 1
+                yield model, row
+
+
+def of_lme4(models: list[RandomModel]) -> pd.DataFrame:
+    """Return the objective of each of lme4's optimisers, one row a model; NaN where it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = []
+        for k, model in enumerate(models):
+            model.data.to_csv(Path(folder) / f"{k}.csv", index=False)
+            listed.append({"file": f"{k}.csv", "formula": model.formula, "REML": model.REML})
+        pd.DataFrame(listed).to_csv(Path(folder) / "models.csv", index=False)
+        subprocess.run(["Rscript", str(LME4), folder], check=True, capture_output=True)
+        return pd.read_csv(Path(folder) / "objectives.csv")
+
+
+def main() -> None:
+    """Search, write the results and print what was missed."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    options.add_argument("--models", type=int, default=400, help="how many (default 400)")
+    options.add_argument("--lme4", action="store_true", help="ask lme4 too")
+    options.add_argument("--out", type=Path, default=RESULTS, help="results file")
+    chosen = options.parse_args()
+    warnings.simplefilter("ignore")
+    models, table = zip(*rows(chosen.models), strict=True)
+    results = pd.DataFrame(table)
+    others = ["best_of_starts"]
+    if chosen.lme4:
+        peers = of_lme4(list(models))
+        results, others = pd.concat([results, peers], axis=1), [*others, *peers.columns]
+    results["missed_by"] = (results["default"] - results[others].min(axis=1)).clip(lower=0.0)
+    results.to_csv(chosen.out, index=False, float_format="%.6f")
+    missed = results[results["missed_by"] > WITHIN]
+    print(f"{len(results) - len(missed)} of {len(results)} default starts within {WITHIN:g} of the best")
+    print(missed.to_string() if len(missed) else "")
+
+
+if __name__ == "__main__":
+    main()

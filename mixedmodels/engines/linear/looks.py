@@ -1,0 +1,53 @@
+"""Where else a linear mixed model may have its optimum: starts for further looks.
+
+A likelihood of a few small groups often has two optima or more: one at which an effect is noise, of a
+variance near zero and a large residual, and one at which it is signal, of a variance far above a small
+residual. The further lie tens or thousands of residual deviations away, more where columns far from zero make
+the effects of one term nearly collinear, and no local information leads there from the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.start import START_SIZE, first_theta
+from mixedmodels.formula.design.theta import column_scales
+
+#: Standard deviations of every effect, in residual standard deviations, from which a further look starts:
+#: those of the orthogonal columns of a term ...
+SIZES = (0.04, 100.0, 1000.0)
+#: ... and those of its own columns, which puts the effects of a term into another proportion: for one
+#: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
+OWN_SIZES = (10.0, 2.0)
+
+
+def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
+    """Yield the thetas from which further looks start: every one, or those worth their time."""
+    for size in SIZES[:2] if problem.n_theta == 1 else SIZES:
+        yield first_theta(problem, size / START_SIZE)
+    if problem.n_theta == 1 or not (every or len(problem.pattern.blocks) == 1):
+        return
+    for size in OWN_SIZES:
+        yield _own_columns(problem, size)
+
+
+def _own_columns(problem: LinearProblem, size: float) -> FloatArray:
+    """Return the theta at which every effect of the user's columns has one size and no correlation."""
+    theta = first_theta(problem, size / START_SIZE)
+    for term, part in problem.parts:
+        if term.structure.name == "us":
+            theta[part] = term.structure.pullback(theta[part], np.diag(size * column_scales(term)))
+    return theta
+
+
+def may_be_saturated(problem: LinearProblem) -> bool:
+    """Tell whether fixed and random effects are enough to reproduce any response.
+
+    The likelihood of such a model need not have a maximum: it may rise without end as the residual variance
+    goes to zero.
+    """
+    return problem.p + sum(term.size * term.n_levels for term in problem.terms) >= problem.n
