@@ -15,7 +15,7 @@ from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.estimates import LinearEstimates
-from mixedmodels.engines.linear.looks import further_starts, may_be_saturated
+from mixedmodels.engines.linear.looks import far_points, further_starts, may_be_saturated
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
@@ -211,7 +211,9 @@ def _is_suspicious(search: Search, found: Minimum) -> bool:
         return False
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
     small = bool(size[boundaries(problem.terms)].min() < INTERIOR)
-    return small or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem)
+    if small or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
+        return True
+    return any(search.objective(theta) < found.objective for theta in far_points(problem))
 
 
 def _first_search(

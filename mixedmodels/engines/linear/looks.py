@@ -23,6 +23,8 @@ SIZES = (0.04, 100.0, 1000.0)
 #: ... and those of its own columns, which puts the effects of a term into another proportion: for one
 #: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
 OWN_SIZES = (10.0, 2.0)
+#: Those at which the objective alone, for one evaluation each, may tell that there is a lower optimum far off.
+FAR_SIZES = (30.0, 1000.0)
 
 
 def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
@@ -35,11 +37,17 @@ def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
         yield _own_columns(problem, size)
 
 
+def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
+    """Yield thetas at which an objective below that of an optimum betrays a lower one."""
+    for size in FAR_SIZES:
+        yield first_theta(problem, size / START_SIZE)
+
+
 def _own_columns(problem: LinearProblem, size: float) -> FloatArray:
     """Return the theta at which every effect of the user's columns has one size and no correlation."""
     theta = first_theta(problem, size / START_SIZE)
     for term, part in problem.parts:
-        if term.structure.name == "us":
+        if term.structure.is_unstructured:
             theta[part] = term.structure.pullback(theta[part], np.diag(size * column_scales(term)))
     return theta
 
