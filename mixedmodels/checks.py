@@ -188,10 +188,16 @@ def warn_unless_converged(report: ConvergenceReport) -> None:
 
 
 def identified(
-    report: ConvergenceReport, design: Design, theta: FloatArray, *, REML: bool, residual: bool
+    report: ConvergenceReport,
+    design: Design,
+    theta: FloatArray,
+    weights: FloatArray | None,
+    *,
+    REML: bool,
+    residual: bool,
 ) -> ConvergenceReport:
     """Return the verdict on a fit, "not identified" where the design leaves covariance parameters open."""
-    root = None if design.weights is None else np.sqrt(design.weights)
+    root = None if weights is None else np.sqrt(weights)
     fixed = design.X if REML else None
     found = unidentified(design.random, theta, fixed, _fixed_labels(design), root, residual=residual)
     if not found:

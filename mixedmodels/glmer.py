@@ -154,7 +154,9 @@ def glmer(
             pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
         unit = np.ones(len(chosen.phi_names))
         findings = separated(design, kept, y, trials, chosen, pql.linear.beta, pql.eta, unit)
-        verdict = identified(pql.convergence, design, pql.linear.theta, REML=False, residual=True)
+        verdict = identified(
+            pql.convergence, design, pql.linear.theta, pql.working_weights, REML=False, residual=True
+        )
         if not findings:
             warn_unless_converged(verdict)
         pql = replace(pql, convergence=judged(verdict, findings))
@@ -170,7 +172,9 @@ def glmer(
             fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
         )
     findings = separated(design, kept, y, trials, chosen, estimates.beta, estimates.eta, estimates.phi)
-    verdict = identified(estimates.convergence, design, estimates.theta, REML=False, residual=False)
+    verdict = identified(
+        estimates.convergence, design, estimates.theta, design.weights, REML=False, residual=False
+    )
     verdict = without_runaway(verdict, design, chosen, estimates.eta, estimates.vcov_rx)
     if not findings:
         warn_unless_converged(verdict)

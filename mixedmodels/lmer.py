@@ -141,7 +141,9 @@ def fit_linear_design(
     if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
         refuse_reproduced_response(design)
         refuse_constant_levels(design, y)
-    verdict = identified(estimates.convergence, design, estimates.theta, REML=estimates.REML, residual=True)
+    verdict = identified(
+        estimates.convergence, design, estimates.theta, design.weights, REML=estimates.REML, residual=True
+    )
     warn_unless_converged(verdict)
     estimates = replace(estimates, convergence=verdict)
     return LinearMixedModel(design, y, call, data, estimates, problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mixedmodels.engines.generalized.exactness import SAME_ESTIMATES, Exactness
+from mixedmodels.engines.generalized.exactness import Exactness
 from mixedmodels.engines.generalized.infinite_variance import infinite_variance
 from mixedmodels.engines.generalized.optimum import Optimum
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
@@ -27,7 +27,7 @@ def with_doubts(
     varies = tuple(bool(T.any()) for T in unpack_factors(problem, optimum.psi)[1])
     if reason := infinite_variance(problem, optimum.objective, varies, is_close):
         return ConvergenceReport("not converged", report.decrement, (reason, *report.reasons))
-    if found is None or (found.is_settled and found.move <= SAME_ESTIMATES):
+    if found is None or found.is_exact:
         return report
     reason = _difference(nAGQ, optimum.objective, found, nested)
     if is_close:

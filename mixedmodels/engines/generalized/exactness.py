@@ -29,16 +29,20 @@ from mixedmodels.engines.generalized.quadrature_grid import (
 from mixedmodels.errors import ControlError, ConvergenceError
 
 # Two rules agree if they would move no estimate apart by more standard errors, and the objective by no more.
-SAME_ESTIMATES, SAME_OBJECTIVE = 0.1, 2.0
+SAME_ESTIMATES, SAME_OBJECTIVE = 0.1, 0.5
+# Error of -2 log-likelihood that is let pass, and share of what the random effects improve it by that may be
+# error where it is more: of the Laplace approximation, which is known to be one, less than the 3.84 of a
+# test; of quadrature, which is taken for exact, what no comparison of models turns on.
+LAPLACE_ERROR, QUADRATURE_ERROR = (2.0, 0.1), (0.5, 0.02)
 # Deviation of the linear predictor beyond which rules must agree twice in a row: means then jump from 0 to 1
 # between nodes, and the error of quadrature changes sign as nodes are added.
 WIDE = 2.0
+# Deviation beyond which a rule is compared with many nodes at once: the integrand of a level may be flat for a
+# long way, and small rules agree with each other on a wrong value.
+VERY_WIDE = 5.0
 # Largest move of an estimate, in standard errors, at which the approximation still serves: an interval of 95%
 # about an estimate that is off by half a standard error covers in 92% of samples.
 LARGEST_MOVE = 0.5
-# Share of what the random effects improve -2 log-likelihood by that may be error, where it is more than
-# SAME_OBJECTIVE: a test of their variance is then as good as misled.
-LARGEST_SHARE = 0.1
 # Rules that a model needs whose likelihood is nearly quadratic; where more are needed it may be flat for a
 # long way, and a quadratic model knows nothing of what lies beyond.
 USUAL_RULES = 2
@@ -69,6 +73,8 @@ class Exactness:
         How many rules were tried.
     error : float
         What the objective of the fit is below that of these nodes.
+    allowed : (float, float)
+        Error that is let pass, and share of the gain that is.
     """
 
     nAGQ: int
@@ -77,14 +83,21 @@ class Exactness:
     is_settled: bool
     n_rules: int
     error: float
+    allowed: tuple[float, float]
 
     def is_close(self, nested: float) -> bool:
         """Tell whether the optimum found is as good as one of the likelihood itself.
 
         `nested` is -2 log-likelihood of the model without random effects.
         """
-        allowed = max(SAME_OBJECTIVE, LARGEST_SHARE * (nested - self.objective))
-        return self.is_settled and self.move <= LARGEST_MOVE and abs(self.error) <= allowed
+        least, share = self.allowed
+        is_small = abs(self.error) <= max(least, share * (nested - self.objective))
+        return self.is_settled and self.move <= LARGEST_MOVE and is_small
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether more nodes change nothing worth saying."""
+        return self.is_settled and self.move <= SAME_ESTIMATES and abs(self.error) <= self.allowed[0]
 
     @property
     def is_doubtful(self) -> bool:
@@ -103,9 +116,12 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
     if not any(T.any() for T in unpack_factors(problem, psi)[1]):
         return None
     found, value, gradient, n_agreeing = None, optimum.objective, np.zeros_like(psi), 0
-    needed = 2 if np.abs(optimum.found.x[: problem.n_theta]).max() > WIDE else 1
+    allowed = LAPLACE_ERROR if evaluator.nAGQ <= 1 else QUADRATURE_ERROR
+    widest = float(np.abs(optimum.found.x[: problem.n_theta]).max())
+    needed = 2 if widest > WIDE else 1
+    least = SEQUENCE[-1] if widest > VERY_WIDE else 0
     spread = np.sqrt(2.0 * np.maximum(np.diagonal(optimum.inverse_hessian), 0.0))
-    for tried, nAGQ in enumerate(more_nodes(problem, evaluator.nAGQ), start=1):
+    for tried, nAGQ in enumerate(more_nodes(problem, evaluator.nAGQ, least), start=1):
         try:
             following, slope = evaluator.with_nodes(nAGQ)(psi)
         except (np.linalg.LinAlgError, ConvergenceError):
@@ -114,8 +130,9 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
         agree = apart <= SAME_ESTIMATES and abs(following - value) <= SAME_OBJECTIVE
         n_agreeing = n_agreeing + 1 if agree else 0
         move = _largest(optimum.inverse_hessian @ slope, spread)
-        found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried, following - optimum.objective)
-        if found.is_settled or following > nested + SAME_OBJECTIVE:
+        error = following - optimum.objective
+        found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried, error, allowed)
+        if found.is_settled or following > nested + LAPLACE_ERROR[0]:
             return found
         value, gradient = following, slope
     return found if found is None or not n_agreeing else replace(found, is_settled=True)
@@ -135,8 +152,8 @@ def with_search(found: Exactness, optimum: Optimum, better: Optimum) -> Exactnes
     return replace(found, move=max(found.move, _largest(better.psi - optimum.psi, spread)))
 
 
-def more_nodes(problem: GeneralizedProblem, nAGQ: int) -> Iterator[int]:
-    """Yield larger and larger numbers of nodes that the model can be evaluated with."""
+def more_nodes(problem: GeneralizedProblem, nAGQ: int, least: int = 0) -> Iterator[int]:
+    """Yield larger and larger numbers of nodes that the model can be evaluated with, none below `least`."""
     try:
         check_quadrature(problem)
     except ControlError:
@@ -146,7 +163,11 @@ def more_nodes(problem: GeneralizedProblem, nAGQ: int) -> Iterator[int]:
         return
     most = max(MOST_EVALUATIONS, TIMES_THE_FIT * _points(nAGQ, sizes) * n)
     most = min(most, MOST_NESTED_NODES) if len(sizes) > 1 else most
+    if _points(least, sizes) * n > most:
+        least = 0
     for nodes in _following(nAGQ):
+        if nodes < least:
+            continue
         points = _points(nodes, sizes)
         if points > MOST_POINTS or points * n > most:
             return

@@ -23,7 +23,7 @@ SIZES = (0.04, 100.0, 1000.0)
 #: ... and those of its own columns, which puts the effects of a term into another proportion: for one
 #: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
 OWN_SIZES = (10.0, 2.0)
-#: Those at which the objective alone, for one evaluation each, may tell that there is a lower optimum far off.
+#: Those at which the objective alone, for one evaluation each, may betray a lower optimum far off.
 FAR_SIZES = (30.0, 1000.0)
 
 
