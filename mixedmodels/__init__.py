@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mixedmodels.control import LmerControl as LmerControl
     from mixedmodels.datasets import list_datasets as list_datasets
     from mixedmodels.datasets import load_dataset as load_dataset
+    from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
     from mixedmodels.errors import ConvergenceWarning as ConvergenceWarning
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mixedmodels.errors import FamilyError as FamilyError
     from mixedmodels.errors import FormulaError as FormulaError
     from mixedmodels.errors import FormulaWarning as FormulaWarning
+    from mixedmodels.errors import IdentificationWarning as IdentificationWarning
     from mixedmodels.errors import MixedModelsError as MixedModelsError
     from mixedmodels.errors import MixedModelsWarning as MixedModelsWarning
     from mixedmodels.errors import NotAvailableError as NotAvailableError
@@ -100,9 +102,9 @@ _HOMES = {
     "control": "GlmerControl LmerControl",
     "datasets": "list_datasets load_dataset",
     "errors": (
-        "ControlError ConvergenceError ConvergenceWarning DataError DataWarning FamilyError "
-        "FormulaError FormulaWarning MixedModelsError MixedModelsWarning NotAvailableError "
-        "UnknownArgumentError UnknownNameError"
+        "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
+        "FamilyError FormulaError FormulaWarning IdentificationWarning MixedModelsError MixedModelsWarning "
+        "NotAvailableError UnknownArgumentError UnknownNameError"
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "

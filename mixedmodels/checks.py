@@ -14,6 +14,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.separation import FittedRows, Separation, find_separation
 from mixedmodels.errors import (
+    ApproximationWarning,
     ControlError,
     ConvergenceError,
     ConvergenceWarning,
@@ -22,6 +23,7 @@ from mixedmodels.errors import (
     FamilyError,
     FormulaError,
     FormulaWarning,
+    IdentificationWarning,
     listed,
 )
 from mixedmodels.families.family import Family
@@ -36,8 +38,8 @@ from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
-# What a warning about an optimum of an approximation begins with.
-COARSE = "the likelihood is not approximated well enough"
+# What a warning about an optimum of an approximation begins with, and one about a search that stopped.
+COARSE, STOPPED = "the likelihood is not approximated well enough", "the model did not converge"
 #: Families of continuous responses with a dispersion that may vanish.
 CONTINUOUS = ("gaussian", "Gamma", "inverse.gaussian", "beta")
 #: Standard error of a linear predictor, in units of itself or 1, of a mean about which the data say nothing.
@@ -176,13 +178,14 @@ def warn_unless_converged(report: ConvergenceReport) -> None:
     """Warn, with its reasons, about a fit that did not reach its optimum, or one of many."""
     if not report.is_optimum:
         reasons = "; ".join(report.reasons) or "the optimiser stopped early"
-        what = COARSE if report.verdict == "inexact" else "the model did not converge"
-        warnings.warn(f"{what}: {reasons}", ConvergenceWarning, stacklevel=4)
+        coarse = report.verdict == "inexact"
+        what, kind = (COARSE, ApproximationWarning) if coarse else (STOPPED, ConvergenceWarning)
+        warnings.warn(f"{what}: {reasons}", kind, stacklevel=4)
     elif report.verdict == "not identified":
         warnings.warn(
             f"the model is not identified: {' '.join(report.reasons)} Each estimate of these is one of many "
             "that fit equally well; take a term out of the model.",
-            ConvergenceWarning,
+            IdentificationWarning,
             stacklevel=4,
         )
 

@@ -81,7 +81,15 @@ class DataWarning(MixedModelsWarning):
 
 
 class ConvergenceWarning(MixedModelsWarning):
-    """Warn that the optimum was not reached, or is one of many; never issued for a singular fit as such."""
+    """Warn that the optimum was not reached; never issued for a singular fit as such."""
+
+
+class IdentificationWarning(MixedModelsWarning):
+    """Warn that an optimum is one of many: the data cannot tell some parameters apart."""
+
+
+class ApproximationWarning(MixedModelsWarning):
+    """Warn that an optimum is one of too coarse an approximation of the likelihood."""
 
 
 def listed(names: Iterable[object], most: int = MOST_LISTED) -> str:

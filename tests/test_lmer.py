@@ -225,7 +225,7 @@ def test_checks_can_be_relaxed(data):
     frame = data("sleepstudy")
     frame["row"] = np.arange(180).astype(str)
     with pytest.warns(mm.DataWarning, match="number of levels"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", mm.ConvergenceWarning)
+        warnings.simplefilter("ignore", mm.IdentificationWarning)
         mm.lmer("Reaction ~ Days + (1 | row)", frame, control={"check_random_terms": "warning"})
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import mixedmodels as mm
 from mixedmodels.checks import COARSE
 from mixedmodels.datasets import load_dataset
-from mixedmodels.errors import ConvergenceWarning
+from mixedmodels.errors import ApproximationWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,5 +210,5 @@ def fit(name: str) -> Any:
     function = getattr(mm, recipe.function)
     with warnings.catch_warnings():
         # Some tables show how coarse the approximations are that they print.
-        warnings.filterwarnings("ignore", COARSE, ConvergenceWarning)
+        warnings.filterwarnings("ignore", COARSE, ApproximationWarning)
         return function(recipe.formula, prepared_data(recipe.data), **recipe.options)

@@ -10,6 +10,8 @@ from tests.conformance.shared import WHY_ABSENT, find_shared
 pytestmark = pytest.mark.skipif(find_shared() is None, reason=WHY_ABSENT)
 
 
+# Cases that are about warnings record them; in the others a warning is not what is asked.
+@pytest.mark.filterwarnings("ignore::mixedmodels.MixedModelsWarning")
 @pytest.mark.parametrize(
     ("title", "run"),
     [("conformance", run_conformance), ("reference", run_references)],

@@ -48,7 +48,7 @@ def sleepstudy():
     ],
 )
 def test_what_the_data_cannot_tell_apart_is_named(terms, words):
-    with pytest.warns(mm.ConvergenceWarning, match=f"not identified.*{words}"):
+    with pytest.warns(mm.IdentificationWarning, match=f"not identified.*{words}"):
         model = mm.lmer(f"Reaction ~ Days + {terms}", sleepstudy())
     assert model.convergence().verdict == "not identified"
     assert model.convergence().is_optimum
@@ -103,7 +103,7 @@ def test_the_verdict_agrees_with_the_dense_variance_matrices(seed):
 
 def test_a_generalized_model_is_judged_alike():
     cbpp = mm.load_dataset("cbpp").assign(flock=lambda d: d.herd)
-    with pytest.warns(mm.ConvergenceWarning, match="herd.*flock"):
+    with pytest.warns(mm.IdentificationWarning, match="herd.*flock"):
         model = mm.glmer(
             "cbind(incidence, size - incidence) ~ period + (1 | herd) + (1 | flock)", cbpp, family="binomial"
         )

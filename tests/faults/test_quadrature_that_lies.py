@@ -29,12 +29,15 @@ def fixed_part(model):
     return np.asarray(model.model_matrix()) @ np.asarray(model.fixef())
 
 
+DOUBTS = (mm.ApproximationWarning, mm.ConvergenceWarning)
+
+
 def fit(formula, frame, **options):
     """Return the model and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = mm.glmer(formula, frame, family="binomial", **options)
-    return model, [str(w.message) for w in caught if issubclass(w.category, mm.ConvergenceWarning)]
+    return model, [str(w.message) for w in caught if issubclass(w.category, DOUBTS)]
 
 
 def constant_groups(seed, q, size):

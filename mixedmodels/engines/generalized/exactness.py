@@ -37,7 +37,7 @@ LAPLACE_ERROR, QUADRATURE_ERROR = (2.0, 0.1), (0.5, 0.02)
 # Deviation of the linear predictor beyond which rules must agree twice in a row: means then jump from 0 to 1
 # between nodes, and the error of quadrature changes sign as nodes are added.
 WIDE = 2.0
-# Deviation beyond which a rule is compared with many nodes at once: the integrand of a level may be flat for a
+# Deviation beyond which a rule is compared with many nodes at once: a level's integrand may be flat for a
 # long way, and small rules agree with each other on a wrong value.
 VERY_WIDE = 5.0
 # Largest move of an estimate, in standard errors, at which the approximation still serves: an interval of 95%

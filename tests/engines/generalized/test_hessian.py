@@ -38,7 +38,7 @@ def test_a_variance_written_twice_does_not_change_the_standard_errors():
     cbpp = mm.load_dataset("cbpp").assign(flock=lambda d: d.herd)
     response = "cbind(incidence, size - incidence) ~ period"
     once = mm.glmer(f"{response} + (1 | herd)", cbpp, family="binomial")
-    with pytest.warns(mm.ConvergenceWarning, match="not identified"):
+    with pytest.warns(mm.IdentificationWarning, match="not identified"):
         twice = mm.glmer(f"{response} + (1 | herd) + (1 | flock)", cbpp, family="binomial")
     assert twice.loglik() == pytest.approx(once.loglik(), abs=1e-8)
     np.testing.assert_allclose(twice.standard_errors(), once.standard_errors(), rtol=SAME)

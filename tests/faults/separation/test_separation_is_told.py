@@ -75,7 +75,7 @@ def test_log_link_of_a_binomial_fits_what_is_left_without_the_cell(cells):
     # The observed information of this link is zero for a success, and the search meets means of one.
     options = {"hessian": "expected"}
     fit, told = _fit(mm.glmer, "y ~ a + (1 | g)", cells, mm.binomial(link="log"), **options)
-    with pytest.warns(mm.ConvergenceWarning, match="coarse"):
+    with pytest.warns(mm.ApproximationWarning, match="coarse"):
         rest = mm.glmer("y ~ a + (1 | g)", cells, mm.binomial(link="log"), subset="a != 'c'", **options)
     assert told == ["ac has no finite estimate: there is no success in a = c."]
     assert fit.loglik() == pytest.approx(rest.loglik(), abs=1e-6)
