@@ -235,9 +235,22 @@ def separated(
     exact = family.tails(y).is_exact
     information = eta if exact else family.evaluate(y, eta, weights, phi).information
     findings = _findings(design, data, y, weights, family, FittedRows(beta, mu, eta, information))
-    for finding in findings:
-        warnings.warn(finding.message, DataWarning, stacklevel=4)
+    _warn_of(findings)
     return findings
+
+
+def separated_in_data(
+    design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family
+) -> tuple[Separation, ...]:
+    """Return, and warn about, the same from the data alone: for fits that stopped before they showed it."""
+    findings = _findings(design, data, y, weights, family, None)
+    _warn_of(findings)
+    return findings
+
+
+def _warn_of(findings: Sequence[Separation]) -> None:
+    for finding in findings:
+        warnings.warn(finding.message, DataWarning, stacklevel=5)
 
 
 def _findings(

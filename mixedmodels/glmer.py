@@ -20,6 +20,7 @@ from mixedmodels.checks import (
     refuse_constant_levels,
     refuse_offset,
     separated,
+    separated_in_data,
     warn_if_family_forgotten,
     warn_unless_converged,
     with_terms_once,
@@ -35,7 +36,7 @@ from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
-from mixedmodels.fits.call import record_call
+from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
@@ -150,23 +151,44 @@ def glmer(
     check_design(design, options, linear=False)
     refuse_constant_levels(design, y, chosen)
     if method == "pql":
-        with naming_separation(design, kept, y, trials, chosen):
-            pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
-        unit = np.ones(len(chosen.phi_names))
-        findings = separated(design, kept, y, trials, chosen, pql.linear.beta, pql.eta, unit)
-        verdict = identified(
-            pql.convergence, design, pql.linear.theta, pql.working_weights, REML=False, residual=True
-        )
-        if not findings:
-            warn_unless_converged(verdict)
-        pql = replace(pql, convergence=judged(verdict, findings))
-        return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
-    observed = hessian != "expected"
+        return _fit_pql(design, y, trials, chosen, call, kept)
+    begin = _start_vector(start, design, y, trials, chosen)
+    return _fit_ml(design, y, trials, chosen, nodes, begin, hessian != "expected", call, kept)
+
+
+def _fit_pql(
+    design: Design, y: FloatArray, trials: FloatArray, chosen: Family, call: Call, kept: Any
+) -> QuasiLikelihoodMixedModel:
+    """Fit by penalized quasi-likelihood, and say what is to be thought of it."""
+    with naming_separation(design, kept, y, trials, chosen):
+        pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
+    unit = np.ones(len(chosen.phi_names))
+    findings = separated(design, kept, y, trials, chosen, pql.linear.beta, pql.eta, unit)
+    verdict = identified(
+        pql.convergence, design, pql.linear.theta, pql.working_weights, REML=False, residual=True
+    )
+    if not findings:
+        warn_unless_converged(verdict)
+    pql = replace(pql, convergence=judged(verdict, findings))
+    return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
+
+
+def _fit_ml(
+    design: Design,
+    y: FloatArray,
+    trials: FloatArray,
+    chosen: Family,
+    nodes: int | Literal["auto"],
+    begin: FloatArray | None,
+    observed: bool,
+    call: Call,
+    kept: Any,
+) -> GeneralizedLinearMixedModel:
+    """Fit by maximum likelihood, and say what is to be thought of it."""
     constant = log_constant(design, y, trials, chosen)
     problem = generalized_problem(
         y, trials, design.X, design.random, design.offset, chosen, observed, constant
     )
-    begin = _start_vector(start, design, y, trials, chosen)
     with naming_separation(design, kept, y, trials, chosen):
         estimates = (
             fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
@@ -176,6 +198,8 @@ def glmer(
         estimates.convergence, design, estimates.theta, design.weights, REML=False, residual=False
     )
     verdict = without_runaway(verdict, design, chosen, estimates.eta, estimates.vcov_rx)
+    if not findings and verdict.verdict == "not converged":
+        findings = separated_in_data(design, kept, y, trials, chosen)
     if not findings:
         warn_unless_converged(verdict)
     # A square root link turns back at a mean of zero, without an edge.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.leverage import leverages
+from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
-from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.varcorr import VarCorr
@@ -21,8 +20,6 @@ from mixedmodels.prediction.predict import new_random_matrix, predict
 from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.simulate import UNSET, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
-
-SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
 
 
 class MixedModel(FittedModel, MixedFit):
@@ -58,11 +55,7 @@ class MixedModel(FittedModel, MixedFit):
             A diagonal element of T counts as zero below it, on the scale of a predictor of unit root
             mean square and of rows of unit information, so that the unit of prior weights does not matter.
         """
-        unit = float(np.sqrt(np.abs(self.row_information).mean()))
-        return any(
-            bool((np.abs(np.diag(T)) * unit * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
-            for term, T in zip(self.random, term_factors(self.random, self.theta_values), strict=True)
-        )
+        return is_singular(self, tol)
 
     def _covariance_names(self) -> list[str]:
         names = [f".sig{i + 1:02d}" for i in range(len(self.theta_values))]

@@ -1,0 +1,28 @@
+"""Whether a fit is singular: a variance, or a combination of random effects, that is zero."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.formula.design.theta import term_factors
+
+SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
+
+
+def is_singular(model: MixedFit, tol: float = SINGULAR_TOLERANCE) -> bool:
+    """Tell whether a diagonal element of some T is zero.
+
+    Parameters
+    ----------
+    model : MixedFit
+        The fit.
+    tol : float
+        A diagonal element of T counts as zero below it, on the scale of a predictor of unit root mean square
+        and of rows of unit information, so that the unit of prior weights does not matter.
+    """
+    unit = float(np.sqrt(np.abs(model.row_information).mean()))
+    return any(
+        bool((np.abs(np.diag(T)) * unit * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
+        for term, T in zip(model.random, term_factors(model.random, model.theta_values), strict=True)
+    )
