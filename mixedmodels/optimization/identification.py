@@ -27,8 +27,8 @@ from mixedmodels.formula.design.theta import theta_slices
 
 #: Rows asked first: a handful of levels of every factor in most designs.
 FEW_ROWS = 64
-#: Rows among which regular levels are counted.
-MANY_ROWS = 20_000
+#: Rows among which regular levels are counted, first fewer, which do for most.
+SOME_ROWS, MANY_ROWS = 1_500, 20_000
 #: Share of the cross-products of a level's columns that is left of the last when it is regular.
 REGULAR = 1e-4
 #: Quadratic forms beyond the number of parameters; the more, the better conditioned.
@@ -174,18 +174,18 @@ def _is_certified(terms: Sequence[RandomTerm], p: int, residual: bool) -> bool:
     if residual and n - sum(count for count, _ in effects) <= taken:
         return False
     for count, group in effects:
-        if _regular_levels(groups[group]) <= taken:
+        if all(_regular_levels(groups[group], most) <= taken for most in (SOME_ROWS, MANY_ROWS)):
             return False
         taken += count
     return True
 
 
-def _regular_levels(terms: Sequence[RandomTerm]) -> int:
-    """Return how many levels of a factor tell all its coefficients apart, as far as some rows show."""
+def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
+    """Return how many levels of a factor tell all its coefficients apart, as far as `most` rows show."""
     if len(terms) == terms[0].size == 1 and terms[0].Z.strides[0] == 0:
         return terms[0].n_levels
-    codes = terms[0].codes[:MANY_ROWS]
-    Z = np.concatenate([term.Z[:MANY_ROWS] for term in terms], axis=1)
+    codes = terms[0].codes[:most]
+    Z = np.concatenate([term.Z[:most] for term in terms], axis=1)
     scale = np.sqrt(np.einsum("ij,ij->j", Z, Z))
     if not scale.all():
         return 0

@@ -28,8 +28,8 @@ from mixedmodels.engines.generalized.quadrature_grid import (
 )
 from mixedmodels.errors import ControlError, ConvergenceError
 
-# Two rules agree if they would move no estimate apart by more standard errors, and the objective by no more.
-SAME_ESTIMATES, SAME_OBJECTIVE = 0.1, 0.5
+# Two rules agree if they would move no estimate apart by more standard errors: less than half of what counts.
+SAME_ESTIMATES = 0.2
 # Error of -2 log-likelihood that is let pass, and share of what the random effects improve it by that may be
 # error where it is more: of the Laplace approximation, which is known to be one, less than the 3.84 of a
 # test; of quadrature, which is taken for exact, what no comparison of models turns on.
@@ -37,6 +37,8 @@ LAPLACE_ERROR, QUADRATURE_ERROR = (2.0, 0.1), (0.5, 0.02)
 # Deviation of the linear predictor beyond which rules must agree twice in a row: means then jump from 0 to 1
 # between nodes, and the error of quadrature changes sign as nodes are added.
 WIDE = 2.0
+# Nodes at which one comparison will do all the same.
+MANY = 25
 # Deviation beyond which a rule is compared with many nodes at once: a level's integrand may be flat for a
 # long way, and small rules agree with each other on a wrong value.
 VERY_WIDE = 5.0
@@ -118,7 +120,7 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
     found, value, gradient, n_agreeing = None, optimum.objective, np.zeros_like(psi), 0
     allowed = LAPLACE_ERROR if evaluator.nAGQ <= 1 else QUADRATURE_ERROR
     widest = float(np.abs(optimum.found.x[: problem.n_theta]).max())
-    needed = 2 if widest > WIDE else 1
+    needed = 2 if widest > WIDE and evaluator.nAGQ < MANY else 1
     least = SEQUENCE[-1] if widest > VERY_WIDE else 0
     spread = np.sqrt(2.0 * np.maximum(np.diagonal(optimum.inverse_hessian), 0.0))
     for tried, nAGQ in enumerate(more_nodes(problem, evaluator.nAGQ, least), start=1):
@@ -127,7 +129,7 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
         except (np.linalg.LinAlgError, ConvergenceError):
             break
         apart = _largest(optimum.inverse_hessian @ (slope - gradient), spread)
-        agree = apart <= SAME_ESTIMATES and abs(following - value) <= SAME_OBJECTIVE
+        agree = apart <= SAME_ESTIMATES and abs(following - value) <= allowed[0]
         n_agreeing = n_agreeing + 1 if agree else 0
         move = _largest(optimum.inverse_hessian @ slope, spread)
         error = following - optimum.objective
@@ -139,10 +141,13 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
 
 
 def nodes_to_search_with(problem: GeneralizedProblem, nAGQ: int, found: Exactness) -> int | None:
-    """Return with how many nodes to search for the likelihood's own optimum; None if that is too much."""
+    """Return with how many nodes to search for the likelihood's own optimum; None if that is too much.
+
+    Nested factors have too many nodes, whatever their rows.
+    """
     nodes = min(found.nAGQ, SEARCH_NODES)
     sizes = [block.size for block in problem.system.blocks]
-    too_much = _points(nodes, sizes) * len(problem.y) > SEARCH_EVALUATIONS
+    too_much = len(sizes) > 1 or _points(nodes, sizes) * len(problem.y) > SEARCH_EVALUATIONS
     return None if too_much or nodes <= nAGQ else nodes
 
 
