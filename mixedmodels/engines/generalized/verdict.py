@@ -240,7 +240,7 @@ def _at_end(problem: GeneralizedProblem, optimum: Optimum) -> str:
     return (
         f"The likelihood still rises steeply (gradient {np.abs(optimum.found.gradient).max():.1e}) where the "
         f"search ended: fitted means may have reached the end of what the {problem.family.link.name} link "
-        "allows."
+        "allows, or the approximation has no optimum. A simpler model, or another link, may fit."
     )
 
 

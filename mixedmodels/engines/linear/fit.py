@@ -229,11 +229,17 @@ def _first_search(
 
 def _best_of_looks(search: Search, found: Minimum | None) -> Minimum:
     """Return the lowest of an optimum and what further starts lead to."""
+    # On their way looks may pass where cross-products lose the residual; only where they end counts.
+    has_rows, search.has_rows = search.has_rows, False
     for theta in further_starts(search.problem, every=found is None):
-        with suppress(np.linalg.LinAlgError, NoResidualLeft, ResidualVanishes):
+        with suppress(np.linalg.LinAlgError, NoResidualLeft):
             again = _look(search, theta, math.inf if found is None else found.objective)
             found = found if again is None else again
-    return _endless(search) if found is None else found
+    search.has_rows = has_rows
+    if found is None:
+        return _endless(search)
+    search.at(found.x)
+    return found
 
 
 def _endless(search: Search) -> Minimum:
