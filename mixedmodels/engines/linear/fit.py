@@ -167,10 +167,10 @@ def fit_linear(
     numpy.linalg.LinAlgError
         If the equations are singular.
     """
-    has_rows = y is not None and sigma is None
-    search = Search(problem, REML, sigma, has_rows, ceiling=_ceiling(problem, REML, sigma))
+    search = Search(problem, REML, sigma, ceiling=_ceiling(problem, REML, sigma))
     if y is None or sigma is not None:
         return _fit_cross_products(search, start, inverse_hessian)
+    search.has_rows = True
     try:
         return _fit_cross_products(search, start, inverse_hessian)
     except ResidualVanishes as vanishing:

@@ -27,7 +27,7 @@ from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, evaluation
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
-from mixedmodels.formula.design.theta import column_scales
+from mixedmodels.formula.design.theta import boundaries, column_scales
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
@@ -161,8 +161,7 @@ def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArr
     """
     if theta.all():
         return theta
-    boundary = np.array([flag for term in problem.terms for flag in term.structure.is_lower_bound()])
-    return np.where(boundary & (theta == 0.0), size * problem.scales, theta)
+    return np.where(boundaries(problem.terms) & (theta == 0.0), size * problem.scales, theta)
 
 
 def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments | LevelMoments, ...]:

@@ -12,7 +12,7 @@ import scipy.sparse
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.build import build_design
 from mixedmodels.formula.design.design import Design, RandomTerm
-from mixedmodels.formula.design.theta import theta_names
+from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,11 +145,9 @@ def relative_factor(terms: tuple[RandomTerm, ...], theta: FloatArray) -> scipy.s
     """Return Lambda(theta), shape (q, q): one block a level, or ``L_K (x) T`` for related levels."""
     if not terms:
         return scipy.sparse.csc_array((0, 0))
-    blocks, start = [], 0
-    for term in terms:
-        n_theta = term.structure.n_theta
-        T, places = term.structure.factor(theta[start : start + n_theta]), term.structure.places()
-        start += n_theta
+    blocks = []
+    for term, T in zip(terms, term_factors(terms, theta), strict=True):
+        places = term.structure.places()
         if term.relationship is None:
             blocks.append(_repeat_block(T, places, term.n_levels))
         else:
@@ -172,13 +170,11 @@ def _repeat_block(T: FloatArray, pattern: tuple[IntArray, IntArray], n_levels: i
 
 def theta_index(terms: tuple[RandomTerm, ...]) -> IntArray:
     """Return lme4's Lind, counted from 0, for the nonzeros of Lambda in column order."""
-    parts, start = [], 0
-    for term in terms:
-        n_theta = term.structure.n_theta
+    parts = []
+    for term, part in zip(terms, theta_slices(terms), strict=True):
         if term.relationship is not None:
             parts.append(np.full(np.count_nonzero(term.relationship) * len(term.structure.places()[0]), -1))
         else:
             own = term.structure.parameter_at()
-            parts.append(np.tile(np.where(own < 0, -1, start + own), term.n_levels))
-        start += n_theta
+            parts.append(np.tile(np.where(own < 0, -1, part.start + own), term.n_levels))
     return np.concatenate(parts).astype(np.intp) if parts else np.empty(0, dtype=np.intp)
