@@ -126,6 +126,11 @@ class Fit:
         """Return the log-likelihood (of a REML fit, minus half the REML criterion)."""
         raise NotImplementedError
 
+    @property
+    def test_df(self) -> float | None:
+        """Degrees of freedom of the t tests of the summary; None for normal tests."""
+        return None
+
     # Random effects, of which a fit may have none.
 
     @property

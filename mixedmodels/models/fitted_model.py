@@ -47,14 +47,10 @@ class FittedModel(Fit):
             self._standard_errors(), index=list(self.design.x_names), name="Std. Error", dtype=float
         )
 
-    def _test_df(self) -> float | None:
-        """Return the degrees of freedom of the t tests of the summary; None for normal tests."""
-        return None
-
     @property
     def statistic(self) -> str:
         """Name of the ratio of estimate and standard error in the summary, ``"t value"`` or ``"z value"``."""
-        return "z value" if self._test_df() is None and self._with_p_values else "t value"
+        return "z value" if self.test_df is None and self._with_p_values else "t value"
 
     def fitted(self) -> pd.Series:
         """Return the fitted means, the random effects at their conditional modes."""
@@ -112,7 +108,7 @@ class FittedModel(Fit):
         if str(method).lower() != "wald":
             raise ControlError(f"method must be 'Wald', not {shown(method)}.")
         wald.check_level(level)
-        intervals = wald.wald_intervals(self.beta, self._standard_errors(), level, self._test_df())
+        intervals = wald.wald_intervals(self.beta, self._standard_errors(), level, self.test_df)
         table = pd.DataFrame(intervals, index=list(self.design.x_names), columns=list(percent_names(level)))
         return _select(table, parm, self._covariance_names())
 
@@ -169,7 +165,7 @@ class FittedModel(Fit):
 
     def _coefficient_table(self) -> pd.DataFrame:
         """Return estimates, standard errors and tests of the fixed effects."""
-        table = wald.wald_table(self.beta, self._standard_errors(), self._with_p_values, self._test_df())
+        table = wald.wald_table(self.beta, self._standard_errors(), self._with_p_values, self.test_df)
         letter = self.statistic[0]
         columns = ["Estimate", "Std. Error", self.statistic, *([f"Pr(>|{letter}|)"] * self._with_p_values)]
         return pd.DataFrame(table, index=list(self.design.x_names), columns=columns)

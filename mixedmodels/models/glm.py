@@ -111,7 +111,9 @@ class GeneralizedLinearModel(FixedEffectsModel, FamilyFit[GlmEstimates]):
     def _fixed_covariance(self) -> FloatArray:
         return self.estimates.vcov
 
-    def _test_df(self) -> float | None:
+    @property
+    def test_df(self) -> float | None:
+        """Residual degrees of freedom where the dispersion is estimated."""
         estimated = self._family.is_quasi or self._family.has_dispersion
         return float(self.df_residual()) if estimated else None
 
@@ -147,7 +149,7 @@ class GeneralizedLinearModel(FixedEffectsModel, FamilyFit[GlmEstimates]):
             f"null deviance {e.null_deviance:.5g} on {e.df_null} degrees of freedom",
             f"residual deviance {e.deviance:.5g} on {e.df_residual} degrees of freedom",
         )
-        estimated = self._test_df() is not None
+        estimated = self.test_df is not None
         dispersion = (f"dispersion {e.dispersion:.4g}",) if estimated else family_note(self._family, self.phi)
         return FitDescription(
             title=f"Generalized linear model fit by maximum {'quasi-' if quasi else ''}likelihood",

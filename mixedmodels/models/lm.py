@@ -49,7 +49,9 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
         """Return the verdict, which never is in doubt: least squares has a closed form."""
         return ConvergenceReport("converged", 0.0, ())
 
-    def _test_df(self) -> float | None:
+    @property
+    def test_df(self) -> float | None:
+        """Residual degrees of freedom."""
         return float(self.df_residual())
 
     # Explained variance.
