@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import anova as anova
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.inference.scores import estfun as estfun
+    from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
@@ -119,6 +121,7 @@ _HOMES = {
     "missing": "NA",
     "inference.anova": "anova",
     "inference.drop1": "drop1",
+    "inference.scores": "estfun information",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

@@ -19,6 +19,7 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
 from mixedmodels.inference.drop1 import drop1
+from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
@@ -37,8 +38,24 @@ class FittedModel(Fit):
             return object.__getattribute__(self, name)
         raise unknown_attribute(self, name)
 
-    def vcov(self) -> pd.DataFrame:
-        """Return the covariance matrix of the fixed effects."""
+    def vcov(self, type: RobustType | None = None, cluster: Any = None) -> pd.DataFrame:
+        """Return the covariance matrix of the fixed effects.
+
+        Parameters
+        ----------
+        type : {"CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"}, optional
+            A cluster-robust covariance (:func:`mixedmodels.inference.robust.robust_covariance`); by default
+            that of the model.
+        cluster : str or array_like, optional
+            Clusters of a robust covariance.
+
+        Raises
+        ------
+        ControlError, DataError, NotAvailableError
+            If `type` or `cluster` is unknown, or the clusters are not independent.
+        """
+        if type is not None or cluster is not None:
+            return robust_covariance(self, type or "CR2", cluster)
         return self._labelled(self._fixed_covariance())
 
     def standard_errors(self) -> pd.Series:

@@ -17,6 +17,7 @@ from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.robust import RobustType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
@@ -51,11 +52,19 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
 
     # Estimates.
 
-    def vcov(self, full: bool = False, method: VcovMethod | None = None) -> pd.DataFrame:
+    def vcov(
+        self,
+        type: RobustType | None = None,
+        cluster: Any = None,
+        full: bool = False,
+        method: VcovMethod | None = None,
+    ) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
         ----------
+        type, cluster : optional
+            A cluster-robust covariance, as for :meth:`FittedModel.vcov`.
         full : bool
             Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
         method : {"hessian", "rx"}, optional
@@ -71,8 +80,8 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         """
         if method not in (None, "hessian", "rx"):
             raise ControlError(f"method must be 'hessian' or 'rx', not {method!r}.")
-        if full:
-            return self._joint_vcov()
+        if full or type is not None or cluster is not None:
+            return super().vcov(type, cluster, full)
         if method == "hessian" and self.hessian_covariance is None:
             raise NotAvailableError(
                 "The Hessian of the objective is not positive definite: the data do not determine all "

@@ -13,6 +13,7 @@ from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
+from mixedmodels.inference.robust import RobustType
 from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
@@ -101,15 +102,17 @@ class MixedModel(FittedModel, MixedFit):
             return get_me(self, name)
         return {key: get_me(self, key) for key in name}
 
-    def vcov(self, full: bool = False) -> pd.DataFrame:
+    def vcov(self, type: RobustType | None = None, cluster: Any = None, full: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
         ----------
+        type, cluster : optional
+            A cluster-robust covariance, as for :meth:`FittedModel.vcov`.
         full : bool
             Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
         """
-        return self._joint_vcov() if full else super().vcov()
+        return self._joint_vcov() if full else super().vcov(type, cluster)
 
     def _joint_vcov(self) -> pd.DataFrame:
         names = [

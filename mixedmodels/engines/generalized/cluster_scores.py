@@ -1,0 +1,97 @@
+"""The gradient of the objective of a generalized linear mixed model by cluster of independent rows.
+
+The log-likelihood is a sum over clusters that share no random effects, and the part of one is the
+log-likelihood of its rows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.generalized.by_level import level_rows
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.factorization.blocks import amalgamate
+from mixedmodels.factorization.weighted.penalized_system import penalized_system
+from mixedmodels.formula.design.design import RandomTerm
+
+# Step of the differences of the gradients, in standard errors.
+STEP = 1e-3
+
+
+def cluster_problems(problem: GeneralizedProblem, codes: IntArray, size: int) -> list[GeneralizedProblem]:
+    """Return the problem of each cluster, in the coordinates of the whole.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+        The whole.
+    codes : ndarray of int, shape (n,)
+        Cluster of each row of the data.
+    size : int
+        Number of clusters.
+    """
+    origin = problem.origin
+    codes = codes if origin.order is None else codes[origin.order]
+    codes = codes if origin.equal is None else codes[origin.equal.first]
+    return [_part(problem, np.flatnonzero(codes == cluster)) for cluster in range(size)]
+
+
+def _part(problem: GeneralizedProblem, rows: IntArray) -> GeneralizedProblem:
+    terms = tuple(_cut(term, rows) for term in problem.terms)
+    system = penalized_system(amalgamate(terms))
+    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
+    starts = np.cumsum(counts) - counts
+    return replace(
+        problem,
+        y=problem.y[rows],
+        weights=problem.weights[rows],
+        offset=problem.offset[rows],
+        basis=np.ascontiguousarray(problem.basis[rows]),
+        terms=terms,
+        system=system,
+        constant=problem.constant[rows],
+        starts=starts,
+        levels=level_rows(system.blocks, starts, problem.family, len(rows)),
+    )
+
+
+def _cut(term: RandomTerm, rows: IntArray) -> RandomTerm:
+    """Return a term on some rows, with the levels that occur in them."""
+    present, codes = np.unique(term.codes[rows], return_inverse=True)
+    levels = tuple(term.levels[level] for level in present)
+    return replace(term, Z=term.Z[rows], codes=codes.astype(term.codes.dtype), levels=levels)
+
+
+def gradients(parts: list[GeneralizedProblem], psi: FloatArray, nAGQ: int) -> FloatArray:
+    """Return the gradient of -2 log-likelihood of each cluster in the optimiser's vector, shape (m, P)."""
+    return np.array([Evaluator(part, nAGQ)(psi)[1] for part in parts])
+
+
+def hessians(parts: list[GeneralizedProblem], psi: FloatArray, nAGQ: int, se: FloatArray) -> FloatArray:
+    """Return the Hessian of -2 log-likelihood of each cluster, shape (m, P, P).
+
+    By central differences of the exact gradients.
+
+    Parameters
+    ----------
+    parts : list of GeneralizedProblem
+        From :func:`cluster_problems`.
+    psi : ndarray, shape (P,)
+        Where.
+    nAGQ : int
+        Nodes of quadrature; 1 for the Laplace approximation.
+    se : ndarray, shape (P,)
+        Standard errors, which the steps are in proportion to.
+    """
+    columns = []
+    for k, step in enumerate(STEP * se):
+        shift = np.zeros_like(psi)
+        shift[k] = step
+        up, down = (gradients(parts, psi + sign * shift, nAGQ) for sign in (1.0, -1.0))
+        columns.append((up - down) / (2.0 * step))
+    H = np.stack(columns, axis=1)
+    return np.asarray(0.5 * (H + H.transpose(0, 2, 1)))

@@ -1,0 +1,134 @@
+"""Clusters: rows that are independent of all rows of other clusters, given the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.advice import shown
+from mixedmodels.arrays import IntArray
+from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.fits.fit import Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Which cluster each row belongs to.
+
+    Attributes
+    ----------
+    name : str
+        What the clusters are, for messages; empty where each row is its own.
+    codes : ndarray of int, shape (n,)
+        Cluster of each row, in ``range(size)``.
+    labels : tuple
+        Names of the clusters.
+    """
+
+    name: str
+    codes: IntArray
+    labels: tuple[Any, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of clusters."""
+        return len(self.labels)
+
+    def rows(self) -> list[IntArray]:
+        """Return the rows of each cluster."""
+        order = np.argsort(self.codes, kind="stable")
+        ends = np.cumsum(np.bincount(self.codes, minlength=self.size))
+        return np.split(order, ends[:-1])
+
+
+def clusters_of(fit: Fit, cluster: Any = None) -> Clusters:
+    """Return the clusters of the rows of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    cluster : str or array_like of shape (n,), optional
+        Name of a grouping factor or of a column of the data, or a value for each row used (or each input
+        row). By default the grouping factor that all others are nested in; each row by itself where the
+        model has no random effects.
+
+    Raises
+    ------
+    ControlError
+        If there is no such factor or column.
+    DataError
+        If the values do not fit the rows, or there is only one cluster.
+    NotAvailableError
+        If random effects are shared between clusters, which then are not independent.
+    """
+    found = _outermost(fit) if cluster is None else _named(fit, cluster)
+    if found.size < 2:
+        raise DataError(f"there is only one cluster ({found.name}); two at the least are needed.")
+    for term in fit.random:
+        if term.relationship is not None:
+            raise NotAvailableError(
+                f"the levels of {term.group} are related to each other by a covariance that was given: there "
+                "are no independent clusters."
+            )
+        if _splits(term.codes.astype(np.intp), found.codes):
+            raise NotAvailableError(
+                f"random effects of {term.group} are shared between clusters of {found.name}: rows of "
+                f"different clusters are not independent. Give a cluster that {term.group} is nested in."
+            )
+    return found
+
+
+def _splits(codes: IntArray, clusters: IntArray) -> bool:
+    """Tell whether a level occurs in more than one cluster."""
+    first = np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.intp)
+    first[codes] = clusters
+    return bool((first[codes] != clusters).any())
+
+
+def _outermost(fit: Fit) -> Clusters:
+    if not fit.random:
+        n = len(fit.y)
+        return Clusters("", np.arange(n), tuple(fit.design.index))
+    term = min(fit.random, key=lambda term: term.n_levels)
+    return Clusters(term.group, term.codes.astype(np.intp), tuple(term.levels))
+
+
+def _named(fit: Fit, cluster: Any) -> Clusters:
+    if not isinstance(cluster, str):
+        return _factorized("the values given", _values(fit, cluster))
+    for term in fit.random:
+        if term.group == cluster:
+            return Clusters(cluster, term.codes.astype(np.intp), tuple(term.levels))
+    if fit.data is None or cluster not in fit.data:
+        groups = ", ".join(dict.fromkeys(term.group for term in fit.random))
+        known = f" Grouping factors of the model: {groups}." if groups else ""
+        raise ControlError(
+            f"cluster {shown(cluster)} is neither a grouping factor nor a column of the data.{known}"
+        )
+    column = fit.data[cluster]
+    values = (
+        column.loc[fit.design.index] if isinstance(column, pd.Series) and column.index.is_unique else column
+    )
+    return _factorized(cluster, _values(fit, values))
+
+
+def _values(fit: Fit, values: Any) -> Any:
+    """Return one value for each row used, of values for those rows or for all input rows."""
+    array = np.asarray(values)
+    missing = fit.design.missing
+    if array.ndim == 1 and len(array) == missing.n_input != len(fit.y):
+        array = array[missing.kept]
+    if array.ndim != 1 or len(array) != len(fit.y):
+        raise DataError(f"cluster must give one value for each of the {len(fit.y)} rows used.")
+    return array
+
+
+def _factorized(name: str, values: Any) -> Clusters:
+    codes, labels = pd.factorize(values, sort=False)
+    if (codes < 0).any():
+        raise DataError(f"cluster {name} has missing values at {int((codes < 0).sum())} rows.")
+    return Clusters(name, np.asarray(codes, dtype=np.intp), tuple(labels))
