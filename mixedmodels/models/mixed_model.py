@@ -16,6 +16,7 @@ from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.robust import RobustType
 from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.models.fitted_model import FittedModel
+from mixedmodels.prediction.averaged import predict_average
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import new_random_matrix, predict
 from mixedmodels.prediction.re_form import ReForm
@@ -148,9 +149,10 @@ class MixedModel(FittedModel, MixedFit):
         ----------
         newdata : DataFrame or other table, optional
             Rows to predict; by default those of the fit.
-        re_form : None, mm.NA, False, "~0" or a formula such as "~(1 | g)"
+        re_form : None, mm.NA, False, "~0", "average" or a formula such as "~(1 | g)"
             Random effects to condition on: all of them (None), none (NA, ``pd.NA``, NaN, False, 0, ``"~0"``),
-            or those named.
+            or those named. ``"average"`` averages the mean over the distribution of the random effects: the
+            prediction for a population, of which that at random effects of zero is the median.
         type : {"link", "response"}
             Scale of the prediction.
         allow_new_levels : bool
@@ -167,6 +169,9 @@ class MixedModel(FittedModel, MixedFit):
         FormulaError
             If `re_form` names random effects that the model does not have.
         """
+        if isinstance(re_form, str) and re_form == "average":
+            one_of("type", type, ("link", "response"))
+            return predict_average(self, newdata, type, se_fit)
         return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
 
     def simulate(

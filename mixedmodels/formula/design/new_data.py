@@ -101,6 +101,22 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
     return tuple(found)
 
 
+def random_columns(design: Design, new_data: Any) -> tuple[FloatArray, ...]:
+    """Return the model matrix (m, S) of each random-effects term on new data, which need not name groups.
+
+    Raises
+    ------
+    DataError
+        If a variable of a random slope is missing.
+    """
+    recipe = design.recipe
+    evaluator = _evaluator(recipe, new_data)
+    names = {name for random in recipe.random for name in _used_variables(random.matrix)}
+    evaluator.require([recipe.variables[n] for n in names])
+    columns = {name: evaluator.column(recipe.variables[name]) for name in names}
+    return tuple(random_matrix(random, columns, evaluator.frame.n_rows) for random in recipe.random)
+
+
 def group_labels(recipe: Recipe, group: Node, new_data: Any) -> list[str | None]:
     """Return the level of a grouping factor at each row of new data, None where it is missing."""
     factor = as_factor(_group_column(group, _evaluator(recipe, new_data)))
