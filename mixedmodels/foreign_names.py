@@ -16,8 +16,8 @@ def _by_name(names: Mapping[str, str]) -> dict[str, str]:
 
 _SEARCH = "the search has no settings; m.optimization shows what it did and m.convergence() its verdict"
 _SMALL_SAMPLE = (
-    "corrections of degrees of freedom (Satterthwaite, Kenward-Roger) are not available; m.drop1() and "
-    "anova(m0, m1) test terms by likelihood ratios"
+    "m.summary() has t tests with degrees of freedom by Satterthwaite's method, "
+    "m.summary(ddf='kenward-roger') by Kenward and Roger's"
 )
 _RESIDUAL_STRUCTURE = (
     "residual correlations and variance functions are not available; random-effects terms may have "
@@ -25,10 +25,7 @@ _RESIDUAL_STRUCTURE = (
 )
 _RE_FORM = "write re_form=mm.NA for predictions without random effects, re_form='~(1 | g)' for some of them"
 _BAYES = "there are no priors or chains: the fit is by (restricted) maximum likelihood"
-_TESTS = (
-    "m.summary().coefficients has estimates, standard errors and tests (a linear mixed model has no "
-    "p-values, as in lme4; m.drop1() tests its terms)"
-)
+_TESTS = "m.summary().coefficients has estimates, standard errors and tests"
 _ERRORS = "write m.standard_errors()"
 _PLOTS = "plots are not available; m.fitted() and m.residuals() have what they show"
 _R2 = (

@@ -102,7 +102,6 @@ METHODS = [
     ("confint", {"alpha": 0.05}, "level=0.95"),
     ("anova", {"type": 3}, "drop1"),
     ("anova", {"ddf": "KR"}, "Satterthwaite"),
-    ("summary", {"ddf": "KR"}, "Satterthwaite"),
     ("ranef", {"condVar": True}, "condsd"),
     ("VarCorr", {"comp": "Variance"}, "to_string"),
     ("drop1", {"test": "Chisq"}, "likelihood ratio"),

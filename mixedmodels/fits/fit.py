@@ -67,7 +67,8 @@ class Fit:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
-        state = {name: value for name, value in self.__dict__.items() if name != "problem"}
+        rebuilt = ("problem", "parameter_covariance")
+        state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         return state | {"data": columns_in_use(self.data, self.design)}
 
     # What a kind of model must say about itself.

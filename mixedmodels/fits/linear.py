@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.estimates import LinearEstimates
+from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance, parameter_covariance
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import conditional_covariances
 from mixedmodels.fits.call import Call
@@ -42,6 +43,12 @@ class LinearFit(MixedFit):
         """The engine's form of the design."""
         design = self.design
         return linear_problem(self.y, design.X, design.random, design.weights, design.offset)
+
+    @cached_property
+    def parameter_covariance(self) -> ParameterCovariance:
+        """Covariance of the variance parameters, and what the covariance of beta owes to them."""
+        e = self.estimates
+        return parameter_covariance(self.problem, e.theta, e.sigma, e.REML, self.y)
 
     @property
     def beta(self) -> FloatArray:

@@ -69,12 +69,15 @@ class FixedEffects:
         Degrees of freedom of contrasts.
     names : tuple of str
         Names of the coefficients.
+    notes : tuple of str
+        What is to be said about the degrees of freedom of this fit.
     """
 
     beta: FloatArray
     covariance: FloatArray
     degrees: DegreesOfFreedom
     names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

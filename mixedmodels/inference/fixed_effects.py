@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
-from mixedmodels.errors import ControlError
+from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.linear import LinearFit
+from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference.contrasts import Constant, FixedEffects
 from mixedmodels.inference.robust import RobustCovariance, robust_covariance
+from mixedmodels.inference.satterthwaite import Satterthwaite
 
 #: Methods of degrees of freedom; "default" is Satterthwaite's for a linear mixed model, otherwise that of the
 #: summary (residual where the dispersion is estimated, normal where it is known).
@@ -27,7 +31,7 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
     fit : Fit
         The fit.
     ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z"}
-        Degrees of freedom.
+        Degrees of freedom, in capitals or not.
     vcov : {"CR0", ..., "CR3"}, RobustCovariance or array of shape (p, p), optional
         Another covariance of the fixed effects. A robust one brings its degrees of freedom with it, in place
         of `ddf`; with another matrix the tests are normal, or as the summary's of a fit without random
@@ -37,16 +41,35 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
     ------
     ControlError
         If `ddf` is none of these.
+    NotAvailableError
+        If the method does not exist for this kind of model.
     """
-    one_of("ddf", ddf, ("default", "satterthwaite", "kenward-roger", "residual", "z"))
+    ddf = cast("Ddf", ddf.lower()) if isinstance(ddf, str) else ddf
+    one_of("ddf", ddf, get_args(Ddf), "; ddf=None of summary() gives lme4's table")
     if vcov is not None:
         return with_covariance(fit, vcov)
-    df = _default_df(fit) if ddf == "default" else float(fit.df_residual()) if ddf == "residual" else np.inf
-    return FixedEffects(fit.beta, _covariance(fit), Constant(df), tuple(fit.design.x_names))
+    names = tuple(fit.design.x_names)
+    if ddf == "satterthwaite" or (ddf == "default" and isinstance(fit, LinearFit)):
+        parameters = linear(fit, "Satterthwaite's").parameter_covariance
+        degrees, notes = Satterthwaite(parameters), _left_out(fit, parameters)
+        return FixedEffects(fit.beta, _covariance(fit), degrees, names, notes)
+    if ddf == "kenward-roger":
+        raise NotAvailableError("Kenward and Roger's degrees of freedom are not available.")
+    return FixedEffects(fit.beta, _covariance(fit), _constant(fit, ddf), names)
 
 
-def _default_df(fit: Fit) -> float:
-    return np.inf if fit.test_df is None else fit.test_df
+def _constant(fit: Fit, ddf: Ddf) -> Constant:
+    if ddf == "residual":
+        return Constant(float(fit.df_residual()), "residual degrees of freedom")
+    return Constant(np.inf if ddf == "z" or fit.test_df is None else fit.test_df)
+
+
+def _left_out(fit: Fit, parameters: ParameterCovariance) -> tuple[str, ...]:
+    """Return what to say about parameters at a boundary."""
+    named = [name for name, out in zip(theta_names(fit.random), parameters.left_out, strict=True) if out]
+    if not named:
+        return ()
+    return (f"at a boundary, so taken as known in the degrees of freedom: {', '.join(named)}",)
 
 
 def _covariance(fit: Fit) -> FloatArray:
@@ -72,6 +95,21 @@ def with_covariance(fit: Fit, vcov: Any) -> FixedEffects:
             f"vcov must be a type of robust covariance such as 'CR2', or a {p} x {p} matrix of numbers, such "
             "as vcov('CR2', cluster='g') returns."
         )
-    return FixedEffects(
-        fit.beta, np.asarray(numbers, dtype=np.float64).reshape(p, p), Constant(_default_df(fit)), names
+    covariance = np.asarray(numbers, dtype=np.float64).reshape(p, p)
+    return FixedEffects(fit.beta, covariance, _constant(fit, "default"), names)
+
+
+def linear(fit: Fit, method: str) -> LinearFit:
+    """Return a fit if it is a linear mixed model, which a method is for.
+
+    Raises
+    ------
+    NotAvailableError
+        If it is of another kind.
+    """
+    if isinstance(fit, LinearFit):
+        return fit
+    instead = "normal tests are ddf='z'" if fit.test_df is None else "ddf='residual' has its t tests"
+    raise NotAvailableError(
+        f"{method} degrees of freedom are for linear mixed models, fitted by lmer(); of this model {instead}."
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy import special
 
 from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
+from mixedmodels.inference.contrasts import FixedEffects, contrast_tests
 
 
 def wald_table(
@@ -42,6 +44,17 @@ def wald_intervals(beta: FloatArray, se: FloatArray, level: float, df: float | N
     tail = (1.0 + level) / 2.0
     z = special.ndtri(tail) if df is None else special.stdtrit(df, tail)
     return np.column_stack([beta - z * se, beta + z * se])
+
+
+def table_of_tests(fixed: FixedEffects) -> pd.DataFrame:
+    """Return estimates, standard errors, degrees of freedom if finite, and tests of all effects."""
+    at = contrast_tests(fixed, np.eye(len(fixed.beta)))
+    z = bool(np.isinf(at.df).all())
+    letter = "z" if z else "t"
+    columns = {"Estimate": at.estimate, "Std. Error": at.se}
+    columns |= {} if z else {"df": at.df}
+    columns |= {f"{letter} value": at.statistic, f"Pr(>|{letter}|)": at.p_value}
+    return pd.DataFrame(columns, index=list(fixed.names))
 
 
 def check_level(level: float) -> None:

@@ -110,8 +110,8 @@ def summary_text(
     ----------
     fit : FitDescription
         The fit.
-    coefficients : ndarray, shape (p, 3 or 4)
-        Estimates, standard errors, statistics and p-values.
+    coefficients : ndarray, shape (p, 3 to 5)
+        Estimates, standard errors, degrees of freedom, statistics and p-values.
     rows, columns : sequence of str
         Margins of `coefficients`.
     vcov_correlation : ndarray, shape (p, p)
@@ -130,7 +130,10 @@ def summary_text(
         lines += [*_residual_quantiles(scaled_residuals, digits), ""]
     lines += _random_effects(fit, ("Variance", "Std.Dev."), digits)
     if len(rows):
-        table = coefficient_table(coefficients, rows, columns, digits, estimates=(0, 1), statistics=(2,))
+        test = next(j for j, name in enumerate(columns) if name.endswith(" value"))
+        table = coefficient_table(
+            coefficients, rows, columns, digits, estimates=range(test), statistics=(test,)
+        )  # R prints degrees of freedom in the format of the estimates
         lines += ["", "Fixed effects:", table]
         lines += _correlation_block(vcov_correlation, rows, correlation)
     lines += _fit_warnings(fit)

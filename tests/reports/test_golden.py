@@ -34,7 +34,7 @@ def test_print(name, fitted):
 
 @pytest.mark.parametrize("name", FITS)
 def test_summary(name, fitted):
-    text = str(fitted(name).summary())
+    text = str(fitted(name).summary(ddf=None))
     shown = text.split("\n\nCorrelation matrix not shown")[0]  # a message in R, not in its output
     assert ours(shown) == golden(name, "summary")
 

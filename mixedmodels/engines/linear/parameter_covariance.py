@@ -1,0 +1,213 @@
+"""How well the variance parameters of a linear mixed model are known, and how Cov(beta) moves with them.
+
+The covariance of the parameters is twice the inverse Hessian of the criterion that was minimised. sigma is
+profiled out of the criterion f(theta); in the coordinates (theta, eta), eta being the logarithm of sigma^2
+over its profiled value, the Hessian of the criterion of both is block-diagonal,
+
+    [ f''(theta)   0  ]
+    [     0        df ]      df = n - p for REML, n for ML,
+
+so that the joint covariance needs the Hessian of f alone. It comes from central differences of the exact
+gradient, and the same evaluations give the derivatives of the covariance of the fixed effects. Contrasts of
+the fixed effects take all of it through quadratic forms that do not depend on the coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.jacobian import factor_jacobian
+from mixedmodels.engines.linear import start as starting
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.reml import evaluation
+from mixedmodels.factorization.dense import lower_inverse
+from mixedmodels.factorization.threads import threads_for
+
+#: Distance of the inner points of a central difference, in units of the coordinate, and what the differences
+#: over it and over twice it count (Richardson): the error is its fourth power, and the rounding of a gradient
+#: divided by it.
+STEP = 2e-3
+POINTS = ((1.0, 4.0 / 3.0), (2.0, -1.0 / 3.0))
+#: Least eigenvalue of a Hessian scaled to unit diagonal. Below it differences do not tell a curvature from
+#: none: a direction along which the criterion is flat counts as unknown.
+LEAST_CURVATURE = 1e-8
+#: A coordinate that moves the covariance of the random effects by less than this share of its factor is at a
+#: boundary.
+STILL = 1e-8
+
+#: At a point: gradient of the criterion, covariance of the orthonormal fixed effects, theta and sigma.
+Derived: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+Derivatives: TypeAlias = Callable[[FloatArray], Derived]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCovariance:
+    """Covariance of the variance parameters, and derivatives of the covariance of the fixed effects in them.
+
+    Parameters at a boundary are left out, as if they were known: a variance of zero, a correlation at its
+    bound, what is said about the random effects that have no variance. There criterion and covariance are
+    stationary in them.
+
+    Attributes
+    ----------
+    covariance : ndarray, shape (m, m)
+        Of the m coordinates: those of theta that were not left out, and one for sigma.
+    to_parameters : ndarray, shape (k + 1, m)
+        Derivatives of theta and sigma in them, k the length of theta.
+    left_out : ndarray of bool, shape (k,)
+        Elements of theta that were left out.
+    fixed : ndarray, shape (p, p)
+        Covariance of the orthonormal fixed effects.
+    changes : ndarray, shape (m, p, p)
+        Its derivatives in the coordinates.
+    R_inverse : ndarray, shape (p, p)
+        From orthonormal fixed effects to those of the user's X.
+    """
+
+    covariance: FloatArray
+    to_parameters: FloatArray
+    left_out: BoolArray
+    fixed: FloatArray
+    changes: FloatArray
+    R_inverse: FloatArray
+
+    def of_theta_and_sigma(self) -> FloatArray:
+        """Return the joint covariance of theta and sigma, zero for what was left out, (k + 1, k + 1)."""
+        return np.asarray(self.to_parameters @ self.covariance @ self.to_parameters.T)
+
+
+def parameter_covariance(
+    problem: LinearProblem, theta: FloatArray, sigma: float, REML: bool, y: FloatArray
+) -> ParameterCovariance:
+    """Return the covariance of the variance parameters at an optimum.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        The problem.
+    theta : ndarray, shape (k,)
+        Covariance parameters relative to sigma.
+    sigma : float
+        Residual standard deviation.
+    REML : bool
+        Which criterion was minimised.
+    y : ndarray, shape (n,)
+        Response, for models whose residual variance is so small that cross-products lose it.
+    """
+    with threads_for(problem.equations.A.dense_order):
+        return _from_cross_products(problem, theta, sigma, REML)
+
+
+def _from_cross_products(
+    problem: LinearProblem, theta: FloatArray, sigma: float, REML: bool
+) -> ParameterCovariance:
+    """Return it from the profiled criterion."""
+
+    def derivatives(x: FloatArray) -> Derived:
+        at = evaluation(problem, starting.factors_of(problem, x), REML)
+        root = lower_inverse(at.system.fixed_root)
+        gradient = starting.free_gradient(problem, x, at.system.moments())
+        parameters = np.append(starting.theta_of(problem, x), math.sqrt(at.system.sigma2))
+        return gradient, at.system.sigma2 * root.T.dot(root), parameters
+
+    free = starting.free_of(problem, theta)
+    moving, at = _moving(problem, free), derivatives(free)
+    H, changes, to_parameters = _differences(derivatives, free, at, _units(problem, free), moving)
+    # The last coordinate is eta: it moves the covariance by itself and sigma by half of itself.
+    m, df = len(H), problem.n - problem.p if REML else problem.n
+    covariance = np.zeros((m + 1, m + 1))
+    covariance[:m, :m] = 2.0 * _inverse(H)
+    covariance[m, m] = 2.0 / df
+    by_eta = np.append(np.zeros(len(theta)), sigma / 2.0)
+    return ParameterCovariance(
+        covariance,
+        np.column_stack([to_parameters, by_eta]),
+        ~moving,
+        at[1],
+        np.concatenate([changes, at[1][None]]),
+        problem.basis.R_inverse,
+    )
+
+
+def _differences(
+    derivatives: Derivatives, x: FloatArray, at: Derived, units: FloatArray, moving: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return central differences along the coordinates that move, m of them.
+
+    Returns
+    -------
+    hessian : ndarray, shape (m, m)
+        Of the criterion.
+    changes : ndarray, shape (m, p, p)
+        Of the covariance of the fixed effects.
+    to_parameters : ndarray, shape (k + 1, m)
+        Of theta and sigma.
+    """
+    _, fixed, parameters = at
+    coordinates = np.flatnonzero(moving).tolist()
+    m = len(coordinates)
+    H, changes = np.empty((m, m)), np.empty((m, *fixed.shape))
+    to_parameters = np.empty((len(parameters), m))
+    for i, k in enumerate(coordinates):
+        gradient, changes[i], to_parameters[:, i] = _along(derivatives, x, k, STEP * units[k])
+        H[i] = gradient[moving]
+    return (H + H.T) / 2.0, changes, to_parameters
+
+
+def _along(derivatives: Derivatives, x: FloatArray, k: int, step: float) -> list[FloatArray]:
+    """Return the derivatives of what `derivatives` gives in coordinate k, to the fourth order of the step."""
+    slopes: list[list[FloatArray]] = []
+    for distance, weight in POINTS:
+        move = np.zeros(len(x))
+        move[k] = distance * step
+        above, below = derivatives(x + move), derivatives(x - move)
+        slopes.append([weight * (a - b) / (2.0 * move[k]) for a, b in zip(above, below, strict=True)])
+    return [near + far for near, far in zip(*slopes, strict=True)]
+
+
+def _inverse(H: FloatArray) -> FloatArray:
+    """Return the inverse of a Hessian; what it is flat or falling along becomes as good as unknown."""
+    scale = np.sqrt(np.maximum(np.abs(H.diagonal()), np.finfo(np.float64).tiny))
+    values, vectors = np.linalg.eigh(H / np.multiply.outer(scale, scale))
+    root = vectors / scale[:, None] / np.sqrt(np.maximum(values, LEAST_CURVATURE))
+    return np.asarray(root @ root.T)
+
+
+def _moving(problem: LinearProblem, free: FloatArray) -> BoolArray:
+    """Tell along which free coordinates the covariance of the random effects moves at all, shape (k,)."""
+    moving = np.zeros(len(free), dtype=np.bool_)
+    for (term, part), L in zip(problem.parts, problem.bases, strict=True):
+        structure, own = term.structure, free[part]
+        # Free coordinates of an unstructured term are the elements of L T, those of others lead to theta.
+        theta = own if structure.is_unstructured else structure.from_free(own)
+        dT = factor_jacobian(structure, theta)
+        T = structure.factor(theta)
+        if not structure.is_unstructured:
+            to_theta = np.array([structure.free_pullback(own, unit) for unit in np.eye(len(own))])
+            T, dT = L @ T, L @ np.einsum("kij,kf->fij", dT, to_theta)
+        half = dT @ T.T
+        change = np.linalg.norm(half + half.transpose(0, 2, 1), axis=(1, 2))
+        moving[part] = change > STILL * np.linalg.norm(T)
+    return moving
+
+
+def _units(problem: LinearProblem, free: FloatArray) -> FloatArray:
+    """Return the distance over which criterion and covariance change in each free coordinate, shape (k,).
+
+    That of an element of a factor is the length of its column, of a deviation its own size, of a correlation
+    the radius of the circle on which its coordinate runs.
+    """
+    units = np.empty(len(free))
+    for term, part in problem.parts:
+        structure, own = term.structure, free[part]
+        if structure.is_unstructured:
+            units[part] = np.linalg.norm(structure.factor(own), axis=0)[structure.places()[1]]
+        else:
+            units[part] = np.where(structure.is_lower_bound(), np.abs(own), 1.0)
+    return units
