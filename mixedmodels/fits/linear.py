@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.estimates import LinearEstimates
+from mixedmodels.engines.linear.expected_information import ExpectedInformation, expected_information
 from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance, parameter_covariance
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import conditional_covariances
@@ -49,6 +50,11 @@ class LinearFit(MixedFit):
         """Covariance of the variance parameters, and what the covariance of beta owes to them."""
         e = self.estimates
         return parameter_covariance(self.problem, e.theta, e.sigma, e.REML, self.y)
+
+    @cached_property
+    def expected_information(self) -> ExpectedInformation:
+        """What the expected information about the variances is made of, for Kenward and Roger's method."""
+        return expected_information(self.problem, self.estimates.theta)
 
     @property
     def beta(self) -> FloatArray:

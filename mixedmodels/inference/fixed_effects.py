@@ -15,6 +15,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference.contrasts import Constant, FixedEffects
+from mixedmodels.inference.kenward_roger import kenward_roger
 from mixedmodels.inference.robust import RobustCovariance, robust_covariance
 from mixedmodels.inference.satterthwaite import Satterthwaite
 
@@ -54,7 +55,8 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
         degrees, notes = Satterthwaite(parameters), _left_out(fit, parameters)
         return FixedEffects(fit.beta, _covariance(fit), degrees, names, notes)
     if ddf == "kenward-roger":
-        raise NotAvailableError("Kenward and Roger's degrees of freedom are not available.")
+        adjusted, kr = kenward_roger(linear(fit, "Kenward and Roger's"))
+        return FixedEffects(fit.beta, adjusted, kr, names)
     return FixedEffects(fit.beta, _covariance(fit), _constant(fit, ddf), names)
 
 

@@ -99,7 +99,8 @@ def dense(model: LinearMixedModel) -> Dense:
 
 def derivatives(C: Callable[[Array], Array], gamma: Array) -> tuple[list[Array], list[list[Array]]]:
     """Return first and second derivatives of a smooth matrix by differences of the fourth order."""
-    h = STEP * np.maximum(np.abs(gamma), 0.1 * np.abs(gamma).max())
+    size = np.abs(gamma)
+    h = STEP * np.maximum(size, 0.1 * size.max() or 1.0)
     unit = np.eye(len(gamma)) * h
 
     def along(f: Callable[[Array], Array], k: int) -> Callable[[Array], Array]:
@@ -136,3 +137,53 @@ def satterthwaite(at: Dense, L: Array, REML: bool) -> Array:
     g = np.array([[row @ J @ row for J in changes] for row in L])
     v = np.einsum("ip,pq,iq->i", L, at.fixed, L)
     return 2 * v**2 / np.einsum("ik,kl,il->i", g, variance_covariance(at, REML), g)
+
+
+@dataclass(frozen=True)
+class DenseKenwardRoger:
+    """Kenward and Roger's adjusted covariance and what their tests are made of, as their paper has it."""
+
+    Phi: Array
+    adjusted: Array
+    P: list[Array]
+    W: Array
+
+    def test(self, L: Array) -> tuple[float, float]:
+        """Return degrees of freedom and factor of F, from its approximate mean and variance."""
+        Phi, q = self.Phi, len(L)
+        Theta = L.T @ np.linalg.solve(L @ Phi @ L.T, L)
+        moves = [Theta @ Phi @ P @ Phi for P in self.P]
+        A1 = sum(
+            w * np.trace(a) * np.trace(b)
+            for row, a in zip(self.W, moves, strict=True)
+            for w, b in zip(row, moves, strict=True)
+        )
+        A2 = sum(
+            w * np.trace(a @ b)
+            for row, a in zip(self.W, moves, strict=True)
+            for w, b in zip(row, moves, strict=True)
+        )
+        B = (A1 + 6 * A2) / (2 * q)
+        g = ((q + 1) * A1 - (q + 4) * A2) / ((q + 2) * A2)
+        c = np.array([g, q - g, q + 2 - g]) / (3 * q + 2 * (1 - g))
+        mean = 1 / (1 - A2 / q)
+        variance = 2 / q * (1 + c[0] * B) / ((1 - c[1] * B) ** 2 * (1 - c[2] * B))
+        rho = variance / (2 * mean**2)
+        df = 4 + (q + 2) / (q * rho - 1)
+        return df, df / (mean * (df - 2))
+
+
+def kenward_roger(at: Dense) -> DenseKenwardRoger:
+    """Return their quantities, V taken as linear in its parameters."""
+    Vi, X, Phi, k = at.inverse, at.X, at.fixed, len(at.first)
+    A = Vi @ X
+    P = [-A.T @ G @ A for G in at.first]
+    information, Q = np.empty((k, k)), {}
+    for i in range(k):
+        for j in range(k):
+            Q[i, j] = A.T @ at.first[i] @ Vi @ at.first[j] @ A
+            information[i, j] = np.trace(Vi @ at.first[i] @ Vi @ at.first[j])
+            information[i, j] += np.trace(Phi @ P[i] @ Phi @ P[j]) - 2 * np.trace(Phi @ Q[i, j])
+    W = 2 * np.linalg.inv(information)
+    bias = sum(W[i, j] * (Q[i, j] - P[i] @ Phi @ P[j]) for i in range(k) for j in range(k))
+    return DenseKenwardRoger(Phi, Phi + 2 * Phi @ bias @ Phi, P, W)

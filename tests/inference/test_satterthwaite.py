@@ -51,7 +51,7 @@ STRUCTURES = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(STRUCTURES), st.booleans(), st.booleans())
 def test_degrees_of_freedom_are_those_of_dense_algebra(seed, bars, weighted, REML):
     data = random_data(seed)
@@ -88,7 +88,7 @@ def test_tests_are_those_of_lmertest(name):
         np.testing.assert_allclose(test.statistic, joint["F value"][0], rtol=STATISTIC)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 10_000))
 def test_units_and_the_order_of_rows_do_not_matter(seed):
     data = random_data(seed)

@@ -1,0 +1,162 @@
+"""Kenward and Roger's tests of the fixed effects of a linear mixed model fitted by REML.
+
+The covariance of the fixed effects is adjusted for the variances being estimates, and F is scaled and given
+denominator degrees of freedom so that its first two moments are those of an F distribution (Kenward & Roger
+1997, Biometrics 53, 983-997; Halekoh & Hojsgaard 2014, J. Stat. Softw. 59(9), whose pbkrtest gives the same
+numbers). The covariance of the variances is twice the inverse of their expected information.
+
+Unstructured and diagonal terms are linear in their variances and covariances. Others, ``cs`` and ``ar1``, are
+taken as linear at the estimates: the second derivatives of their covariance, which Kenward and Roger's bias
+would add and which depend on how a structure is parametrised, are left out. Variances that are zero count as
+estimated, as in pbkrtest. Prior weights are part of the covariance of the rows, which pbkrtest leaves out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear.expected_information import ExpectedInformation
+from mixedmodels.errors import NotAvailableError
+from mixedmodels.fits.linear import LinearFit
+
+#: Eigenvalues of the expected information, scaled to unit diagonal, below which a direction is not estimated.
+UNKNOWN = 1e-10
+#: Where F's second moment is within this of none, F is not scaled (pbkrtest's constants, also those below).
+NO_MOMENT = 1e-2
+VANISHES, ZERO_BY_ZERO = 1e-10, 1e-14
+
+
+@dataclass(frozen=True, slots=True)
+class KenwardRoger:
+    """Kenward and Roger's degrees of freedom; those of contrasts.DegreesOfFreedom.
+
+    Attributes
+    ----------
+    fixed : ndarray, shape (p, p)
+        Covariance of the orthonormal fixed effects over sigma^2, not adjusted.
+    changes : ndarray, shape (k, p, p)
+        Its derivatives, negative, in the directions of the variances.
+    information : ndarray, shape (k, k)
+        Covariance of the coordinates in these directions, W.
+    R_inverse : ndarray, shape (p, p)
+        From orthonormal fixed effects to those of the user's X.
+    """
+
+    fixed: FloatArray
+    changes: FloatArray
+    information: FloatArray
+    R_inverse: FloatArray
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return "Kenward-Roger's method"
+
+    def of_rows(self, L: FloatArray) -> FloatArray:
+        """Return the degrees of freedom of every row of L, shape (m,); NaN for a row of zeros."""
+        rows = L @ self.R_inverse
+        variance = np.einsum("ip,pq,iq->i", rows, self.fixed, rows)
+        gradient = np.einsum("ip,kpq,iq->ik", rows, self.changes, rows)
+        spread = np.einsum("ik,kl,il->i", gradient, self.information, gradient)
+        zero = variance == 0.0
+        return np.where(zero, np.nan, 2.0 * variance**2 / np.where(zero, 1.0, spread))
+
+    def of_hypothesis(self, L: FloatArray) -> tuple[float, float]:
+        """Return the denominator degrees of freedom of the F test of ``L beta``, and the factor of F."""
+        if len(L) == 1:
+            return float(self.of_rows(L)[0]), 1.0
+        rows = L @ self.R_inverse
+        projection = np.linalg.solve(rows @ self.fixed @ rows.T, rows)
+        moved = np.einsum("mp,kpq,nq->kmn", projection, self.changes, rows)
+        traces = np.einsum("kmm->k", moved)
+        A1 = float(traces @ self.information @ traces)
+        A2 = float(np.einsum("kmn,kl,lnm->", moved, self.information, moved))
+        return matched_moments(A1, A2, len(L))
+
+
+def matched_moments(A1: float, A2: float, q: int) -> tuple[float, float]:
+    """Return degrees of freedom and factor of F from the two sums of Kenward & Roger (1997), section 3.2.
+
+    Parameters
+    ----------
+    A1, A2 : float
+        ``sum W_ij tr(Theta Phi P_i Phi) tr(Theta Phi P_j Phi)`` and
+        ``sum W_ij tr(Theta Phi P_i Phi Theta Phi P_j Phi)``.
+    q : int
+        Number of contrasts.
+    """
+    B = (A1 + 6.0 * A2) / (2.0 * q)
+    g = ((q + 1) * A1 - (q + 4) * A2) / ((q + 2) * A2)
+    divisor = 3.0 * q + 2.0 * (1.0 - g)
+    V0 = 1.0 + g / divisor * B
+    V1 = 1.0 - (q - g) / divisor * B
+    V2 = 1.0 - (q + 2.0 - g) / divisor * B
+    V0 = 0.0 if abs(V0) < VANISHES else V0
+    E = 1.0 - A2 / q
+    ratio = 1.0 if abs(E) < ZERO_BY_ZERO and abs(V1) < ZERO_BY_ZERO else E / V1
+    rho = ratio**2 * V0 / (V2 * q)
+    df = 4.0 + (q + 2.0) / (q * rho - 1.0)
+    return df, 1.0 if abs(df - 2.0) < NO_MOMENT else df * E / (df - 2.0)
+
+
+def kenward_roger(fit: LinearFit) -> tuple[FloatArray, KenwardRoger]:
+    """Return the adjusted covariance of the fixed effects and the degrees of freedom of tests with it.
+
+    Parameters
+    ----------
+    fit : LinearFit
+        A fit by REML.
+
+    Raises
+    ------
+    NotAvailableError
+        If the fit is by maximum likelihood, or the method is out of reach for its size.
+    """
+    if not fit.is_reml:
+        raise NotAvailableError(
+            "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
+            "ddf='satterthwaite'."
+        )
+    problem, e, pieces = fit.problem, fit.estimates, fit.expected_information
+    R = np.linalg.inv(problem.basis.R_inverse)
+    U = R @ e.unscaled_vcov @ R.T
+    W = variance_covariance(pieces, U, problem.n)
+    k = len(pieces.P)
+    bias = np.einsum(
+        "ij,ijpq->pq", W[:k, :k], pieces.Q - np.einsum("ipq,qr,jrs->ijps", pieces.P, U, pieces.P)
+    )
+    adjusted = problem.basis.R_inverse @ (U + 2.0 * U @ bias @ U) @ problem.basis.R_inverse.T
+    changes = np.concatenate([U @ pieces.P @ U, -U[None]])
+    return e.sigma**2 * adjusted, KenwardRoger(U, changes, W, problem.basis.R_inverse)
+
+
+def variance_covariance(pieces: ExpectedInformation, U: FloatArray, n: int) -> FloatArray:
+    """Return the covariance of the variances, in the directions of `pieces` and the scale of all of them.
+
+    Parameters
+    ----------
+    pieces : ExpectedInformation
+        For k directions.
+    U : ndarray, shape (p, p)
+        Covariance of the orthonormal fixed effects over sigma^2.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray, shape (k + 1, k + 1)
+    """
+    k, UP = len(pieces.P), U @ pieces.P
+    information = np.empty((k + 1, k + 1))
+    information[:k, :k] = pieces.products - 2.0 * np.einsum("pq,ijqp->ij", U, pieces.Q)
+    information[:k, :k] += np.einsum("ipq,jqp->ij", UP, UP)
+    information[k, :k] = information[:k, k] = pieces.traces + np.einsum("ipp->i", UP)
+    information[k, k] = n - len(U)
+    scale = np.sqrt(np.maximum(information.diagonal(), np.finfo(np.float64).tiny))
+    values, vectors = np.linalg.eigh(information / np.multiply.outer(scale, scale))
+    known = values > UNKNOWN
+    root = vectors[:, known] / scale[:, None] / np.sqrt(values[known])
+    return np.asarray(2.0 * root @ root.T)
