@@ -12,7 +12,7 @@ PACKAGE = ROOT / "mixedmodels"
 # longest name that fits.
 ORDER = (
     ("arrays", "errors", "missing", "foreign_names"),
-    ("advice",),
+    ("advice", "differences"),
     ("control", "datasets"),
     ("covariance", "kernels"),
     ("formula.language",),

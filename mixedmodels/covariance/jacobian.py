@@ -6,6 +6,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.differences import jacobian
 
 #: Half the distance of the two points of a central difference, relative to the parameter or to 1 where that
 #: is larger: its error, the square, is that of rounding divided by it.
@@ -27,18 +28,12 @@ def factor_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatA
     """
     S = structure.size
     if structure.n_theta < S:
-        return np.array([_difference(structure, theta, k) for k in range(structure.n_theta)])
-    jacobian = np.zeros((structure.n_theta, S, S))
+        steps = STEP * np.maximum(1.0, np.abs(theta))
+        return np.moveaxis(jacobian(structure.factor, theta, steps), -1, 0)
+    found = np.zeros((structure.n_theta, S, S))
     for i in range(S):
         for j in range(i + 1):
             unit = np.zeros((S, S))
             unit[i, j] = 1.0
-            jacobian[:, i, j] = structure.pullback(theta, unit)
-    return jacobian
-
-
-def _difference(structure: CovarianceStructure, theta: FloatArray, k: int) -> FloatArray:
-    step = np.zeros(len(theta))
-    step[k] = STEP * max(1.0, abs(float(theta[k])))
-    change = structure.factor(theta + step) - structure.factor(theta - step)
-    return np.asarray(change / (2.0 * step[k]))
+            found[:, i, j] = structure.pullback(theta, unit)
+    return found

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import hessian_by_standard_errors
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
@@ -33,8 +34,6 @@ TOLERANCE = 1e-10
 MAX_ITERATIONS = 200
 # Relative change of eta from which on theta moves by single Newton steps.
 NEWTON_FROM = 1e-5
-# Relative step of the central differences of the gradient in theta.
-HESSIAN_STEP = 1e-4
 # A row whose working weight is below this share of the largest is fitted perfectly: its working response
 # is dominated by rounding.
 NEGLIGIBLE_WEIGHT = 1e-14
@@ -157,19 +156,14 @@ def theta_hessian(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: 
     Rows and columns of a theta at zero are those of the identity: the objective is even there, so that
     its gradient is zero and a Newton step leaves it where it is.
     """
-    columns = []
-    for k, value in enumerate(theta):
-        step = np.zeros(len(theta))
-        step[k] = HESSIAN_STEP * max(abs(value), 0.1)
-        _, up = objective_and_gradient(problem, theta + step, REML, sigma)
-        _, down = objective_and_gradient(problem, theta - step, REML, sigma)
-        columns.append((up - down) / (2.0 * step[k]))
-    H = np.array(columns)
-    H = 0.5 * (H + H.T)
+    unknown = np.full(len(theta), np.inf)
+    H = hessian_by_standard_errors(
+        lambda at: objective_and_gradient(problem, at, REML, sigma)[1], theta, unknown, problem.scales
+    )
     fixed = theta == 0.0
     H[fixed] = H[:, fixed] = 0.0
     H[fixed, fixed] = 1.0
-    return np.asarray(H)
+    return H
 
 
 def newton_step(

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import derivative
 from mixedmodels.families.family import Family
 
 ResidualType = Literal["response", "pearson", "deviance", "working"]
@@ -31,8 +32,7 @@ def response_slope(family: Family, eta: FloatArray, phi: FloatArray) -> FloatArr
     if np.array_equal(family.response_mean(mu, phi), mu, equal_nan=True):
         return slope
     step = DIFFERENCE_STEP * (1.0 + np.abs(eta))
-    above, below = (response_mean(family, eta + sign * step, phi) for sign in (1.0, -1.0))
-    return (above - below) / (2.0 * step)
+    return derivative(lambda at: response_mean(family, at, phi), eta, step)
 
 
 def residuals(

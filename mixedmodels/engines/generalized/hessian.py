@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import hessian_by_standard_errors, jacobian
 from mixedmodels.engines.column_basis import outer_theta
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.objective import Evaluator
@@ -15,22 +16,15 @@ from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales
 
-# Step of the central differences in units of a standard error: the truncation error is of order its square,
-# the rounding error of an exact gradient over it.
-STEP = 1e-3
-# Bounds of a step: relative to its parameter, whose rounding it must exceed, and relative to the parameter
-# or a tenth of its typical size, for standard errors that make no sense.
-SMALLEST_STEP, LARGEST_STEP, TYPICAL_SHARE = 1e-9, 1e-2, 0.1
-# A step is taken again if the curvature that it finds asks for one so many times as long or as short ...
-WRONG_STEP = 5.0
-# ... at most so often: a step far too long finds a curvature far too small, but still a better step.
-MAX_TRIALS = 5
 # Eigenvalue of the Hessian scaled to unit diagonal below which a direction is flat: ten times the error of
 # the differences.
 FLAT = 1e-5
 # Largest share of a fixed effect in a flat direction that is error of the eigenvectors, and largest share of
 # another parameter at which the data still determine it.
 FIXED_SHARE, SHARE = 1e-2, 1e-3
+# Step of the differences of theta, which is known to rounding, relative to a free parameter or to this share
+# of its typical size.
+JACOBIAN_STEP, TYPICAL_SHARE = 1e-6, 1e-2
 
 
 def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
@@ -123,33 +117,11 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
     """
     evaluator.mode_at(psi)
     typical = parameter_layout(evaluator.problem).scale
-    largest = LARGEST_STEP * np.maximum(np.abs(psi), TYPICAL_SHARE * typical)
-    smallest = np.minimum(SMALLEST_STEP * np.abs(psi), largest)
-    variance = 2.0 * np.diagonal(inverse_hessian)
-    bounds = list(zip(smallest, largest, strict=True))
+    variances = 2.0 * np.diagonal(inverse_hessian)
     try:
-        hessian = np.array([_column(evaluator, psi, k, variance[k], bounds[k]) for k in range(len(psi))])
+        return hessian_by_standard_errors(lambda at: evaluator(at)[1], psi, variances, typical)
     except (np.linalg.LinAlgError, ConvergenceError):
         return np.full((len(psi), len(psi)), np.nan)
-    return np.asarray(0.5 * (hessian + hessian.T))
-
-
-def _column(
-    evaluator: Evaluator, psi: FloatArray, k: int, variance: float, bounds: tuple[float, float]
-) -> FloatArray:
-    """Return one column of the Hessian, the step being in proportion to the standard error that it finds.
-
-    `variance` is what the quasi-Newton method knows of the squared standard error; it may know nothing.
-    """
-    shift = np.zeros_like(psi)
-    for _ in range(MAX_TRIALS):
-        shift[k] = size = min(max(STEP * float(np.sqrt(max(variance, 0.0))), bounds[0]), bounds[1])
-        column = (evaluator(psi + shift)[1] - evaluator(psi - shift)[1]) / (2.0 * size)
-        variance = 2.0 / column[k] if column[k] > 0.0 else np.inf
-        wanted = min(max(STEP * float(np.sqrt(variance)), bounds[0]), bounds[1])
-        if size / WRONG_STEP <= wanted <= size * WRONG_STEP:
-            break
-    return np.asarray(column)
 
 
 def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:
@@ -170,12 +142,8 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
 
 def _theta_jacobian(term: RandomTerm, A: FloatArray | None, free: FloatArray) -> FloatArray:
     """Return d theta / d free of one term; by central differences where the basis is not the user's."""
-    units = np.eye(len(free))
     if A is None:
-        return np.array([term.structure.free_pullback(free, unit) for unit in units])
-    columns = []
+        return np.array([term.structure.free_pullback(free, unit) for unit in np.eye(len(free))])
     typical = term.structure.scales(column_scales(term))
-    for unit, size in zip(units, 1e-6 * np.maximum(np.abs(free), 1e-2 * typical), strict=True):
-        up, down = (outer_theta(term.structure, A, free + sign * size * unit)[0] for sign in (1.0, -1.0))
-        columns.append((up - down) / (2.0 * size))
-    return np.array(columns).T
+    steps = JACOBIAN_STEP * np.maximum(np.abs(free), TYPICAL_SHARE * typical)
+    return jacobian(lambda at: outer_theta(term.structure, A, at)[0], free, steps)

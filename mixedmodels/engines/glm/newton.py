@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import hessian
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.optimization.report import ConvergenceReport
 
@@ -26,7 +27,7 @@ MAX_ITERATIONS = 200
 MAX_HALVINGS = 40
 # Bound on one step of log(phi): the quadratic model of a dispersion says nothing about factors of 20.
 LARGEST_PHI_STEP = 3.0
-# Relative step of central differences of an exact gradient.
+# Step of central differences of an exact gradient in logarithms and logits, which have no units.
 _PHI_STEP = 1e-4
 
 
@@ -146,18 +147,13 @@ def negative_hessian(
 
 def phi_hessian(y: FloatArray, weights: FloatArray, family: Family, point: GlmPoint) -> FloatArray:
     """Return the Hessian in the free phi at fixed eta, by central differences of the exact gradient."""
+
+    def gradient(free: FloatArray) -> FloatArray:
+        phi = family.phi_from_free(free)
+        return np.asarray(family.phi_derivatives(y, point.eta, weights, phi).loglik.sum(axis=1))
+
     free = family.phi_to_free(point.phi)
-    columns = []
-    for k in range(len(free)):
-        shift = np.zeros(len(free))
-        shift[k] = _PHI_STEP
-        up, down = (
-            family.phi_derivatives(y, point.eta, weights, family.phi_from_free(moved)).loglik.sum(axis=1)
-            for moved in (free + shift, free - shift)
-        )
-        columns.append((up - down) / (2.0 * _PHI_STEP))
-    H = np.array(columns)
-    return np.asarray(0.5 * (H + H.T))
+    return hessian(gradient, free, np.full(len(free), _PHI_STEP))
 
 
 def solve_positive(H: FloatArray, gradient: FloatArray) -> FloatArray:
