@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.column_basis import outer_theta
+from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
 from mixedmodels.engines.generalized.doubts import rejected, with_doubts
 from mixedmodels.engines.generalized.equal_rows import EqualRows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
@@ -492,8 +493,8 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     parameters = mode.parameters
     edge = mode_border(problem, mode)
     outer = [
-        outer_theta(term.structure, A, theta)
-        for term, A, theta in zip(problem.terms, problem.term_bases, parameters.thetas, strict=True)
+        _outer_theta(term.structure, basis, theta)
+        for term, basis, theta in zip(problem.terms, problem.column_bases, parameters.thetas, strict=True)
     ]
     report = OptimizationReport(
         method="BFGS with the exact gradient",
@@ -508,7 +509,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         theta=np.concatenate([theta for theta, _ in outer]),
         beta=problem.unscale @ parameters.gamma,
         phi=parameters.phi,
-        u=_effects(problem, mode, [rotation for _, rotation in outer]),
+        u=_effects(problem, mode, [signs for _, signs in outer]),
         eta=problem.as_given(mode.eta),
         objective=optimum.objective,
         nAGQ=evaluator.nAGQ,
@@ -519,20 +520,28 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     )
 
 
+def _outer_theta(
+    structure: CovarianceStructure, basis: ColumnBasis | None, theta: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return canonical theta on the user's columns, and the signs of u that go with it, shape (S,)."""
+    own = theta if basis is None else moved_theta(structure, basis.inverse, theta)
+    canonical = structure.canonical(own)
+    flipped = np.diagonal(structure.factor(own)) * np.diagonal(structure.factor(canonical)) < 0.0
+    return canonical, np.where(flipped, -1.0, 1.0)
+
+
 def _collapse_message(equal: EqualRows) -> str:
     """Say that equal rows were fitted once."""
     return f"the {len(equal.index)} rows are {len(equal.first)} distinct ones, which were fitted with weights"
 
 
-def _effects(
-    problem: GeneralizedProblem, mode: Mode, rotations: Sequence[FloatArray]
-) -> tuple[FloatArray, ...]:
-    """Return the spherical effects of each term, (q, S), rotated to match the user's theta."""
+def _effects(problem: GeneralizedProblem, mode: Mode, signs: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+    """Return the spherical effects of each term, (q, S), with the signs that match the user's theta."""
     by_term: dict[int, FloatArray] = {}
     for block, where in zip(problem.system.blocks, problem.system.slices, strict=True):
         u = mode.u[where].reshape(block.size, -1)
         for k, place in term_slices(block):
-            by_term[k] = np.ascontiguousarray((rotations[k] @ u[place]).T)
+            by_term[k] = np.ascontiguousarray(u[place].T * signs[k])
     return tuple(by_term[k] for k in range(len(problem.terms)))
 
 

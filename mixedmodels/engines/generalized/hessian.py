@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.differences import hessian_by_standard_errors, jacobian
-from mixedmodels.engines.column_basis import outer_theta
+from mixedmodels.differences import hessian_by_standard_errors
+from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import parameter_layout
@@ -14,7 +14,6 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.formula.design.theta import column_scales
 
 # Eigenvalue of the Hessian scaled to unit diagonal below which a direction is flat: ten times the error of
 # the differences.
@@ -22,9 +21,6 @@ FLAT = 1e-5
 # Largest share of a fixed effect in a flat direction that is error of the eigenvectors, and largest share of
 # another parameter at which the data still determine it.
 FIXED_SHARE, SHARE = 1e-2, 1e-3
-# Step of the differences of theta, which is known to rounding, relative to a free parameter or to this share
-# of its typical size.
-JACOBIAN_STEP, TYPICAL_SHARE = 1e-6, 1e-2
 
 
 def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
@@ -129,9 +125,9 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
     parameters = unpack(problem, psi)
     J = np.zeros((len(psi), len(psi)))
     start = 0
-    for term, A in zip(problem.terms, problem.term_bases, strict=True):
+    for term, basis in zip(problem.terms, problem.column_bases, strict=True):
         end = start + term.structure.n_theta
-        J[start:end, start:end] = _theta_jacobian(term, A, psi[start:end])
+        J[start:end, start:end] = _theta_jacobian(term, basis, psi[start:end])
         start = end
     end = start + problem.n_fixed
     J[start:end, start:end] = problem.unscale
@@ -140,10 +136,10 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
     return J
 
 
-def _theta_jacobian(term: RandomTerm, A: FloatArray | None, free: FloatArray) -> FloatArray:
-    """Return d theta / d free of one term; by central differences where the basis is not the user's."""
-    if A is None:
-        return np.array([term.structure.free_pullback(free, unit) for unit in np.eye(len(free))])
-    typical = term.structure.scales(column_scales(term))
-    steps = JACOBIAN_STEP * np.maximum(np.abs(free), TYPICAL_SHARE * typical)
-    return jacobian(lambda at: outer_theta(term.structure, A, at)[0], free, steps)
+def _theta_jacobian(term: RandomTerm, basis: ColumnBasis | None, free: FloatArray) -> FloatArray:
+    """Return d theta / d free of one term."""
+    units = np.eye(len(free))
+    if basis is None:
+        return np.array([term.structure.free_pullback(free, unit) for unit in units])
+    # Free parameters of an unstructured term are theta on orthogonal columns; the way out is linear.
+    return np.array([moved_theta(term.structure, basis.inverse, unit) for unit in units]).T

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.engines.column_basis import inner_theta
+from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
 from mixedmodels.engines.generalized.by_level import LevelRows
 from mixedmodels.engines.generalized.equal_rows import EqualRows, collapsed_response
 from mixedmodels.factorization.blocks import block_factor, term_slices
@@ -82,8 +82,8 @@ class GeneralizedProblem:
         ``R^-1`` in ``X = Q R``: ``beta = R^-1 gamma``.
     terms : tuple of RandomTerm
         Random-effects terms in the order of the design, ill-conditioned columns made orthogonal.
-    term_bases : tuple of (ndarray, shape (S, S), or None)
-        What made them so, see term_basis.py; None where the columns are the user's.
+    column_bases : tuple of ColumnBasis or None
+        What made them so; None where the columns are the user's.
     system : PenalizedSystem
         Blocks of terms that share a grouping factor, and the pattern of Omega.
     family : Family
@@ -106,7 +106,7 @@ class GeneralizedProblem:
     basis: FloatArray
     unscale: FloatArray
     terms: tuple[RandomTerm, ...]
-    term_bases: tuple[FloatArray | None, ...]
+    column_bases: tuple[ColumnBasis | None, ...]
     system: PenalizedSystem
     family: Family
     constant: FloatArray
@@ -188,9 +188,10 @@ def pack(
 def natural_to_psi(problem: GeneralizedProblem, natural: FloatArray) -> FloatArray:
     """Return the optimiser's vector of (theta, beta, phi), all on the user's scale."""
     thetas, start = [], 0
-    for term, A in zip(problem.terms, problem.term_bases, strict=True):
+    for term, basis in zip(problem.terms, problem.column_bases, strict=True):
         end = start + term.structure.n_theta
-        thetas.append(inner_theta(term.structure, A, natural[start:end]))
+        theta = natural[start:end]
+        thetas.append(theta if basis is None else moved_theta(term.structure, basis.C, theta))
         start = end
     beta = natural[start : start + problem.n_fixed]
     gamma = dtrtrs(problem.unscale, beta)[0] if len(beta) else beta

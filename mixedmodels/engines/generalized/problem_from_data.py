@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
-from mixedmodels.engines.column_basis import orthogonal_term
+from mixedmodels.engines.column_basis import orthogonal_if_needed
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.equal_rows import collapsed_response, equal_rows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
@@ -71,7 +71,7 @@ def generalized_problem(
         y, weights, constant = collapsed_response(y, weights, constant, equal)
         X, offset = X[equal.first], offset[equal.first]
         terms = tuple(_chosen(term, equal.first) for term in terms)
-    terms, term_bases = zip(*(orthogonal_term(term) for term in terms), strict=True)
+    terms, column_bases = zip(*(orthogonal_if_needed(term) for term in terms), strict=True)
     fixed, system = orthonormalize(X, None), penalized_system(amalgamate(terms))
     counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
     starts = np.cumsum(counts) - counts
@@ -82,7 +82,7 @@ def generalized_problem(
         basis=fixed.Q,
         unscale=fixed.R_inverse,
         terms=terms,
-        term_bases=term_bases,
+        column_bases=column_bases,
         system=system,
         family=family,
         constant=constant,
@@ -154,9 +154,9 @@ def conditional_covariances(
     for block, T, face in zip(problem.system.blocks, mode.parameters.factors, inverse, strict=True):
         covariance = np.einsum("ab,bcl,dc->lad", T, face, T)
         for k, place in term_slices(block):
-            A = problem.term_bases[k]
+            basis = problem.column_bases[k]
             own = covariance[:, place, place]
-            by_term[k] = np.ascontiguousarray(own if A is None else A @ own @ A.T)
+            by_term[k] = np.ascontiguousarray(own if basis is None else basis.inverse @ own @ basis.inverse.T)
     return tuple(by_term[k] for k in range(len(problem.terms)))
 
 

@@ -7,14 +7,13 @@ later number free of the scale and location of predictors and response.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.column_basis import ColumnBasis, column_basis
 from mixedmodels.engines.linear.system import Equations, Solver, choose_solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
@@ -27,11 +26,6 @@ from mixedmodels.formula.design.theta import column_scales, theta_slices
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
-#: A Cholesky pivot of the correlations of a term's columns below this asks for Householder reflections, which
-#: keep the digits that squares lose.
-CHOLESKY_PIVOT = 1e-4
-#: A pivot below this is rounding: the columns are dependent.
-DEPENDENT_PIVOT = 1e-11
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +36,14 @@ class LinearProblem:
     ----------
     terms : tuple of RandomTerm
         Random-effects terms in design order.
-    bases : tuple of ndarray, each (S, S)
-        Lower triangular L of each term with ``Z = Q L``: the engine works with the columns of Q, which are
-        orthogonal over the rows, and with factors ``L T``.
-    inverse_bases : tuple of ndarray, each (S, S)
-        Their inverses.
+    column_bases : tuple of ColumnBasis
+        C of each term, ``W^1/2 Z = Q C``: the engine works with the columns of Q and with factors ``C T``.
     equations : Equations
         Cross-products of the columns of Q, of the orthonormal fixed effects and of the weighted residual e of
         y on X, whose products with the fixed effects are zero up to rounding.
     solver : callable
         Solves them at given factors.
-    basis : OrthonormalBasis
+    fixed_basis : OrthonormalBasis
         Orthonormal fixed effects and the way back to the user's X.
     projection : ndarray, shape (p,)
         ``Q'W^1/2 (y - offset)``.
@@ -69,11 +60,10 @@ class LinearProblem:
     """
 
     terms: tuple[RandomTerm, ...]
-    bases: tuple[FloatArray, ...]
-    inverse_bases: tuple[FloatArray, ...]
+    column_bases: tuple[ColumnBasis, ...]
     equations: Equations
     solver: Solver
-    basis: OrthonormalBasis
+    fixed_basis: OrthonormalBasis
     projection: FloatArray
     n: int
     sum_log_weights: float
@@ -99,7 +89,9 @@ class LinearProblem:
 
     def with_response(self, y: FloatArray) -> LinearProblem:
         """Return the same problem for another response; nothing but its own cross-products is formed."""
-        rhs, rss, projection = _enter_response(self.pattern, self.basis, y, self.root_weights, self.offset)
+        rhs, rss, projection = _enter_response(
+            self.pattern, self.fixed_basis, y, self.root_weights, self.offset
+        )
         return replace(self, equations=replace(self.equations, rhs=rhs, rss=rss), projection=projection)
 
     def description(self) -> str:
@@ -144,20 +136,18 @@ def linear_problem(
         raise DataError(
             f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
         )
-    basis = orthonormalize(X, root)
+    fixed_basis = orthonormalize(X, root)
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
-    inverses = tuple(np.asarray(np.linalg.inv(L), dtype=np.float64) for L in bases)
-    pattern = build_pattern(amalgamate(_engine_terms(terms, inverses, root)), eliminate=eliminate)
-    A = fill(pattern, basis.columns, basis.combination)
+    pattern = build_pattern(amalgamate(_engine_terms(terms, bases, root)), eliminate=eliminate)
+    A = fill(pattern, fixed_basis.columns, fixed_basis.combination)
     pattern = pattern.without_rows()
-    rhs, rss, projection = _enter_response(pattern, basis, y, root, offset)
+    rhs, rss, projection = _enter_response(pattern, fixed_basis, y, root, offset)
     return LinearProblem(
         terms=terms,
-        bases=bases,
-        inverse_bases=inverses,
+        column_bases=bases,
         equations=Equations(pattern, A, rhs, rss),
         solver=choose_solver(pattern, X.shape[1]),
-        basis=basis,
+        fixed_basis=fixed_basis,
         projection=projection,
         n=n,
         sum_log_weights=float(np.log(positive).sum()),
@@ -168,43 +158,13 @@ def linear_problem(
     )
 
 
-def column_basis(Z: FloatArray) -> FloatArray:
-    """Return lower triangular L with ``Z = Q L`` and the columns of Q orthogonal, of mean square 1.
-
-    Random slopes on a predictor far from zero (a year) make the coefficients of one level almost collinear;
-    on the columns of Q they are not. Dependent columns are left as they are.
-    """
-    S = Z.shape[1]
-    if S == 1:
-        # One column needs no other; keeping a column of ones as it is keeps its fast paths.
-        rms = math.sqrt(float(Z[:, 0] @ Z[:, 0]) / len(Z))
-        return np.full((1, 1), rms if rms > 0.0 else 1.0)
-    G = Z.T @ Z / len(Z)
-    scale = np.sqrt(np.diagonal(G))
-    if not scale.all():
-        return np.eye(S)
-    flipped = (G / np.multiply.outer(scale, scale))[::-1, ::-1]
-    C, info = dpotrf(flipped, lower=1, clean=1)
-    if info != 0 or np.diagonal(C).min() < CHOLESKY_PIVOT:
-        C = _householder(Z / scale / math.sqrt(len(Z)))
-        if np.diagonal(C).min() < DEPENDENT_PIVOT:
-            return np.diag(scale)
-    return np.ascontiguousarray(C[::-1, ::-1].T * scale)
-
-
-def _householder(unit: FloatArray) -> FloatArray:
-    """Return the lower Cholesky factor of the Gram matrix of the columns reversed, without forming it."""
-    R = np.linalg.qr(unit[:, ::-1], mode="r")
-    return np.asarray((np.where(np.diagonal(R) < 0.0, -1.0, 1.0)[:, None] * R).T)
-
-
 def _engine_terms(
-    terms: tuple[RandomTerm, ...], inverses: tuple[FloatArray, ...], root: FloatArray | None
+    terms: tuple[RandomTerm, ...], bases: tuple[ColumnBasis, ...], root: FloatArray | None
 ) -> tuple[RandomTerm, ...]:
     """Return the terms on the columns of Q, their rows multiplied by the square roots of the weights."""
     engine = []
-    for term, inverse in zip(terms, inverses, strict=True):
-        Z = term.Z if len(inverse) == 1 and inverse[0, 0] == 1.0 else term.Z @ inverse
+    for term, basis in zip(terms, bases, strict=True):
+        Z = basis.columns(term.Z)
         engine.append(replace(term, Z=Z if root is None else Z * root[:, None]))
     return tuple(engine)
 

@@ -73,8 +73,9 @@ class LinearSolution:
 
 
 def _engine_factors(problem: LinearProblem, theta: FloatArray) -> list[FloatArray]:
-    """Return ``L T`` of every term."""
-    return [L @ T for L, T in zip(problem.bases, term_factors(problem.terms, theta), strict=True)]
+    """Return ``C T`` of every term."""
+    factors = term_factors(problem.terms, theta)
+    return [basis.C @ T for basis, T in zip(problem.column_bases, factors, strict=True)]
 
 
 def evaluate(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None) -> float:
@@ -97,7 +98,7 @@ def evaluate(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float
 def evaluation(
     problem: LinearProblem, factors: Sequence[FloatArray], REML: bool, sigma: float | None = None
 ) -> Evaluation:
-    """Evaluate the objective at the factors ``L T`` of every term, and keep the solved system.
+    """Evaluate the objective at the factors ``C T`` of every term, and keep the solved system.
 
     Equation numbers are those of Bates et al. (2015).
     """
@@ -111,7 +112,7 @@ def evaluation(
     objective = system.log_det_L2 - problem.sum_log_weights + df * (LOG_2PI + math.log(sigma2))
     objective += system.pwrss / sigma2
     if REML:
-        objective += system.log_det_RX2 + problem.basis.log_det_R2
+        objective += system.log_det_RX2 + problem.fixed_basis.log_det_R2
     return Evaluation(objective, system)
 
 
@@ -129,7 +130,7 @@ def _pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[Flo
     slices = theta_slices(problem.terms)
     for block, dT in zip(problem.pattern.blocks, by_block, strict=True):
         for k, rows in term_slices(block):
-            dT_term = problem.bases[k].T @ dT[rows, rows]
+            dT_term = problem.column_bases[k].C.T @ dT[rows, rows]
             gradient[slices[k]] = problem.terms[k].structure.pullback(theta[slices[k]], dT_term)
     return gradient
 
@@ -139,7 +140,7 @@ def solve(
 ) -> LinearSolution:
     """Return all estimates given theta, on the user's scale."""
     at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
-    system, R_inverse = at.system, problem.basis.R_inverse
+    system, R_inverse = at.system, problem.fixed_basis.R_inverse
     root = lower_inverse(system.fixed_root).dot(R_inverse.T)
     return LinearSolution(
         beta=R_inverse.dot(problem.projection + system.gamma),
@@ -149,7 +150,7 @@ def solve(
         pwrss=system.pwrss,
         unscaled_vcov=root.T.dot(root),
         log_det_L2=system.log_det_L2,
-        log_det_RX2=system.log_det_RX2 + problem.basis.log_det_R2,
+        log_det_RX2=system.log_det_RX2 + problem.fixed_basis.log_det_R2,
     )
 
 
@@ -176,4 +177,4 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
         covariances = inverse.tail.covariances(r)
         for k, rows in term_slices(pattern.blocks[index]):
             by_term[k] = covariances[:, rows, rows].copy()
-    return tuple(M @ by_term[k] @ M.T for k, M in enumerate(problem.inverse_bases))
+    return tuple(basis.inverse @ by_term[k] @ basis.inverse.T for k, basis in enumerate(problem.column_bases))

@@ -128,7 +128,7 @@ def separate_rows(problem: LinearProblem, y: FloatArray) -> SeparatedRows:
     e = y if problem.offset is None else y - problem.offset
     e = e if problem.root_weights is None else e * problem.root_weights
     largest = float(np.abs(e).max())
-    X = problem.basis.Q
+    X = problem.fixed_basis.Q
     for _ in range(2):
         e = e - X @ (X.T @ e)
     s = math.sqrt(float(e @ e) / problem.n)
@@ -157,7 +157,7 @@ def separate_rows(problem: LinearProblem, y: FloatArray) -> SeparatedRows:
 def _columns(problem: LinearProblem, t: int) -> FloatArray:
     """Return the columns of a term written out by level, coefficients of a level together, shape (n, q S)."""
     term = problem.terms[t]
-    Z = term.Z @ problem.inverse_bases[t]
+    Z = problem.column_bases[t].columns(term.Z)
     Z = Z if problem.root_weights is None else Z * problem.root_weights[:, None]
     full = np.zeros((len(Z), term.n_levels, term.size))
     full[np.arange(len(Z)), term.codes] = Z
@@ -305,7 +305,7 @@ class _Search:
             if structure.is_unstructured:
                 gradient[:-1][part] = structure.pullback(own, dT)
             else:
-                along = structure.pullback(structure.from_free(own), self.problem.bases[k].T @ dT)
+                along = structure.pullback(structure.from_free(own), self.problem.column_bases[k].C.T @ dT)
                 gradient[:-1][part] = structure.free_pullback(own, along)
         gradient[-1] = at.by_variance * (2.0 * x[-1] if self.rows.is_saturated else variance)
         return at.objective, gradient
@@ -392,7 +392,7 @@ def _estimates(
     """Put the optimum on the scale of the user, theta relative to sigma."""
     problem, s, p = search.problem, search.rows.s, search.problem.p
     at = search.solved(starting.free_of(problem, theta), variance)
-    sigma, R_inverse = s * math.sqrt(variance), problem.basis.R_inverse
+    sigma, R_inverse = s * math.sqrt(variance), problem.fixed_basis.R_inverse
     factors = starting.factors_of(problem, starting.free_of(problem, theta))
     root = np.linalg.inv(at.root).T @ R_inverse.T / math.sqrt(variance)
     relative = _scaled(problem, theta, 1.0 / math.sqrt(variance))
@@ -418,11 +418,11 @@ def _estimates(
         beta=R_inverse @ (problem.projection + s * at.gamma),
         sigma=sigma,
         u=tuple(s * math.sqrt(variance) * b @ T for b, T in zip(at.score, factors, strict=True)),
-        objective=objective + search.REML * problem.basis.log_det_R2,
+        objective=objective + search.REML * problem.fixed_basis.log_det_R2,
         REML=search.REML,
         unscaled_vcov=root.T @ root,
         log_det_L2=at.log_det - problem.n * math.log(variance),
-        log_det_RX2=at.log_det_fixed + p * math.log(variance) + problem.basis.log_det_R2,
+        log_det_RX2=at.log_det_fixed + p * math.log(variance) + problem.fixed_basis.log_det_R2,
         pwrss=s * s * variance * at.quadratic,
         inverse_hessian=found.inverse_hessian[:-1, :-1],
         optimization=report,

@@ -22,6 +22,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.triangle import lower_triangle
+from mixedmodels.engines.column_basis import moved_theta
 from mixedmodels.engines.linear.gradient import LevelMoments, Moments, TermMoments
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, evaluation
@@ -82,12 +83,12 @@ def point_of(problem: LinearProblem, free: FloatArray, at: Evaluation) -> Point:
 
 
 def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
-    """Return the factors ``L T`` of every term, whose elements are the free coordinates of a ``us`` term."""
+    """Return the factors ``C T`` of every term, whose elements are the free coordinates of a ``us`` term."""
     return [
         term.structure.factor(free[part])
         if term.structure.is_unstructured
-        else L @ term.structure.factor(term.structure.from_free(free[part]))
-        for (term, part), L in zip(problem.parts, problem.bases, strict=True)
+        else basis.C @ term.structure.factor(term.structure.from_free(free[part]))
+        for (term, part), basis in zip(problem.parts, problem.column_bases, strict=True)
     ]
 
 
@@ -99,7 +100,7 @@ def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Momen
             term, part = problem.parts[k]
             structure, own, dT = term.structure, free[part], at.gradient[rows, rows]
             if not structure.is_unstructured:
-                along = structure.pullback(structure.from_free(own), problem.bases[k].T @ dT)
+                along = structure.pullback(structure.from_free(own), problem.column_bases[k].C.T @ dT)
                 gradient[part] = structure.free_pullback(own, along)
             else:
                 gradient[part] = structure.pullback(own, dT)
@@ -108,32 +109,25 @@ def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Momen
 
 def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
     """Return theta at free coordinates."""
-    return np.concatenate(
-        [
-            _moved(t.structure, M, free[s]) if t.structure.is_unstructured else t.structure.from_free(free[s])
-            for (t, s), M in zip(problem.parts, problem.inverse_bases, strict=True)
-        ]
-    )
+    theta = []
+    for (term, part), basis in zip(problem.parts, problem.column_bases, strict=True):
+        structure, own = term.structure, free[part]
+        is_moved = structure.is_unstructured
+        theta.append(moved_theta(structure, basis.inverse, own) if is_moved else structure.from_free(own))
+    return np.concatenate(theta)
 
 
 def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:
-    """Return the free coordinates of theta."""
-    return np.concatenate(
-        [
-            _moved(t.structure, L, theta[s]) if t.structure.is_unstructured else t.structure.to_free(theta[s])
-            for (t, s), L in zip(problem.parts, problem.bases, strict=True)
-        ]
-    )
+    """Return the free coordinates of theta.
 
-
-def _moved(structure: CovarianceStructure, M: FloatArray, theta: FloatArray) -> FloatArray:
-    """Return the lower triangle of ``M T(theta)`` for an unstructured term.
-
-    Free coordinates of an unstructured term are the elements of ``L T``, its factor on orthogonal columns.
+    Those of an unstructured term are the elements of ``C T``, its factor on orthogonal columns.
     """
-    if structure.size == 1:
-        return np.asarray(theta * M[0, 0])
-    return structure.pullback(theta, M.dot(structure.factor(theta)))
+    free = []
+    for (term, part), basis in zip(problem.parts, problem.column_bases, strict=True):
+        structure, own = term.structure, theta[part]
+        is_moved = structure.is_unstructured
+        free.append(moved_theta(structure, basis.C, own) if is_moved else structure.to_free(own))
+    return np.concatenate(free)
 
 
 def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
@@ -144,10 +138,10 @@ def first_theta(problem: LinearProblem, shrinkage: float = 1.0) -> FloatArray:
     """
     size = START_SIZE * shrinkage
     pieces = []
-    for term, M in zip(problem.terms, problem.inverse_bases, strict=True):
+    for term, basis in zip(problem.terms, problem.column_bases, strict=True):
         structure = term.structure
         if structure.is_unstructured:
-            pieces.append(_moved(structure, size * M, structure.start()))
+            pieces.append(moved_theta(structure, size * basis.inverse, structure.start()))
             continue
         free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
         pieces.append(structure.from_free(free) * np.where(structure.is_lower_bound(), size, 1.0))
@@ -229,7 +223,7 @@ def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArra
     for term, part in problem.parts:
         structure, own = term.structure, free[part]
         if structure.is_unstructured:
-            # The same for L T, whose elements are the free coordinates.
+            # The same for C T, whose elements are the free coordinates.
             changes.append(lower_inverse(structure.factor(own)) @ _units(structure.size))
             continue
         theta = structure.from_free(own)

@@ -45,12 +45,12 @@ def _fit(problem, REML, *, approximate):
 
 def _dense(problem, theta):
     """Return Z Lambda by block, level by level, on the engine's columns, and the orthonormal X."""
-    n, columns = len(problem.basis.Q), []
+    n, columns = len(problem.fixed_basis.Q), []
     for block, T in zip(problem.pattern.blocks, _factors(problem, theta), strict=True):
         rows = np.stack([np.ones(n) if z is None else z for z in block.columns], axis=1) @ T
         inside = block.codes[:, None] == np.arange(block.n_levels)
         columns.append((inside[:, :, None] * rows[:, None, :]).reshape(n, -1))
-    return columns, problem.basis.Q
+    return columns, problem.fixed_basis.Q
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -148,7 +148,7 @@ def test_the_curvature_is_that_of_differences_of_the_gradient(shape, sigma):
 
 def test_a_variance_that_is_zero_is_found_to_be_zero():
     problem = _crossed(slope=False)
-    n = len(problem.basis.Q)
+    n = len(problem.fixed_basis.Q)
     rng = np.random.default_rng(8)
     terms = [*problem.terms, random_term(np.ones((n, 1)), rng.integers(0, 150, n), "d")]
     none = linear_problem(rng.normal(size=n), np.ones((n, 1)), terms)
@@ -170,5 +170,5 @@ def test_only_models_with_a_large_tail_are_expensive():
     large = _crossed(n=20_000, a=900, b=850)
     assert mean_field.is_expensive(large)
     assert not mean_field.is_expensive(_crossed(n=2_000, a=90, b=60))
-    one = linear_problem(large.basis.Q[:, 1], large.basis.Q[:, :1], large.terms[:1])
+    one = linear_problem(large.fixed_basis.Q[:, 1], large.fixed_basis.Q[:, :1], large.terms[:1])
     assert not mean_field.is_expensive(one)

@@ -113,7 +113,10 @@ def test_gradients_equal_central_differences(model):
 def test_entries_between_blocks_give_the_same_leverages(model):
     values = []
     for problem in _problems(model, "SciPy", merge=False)[:2]:
-        T = [L @ T for L, T in zip(problem.bases, term_factors(problem.terms, model.theta), strict=True)]
+        T = [
+            b.C @ T
+            for b, T in zip(problem.column_bases, term_factors(problem.terms, model.theta), strict=True)
+        ]
         factor = factorize(
             problem.pattern, problem.equations.A, [block_factor(b, T) for b in problem.pattern.blocks]
         )
