@@ -81,8 +81,8 @@ def test_a_likelihood_that_is_not_finite_is_told():
 @pytest.mark.parametrize("family", [binomial(), poisson()], ids=["binomial", "poisson"])
 def test_objective_and_gradient_are_those_of_the_general_route(family, structure, nAGQ):
     problem = small_model(structure, family)
-    assert problem.levels is not None
-    general = Evaluator(replace(problem, levels=None), nAGQ)
+    assert problem.by_level is not None
+    general = Evaluator(replace(problem, by_level=None), nAGQ)
     by_level = Evaluator(problem, nAGQ)
     rng = np.random.default_rng(0)
     for _ in range(3):
@@ -95,9 +95,9 @@ def test_objective_and_gradient_are_those_of_the_general_route(family, structure
 
 @pytest.mark.parametrize("family", [binomial("probit"), poisson("sqrt")], ids=["probit", "sqrt"])
 def test_other_links_go_the_general_route(family):
-    assert small_model("scalar", family).levels is None
+    assert small_model("scalar", family).by_level is None
 
 
 @pytest.mark.parametrize("structure", ["nested", "crossed", "related levels"])
 def test_other_structures_go_the_general_route(structure):
-    assert small_model(structure, binomial()).levels is None
+    assert small_model(structure, binomial()).by_level is None

@@ -65,14 +65,14 @@ class LevelValue:
     dT: FloatArray
 
 
-def level_rows(blocks: Sequence[Block], starts: IntArray, family: Family, n: int) -> LevelRows | None:
+def level_rows(blocks: Sequence[Block], first_rows: IntArray, family: Family, n: int) -> LevelRows | None:
     """Return rows for the compiled loops, or None if the model is not one for them.
 
     Parameters
     ----------
     blocks : sequence of Block
         Blocks of the model.
-    starts : ndarray, shape (q,)
+    first_rows : ndarray, shape (q,)
         First row of each level of the first block.
     family : Family
         Distribution of the response.
@@ -88,7 +88,7 @@ def level_rows(blocks: Sequence[Block], starts: IntArray, family: Family, n: int
     Z = np.empty((n, block.size))
     for s, column in enumerate(block.columns):
         Z[:, s] = 1.0 if column is None else column
-    return LevelRows(kind, Z, np.append(starts, n).astype(np.intp))
+    return LevelRows(kind, Z, np.append(first_rows, n).astype(np.intp))
 
 
 def evaluate_levels(

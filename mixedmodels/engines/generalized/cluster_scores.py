@@ -13,7 +13,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.objective import Evaluator
-from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, first_row_of_each_level
 from mixedmodels.factorization.blocks import amalgamate
 from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.formula.design.design import RandomTerm
@@ -34,7 +34,7 @@ def cluster_problems(problem: GeneralizedProblem, codes: IntArray, size: int) ->
     size : int
         Number of clusters.
     """
-    origin = problem.origin
+    origin = problem.row_origin
     codes = codes if origin.order is None else codes[origin.order]
     codes = codes if origin.equal is None else codes[origin.equal.first]
     return [_part(problem, np.flatnonzero(codes == cluster)) for cluster in range(size)]
@@ -43,19 +43,18 @@ def cluster_problems(problem: GeneralizedProblem, codes: IntArray, size: int) ->
 def _part(problem: GeneralizedProblem, rows: IntArray) -> GeneralizedProblem:
     terms = tuple(_cut(term, rows) for term in problem.terms)
     system = penalized_system(amalgamate(terms))
-    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
-    starts = np.cumsum(counts) - counts
+    first_rows = first_row_of_each_level(system)
     return replace(
         problem,
         y=problem.y[rows],
         weights=problem.weights[rows],
         offset=problem.offset[rows],
-        basis=np.ascontiguousarray(problem.basis[rows]),
+        fixed_basis=np.ascontiguousarray(problem.fixed_basis[rows]),
         terms=terms,
         system=system,
         constant=problem.constant[rows],
-        starts=starts,
-        levels=level_rows(system.blocks, starts, problem.family, len(rows)),
+        first_rows=first_rows,
+        by_level=level_rows(system.blocks, first_rows, problem.family, len(rows)),
     )
 
 

@@ -198,7 +198,7 @@ def _from_start(
     by default to the optimum.
     Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
     """
-    if evaluator.problem.levels is not None and evaluator.nAGQ > 0:
+    if evaluator.problem.by_level is not None and evaluator.nAGQ > 0:
         return _direct_fit(evaluator, layout, start, tolerance)
     if evaluator.nAGQ == 0:
         return _profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance)
@@ -379,7 +379,7 @@ def _joint_fit(
 
 def _tolerance(problem: GeneralizedProblem) -> float:
     """Return the decrement at which a search stops."""
-    if problem.levels is None:
+    if problem.by_level is None:
         return TOLERANCE
     return min(TOLERANCE, max(FINE_TOLERANCE, ROW_TOLERANCE * len(problem.y)))
 
@@ -488,7 +488,7 @@ def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:
 def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> GeneralizedEstimates:
     """Put the optimum on the user's scale."""
     problem, found = evaluator.problem, optimum.found
-    equal = problem.origin.equal
+    equal = problem.row_origin.equal
     mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
     edge = mode_border(problem, mode)

@@ -85,8 +85,8 @@ def total_gradient(
         adjoint = solve(mode.hessian, pull)
         v = spherical_to_rows(system, zeta, adjoint)
     else:
-        adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.basis.T @ c)
-        v = problem.basis @ shift + spherical_to_rows(system, zeta, adjoint)
+        adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.fixed_basis.T @ c)
+        v = problem.fixed_basis @ shift + spherical_to_rows(system, zeta, adjoint)
     # 3. The total derivative in eta at fixed u.
     r = direct.eta + c + rows.d2 * v
     # 4. In T: through eta = Z T u, through the mode's equation T'Z'g = u, and through Omega.
@@ -97,7 +97,7 @@ def total_gradient(
         d += information_gradient(block, rows.information, direct.inverse.effects[k])
         dT.append(d if direct.factors is None else d + direct.factors[k])
     # 5. In the optimiser's vector: theta, the fixed effects gamma, phi.
-    parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.basis.T @ r]
+    parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.fixed_basis.T @ r]
     if problem.n_phi:
         by_phi = phi_derivatives(problem, mode)
         parts.append(direct.phi + by_phi.information @ direct.inverse.leverage + by_phi.d1 @ v)

@@ -82,21 +82,21 @@ class Evaluator:
     def _by_level(self, psi: FloatArray) -> tuple[float, FloatArray] | None:
         """Return objective and gradient by the compiled loops over levels, None if they do not apply."""
         problem = self.problem
-        if problem.levels is None:
+        if problem.by_level is None:
             return None
         thetas, factors = unpack_factors(problem, psi)
         k = problem.n_theta
-        fixed = problem.basis @ psi[k:]
+        fixed = problem.fixed_basis @ psi[k:]
         fixed += problem.offset
         found = evaluate_levels(
-            problem.levels, (problem.y, problem.weights), problem.log_constant,
+            problem.by_level, (problem.y, problem.weights), problem.log_constant,
             fixed, factors[0], self._modes, self.nAGQ,
         )  # fmt: skip
         if found is None:
             return None
         self._modes = found.u
         by_theta = free_gradient(problem, psi, thetas, [found.dT])
-        return found.objective, np.concatenate([by_theta, problem.basis.T @ found.residual])
+        return found.objective, np.concatenate([by_theta, problem.fixed_basis.T @ found.residual])
 
     @_at_trial_points
     def mode_at(self, psi: FloatArray) -> Mode:

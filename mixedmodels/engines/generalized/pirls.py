@@ -129,7 +129,7 @@ def conditional_mode(
         state = moved
         _refuse_edge(problem, state)
     # 5. L at the mode itself, with the information that the approximation uses.
-    same = is_observed and problem.one_information
+    same = is_observed and problem.has_one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     return Mode(parameters, state.u, state.eta, state.rows, state.penalized, factor, hessian, None)
 
@@ -162,7 +162,7 @@ def joint_mode(
     previous = np.inf
     for _ in range(MAX_STEPS):
         score = rows_to_spherical(problem.system, parameters.zeta, state.rows.d1) - state.u
-        score_fixed = problem.basis.T @ state.rows.d1
+        score_fixed = problem.fixed_basis.T @ state.rows.d1
         hessian, edge, is_observed = _joint_curvature(problem, parameters, state)
         step, step_fixed = solve_bordered(hessian, edge, score, score_fixed)
         squared = float(step @ score + step_fixed @ score_fixed)
@@ -176,7 +176,7 @@ def joint_mode(
         if state.n_short == MAX_SHORT_STEPS:
             # On the end of the range: good enough to start from, which is what this mode is for there.
             break
-    same = is_observed and problem.one_information
+    same = is_observed and problem.has_one_information
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     found = replace(parameters, gamma=state.gamma)
     return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge)
@@ -233,8 +233,10 @@ def _joint_curvature(
 
 def fixed_border(problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatArray) -> Border:
     """Border a factor with the fixed effects at row weights W."""
-    weighted = problem.basis.T * W
-    return border(factor, rows_to_spherical(problem.system, factor.zeta, weighted), weighted @ problem.basis)
+    weighted = problem.fixed_basis.T * W
+    return border(
+        factor, rows_to_spherical(problem.system, factor.zeta, weighted), weighted @ problem.fixed_basis
+    )
 
 
 def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:
@@ -256,7 +258,7 @@ def predicted_mode(problem: GeneralizedProblem, mode: Mode, parameters: Paramete
     The error is of second order in the change of the parameters, so that one or two Newton steps remain.
     """
     system = problem.system
-    moved = problem.basis @ (parameters.gamma - mode.parameters.gamma)
+    moved = problem.fixed_basis @ (parameters.gamma - mode.parameters.gamma)
     moved += spherical_to_rows(system, parameters.zeta, mode.u)
     moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
     d1 = mode.rows.d1 + mode.rows.d2 * moved
@@ -282,7 +284,7 @@ def _evaluate(
     problem: GeneralizedProblem, parameters: Parameters, u: FloatArray, gamma: FloatArray
 ) -> _State:
     """Return the state at (u, gamma)."""
-    eta = problem.basis @ gamma + problem.offset
+    eta = problem.fixed_basis @ gamma + problem.offset
     eta += spherical_to_rows(problem.system, parameters.zeta, u)
     rows = problem.evaluate(eta, parameters.phi, order=3)
     return _State(u, gamma, eta, rows, float(u @ u) - 2.0 * float(rows.loglik.sum()))

@@ -76,7 +76,7 @@ class GeneralizedProblem:
     ----------
     y, weights, offset : ndarray, shape (n,)
         Response as the family reads it, prior weights, offset.
-    basis : ndarray, shape (n, p)
+    fixed_basis : ndarray, shape (n, p)
         Orthonormal basis Q of the columns of X.
     unscale : ndarray, shape (p, p)
         ``R^-1`` in ``X = Q R``: ``beta = R^-1 gamma``.
@@ -90,30 +90,30 @@ class GeneralizedProblem:
         Distribution of the response.
     constant : ndarray, shape (n,)
         Part of the log-likelihood that depends on the data only.
-    origin : RowOrigin
+    row_origin : RowOrigin
         How the rows of the data became those kept here.
-    starts : ndarray, shape (q,)
+    first_rows : ndarray, shape (q,)
         First row of each level of the leading block.
     observed : bool
         Whether log|L| takes the observed information instead of the expected one.
-    levels : LevelRows or None
+    by_level : LevelRows or None
         The rows as the compiled loops over levels take them; None where the model is not one for them.
     """
 
     y: FloatArray
     weights: FloatArray
     offset: FloatArray
-    basis: FloatArray
+    fixed_basis: FloatArray
     unscale: FloatArray
     terms: tuple[RandomTerm, ...]
     column_bases: tuple[ColumnBasis | None, ...]
     system: PenalizedSystem
     family: Family
     constant: FloatArray
-    origin: RowOrigin
-    starts: IntArray
+    row_origin: RowOrigin
+    first_rows: IntArray
     observed: bool = True
-    levels: LevelRows | None = None
+    by_level: LevelRows | None = None
 
     @property
     def n_fixed(self) -> int:
@@ -141,7 +141,7 @@ class GeneralizedProblem:
         return int(self.system.slices[-1].stop)
 
     @property
-    def one_information(self) -> bool:
+    def has_one_information(self) -> bool:
         """Whether the information in log|L| is always the Hessian's."""
         return self.observed or self.family.is_canonical or not self.family.has_expected_information
 
@@ -152,22 +152,22 @@ class GeneralizedProblem:
 
     def with_response(self, y: FloatArray, constant: FloatArray) -> GeneralizedProblem:
         """Return the same problem with another response and its log-likelihood terms without parameters."""
-        order, equal = self.origin.order, self.origin.equal
+        order, equal = self.row_origin.order, self.row_origin.equal
         if order is not None:
             y, constant = y[order], constant[order]
         if equal is None:
             return replace(self, y=np.ascontiguousarray(y), constant=constant)
-        y, weights, constant = collapsed_response(y, self.origin.weights, constant, equal)
+        y, weights, constant = collapsed_response(y, self.row_origin.weights, constant, equal)
         return replace(self, y=y, weights=weights, constant=constant)
 
     def as_given(self, rows: FloatArray) -> FloatArray:
         """Return values for every row of the data, in its order."""
-        if self.origin.equal is not None:
-            rows = rows[self.origin.equal.index]
-        if self.origin.order is None:
+        if self.row_origin.equal is not None:
+            rows = rows[self.row_origin.equal.index]
+        if self.row_origin.order is None:
             return rows
         given = np.empty_like(rows)
-        given[self.origin.order] = rows
+        given[self.row_origin.order] = rows
         return given
 
     def evaluate(self, eta: FloatArray, phi: FloatArray, order: int = 2) -> Derivatives:
@@ -175,6 +175,12 @@ class GeneralizedProblem:
         return self.family.evaluate(
             self.y, eta, self.weights, phi, order=order, observed=self.observed, constant=self.constant
         )
+
+
+def first_row_of_each_level(system: PenalizedSystem) -> IntArray:
+    """Return where the rows of each level of the leading block begin, the rows being sorted by it."""
+    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
+    return np.asarray(np.cumsum(counts) - counts)
 
 
 def pack(

@@ -15,7 +15,13 @@ from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.pirls import conditional_mode
-from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, natural_to_psi, unpack
+from mixedmodels.engines.generalized.problem import (
+    GeneralizedProblem,
+    RowOrigin,
+    first_row_of_each_level,
+    natural_to_psi,
+    unpack,
+)
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.orthonormal import orthonormalize
@@ -66,30 +72,29 @@ def generalized_problem(
     X = X if order is None else X[order]
     constant = family.log_constant(y, weights) if constant is None else _in_order(constant, order)
     equal = equal_rows(X, terms, offset, family)
-    origin = RowOrigin(order, equal, weights)
+    row_origin = RowOrigin(order, equal, weights)
     if equal is not None:
         y, weights, constant = collapsed_response(y, weights, constant, equal)
         X, offset = X[equal.first], offset[equal.first]
         terms = tuple(_chosen(term, equal.first) for term in terms)
     terms, column_bases = zip(*(orthogonal_if_needed(term) for term in terms), strict=True)
     fixed, system = orthonormalize(X, None), penalized_system(amalgamate(terms))
-    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
-    starts = np.cumsum(counts) - counts
+    first_rows = first_row_of_each_level(system)
     return GeneralizedProblem(
         y=y,
         weights=weights,
         offset=offset,
-        basis=fixed.Q,
+        fixed_basis=fixed.Q,
         unscale=fixed.R_inverse,
         terms=terms,
         column_bases=column_bases,
         system=system,
         family=family,
         constant=constant,
-        origin=origin,
-        starts=starts,
+        row_origin=row_origin,
+        first_rows=first_rows,
         observed=observed,
-        levels=level_rows(system.blocks, starts, family, len(y)),
+        by_level=level_rows(system.blocks, first_rows, family, len(y)),
     )
 
 

@@ -143,7 +143,7 @@ def average_over_nodes(problem: GeneralizedProblem, mode: Mode, grid: Grid) -> N
         np.empty((S, S, q)),
         np.zeros(problem.n_phi),
     )
-    for levels, part, starts in _chunks(problem.starts, n, len(grid.nodes)):
+    for levels, part, starts in _chunks(problem.first_rows, n, len(grid.nodes)):
         # 1. Linear predictor, log-likelihood and slope of every row at every node of its level.
         scaled = C_transposed[:, :, levels]
         local = codes[part] - levels.start

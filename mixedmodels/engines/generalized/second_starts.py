@@ -84,9 +84,9 @@ def start_from_levels(problem: GeneralizedProblem) -> FloatArray:
         return pack(problem, plain.thetas, plain.gamma, plain.phi)
     root, left = np.sqrt(W), eta - problem.offset
     gamma = np.asarray(
-        np.linalg.lstsq(problem.basis * root[:, None], left * root, rcond=None)[0], dtype=np.float64
+        np.linalg.lstsq(problem.fixed_basis * root[:, None], left * root, rcond=None)[0], dtype=np.float64
     )
-    left = left - problem.basis @ gamma
+    left = left - problem.fixed_basis @ gamma
     thetas: dict[int, FloatArray] = {}
     for b, block in enumerate(problem.system.blocks):
         A = information_by_level(problem.system, b, W)

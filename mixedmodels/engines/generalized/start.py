@@ -110,7 +110,7 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
         If no starting value gives a finite likelihood.
     """
     data = (
-        problem.y, problem.weights, problem.basis, problem.offset, problem.family, problem.constant
+        problem.y, problem.weights, problem.fixed_basis, problem.offset, problem.family, problem.constant
     )  # fmt: skip
     point = _working_start(problem) if problem.family.is_canonical and not problem.n_phi else None
     if point is None:
@@ -141,7 +141,7 @@ def nested_objective(problem: GeneralizedProblem) -> float:
 
 def _moved(problem: GeneralizedProblem, point: GlmPoint) -> GlmPoint:
     """Return where a scoring step leads, halved until the likelihood grows; the point if it never does."""
-    data = (problem.y, problem.weights, problem.basis, problem.offset, problem.family, problem.constant)
+    data = (problem.y, problem.weights, problem.fixed_basis, problem.offset, problem.family, problem.constant)
     step = _scoring_step(problem, point)
     for length in (1.0, 0.5, 0.25, 0.125):
         moved = evaluate_point(*data, point.beta + length * step, point.phi)
@@ -164,7 +164,7 @@ def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
     rows = problem.evaluate(eta, no_phi)
     working = replace(rows, d1=rows.d1 + rows.information * (eta - problem.offset))
     gamma = _scoring_step(problem, GlmPoint(np.zeros(problem.n_fixed), no_phi, eta, working, 0.0))
-    eta = problem.basis @ gamma + problem.offset
+    eta = problem.fixed_basis @ gamma + problem.offset
     rows = problem.evaluate(eta, no_phi)
     loglik = float(rows.loglik.sum())
     return GlmPoint(gamma, no_phi, eta, rows, loglik) if np.isfinite(loglik) else None
@@ -173,11 +173,11 @@ def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
 def _scoring_step(problem: GeneralizedProblem, point: GlmPoint) -> FloatArray:
     """Return a Fisher scoring step in gamma; no step where the information is singular."""
     W = np.maximum(point.rows.information, 0.0)
-    H = problem.basis.T @ (problem.basis * W[:, None])
+    H = problem.fixed_basis.T @ (problem.fixed_basis * W[:, None])
     factor, info = dpotrf(H, lower=1)
     if info != 0 or not len(H):
         return np.zeros_like(point.beta)
-    step, _ = dpotrs(factor, problem.basis.T @ point.rows.d1, lower=1)
+    step, _ = dpotrs(factor, problem.fixed_basis.T @ point.rows.d1, lower=1)
     return np.asarray(step)
 
 

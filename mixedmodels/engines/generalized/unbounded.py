@@ -37,7 +37,7 @@ def unbounded_direction(problem: GeneralizedProblem, mode: Mode) -> Recession | 
     gaining = (tails.to_zero | tails.to_one) & used
     if not np.any(mode.rows.information[gaining] < SUSPICIOUS * problem.weights[gaining]):
         return None
-    return recession(problem.basis, sign * used, tails.silent | ~used)
+    return recession(problem.fixed_basis, sign * used, tails.silent | ~used)
 
 
 def held_beyond(
@@ -45,7 +45,7 @@ def held_beyond(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the vector with gamma moved to where the likelihood is flat, and H that keeps it there."""
     moved, k = found.moved, problem.n_theta
-    moves, length = problem.basis @ found.direction, 1.0
+    moves, length = problem.fixed_basis @ found.direction, 1.0
     for _ in range(MAX_DOUBLINGS):
         rows = problem.evaluate(mode.eta + length * moves, mode.parameters.phi)
         if float(np.abs(rows.information[moved]).sum()) < FLAT:

@@ -60,5 +60,5 @@ def test_another_response_is_collapsed_alike():
 def test_distinct_rows_and_other_families_are_left_alone():
     y, weights, Z, terms, offset, family = repeated_rows(families.poisson())
     distinct = np.linspace(0.0, 1.0, len(y))
-    assert generalized_problem(y, weights, Z, terms, distinct, family).origin.equal is None
-    assert generalized_problem(y, weights, Z, terms, offset, families.nbinom2()).origin.equal is None
+    assert generalized_problem(y, weights, Z, terms, distinct, family).row_origin.equal is None
+    assert generalized_problem(y, weights, Z, terms, offset, families.nbinom2()).row_origin.equal is None

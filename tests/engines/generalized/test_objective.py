@@ -119,7 +119,7 @@ def test_order_and_scale_change_nothing(structure):
     problem = small_model(structure, families.binomial(), seed=5, n=150)
     estimates = fit_generalized(problem)
     order = np.random.default_rng(1).permutation(len(problem.y))
-    X = problem.basis @ np.linalg.inv(problem.unscale)
+    X = problem.fixed_basis @ np.linalg.inv(problem.unscale)
     X[:, 1] = 1e6 * X[:, 1] + 3e6
     terms = [
         random_term(term.label, -term.codes[order].astype(float), np.asarray(term.Z)[order])
@@ -132,7 +132,7 @@ def test_order_and_scale_change_nothing(structure):
     assert again.objective == pytest.approx(estimates.objective, abs=OBJECTIVE_TOLERANCE)
     np.testing.assert_allclose(again.theta, estimates.theta, atol=ESTIMATE_TOLERANCE)
     assert 1e6 * again.beta[1] == pytest.approx(estimates.beta[1], abs=ESTIMATE_TOLERANCE)
-    arranged = estimates.eta if problem.origin.order is None else estimates.eta[problem.origin.order]
+    arranged = estimates.eta if problem.row_origin.order is None else estimates.eta[problem.row_origin.order]
     np.testing.assert_allclose(again.eta, arranged[order], atol=1e-3)
 
 

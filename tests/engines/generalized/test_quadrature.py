@@ -36,7 +36,7 @@ def brute_force(problem, psi):
     grid = np.stack(np.meshgrid(*[points] * S, indexing="ij")).reshape(S, -1)
     log_density = -0.5 * (grid**2).sum(axis=0) + S * np.log((points[1] - points[0]) / np.sqrt(2 * np.pi))
     Z = dense_spherical_matrix(problem, psi).reshape(-1, S, q)
-    fixed = problem.basis @ parameters.gamma + problem.offset
+    fixed = problem.fixed_basis @ parameters.gamma + problem.offset
     total = 0.0
     for level in range(q):
         rows = np.flatnonzero(problem.system.sums[0].index == level)
@@ -67,7 +67,7 @@ def nested_brute_force(problem, psi):
     log_density = -0.5 * points**2 + np.log((points[1] - points[0]) / np.sqrt(2 * np.pi))
     inner, outer = (by.index for by in problem.system.sums)
     T_inner, T_outer = (float(T[0, 0]) for T in parameters.factors)
-    fixed = problem.basis @ parameters.gamma + problem.offset
+    fixed = problem.fixed_basis @ parameters.gamma + problem.offset
     total = 0.0
     for top in np.unique(outer):
         log_terms = log_density.copy()
