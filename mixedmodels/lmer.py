@@ -138,7 +138,10 @@ def fit_linear_design(
     except np.linalg.LinAlgError as error:
         refuse_reproduced_response(design)
         raise unfit(start is not None) from error
-    if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
+    if (
+        not estimates.convergence.is_optimum
+        or estimates.solution.pwrss < NOTHING_LEFT * problem.equations.rss
+    ):
         refuse_reproduced_response(design)
         refuse_constant_levels(design, y)
     verdict = identified(

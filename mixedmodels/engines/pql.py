@@ -133,7 +133,7 @@ def fit_pql(
     assert linear is not None
     return PqlEstimates(
         linear=linear,
-        vcov=linear.sigma**2 * linear.unscaled_vcov,
+        vcov=linear.solution.sigma**2 * linear.solution.unscaled_vcov,
         eta=eta,
         mu=family.link.inverse(eta),
         working_response=z - shift,
@@ -177,19 +177,7 @@ def newton_step(
     _, gradient = objective_and_gradient(problem, linear.theta, REML, sigma)
     gradient = np.where(linear.theta == 0.0, 0.0, gradient)
     theta = linear.theta - np.linalg.solve(H, gradient)
-    at = solve(problem, theta, REML, sigma)
-    return replace(
-        linear,
-        theta=theta,
-        beta=at.beta,
-        sigma=at.sigma,
-        u=at.u,
-        objective=at.objective,
-        unscaled_vcov=at.unscaled_vcov,
-        log_det_L2=at.log_det_L2,
-        log_det_RX2=at.log_det_RX2,
-        pwrss=at.pwrss,
-    )
+    return replace(linear, theta=theta, solution=solve(problem, theta, REML, sigma))
 
 
 def working_data(
@@ -207,8 +195,8 @@ def working_data(
 
 def predictor(X: FloatArray, terms: Sequence[RandomTerm], linear: LinearEstimates) -> FloatArray:
     """Return X beta + Z b, shape (n,)."""
-    eta = X @ linear.beta
-    for term, T, u in zip(terms, term_factors(terms, linear.theta), linear.u, strict=True):
+    eta = X @ linear.solution.beta
+    for term, T, u in zip(terms, term_factors(terms, linear.theta), linear.solution.u, strict=True):
         b = u @ T.T if term.relationship is None else term.relationship @ (u @ T.T)
         eta = eta + np.einsum("ij,ij->i", term.Z, b[term.codes])
     return np.asarray(eta)

@@ -59,12 +59,12 @@ class LinearFit(MixedFit):
     @property
     def beta(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
-        return self.estimates.beta
+        return self.estimates.solution.beta
 
     @property
     def spherical(self) -> tuple[FloatArray, ...]:
         """Spherical random effects by term, each (q, S)."""
-        return self.estimates.u
+        return self.estimates.solution.u
 
     @property
     def theta_values(self) -> FloatArray:
@@ -79,17 +79,17 @@ class LinearFit(MixedFit):
     @property
     def unscaled_vcov(self) -> FloatArray:
         """``(R_X' R_X)^-1``, shape (p, p)."""
-        return self.estimates.unscaled_vcov
+        return self.estimates.solution.unscaled_vcov
 
     @property
     def random_scale(self) -> float:
         """Sigma: theta is relative to it."""
-        return self.estimates.sigma
+        return self.estimates.solution.sigma
 
     @property
     def residual_sd(self) -> float | None:
         """Sigma."""
-        return self.estimates.sigma
+        return self.estimates.solution.sigma
 
     @property
     def mean(self) -> FloatArray:
@@ -103,14 +103,14 @@ class LinearFit(MixedFit):
 
     def sigma(self) -> float:
         """Return the residual standard deviation."""
-        return self.estimates.sigma
+        return self.estimates.solution.sigma
 
     def _fixed_covariance(self) -> FloatArray:
-        return self.estimates.sigma**2 * self.estimates.unscaled_vcov
+        return self.estimates.solution.sigma**2 * self.estimates.solution.unscaled_vcov
 
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:
         relative = conditional_covariances(self.problem, self.theta_values)
-        return tuple(self.estimates.sigma**2 * V for V in relative)
+        return tuple(self.estimates.solution.sigma**2 * V for V in relative)
 
     def _raw_residuals(self, type: ResidualType) -> FloatArray:
         difference = self.y - self.mean
@@ -137,4 +137,4 @@ class LinearFit(MixedFit):
 
     def loglik(self) -> float:
         """Return the log-likelihood; for a REML fit, minus half the REML criterion."""
-        return -0.5 * self.estimates.objective
+        return -0.5 * self.estimates.solution.objective

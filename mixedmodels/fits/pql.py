@@ -33,7 +33,7 @@ class PqlFit(FamilyFit[PqlEstimates], MixedFit):
     @property
     def beta(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
-        return self.estimates.linear.beta
+        return self.estimates.linear.solution.beta
 
     @property
     def phi(self) -> FloatArray:
@@ -43,7 +43,7 @@ class PqlFit(FamilyFit[PqlEstimates], MixedFit):
     @property
     def spherical(self) -> tuple[FloatArray, ...]:
         """Spherical random effects by term, each (q, S)."""
-        return self.estimates.linear.u
+        return self.estimates.linear.solution.u
 
     @property
     def theta_values(self) -> FloatArray:
@@ -58,7 +58,7 @@ class PqlFit(FamilyFit[PqlEstimates], MixedFit):
     @property
     def unscaled_vcov(self) -> FloatArray:
         """``(R_X' R_X)^-1`` of the working model, shape (p, p)."""
-        return self.estimates.linear.unscaled_vcov
+        return self.estimates.linear.solution.unscaled_vcov
 
     @property
     def random_scale(self) -> float:
@@ -77,7 +77,7 @@ class PqlFit(FamilyFit[PqlEstimates], MixedFit):
 
     def sigma(self) -> float:
         """Return the square root of the dispersion."""
-        return self.estimates.linear.sigma
+        return self.estimates.linear.solution.sigma
 
     @property
     def has_likelihood(self) -> bool:

@@ -58,13 +58,13 @@ class LinearMixedModel(MixedModel, LinearFit):
                 "The model was fitted by maximum likelihood and has no REML criterion; "
                 "fit it with REML=True, or use deviance()."
             )
-        return self.estimates.objective
+        return self.estimates.solution.objective
 
     def deviance(self) -> float:
         """Return -2 log-likelihood at the estimates; of a REML fit, the ML value at the REML estimates."""
         if not self.is_reml:
-            return self.estimates.objective
-        e, n = self.estimates, self.nobs()
+            return self.estimates.solution.objective
+        e, n = self.estimates.solution, self.nobs()
         log_weights = np.log(self.prior_weights[self.prior_weights > 0]).sum()
         return float(e.log_det_L2 - log_weights + n * (1.0 + np.log(2.0 * np.pi * e.pwrss / n)))
 
@@ -114,7 +114,7 @@ class LinearMixedModel(MixedModel, LinearFit):
     def _describe(self) -> FitDescription:
         method = "REML" if self.is_reml else "maximum likelihood "
         criteria: Mapping[str, float] = (
-            {"REML": self.estimates.objective} if self.is_reml else self._likelihood_criteria()
+            {"REML": self.estimates.solution.objective} if self.is_reml else self._likelihood_criteria()
         )
         return FitDescription(
             title=f"Linear mixed model fit by {method}",

@@ -73,11 +73,13 @@ def test_glmmpql(name):
     fit = fit_pql(*inputs, REML=expected["method"] == "REML")
     assert fit.convergence.verdict == "converged"
     se = np.array(expected["se"])
-    assert np.max(np.abs(fit.linear.beta - expected["beta"]) / se) < LME_STOPS
+    assert np.max(np.abs(fit.linear.solution.beta - expected["beta"]) / se) < LME_STOPS
     np.testing.assert_allclose(np.sqrt(np.diagonal(fit.vcov)), se, rtol=LME_STOPS)
-    assert fit.linear.sigma == pytest.approx(expected["sigma"], rel=LME_STOPS)
+    assert fit.linear.solution.sigma == pytest.approx(expected["sigma"], rel=LME_STOPS)
     (T,) = term_factors(inputs[3], fit.linear.theta)
-    np.testing.assert_allclose(fit.linear.sigma**2 * T @ T.T, expected["covariance"], rtol=2 * LME_STOPS)
+    np.testing.assert_allclose(
+        fit.linear.solution.sigma**2 * T @ T.T, expected["covariance"], rtol=2 * LME_STOPS
+    )
 
 
 def test_the_end_is_a_fixed_point():
@@ -91,7 +93,7 @@ def test_the_end_is_a_fixed_point():
 
 def test_fixed_scale_of_breslow_and_clayton():
     fit = fit_pql(*_inputs("seeds"), sigma=1.0)
-    assert fit.linear.sigma == 1.0
+    assert fit.linear.solution.sigma == 1.0
     assert fit.convergence.is_optimum
 
 

@@ -401,15 +401,8 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
     moving = found.inverse_hessian.dot(found.gradient) / unit
     return LinearEstimates(
         theta=theta,
-        beta=at.beta,
-        sigma=at.sigma,
-        u=at.u,
-        objective=at.objective,
+        solution=at,
         REML=search.REML,
-        unscaled_vcov=at.unscaled_vcov,
-        log_det_L2=at.log_det_L2,
-        log_det_RX2=at.log_det_RX2,
-        pwrss=at.pwrss,
         inverse_hessian=found.inverse_hessian,
         optimization=report,
         convergence=judge(

@@ -51,15 +51,15 @@ class LinearSolution:
     beta : ndarray, shape (p,)
         Fixed effects.
     u : tuple of ndarray, each (q, S)
-        Spherical random effects by term, in design order.
+        Spherical random effects at the conditional mode by term, in design order, ``b = u @ T.T``.
     sigma : float
         Residual standard deviation.
     objective, pwrss : float
         REML criterion or -2 log-likelihood; penalized weighted residual sum of squares.
     unscaled_vcov : ndarray, shape (p, p)
-        ``(R_X' R_X)^-1``.
+        ``(R_X' R_X)^-1``; the covariance of beta is sigma^2 times this.
     log_det_L2, log_det_RX2 : float
-        ``log|L|^2`` and ``log|R_X|^2``.
+        ``log|L|^2`` and ``log|R_X|^2`` on the scale of the user's X (Bates et al. 2015, eq. 42).
     """
 
     beta: FloatArray

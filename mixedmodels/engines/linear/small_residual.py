@@ -26,7 +26,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.problem import LinearProblem
-from mixedmodels.engines.linear.reml import LOG_2PI
+from mixedmodels.engines.linear.reml import LOG_2PI, LinearSolution
 from mixedmodels.errors import DataError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
@@ -390,13 +390,9 @@ def _estimates(
     search: _Search, theta: FloatArray, variance: float, found: Minimum, seconds: float
 ) -> LinearEstimates:
     """Put the optimum on the scale of the user, theta relative to sigma."""
-    problem, s, p = search.problem, search.rows.s, search.problem.p
-    at = search.solved(starting.free_of(problem, theta), variance)
-    sigma, R_inverse = s * math.sqrt(variance), problem.fixed_basis.R_inverse
-    factors = starting.factors_of(problem, starting.free_of(problem, theta))
-    root = np.linalg.inv(at.root).T @ R_inverse.T / math.sqrt(variance)
+    problem = search.problem
     relative = _scaled(problem, theta, 1.0 / math.sqrt(variance))
-    objective = at.objective + 2.0 * search.df * math.log(s) - problem.sum_log_weights
+    solution = _solution(search, theta, variance)
     unit = np.sqrt(2.0 * np.abs(found.inverse_hessian.diagonal()))
     report = OptimizationReport(
         method="BFGS with exact gradient, from the rows",
@@ -408,25 +404,39 @@ def _estimates(
         message=found.message,
     )
     moving = (found.inverse_hessian @ found.gradient / unit)[:-1]
-    verdict = judge(problem.terms, relative, found.decrement, objective, moving, found.message)
+    verdict = judge(problem.terms, relative, found.decrement, solution.objective, moving, found.message)
     if search.rows.is_saturated and variance <= 2.0 * ZERO_SHARE:
         reasons = (_zero_residual(problem), *verdict.reasons)
         boundary = "boundary" if verdict.is_optimum else verdict.verdict
         verdict = replace(verdict, verdict=boundary, reasons=reasons)
     return LinearEstimates(
         theta=relative,
-        beta=R_inverse @ (problem.projection + s * at.gamma),
-        sigma=sigma,
-        u=tuple(s * math.sqrt(variance) * b @ T for b, T in zip(at.score, factors, strict=True)),
-        objective=objective + search.REML * problem.fixed_basis.log_det_R2,
+        solution=solution,
         REML=search.REML,
-        unscaled_vcov=root.T @ root,
-        log_det_L2=at.log_det - problem.n * math.log(variance),
-        log_det_RX2=at.log_det_fixed + p * math.log(variance) + problem.fixed_basis.log_det_R2,
-        pwrss=s * s * variance * at.quadratic,
         inverse_hessian=found.inverse_hessian[:-1, :-1],
         optimization=report,
         convergence=verdict,
+    )
+
+
+def _solution(search: _Search, theta: FloatArray, variance: float) -> LinearSolution:
+    """Return what follows from theta relative to s and the residual variance, on the scale of the user."""
+    problem, s, p = search.problem, search.rows.s, search.problem.p
+    free = starting.free_of(problem, theta)
+    at, factors = search.solved(free, variance), starting.factors_of(problem, free)
+    sigma, R_inverse = s * math.sqrt(variance), problem.fixed_basis.R_inverse
+    root = np.linalg.inv(at.root).T @ R_inverse.T / math.sqrt(variance)
+    log_det_R2 = problem.fixed_basis.log_det_R2
+    objective = at.objective + 2.0 * search.df * math.log(s) - problem.sum_log_weights
+    return LinearSolution(
+        beta=R_inverse @ (problem.projection + s * at.gamma),
+        u=tuple(sigma * b @ T for b, T in zip(at.score, factors, strict=True)),
+        sigma=sigma,
+        objective=objective + search.REML * log_det_R2,
+        pwrss=sigma**2 * at.quadratic,
+        unscaled_vcov=root.T @ root,
+        log_det_L2=at.log_det - problem.n * math.log(variance),
+        log_det_RX2=at.log_det_fixed + p * math.log(variance) + log_det_R2,
     )
 
 

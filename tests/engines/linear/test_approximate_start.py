@@ -121,9 +121,9 @@ def test_the_approximation_is_close_and_leads_to_the_same_optimum_sooner(shape, 
     plain = _fit(problem, REML, approximate=False)
     theta = mean_field.approximate_theta(problem, REML, None)
     # A tenth of a unit of the objective is a third of a standard error in one parameter.
-    assert evaluate(problem, theta, REML) - plain.objective < 0.1
+    assert evaluate(problem, theta, REML) - plain.solution.objective < 0.1
     fit = _fit(problem, REML, approximate=True)
-    assert fit.objective == pytest.approx(plain.objective, rel=0.0, abs=SAME_OPTIMUM)
+    assert fit.solution.objective == pytest.approx(plain.solution.objective, rel=0.0, abs=SAME_OPTIMUM)
     # An optimum with a decrement of 1e-9 is within 3e-5 standard errors.
     np.testing.assert_allclose(fit.theta, plain.theta, rtol=1e-6)
     assert fit.optimization.n_evaluations < plain.optimization.n_evaluations
@@ -154,7 +154,7 @@ def test_a_variance_that_is_zero_is_found_to_be_zero():
     none = linear_problem(rng.normal(size=n), np.ones((n, 1)), terms)
     plain, fit = (_fit(none, True, approximate=approximate) for approximate in (False, True))
     assert plain.convergence.verdict == fit.convergence.verdict == "boundary"
-    assert fit.objective == pytest.approx(plain.objective, rel=0.0, abs=SAME_OPTIMUM)
+    assert fit.solution.objective == pytest.approx(plain.solution.objective, rel=0.0, abs=SAME_OPTIMUM)
 
 
 @settings(max_examples=20)

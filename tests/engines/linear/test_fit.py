@@ -32,9 +32,9 @@ def _problem(formula, data):
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda r: r["id"])
 def test_reference_fits(reference):
     fit = fit_linear(_problem(reference["formula"], load_dataset(reference["data"])), reference["REML"])
-    assert fit.objective == pytest.approx(reference["objective"], rel=OBJECTIVE, abs=1e-8)
+    assert fit.solution.objective == pytest.approx(reference["objective"], rel=OBJECTIVE, abs=1e-8)
     assert fit.convergence.is_optimum
-    assert fit.sigma == pytest.approx(reference["sigma"], rel=ESTIMATE)
+    assert fit.solution.sigma == pytest.approx(reference["sigma"], rel=ESTIMATE)
     np.testing.assert_allclose(fit.theta, reference["theta"], rtol=ESTIMATE, atol=ESTIMATE)
 
 
@@ -71,7 +71,7 @@ def test_a_second_basin_is_looked_for_where_a_variance_vanishes(name, formula, R
     fit = fit_linear(
         linear_problem(design.response.values, design.X, design.random, design.weights, None), REML
     )
-    assert fit.objective == pytest.approx(best, abs=PUBLISHED)
+    assert fit.solution.objective == pytest.approx(best, abs=PUBLISHED)
 
 
 @pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-5])
@@ -87,7 +87,7 @@ def test_effects_that_dwarf_the_residual_do_not_wear_out_the_search(noise):
     # Up to 90 in 60 data sets; without the rounding in view it takes a thousand.
     assert fit.optimization.n_evaluations < 150
     # Four standard errors of a residual deviation on 1,800 degrees of freedom.
-    assert fit.sigma == pytest.approx(noise, rel=4.0 / np.sqrt(2.0 * 1800.0))
+    assert fit.solution.sigma == pytest.approx(noise, rel=4.0 / np.sqrt(2.0 * 1800.0))
 
 
 def test_a_long_search_that_ends_inside_is_not_repeated():
@@ -100,7 +100,7 @@ def test_a_long_search_that_ends_inside_is_not_repeated():
 
 def _check_best(problem, REML, best):
     fit = fit_linear(problem, REML)
-    assert fit.objective <= best + PUBLISHED
+    assert fit.solution.objective <= best + PUBLISHED
     assert fit.convergence.is_optimum
 
 
@@ -118,9 +118,9 @@ def test_balanced_one_way_layout_has_the_anova_estimates():
     means = y.reshape(a, n).mean(axis=1)
     within = float(((y.reshape(a, n) - means[:, None]) ** 2).sum()) / (a * (n - 1))
     between = n * float(means.var(ddof=1))
-    assert fit.sigma**2 == pytest.approx(within, rel=1e-6)
-    assert (fit.theta[0] * fit.sigma) ** 2 == pytest.approx((between - within) / n, rel=1e-5)
-    assert fit.beta[0] == pytest.approx(y.mean(), rel=1e-12)
+    assert fit.solution.sigma**2 == pytest.approx(within, rel=1e-6)
+    assert (fit.theta[0] * fit.solution.sigma) ** 2 == pytest.approx((between - within) / n, rel=1e-5)
+    assert fit.solution.beta[0] == pytest.approx(y.mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("REML", [True, False])
@@ -146,7 +146,9 @@ def test_a_start_at_zero_is_left():
     one = np.ones((a * n, 1))
     problem = linear_problem(y, one, [random_term(one, g, "g")])
     fit = fit_linear(problem, True, start=np.zeros(1))
-    assert fit.objective == pytest.approx(fit_linear(problem, True).objective, rel=OBJECTIVE)
+    assert fit.solution.objective == pytest.approx(
+        fit_linear(problem, True).solution.objective, rel=OBJECTIVE
+    )
 
 
 def test_the_gradient_vanishes_at_the_optimum_and_nothing_nearby_is_better():
@@ -158,16 +160,18 @@ def test_the_gradient_vanishes_at_the_optimum_and_nothing_nearby_is_better():
     rng = np.random.default_rng(0)
     for _ in range(20):
         nearby = fit.theta + 1e-2 * rng.normal(size=3)
-        assert evaluate(problem, nearby, True) > fit.objective
+        assert evaluate(problem, nearby, True) > fit.solution.objective
 
 
 def test_a_fixed_residual_deviation_is_kept():
     problem = _problem("Reaction ~ Days + (1 | Subject)", load_dataset("sleepstudy"))
     free = fit_linear(problem, False)
-    assert fit_linear(problem, False, sigma=free.sigma).objective == pytest.approx(free.objective, rel=1e-9)
+    assert fit_linear(problem, False, sigma=free.solution.sigma).solution.objective == pytest.approx(
+        free.solution.objective, rel=1e-9
+    )
     fixed = fit_linear(problem, False, sigma=20.0)
-    assert fixed.sigma == 20.0
-    assert fixed.objective > free.objective
+    assert fixed.solution.sigma == 20.0
+    assert fixed.solution.objective > free.solution.objective
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
@@ -177,7 +181,7 @@ def test_the_scale_of_a_random_slope_does_not_matter(factor):
     scaled = fit_linear(
         _problem("Reaction ~ Days + (Days | Subject)", data.assign(Days=data["Days"] * factor)), False
     )
-    assert scaled.objective == pytest.approx(plain.objective, rel=1e-10)
+    assert scaled.solution.objective == pytest.approx(plain.solution.objective, rel=1e-10)
     np.testing.assert_allclose(scaled.theta[1:] * factor, plain.theta[1:], rtol=ESTIMATE, atol=ESTIMATE)
 
 
@@ -198,6 +202,6 @@ def test_the_location_of_a_random_slope_does_not_matter(shift):
     plain = fit_linear(_problem(formula, data), False)
     moved = fit_linear(_problem(formula, data.assign(Days=data["Days"] + shift)), False)
     # The response is 1e16 roundings from nothing, the predictor 1e6 standard deviations from zero.
-    assert moved.objective == pytest.approx(plain.objective, rel=1e-10)
+    assert moved.solution.objective == pytest.approx(plain.solution.objective, rel=1e-10)
     assert moved.optimization.n_evaluations == plain.optimization.n_evaluations
-    assert moved.beta[1] == pytest.approx(plain.beta[1], rel=1e-7)
+    assert moved.solution.beta[1] == pytest.approx(plain.solution.beta[1], rel=1e-7)

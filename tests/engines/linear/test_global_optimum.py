@@ -56,7 +56,7 @@ def test_missed_optima_are_found(case):
     data = pd.read_csv(FAULTS / f"{case['id']}.csv")
     offset = "off" if case["offset"] else None
     fit = fit_linear(_problem(case["formula"], data, offset=offset), case["reml"])
-    assert fit.objective < case["lowest"] + WITHIN
+    assert fit.solution.objective < case["lowest"] + WITHIN
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_missed_optima_are_found(case):
 def test_optima_at_large_deviations_are_found(kind, seed, lowest):
     problem, REML = _drawn(kind, seed)
     fit = fit_linear(problem, REML)
-    assert fit.objective == pytest.approx(lowest, abs=WITHIN)
+    assert fit.solution.objective == pytest.approx(lowest, abs=WITHIN)
     assert fit.convergence.is_optimum
 
 
@@ -93,8 +93,8 @@ def test_no_point_of_a_grid_is_lower(seed):
     sizes = np.concatenate([[0.0], 10.0 ** np.arange(-3.0, 4.0, 0.5)])
     scales = np.sqrt(np.mean(np.square(np.column_stack([np.ones(n), x])), axis=0))
     grid = [_dense_reml(design, np.array([a, b]) / scales) for a in sizes for b in sizes]
-    assert fit.objective == pytest.approx(_dense_reml(design, fit.theta), abs=1e-6)
-    assert fit.objective <= min(grid) + WITHIN
+    assert fit.solution.objective == pytest.approx(_dense_reml(design, fit.theta), abs=1e-6)
+    assert fit.solution.objective <= min(grid) + WITHIN
 
 
 @pytest.mark.parametrize("seed", ONE_TERM)
@@ -103,7 +103,7 @@ def test_no_other_start_comes_lower(seed):
     fit = fit_linear(problem, REML)
     for size in (0.1, 3.0, 30.0):
         other = fit_linear(problem, REML, np.full(problem.n_theta, size))
-        assert fit.objective < other.objective + WITHIN
+        assert fit.solution.objective < other.solution.objective + WITHIN
 
 
 def test_a_likelihood_without_maximum_is_not_converged():
@@ -119,7 +119,7 @@ def test_a_start_that_runs_where_no_residual_is_left_comes_back():
     problem, REML = _drawn("plain", 206)
     default, other = fit_linear(problem, REML), fit_linear(problem, REML, np.full(3, 10.0))
     assert default.convergence.is_optimum
-    assert other.objective == pytest.approx(default.objective, abs=WITHIN)
+    assert other.solution.objective == pytest.approx(default.solution.objective, abs=WITHIN)
 
 
 def test_a_healthy_model_takes_no_further_look():

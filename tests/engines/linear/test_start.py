@@ -29,7 +29,7 @@ def test_fisher_scoring_reaches_the_optimum_of_a_balanced_layout_in_three_steps(
         point = start.point_at(problem, free, True, None)
         free = start.free_of(problem, start.scored_theta(problem, point))
     # A step is exact given sigma; the others correct sigma.
-    assert start.point_at(problem, free, True, None).objective - best.objective < 0.2
+    assert start.point_at(problem, free, True, None).objective - best.solution.objective < 0.2
 
 
 def test_expected_hessian_is_the_hessian_at_the_optimum_of_a_large_layout():
@@ -77,4 +77,4 @@ def test_other_structures_start_at_their_own_theta_and_are_fitted():
     structured = fit_linear(linear_problem(y, X, [term]), True)
     free = fit_linear(linear_problem(y, X, [plain]), True)
     # With two coefficients compound symmetry is no restriction.
-    assert structured.objective == pytest.approx(free.objective, rel=1e-9)
+    assert structured.solution.objective == pytest.approx(free.solution.objective, rel=1e-9)
