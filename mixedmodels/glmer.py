@@ -163,7 +163,7 @@ def _fit_pql(
     with naming_separation(design, kept, y, trials, chosen):
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
     unit = np.ones(len(chosen.phi_names))
-    findings = separated(design, kept, y, trials, chosen, pql.linear.solution.beta, pql.eta, unit)
+    findings = separated(design, kept, y, trials, chosen, pql.beta, pql.eta, unit)
     verdict = identified(
         pql.convergence, design, pql.linear.theta, pql.working_weights, REML=False, residual=True
     )

@@ -27,7 +27,7 @@ from mixedmodels.errors import ConvergenceError, FamilyError
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
-from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 # Relative change of eta (root of the ratio of sums of squares) at which the loop ends.
 TOLERANCE = 1e-10
@@ -48,8 +48,6 @@ class PqlEstimates:
     linear : LinearEstimates
         The last working linear mixed model: beta, theta relative to sigma, u, and sigma, the square root
         of the dispersion. Its objective is not a likelihood of the data.
-    vcov : ndarray, shape (p, p)
-        Covariance of beta, ``sigma^2`` times that of the working model.
     eta, mu : ndarray, shape (n,)
         Linear predictor, offset included, and mean of the response.
     working_response, working_weights : ndarray, shape (n,)
@@ -65,7 +63,6 @@ class PqlEstimates:
     """
 
     linear: LinearEstimates
-    vcov: FloatArray
     eta: FloatArray
     mu: FloatArray
     working_response: FloatArray
@@ -74,6 +71,26 @@ class PqlEstimates:
     n_iterations: int
     change: float
     convergence: ConvergenceReport
+
+    @property
+    def theta(self) -> FloatArray:
+        """Covariance parameters relative to sigma, shape (k,)."""
+        return self.linear.theta
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects, shape (p,)."""
+        return self.linear.beta
+
+    @property
+    def u(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects by term, each (q, S)."""
+        return self.linear.u
+
+    @property
+    def optimization(self) -> OptimizationReport:
+        """How the last working model was fitted."""
+        return self.linear.optimization
 
 
 def fit_pql(
@@ -133,7 +150,6 @@ def fit_pql(
     assert linear is not None
     return PqlEstimates(
         linear=linear,
-        vcov=linear.solution.sigma**2 * linear.solution.unscaled_vcov,
         eta=eta,
         mu=family.link.inverse(eta),
         working_response=z - shift,
@@ -195,8 +211,8 @@ def working_data(
 
 def predictor(X: FloatArray, terms: Sequence[RandomTerm], linear: LinearEstimates) -> FloatArray:
     """Return X beta + Z b, shape (n,)."""
-    eta = X @ linear.solution.beta
-    for term, T, u in zip(terms, term_factors(terms, linear.theta), linear.solution.u, strict=True):
+    eta = X @ linear.beta
+    for term, T, u in zip(terms, term_factors(terms, linear.theta), linear.u, strict=True):
         b = u @ T.T if term.relationship is None else term.relationship @ (u @ T.T)
         eta = eta + np.einsum("ij,ij->i", term.Z, b[term.codes])
     return np.asarray(eta)

@@ -20,7 +20,6 @@ from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.fits.family_quantities import response_scale
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.design import Design
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.printed import Printed
 
@@ -30,6 +29,8 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
 
     Parameters as for :class:`mixedmodels.GeneralizedLinearMixedModel`.
     """
+
+    estimates: GeneralizedEstimates
 
     def __init__(
         self,
@@ -54,39 +55,14 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
         return self._arranged(self.design, self.y, self.prior_weights)
 
     @property
-    def beta(self) -> FloatArray:
-        """Fixed effects, shape (p,)."""
-        return self.estimates.beta
-
-    @property
     def phi(self) -> FloatArray:
         """Parameters of the family, shape (n_phi,)."""
         return self.estimates.phi
 
     @property
-    def spherical(self) -> tuple[FloatArray, ...]:
-        """Spherical random effects by term, each (q, S)."""
-        return self.estimates.u
-
-    @property
-    def theta_values(self) -> FloatArray:
-        """Covariance parameters, shape (k,)."""
-        return self.estimates.theta
-
-    @property
-    def npar(self) -> int:
-        """Number of fixed effects, covariance parameters and parameters of the family."""
-        return len(self.beta) + len(self.theta_values) + len(self.phi)
-
-    @property
     def unscaled_vcov(self) -> FloatArray:
         """``(R_X' R_X)^-1``, the dispersion taken out, shape (p, p)."""
         return self.estimates.vcov_rx / self.sigma() ** 2
-
-    @property
-    def random_scale(self) -> float:
-        """1: theta is on the scale of the linear predictor."""
-        return 1.0
 
     @property
     def residual_sd(self) -> float | None:
@@ -118,15 +94,6 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
 
     def _conditional_covariances(self) -> tuple[FloatArray, ...]:
         return conditional_covariances(self.problem, self.estimates)
-
-    def convergence(self) -> ConvergenceReport:
-        """Return the verdict on the fit, with its reasons."""
-        return self.estimates.convergence
-
-    @property
-    def optimization(self) -> OptimizationReport:
-        """How the optimum was found: evaluations, seconds, gradient norm, path."""
-        return self.estimates.optimization
 
     @property
     def factorization(self) -> Printed:

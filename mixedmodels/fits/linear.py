@@ -12,17 +12,17 @@ from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.expected_information import ExpectedInformation, expected_information
 from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance, parameter_covariance
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
-from mixedmodels.engines.linear.reml import conditional_covariances
+from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType
-from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.linear_equations import LinearEquationsFit
 from mixedmodels.formula.design.design import Design
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.reports.printed import Printed
 
 
-class LinearFit(MixedFit):
+class LinearFit(LinearEquationsFit):
     """A linear mixed model, fitted; parameters as for :class:`mixedmodels.LinearMixedModel`."""
+
+    estimates: LinearEstimates
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class LinearFit(MixedFit):
     def parameter_covariance(self) -> ParameterCovariance:
         """Covariance of the variance parameters, and what the covariance of beta owes to them."""
         e = self.estimates
-        return parameter_covariance(self.problem, e.theta, e.sigma, e.REML, self.y)
+        return parameter_covariance(self.problem, e.theta, e.solution.sigma, e.REML, self.y)
 
     @cached_property
     def expected_information(self) -> ExpectedInformation:
@@ -57,39 +57,9 @@ class LinearFit(MixedFit):
         return expected_information(self.problem, self.estimates.theta)
 
     @property
-    def beta(self) -> FloatArray:
-        """Fixed effects, shape (p,)."""
-        return self.estimates.solution.beta
-
-    @property
-    def spherical(self) -> tuple[FloatArray, ...]:
-        """Spherical random effects by term, each (q, S)."""
-        return self.estimates.solution.u
-
-    @property
-    def theta_values(self) -> FloatArray:
-        """Covariance parameters, shape (k,)."""
-        return self.estimates.theta
-
-    @property
-    def npar(self) -> int:
-        """Number of fixed effects and covariance parameters, sigma included."""
-        return len(self.beta) + len(self.theta_values) + 1
-
-    @property
-    def unscaled_vcov(self) -> FloatArray:
-        """``(R_X' R_X)^-1``, shape (p, p)."""
-        return self.estimates.solution.unscaled_vcov
-
-    @property
-    def random_scale(self) -> float:
-        """Sigma: theta is relative to it."""
-        return self.estimates.solution.sigma
-
-    @property
-    def residual_sd(self) -> float | None:
-        """Sigma."""
-        return self.estimates.solution.sigma
+    def solution(self) -> LinearSolution:
+        """What follows from theta."""
+        return self.estimates.solution
 
     @property
     def mean(self) -> FloatArray:
@@ -101,34 +71,9 @@ class LinearFit(MixedFit):
         """Prior weights."""
         return self.prior_weights
 
-    def sigma(self) -> float:
-        """Return the residual standard deviation."""
-        return self.estimates.solution.sigma
-
-    def _fixed_covariance(self) -> FloatArray:
-        return self.estimates.solution.sigma**2 * self.estimates.solution.unscaled_vcov
-
-    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
-        relative = conditional_covariances(self.problem, self.theta_values)
-        return tuple(self.estimates.solution.sigma**2 * V for V in relative)
-
     def _raw_residuals(self, type: ResidualType) -> FloatArray:
         difference = self.y - self.mean
         return difference if type in ("response", "working") else np.sqrt(self.prior_weights) * difference
-
-    def convergence(self) -> ConvergenceReport:
-        """Return the verdict on the fit, with its reasons."""
-        return self.estimates.convergence
-
-    @property
-    def optimization(self) -> OptimizationReport:
-        """How the optimum was found: evaluations, seconds, gradient norm, path."""
-        return self.estimates.optimization
-
-    @property
-    def factorization(self) -> Printed:
-        """The blocks of the factorization and how each is handled, as a table."""
-        return Printed(self.problem.description())
 
     @property
     def is_reml(self) -> bool:

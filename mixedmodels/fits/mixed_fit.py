@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import pandas as pd
 
@@ -17,15 +18,36 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 from mixedmodels.reports.printed import Printed
 
 
+class MixedEstimates(Protocol):
+    """What the estimates of every kind of mixed model hold."""
+
+    @property
+    def theta(self) -> FloatArray:
+        """Covariance parameters, shape (k,)."""
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects, shape (p,)."""
+
+    @property
+    def u(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects at the conditional mode, by term, each (q, S)."""
+
+    @property
+    def optimization(self) -> OptimizationReport:
+        """How the optimum was found."""
+
+    @property
+    def convergence(self) -> ConvergenceReport:
+        """The verdict."""
+
+
 class MixedFit(Fit):
     """A fit with random effects."""
 
-    # What a kind of mixed model must say about itself.
+    estimates: MixedEstimates
 
-    @property
-    def spherical(self) -> tuple[FloatArray, ...]:
-        """Spherical random effects u at the conditional mode, by term, each (q, S)."""
-        raise NotImplementedError
+    # What a kind of mixed model must say about itself.
 
     @property
     def row_information(self) -> FloatArray:
@@ -46,15 +68,6 @@ class MixedFit(Fit):
         """Return the conditional covariances of the random effects by term, each (q, S, S)."""
         raise NotImplementedError
 
-    def convergence(self) -> ConvergenceReport:
-        """Return the verdict on the fit, with its reasons."""
-        raise NotImplementedError
-
-    @property
-    def optimization(self) -> OptimizationReport:
-        """How the optimum was found: evaluations, seconds, gradient norm, path."""
-        raise NotImplementedError
-
     @property
     def factorization(self) -> Printed:
         """The blocks of the factorization and how each is handled, as a table."""
@@ -71,6 +84,41 @@ class MixedFit(Fit):
         raise NotAvailableError("only a linear mixed model fitted by REML has a REML criterion.")
 
     # What follows.
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects, shape (p,)."""
+        return self.estimates.beta
+
+    @property
+    def spherical(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects u at the conditional mode, by term, each (q, S)."""
+        return self.estimates.u
+
+    @property
+    def theta_values(self) -> FloatArray:
+        """Covariance parameters, shape (k,)."""
+        return self.estimates.theta
+
+    @property
+    def random_scale(self) -> float:
+        """Factor that turns theta into standard deviations: sigma, or 1 for a generalized model."""
+        return 1.0 if self.residual_sd is None else self.residual_sd
+
+    @property
+    def npar(self) -> int:
+        """Number of fixed effects and covariance parameters, and sigma or the parameters of the family."""
+        others = len(self.phi) if self.residual_sd is None else 1
+        return len(self.beta) + len(self.theta_values) + others
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons."""
+        return self.estimates.convergence
+
+    @property
+    def optimization(self) -> OptimizationReport:
+        """How the optimum was found: evaluations, seconds, gradient norm, path."""
+        return self.estimates.optimization
 
     @property
     def b(self) -> tuple[FloatArray, ...]:

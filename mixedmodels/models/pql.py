@@ -50,7 +50,7 @@ class QuasiLikelihoodMixedModel(MixedModel, PqlFit):
         # but not in vcov().
         n, p = self.nobs(), len(self.beta)
         correction = 1.0 if self.estimates.REML else np.sqrt(n / (n - p))
-        return correction * np.sqrt(np.diag(self.estimates.vcov))
+        return correction * super()._standard_errors()
 
     def refit(self, newresp: Any) -> QuasiLikelihoodMixedModel:
         """Fit the same model to another response, given as for a model fitted by maximum likelihood.

@@ -36,3 +36,13 @@ class LinearEstimates:
     inverse_hessian: FloatArray
     optimization: OptimizationReport
     convergence: ConvergenceReport
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects, shape (p,)."""
+        return self.solution.beta
+
+    @property
+    def u(self) -> tuple[FloatArray, ...]:
+        """Spherical random effects by term, each (q, S)."""
+        return self.solution.u

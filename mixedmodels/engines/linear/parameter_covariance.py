@@ -131,7 +131,7 @@ def _from_cross_products(
         ~moving,
         at[1],
         np.concatenate([changes, at[1][None]]),
-        problem.basis.R_inverse,
+        problem.fixed_basis.R_inverse,
     )
 
 
@@ -182,15 +182,15 @@ def _inverse(H: FloatArray) -> FloatArray:
 def _moving(problem: LinearProblem, free: FloatArray) -> BoolArray:
     """Tell along which free coordinates the covariance of the random effects moves at all, shape (k,)."""
     moving = np.zeros(len(free), dtype=np.bool_)
-    for (term, part), L in zip(problem.parts, problem.bases, strict=True):
+    for (term, part), basis in zip(problem.parts, problem.column_bases, strict=True):
         structure, own = term.structure, free[part]
-        # Free coordinates of an unstructured term are the elements of L T, those of others lead to theta.
+        # Free coordinates of an unstructured term are the elements of C T, those of others lead to theta.
         theta = own if structure.is_unstructured else structure.from_free(own)
         dT = factor_jacobian(structure, theta)
         T = structure.factor(theta)
         if not structure.is_unstructured:
             to_theta = np.array([structure.free_pullback(own, unit) for unit in np.eye(len(own))])
-            T, dT = L @ T, L @ np.einsum("kij,kf->fij", dT, to_theta)
+            T, dT = basis.C @ T, basis.C @ np.einsum("kij,kf->fij", dT, to_theta)
         half = dT @ T.T
         change = np.linalg.norm(half + half.transpose(0, 2, 1), axis=(1, 2))
         moving[part] = change > STILL * np.linalg.norm(T)

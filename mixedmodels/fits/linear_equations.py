@@ -1,0 +1,49 @@
+"""A fit that solves the equations of a linear mixed model: that model itself, or a working one."""
+
+from __future__ import annotations
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.reml import LinearSolution, conditional_covariances
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.reports.printed import Printed
+
+
+class LinearEquationsFit(MixedFit):
+    """A mixed model whose theta is relative to sigma, with the cross-products it was solved from."""
+
+    @property
+    def problem(self) -> LinearProblem:
+        """The engine's form of the design."""
+        raise NotImplementedError
+
+    @property
+    def solution(self) -> LinearSolution:
+        """What follows from theta."""
+        raise NotImplementedError
+
+    @property
+    def unscaled_vcov(self) -> FloatArray:
+        """``(R_X' R_X)^-1``, shape (p, p)."""
+        return self.solution.unscaled_vcov
+
+    @property
+    def residual_sd(self) -> float | None:
+        """Sigma."""
+        return self.sigma()
+
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization and how each is handled, as a table."""
+        return Printed(self.problem.description())
+
+    def sigma(self) -> float:
+        """Return the residual standard deviation, or the square root of the dispersion."""
+        return self.solution.sigma
+
+    def _fixed_covariance(self) -> FloatArray:
+        return self.sigma() ** 2 * self.unscaled_vcov
+
+    def _conditional_covariances(self) -> tuple[FloatArray, ...]:
+        relative = conditional_covariances(self.problem, self.theta_values)
+        return tuple(self.sigma() ** 2 * V for V in relative)
