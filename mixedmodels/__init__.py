@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mixedmodels.errors import FormulaError as FormulaError
     from mixedmodels.errors import FormulaWarning as FormulaWarning
     from mixedmodels.errors import IdentificationWarning as IdentificationWarning
+    from mixedmodels.errors import MissingArgumentError as MissingArgumentError
     from mixedmodels.errors import MixedModelsError as MixedModelsError
     from mixedmodels.errors import MixedModelsWarning as MixedModelsWarning
     from mixedmodels.errors import NotAvailableError as NotAvailableError
@@ -107,8 +108,8 @@ _HOMES = {
     "datasets": "list_datasets load_dataset",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
-        "FamilyError FormulaError FormulaWarning IdentificationWarning MixedModelsError MixedModelsWarning "
-        "NotAvailableError UnknownArgumentError UnknownNameError"
+        "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "
+        "MixedModelsWarning NotAvailableError UnknownArgumentError UnknownNameError"
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "

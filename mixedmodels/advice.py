@@ -1,9 +1,7 @@
 """Advice to those who type the names of another program: arguments, attributes, functions, families.
 
-Signatures stay explicit, for people, editors and mypy. In a function that fits, ``*surplus: Never`` stands
-behind the last argument by position and ``**unknown: Never`` at the end: a type checker refuses whatever
-would land there, and at run time the function hands both to `refuse`. A wrapper would come between a warning
-and the line it points to; around the methods of models, which hardly warn, `advises` puts one.
+Signatures stay explicit, for people, editors and mypy. `advises` puts a wrapper around a public function, or
+around the public methods of a class, that says what is wrong with the arguments of a call before it is made.
 """
 
 from __future__ import annotations
@@ -13,15 +11,23 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
-from mixedmodels.errors import ControlError, FamilyError, UnknownArgumentError, UnknownNameError
+from mixedmodels.errors import (
+    ControlError,
+    FamilyError,
+    MissingArgumentError,
+    UnknownArgumentError,
+    UnknownNameError,
+)
 from mixedmodels.foreign_names import (
     ARGUMENTS,
     ATTRIBUTES,
     ATTRIBUTES_OF,
+    EXAMPLE_VALUES,
+    EXAMPLE_VALUES_OF,
     FAMILIES,
     FAMILY_MEANT,
     LINKS,
@@ -34,6 +40,9 @@ from mixedmodels.foreign_names import (
 T = TypeVar("T")
 # Share of letters in common above which a name is taken for a slip of the keyboard.
 SIMILAR = 0.75
+# Parameters that take arguments by position, and those that take whatever is left.
+BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapping[str, Any]) -> None:
@@ -57,30 +66,73 @@ def refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapp
         _refuse(function, surplus, unknown)
 
 
-def advises(kind: type[T]) -> type[T]:
-    """Let the public methods of a class say what to write in place of arguments they do not have."""
-    for name, member in list(vars(kind).items()):
+def advises(what: T) -> T:
+    """Let a function, or the public methods of a class, say what is wrong with the arguments of a call."""
+    if not isinstance(what, type):
+        return cast(T, _checked(cast(Callable[..., Any], what)))
+    for name, member in list(vars(what).items()):
         if isinstance(member, FunctionType) and not name.startswith("_"):
-            setattr(kind, name, _checked(member))
-    return kind
+            setattr(what, name, _checked(member))
+    return what
 
 
-def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method that hands surplus and unknown arguments to `refuse`."""
-    parameters = inspect.signature(method).parameters.values()
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that names arguments that are unknown, missing or given twice."""
+    parameters = inspect.signature(function).parameters.values()
+    kinds = [p.kind for p in parameters]
     named = {p.name for p in parameters}
-    by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        by_place = sys.maxsize
+    takes_any = inspect.Parameter.VAR_KEYWORD in kinds
+    names = [p.name for p in parameters if p.kind in BY_PLACE]
+    by_place = sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else len(names)
+    needed = [p for p in parameters if p.default is p.empty and p.kind not in VARIABLE]
+    n_needed = len(needed)
 
-    @functools.wraps(method)
+    @functools.wraps(function)
     def ask(*args: Any, **kwargs: Any) -> Any:
-        if len(args) > by_place or not kwargs.keys() <= named:
+        if len(args) > by_place or not (takes_any or kwargs.keys() <= named):
             unknown = {name: value for name, value in kwargs.items() if name not in named}
-            refuse(method, args[by_place:], unknown)
-        return method(*args, **kwargs)
+            refuse(function, args[by_place:], unknown)
+        if len(args) < n_needed:
+            _refuse_missing(function, needed[len(args) :], kwargs)
+        if kwargs:
+            _refuse_twice(function, names[: len(args)], kwargs)
+        return function(*args, **kwargs)
 
     return ask
+
+
+def _refuse_missing(
+    function: Callable[..., Any], needed: Sequence[inspect.Parameter], given: Mapping[str, Any]
+) -> None:
+    """Raise MissingArgumentError where a call lacks an argument, with an example that has it."""
+    lacks = [p.name for p in needed if p.kind is p.POSITIONAL_ONLY or p.name not in given]
+    if lacks:
+        how = " by position, without its name" if lacks[0] in given else ""
+        raise MissingArgumentError(
+            f"{function.__name__}() needs {' and '.join(lacks)}{how}, as in {_example(function)}."
+        )
+
+
+def _refuse_twice(function: Callable[..., Any], names: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Raise MissingArgumentError where an argument is given by position and again by name."""
+    twice = [name for name in names if name in given]
+    if twice:
+        raise MissingArgumentError(
+            f"{function.__name__}() has {twice[0]} twice, by position and as {twice[0]}=; leave one out."
+        )
+
+
+def _example(function: Callable[..., Any]) -> str:
+    """Return a call of a function with all that it needs."""
+    name = function.__name__
+    needed = [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind not in VARIABLE
+    ]
+    owner = "m." if needed[:1] == ["self"] else ""
+    values = {**EXAMPLE_VALUES, **EXAMPLE_VALUES_OF.get(name, {})}
+    return f"{owner}{name}({', '.join(values.get(n, n) for n in needed if n != 'self')})"
 
 
 def _refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Mapping[str, Any]) -> NoReturn:

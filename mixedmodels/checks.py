@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +24,7 @@ from mixedmodels.errors import (
     FormulaWarning,
     IdentificationWarning,
     listed,
+    warn,
 )
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
@@ -74,19 +74,19 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
         except DataError as error:
             if control.check_random_terms == "stop":
                 raise
-            warnings.warn(str(error), DataWarning, stacklevel=4)
+            warn(str(error), DataWarning)
     if design.dropped and control.check_rank != "ignore":
         message = f"{rank_message(len(design.dropped))}: {listed(design.dropped)}"
         if control.check_rank == "stop":
             raise DataError(message)
-        warnings.warn(message, DataWarning, stacklevel=4)
+        warn(message, DataWarning)
 
 
 def with_terms_once(design: Design) -> Design:
     """Return the design with every random-effects term once, and warn about those left out."""
     design, messages = without_repeated_terms(design)
     for message in messages:
-        warnings.warn(message, FormulaWarning, stacklevel=3)
+        warn(message, FormulaWarning)
     return design
 
 
@@ -180,13 +180,12 @@ def warn_unless_converged(report: ConvergenceReport) -> None:
         reasons = "; ".join(report.reasons) or "the optimiser stopped early"
         coarse = report.verdict == "inexact"
         what, kind = (COARSE, ApproximationWarning) if coarse else (STOPPED, ConvergenceWarning)
-        warnings.warn(f"{what}: {reasons}", kind, stacklevel=4)
+        warn(f"{what}: {reasons}", kind)
     elif report.verdict == "not identified":
-        warnings.warn(
+        warn(
             f"the model is not identified: {' '.join(report.reasons)} Each estimate of these is one of many "
             "that fit equally well; take a term out of the model.",
             IdentificationWarning,
-            stacklevel=4,
         )
 
 
@@ -250,7 +249,7 @@ def separated_in_data(
 
 def _warn_of(findings: Sequence[Separation]) -> None:
     for finding in findings:
-        warnings.warn(finding.message, DataWarning, stacklevel=5)
+        warn(finding.message, DataWarning)
 
 
 def _findings(
@@ -312,11 +311,10 @@ def warn_if_family_forgotten(function: str, design: Design) -> None:
         looks = "holds proportions, with weights", "binomial"
     if looks is not None:
         what, family = looks
-        warnings.warn(
+        warn(
             f"{function}() was given no family and fits a gaussian model, but {response.text} {what}: "
             f"did you mean family={family!r}? Write family='gaussian' if not.",
             DataWarning,
-            stacklevel=3,
         )
 
 

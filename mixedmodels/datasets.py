@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import advises
 from mixedmodels.errors import DataError
 
 FACTOR_TYPES = ("factor", "ordered")
 INTEGER_LEVELS = "the integers that occur, in increasing order"
 
 
+@advises
 def load_dataset(name: str) -> pd.DataFrame:
     """Load a data set by name.
 
@@ -63,6 +65,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     return data
 
 
+@advises
 def list_datasets() -> pd.DataFrame:
     """List the data sets that :func:`load_dataset` knows.
 

@@ -4,10 +4,17 @@ Every exception derives from :class:`MixedModelsError`; those about what the cal
 from :class:`ValueError`, so that ``except ValueError`` works as a pandas or SciPy user expects.
 """
 
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 
 # As many names as a reader takes in; a message that lists more of them hides what it says.
 MOST_LISTED = 10
+
+# Code of the package, in which no warning is the reader's own.
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 class MixedModelsError(Exception):
@@ -50,6 +57,13 @@ class UnknownArgumentError(ControlError, TypeError):
     """Report an argument that a function does not have, and what to write in its place.
 
     A :class:`TypeError` too, as Python's own report of such an argument is.
+    """
+
+
+class MissingArgumentError(ControlError, TypeError):
+    """Report an argument that a call needs and does not have, or has twice.
+
+    A :class:`TypeError` too, as Python's own report of such a call is.
     """
 
 
@@ -109,3 +123,11 @@ def _caret(text: str, position: int | None) -> str:
     """Return `text` with a caret under `position`, on one line whatever white space it holds."""
     line = "".join(" " if c in "\n\r\t\v\f" else c for c in text)
     return f"    {line}" if position is None else f"    {line}\n    {' ' * position}^"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside the package that led here, however deep inside it the reason was found."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

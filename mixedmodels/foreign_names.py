@@ -510,3 +510,13 @@ LINKS: dict[str, str] = _by_name(
         "inverse_gaussian": "1/mu^2",
     }
 )
+
+# Values of arguments in an example of a call, and those of some functions that differ.
+EXAMPLE_VALUES = {"formula": "'y ~ x + (1 | g)'", "data": "data", "model": "m", "fit": "m", "name": "'theta'"}
+EXAMPLE_VALUES_OF = {
+    "glm": {"formula": "'y ~ x'"},
+    "lm": {"formula": "'y ~ x'"},
+    "load_dataset": {"name": "'sleepstudy'"},
+    "model_terms": {"formula": "'y ~ x'"},
+    "power": {"exponent": "0.5"},
+}

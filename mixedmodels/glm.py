@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Never
+from typing import Any
 
 import numpy.typing as npt
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
     check_two_levels,
@@ -31,18 +31,18 @@ from mixedmodels.formula.design.kept_data import keep
 from mixedmodels.models.glm import GeneralizedLinearModel
 
 
+@advises
 def glm(
     formula: str,
     data: Any,
     family: Any = None,
-    *surplus: Never,
+    *,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
-    **unknown: Never,
 ) -> GeneralizedLinearModel:
     """Fit a generalized linear model by maximum likelihood or quasi-likelihood.
 
@@ -77,7 +77,6 @@ def glm(
     >>> round(float(m.fixef()["period2"]), 4)
     -1.1708
     """
-    refuse(glm, surplus, unknown)
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,

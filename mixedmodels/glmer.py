@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, Never
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mixedmodels.advice import refuse, shown
+from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     check_design,
@@ -46,12 +46,13 @@ from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 
 
+@advises
 def glmer(
     formula: str,
     data: Any,
     family: Any = None,
     nAGQ: int | Literal["auto"] = 1,
-    *surplus: Never,
+    *,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -63,7 +64,6 @@ def glmer(
     hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
-    **unknown: Never,
 ) -> Any:
     """Fit a generalized linear mixed model by maximum likelihood.
 
@@ -122,7 +122,6 @@ def glmer(
     >>> round(-2 * m.loglik(), 3)
     184.053
     """
-    refuse(glmer, surplus, unknown)
     one_of("method", method, ("ml", "pql"))
     one_of("hessian", hessian, (None, "observed", "expected"))
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
@@ -208,12 +207,13 @@ def _fit_ml(
     return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
 
 
+@advises
 def glmer_nb(
     formula: str,
     data: Any,
     family: Any = "nbinom2",
     nAGQ: int | Literal["auto"] = 1,
-    *surplus: Never,
+    *,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -224,7 +224,6 @@ def glmer_nb(
     hessian: Literal["expected", "observed"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
-    **unknown: Never,
 ) -> Any:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
 
@@ -258,7 +257,6 @@ def glmer_nb(
     >>> list(m.family_parameters().index)
     ['theta']
     """
-    refuse(glmer_nb, surplus, unknown)
     chosen = get_family(family)
     if not (chosen.phi_names and ("nbinom" in chosen.name or chosen.name == "Negative Binomial")):
         raise ControlError(_no_negative_binomial(family, chosen))

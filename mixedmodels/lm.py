@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.checks import check_design, numeric_response
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
-from mixedmodels.errors import DataError, DataWarning, FormulaError
+from mixedmodels.errors import DataError, DataWarning, FormulaError, warn
 from mixedmodels.fits.call import record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
@@ -25,17 +24,17 @@ from mixedmodels.models.lm import LinearModel
 PERFECT_FIT = 1e-30
 
 
+@advises
 def lm(
     formula: str,
     data: Any,
-    *surplus: Never,
+    *,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
-    **unknown: Never,
 ) -> LinearModel:
     """Fit a linear model by ordinary or weighted least squares.
 
@@ -70,7 +69,6 @@ def lm(
     >>> m.confint().round(3).loc["Days"].tolist()
     [8.024, 12.911]
     """
-    refuse(lm, surplus, unknown)
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,
@@ -104,9 +102,8 @@ def _warn_of_perfect_fit(estimates: LeastSquaresEstimates, n_rows: int) -> None:
     size = float(np.mean(estimates.fitted) ** 2 + np.var(estimates.fitted))
     left = estimates.df_residual
     if left > 0 and estimates.rss / left < PERFECT_FIT * size:
-        warnings.warn(
+        warn(
             f"essentially perfect fit: the residuals of the {n_rows} rows are rounding errors, so standard "
             "errors and tests mean nothing",
             DataWarning,
-            stacklevel=3,
         )

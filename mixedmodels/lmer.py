@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mixedmodels.advice import refuse
+from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
     identified,
@@ -35,11 +35,12 @@ from mixedmodels.models.linear import LinearMixedModel
 NOTHING_LEFT = 1e-10
 
 
+@advises
 def lmer(
     formula: str,
     data: Any,
     REML: bool = True,
-    *surplus: Never,
+    *,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -49,7 +50,6 @@ def lmer(
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
-    **unknown: Never,
 ) -> LinearMixedModel:
     """Fit a linear mixed model by REML or maximum likelihood.
 
@@ -103,7 +103,6 @@ def lmer(
     >>> m.fixef().round(3).tolist()
     [251.405, 10.467]
     """
-    refuse(lmer, surplus, unknown)
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     options = as_control(control, LmerControl)
     design = build_design(

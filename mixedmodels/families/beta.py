@@ -8,6 +8,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 from scipy.special import betaln
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import (
     FamilyBase,
@@ -135,6 +136,7 @@ class Beta(FamilyBase):
         return np.asarray(np.clip(beta_draws(rng, mu, phi), tiny, 1.0 - eps))
 
 
+@advises
 def beta(link: str | Link = "logit") -> Beta:
     """Return the beta family, mean mu and estimated precision phi, as glmmTMB's ``beta_family``.
 

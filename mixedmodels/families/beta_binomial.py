@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import (
@@ -131,6 +132,7 @@ class BetaBinomial(FamilyBase):
         return np.asarray(rng.binomial(trials, p) / np.maximum(trials, 1))
 
 
+@advises
 def betabinomial(link: str | Link = "logit") -> BetaBinomial:
     """Return the beta-binomial family with estimated precision, as glmmTMB's.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import gammaln, xlog1py, xlogy
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import (
@@ -98,6 +99,7 @@ class Binomial(FamilyBase):
         return np.asarray(rng.binomial(trials, np.clip(mu, 0.0, 1.0)) / np.maximum(trials, 1))
 
 
+@advises
 def binomial(link: str | Link = "logit") -> Binomial:
     """Return the binomial family.
 

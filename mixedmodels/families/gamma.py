@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import check_positive, checked_link, dispersion_moment, weighted_mean
 from mixedmodels.families.family import Hessian
@@ -91,6 +92,7 @@ class GammaFamily(PositiveFamily):
         return np.asarray(np.maximum(mu * np.where(finite, drawn, 1.0), np.finfo(np.float64).tiny))
 
 
+@advises
 def Gamma(link: str | Link = "inverse") -> GammaFamily:
     """Return the Gamma family; its dispersion is estimated by maximum likelihood.
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import (
     EMPTY,
@@ -126,6 +127,7 @@ class Gaussian(FamilyBase):
         return np.asarray(mu + counts * scale * rng.standard_normal(len(mu)))
 
 
+@advises
 def gaussian(link: str | Link = "identity") -> Gaussian:
     """Return the gaussian family.
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import check_positive, checked_link, dispersion_moment, weighted_mean
 from mixedmodels.families.family import Hessian, Tails
@@ -96,6 +97,7 @@ class InverseGaussian(PositiveFamily):
         return np.asarray(np.maximum(np.where(counts, drawn, mu), np.finfo(np.float64).tiny))
 
 
+@advises
 def inverse_gaussian(link: str | Link = "1/mu^2") -> InverseGaussian:
     """Return the inverse Gaussian family; its dispersion is estimated by maximum likelihood.
 

@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from scipy.special import erfcx, expit, ndtr, ndtri
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import FamilyError
 
@@ -479,6 +480,7 @@ def _away_from_zero(eta: FloatArray) -> FloatArray:
     return np.where(np.abs(eta) < SMALLEST_MAGNITUDE, np.copysign(SMALLEST_MAGNITUDE, eta), eta)
 
 
+@advises
 def power(exponent: float) -> Link:
     """Return the link eta = mu^exponent, the logarithm for exponent 0.
 

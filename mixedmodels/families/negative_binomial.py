@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import gammaln, xlogy
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, check_counts, checked_link, count_tails
@@ -210,6 +211,7 @@ class NegativeBinomial1(_Counts):
         return poisson_counts(rng, phi[0] * rng.gamma(mu / phi[0]))
 
 
+@advises
 def negative_binomial(theta: float | None = None, link: str | Link = "log") -> Family:
     """Return the negative binomial family with variance mu + mu^2 / theta, as MASS and ``glmer.nb``.
 
@@ -241,6 +243,7 @@ def negative_binomial(theta: float | None = None, link: str | Link = "log") -> F
     return NegativeBinomial(checked, float(theta), f"Negative Binomial({theta:.4g})", "expected")
 
 
+@advises
 def nbinom2(link: str | Link = "log", *, zi: bool = False) -> Family:
     """Return the negative binomial family with variance mu + mu^2 / theta, theta estimated.
 
@@ -265,6 +268,7 @@ def nbinom2(link: str | Link = "log", *, zi: bool = False) -> Family:
     return zero_inflated(base) if zi else base
 
 
+@advises
 def nbinom1(link: str | Link = "log", *, zi: bool = False) -> Family:
     """Return the negative binomial family with variance mu (1 + alpha), alpha estimated.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import gammaln, xlogy
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import check_counts, checked_link, count_tails
 from mixedmodels.families.family import Family, Tails
@@ -69,6 +70,7 @@ class Poisson(PositiveFamily):
         return poisson_counts(rng, mu)
 
 
+@advises
 def poisson(link: str | Link = "log", *, zi: bool = False) -> Family:
     """Return the Poisson family.
 

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import FamilyError, NotAvailableError
 from mixedmodels.families.base import EMPTY, FamilyBase, check_counts, check_positive
@@ -97,6 +98,7 @@ class Quasi(FamilyBase):
         raise NotAvailableError(f"The {self.name} family has no distribution to simulate from.")
 
 
+@advises
 def quasibinomial(link: str | Link = "logit") -> Quasi:
     """Return the quasi family with variance phi mu (1 - mu) / n, for models without random effects.
 
@@ -109,6 +111,7 @@ def quasibinomial(link: str | Link = "logit") -> Quasi:
     return Quasi(model.link, "quasibinomial", model)
 
 
+@advises
 def quasipoisson(link: str | Link = "log") -> Quasi:
     """Return the quasi family with variance phi mu, for models without random effects.
 
@@ -121,6 +124,7 @@ def quasipoisson(link: str | Link = "log") -> Quasi:
     return Quasi(model.link, "quasipoisson", model)
 
 
+@advises
 def quasi(link: str | Link = "identity", variance: VarianceFunction = "constant") -> Quasi:
     """Return the quasi family with any of five variance functions, for models without random effects.
 

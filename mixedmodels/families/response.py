@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataWarning, FamilyError, listed
+from mixedmodels.errors import DataWarning, FamilyError, listed, warn
 from mixedmodels.families.base import is_integer
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import Design, Response
@@ -151,10 +149,9 @@ def _warn_fractions(y: FloatArray, weights: FloatArray, text: str, family: Famil
     if bad.any():
         row = int(np.argmax(bad))
         rows = int(np.count_nonzero(bad))
-        warnings.warn(
+        warn(
             f"non-integer {what} in {text} for the {family.name} family in {rows} "
             f"row{'s' if rows > 1 else ''} (row {row}, counting from 0: {values[row]:g}). The estimates are "
             f"those of quasi-likelihood and the log-likelihood is not that of a distribution. {advice}",
             DataWarning,
-            stacklevel=4,
         )

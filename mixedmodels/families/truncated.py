@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mixedmodels.advice import advises
 from mixedmodels.families.family import Family
 from mixedmodels.families.links import Link
 from mixedmodels.families.negative_binomial import nbinom1, nbinom2
@@ -9,6 +10,7 @@ from mixedmodels.families.poisson import poisson
 from mixedmodels.families.zero_part import WithZeroPart, hurdle
 
 
+@advises
 def truncated_poisson(link: str | Link = "log", *, zi: bool = False) -> WithZeroPart:
     """Return the zero-truncated Poisson family, with `zi` the hurdle model.
 
@@ -29,6 +31,7 @@ def truncated_poisson(link: str | Link = "log", *, zi: bool = False) -> WithZero
     return _truncated(poisson(link), zi)
 
 
+@advises
 def truncated_nbinom2(link: str | Link = "log", *, zi: bool = False) -> WithZeroPart:
     """Return the zero-truncated negative binomial family of variance mu + mu^2 / theta.
 
@@ -47,6 +50,7 @@ def truncated_nbinom2(link: str | Link = "log", *, zi: bool = False) -> WithZero
     return _truncated(nbinom2(link), zi)
 
 
+@advises
 def truncated_nbinom1(link: str | Link = "log", *, zi: bool = False) -> WithZeroPart:
     """Return the zero-truncated negative binomial family of variance mu (1 + alpha).
 

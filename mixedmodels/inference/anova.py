@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Never
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import refuse, shown
-from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError
+from mixedmodels.advice import advises, shown
+from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError, warn
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -48,9 +46,8 @@ class AnovaTable(pd.DataFrame):
         return preformatted(repr(self))
 
 
-def anova(
-    *models: Fit, refit: bool = True, model_names: Sequence[str] | None = None, **unknown: Never
-) -> AnovaTable:
+@advises
+def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = None) -> AnovaTable:
     """Compare fitted models by likelihood-ratio tests, or tabulate the terms of one model.
 
     Parameters
@@ -89,7 +86,6 @@ def anova(
     >>> round(float(mm.anova(m1, m2).loc["MODEL2", "Chisq"]), 1)
     105.0
     """
-    refuse(anova, (), unknown)
     check_models(models, "anova")
     if not all(m.has_likelihood for m in models):
         raise NotAvailableError(
@@ -151,10 +147,9 @@ def _comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> lis
         print("refitting model(s) with ML (instead of REML)", file=sys.stderr)
         return [m.refitML() for m in models]
     if difference := different_criteria(models):
-        warnings.warn(
+        warn(
             f"{difference} Leave out refit=False to have the models refitted by maximum likelihood.",
             MixedModelsWarning,
-            stacklevel=3,
         )
     return list(models)
 

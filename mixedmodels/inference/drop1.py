@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Never
 
 import numpy as np
 
-from mixedmodels.advice import refuse, shown
+from mixedmodels.advice import advises, shown
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
@@ -21,7 +20,8 @@ from mixedmodels.inference.comparison import chi_square_tail
 DROP1_COLUMNS = ("npar", "AIC", "LRT", "Pr(Chi)")
 
 
-def drop1(model: Fit, *surplus: Never, **unknown: Never) -> AnovaTable:
+@advises
+def drop1(model: Fit) -> AnovaTable:
     """Test each term of the fixed effects that is not contained in another one.
 
     Models fitted by REML are refitted by maximum likelihood, the smaller models too.
@@ -37,7 +37,6 @@ def drop1(model: Fit, *surplus: Never, **unknown: Never) -> AnovaTable:
     NotAvailableError
         If the model has no likelihood.
     """
-    refuse(drop1, surplus, unknown)
     if not isinstance(model, Fit):
         raise ControlError(f"drop1() needs a fitted model, not {shown(model)}.")
     full = model.refitML()

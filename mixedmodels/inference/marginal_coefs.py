@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from mixedmodels.advice import shown
+from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
@@ -28,6 +28,7 @@ from mixedmodels.reports.numbers import percent_names
 VARIABLE_STEP = 1e-4
 
 
+@advises
 def marginal_coefs(fit: Fit) -> pd.DataFrame:
     """Return the coefficients of the population-averaged means, with standard errors.
 
@@ -80,6 +81,7 @@ def marginal_coefs(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame(wald_table(coefficients(at), se), index=list(fit.design.x_names), columns=columns)
 
 
+@advises
 def average_marginal_effects(
     fit: Fit, variables: str | list[str] | None = None, newdata: Any = None, level: float = 0.95
 ) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.cluster_scores import cluster_problems, gradients
 from mixedmodels.engines.generalized.hessian import natural_jacobian, natural_parameters
@@ -30,6 +31,7 @@ LARGEST_CLUSTER = 10_000
 STEP = 6e-6
 
 
+@advises
 def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     """Return the score of every cluster: derivatives of its log-likelihood in all parameters.
 
@@ -67,6 +69,7 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     return pd.DataFrame(values, index=list(clusters.labels), columns=_names(fit))
 
 
+@advises
 def information(fit: Fit) -> pd.DataFrame:
     """Return the observed information: minus the Hessian of the log-likelihood in all parameters.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from mixedmodels.advice import refuse, shown
-from mixedmodels.errors import DataWarning, NotAvailableError
+from mixedmodels.advice import advises, shown
+from mixedmodels.errors import DataWarning, NotAvailableError, warn
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.anova import check_models
 from mixedmodels.inference.comparability import (
@@ -34,14 +33,13 @@ def _accessor(method: str) -> Callable[..., Any]:
 
     ask.__name__ = ask.__qualname__ = method
     ask.__doc__ = f"Return ``model.{method}(...)``."
-    return ask
+    return advises(ask)
 
 
 def _criterion(method: str) -> Callable[..., Any]:
     """Return a function that gives one model's criterion, or a table for several as in R."""
 
-    def ask(model: Any, /, *others: Any, **unknown: Any) -> Any:
-        refuse(ask, (), unknown)
+    def ask(model: Any, /, *others: Any) -> Any:
         check_models((model, *others), method)
         if not others:
             return getattr(model, method)()
@@ -53,7 +51,7 @@ def _criterion(method: str) -> Callable[..., Any]:
 
     ask.__name__ = ask.__qualname__ = method
     ask.__doc__ = f"Return ``model.{method}()``; of several models, a table with their degrees of freedom."
-    return ask
+    return advises(ask)
 
 
 def _warn_unless_comparable(models: Sequence[Fit], names: Sequence[str]) -> None:
@@ -65,7 +63,7 @@ def _warn_unless_comparable(models: Sequence[Fit], names: Sequence[str]) -> None
         or different_approximations(models, names)
     )
     if difference:
-        warnings.warn(f"these criteria are not comparable: {difference}", DataWarning, stacklevel=3)
+        warn(f"these criteria are not comparable: {difference}", DataWarning)
 
 
 aic = _criterion("aic")

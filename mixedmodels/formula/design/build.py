@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError, FormulaError, FormulaWarning
+from mixedmodels.errors import DataError, FormulaError, FormulaWarning, warn
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import Design, NaAction, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
@@ -260,9 +259,7 @@ def _check_contrasts(contrasts: Mapping[str, Any], fixed: Terms, columns: Mappin
             )
         as_contrast(contrasts[name], name)
         if name not in fixed.names:
-            warnings.warn(
-                f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning, stacklevel=5
-            )
+            warn(f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning)
 
 
 def _dropped(fixed: MatrixRecipe, kept: list[int]) -> tuple[str, ...]:

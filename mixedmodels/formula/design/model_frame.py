@@ -5,7 +5,6 @@ The rows with a missing value in any variable, weight or offset drop together, a
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
-from mixedmodels.errors import ControlError, DataError, DataWarning
+from mixedmodels.errors import ControlError, DataError, DataWarning, warn
 from mixedmodels.formula.design.design import MissingRows, NaAction
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
@@ -216,11 +215,10 @@ def _warn_undefined(
             known = (source if rows is None else source.take(rows)).missing()
             missing = missing if known is None else missing & ~known
         if missing.any():
-            warnings.warn(
+            warn(
                 f"{text} is undefined (NaN) in {int(missing.sum())} row(s) whose variables are known; "
                 "these rows are dropped",
                 DataWarning,
-                stacklevel=5,
             )
 
 

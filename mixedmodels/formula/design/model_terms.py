@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.build import build_design
-from mixedmodels.formula.design.design import Design, RandomTerm
+from mixedmodels.formula.design.design import Design, NaAction, RandomTerm
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
 
 
@@ -67,7 +69,19 @@ class ModelTerms:
         return relative_factor(self.design.random, np.asarray(theta, dtype=np.float64))
 
 
-def model_terms(formula: str, data: Any, **options: Any) -> ModelTerms:
+@advises
+def model_terms(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+) -> ModelTerms:
     """Return the matrices that a formula makes of data, without fitting anything.
 
     Parameters
@@ -76,8 +90,8 @@ def model_terms(formula: str, data: Any, **options: Any) -> ModelTerms:
         lme4 formula.
     data : pandas.DataFrame, dict of arrays, polars.DataFrame or pyarrow.Table
         The data.
-    **options
-        `weights`, `offset`, `subset`, `na_action`, `contrasts`, `env` and `relmat` as for `lmer`.
+    weights, offset, subset, na_action, contrasts, env, relmat
+        As for :func:`mixedmodels.lmer`.
 
     Returns
     -------
@@ -96,7 +110,10 @@ def model_terms(formula: str, data: Any, **options: Any) -> ModelTerms:
            [0., 0., 1., 0.],
            [0., 0., 1., 1.]])
     """
-    design = build_design(formula, data, **options)
+    design = build_design(
+        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        contrasts=contrasts, env=env, relmat=relmat,
+    )  # fmt: skip
     terms = design.random
     theta = np.concatenate([term.structure.start() for term in terms]) if terms else np.empty(0)
     Lambda = relative_factor(terms, theta)

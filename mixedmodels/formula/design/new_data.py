@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
-from mixedmodels.errors import DataError, DataWarning
+from mixedmodels.errors import DataError, DataWarning, warn
 from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.fixed_effects import not_estimable
@@ -66,12 +65,11 @@ def _warn_not_estimable(design: Design, X: FloatArray) -> None:
     rows = np.flatnonzero(not_estimable(X, recipe.kept, recipe.dependence))
     if len(rows):
         shown = ", ".join(map(str, rows[:5].tolist())) + (", ..." if len(rows) > 5 else "")
-        warnings.warn(
+        warn(
             f"prediction from a rank-deficient fit: the data do not determine the mean at {len(rows)} of the "
             f"{len(X)} new rows (row {shown}, counting from 0), where it depends on which columns were "
             f"dropped ({', '.join(design.dropped[:5])}{', ...' if len(design.dropped) > 5 else ''})",
             DataWarning,
-            stacklevel=8,  # the caller of the method predict()
         )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 
-from mixedmodels.errors import DataWarning, FormulaWarning, listed
+from mixedmodels.errors import DataWarning, FormulaWarning, listed, warn
 from mixedmodels.formula.design.random_effects import BarPlan
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
 from mixedmodels.formula.evaluation.spelled_numbers import spells_numbers
@@ -13,25 +12,21 @@ from mixedmodels.formula.language.parse import ParsedFormula
 from mixedmodels.formula.language.syntax_tree import Name, deparse, names_in
 from mixedmodels.formula.language.terms import Terms
 
-# Frames between a warning here and the call of lmer(), glmer() or glm().
-_LEVELS_UP = 5
-
 
 def warn_about_formula(parsed: ParsedFormula, fixed: Terms, bars: Iterable[BarPlan]) -> None:
     """Warn where a formula means something else than it seems to, whatever the data."""
     for message in parsed.warnings:
-        warnings.warn(message, FormulaWarning, stacklevel=_LEVELS_UP - 1)
+        warn(message, FormulaWarning)
     if fixed.response_dropped and parsed.response is not None:
         message = f"the response {deparse(parsed.response)} is among the predictors and was dropped there"
-        warnings.warn(message, FormulaWarning, stacklevel=_LEVELS_UP - 1)
+        warn(message, FormulaWarning)
     groups = {name.name for bar in bars for name in names_in(bar.bar.group)}
     brought = [name for name in fixed.by_dot if name in groups]
     if brought:
-        warnings.warn(
+        warn(
             f"'.' brings the grouping variable(s) {listed(brought)} in as fixed effects too; leave them out "
             f"with '. - {' - '.join(brought)}'",
             FormulaWarning,
-            stacklevel=_LEVELS_UP - 1,
         )
 
 
@@ -49,12 +44,11 @@ def warn_about_columns(fixed: Terms, bars: Iterable[BarPlan], columns: Mapping[s
             if column.is_text and spells_numbers(column.levels):
                 spelled[name] = column.levels
     for name, levels in spelled.items():
-        warnings.warn(
+        warn(
             f"{name} holds strings that spell numbers ({listed(levels, 3)}) and enters as a factor of "
             f"{len(levels)} levels. Make it numeric with pd.to_numeric(data[{name!r}]); if it is meant as a "
             f"factor, write factor({name}) or use astype('category')",
             DataWarning,
-            stacklevel=_LEVELS_UP,
         )
 
 
@@ -70,8 +64,7 @@ def _warn_lost_arithmetic(parts: Iterable[Terms], columns: Mapping[str, Column])
     if outer:
         read = " and ".join(f"'{text}' is '{lost[text]}'" for text in outer)
         arithmetic = " and ".join(f"I({text.replace(':', ' * ')})" for text in outer)
-        warnings.warn(
+        warn(
             f"in a formula * : and ^ combine terms, so that {read}; for arithmetic write {arithmetic}",
             FormulaWarning,
-            stacklevel=_LEVELS_UP + 1,
         )

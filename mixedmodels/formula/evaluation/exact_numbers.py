@@ -7,7 +7,6 @@ missing must not pass through it, or different groups become one.
 from __future__ import annotations
 
 import math
-import warnings
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -17,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mixedmodels.arrays import BoolArray
-from mixedmodels.errors import DataWarning
+from mixedmodels.errors import DataWarning, warn
 from mixedmodels.formula.language.number_format import LARGEST_EXACT, format_number, number_name
 
 # Powers of ten beyond this leave float64, and longer whole numbers are text in all but name.
@@ -111,10 +110,9 @@ def _warn_twins(numbers: list[float], names: tuple[str, ...]) -> None:
     for (low, first), (high, second) in pairwise(zip(numbers, names, strict=True)):
         twins = high - low <= 2 * ROUNDING * math.ulp(high) and not high.is_integer()
         if twins and first != second:
-            warnings.warn(
+            warn(
                 f"numbers that differ only after their 15th digit are different levels of a factor: "
                 f"{first} and {second}; if rounding made them differ, use round() first",
                 DataWarning,
-                stacklevel=2,
             )
             return
