@@ -60,6 +60,13 @@ def require_random_terms(design: Design) -> None:
         )
 
 
+def refuse_random_terms(design: Design, function: str, instead: str) -> None:
+    """Raise FormulaError if the formula of a function without random effects has some."""
+    if design.random:
+        message = f"{function}() fits no random effects; use {instead}() for this formula."
+        raise FormulaError(message, design.formula.text)
+
+
 def check_design(design: Design, control: LmerControl, linear: bool) -> None:
     """Check numbers of levels and random effects, and warn about columns that were dropped.
 

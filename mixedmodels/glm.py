@@ -14,6 +14,7 @@ from mixedmodels.checks import (
     check_two_levels,
     naming_separation,
     refuse_offset,
+    refuse_random_terms,
     separated,
     warn_if_family_forgotten,
     warn_unless_converged,
@@ -21,14 +22,11 @@ from mixedmodels.checks import (
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged
-from mixedmodels.errors import FormulaError
 from mixedmodels.families import get_family, initialize, log_constant
 from mixedmodels.families.family import Family
-from mixedmodels.fits.call import Call, record_call
-from mixedmodels.formula import build_design
-from mixedmodels.formula.design.design import Design, NaAction
-from mixedmodels.formula.design.kept_data import keep
+from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.glm import GeneralizedLinearModel
+from mixedmodels.request import Request, read_request
 
 
 @advises
@@ -77,23 +75,20 @@ def glm(
     >>> round(float(m.fixef()["period2"]), 4)
     -1.1708
     """
-    design = build_design(
+    request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,
     )  # fmt: skip
-    if design.random:
-        raise FormulaError("glm() fits no random effects; use glmer() for this formula.", design.formula.text)
+    refuse_random_terms(request.design, "glm", "glmer")
     if family is None:
-        warn_if_family_forgotten("glm", design)
-    call = record_call(data, weights, offset, subset)
+        warn_if_family_forgotten("glm", request.design)
     chosen = get_family("gaussian" if family is None else family)
-    return fit_design(design, chosen, LmerControl(), call, keep(data))
+    return fit_glm_request(request, chosen, LmerControl())
 
 
-def fit_design(
-    design: Design, family: Family, options: LmerControl, call: Call, data: Any
-) -> GeneralizedLinearModel:
-    """Fit the generalized linear model of a design without random effects."""
+def fit_glm_request(request: Request, family: Family, options: LmerControl) -> GeneralizedLinearModel:
+    """Check what was asked for and fit its generalized linear model."""
+    design, data = request.design, request.data
     check_two_levels(design.response)
     refuse_offset(design, family)
     y, weights = initialize(design.response, design.weights, family)
@@ -106,4 +101,4 @@ def fit_design(
     if not findings:
         warn_unless_converged(estimates.convergence)
     estimates = replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))
-    return GeneralizedLinearModel(design, y, weights, call, data, family, estimates)
+    return GeneralizedLinearModel(design, y, weights, request.call, data, family, estimates)

@@ -23,7 +23,6 @@ from mixedmodels.checks import (
     separated_in_data,
     warn_if_family_forgotten,
     warn_unless_converged,
-    with_terms_once,
     without_runaway,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
@@ -36,14 +35,12 @@ from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
-from mixedmodels.fits.call import Call, record_call
-from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
-from mixedmodels.formula.design.kept_data import keep
-from mixedmodels.glm import fit_design
-from mixedmodels.lmer import fit_linear_design
+from mixedmodels.glm import fit_glm_request
+from mixedmodels.lmer import fit_linear_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+from mixedmodels.request import Request, read_request
 
 
 @advises
@@ -127,19 +124,18 @@ def glmer(
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family("gaussian" if family is None else family)
-    design = build_design(
+    request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
+    design = request.design
     if family is None:
         warn_if_family_forgotten("glmer", design)
-    design = with_terms_once(design)
-    call, kept = record_call(data, weights, offset, subset), keep(data)
     if not design.random:
-        return fit_design(design, chosen, options, call, kept)
+        return fit_glm_request(request, chosen, options)
     if chosen.name == "gaussian" and chosen.link.name == "identity":
         _refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
-        return fit_linear_design(design, True, start, options, call, kept)
+        return fit_linear_request(request, True, start, options)
     if method == "ml":
         refuse_quasi(chosen)
         _check_hessian(hessian, chosen)
@@ -150,15 +146,16 @@ def glmer(
     check_design(design, options, linear=False)
     refuse_constant_levels(design, y, chosen)
     if method == "pql":
-        return _fit_pql(design, y, trials, chosen, call, kept)
+        return _fit_pql(request, y, trials, chosen)
     begin = _start_vector(start, design, y, trials, chosen)
-    return _fit_ml(design, y, trials, chosen, nodes, begin, hessian != "expected", call, kept)
+    return _fit_ml(request, y, trials, chosen, nodes, begin, hessian != "expected")
 
 
 def _fit_pql(
-    design: Design, y: FloatArray, trials: FloatArray, chosen: Family, call: Call, kept: Any
+    request: Request, y: FloatArray, trials: FloatArray, chosen: Family
 ) -> QuasiLikelihoodMixedModel:
     """Fit by penalized quasi-likelihood, and say what is to be thought of it."""
+    design, kept = request.design, request.data
     with naming_separation(design, kept, y, trials, chosen):
         pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
     unit = np.ones(len(chosen.phi_names))
@@ -169,21 +166,20 @@ def _fit_pql(
     if not findings:
         warn_unless_converged(verdict)
     pql = replace(pql, convergence=judged(verdict, findings))
-    return QuasiLikelihoodMixedModel(design, y, trials, call, kept, chosen, pql)
+    return QuasiLikelihoodMixedModel(design, y, trials, request.call, kept, chosen, pql)
 
 
 def _fit_ml(
-    design: Design,
+    request: Request,
     y: FloatArray,
     trials: FloatArray,
     chosen: Family,
     nodes: int | Literal["auto"],
     begin: FloatArray | None,
     observed: bool,
-    call: Call,
-    kept: Any,
 ) -> GeneralizedLinearMixedModel:
     """Fit by maximum likelihood, and say what is to be thought of it."""
+    design, kept = request.design, request.data
     constant = log_constant(design, y, trials, chosen)
     problem = generalized_problem(
         y, trials, design.X, design.random, design.offset, chosen, observed, constant
@@ -204,7 +200,9 @@ def _fit_ml(
     # A square root link turns back at a mean of zero, without an edge.
     verdict = judged(verdict, findings, reaches_edges=not chosen.link.is_monotone)
     estimates = replace(estimates, convergence=verdict)
-    return GeneralizedLinearMixedModel(design, y, trials, call, kept, chosen, estimates, observed, problem)
+    return GeneralizedLinearMixedModel(
+        design, y, trials, request.call, kept, chosen, estimates, observed, problem
+    )
 
 
 @advises

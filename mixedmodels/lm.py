@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
-from mixedmodels.checks import check_design, numeric_response
+from mixedmodels.checks import check_design, numeric_response, refuse_random_terms
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
-from mixedmodels.errors import DataError, DataWarning, FormulaError, warn
-from mixedmodels.fits.call import record_call
-from mixedmodels.formula import build_design
+from mixedmodels.errors import DataError, DataWarning, warn
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.fixed_effects import independent_columns
-from mixedmodels.formula.design.kept_data import keep
 from mixedmodels.models.lm import LinearModel
+from mixedmodels.request import read_request
 
 # Share of the size of the fitted values, squared, below which residuals are rounding: that of R's summary.lm.
 PERFECT_FIT = 1e-30
@@ -59,7 +57,7 @@ def lm(
 
     Raises
     ------
-    FormulaError, DataError, ControlError
+    DataError, ControlError
         If the formula, the data or an option is at fault; the message names it.
 
     Examples
@@ -69,19 +67,19 @@ def lm(
     >>> m.confint().round(3).loc["Days"].tolist()
     [8.024, 12.911]
     """
-    design = build_design(
+    request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,
     )  # fmt: skip
-    if design.random:
-        raise FormulaError("lm() fits no random effects; use lmer() for this formula.", design.formula.text)
+    design = request.design
+    refuse_random_terms(design, "lm", "lmer")
     y = numeric_response(design, "glm")
     check_design(design, LmerControl(), linear=False)
     w = np.ones(len(y)) if design.weights is None else design.weights
     _check_weighted_rank(design)
     estimates = fit_least_squares(y, design.X, w, design.offset)
     _warn_of_perfect_fit(estimates, int(np.count_nonzero(w > 0.0)))
-    return LinearModel(design, y, record_call(data, weights, offset, subset), keep(data), estimates)
+    return LinearModel(design, y, request.call, request.data, estimates)
 
 
 def _check_weighted_rank(design: Design) -> None:

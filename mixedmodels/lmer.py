@@ -19,17 +19,14 @@ from mixedmodels.checks import (
     require_random_terms,
     unfit,
     warn_unless_converged,
-    with_terms_once,
 )
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.errors import DataError
-from mixedmodels.fits.call import Call, record_call
-from mixedmodels.formula import build_design
-from mixedmodels.formula.design.design import Design, NaAction
-from mixedmodels.formula.design.kept_data import keep
+from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.request import Request, read_request
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
@@ -105,25 +102,17 @@ def lmer(
     """
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     options = as_control(control, LmerControl)
-    design = build_design(
+    request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
-    require_random_terms(design)
-    design = with_terms_once(design)
-    call, kept = record_call(data, weights, offset, subset), keep(data)
-    return fit_linear_design(design, REML, start, options, call, kept)
+    require_random_terms(request.design)
+    return fit_linear_request(request, REML, start, options)
 
 
-def fit_linear_design(
-    design: Design,
-    REML: bool,
-    start: Start,
-    options: LmerControl,
-    call: Call,
-    data: Any,
-) -> LinearMixedModel:
-    """Check a design and fit its linear mixed model."""
+def fit_linear_request(request: Request, REML: bool, start: Start, options: LmerControl) -> LinearMixedModel:
+    """Check what was asked for and fit its linear mixed model."""
+    design = request.design
     y = numeric_response(design)
     check_design(design, options, linear=True)
     theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
@@ -148,4 +137,4 @@ def fit_linear_design(
     )
     warn_unless_converged(verdict)
     estimates = replace(estimates, convergence=verdict)
-    return LinearMixedModel(design, y, call, data, estimates, problem)
+    return LinearMixedModel(design, y, request.call, request.data, estimates, problem)

@@ -26,6 +26,7 @@ ORDER = (
     ("inference",),
     ("diagnostics",),
     ("checks",),
+    ("request",),
     ("models",),
     ("lmer", "glm", "lm"),
     ("glmer",),
