@@ -120,17 +120,17 @@ def kenward_roger(fit: LinearFit) -> tuple[FloatArray, KenwardRoger]:
             "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
             "ddf='satterthwaite'."
         )
-    problem, e, pieces = fit.problem, fit.estimates, fit.expected_information
-    R = np.linalg.inv(problem.basis.R_inverse)
-    U = R @ e.unscaled_vcov @ R.T
+    problem, pieces = fit.problem, fit.expected_information
+    R = np.linalg.inv(problem.fixed_basis.R_inverse)
+    U = R @ fit.unscaled_vcov @ R.T
     W = variance_covariance(pieces, U, problem.n)
     k = len(pieces.P)
     bias = np.einsum(
         "ij,ijpq->pq", W[:k, :k], pieces.Q - np.einsum("ipq,qr,jrs->ijps", pieces.P, U, pieces.P)
     )
-    adjusted = problem.basis.R_inverse @ (U + 2.0 * U @ bias @ U) @ problem.basis.R_inverse.T
+    adjusted = problem.fixed_basis.R_inverse @ (U + 2.0 * U @ bias @ U) @ problem.fixed_basis.R_inverse.T
     changes = np.concatenate([U @ pieces.P @ U, -U[None]])
-    return e.sigma**2 * adjusted, KenwardRoger(U, changes, W, problem.basis.R_inverse)
+    return fit.sigma() ** 2 * adjusted, KenwardRoger(U, changes, W, problem.fixed_basis.R_inverse)
 
 
 def variance_covariance(pieces: ExpectedInformation, U: FloatArray, n: int) -> FloatArray:

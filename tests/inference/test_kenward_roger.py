@@ -95,12 +95,12 @@ def test_groups_of_any_size_hold_all_cross_products():
     )
     groups = independent_groups(model.design.random, None)
     assert len(groups.sizes) == 40
-    Q = model.problem.basis.Q
+    Q = model.problem.fixed_basis.Q
     stacks = list(group_stacks(model.problem, groups))
     assert len(stacks) > 1
     squares = sum(float((stack.ZZ**2).sum()) for stack in stacks)
     fixed = sum(float((stack.ZX**2).sum()) for stack in stacks)
-    columns = [t.Z @ M for t, M in zip(model.design.random, model.problem.inverse_bases, strict=True)]
+    columns = [b.columns(t.Z) for t, b in zip(model.design.random, model.problem.column_bases, strict=True)]
     Z = np.hstack(
         [
             np.einsum("ns,nl->nls", c, np.eye(t.n_levels)[t.codes]).reshape(len(g), -1)

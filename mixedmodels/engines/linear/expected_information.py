@@ -96,10 +96,11 @@ def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedI
     _refuse_large(groups)
     covariances: list[FloatArray] = []
     moves: list[tuple[int, FloatArray]] = []
-    for t, ((term, part), L) in enumerate(zip(problem.parts, problem.bases, strict=True)):
-        T = L @ term.structure.factor(theta[part])
+    for t, ((term, part), basis) in enumerate(zip(problem.parts, problem.column_bases, strict=True)):
+        C = basis.C
+        T = C @ term.structure.factor(theta[part])
         covariances.append(T @ T.T)
-        moves += [(t, L @ D @ L.T) for D in directions(term.structure, theta[part])]
+        moves += [(t, C @ D @ C.T) for D in directions(term.structure, theta[part])]
     k, p = len(moves), problem.p
     total = ExpectedInformation(np.zeros((k, p, p)), np.zeros((k, k, p, p)), np.zeros(k), np.zeros((k, k)))
     with threads_for(int(groups.sizes.max())):

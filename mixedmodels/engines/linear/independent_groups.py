@@ -103,7 +103,7 @@ def group_stacks(problem: LinearProblem, groups: IndependentGroups) -> Iterator[
         Of its terms.
     """
     Z = _random_columns(problem)
-    ZZ, ZX = sparse.coo_array(Z.T @ Z), np.asarray(Z.T @ problem.basis.Q)
+    ZZ, ZX = sparse.coo_array(Z.T @ Z), np.asarray(Z.T @ problem.fixed_basis.Q)
     sizes = [term.size for term in problem.terms]
     of_effect = np.concatenate([np.repeat(own, S) for own, S in zip(groups.of_level, sizes, strict=True)])
     ranks = [_ranks(own) for own in groups.of_level]
@@ -131,9 +131,9 @@ def group_stacks(problem: LinearProblem, groups: IndependentGroups) -> Iterator[
 def _random_columns(problem: LinearProblem) -> sparse.csc_array:
     """Return Z on the engine's columns, rows weighted, effects of related levels made independent."""
     blocks = []
-    for term, inverse in zip(problem.terms, problem.inverse_bases, strict=True):
+    for term, basis in zip(problem.terms, problem.column_bases, strict=True):
         n, S = len(term.Z), term.size
-        Z = term.Z @ inverse
+        Z = basis.columns(term.Z)
         Z = Z if problem.root_weights is None else Z * problem.root_weights[:, None]
         columns = term.codes.astype(np.intp)[:, None] * S + np.arange(S)
         entries = (np.ascontiguousarray(Z).ravel(), (np.repeat(np.arange(n), S), columns.ravel()))
