@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import anova as anova
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.inference.kr_modcomp import kr_modcomp as kr_modcomp
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
     from mixedmodels.inference.scores import estfun as estfun
@@ -124,6 +125,7 @@ _HOMES = {
     "missing": "NA",
     "inference.anova": "anova",
     "inference.drop1": "drop1",
+    "inference.kr_modcomp": "kr_modcomp",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.scores": "estfun information",
     "models.functions": (

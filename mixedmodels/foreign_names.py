@@ -379,7 +379,9 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.lmer('y ~ x + (1 | g)', data); grouping goes into the formula, as in 'y ~ x + (1 | g)'": (
             "mixedlm mixed_lm mixed lmm mixedmodel lme blmer model fit mixedeffects mixed_model lmer"
         ),
-        _SMALL_SAMPLE: "lmertest krmodcomp satmodcomp kenward_roger satterthwaite ddf",
+        _SMALL_SAMPLE: "lmertest satmodcomp kenward_roger satterthwaite ddf",
+        "write mm.kr_modcomp(large, small)": "krmodcomp",
+        "write m.vcov('kenward-roger')": "vcovadj",
         "write mm.glmer('y ~ x + (1 | g)', data, family='binomial')": (
             "glmm glmmtmb bglmer mixed_model_glm glmmadaptive binomialbayesmixedglm poissonbayesmixedglm "
             "glmer"

@@ -46,8 +46,8 @@ class Satterthwaite:
     def of_rows(self, L: FloatArray) -> FloatArray:
         """Return the degrees of freedom of every row of L, shape (m,); NaN for a row of zeros."""
         at = self.parameters
-        rows = L @ at.R_inverse
-        variance = np.einsum("ip,pq,iq->i", rows, at.fixed, rows)
+        rows = L @ at.root.T
+        variance = np.einsum("ip,ip->i", rows, rows)
         gradient = np.einsum("ip,kpq,iq->ik", rows, at.changes, rows)
         spread = np.einsum("ik,kl,il->i", gradient, at.covariance, gradient)
         zero = variance == 0.0
@@ -62,8 +62,8 @@ class Satterthwaite:
         """
         if len(L) == 1:
             return float(self.of_rows(L)[0]), 1.0
-        rows = L @ self.parameters.R_inverse
-        _, axes = np.linalg.eigh(rows @ self.parameters.fixed @ rows.T)
+        rows = L @ self.parameters.root.T
+        _, axes = np.linalg.eigh(rows @ rows.T)
         return combined(self.of_rows(axes.T @ L)), 1.0
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
@@ -16,6 +17,8 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.inference.robust import RobustType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
 
@@ -42,6 +45,31 @@ class LinearMixedModel(MixedModel, LinearFit):
     """
 
     _with_p_values = False
+
+    def vcov(
+        self,
+        type: RobustType | Literal["kenward-roger"] | None = None,
+        cluster: Any = None,
+        full: bool = False,
+    ) -> pd.DataFrame:
+        """Return the covariance matrix of the fixed effects.
+
+        Parameters
+        ----------
+        type, cluster : optional
+            A cluster-robust covariance, as for :meth:`FittedModel.vcov`; or ``"kenward-roger"``, adjusted for
+            the variances being estimates.
+        full : bool
+            Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
+
+        Raises
+        ------
+        NotAvailableError
+            If Kenward and Roger's is asked for and the fit is by maximum likelihood, or too large for it.
+        """
+        if type == "kenward-roger":
+            return self._labelled(fixed_effects(self, type).covariance)
+        return super().vcov(type, cluster, full)
 
     # Criteria.
 

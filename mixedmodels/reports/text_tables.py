@@ -86,7 +86,7 @@ def coefficient_table(
     Parameters
     ----------
     values : ndarray, shape (rows, columns)
-        The numbers; a last column whose name starts with ``Pr(`` holds p-values and earns stars.
+        The numbers; a last column whose name starts with ``Pr(`` or is ``p.value`` earns stars.
     rows, columns : sequence of str
         Margins.
     digits : int
@@ -94,7 +94,7 @@ def coefficient_table(
     estimates : sequence of int
         Columns that share one format: estimates and standard errors.
     statistics : sequence of int
-        Columns of test statistics.
+        Columns of test statistics, which share another.
     zapped : sequence of int
         Columns in which numbers negligible beside the largest print as zero.
     na : str
@@ -104,14 +104,16 @@ def coefficient_table(
     numbers = np.array(values, dtype=np.float64)
     for j in zapped:
         numbers[:, j] = zap_small(numbers[:, j], digits)
-    p_column = len(columns) - 1 if columns[-1].startswith("Pr(") else None
+    p_column = len(columns) - 1 if columns[-1].startswith(("Pr(", "p.value")) else None
     cells = np.full(numbers.shape, "", dtype=object)
     if len(estimates):
         cells[:, list(estimates)] = _joint_format(numbers[:, list(estimates)], digits)
+    if len(statistics):
+        rounded = round_digits(numbers[:, list(statistics)], statistic_digits)
+        texts = np.array(format_numbers(rounded.ravel(), digits), dtype=object)
+        cells[:, list(statistics)] = texts.reshape(rounded.shape)
     for j in range(numbers.shape[1]):
-        if j in statistics:
-            cells[:, j] = format_numbers(round_digits(numbers[:, j], statistic_digits), digits)
-        elif j not in estimates and j != p_column:
+        if j not in (*estimates, *statistics) and j != p_column:
             cells[:, j] = format_numbers(numbers[:, j], digits)
     _restore_vanished(
         cells, numbers, [j for j in range(len(columns)) if j not in (*statistics, p_column)], digits

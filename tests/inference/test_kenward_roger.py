@@ -125,3 +125,65 @@ def test_crossed_factors_of_many_levels_are_out_of_reach(monkeypatch):
     monkeypatch.setattr(expected_information, "MOST_WORK", 1e3)
     with pytest.raises(mm.NotAvailableError, match=r"13 random effects.*ddf='satterthwaite'"):
         model.summary(ddf="kenward-roger")
+
+
+def nested(bars: str = "(Days | Subject)", data: pd.DataFrame | None = None) -> list[mm.LinearMixedModel]:
+    """Return two models with nested fixed effects."""
+    data = mm.load_dataset("sleepstudy") if data is None else data
+    return [mm.lmer(f"Reaction ~ {x} + {bars}", data) for x in ("Days + I(Days^2)", "1")]
+
+
+def test_nested_models_are_compared_as_in_pbkrtest():
+    large, small = nested()
+    table = mm.kr_modcomp(large, small)
+    # pbkrtest 0.5-2, at lme4's optimum, which is 2e-6 away.
+    expected = [[23.36451808, 2, 39.81704244, 0.9835888852], [23.75435350, 2, 39.81704244, np.nan]]
+    np.testing.assert_allclose(table.iloc[:, :4], expected, rtol=5e-6)
+    assert str(table).split("\n")[:4] == [
+        "large : Reaction ~ Days + I(Days^2) + (Days | Subject)",
+        "small : Reaction ~ 1 + (Days | Subject)",
+        "        stat    ndf    ddf F.scaling   p.value    ",
+        "Ftest 23.364  2.000 39.817   0.98359 1.938e-07 ***",
+    ]
+    assert "Ftest" in table._repr_html_()
+    again = mm.kr_modcomp(small, large)
+    np.testing.assert_allclose(again, table)
+    np.testing.assert_allclose(mm.kr_modcomp(large, [[0, 1, 0], [0, 1, 2]]), table)
+
+
+def test_models_are_nested_in_any_coding():
+    """The smaller model's columns are combinations of the larger one's, none of which it has."""
+    oats = mm.load_dataset("Oats").assign(linear=lambda d: 3.0 - 2.0 * d.nitro)
+    large = mm.lmer("yield ~ factor(nitro) * Variety + (1 | Block / Variety)", oats)
+    small = mm.lmer("yield ~ linear + Variety + (1 | Block / Variety)", oats)
+    L = mm.kr_modcomp(large, small).L
+    assert L.shape == (8, 12)
+    coefficients = np.linalg.lstsq(large.design.X, small.design.X, rcond=None)[0]
+    np.testing.assert_allclose(L @ coefficients, 0.0, atol=1e-10)
+
+
+def test_comparisons_without_meaning_are_refused():
+    large, small = nested()
+    data = mm.load_dataset("sleepstudy").assign(z=lambda d: np.sin(np.arange(180.0)))
+    other = mm.lmer("Reaction ~ z + (Days | Subject)", data)
+    with pytest.raises(mm.ControlError, match="not nested: z of"):
+        mm.kr_modcomp(large, other)
+    with pytest.raises(mm.ControlError, match="nothing to test"):
+        mm.kr_modcomp(large, large)
+    with pytest.raises(mm.ControlError, match="random effects differ"):
+        mm.kr_modcomp(large, nested("(1 | Subject)")[1])
+    with pytest.raises(mm.DataError, match="same size"):
+        mm.kr_modcomp(large, nested(data=data.iloc[:-5])[1])
+    with pytest.raises(mm.NotAvailableError, match="REML=True"):
+        mm.kr_modcomp(large.refitML(), small)
+    for matrix in ([[0, 1]], "Days", np.zeros((1, 3)), [[0, np.nan, 1]]):
+        with pytest.raises(mm.ControlError, match=r"matrix"):
+            mm.kr_modcomp(large, matrix)
+
+
+def test_the_adjusted_covariance_is_that_of_the_tests():
+    large, _ = nested()
+    adjusted = large.vcov("kenward-roger")
+    se = large.summary(ddf="kenward-roger").coefficients["Std. Error"]
+    np.testing.assert_allclose(np.sqrt(np.diag(adjusted)), se)
+    assert list(adjusted) == list(large.design.x_names)

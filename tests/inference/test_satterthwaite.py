@@ -159,3 +159,15 @@ def test_the_covariance_of_theta_and_sigma_is_that_of_dense_algebra():
     to_variances[:, 2] = [*(2.0 * sigma * theta**2), 2.0 * sigma]
     expected = variance_covariance(dense(model), REML=True)
     np.testing.assert_allclose(to_variances @ A @ to_variances.T, expected, rtol=DENSE)
+
+
+@pytest.mark.parametrize("residual", [1e-2, 1e-5, 1e-8])
+def test_a_small_residual_takes_no_digits(residual):
+    """Balanced groups: a predictor of groups and the intercept have 8 - 2, one of rows 48 - 8 - 1."""
+    rng = np.random.default_rng(1)
+    g, x, z = np.repeat(np.arange(8), 6), np.tile(np.arange(6.0), 8), rng.normal(size=8)
+    y = z[g] + x + rng.normal(size=8)[g] + residual * rng.normal(size=48)
+    model = mm.lmer(
+        "y ~ x + z + (1 | g)", {"y": y, "x": x - 2.5, "z": z[g], "g": np.array(list("abcdefgh"))[g]}
+    )
+    np.testing.assert_allclose(fixed_effects(model).degrees.of_rows(np.eye(3)), [6, 39, 6], rtol=DF)

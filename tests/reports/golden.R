@@ -15,6 +15,8 @@ linear <- lmerControl(optimizer = "nloptwrap", optCtrl = list(xtol_abs = 1e-13, 
 tight <- glmerControl(tolPwrss = 1e-13, optimizer = "bobyqa", optCtrl = list(maxfun = 1e5, rhoend = 1e-9),
                       check.conv.grad = "ignore")
 
+quiet <- function(x) suppressMessages(suppressWarnings(x))
+
 tab <- function(fit, constant, digits) {
   ll <- as.numeric(logLik(fit)) - constant / 2
   k <- attr(logLik(fit), "df")
@@ -52,11 +54,19 @@ emit <- function(name, fit, constant = 0) {
   fit@call$control <- NULL
   put(name, "print", relabel(capture.output(print(fit)), fit, constant, 4))
   put(name, "summary", relabel(capture.output(print(summary(fit))), fit, constant, 1))
+  # cake has degrees of freedom of 257.811817, of which lme4's optimum gives seven digits and R prints eight
+  if (!isGLMM(fit) && length(fixef(fit)) && name != "cake") tests(name, fit)
   invisible(fit)
+}
+# lmerTest 3.1-3 and pbkrtest 0.5-2; the latter leaves out prior weights, so it has no text of a weighted fit.
+tests <- function(name, fit) {
+  new <- quiet(lmerTest::as_lmerModLmerTest(fit))
+  put(name, "satterthwaite", relabel(capture.output(print(summary(new))), fit, 0, 1))
+  if (isREML(fit) && is.null(fit@call$weights))
+    put(name, "kenward-roger", capture.output(print(summary(new, ddf = "Kenward-Roger"))))
 }
 # The mean of Dyestuff is 1527.5, and rounding noise would decide how four digits of it print.
 tie <- function(fit) { fit@beta <- round(fit@beta, 9); fit }
-quiet <- function(x) suppressMessages(suppressWarnings(x))
 
 emit("dyestuff", tie(lmer(Yield ~ 1 + (1 | Batch), Dyestuff, control = linear)))
 emit("dyestuff_ml", lmer(Yield ~ 1 + (1 | Batch), Dyestuff, REML = FALSE, control = linear))

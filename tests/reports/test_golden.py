@@ -39,6 +39,20 @@ def test_summary(name, fitted):
     assert ours(shown) == golden(name, "summary")
 
 
+TESTED = sorted(
+    path.stem.split(".")
+    for path in [*GOLDEN.glob("*.satterthwaite.txt"), *GOLDEN.glob("*.kenward-roger.txt")]
+)
+
+
+@pytest.mark.parametrize(("name", "ddf"), TESTED)
+def test_summary_with_tests(name, ddf, fitted):
+    """lmerTest's, to which a note on parameters at a boundary is added."""
+    text = str(fitted(name).summary(ddf=ddf))
+    lines = [line for line in text.split("\n") if not line.startswith("at a boundary")]
+    assert ours("\n".join(lines).split("\n\nCorrelation matrix not shown")[0]) == golden(name, ddf)
+
+
 @pytest.mark.parametrize(
     ("name", "what", "options"),
     [

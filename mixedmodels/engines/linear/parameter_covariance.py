@@ -15,9 +15,7 @@ the fixed effects take all of it through quadratic forms that do not depend on t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
@@ -26,7 +24,12 @@ from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluation
-from mixedmodels.factorization.dense import lower_inverse
+from mixedmodels.engines.linear.small_residual import (
+    ZERO_SHARE,
+    Derivatives,
+    around_separated,
+    is_small,
+)
 from mixedmodels.factorization.threads import threads_for
 
 #: Distance of the inner points of a central difference, in units of the coordinate, and what the differences
@@ -40,10 +43,6 @@ LEAST_CURVATURE = 1e-8
 #: A coordinate that moves the covariance of the random effects by less than this share of its factor is at a
 #: boundary.
 STILL = 1e-8
-
-#: At a point: gradient of the criterion, covariance of the orthonormal fixed effects, theta and sigma.
-Derived: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
-Derivatives: TypeAlias = Callable[[FloatArray], Derived]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +61,17 @@ class ParameterCovariance:
         Derivatives of theta and sigma in them, k the length of theta.
     left_out : ndarray of bool, shape (k,)
         Elements of theta that were left out.
-    fixed : ndarray, shape (p, p)
-        Covariance of the orthonormal fixed effects.
+    root : ndarray, shape (p, p)
+        A matrix A with ``Cov(beta) = A'A``: contrasts known far better than others keep their digits in it.
     changes : ndarray, shape (m, p, p)
-        Its derivatives in the coordinates.
-    R_inverse : ndarray, shape (p, p)
-        From orthonormal fixed effects to those of the user's X.
+        ``N_k`` with ``d Cov(beta) = A' N_k A`` along coordinate k.
     """
 
     covariance: FloatArray
     to_parameters: FloatArray
     left_out: BoolArray
-    fixed: FloatArray
+    root: FloatArray
     changes: FloatArray
-    R_inverse: FloatArray
 
     def of_theta_and_sigma(self) -> FloatArray:
         """Return the joint covariance of theta and sigma, zero for what was left out, (k + 1, k + 1)."""
@@ -101,6 +97,8 @@ def parameter_covariance(
         Response, for models whose residual variance is so small that cross-products lose it.
     """
     with threads_for(problem.equations.A.dense_order):
+        if is_small(problem, sigma**2):
+            return _from_rows(problem, theta, sigma, REML, y)
         return _from_cross_products(problem, theta, sigma, REML)
 
 
@@ -109,12 +107,15 @@ def _from_cross_products(
 ) -> ParameterCovariance:
     """Return it from the profiled criterion."""
 
-    def derivatives(x: FloatArray) -> Derived:
+    def derivatives(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         at = evaluation(problem, starting.factors_of(problem, x), REML)
-        root = lower_inverse(at.system.fixed_root)
         gradient = starting.free_gradient(problem, x, at.system.moments())
-        parameters = np.append(starting.theta_of(problem, x), math.sqrt(at.system.sigma2))
-        return gradient, at.system.sigma2 * root.T.dot(root), parameters
+        own_sigma = math.sqrt(at.system.sigma2)
+        return (
+            gradient,
+            at.system.fixed_root.T / own_sigma,
+            np.append(starting.theta_of(problem, x), own_sigma),
+        )
 
     free = starting.free_of(problem, theta)
     moving, at = _moving(problem, free), derivatives(free)
@@ -129,14 +130,34 @@ def _from_cross_products(
         covariance,
         np.column_stack([to_parameters, by_eta]),
         ~moving,
-        at[1],
-        np.concatenate([changes, at[1][None]]),
-        problem.fixed_basis.R_inverse,
+        _root(problem, at[1]),
+        np.concatenate([changes, np.eye(problem.p)[None]]),
     )
 
 
+def _from_rows(
+    problem: LinearProblem, theta: FloatArray, sigma: float, REML: bool, y: FloatArray
+) -> ParameterCovariance:
+    """Return it from a criterion of theta and sigma that asks the rows."""
+    x, is_logarithm, derivatives = around_separated(problem, y, REML, theta, sigma)
+    is_positive = is_logarithm or x[-1] ** 2 > ZERO_SHARE
+    moving, at = np.append(_moving(problem, x[:-1]), is_positive), derivatives(x)
+    units = np.append(_units(problem, x[:-1]), 1.0 if is_logarithm else x[-1])
+    H, changes, to_parameters = _differences(derivatives, x, at, units, moving)
+    return ParameterCovariance(2.0 * _inverse(H), to_parameters, ~moving[:-1], _root(problem, at[1]), changes)
+
+
+def _root(problem: LinearProblem, R: FloatArray) -> FloatArray:
+    """Return A with ``Cov(beta) = A'A``; ``R'R`` is the inverse covariance of the orthonormal effects."""
+    return np.asarray(np.linalg.inv(R).T @ problem.fixed_basis.R_inverse.T)
+
+
 def _differences(
-    derivatives: Derivatives, x: FloatArray, at: Derived, units: FloatArray, moving: BoolArray
+    derivatives: Derivatives,
+    x: FloatArray,
+    at: tuple[FloatArray, FloatArray, FloatArray],
+    units: FloatArray,
+    moving: BoolArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return central differences along the coordinates that move, m of them.
 
@@ -145,17 +166,23 @@ def _differences(
     hessian : ndarray, shape (m, m)
         Of the criterion.
     changes : ndarray, shape (m, p, p)
-        Of the covariance of the fixed effects.
+        Of the covariance of the fixed effects, in units of itself.
     to_parameters : ndarray, shape (k + 1, m)
         Of theta and sigma.
     """
-    _, fixed, parameters = at
+    _, R, parameters = at
+
+    def relative(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        gradient, R_there, parameters = derivatives(x)
+        change = R @ np.linalg.inv(R_there)
+        return gradient, change @ change.T, parameters
+
     coordinates = np.flatnonzero(moving).tolist()
     m = len(coordinates)
-    H, changes = np.empty((m, m)), np.empty((m, *fixed.shape))
+    H, changes = np.empty((m, m)), np.empty((m, *R.shape))
     to_parameters = np.empty((len(parameters), m))
     for i, k in enumerate(coordinates):
-        gradient, changes[i], to_parameters[:, i] = _along(derivatives, x, k, STEP * units[k])
+        gradient, changes[i], to_parameters[:, i] = _along(relative, x, k, STEP * units[k])
         H[i] = gradient[moving]
     return (H + H.T) / 2.0, changes, to_parameters
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -53,6 +55,10 @@ MAX_STEP, DIFFERENCE = 2.0, 1e-4
 MAX_SEARCHES = 6
 #: Least eigenvalue of a Hessian that a search starts with.
 LEAST_CURVATURE = 1e-2
+
+
+#: At a point: gradient, root of the inverse covariance of the fixed effects, parameters.
+Derivatives: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
 
 
 class ResidualVanishes(Exception):
@@ -438,6 +444,48 @@ def _solution(search: _Search, theta: FloatArray, variance: float) -> LinearSolu
         log_det_L2=at.log_det - problem.n * math.log(variance),
         log_det_RX2=at.log_det_fixed + p * math.log(variance) + log_det_R2,
     )
+
+
+def around_separated(
+    problem: LinearProblem, y: FloatArray, REML: bool, theta: FloatArray, sigma: float
+) -> tuple[FloatArray, bool, Derivatives]:
+    """Return the coordinates of an optimum in the criterion of theta and sigma, and its derivatives.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        The problem.
+    y : ndarray, shape (n,)
+        Its response.
+    REML : bool
+        Which criterion.
+    theta : ndarray, shape (k,)
+        Covariance parameters relative to sigma.
+    sigma : float
+        Residual standard deviation.
+
+    Returns
+    -------
+    x : ndarray, shape (k + 1,)
+        Free coordinates of theta relative to the reference, and one of the residual variance.
+    is_logarithm : bool
+        Whether that one is its logarithm; otherwise its root, which may be zero.
+    derivatives : callable
+        At such coordinates: gradient of the criterion, some R with ``R'R`` the inverse covariance of the
+        orthonormal fixed effects, theta and sigma.
+    """
+    search = _Search(problem, separate_rows(problem, y), REML)
+    s, is_logarithm = search.rows.s, not search.rows.is_saturated
+    variance = (sigma / s) ** 2
+    last = math.log(variance) if is_logarithm else math.sqrt(max(variance - ZERO_SHARE, 0.0))
+
+    def derivatives(x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        variance = search.variance(x[-1])
+        R = search.solved(x[:-1], variance).root / s
+        return search(x)[1], R, np.append(_theta_at(search, x), s * math.sqrt(variance))
+
+    free = starting.free_of(problem, _scaled(problem, theta, sigma / s))
+    return np.append(free, last), is_logarithm, derivatives
 
 
 def _theta_at(search: _Search, x: FloatArray) -> FloatArray:
