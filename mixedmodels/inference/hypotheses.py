@@ -21,7 +21,6 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.coding import CodedTerm, MatrixRecipe, column_names, model_matrix
-from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.design.new_data import fixed_columns
@@ -52,8 +51,8 @@ def hypotheses(model: Fit, type: object = 3, convention: Convention = "lmerTest"
         type I for those before it.
     convention : {"lmerTest", "car"}
         That of SAS and lmerTest, the same whatever contrasts code the factors; or that of R's car, whose
-        type III are the coefficients of the term, so that it says something only of factors coded by contrasts
-        that sum to zero.
+        type III are the coefficients of the term, which say something about means only where the contrasts of
+        the factors sum to zero.
 
     Returns
     -------
@@ -296,8 +295,8 @@ def _columns_at_rows(model: Fit) -> dict[str, Column]:
     data = used_variables(model.data, model.design)
     if len(data) != model.design.n_rows:
         raise NotAvailableError(
-            "the rows of the fit cannot be found again: labels of rows occur several times in the data. Give it "
-            "an index without repetitions, as data.reset_index(drop=True) does, and fit again."
+            "the rows of the fit cannot be found again: labels of rows occur several times in the data. Give "
+            "it an index without repetitions, as data.reset_index(drop=True) does, and fit again."
         )
     columns = fixed_columns(model.design, data)
     if any(len(column) != len(data) for column in columns.values()):
@@ -358,7 +357,6 @@ def deletion_hypotheses(X: FloatArray, smaller: FloatArray) -> FloatArray:
     rest = unit - _Basis(smaller).fitted(unit) if smaller.shape[1] else unit
     _, size, right = np.linalg.svd(np.linalg.qr(rest, mode="r"))
     return np.asarray(right[size > RANK] * lengths)
-
 
 
 class _Basis:
