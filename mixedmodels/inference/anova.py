@@ -73,9 +73,9 @@ def anova(
     Parameters
     ----------
     *models : fitted models
-        Several are ordered by their number of parameters and each is tested against the one above. Generalized
-        linear models of a quasi family, and linear models from lm(), are compared by F tests. Of one model
-        the terms are tested, as the arguments from `type` on say.
+        Several are ordered by their number of parameters and each is tested against the one above.
+        Generalized linear models of a quasi family, and linear models from lm(), are compared by F tests. Of
+        one model the terms are tested, as the arguments from `type` on say.
     refit : bool
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional

@@ -1,8 +1,8 @@
 """Hypotheses of type I, II and III about the terms of the fixed effects, as matrices L of ``L beta = 0``.
 
-Two definitions are in use. That of SAS and lmerTest asks about the means of the cells, whatever contrasts code
-the factors; that of R's car asks about the coefficients (type III) and takes from the covariance what the
-higher terms explain (type II).
+Two definitions are in use. That of SAS and lmerTest asks about the means of the cells, whatever contrasts
+code the factors; that of R's car asks about the coefficients (type III) and takes from the covariance what
+the higher terms explain (type II).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Convention = Literal["lmerTest", "car"]
 TYPES: Mapping[object, int] = {1: 1, 2: 2, 3: 3, "1": 1, "2": 2, "3": 3, "I": 1, "II": 2, "III": 3}
 ROMAN = {1: "I", 2: "II", 3: "III"}
 INTERCEPT = "(Intercept)"
-# On unit columns the entries of L are ratios of small whole numbers for balanced factors, and sums of products
-# of n terms in general: what is smaller than this beside the largest is rounding.
+# On unit columns the entries of L are ratios of small whole numbers for balanced factors, and sums of n
+# products in general: what is smaller than this beside the largest is rounding.
 NOTHING = 1e-9
-# The share of a unit column outside the smaller space below which a direction counts as lying in it (R's 1e-7).
+# The share of a unit column outside the smaller space below which a direction lies in it (R's 1e-7).
 RANK = 1e-7
 
 
@@ -356,7 +356,7 @@ def deletion_hypotheses(X: FloatArray, smaller: FloatArray) -> FloatArray:
     unit = X / lengths
     rest = unit - _Basis(smaller).fitted(unit) if smaller.shape[1] else unit
     _, size, right = np.linalg.svd(np.linalg.qr(rest, mode="r"))
-    return np.asarray(right[size > RANK] * lengths)
+    return np.asarray(right[size > RANK] * lengths, dtype=np.float64)
 
 
 class _Basis:
