@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import Anova as Anova
     from mixedmodels.inference.anova import anova as anova
+    from mixedmodels.inference.compare import compare as compare
     from mixedmodels.inference.drop1 import drop1 as drop1
     from mixedmodels.inference.hypotheses import hypotheses as hypotheses
     from mixedmodels.inference.linear_hypothesis import linear_hypothesis as linear_hypothesis
@@ -126,6 +127,7 @@ _HOMES = {
     "lmer": "lmer",
     "missing": "NA",
     "inference.anova": "Anova anova",
+    "inference.compare": "compare",
     "inference.drop1": "drop1",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.scores": "estfun information",

@@ -134,13 +134,13 @@ def anova(
         )
     if not all(m.has_likelihood for m in models):
         raise NotAvailableError(NO_LIKELIHOOD)
-    names = _names(models, model_names)
-    _check_same_response(models)
+    names = row_names(models, model_names)
+    check_same_response(models)
     if all(m.is_quasi for m in models):
         return _analysis_of_deviance(models, names)
     if all(m.is_least_squares for m in models):
         return _f_tests(models, names)
-    return _likelihood_ratio(_comparable(models, names, refit), names)
+    return _likelihood_ratio(comparable(models, names, refit), names)
 
 
 def Anova(
@@ -260,7 +260,8 @@ def _values(models: Sequence[object] | Mapping[object, object]) -> Iterable[obje
     return models.values() if isinstance(models, Mapping) else models
 
 
-def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
+def row_names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
+    """Return the names of the rows of a table of models: those given, or MODEL1, MODEL2, ..."""
     names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
     if len(names) != len(models):
         raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")
@@ -269,13 +270,14 @@ def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _check_same_response(models: Sequence[Fit]) -> None:
+def check_same_response(models: Sequence[Fit]) -> None:
+    """Raise DataError unless the models were fitted to the same response at the same rows."""
     difference = different_sizes(models) or different_responses(models)
     if difference:
         raise DataError(difference)
 
 
-def _comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list[Fit]:
+def comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list[Fit]:
     """Refit REML fits by maximum likelihood, or warn where their criteria are no likelihoods to compare."""
     if difference := different_approximations(models, names):
         raise ControlError(difference)

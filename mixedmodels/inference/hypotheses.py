@@ -327,12 +327,7 @@ def coefficient_hypotheses(model: Fit, type: int, covariance: FloatArray) -> dic
 
 def _beside(identity: FloatArray, own: IntArray, above: list[IntArray], V: FloatArray) -> FloatArray:
     """Return the combinations of a term's coefficients and higher ones uncorrelated with the higher ones."""
-    if not above:
-        return identity[own]
-    higher = np.concatenate(above)
-    both = np.concatenate([own, higher])
-    if not len(higher):
-        return identity[both]
+    higher = np.concatenate([own[:0], *above])
     regression = np.linalg.solve(V[np.ix_(higher, higher)], V[np.ix_(higher, own)]).T
     L = identity[own].copy()
     L[:, higher] = -regression

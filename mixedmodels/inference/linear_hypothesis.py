@@ -18,6 +18,7 @@ from mixedmodels.inference.anova import AnovaTable, check_models
 from mixedmodels.inference.contrasts import (
     FixedEffects,
     HypothesisTest,
+    asymptotic,
     contrast_tests,
     hypothesis_test,
     independent_rows,
@@ -115,6 +116,7 @@ def linear_hypothesis(
     one_of("test", test, (None, "F", "Chisq"))
     stated = stated_hypotheses(hypotheses, rhs, model.design.x_names, model.design.dropped)
     fixed = fixed_effects(model, "z" if test == "Chisq" else ddf, vcov)
+    fixed = asymptotic(fixed) if test == "Chisq" else fixed
     check_independent(stated, np.sqrt(np.diag(fixed.covariance)))
     found = hypothesis_test(fixed, stated.L, stated.rhs)
     if test == "F" and np.isinf(found.df):

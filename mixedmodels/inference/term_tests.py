@@ -11,7 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.inference.contrasts import FixedEffects, HypothesisTest, hypothesis_test
+from mixedmodels.inference.contrasts import FixedEffects, HypothesisTest, asymptotic, hypothesis_test
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.hypotheses import ROMAN, coefficient_hypotheses, empty_cells, term_hypotheses
 
@@ -76,7 +76,7 @@ def f_test_rows(fixed: FixedEffects, hypotheses: Mapping[str, FloatArray], sigma
 
 def wald_chi_square(fit: Fit, type: int, vcov: Any = None) -> TermTests:
     """Return car's table of Wald chi-square tests."""
-    tests = _tests_of_coefficients(fit, fixed_effects(fit, "z", vcov), type)
+    tests = _tests_of_coefficients(fit, asymptotic(fixed_effects(fit, "z", vcov)), type)
     rows = [[t.statistic * t.numerator_df, t.numerator_df, t.p_value] for t in tests.values()]
     columns: tuple[str, ...] = WALD_COLUMNS
     values = np.array(rows, dtype=np.float64).reshape(-1, 3)
