@@ -9,7 +9,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 
 
-def akaike(loglik: float, npar: int) -> float:
+def akaike(loglik: float, npar: float) -> float:
     """Return ``-2 loglik + 2 npar`` (Akaike 1974)."""
     return -2.0 * loglik + 2.0 * npar
 

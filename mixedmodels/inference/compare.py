@@ -47,7 +47,7 @@ def compare(
         Fits to the same response at the same rows.
     criterion : {"AIC", "AICc", "BIC", "cAIC"}
         What `delta` and `weight` are made of. AIC is about new groups; the conditional AIC about new
-        observations of the groups in the data, and counts the random effects by what they contribute to the fit.
+        observations of the groups in the data: it counts random effects by what they contribute to the fit.
     refit : bool
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional
@@ -56,9 +56,9 @@ def compare(
     Returns
     -------
     AnovaTable
-        One row a model, by number of parameters: npar, logLik, AIC, AICc, BIC, cAIC with its effective degrees
-        of freedom edf, the difference of the criterion from the best model (delta), Akaike weights, and the
-        likelihood-ratio test against the row above where that model is nested in this one.
+        One row a model, by number of parameters: npar, logLik, AIC, AICc, BIC, cAIC with its effective
+        degrees of freedom edf, the difference of the criterion from the best model (delta), Akaike weights,
+        and the likelihood-ratio test against the row above where that model is nested in this one.
 
     Raises
     ------
@@ -98,11 +98,8 @@ def compare(
     values = np.column_stack(
         [criteria, chosen - np.nanmin(chosen), akaike_weights(chosen), _likelihood_ratios(fits)]
     )
-    heading = [
-        "Comparison of models",
-        "",
-        *(f"{name}: {m.formula()}" for name, m in zip(names, fits, strict=True)),
-    ]
+    heading = ["Comparison of models", ""]
+    heading += [f"{name}: {m.formula()}" for name, m in zip(names, fits, strict=True)]
     heading += [f"(delta and weight by {criterion})", ""]
     return make_table(values, names, COLUMNS, heading)
 

@@ -1,8 +1,8 @@
-"""The conditional Akaike information criterion: how well a model predicts new observations of the same groups.
+"""The conditional Akaike information criterion: how well a model predicts new observations of its groups.
 
-Its penalty counts what random effects contribute to the fit: the trace of the derivative of the fitted values in
-the response. That of a linear mixed model takes in that theta was estimated from the same response (Greven &
-Kneib 2010), that of a generalized one takes theta as known (Donohue, Overholser, Xu & Vaida 2011).
+Its penalty counts what random effects contribute to the fit: the trace of the derivative of the fitted values
+in the response. That of a linear mixed model takes in that theta was estimated from the same response (Greven
+& Kneib 2010), that of a generalized one takes theta as known (Donohue, Overholser, Xu & Vaida 2011).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, solve
 from mixedmodels.families import log_constant
@@ -21,6 +20,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.mixed_model_equations import row_variances
 
 # Step of a central difference of fitted values, beside the size of theta: its error is of the order of the
 # square, rounding of that of its inverse.
@@ -51,7 +51,8 @@ def conditional_aic(fit: Fit) -> ConditionalAic:
     if not isinstance(fit, MixedFit):
         n_phi = fit.npar - len(fit.beta)
         return ConditionalAic(fit.loglik(), float(fit.npar - n_phi), fit.aic())
-    edf = float(leverages(fit.design, fit.theta_values, fit.row_information).sum())
+    rows = row_variances(fit.joint_system(), fit.design.X, [(t.Z, t.codes) for t in fit.random])
+    edf = float(fit.row_information @ rows)
     if isinstance(fit, LinearFit):
         edf += _from_estimating_theta(fit)
         loglik, n_phi = _normal_log_likelihood(fit), 1
@@ -80,8 +81,8 @@ def _from_estimating_theta(fit: LinearFit) -> float:
     """Return what the trace of the derivative of the fitted values owes to theta, which the response moves.
 
     theta solves ``f_theta(theta, y) = 0``, f the criterion with sigma profiled out, so that
-    ``d theta / dy = -B^-1 f_theta,y`` with B the Hessian of f; and ``f_y = 2 df W (y - fitted) / r^2``, r^2 the
-    penalized residual sum of squares, of which the derivatives in theta are those of the fitted values and r^2.
+    ``d theta / dy = -B^-1 f_theta,y`` with B the Hessian of f; and ``f_y = 2 df W (y - fitted) / r^2``, r^2
+    the penalized residual sum of squares, whose derivative in theta follows from those of fitted values, r^2.
     """
     moving = ~fit.parameter_covariance.left_out
     inverse_hessian = fit.parameter_covariance.of_theta_and_sigma()[:-1, :-1] / 2.0

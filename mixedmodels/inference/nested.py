@@ -49,8 +49,8 @@ def _unit(columns: FloatArray) -> FloatArray:
 def _same_offset(small: Fit, large: Fit) -> bool:
     """Tell whether the fits have the same offset."""
     zero = np.zeros(small.design.n_rows)
-    offsets = [zero if m.design.offset is None else m.design.offset for m in (small, large)]
-    return bool(np.array_equal(*offsets))
+    one, other = (zero if m.design.offset is None else m.design.offset for m in (small, large))
+    return bool(np.array_equal(one, other))
 
 
 def _random_nested(small: tuple[RandomTerm, ...], large: tuple[RandomTerm, ...]) -> bool:
