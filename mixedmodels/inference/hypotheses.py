@@ -156,12 +156,10 @@ def term_hypotheses(model: Fit, type: int) -> dict[str, FloatArray]:
     terms = term_columns(design.recipe.fixed, design.recipe.kept)
     counted = model.prior_weights > 0.0
     X = design.X if counted.all() else design.X[counted]
-    if type == 1:
+    if type == 1 or len(terms.labels) < 2:
         return sequential_hypotheses(X, terms)
     if type == 2:
         return partial_hypotheses(X, terms)
-    if len(terms.labels) < 2:
-        return sequential_hypotheses(X, terms)
     columns = _columns_at_rows(model)
     return unweighted_hypotheses(design.recipe.fixed, columns, counted, X)
 
@@ -340,6 +338,8 @@ def _beside(identity: FloatArray, own: IntArray, above: list[IntArray], V: Float
 def deletion_hypotheses(X: FloatArray, smaller: FloatArray) -> FloatArray:
     """Return L for which ``L beta = 0`` says that the mean ``X beta`` lies in the columns of `smaller`.
 
+    Its rows are orthonormal: Fai and Cornelius's degrees of freedom depend on how hypotheses are written.
+
     Parameters
     ----------
     X : ndarray, shape (n, p)
@@ -351,7 +351,7 @@ def deletion_hypotheses(X: FloatArray, smaller: FloatArray) -> FloatArray:
     unit = X / lengths
     rest = unit - _Basis(smaller).fitted(unit) if smaller.shape[1] else unit
     _, size, right = np.linalg.svd(np.linalg.qr(rest, mode="r"))
-    return np.asarray(right[size > RANK] * lengths, dtype=np.float64)
+    return np.linalg.qr((right[size > RANK] * lengths).T)[0].T
 
 
 class _Basis:

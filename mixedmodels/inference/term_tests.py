@@ -46,7 +46,8 @@ def analysis_of_variance(fit: Fit, type: int, ddf: Ddf, vcov: Any = None) -> Ter
     fixed = fixed_effects(fit, ddf, vcov)
     found = term_hypotheses(fit, type)
     empty = empty_cells(fit) if type == 3 else []
-    heading: tuple[str, ...] = (f"Type {ROMAN[type]} Analysis of Variance Table with {method_text(fixed)}",)
+    title = f"Type {ROMAN[type]} Analysis of Variance Table with {method_text(fixed)}"
+    heading: tuple[str, ...] = (title, *(f"({note})" for note in fixed.notes))
     if empty:
         heading = (
             f"Missing cells for: {', '.join(empty)}.",

@@ -12,8 +12,8 @@ from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
-from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.anova import AnovaTable
+from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.ranova import ranova
