@@ -87,9 +87,9 @@ def read_hypotheses(
     return found
 
 
-def has_equals_sign(text: str, names: Sequence[str]) -> bool:
+def has_equals_sign(text: str, names: Sequence[str], dropped: Sequence[str] = ()) -> bool:
     """Tell whether a text has an equals sign outside the names of coefficients."""
-    return any(token.kind == "=" for token in _tokens(text, names, ()))
+    return any(token.kind == "=" for token in _tokens(text, names, dropped))
 
 
 def hypothesis_label(weights: FloatArray, value: float, names: Sequence[str]) -> str:

@@ -148,7 +148,7 @@ def stated_hypotheses(hypotheses: Any, rhs: Any, names: Sequence[str], dropped: 
     stated_value = False
     for item in items:
         if isinstance(item, str):
-            stated_value |= has_equals_sign(item, names)
+            stated_value |= has_equals_sign(item, names, dropped)
             for weights, value in read_hypotheses(item, names, dropped):
                 rows.append(weights)
                 values.append(value)
