@@ -49,11 +49,16 @@ if TYPE_CHECKING:
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
     from mixedmodels.glmer import glmer_nb as glmer_nb
+    from mixedmodels.inference.anova import Anova as Anova
     from mixedmodels.inference.anova import anova as anova
+    from mixedmodels.inference.compare import compare as compare
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.inference.hypotheses import hypotheses as hypotheses
     from mixedmodels.inference.kr_modcomp import kr_modcomp as kr_modcomp
+    from mixedmodels.inference.linear_hypothesis import linear_hypothesis as linear_hypothesis
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
+    from mixedmodels.inference.ranova import ranova as ranova
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
@@ -123,11 +128,15 @@ _HOMES = {
     "lm": "lm",
     "lmer": "lmer",
     "missing": "NA",
-    "inference.anova": "anova",
+    "inference.anova": "Anova anova",
+    "inference.compare": "compare",
     "inference.drop1": "drop1",
     "inference.kr_modcomp": "kr_modcomp",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.scores": "estfun information",
+    "inference.hypotheses": "hypotheses",
+    "inference.linear_hypothesis": "linear_hypothesis",
+    "inference.ranova": "ranova",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

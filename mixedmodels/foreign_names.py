@@ -183,10 +183,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "anova": _by_name(
         {
-            "tables of type II and III are not available; drop1() leaves out each term in turn": "type typ",
-            "the test follows from the model: likelihood ratios, F for least squares and quasi families": (
-                "test"
-            ),
+            "write type=1, 2 or 3": "typ",
+            "write test='F' or 'Chisq'": "test_statistic",
+            "write vcov='CR2', or a matrix": "robust cov_type",
             "models are compared by likelihood ratios after a refit by maximum likelihood": "method",
             "write model_names=['m1', 'm2']": "names",
             "write refit=False to compare REML criteria": "reml",
@@ -194,7 +193,6 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "drop1": _by_name(
         {
-            "the test is the likelihood ratio": "test",
             "every term that no other contains is left out in turn": "scope",
         }
     ),
@@ -255,7 +253,7 @@ ATTRIBUTES: dict[str, str] = _by_name(
         _ERRORS: "bse bse_fe se stderr stderror std_err std_errors std_error se_coef standard_error sd",
         _TESTS: (
             "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat tidy glance coeftable "
-            "coef_table result results summary2 table tables f_test t_test wald_test test use_t get_summary"
+            "coef_table result results summary2 table tables test use_t get_summary"
         ),
         "write m.ranef() for the random effects by grouping factor": (
             "random_effects randomeffects ranefs blup blups eblup random_effects_cov modes condval re"
@@ -316,7 +314,6 @@ ATTRIBUTES: dict[str, str] = _by_name(
         "write -2 * m.loglik()": "objective",
         "write m.aic()": "aic",
         "write m.bic()": "bic bic_llf",
-        "m.aic(), m.npar and m.nobs() are what it is made of": "aicc",
         "m.estimates.null_deviance has it, of a generalized linear model": "null_deviance",
         "write (m.residuals('pearson') ** 2).sum()": "pearson_chi2",
         "write m.model_matrix()": "exog design_matrix x modelmatrix",
@@ -328,6 +325,11 @@ ATTRIBUTES: dict[str, str] = _by_name(
         "write m.anova()": "anova_lm anova_table",
         "write m.anova(other)": "lrt compare_lr_test compare_f_test",
         "write m.drop1()": "dropterm",
+        "write m.linear_hypothesis('x1 = x2')": (
+            "linearhypothesis contest contest1d contestmd f_test t_test wald_test"
+        ),
+        "write m.ranova()": "rand",
+        "write mm.compare(m1, m2)": "compare aicc caic",
         "fit the larger model and compare: m.anova(larger)": "add1",
         "write m.drop1() for one step": "step",
         "fit the changed formula: a fit takes milliseconds": "update",
@@ -417,7 +419,12 @@ PACKAGE: dict[str, str] = _by_name(
         _INFLUENCE: "influence cooks_distance dfbetas rstudent",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",
         "write mm.anova(m)": "anova_lm",
-        "write mm.anova(m0, m1)": "lrtest lrt compare",
+        "write mm.anova(m0, m1)": "lrtest lrt",
+        "write mm.compare(m1, m2)": "compare_performance model_sel aictab aicctab caic aicc",
+        "write mm.linear_hypothesis(m, 'x1 = x2')": (
+            "linearhypothesis contest contest1d contestmd lht wald_test"
+        ),
+        "write mm.ranova(m)": "rand",
         "fit the changed formula: a fit takes milliseconds": "update",
         "one optimiser reaches the optimum; m.convergence() says how surely": "allfit",
         "write mm.is_singular(m)": "issingular",

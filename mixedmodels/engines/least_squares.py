@@ -112,3 +112,14 @@ def _log_likelihood(rss: float, n: int, weights: FloatArray) -> float:
         return float("inf")
     log_weights = float(np.log(weights[weights > 0.0]).sum())
     return float(0.5 * (log_weights - n * (1.0 + np.log(2.0 * np.pi * rss / n))))
+
+
+def reml_log_likelihood(estimates: LeastSquaresEstimates, weights: FloatArray) -> float:
+    """Return minus half the REML criterion of a linear model, sigma at its maximum.
+
+    The criterion is that of a linear mixed model without random effects, ``log|X'WX|`` included.
+    """
+    N, rss = estimates.df_residual, estimates.rss
+    log_weights = float(np.log(weights[weights > 0.0]).sum())
+    log_det = -float(np.linalg.slogdet(estimates.unscaled_vcov)[1]) if len(estimates.beta) else 0.0
+    return float(0.5 * (log_weights - log_det - N * (1.0 + np.log(2.0 * np.pi * rss / N))))

@@ -211,7 +211,7 @@ class Fit:
         return self
 
     def with_design(self, design: Design) -> Fit:
-        """Fit the same kind of model to another design with the same response and random effects."""
+        """Fit the same kind of model to another design with the same response."""
         raise NotImplementedError
 
     # What follows.

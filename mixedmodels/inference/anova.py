@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import advises, shown
+from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError, warn
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
@@ -19,6 +21,15 @@ from mixedmodels.inference.comparability import (
     different_criteria,
     different_responses,
     different_sizes,
+)
+from mixedmodels.inference.fixed_effects import Ddf
+from mixedmodels.inference.hypotheses import type_number
+from mixedmodels.inference.term_tests import (
+    TermTests,
+    analysis_of_variance,
+    least_squares_tests,
+    wald_chi_square,
+    wald_f,
 )
 from mixedmodels.reports.anova_text import anova_text
 from mixedmodels.reports.html import preformatted
@@ -47,25 +58,45 @@ class AnovaTable(pd.DataFrame):
 
 
 @advises
-def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = None) -> AnovaTable:
-    """Compare fitted models by likelihood-ratio tests, or tabulate the terms of one model.
+def anova(
+    *models: Fit,
+    refit: bool = True,
+    model_names: Sequence[str] | None = None,
+    type: object = None,
+    ddf: Ddf | None = "default",
+    test: Literal["F", "Chisq"] | None = None,
+    vcov: Any = None,
+) -> AnovaTable:
+    """Compare fitted models by likelihood-ratio tests, or test the fixed-effects terms of one model.
 
     Parameters
     ----------
     *models : fitted models
-        One model gives sequential sums of squares of its fixed-effects terms (lme4 prints no p-values
-        there); several are ordered by their number of parameters and each is tested against the one above.
-        Generalized linear models of a quasi family, and linear models from lm(), are compared by F tests.
+        Several are ordered by their number of parameters and each is tested against the one above.
+        Generalized linear models of a quasi family, and linear models from lm(), are compared by F tests. Of
+        one model the terms are tested, as the arguments from `type` on say.
     refit : bool
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional
         Names of the rows; by default MODEL1, MODEL2, ... in the order given, as lme4 where it knows no
         names.
+    type : {3, 2, 1}, optional
+        Type of the hypotheses. A linear mixed model has type III by default. Without a type a linear model
+        from lm() has R's sequential table, a generalized mixed model lme4's, without p-values.
+    ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z"} or None
+        Denominator degrees of freedom of a linear mixed model, Satterthwaite's by default. None gives lme4's
+        sequential table, which has none.
+    test : {"F", "Chisq"}, optional
+        F tests as lmerTest's, the default of a linear mixed model; or Wald chi-square tests as those of R's
+        car, the default of generalized models with a type (then type II unless said otherwise).
+    vcov : optional
+        Another covariance of the fixed effects.
 
     Returns
     -------
     AnovaTable
-        A DataFrame with columns npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq).
+        A DataFrame. Of several models: npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq). Of one
+        linear mixed model: Sum Sq, Mean Sq, NumDF, DenDF, F value and Pr(>F).
 
     Raises
     ------
@@ -73,9 +104,13 @@ def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = 
         If the models were not fitted to the same response at the same rows.
     ControlError
         If there is no model, or a wrong number of names; if the likelihoods are different approximations
-        (nAGQ, hessian).
+        (nAGQ, hessian); if an argument is about one model and there are several.
     NotAvailableError
-        If a model has no likelihood.
+        If a model has no likelihood, or no such test.
+
+    References
+    ----------
+    Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13).
 
     Examples
     --------
@@ -87,20 +122,118 @@ def anova(*models: Fit, refit: bool = True, model_names: Sequence[str] | None = 
     105.0
     """
     check_models(models, "anova")
-    if not all(m.has_likelihood for m in models):
-        raise NotAvailableError(
-            "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with "
-            "method='ml'."
-        )
+    one_of("test", test, (None, "F", "Chisq"))
     if len(models) == 1:
-        return _sequential(models[0])
-    names = _names(models, model_names)
-    _check_same_response(models)
+        return _of_one_model(models[0], type, ddf, test, vcov)
+    if type is not None or ddf != "default" or test is not None or vcov is not None:
+        raise ControlError(
+            "type, ddf, test and vcov are about the terms of one model; several models are compared by their "
+            "likelihoods."
+        )
+    if not all(m.has_likelihood for m in models):
+        raise NotAvailableError(NO_LIKELIHOOD)
+    names = row_names(models, model_names)
+    check_same_response(models)
     if all(m.is_quasi for m in models):
         return _analysis_of_deviance(models, names)
     if all(m.is_least_squares for m in models):
         return _f_tests(models, names)
-    return _likelihood_ratio(_comparable(models, names, refit), names)
+    return _likelihood_ratio(comparable(models, names, refit), names)
+
+
+@advises
+def Anova(
+    model: Fit,
+    *,
+    type: object = 2,
+    test: Literal["Chisq", "F"] | None = None,
+    ddf: Ddf = "default",
+    vcov: Any = None,
+) -> AnovaTable:
+    """Test the fixed-effects terms of a model by Wald tests, as R's car does.
+
+    Parameters
+    ----------
+    model : fitted model
+        The model.
+    type : {2, 3}
+        Type II adjusts a term for all that do not contain it. Type III tests the coefficients of the term,
+        so that it depends on the contrasts of the factors; :func:`anova` has a type III that does not.
+    test : {"Chisq", "F"}, optional
+        F tests are available for linear models, and the default for lm(); elsewhere chi-square tests are.
+    ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z"}
+        Degrees of freedom of the F tests of a linear mixed model, by default Kenward and Roger's as in car.
+    vcov : optional
+        Another covariance of the fixed effects.
+
+    Returns
+    -------
+    AnovaTable
+        Chisq, Df and Pr(>Chisq), or F, Df, Df.res and Pr(>F).
+
+    Raises
+    ------
+    ControlError
+        If `type` or `test` is none of these.
+    NotAvailableError
+        If F tests are asked for of a generalized model.
+
+    References
+    ----------
+    Fox & Weisberg (2019), An R Companion to Applied Regression, 3rd ed.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> m = mm.lmer("effort ~ Type + (1 | Subject)", mm.load_dataset("ergoStool"))
+    >>> round(float(mm.Anova(m).loc["Type", "Chisq"]), 2)
+    67.07
+    """
+    check_models([model], "Anova")
+    one_of("test", test, (None, "F", "Chisq"))
+    number = type_number(type)
+    if number == 1:
+        raise ControlError("Anova() has types 2 and 3; the sequential table is anova(m, type=1).")
+    if model.is_least_squares and test != "Chisq":
+        return _tabulated(least_squares_tests(model, number, vcov))
+    if test != "F":
+        return _tabulated(wald_chi_square(model, number, vcov))
+    chosen: Ddf = "residual" if not isinstance(model, MixedFit) else "kenward-roger"
+    _require_degrees_of_freedom(model)
+    return _tabulated(wald_f(model, number, chosen if ddf == "default" else ddf, vcov))
+
+
+NO_LIKELIHOOD = (
+    "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with method='ml'. "
+    "anova(m, type=2) tests the terms of one model."
+)
+
+
+def _of_one_model(
+    model: Fit, type: object, ddf: Ddf | None, test: Literal["F", "Chisq"] | None, vcov: Any
+) -> AnovaTable:
+    """Return the tests of the terms of one model."""
+    is_linear = isinstance(model, MixedFit) and model.family() is None
+    asked = type is not None or test is not None or vcov is not None
+    if ddf is None or not (is_linear or asked):
+        if asked and type_number(1 if type is None else type) != 1:
+            raise ControlError("ddf=None gives lme4's table, which is sequential: leave out ddf, or type.")
+        return _sequential(model)
+    if not is_linear or test == "Chisq":
+        return Anova(model, type=2 if type is None else type, test=test, vcov=vcov)
+    return _tabulated(analysis_of_variance(model, type_number(3 if type is None else type), ddf, vcov))
+
+
+def _require_degrees_of_freedom(model: Fit) -> None:
+    """Raise unless F tests are defined: for linear models, and where a dispersion is estimated."""
+    if model.test_df is None and not (isinstance(model, MixedFit) and model.family() is None):
+        raise NotAvailableError(
+            "F tests need degrees of freedom, which this generalized model has none of; write test='Chisq'."
+        )
+
+
+def _tabulated(tests: TermTests) -> AnovaTable:
+    return make_table(tests.values, tests.rows, tests.columns, tests.heading)
 
 
 def check_models(models: Sequence[object], function: str) -> None:
@@ -124,7 +257,8 @@ def _values(models: Sequence[object] | Mapping[object, object]) -> Iterable[obje
     return models.values() if isinstance(models, Mapping) else models
 
 
-def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
+def row_names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
+    """Return the names of the rows of a table of models: those given, or MODEL1, MODEL2, ..."""
     names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
     if len(names) != len(models):
         raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")
@@ -133,13 +267,14 @@ def _names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _check_same_response(models: Sequence[Fit]) -> None:
+def check_same_response(models: Sequence[Fit]) -> None:
+    """Raise DataError unless the models were fitted to the same response at the same rows."""
     difference = different_sizes(models) or different_responses(models)
     if difference:
         raise DataError(difference)
 
 
-def _comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list[Fit]:
+def comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list[Fit]:
     """Refit REML fits by maximum likelihood, or warn where their criteria are no likelihoods to compare."""
     if difference := different_approximations(models, names):
         raise ControlError(difference)
@@ -168,9 +303,12 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable
 
 def _sequential(model: Fit) -> AnovaTable:
     """Return sums of squares of the fixed-effects terms in the order of the formula."""
+    if not model.has_likelihood:
+        raise NotAvailableError(NO_LIKELIHOOD)
     if not isinstance(model, MixedFit) and not model.is_least_squares:
         raise NotAvailableError(
-            f"anova() of a single {type(model).__name__} is not available; give it the models to compare."
+            "anova() of one generalized linear model is not available without a type: write anova(m, type=2) "
+            "for Wald tests of its terms, or give it the models to compare."
         )
     recipe, kept = model.design.recipe.fixed, model.design.recipe.kept
     labels = [column_terms(recipe)[k] for k in kept]

@@ -7,7 +7,7 @@ freedom a contrast has, is decided once, in :mod:`mixedmodels.inference.fixed_ef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -78,6 +78,11 @@ class FixedEffects:
     degrees: DegreesOfFreedom
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+
+def asymptotic(fixed: FixedEffects) -> FixedEffects:
+    """Return the fixed effects with infinite degrees of freedom: chi-square and normal tests."""
+    return replace(fixed, degrees=Constant(np.inf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
 from mixedmodels.advice import advises, shown
+from mixedmodels.arrays import FloatArray
+from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
@@ -16,29 +19,55 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference.anova import AnovaTable, make_table
 from mixedmodels.inference.comparison import chi_square_tail
+from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
+from mixedmodels.inference.hypotheses import deletion_hypotheses, term_columns
+from mixedmodels.inference.term_tests import F_COLUMNS, f_test_rows, method_text
 
 DROP1_COLUMNS = ("npar", "AIC", "LRT", "Pr(Chi)")
 
 
 @advises
-def drop1(model: Fit) -> AnovaTable:
+def drop1(
+    model: Fit,
+    *,
+    test: Literal["Chisq", "F"] = "Chisq",
+    ddf: Ddf = "default",
+    vcov: Any = None,
+) -> AnovaTable:
     """Test each term of the fixed effects that is not contained in another one.
 
-    Models fitted by REML are refitted by maximum likelihood, the smaller models too.
+    Parameters
+    ----------
+    model : fitted model
+        The model.
+    test : {"Chisq", "F"}
+        Likelihood ratios, for which the smaller models are fitted, by maximum likelihood where the model was
+        fitted by REML; or F tests of the coefficients of the term in the fitted model, as lmerTest's, of
+        linear models only.
+    ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z"}
+        Denominator degrees of freedom of F tests.
+    vcov : optional
+        Another covariance of the fixed effects for F tests.
 
     Returns
     -------
     AnovaTable
-        One row per term and ``<none>`` for the model itself; columns npar (parameters dropped), AIC, LRT
-        and Pr(Chi).
+        One row per term. Of likelihood ratios also ``<none>`` for the model itself, and columns npar
+        (parameters dropped), AIC, LRT and Pr(Chi); of F tests Sum Sq, Mean Sq, NumDF, DenDF, F value and
+        Pr(>F).
 
     Raises
     ------
+    ControlError
+        If `test` is neither.
     NotAvailableError
-        If the model has no likelihood.
+        If the model has no likelihood, or F tests are asked for of a generalized model.
     """
     if not isinstance(model, Fit):
         raise ControlError(f"drop1() needs a fitted model, not {shown(model)}.")
+    one_of("test", test, ("Chisq", "F"))
+    if test == "F":
+        return _f_tests(model, ddf, vcov)
     full = model.refitML()
     rows, values = ["<none>"], [(np.nan, full.aic(), np.nan, np.nan)]
     for label in droppable(model.design):
@@ -50,6 +79,31 @@ def drop1(model: Fit) -> AnovaTable:
         rows.append(label)
     heading = ["Single term deletions", "", "Model:", model.formula()]
     return make_table(np.array(values, dtype=np.float64), rows, DROP1_COLUMNS, heading)
+
+
+def _f_tests(model: Fit, ddf: Ddf, vcov: Any) -> AnovaTable:
+    """Return F tests of the coefficients of each term, nothing fitted again (lmerTest)."""
+    if model.family() is not None:
+        raise NotAvailableError("F tests of terms are those of linear models; write test='Chisq'.")
+    fixed = fixed_effects(model, ddf, vcov)
+    hypotheses = {label: _hypothesis(model, label) for label in droppable(model.design)}
+    values = f_test_rows(fixed, hypotheses, model.sigma())
+    title = f"Single term deletions using {method_text(fixed)}:"
+    return make_table(values, list(hypotheses), F_COLUMNS, [title, "", "Model:", model.formula()])
+
+
+def _hypothesis(model: Fit, label: str) -> FloatArray:
+    """Return L that says that a term is not needed: its coefficients are zero.
+
+    Where columns depend on each other, leaving out a term does not make all its coefficients zero: then the
+    mean lies in the columns of the model without it.
+    """
+    design = model.design
+    if design.dropped:
+        return deletion_hypotheses(design.X, without_term(model, label).X)
+    terms = term_columns(design.recipe.fixed, design.recipe.kept)
+    own = terms.columns[terms.labels.index(label)]
+    return np.eye(design.X.shape[1])[own]
 
 
 def droppable(design: Design) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.advice import refuse, shown
+from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.fit import Fit
@@ -56,7 +56,11 @@ class KRComparison(pd.DataFrame):
         return preformatted(repr(self))
 
 
-def kr_modcomp(large: Any, small: Any, **unknown: Never) -> KRComparison:
+@advises
+def kr_modcomp(
+    large: Any,
+    small: Any,
+) -> KRComparison:
     """Test the fixed effects that one model has and a nested one has not, by Kenward and Roger's F test.
 
     Parameters
@@ -93,7 +97,6 @@ def kr_modcomp(large: Any, small: Any, **unknown: Never) -> KRComparison:
     >>> round(float(mm.kr_modcomp(large, small).loc["Ftest", "stat"]), 2)
     45.85
     """
-    refuse(kr_modcomp, (), unknown)
     check_models((large,), "kr_modcomp")
     if isinstance(small, Fit):
         _check_comparable(large, small)

@@ -19,6 +19,9 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
 from mixedmodels.inference.drop1 import drop1
+from mixedmodels.inference.fixed_effects import Ddf
+from mixedmodels.inference.hypotheses import Convention, hypotheses
+from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary
 from mixedmodels.prediction.predict import row_labels
@@ -192,13 +195,36 @@ class FittedModel(Fit):
         *others: FittedModel,
         refit: bool = True,
         model_names: Sequence[str] | None = None,
+        type: object = None,
+        ddf: Ddf | None = "default",
+        test: Literal["F", "Chisq"] | None = None,
+        vcov: Any = None,
     ) -> AnovaTable:
-        """Compare this model with others, or tabulate its terms; see :func:`mixedmodels.anova`."""
-        return anova(self, *others, refit=refit, model_names=model_names)
+        """Compare this model with others, or test its terms; see :func:`mixedmodels.anova`."""
+        return anova(
+            self, *others, refit=refit, model_names=model_names, type=type, ddf=ddf, test=test, vcov=vcov
+        )
 
-    def drop1(self) -> AnovaTable:
+    def drop1(
+        self, test: Literal["Chisq", "F"] = "Chisq", ddf: Ddf = "default", vcov: Any = None
+    ) -> AnovaTable:
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
-        return drop1(self)
+        return drop1(self, test=test, ddf=ddf, vcov=vcov)
+
+    def hypotheses(self, type: object = 3, convention: Convention = "lmerTest") -> dict[str, pd.DataFrame]:
+        """Return the hypothesis that each term is tested by; see :func:`mixedmodels.hypotheses`."""
+        return hypotheses(self, type, convention)
+
+    def linear_hypothesis(
+        self,
+        hypotheses: Any,
+        rhs: Any = None,
+        test: Literal["F", "Chisq"] | None = None,
+        ddf: Ddf = "default",
+        vcov: Any = None,
+    ) -> LinearHypothesis:
+        """Test linear hypotheses about the fixed effects; see :func:`mixedmodels.linear_hypothesis`."""
+        return linear_hypothesis(self, hypotheses, rhs=rhs, test=test, ddf=ddf, vcov=vcov)
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)

@@ -126,7 +126,7 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         return self._sibling(self.design, y, weights, problem, self.estimates)
 
     def with_design(self, design: Design) -> GeneralizedLinearMixedModel:
-        """Fit the same kind of model to another design with the same response and random effects."""
+        """Fit the same kind of model to another design with the same response."""
         problem = self._arranged(design, self.y, self.prior_weights)
         return self._sibling(design, self.y, self.prior_weights, problem)
 

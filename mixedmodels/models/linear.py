@@ -121,7 +121,7 @@ class LinearMixedModel(MixedModel, LinearFit):
         return self._sibling(self.y, self.problem, False) if self.is_reml else self
 
     def with_design(self, design: Design) -> LinearMixedModel:
-        """Fit the same kind of model to another design with the same response and random effects."""
+        """Fit the same kind of model to another design with the same response."""
         problem = linear_problem(self.y, design.X, design.random, design.weights, design.offset)
         estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0, y=self.y)
         return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)

@@ -12,9 +12,11 @@ from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
+from mixedmodels.inference.anova import AnovaTable
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
+from mixedmodels.inference.ranova import ranova
 from mixedmodels.inference.robust import RobustType
 from mixedmodels.inference.summary import Summary, with_tests
 from mixedmodels.inference.varcorr import VarCorr
@@ -66,6 +68,10 @@ class MixedModel(FittedModel, MixedFit):
     def _covariance_names(self) -> list[str]:
         names = [f".sig{i + 1:02d}" for i in range(len(self.theta_values))]
         return names if self.residual_sd is None else [*names, ".sigma"]
+
+    def ranova(self, reduce_terms: bool = True) -> AnovaTable:
+        """Test each random-effects term by a likelihood ratio; see :func:`mixedmodels.ranova`."""
+        return ranova(self, reduce_terms=reduce_terms)
 
     # Matrices.
 

@@ -29,6 +29,7 @@ ERROR_WORDS: dict[str, tuple[str, ...]] = {
     "edge-subset-empty": ("subset", "0 (non-NA) cases"),
     "edge-continuous-group": ("Reaction", "180", "swap"),
     "edge-nocommon-bar": ("parentheses", "(x2 | ff)"),
+    "edge-ddf-arg": ("ddf must be one of", "satterthwaite", "kenward-roger"),
     "edge-anova-n": ("not all fitted to the same size of dataset",),
     "edge-empty-frame": ("no rows",),
     "edge-glmer-const-warn": ("constant",),

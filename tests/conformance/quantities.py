@@ -12,6 +12,8 @@ from scipy import stats
 import mixedmodels as mm
 from mixedmodels.engines.generalized import problem_from_data as generalized
 from mixedmodels.engines.linear import reml as profiled
+from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.inference.term_tests import F_COLUMNS, f_test_rows
 from mixedmodels.models.linear import LinearMixedModel
 
 Arguments = Mapping[str, Any]
@@ -137,7 +139,24 @@ def objective_at(model: Any, parameters: Any, REML: bool | None = None) -> float
     return generalized.evaluate_at(model.problem, values, model.estimates.nAGQ)
 
 
+def term_table(model: Any, args: Arguments) -> pd.DataFrame:
+    """Return lmerTest's table of tests of terms; its "lme4" is None here."""
+    ddf = args.get("ddf", "default")
+    return mm.anova(model, type=args.get("type"), ddf=None if ddf == "lme4" else ddf)
+
+
+def contest(model: Any, args: Arguments) -> pd.DataFrame:
+    """Return lmerTest's joint F test of the rows of L."""
+    L = np.array(args["L"], dtype=float)
+    values = f_test_rows(fixed_effects(model), {"1": L}, model.sigma())
+    return pd.DataFrame(values, index=["1"], columns=list(F_COLUMNS))
+
+
 VALUES: dict[str, Quantity] = {
+    "anova": term_table,
+    "anova_F": lambda m, a: term_table(m, a)["F value"].tolist(),
+    "contest": contest,
+    "ranova": lambda m, a: mm.ranova(m),
     "objective": lambda m, a: objective(m),
     "objective_max": lambda m, a: objective(m),
     "objective_at_theta": lambda m, a: objective_at(m, a["theta"], a["REML"]),

@@ -119,7 +119,7 @@ def test_comparisons_that_cannot_be(fitted, data):
         mm.anova()
     with pytest.raises(mm.ControlError, match="1 names for 2"):
         mm.anova(fitted("cbpp_null"), fitted("cbpp"), model_names=["a"])
-    with pytest.raises(mm.NotAvailableError, match="single"):
+    with pytest.raises(mm.NotAvailableError, match="without a type"):
         mm.anova(fitted("cbpp_glm"))
 
 

@@ -123,7 +123,7 @@ def matrix_recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mappin
     _refuse_too_many(coded, variables, columns)
     names, assign = ["(Intercept)"] * terms.intercept, [0] * terms.intercept
     for term in coded:
-        found = _column_names(term, variables)
+        found = column_names(term, variables)
         names += found
         assign += [term.pattern] * len(found)
     return MatrixRecipe(terms.intercept, variables, coded, tuple(names), tuple(assign))
@@ -190,7 +190,7 @@ def _variable_coding(
     return VariableCoding(name, (), levels, code_levels(contrast, levels, name))
 
 
-def _column_names(term: CodedTerm, variables: tuple[VariableCoding, ...]) -> list[str]:
+def column_names(term: CodedTerm, variables: tuple[VariableCoding, ...]) -> list[str]:
     """Return R's names of the columns of a term, the first variable varying fastest."""
     names = [""]
     for order, (i, full) in enumerate(term.factors):

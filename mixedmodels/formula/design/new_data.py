@@ -49,13 +49,22 @@ def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[Floa
     evaluator = _evaluator(recipe, new_data)
     names = _used_variables(recipe.fixed)
     evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
-    columns = {name: evaluator.column(recipe.variables[name]) for name in names}
+    columns = _columns(recipe, evaluator)
     X = model_matrix(recipe.fixed, columns, evaluator.frame.n_rows)
     if recipe.dependence is not None:
         if warn:
             _warn_not_estimable(design, X)
         X = X[:, recipe.kept]
     return X, _new_offset(recipe, evaluator)
+
+
+def fixed_columns(design: Design, new_data: Any) -> dict[str, Column]:
+    """Return the variables of the fixed effects on new data, by their printed names."""
+    return _columns(design.recipe, _evaluator(design.recipe, new_data))
+
+
+def _columns(recipe: Recipe, evaluator: Evaluator) -> dict[str, Column]:
+    return {name: evaluator.column(recipe.variables[name]) for name in _used_variables(recipe.fixed)}
 
 
 def _warn_not_estimable(design: Design, X: FloatArray) -> None:
