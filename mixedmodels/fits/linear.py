@@ -10,7 +10,11 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.expected_information import ExpectedInformation, expected_information
-from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance, parameter_covariance
+from mixedmodels.engines.linear.parameter_covariance import (
+    ParameterCovariance,
+    covariance_root,
+    parameter_covariance,
+)
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.fits.call import Call
@@ -50,6 +54,12 @@ class LinearFit(LinearEquationsFit):
         """Covariance of the variance parameters, and what the covariance of beta owes to them."""
         e = self.estimates
         return parameter_covariance(self.problem, e.theta, e.solution.sigma, e.REML, self.y)
+
+    @property
+    def covariance_root(self) -> FloatArray:
+        """A with ``Cov(beta) = A'A``, shape (p, p): better known contrasts keep their digits in it."""
+        e = self.estimates
+        return covariance_root(self.problem, e.theta, e.solution.sigma, e.REML, self.y)
 
     @cached_property
     def expected_information(self) -> ExpectedInformation:

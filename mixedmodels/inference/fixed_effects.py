@@ -69,6 +69,7 @@ def _constant(fit: Fit, ddf: Ddf) -> Constant:
 def _left_out(fit: Fit, parameters: ParameterCovariance) -> tuple[str, ...]:
     """Return what to say about parameters at a boundary."""
     named = [name for name, out in zip(theta_names(fit.random), parameters.left_out, strict=True) if out]
+    named += ["sigma"] * (not parameters.to_parameters[-1].any())
     if not named:
         return ()
     return (f"at a boundary, so taken as known in the degrees of freedom: {', '.join(named)}",)

@@ -21,6 +21,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.expected_information import ExpectedInformation
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
+from mixedmodels.inference.satterthwaite import moment_df
 
 #: Eigenvalues of the expected information, scaled to unit diagonal, below which a direction is not estimated.
 UNKNOWN = 1e-10
@@ -35,20 +36,17 @@ class KenwardRoger:
 
     Attributes
     ----------
-    fixed : ndarray, shape (p, p)
-        Covariance of the orthonormal fixed effects over sigma^2, not adjusted.
+    root : ndarray, shape (p, p)
+        A with ``A'A`` the covariance of the fixed effects over sigma^2, not adjusted.
     changes : ndarray, shape (k, p, p)
-        Its derivatives, negative, in the directions of the variances.
+        ``N_i``, whose ``A' N_i A`` are its derivatives, negative, in the directions of the variances.
     information : ndarray, shape (k, k)
         Covariance of the coordinates in these directions, W.
-    R_inverse : ndarray, shape (p, p)
-        From orthonormal fixed effects to those of the user's X.
     """
 
-    fixed: FloatArray
+    root: FloatArray
     changes: FloatArray
     information: FloatArray
-    R_inverse: FloatArray
 
     @property
     def method(self) -> str:
@@ -57,19 +55,14 @@ class KenwardRoger:
 
     def of_rows(self, L: FloatArray) -> FloatArray:
         """Return the degrees of freedom of every row of L, shape (m,); NaN for a row of zeros."""
-        rows = L @ self.R_inverse
-        variance = np.einsum("ip,pq,iq->i", rows, self.fixed, rows)
-        gradient = np.einsum("ip,kpq,iq->ik", rows, self.changes, rows)
-        spread = np.einsum("ik,kl,il->i", gradient, self.information, gradient)
-        zero = variance == 0.0
-        return np.where(zero, np.nan, 2.0 * variance**2 / np.where(zero, 1.0, spread))
+        return moment_df(L @ self.root.T, self.changes, self.information)
 
     def of_hypothesis(self, L: FloatArray) -> tuple[float, float]:
         """Return the denominator degrees of freedom of the F test of ``L beta``, and the factor of F."""
         if len(L) == 1:
             return float(self.of_rows(L)[0]), 1.0
-        rows = L @ self.R_inverse
-        projection = np.linalg.solve(rows @ self.fixed @ rows.T, rows)
+        rows = L @ self.root.T
+        projection = np.linalg.solve(rows @ rows.T, rows)
         moved = np.einsum("mp,kpq,nq->kmn", projection, self.changes, rows)
         traces = np.einsum("kmm->k", moved)
         A1 = float(traces @ self.information @ traces)
@@ -120,28 +113,27 @@ def kenward_roger(fit: LinearFit) -> tuple[FloatArray, KenwardRoger]:
             "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
             "ddf='satterthwaite'."
         )
-    problem, pieces = fit.problem, fit.expected_information
-    R = np.linalg.inv(problem.fixed_basis.R_inverse)
-    U = R @ fit.unscaled_vcov @ R.T
-    W = variance_covariance(pieces, U, problem.n)
-    k = len(pieces.P)
-    bias = np.einsum(
-        "ij,ijpq->pq", W[:k, :k], pieces.Q - np.einsum("ipq,qr,jrs->ijps", pieces.P, U, pieces.P)
-    )
-    adjusted = problem.fixed_basis.R_inverse @ (U + 2.0 * U @ bias @ U) @ problem.fixed_basis.R_inverse.T
-    changes = np.concatenate([U @ pieces.P @ U, -U[None]])
-    return fit.sigma() ** 2 * adjusted, KenwardRoger(U, changes, W, problem.fixed_basis.R_inverse)
+    sigma, pieces = fit.sigma(), fit.expected_information
+    root = fit.covariance_root / sigma
+    # Orthonormal fixed effects, which `pieces` are about, in units of their own covariance.
+    K = root @ np.linalg.inv(fit.problem.fixed_basis.R_inverse).T
+    P, Q = K @ pieces.P @ K.T, K @ pieces.Q @ K.T
+    W = variance_covariance(pieces, P, Q, fit.problem.n)
+    bias = np.einsum("ij,ijpq->pq", W[:-1, :-1], Q - np.einsum("ipq,jqs->ijps", P, P))
+    identity = np.eye(len(root))
+    adjusted = root.T @ (identity + 2.0 * bias) @ root
+    return sigma**2 * adjusted, KenwardRoger(root, np.concatenate([P, -identity[None]]), W)
 
 
-def variance_covariance(pieces: ExpectedInformation, U: FloatArray, n: int) -> FloatArray:
+def variance_covariance(pieces: ExpectedInformation, P: FloatArray, Q: FloatArray, n: int) -> FloatArray:
     """Return the covariance of the variances, in the directions of `pieces` and the scale of all of them.
 
     Parameters
     ----------
     pieces : ExpectedInformation
         For k directions.
-    U : ndarray, shape (p, p)
-        Covariance of the orthonormal fixed effects over sigma^2.
+    P, Q : ndarray, shape (k, p, p) and (k, k, p, p)
+        Those of `pieces` with fixed effects of unit covariance.
     n : int
         Number of rows.
 
@@ -149,13 +141,13 @@ def variance_covariance(pieces: ExpectedInformation, U: FloatArray, n: int) -> F
     -------
     ndarray, shape (k + 1, k + 1)
     """
-    k, UP = len(pieces.P), U @ pieces.P
+    k, p = P.shape[:2]
     information = np.empty((k + 1, k + 1))
-    information[:k, :k] = pieces.products - 2.0 * np.einsum("pq,ijqp->ij", U, pieces.Q)
-    information[:k, :k] += np.einsum("ipq,jqp->ij", UP, UP)
-    information[k, :k] = information[:k, k] = pieces.traces + np.einsum("ipp->i", UP)
-    information[k, k] = n - len(U)
-    scale = np.sqrt(np.maximum(information.diagonal(), np.finfo(np.float64).tiny))
+    information[:k, :k] = pieces.products - 2.0 * np.einsum("ijpp->ij", Q) + np.einsum("ipq,jqp->ij", P, P)
+    information[k, :k] = information[:k, k] = pieces.traces + np.einsum("ipp->i", P)
+    information[k, k] = n - p
+    # A direction that rounding leaves without information is not estimated.
+    scale = np.sqrt(np.where(information.diagonal() > 0.0, information.diagonal(), np.inf))
     values, vectors = np.linalg.eigh(information / np.multiply.outer(scale, scale))
     known = values > UNKNOWN
     root = vectors[:, known] / scale[:, None] / np.sqrt(values[known])

@@ -46,12 +46,7 @@ class Satterthwaite:
     def of_rows(self, L: FloatArray) -> FloatArray:
         """Return the degrees of freedom of every row of L, shape (m,); NaN for a row of zeros."""
         at = self.parameters
-        rows = L @ at.root.T
-        variance = np.einsum("ip,ip->i", rows, rows)
-        gradient = np.einsum("ip,kpq,iq->ik", rows, at.changes, rows)
-        spread = np.einsum("ik,kl,il->i", gradient, at.covariance, gradient)
-        zero = variance == 0.0
-        return np.where(zero, np.nan, 2.0 * variance**2 / np.where(zero, 1.0, spread))
+        return moment_df(L @ at.root.T, at.changes, at.covariance)
 
     def of_hypothesis(self, L: FloatArray) -> tuple[float, float]:
         """Return the denominator degrees of freedom of the F test of ``L beta``, and 1.
@@ -65,6 +60,30 @@ class Satterthwaite:
         rows = L @ self.parameters.root.T
         _, axes = np.linalg.eigh(rows @ rows.T)
         return combined(self.of_rows(axes.T @ L)), 1.0
+
+
+def moment_df(rows: FloatArray, changes: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the degrees of freedom of contrasts from the mean and variance of their estimated variances.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (m, p)
+        Contrasts of fixed effects with unit covariance.
+    changes : ndarray, shape (k, p, p)
+        Derivatives of that covariance in k variance parameters.
+    covariance : ndarray, shape (k, k)
+        Of these parameters.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        NaN for a row of zeros.
+    """
+    variance = np.einsum("ip,ip->i", rows, rows)
+    gradient = np.einsum("ip,kpq,iq->ik", rows, changes, rows)
+    spread = np.einsum("ik,kl,il->i", gradient, covariance, gradient)
+    zero = variance == 0.0
+    return np.where(zero, np.nan, 2.0 * variance**2 / np.where(zero, 1.0, spread))
 
 
 def combined(df: FloatArray) -> float:

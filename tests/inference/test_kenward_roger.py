@@ -187,3 +187,25 @@ def test_the_adjusted_covariance_is_that_of_the_tests():
     se = large.summary(ddf="kenward-roger").coefficients["Std. Error"]
     np.testing.assert_allclose(np.sqrt(np.diag(adjusted)), se)
     assert list(adjusted) == list(large.design.x_names)
+
+
+@pytest.mark.parametrize("residual", [1e-2, 1e-5, 1e-8])
+def test_a_small_residual_takes_no_digits(residual):
+    """Balanced groups: a predictor of groups and the intercept have 8 - 2, one of rows 48 - 8 - 1."""
+    rng = np.random.default_rng(1)
+    g, x, z = np.repeat(np.arange(8), 6), np.tile(np.arange(6.0), 8), rng.normal(size=8)
+    y = z[g] + x + rng.normal(size=8)[g] + residual * rng.normal(size=48)
+    data = {"y": y, "x": x - 2.5, "z": z[g], "g": np.array(list("abcdefgh"))[g]}
+    model = mm.lmer("y ~ x + z + (1 | g)", data)
+    df = fixed_effects(model, "kenward-roger").degrees.of_rows(np.eye(3))
+    np.testing.assert_allclose(df, [6, 39, 6], rtol=DF)
+
+
+def test_collinear_columns_take_no_digits():
+    """The years 2001 to 2010 and their squares: the tests of the trend are those of centred years."""
+    data = mm.load_dataset("sleepstudy").assign(year=lambda d: 2001.0 + d.Days)
+    near, far = (mm.lmer(f"Reaction ~ {x} + I({x}^2) + ({x} | Subject)", data) for x in ("Days", "year"))
+    for ddf in ("satterthwaite", "kenward-roger"):
+        tests = [contrast_tests(fixed_effects(m, ddf), np.eye(3)[2:]) for m in (near, far)]
+        np.testing.assert_allclose(tests[0].df, tests[1].df, rtol=DF)
+        np.testing.assert_allclose(tests[0].statistic, tests[1].statistic, rtol=DF)

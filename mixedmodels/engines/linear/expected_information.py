@@ -60,7 +60,7 @@ class ExpectedInformation:
 def directions(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
     """Return the directions D in which the covariance of one level's effects can move, shape (m, S, S).
 
-    For an unstructured term the variances and covariances, for a diagonal one the variances: also those that
+    For an unstructured term all variances and covariances, for a diagonal one the variances: also those that
     are zero. Others move along the derivatives in their parameters, in which their covariance is not linear.
     """
     S = structure.size
@@ -100,7 +100,9 @@ def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedI
         C = basis.C
         T = C @ term.structure.factor(theta[part])
         covariances.append(T @ T.T)
-        moves += [(t, C @ D @ C.T) for D in directions(term.structure, theta[part])]
+        # All covariances of the user's columns are all of the orthogonal ones, which no location makes alike.
+        along = np.eye(term.size) if term.structure.is_unstructured else C
+        moves += [(t, along @ D @ along.T) for D in directions(term.structure, theta[part])]
     k, p = len(moves), problem.p
     total = ExpectedInformation(np.zeros((k, p, p)), np.zeros((k, k, p, p)), np.zeros(k), np.zeros((k, k)))
     with threads_for(int(groups.sizes.max())):

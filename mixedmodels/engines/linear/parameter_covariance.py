@@ -44,6 +44,9 @@ LEAST_CURVATURE = 1e-8
 #: boundary.
 STILL = 1e-8
 
+#: Share of the deviation that the rows of one level tell from none, below which a deviation counts as small.
+SMALL = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterCovariance:
@@ -100,6 +103,17 @@ def parameter_covariance(
         if is_small(problem, sigma**2):
             return _from_rows(problem, theta, sigma, REML, y)
         return _from_cross_products(problem, theta, sigma, REML)
+
+
+def covariance_root(
+    problem: LinearProblem, theta: FloatArray, sigma: float, REML: bool, y: FloatArray
+) -> FloatArray:
+    """Return A with ``Cov(beta) = A'A``, shape (p, p); parameters as for :func:`parameter_covariance`."""
+    if is_small(problem, sigma**2):
+        x, _, derivatives = around_separated(problem, y, REML, theta, sigma)
+        return _root(problem, derivatives(x)[1])
+    at = evaluation(problem, starting.factors_of(problem, starting.free_of(problem, theta)), REML)
+    return _root(problem, at.system.fixed_root.T / sigma)
 
 
 def _from_cross_products(
@@ -228,13 +242,17 @@ def _units(problem: LinearProblem, free: FloatArray) -> FloatArray:
     """Return the distance over which criterion and covariance change in each free coordinate, shape (k,).
 
     That of an element of a factor is the length of its column, of a deviation its own size, of a correlation
-    the radius of the circle on which its coordinate runs.
+    the radius of the circle on which its coordinate runs. Where a deviation is small beside what the rows of
+    a level tell, criterion and covariance are even in it and change over that distance.
     """
     units = np.empty(len(free))
     for term, part in problem.parts:
         structure, own = term.structure, free[part]
+        told = SMALL * np.sqrt(term.n_levels / problem.n)
         if structure.is_unstructured:
-            units[part] = np.linalg.norm(structure.factor(own), axis=0)[structure.places()[1]]
+            columns = np.linalg.norm(structure.factor(own), axis=0)
+            units[part] = np.maximum(columns, told)[structure.places()[1]]
         else:
-            units[part] = np.where(structure.is_lower_bound(), np.abs(own), 1.0)
+            sizes = np.maximum(np.abs(own), told * problem.scales[part])
+            units[part] = np.where(structure.is_lower_bound(), sizes, 1.0)
     return units
