@@ -1,0 +1,240 @@
+"""Follow the profile of one parameter: constrained optima, steps along the curve, likelihood-ratio limits.
+
+The objective is -2 log-likelihood; ``zeta = sign(value - estimate) sqrt(objective - minimum)``. By the envelope
+theorem the derivative of the constrained minimum is the partial derivative at it, so ``zeta`` comes with its
+exact slope and Newton's method finds limits in a few refits. Each refit starts from the last one with its
+curvature, which makes the first quasi-Newton step the tangent of the curve.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import ConvergenceError
+from mixedmodels.inference.profile.held import Held
+from mixedmodels.optimization.quasi_newton import minimize
+
+#: Decrease of the objective that ends a refit, and the same relative to its size: limits to a millionth of a
+#: standard error.
+TOLERANCE, RELATIVE_TOLERANCE = 1e-9, 1e-13
+#: Error of zeta at a limit.
+ZETA_TOLERANCE = 1e-7
+#: Width of a bracket, in standard errors, that holds nothing but a jump.
+CLOSED = 1e-6
+#: Refits in which a limit must be found.
+MOST_REFITS = 60
+#: Depth below the minimum at which the model was not at its optimum.
+LOWER = 1e-4
+#: Times its size by which the distance from the estimate may grow in one step.
+GROWTH = 2.5
+#: Increase of zeta, while the distance doubles, below which a profile is flat and will not get there ...
+FLAT = 1e-3
+#: ... if the distance is already that many standard errors.
+FAR = 50.0
+#: Free parameters smaller than this, in units of their size, are started from that again: the objective is even
+#: in them, so that no gradient would lead away from zero.
+SMALL, NUDGE = 0.03, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The minimum of the objective with one parameter held.
+
+    Attributes
+    ----------
+    place : float
+        Where the parameter is held, on the scale it is followed on.
+    objective : float
+        The minimum.
+    slope : float
+        Its derivative in the place.
+    zeta : float
+        Signed root of its height above the unconstrained minimum.
+    x : ndarray, shape (m,)
+        Coordinates of the minimum, settled.
+    inverse_hessian : ndarray, shape (m, m)
+        Curvature of the search.
+    """
+
+    place: float
+    objective: float
+    slope: float
+    zeta: float
+    x: FloatArray
+    inverse_hessian: FloatArray
+
+    @property
+    def zeta_slope(self) -> float:
+        """Derivative of zeta in the place; NaN at the estimate."""
+        return self.slope / (2.0 * self.zeta) if self.zeta else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The profile of one parameter, to be followed from its estimate.
+
+    Attributes
+    ----------
+    held : Held
+        The likelihood with the parameter held.
+    origin : CurvePoint
+        The optimum of the model.
+    step : float
+        Change of place that raises zeta by 1, near the origin.
+    sizes : ndarray, shape (m,)
+        Size of every coordinate that has its boundary at zero, 0 for others.
+    """
+
+    held: Held
+    origin: CurvePoint
+    step: float
+    sizes: FloatArray
+
+    def at(self, place: float, near: CurvePoint) -> CurvePoint:
+        """Return the constrained minimum at a place.
+
+        Raises
+        ------
+        ConvergenceError
+            If it is below the minimum of the model.
+        """
+        small = np.abs(near.x) < SMALL * self.sizes
+        start = self.held.settle(np.where(small, NUDGE * self.sizes, near.x), place)
+        found = minimize(
+            lambda x: self.held.value(x, place),
+            start,
+            near.inverse_hessian,
+            tolerance=TOLERANCE + RELATIVE_TOLERANCE * abs(near.objective),
+        )
+        x = self.held.settle(found.x, place)
+        height = found.objective - self.origin.objective
+        sign = 1.0 if place >= self.origin.place else -1.0
+        zeta = sign * math.sqrt(max(height, 0.0))
+        return CurvePoint(
+            place, found.objective, self.held.slope(x, place), zeta, x, found.inverse_hessian
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Where a profile reaches a value of zeta.
+
+    Attributes
+    ----------
+    place : float
+        Where, on the scale the parameter is followed on; its bound, or infinity, where it does not get there.
+    reached : bool
+        Whether it does.
+    point : CurvePoint
+        The last minimum found on the way.
+    """
+
+    place: float
+    reached: bool
+    point: CurvePoint
+
+
+def limit(curve: Curve, zeta: float) -> Limit:
+    """Return where the profile reaches `zeta`, by Newton's method kept inside a bracket."""
+    sign = math.copysign(1.0, zeta)
+    scale = curve.held.parameter.scale
+    bound = scale.high if sign > 0.0 else scale.low
+    inner, outer, is_crossed = curve.origin, None, False
+    if inner.place == bound:
+        return Limit(bound, False, inner)
+    place = _within(inner.place + zeta * curve.step, bound, sign)
+    for _ in range(MOST_REFITS):
+        point = _refit(curve, place, inner)
+        if point is None:
+            outer, place = place, 0.5 * (inner.place + place)
+            if abs(outer - inner.place) < CLOSED * curve.step:
+                break
+            continue
+        if abs(point.zeta - zeta) < ZETA_TOLERANCE:
+            return Limit(place, True, point)
+        if sign * point.zeta < sign * zeta:
+            if place == bound:
+                return Limit(bound, False, point)
+            if outer is None and _is_flat(curve, inner, point):
+                break
+            inner = point
+        else:
+            outer, is_crossed = place, True
+            if abs(outer - inner.place) < CLOSED * curve.step:
+                break
+        place = _next_place(curve, point, zeta, inner.place, outer, bound)
+    if is_crossed:  # a jump from one optimum to another
+        return Limit(inner.place, True, inner)
+    return Limit(bound, False, inner)
+
+
+def _refit(curve: Curve, place: float, near: CurvePoint) -> CurvePoint | None:
+    """Return the constrained minimum, None where the likelihood cannot be followed."""
+    try:
+        point = curve.at(place, near)
+    except (np.linalg.LinAlgError, ConvergenceError, OverflowError):
+        return None
+    if point.objective < curve.origin.objective - LOWER:
+        raise LowerOptimum(curve.held.parameter.scale.value(place), point)
+    return point if math.isfinite(point.objective) else None
+
+
+class LowerOptimum(Exception):
+    """A profile has come below the optimum that it started from."""
+
+    def __init__(self, value: float, point: CurvePoint) -> None:
+        super().__init__()
+        self.value, self.point = value, point
+
+
+def _next_place(
+    curve: Curve, point: CurvePoint, zeta: float, inner: float, outer: float | None, bound: float
+) -> float:
+    """Return the next place to try: Newton's, or one between the ends of the bracket."""
+    sign, slope = math.copysign(1.0, zeta), point.zeta_slope
+    newton = point.place + (zeta - point.zeta) / slope if slope > 0.0 else math.nan
+    if outer is not None:
+        inside = sign * (newton - inner) > 0.0 and sign * (outer - newton) > 0.0
+        return newton if inside else 0.5 * (inner + outer)
+    origin = curve.origin.place
+    furthest = origin + GROWTH * (inner - origin)
+    if not sign * (newton - inner) > 0.0 or sign * (newton - furthest) > 0.0:
+        newton = furthest
+    return _within(newton, bound, sign)
+
+
+def _within(place: float, bound: float, sign: float) -> float:
+    return min(place, bound) if sign > 0.0 else max(place, bound)
+
+
+def _is_flat(curve: Curve, before: CurvePoint, point: CurvePoint) -> bool:
+    """Tell whether zeta hardly grows any more, far from the estimate."""
+    origin = curve.origin.place
+    is_far = abs(point.place - origin) > FAR * curve.step
+    doubled = abs(point.place - origin) > 1.9 * abs(before.place - origin)
+    return is_far and doubled and abs(point.zeta) - abs(before.zeta) < FLAT
+
+
+def trace(curve: Curve, furthest: float, delta: float) -> list[CurvePoint]:
+    """Return points of the curve on one side, about `delta` of zeta apart, until zeta passes `furthest`.
+
+    The sign of `furthest` and `delta` is that of the side. The curve ends earlier at a bound.
+    """
+    sign, scale = math.copysign(1.0, furthest), curve.held.parameter.scale
+    bound, points, near = scale.high if sign > 0.0 else scale.low, [], curve.origin
+    step = delta * curve.step
+    while sign * near.zeta < sign * furthest and near.place != bound and len(points) < MOST_REFITS:
+        place = _within(near.place + step, bound, sign)
+        point = _refit(curve, place, near)
+        if point is None:
+            break
+        points.append(point)
+        slope = point.zeta_slope
+        longest = GROWTH * abs(step)
+        step = sign * min(abs(delta / slope), longest) if slope > 0.0 else sign * longest
+        near = point
+    return points
