@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.drop1 import drop1 as drop1
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
+    from mixedmodels.inference.profile.profile import profile as profile
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
@@ -124,6 +125,7 @@ _HOMES = {
     "inference.anova": "anova",
     "inference.drop1": "drop1",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
+    "inference.profile.profile": "profile",
     "inference.scores": "estfun information",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "

@@ -21,7 +21,6 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.profile.scales import Scale
 
-
 #: Part of a row, relative to it, that is rounding: what is left when a correlation of 1 is taken out.
 ROUNDING = 1e-12
 
@@ -81,7 +80,7 @@ def free_factor(structure: CovarianceStructure, free: FloatArray) -> HeldFactor:
 
 
 def hold_parameter(structure: CovarianceStructure, k: int, scale: Scale) -> Hold:
-    """Return the hold of the place of one element of theta, for structures whose parameters are plain ones."""
+    """Return the hold of one element of theta at a place on its scale, where theta is plain parameters."""
 
     def hold(free: FloatArray, place: float) -> HeldFactor:
         theta = structure.from_free(free).copy()

@@ -1,9 +1,9 @@
 """Follow the profile of one parameter: constrained optima, steps along the curve, likelihood-ratio limits.
 
-The objective is -2 log-likelihood; ``zeta = sign(value - estimate) sqrt(objective - minimum)``. By the envelope
-theorem the derivative of the constrained minimum is the partial derivative at it, so ``zeta`` comes with its
-exact slope and Newton's method finds limits in a few refits. Each refit starts from the last one with its
-curvature, which makes the first quasi-Newton step the tangent of the curve.
+The objective is -2 log-likelihood; ``zeta = sign(value - estimate) sqrt(objective - minimum)``. By the
+envelope theorem the derivative of the constrained minimum is the partial derivative at it, so ``zeta`` comes
+with its exact slope and Newton's method finds limits in a few refits. Each refit starts from the last one with
+its curvature, which makes the first quasi-Newton step the tangent of the curve.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ GROWTH = 2.5
 FLAT = 1e-3
 #: ... if the distance is already that many standard errors.
 FAR = 50.0
-#: Free parameters smaller than this, in units of their size, are started from that again: the objective is even
-#: in them, so that no gradient would lead away from zero.
+#: Free parameters smaller than this, in units of their size, start the next refit from that: the objective is
+#: even in them, so that no gradient would lead away from zero.
 SMALL, NUDGE = 0.03, 0.1
 
 
@@ -114,9 +114,7 @@ class Curve:
         height = found.objective - self.origin.objective
         sign = 1.0 if place >= self.origin.place else -1.0
         zeta = sign * math.sqrt(max(height, 0.0))
-        return CurvePoint(
-            place, found.objective, self.held.slope(x, place), zeta, x, found.inverse_hessian
-        )
+        return CurvePoint(place, found.objective, self.held.slope(x, place), zeta, x, found.inverse_hessian)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,38 +136,59 @@ class Limit:
     point: CurvePoint
 
 
+@dataclass(slots=True)
+class _Bracket:
+    """Between what points a limit lies.
+
+    Attributes
+    ----------
+    inner : CurvePoint
+        The furthest minimum that has not reached zeta.
+    outer : float or None
+        The nearest place that is too far.
+    is_crossed : bool
+        Whether zeta was larger there; False where the likelihood cannot be followed so far.
+    """
+
+    inner: CurvePoint
+    outer: float | None = None
+    is_crossed: bool = False
+
+
 def limit(curve: Curve, zeta: float) -> Limit:
     """Return where the profile reaches `zeta`, by Newton's method kept inside a bracket."""
-    sign = math.copysign(1.0, zeta)
-    scale = curve.held.parameter.scale
+    sign, scale = math.copysign(1.0, zeta), curve.held.parameter.scale
     bound = scale.high if sign > 0.0 else scale.low
-    inner, outer, is_crossed = curve.origin, None, False
-    if inner.place == bound:
-        return Limit(bound, False, inner)
-    place = _within(inner.place + zeta * curve.step, bound, sign)
+    if curve.origin.place == bound:
+        return Limit(bound, False, curve.origin)
+    bracket = _Bracket(curve.origin)
+    place = _within(curve.origin.place + zeta * curve.step, bound, sign)
     for _ in range(MOST_REFITS):
-        point = _refit(curve, place, inner)
+        point = _refit(curve, place, bracket.inner)
         if point is None:
-            outer, place = place, 0.5 * (inner.place + place)
-            if abs(outer - inner.place) < CLOSED * curve.step:
-                break
-            continue
-        if abs(point.zeta - zeta) < ZETA_TOLERANCE:
+            bracket.outer, bracket.is_crossed = place, False
+            place = 0.5 * (bracket.inner.place + place)
+        elif abs(point.zeta - zeta) < ZETA_TOLERANCE:
             return Limit(place, True, point)
-        if sign * point.zeta < sign * zeta:
-            if place == bound:
-                return Limit(bound, False, point)
-            if outer is None and _is_flat(curve, inner, point):
-                break
-            inner = point
         else:
-            outer, is_crossed = place, True
-            if abs(outer - inner.place) < CLOSED * curve.step:
+            flat = bracket.outer is None and _is_flat(curve, bracket.inner, point)
+            _narrow(bracket, point, zeta)
+            if flat or bracket.inner.place == bound:
                 break
-        place = _next_place(curve, point, zeta, inner.place, outer, bound)
-    if is_crossed:  # a jump from one optimum to another
-        return Limit(inner.place, True, inner)
-    return Limit(bound, False, inner)
+            place = _next_place(curve, point, zeta, bracket, bound)
+        if bracket.outer is not None and abs(bracket.outer - bracket.inner.place) < CLOSED * curve.step:
+            break
+    # Where a bracket closes upon a larger zeta, the profile jumps from one optimum to another.
+    place = bracket.inner.place if bracket.is_crossed else bound
+    return Limit(place, bracket.is_crossed, bracket.inner)
+
+
+def _narrow(bracket: _Bracket, point: CurvePoint, zeta: float) -> None:
+    """Move the end of the bracket on whose side a point is."""
+    if math.copysign(1.0, zeta) * (zeta - point.zeta) > 0.0:
+        bracket.inner = point
+    else:
+        bracket.outer, bracket.is_crossed = point.place, True
 
 
 def _refit(curve: Curve, place: float, near: CurvePoint) -> CurvePoint | None:
@@ -191,17 +210,14 @@ class LowerOptimum(Exception):
         self.value, self.point = value, point
 
 
-def _next_place(
-    curve: Curve, point: CurvePoint, zeta: float, inner: float, outer: float | None, bound: float
-) -> float:
+def _next_place(curve: Curve, point: CurvePoint, zeta: float, bracket: _Bracket, bound: float) -> float:
     """Return the next place to try: Newton's, or one between the ends of the bracket."""
-    sign, slope = math.copysign(1.0, zeta), point.zeta_slope
+    sign, slope, inner = math.copysign(1.0, zeta), point.zeta_slope, bracket.inner.place
     newton = point.place + (zeta - point.zeta) / slope if slope > 0.0 else math.nan
-    if outer is not None:
-        inside = sign * (newton - inner) > 0.0 and sign * (outer - newton) > 0.0
-        return newton if inside else 0.5 * (inner + outer)
-    origin = curve.origin.place
-    furthest = origin + GROWTH * (inner - origin)
+    if bracket.outer is not None:
+        inside = sign * (newton - inner) > 0.0 and sign * (bracket.outer - newton) > 0.0
+        return newton if inside else 0.5 * (inner + bracket.outer)
+    furthest = curve.origin.place + GROWTH * (inner - curve.origin.place)
     if not sign * (newton - inner) > 0.0 or sign * (newton - furthest) > 0.0:
         newton = furthest
     return _within(newton, bound, sign)
@@ -225,7 +241,8 @@ def trace(curve: Curve, furthest: float, delta: float) -> list[CurvePoint]:
     The sign of `furthest` and `delta` is that of the side. The curve ends earlier at a bound.
     """
     sign, scale = math.copysign(1.0, furthest), curve.held.parameter.scale
-    bound, points, near = scale.high if sign > 0.0 else scale.low, [], curve.origin
+    bound, near = scale.high if sign > 0.0 else scale.low, curve.origin
+    points: list[CurvePoint] = []
     step = delta * curve.step
     while sign * near.zeta < sign * furthest and near.place != bound and len(points) < MOST_REFITS:
         place = _within(near.place + step, bound, sign)

@@ -35,6 +35,8 @@ from mixedmodels.inference.profile.surfaces import (
     ShiftedResponse,
     Surface,
     generalized_surface,
+    n_covariance,
+    relative_theta,
     term_parts,
     with_term_held,
 )
@@ -104,7 +106,7 @@ class Landscape:
     def functional(self, parameter: Parameter) -> FloatArray:
         """Return the coefficients of a parameter whose place is linear in x."""
         functional = np.zeros(len(self.x))
-        start = term_parts(self.surface)[-1].stop
+        start = n_covariance(self.surface)
         if parameter.kind == "fixed":
             assert isinstance(self.surface, GeneralizedSurface)
             unscale = self.surface.evaluator.problem.unscale
@@ -126,7 +128,9 @@ class Landscape:
         if parameter.read is None:
             return self.functional(parameter)
         steps = FIRST_STEP * np.maximum(np.abs(self.x), np.where(self.sizes > 0.0, self.sizes, 1.0))
-        return numeric_rates(lambda x: self.place(parameter, x), self.x, steps)
+        # A deviation is the length of a vector, which has no derivative where that is zero but beside it.
+        beside = np.where((self.x == 0.0) & (self.sizes > 0.0), 2.0 * steps, self.x)
+        return numeric_rates(lambda x: self.place(parameter, x), beside, steps)
 
     def curve(self, parameter: Parameter) -> Curve:
         """Return the profile of a parameter."""
@@ -156,6 +160,14 @@ class Landscape:
                 values.append(p.scale.value(self.place(p, point.x)))
         return np.array(values)
 
+    def start_values(self, held: Held, point: CurvePoint) -> dict[str, list[float]]:
+        """Return starting values of a fit at a point of a profile, as fits take them."""
+        surface = self.surface
+        if isinstance(surface, LinearSurface):
+            return {"theta": relative_theta(self.fit.random, point.x, math.exp(point.x[-1])).tolist()}
+        theta = relative_theta(self.fit.random, point.x, 1.0).tolist()
+        return {"theta": theta, "fixef": self._fixed_at(held, point).tolist()}
+
     def _fixed_at(self, held: Held, point: CurvePoint) -> FloatArray:
         surface = self.surface
         if isinstance(held, HeldFixedEffect):
@@ -164,12 +176,19 @@ class Landscape:
         if isinstance(surface, LinearSurface):
             return surface.solution(point.x).beta
         assert isinstance(surface, GeneralizedSurface)
-        start, unscale = term_parts(surface)[-1].stop, surface.evaluator.problem.unscale
+        start, unscale = n_covariance(surface), surface.evaluator.problem.unscale
         return np.asarray(unscale @ point.x[start : start + len(unscale)])
 
 
-def landscape(fit: Fit) -> Landscape:
+def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
     """Return the likelihood of a fit around its optimum.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    needs_optimum : bool
+        Whether to refuse a fit that did not converge.
 
     Raises
     ------
@@ -178,20 +197,21 @@ def landscape(fit: Fit) -> Landscape:
     ConvergenceError
         If the fit is not at an optimum.
     """
+    if not isinstance(fit, (LinearFit, GeneralizedFit)):
+        raise NotAvailableError(
+            "profiles and their intervals need the likelihood of a mixed model; use confint(method='Wald')."
+        )
+    if needs_optimum:
+        _refuse_no_optimum(fit)
     surface, x, parameters = _described(fit)
     sizes = np.concatenate([_boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
     objective = with_term_held(surface, x)[0]
     hessian = _hessian(surface, x, sizes)
-    return Landscape(fit, surface, x, objective, hessian, _inverse(hessian, sizes), sizes, parameters)
+    return Landscape(fit, surface, x, objective, hessian, inverse_of(hessian, sizes), sizes, parameters)
 
 
-def _described(fit: Fit) -> tuple[Surface, FloatArray, tuple[Parameter, ...]]:
+def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray, tuple[Parameter, ...]]:
     """Return the surface, the coordinates of the optimum and the parameters."""
-    if not isinstance(fit, (LinearFit, GeneralizedFit)):
-        raise NotAvailableError(
-            "profile intervals need the likelihood of a mixed model; use confint(method='Wald')."
-        )
-    _refuse_no_optimum(fit)
     terms, sigma = fit.random, fit.random_scale
     covariance = [
         absolute_free(term, fit.theta_values[part], sigma)
@@ -272,7 +292,7 @@ def _hessian_row(surface: Surface, x: FloatArray, k: int, step: float) -> FloatA
     return np.asarray(row)
 
 
-def _inverse(hessian: FloatArray, sizes: FloatArray) -> FloatArray:
+def inverse_of(hessian: FloatArray, sizes: FloatArray) -> FloatArray:
     """Return the inverse of a Hessian, directions without curvature being given a little."""
     diagonal = np.diagonal(hessian)
     scale = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0 / np.where(sizes > 0.0, sizes, 1.0) ** 2))

@@ -17,10 +17,10 @@ from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.profile.coordinates import (
     Hold,
-    hold_correlation,
-    hold_deviation,
     correlation_angle,
     deviation,
+    hold_correlation,
+    hold_deviation,
     hold_parameter,
     scaled_parameters,
 )
@@ -57,6 +57,11 @@ class Parameter:
     hold: Hold | None = None
     read: Callable[[FloatArray], float] | None = None
 
+    @property
+    def label(self) -> str:
+        """Both names where there are two."""
+        return self.name if self.name == self.signame else f"{self.signame} ({self.name})"
+
 
 def covariance_parameters(terms: Sequence[RandomTerm]) -> list[Parameter]:
     """Return the standard deviations and correlations of every term, in lme4's order."""
@@ -74,7 +79,9 @@ def _triangle(term: RandomTerm, k: int) -> list[Parameter]:
     for i, j in zip(*(places.tolist() for places in lower_triangle(term.size)), strict=True):
         if i == j:
             hold, read = hold_deviation(structure, i), partial(deviation, structure, i)
-            found.append(Parameter(f"sd_{columns[i]}|{term.group}", "", "sd", plain_scale(0.0), k, hold, read))
+            found.append(
+                Parameter(f"sd_{columns[i]}|{term.group}", "", "sd", plain_scale(0.0), k, hold, read)
+            )
         else:
             name = f"cor_{columns[i]}.{columns[j]}|{term.group}"
             hold, read = hold_correlation(structure, j, i), partial(correlation_angle, structure, j, i)
@@ -87,12 +94,13 @@ def _plain_parameters(term: RandomTerm, k: int) -> list[Parameter]:
     structure, found = term.structure, []
     scaled = scaled_parameters(structure)
     for number, name in enumerate(structure.parameter_names(term.columns)):
-        is_correlation = isinstance(structure, OneCorrelation)
         kind: Kind = "sd" if scaled[number] else "cor"
         label = f"sd_{name}" if scaled[number] and name != "sd" else name
         scale = plain_scale(0.0)
         if not scaled[number]:
-            scale = angle_scale(*structure.rho_bounds()) if is_correlation else plain_scale()
+            scale = plain_scale()
+            if isinstance(structure, OneCorrelation):
+                scale = angle_scale(*structure.rho_bounds())
         hold, read = hold_parameter(structure, number, scale), partial(_place, structure, number, scale)
         found.append(Parameter(f"{label}|{term.group}", "", kind, scale, k, hold, read))
     return found

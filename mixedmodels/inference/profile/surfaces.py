@@ -51,7 +51,7 @@ def term_parts(surface: Surface) -> tuple[slice, ...]:
 
 def n_covariance(surface: Surface) -> int:
     """Return how many coordinates the terms have together."""
-    return term_parts(surface)[-1].stop
+    return sum(term.structure.n_theta for term in surface.terms)
 
 
 def with_term_held(
@@ -63,12 +63,12 @@ def with_term_held(
         held if held is not None and k == which else free_factor(term.structure, x[part])
         for k, (term, part) in enumerate(zip(surface.terms, parts, strict=True))
     ]
-    objective, dT, tail = surface.evaluate([f.T for f in factors], x[parts[-1].stop :])
+    objective, dT, tail = surface.evaluate([f.T for f in factors], x[n_covariance(surface) :])
     gradient, along = np.empty(len(x)), 0.0
     for k, (f, part, d) in enumerate(zip(factors, parts, dT, strict=True)):
         gradient[part], by_value = f.pullback(d)
         along = by_value if k == which else along
-    gradient[parts[-1].stop :] = tail
+    gradient[n_covariance(surface) :] = tail
     return objective, gradient, along
 
 
@@ -101,9 +101,10 @@ class LinearSurface:
         df = problem.n - problem.p if self.REML else problem.n
         by_log_sigma = 2.0 * (df - at.system.pwrss / sigma**2)
         dT: list[FloatArray] = [np.empty(0)] * len(factors)
-        for block, moments in zip(problem.pattern.blocks, at.system.moments(), strict=True):
+        gradients = [moments.gradient for moments in at.system.moments()]
+        for block, by_block in zip(problem.pattern.blocks, gradients, strict=True):
             for k, rows in term_slices(block):
-                d = np.tril(problem.bases[k].T @ moments.gradient[rows, rows])
+                d = np.tril(problem.bases[k].T @ by_block[rows, rows])
                 by_log_sigma -= float(np.vdot(d, relative[k]))
                 dT[k] = d / sigma
         return at.objective, dT, np.array([by_log_sigma])
@@ -187,7 +188,7 @@ def generalized_surface(
     """Return the surface of a generalized model: its problem on the user's own columns."""
     arranged = []
     for term, A in zip(problem.terms, problem.term_bases, strict=True):
-        Z = term.Z if A is None else np.linalg.solve(A.T, term.Z.T).T
+        Z = term.Z if A is None else np.asarray(np.linalg.solve(A.T, term.Z.T).T, dtype=np.float64)
         arranged.append(replace(term, Z=Z, structure=Unstructured(term.size)))
     own = replace(problem, terms=tuple(arranged), term_bases=(None,) * len(arranged))
     if any(A is not None for A in problem.term_bases):
