@@ -58,6 +58,8 @@ class CurvePoint:
         Coordinates of the minimum, settled.
     inverse_hessian : ndarray, shape (m, m)
         Curvature of the search.
+    tangent : ndarray, shape (m,)
+        How the coordinates change with the place, to first order.
     """
 
     place: float
@@ -66,6 +68,7 @@ class CurvePoint:
     zeta: float
     x: FloatArray
     inverse_hessian: FloatArray
+    tangent: FloatArray
 
     @property
     def zeta_slope(self) -> float:
@@ -102,8 +105,9 @@ class Curve:
         ConvergenceError
             If it is below the minimum of the model.
         """
-        small = np.abs(near.x) < SMALL * self.sizes
-        start = self.held.settle(np.where(small, NUDGE * self.sizes, near.x), place)
+        x = near.x + (place - near.place) * near.tangent
+        small = np.abs(x) < SMALL * self.sizes
+        start = self.held.settle(np.where(small, NUDGE * self.sizes, x), place)
         found = minimize(
             lambda x: self.held.value(x, place),
             start,
@@ -114,7 +118,9 @@ class Curve:
         height = found.objective - self.origin.objective
         sign = 1.0 if place >= self.origin.place else -1.0
         zeta = sign * math.sqrt(max(height, 0.0))
-        return CurvePoint(place, found.objective, self.held.slope(x, place), zeta, x, found.inverse_hessian)
+        tangent = (x - near.x) / (place - near.place) if place != near.place else near.tangent
+        slope = self.held.slope(x, place)
+        return CurvePoint(place, found.objective, slope, zeta, x, found.inverse_hessian, tangent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class Landscape:
     def curve(self, parameter: Parameter) -> Curve:
         """Return the profile of a parameter."""
         held = self.held(parameter)
-        H = self.inverse_hessian
+        H, tangent = self.inverse_hessian, np.zeros(len(self.x))
         if isinstance(held, HeldFixedEffect):
             place = held.estimate
             step = float(np.sqrt(self.fit._fixed_covariance()[parameter.index, parameter.index]))
@@ -143,8 +143,9 @@ class Landscape:
             place, a = self.place(parameter, self.x), self.rates(parameter)
             variance = float(a @ H @ a)
             step = math.sqrt(2.0 * variance)
-            H = H - np.multiply.outer(H @ a, H @ a) / variance
-        origin = CurvePoint(place, self.objective, 0.0, 0.0, self.x, H)
+            tangent = H @ a / variance
+            H = H - np.multiply.outer(H @ a, tangent)
+        origin = CurvePoint(place, self.objective, 0.0, 0.0, self.x, H, tangent)
         return Curve(held, origin, step, self.sizes)
 
     def values(self, held: Held, point: CurvePoint) -> FloatArray:

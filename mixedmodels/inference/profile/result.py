@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import special
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.inference.profile.parameters import Parameter
@@ -193,8 +193,7 @@ class Profile(Mapping[str, ProfileCurve]):
             )
         moved = np.array([p.kind in ("sd", "sigma") for p in self.parameters])
         curves = tuple(_on_scale(curve, scale, moved) for curve in self.curves)
-        with np.errstate(divide="ignore"):
-            estimates = np.where(moved, _SCALES[scale][0](self.estimates), self.estimates)
+        estimates = _moved(self.estimates, scale, moved)
         return replace(self, curves=curves, estimates=estimates, scale=scale)
 
     def __repr__(self) -> str:
@@ -219,14 +218,19 @@ _SCALES: dict[str, tuple[Callable[[FloatArray], FloatArray], Callable[[FloatArra
 }
 
 
-def _on_scale(curve: ProfileCurve, scale: str, moved: Sequence[bool] | Any) -> ProfileCurve:
+def _on_scale(curve: ProfileCurve, scale: str, moved: BoolArray) -> ProfileCurve:
     """Return a curve with the columns `moved` on a scale."""
     forward, rate = _SCALES[scale]
     is_own = curve.parameter.kind in ("sd", "sigma")
     kept = curve.values > 0.0 if is_own and scale == "log" else np.ones(len(curve.values), dtype=bool)
     values, zeta, slopes, along = curve.values[kept], curve.zeta[kept], curve.slopes[kept], curve.along[kept]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        along = np.where(moved, forward(along), along)
-        if is_own:
+    if is_own:
+        with np.errstate(divide="ignore", invalid="ignore"):  # at zero, where the slope is not known
             slopes, values = slopes / rate(values), forward(values)
-    return replace(curve, values=values, zeta=zeta, slopes=slopes, along=along)
+    return replace(curve, values=values, zeta=zeta, slopes=slopes, along=_moved(along, scale, moved))
+
+
+def _moved(values: FloatArray, scale: str, moved: BoolArray) -> FloatArray:
+    """Return parameters with the standard deviations among them on a scale."""
+    with np.errstate(divide="ignore"):  # the logarithm of zero
+        return np.where(moved, _SCALES[scale][0](np.where(moved, values, 1.0)), values)

@@ -22,6 +22,7 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, evaluation, solve
+from mixedmodels.engines.linear.start import RESIDUAL_ROUNDING
 from mixedmodels.factorization.blocks import amalgamate, term_slices
 from mixedmodels.factorization.constant.cross_products import RightHandSide
 from mixedmodels.factorization.weighted.penalized_system import penalized_system
@@ -29,6 +30,8 @@ from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.inference.profile.coordinates import HeldFactor, free_factor, scaled_parameters
 
+#: Rounding of the objective above which a point is not looked at: what a limit can stand.
+LARGEST_ROUNDING = 1e-5
 #: -2 log-likelihood with its derivatives in the factor of every term and in what follows them.
 Value: TypeAlias = tuple[float, list[FloatArray], FloatArray]
 
@@ -57,18 +60,28 @@ def n_covariance(surface: Surface) -> int:
 def with_term_held(
     surface: Surface, x: FloatArray, held: HeldFactor | None = None, which: int = -1
 ) -> tuple[float, FloatArray, float]:
-    """Return objective, gradient in x and in the value held, the factor of term `which` being `held`."""
+    """Return objective, gradient in x and in the value held, the factor of term `which` being `held`.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Where they are not finite.
+    """
     parts = term_parts(surface)
     factors = [
         held if held is not None and k == which else free_factor(term.structure, x[part])
         for k, (term, part) in enumerate(zip(surface.terms, parts, strict=True))
     ]
-    objective, dT, tail = surface.evaluate([f.T for f in factors], x[n_covariance(surface) :])
     gradient, along = np.empty(len(x)), 0.0
-    for k, (f, part, d) in enumerate(zip(factors, parts, dT, strict=True)):
-        gradient[part], by_value = f.pullback(d)
-        along = by_value if k == which else along
+    # A trial point may lie where sigma vanishes or a mean overflows.
+    with np.errstate(all="ignore"):
+        objective, dT, tail = surface.evaluate([f.T for f in factors], x[n_covariance(surface) :])
+        for k, (f, part, d) in enumerate(zip(factors, parts, dT, strict=True)):
+            gradient[part], by_value = f.pullback(d)
+            along = by_value if k == which else along
     gradient[n_covariance(surface) :] = tail
+    if not (math.isfinite(objective) and np.isfinite(gradient).all()):
+        raise np.linalg.LinAlgError("the objective is not finite")
     return objective, gradient, along
 
 
@@ -93,10 +106,18 @@ class LinearSurface:
         return self.problem.terms
 
     def evaluate(self, factors: Sequence[FloatArray], tail: FloatArray) -> Value:
-        """Return the objective and its derivatives at absolute factors and log sigma."""
-        problem, sigma = self.problem, math.exp(tail[0])
+        """Return the objective and its derivatives at absolute factors and log sigma.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            Where sigma is too small for cross-products.
+        """
+        problem, sigma = self.problem, float(np.exp(tail[0]))
         relative = [T / sigma for T in factors]
         engine = [L @ T for L, T in zip(problem.bases, relative, strict=True)]
+        if RESIDUAL_ROUNDING * problem.equations.rss > LARGEST_ROUNDING * sigma**2:
+            raise np.linalg.LinAlgError("the residual is lost in the rounding of the cross-products")
         at = evaluation(problem, engine, self.REML, sigma)
         df = problem.n - problem.p if self.REML else problem.n
         by_log_sigma = 2.0 * (df - at.system.pwrss / sigma**2)

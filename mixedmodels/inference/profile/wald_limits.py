@@ -18,9 +18,10 @@ from mixedmodels.inference.profile.landscape import Landscape, inverse_of
 from mixedmodels.inference.profile.limits import Limits, profile_limits
 from mixedmodels.inference.profile.parameters import Parameter
 
-#: A correlation this near to its bound has no quadratic around it, nor a deviation of so small a part of its
-#: typical size.
+#: A correlation this near to its bound has no quadratic around it.
 AT_BOUND = 1e-6
+#: Half-width of an interval of the logarithm of a deviation above which there is none: a factor of 20,000.
+WIDEST = 10.0
 
 
 def wald_limits(at: Landscape, parameters: Sequence[Parameter], level: float) -> Limits:
@@ -29,18 +30,17 @@ def wald_limits(at: Landscape, parameters: Sequence[Parameter], level: float) ->
     z = float(special.ndtri((1.0 + level) / 2.0))
     values, notes = np.empty((len(parameters), 2)), []
     for k, parameter in enumerate(parameters):
-        place = at.place(parameter, at.x)
-        if _is_at_bound(at, parameter, place):
+        place, a = at.place(parameter, at.x), at.rates(parameter)
+        reach = z * math.sqrt(max(float(a @ covariance @ a), 0.0))
+        if _is_at_bound(at, parameter, place) or (parameter.kind == "sd" and reach > WIDEST * place):
             own = profile_limits(at, [parameter], level)
             values[k] = own.values[0]
             notes.append(
-                f"{parameter.label} is estimated at its bound, where a Wald interval means nothing: its "
-                "limits are those of the likelihood ratio."
+                f"{parameter.label} is estimated at its bound or as good as there, where a Wald interval means "
+                "nothing: its limits are those of the likelihood ratio."
             )
             continue
-        a = at.rates(parameter)
-        error = math.sqrt(max(float(a @ covariance @ a), 0.0))
-        values[k] = _unbounded_limits(parameter, place, z * error)
+        values[k] = _unbounded_limits(parameter, place, reach)
     return Limits(values, tuple(notes))
 
 
@@ -67,17 +67,13 @@ def _unbounded_limits(parameter: Parameter, place: float, reach: float) -> tuple
     """Return limits from a half-width on the scale of the profile, moved to a scale without bounds."""
     scale = parameter.scale
     if parameter.kind == "sd":
-        factor = _exp(reach / place)
+        factor = math.exp(reach / place)
         return place / factor, place * factor
     if parameter.kind == "cor" and math.isfinite(scale.high):
         # sin(angle) = tanh(z), so that dz / d angle = 1 / cos(angle).
         z, half = math.atanh(math.sin(place)), reach / math.cos(place)
         return scale.value(math.asin(math.tanh(z - half))), scale.value(math.asin(math.tanh(z + half)))
     if parameter.kind == "sigma":
-        factor = _exp(reach)
+        factor = math.exp(reach)
         return scale.value(place) / factor, scale.value(place) * factor
     return scale.value(place - reach), scale.value(place + reach)
-
-
-def _exp(x: float) -> float:
-    return math.exp(x) if x < math.log(np.finfo(np.float64).max) else math.inf
