@@ -1,22 +1,24 @@
 """Follow the profile of one parameter: constrained optima, steps along the curve, likelihood-ratio limits.
 
 The objective is -2 log-likelihood; ``zeta = sign(value - estimate) sqrt(objective - minimum)``. By the
-envelope theorem the derivative of the constrained minimum is the partial derivative at it, so ``zeta`` comes
-with its exact slope and Newton's method finds limits in a few refits. Each refit starts from the last one with
-its curvature, which makes the first quasi-Newton step the tangent of the curve.
+envelope theorem the derivative of the constrained minimum is the partial derivative at it: zeta comes with its
+exact slope, and Newton's method finds limits in a few refits. A refit starts on the tangent of the curve with
+the curvature of the last one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.inference.profile.held import Held
-from mixedmodels.optimization.quasi_newton import minimize
+from mixedmodels.optimization.quasi_newton import Minimum, minimize
 
 #: Decrease of the objective that ends a refit, and the same relative to its size: limits to a millionth of a
 #: standard error.
@@ -38,6 +40,12 @@ FAR = 50.0
 #: Free parameters smaller than this, in units of their size, start the next refit from that: the objective is
 #: even in them, so that no gradient would lead away from zero.
 SMALL, NUDGE = 0.03, 0.1
+#: Share of an effect that is its own, not a function of those before it, up to which its correlations are
+#: tried with the other sign too, and the share from which that look starts: near a singular covariance the
+#: likelihood often has two optima, one for each sign, and no way from one to the other.
+NEARLY_SINGULAR, TURNED = 0.3, 0.5
+#: Evaluations of a refit, and of such a look.
+MOST_EVALUATIONS, LOOK_EVALUATIONS = 200, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +98,19 @@ class Curve:
         Change of place that raises zeta by 1, near the origin.
     sizes : ndarray, shape (m,)
         Size of every coordinate that has its boundary at zero, 0 for others.
+    bases : tuple of ndarray, each (S, S)
+        Of each term what makes its columns orthogonal, ``Z = Q L``.
+    ceiling : CurvePoint or None
+        For a correlation, the lowest point at which one of the deviations is zero: there the correlation can
+        be anything, so that its profile is nowhere higher.
     """
 
     held: Held
     origin: CurvePoint
     step: float
     sizes: FloatArray
+    bases: tuple[FloatArray, ...]
+    ceiling: CurvePoint | None = None
 
     def at(self, place: float, near: CurvePoint) -> CurvePoint:
         """Return the constrained minimum at a place.
@@ -105,22 +120,62 @@ class Curve:
         ConvergenceError
             If it is below the minimum of the model.
         """
-        x = near.x + (place - near.place) * near.tangent
+        found = self._found(near.x + (place - near.place) * near.tangent, place, near)
+        if not math.isfinite(found.objective):
+            found = self._found(near.x, place, near)
+        x = self.held.settle(found.x, place)
+        for turned in self._turned(x):
+            again = self._found(turned, place, near, LOOK_EVALUATIONS)
+            if again.objective < found.objective:
+                found, x = again, self.held.settle(again.x, place)
+        if self.ceiling is not None and found.objective > self.ceiling.objective:
+            return replace(
+                self.ceiling, place=place, slope=0.0, zeta=self._zeta(place, self.ceiling.objective)
+            )
+        tangent = (x - near.x) / (place - near.place) if place != near.place else near.tangent
+        zeta, slope = self._zeta(place, found.objective), self.held.slope(x, place)
+        return CurvePoint(place, found.objective, slope, zeta, x, found.inverse_hessian, tangent)
+
+    def _found(self, x: FloatArray, place: float, near: CurvePoint, most: int = MOST_EVALUATIONS) -> Minimum:
+        """Return the constrained minimum that a start leads to, zeros being left."""
         small = np.abs(x) < SMALL * self.sizes
-        start = self.held.settle(np.where(small, NUDGE * self.sizes, x), place)
-        found = minimize(
+        return minimize(
             lambda x: self.held.value(x, place),
-            start,
+            self.held.settle(np.where(small, NUDGE * self.sizes, x), place),
             near.inverse_hessian,
             tolerance=TOLERANCE + RELATIVE_TOLERANCE * abs(near.objective),
+            max_evaluations=most,
         )
-        x = self.held.settle(found.x, place)
-        height = found.objective - self.origin.objective
-        sign = 1.0 if place >= self.origin.place else -1.0
-        zeta = sign * math.sqrt(max(height, 0.0))
-        tangent = (x - near.x) / (place - near.place) if place != near.place else near.tangent
-        slope = self.held.slope(x, place)
-        return CurvePoint(place, found.objective, slope, zeta, x, found.inverse_hessian, tangent)
+
+    def _turned(self, x: FloatArray) -> Iterator[FloatArray]:
+        """Yield starts with correlations of the other sign, if there may be a second optimum."""
+        terms = self.held.surface.terms
+        for term, part, L in zip(terms, theta_slices(terms), self.bases, strict=True):
+            if not term.structure.is_unstructured or term.size == 1:
+                continue
+            now, at_first = (L @ term.structure.factor(z[part]) for z in (x, self.origin.x))
+            for i in range(1, term.size):
+                if is_nearly_singular(now[i], i) or is_nearly_singular(at_first[i], i):
+                    turned = x.copy()
+                    turned[part] = term.structure.pullback(x[part], np.linalg.solve(L, turned_row(now, i)))
+                    yield turned
+
+    def _zeta(self, place: float, objective: float) -> float:
+        root = math.sqrt(max(objective - self.origin.objective, 0.0))
+        return root if place >= self.origin.place else -root
+
+
+def is_nearly_singular(row: FloatArray, i: int) -> bool:
+    """Tell whether coefficient i is hardly more than a function of those before it."""
+    return bool(abs(row[i]) <= NEARLY_SINGULAR * np.linalg.norm(row))
+
+
+def turned_row(T: FloatArray, i: int) -> FloatArray:
+    """Return a factor with the correlations of coefficient i turned round."""
+    turned = T.copy()
+    turned[i, :i] *= -1.0
+    turned[i, i] = TURNED * np.linalg.norm(T[i])
+    return turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +185,8 @@ class Limit:
     Attributes
     ----------
     place : float
-        Where, on the scale the parameter is followed on; its bound, or infinity, where it does not get there.
+        Where, on the scale the parameter is followed on; its bound, or infinity, where it does not get there;
+        the last place that could be computed where the likelihood is lost on the way.
     reached : bool
         Whether it does.
     point : CurvePoint
@@ -184,9 +240,10 @@ def limit(curve: Curve, zeta: float) -> Limit:
             place = _next_place(curve, point, zeta, bracket, bound)
         if bracket.outer is not None and abs(bracket.outer - bracket.inner.place) < CLOSED * curve.step:
             break
+    if bracket.outer is None:
+        return Limit(bound, False, bracket.inner)
     # Where a bracket closes upon a larger zeta, the profile jumps from one optimum to another.
-    place = bracket.inner.place if bracket.is_crossed else bound
-    return Limit(place, bracket.is_crossed, bracket.inner)
+    return Limit(bracket.inner.place, bracket.is_crossed, bracket.inner)
 
 
 def _narrow(bracket: _Bracket, point: CurvePoint, zeta: float) -> None:

@@ -29,6 +29,10 @@ class Held(Protocol):
     def parameter(self) -> Parameter:
         """The parameter."""
 
+    @property
+    def surface(self) -> Surface:
+        """The likelihood."""
+
     def settle(self, x: FloatArray, place: float) -> FloatArray:
         """Return the coordinates moved to where the parameter is at `place`."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
+from mixedmodels.engines.linear.problem import LinearProblem, column_basis, linear_problem
 from mixedmodels.engines.linear.small_residual import is_small
 from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
@@ -69,6 +70,8 @@ class Landscape:
         Their inverse, positive definite.
     sizes : ndarray, shape (m,)
         Size of every coordinate that has its boundary at zero, 0 for others.
+    bases : tuple of ndarray, each (S, S)
+        Of each term what makes its columns orthogonal.
     parameters : tuple of Parameter
         In the order of tables.
     """
@@ -80,6 +83,7 @@ class Landscape:
     hessian: FloatArray
     inverse_hessian: FloatArray
     sizes: FloatArray
+    bases: tuple[FloatArray, ...]
     parameters: tuple[Parameter, ...]
 
     @property
@@ -146,7 +150,18 @@ class Landscape:
             tangent = H @ a / variance
             H = H - np.multiply.outer(H @ a, tangent)
         origin = CurvePoint(place, self.objective, 0.0, 0.0, self.x, H, tangent)
-        return Curve(held, origin, step, self.sizes)
+        ceiling = self._ceiling(parameter) if parameter.kind == "cor" else None
+        return Curve(held, origin, step, self.sizes, self.bases, ceiling)
+
+    def _ceiling(self, parameter: Parameter) -> CurvePoint | None:
+        """Return the lowest point at which a correlation has no meaning; None if none can be found."""
+        points = []
+        for p in self.parameters:
+            if p.kind == "sd" and p.index == parameter.index and p.rows[0] in parameter.rows:
+                curve = self.curve(p)
+                with suppress(np.linalg.LinAlgError, ConvergenceError):
+                    points.append(curve.at(0.0, curve.origin))
+        return min(points, key=lambda point: point.objective, default=None)
 
     def values(self, held: Held, point: CurvePoint) -> FloatArray:
         """Return all parameters at a point of the profile of one of them, in the order of the table."""
@@ -208,7 +223,9 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
     sizes = np.concatenate([_boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
     objective = with_term_held(surface, x)[0]
     hessian = _hessian(surface, x, sizes)
-    return Landscape(fit, surface, x, objective, hessian, inverse_of(hessian, sizes), sizes, parameters)
+    bases = tuple(column_basis(term.Z) for term in surface.terms)
+    H = inverse_of(hessian, sizes)
+    return Landscape(fit, surface, x, objective, hessian, H, sizes, bases, parameters)
 
 
 def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray, tuple[Parameter, ...]]:

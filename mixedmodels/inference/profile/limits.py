@@ -71,6 +71,11 @@ def _one_limit(at: Landscape, curve: Curve, zeta: float) -> tuple[float, str]:
             f"The {side} limit of {parameter.label} is {value:g}: the likelihood does not fall far enough, "
             "however far the parameter goes."
         )
+    if found.place not in (parameter.scale.low, parameter.scale.high):
+        return value, (
+            f"The {side} limit of {parameter.label} lies beyond {value:.4g}, where the likelihood can no "
+            "longer be computed."
+        )
     return value, (
         f"The interval of {parameter.label} reaches its bound {value:.4g}: the likelihood there is within "
         "the limit."

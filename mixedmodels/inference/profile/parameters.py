@@ -47,6 +47,9 @@ class Parameter:
         How its term holds it; None for all but covariance parameters.
     read : callable or None
         Its place on the scale at coordinates of its term; None for all but covariance parameters.
+    rows : tuple of int
+        The coefficient of a deviation; of a correlation those each of which, if its deviation is zero, leaves
+        it without meaning.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Parameter:
     index: int
     hold: Hold | None = None
     read: Callable[[FloatArray], float] | None = None
+    rows: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -79,13 +83,12 @@ def _triangle(term: RandomTerm, k: int) -> list[Parameter]:
     for i, j in zip(*(places.tolist() for places in lower_triangle(term.size)), strict=True):
         if i == j:
             hold, read = hold_deviation(structure, i), partial(deviation, structure, i)
-            found.append(
-                Parameter(f"sd_{columns[i]}|{term.group}", "", "sd", plain_scale(0.0), k, hold, read)
-            )
+            name = f"sd_{columns[i]}|{term.group}"
+            found.append(Parameter(name, "", "sd", plain_scale(0.0), k, hold, read, (i,)))
         else:
             name = f"cor_{columns[i]}.{columns[j]}|{term.group}"
             hold, read = hold_correlation(structure, j, i), partial(correlation_angle, structure, j, i)
-            found.append(Parameter(name, "", "cor", angle_scale(-1.0, 1.0), k, hold, read))
+            found.append(Parameter(name, "", "cor", angle_scale(-1.0, 1.0), k, hold, read, (j, i)))
     return found
 
 
@@ -102,7 +105,8 @@ def _plain_parameters(term: RandomTerm, k: int) -> list[Parameter]:
             if isinstance(structure, OneCorrelation):
                 scale = angle_scale(*structure.rho_bounds())
         hold, read = hold_parameter(structure, number, scale), partial(_place, structure, number, scale)
-        found.append(Parameter(f"{label}|{term.group}", "", kind, scale, k, hold, read))
+        rows = (number,) if kind == "sd" else (0,) if np.count_nonzero(scaled) == 1 else ()
+        found.append(Parameter(f"{label}|{term.group}", "", kind, scale, k, hold, read, rows))
     return found
 
 

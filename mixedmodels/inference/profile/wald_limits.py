@@ -36,8 +36,8 @@ def wald_limits(at: Landscape, parameters: Sequence[Parameter], level: float) ->
             own = profile_limits(at, [parameter], level)
             values[k] = own.values[0]
             notes.append(
-                f"{parameter.label} is estimated at its bound or as good as there, where a Wald interval means "
-                "nothing: its limits are those of the likelihood ratio."
+                f"{parameter.label} is estimated at its bound or as good as there, where a Wald interval "
+                "means nothing: its limits are those of the likelihood ratio."
             )
             continue
         values[k] = _unbounded_limits(parameter, place, reach)
