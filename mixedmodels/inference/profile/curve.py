@@ -1,8 +1,8 @@
 """Follow the profile of one parameter: constrained optima, steps along the curve, likelihood-ratio limits.
 
 The objective is -2 log-likelihood; ``zeta = sign(value - estimate) sqrt(objective - minimum)``. By the
-envelope theorem the derivative of the constrained minimum is the partial derivative at it: zeta comes with its
-exact slope, and Newton's method finds limits in a few refits. A refit starts on the tangent of the curve with
+envelope theorem the derivative of the constrained minimum is the partial derivative at it: zeta comes with
+its exact slope, and Newton's method finds limits in few refits. A refit starts on the tangent of the curve, with
 the curvature of the last one.
 """
 
