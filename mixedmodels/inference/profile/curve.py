@@ -2,8 +2,8 @@
 
 The objective is -2 log-likelihood; ``zeta = sign(value - estimate) sqrt(objective - minimum)``. By the
 envelope theorem the derivative of the constrained minimum is the partial derivative at it: zeta comes with
-its exact slope, and Newton's method finds limits in few refits. A refit starts on the tangent of the curve, with
-the curvature of the last one.
+its exact slope, and Newton's method finds limits in few refits. A refit starts on the tangent of the curve,
+with the curvature of the last one.
 """
 
 from __future__ import annotations
