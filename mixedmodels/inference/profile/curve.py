@@ -39,7 +39,7 @@ FLAT = 1e-3
 FAR = 50.0
 #: Free parameters smaller than this, in units of their size, start the next refit from that: the objective is
 #: even in them, so that no gradient would lead away from zero.
-SMALL, NUDGE = 0.03, 0.1
+SMALL, NUDGE = 0.02, 0.02
 #: Share of an effect that is its own, not a function of those before it, up to which its correlations are
 #: tried with the other sign too, and the share from which that look starts: near a singular covariance the
 #: likelihood often has two optima, one for each sign, and no way from one to the other.
@@ -113,25 +113,28 @@ class Curve:
     ceiling: CurvePoint | None = None
 
     def at(self, place: float, near: CurvePoint) -> CurvePoint:
-        """Return the constrained minimum at a place.
-
-        Raises
-        ------
-        ConvergenceError
-            If it is below the minimum of the model.
-        """
+        """Return the constrained minimum at a place that a point nearby leads to."""
         found = self._found(near.x + (place - near.place) * near.tangent, place, near)
         if not math.isfinite(found.objective):
             found = self._found(near.x, place, near)
-        x = self.held.settle(found.x, place)
-        for turned in self._turned(x):
-            again = self._found(turned, place, near, LOOK_EVALUATIONS)
-            if again.objective < found.objective:
-                found, x = again, self.held.settle(again.x, place)
+        return self._point(found, place, near)
+
+    def lowest(self, point: CurvePoint) -> CurvePoint:
+        """Return a constrained minimum, or the lower one that correlations of the other sign lead to."""
+        for turned in self._turned(point.x):
+            # The curvature here is that of another optimum, and of one too narrow to leave.
+            wide = replace(point, inverse_hessian=self.origin.inverse_hessian)
+            found = self._found(turned, point.place, wide, LOOK_EVALUATIONS)
+            if found.objective < point.objective - TOLERANCE:
+                point = self._point(found, point.place, point)
+        return point
+
+    def _point(self, found: Minimum, place: float, near: CurvePoint) -> CurvePoint:
+        """Return what is known of a constrained minimum, no higher than the ceiling."""
         if self.ceiling is not None and found.objective > self.ceiling.objective:
-            return replace(
-                self.ceiling, place=place, slope=0.0, zeta=self._zeta(place, self.ceiling.objective)
-            )
+            zeta = self._zeta(place, self.ceiling.objective)
+            return replace(self.ceiling, place=place, slope=0.0, zeta=zeta)
+        x = self.held.settle(found.x, place)
         tangent = (x - near.x) / (place - near.place) if place != near.place else near.tangent
         zeta, slope = self._zeta(place, found.objective), self.held.slope(x, place)
         return CurvePoint(place, found.objective, slope, zeta, x, found.inverse_hessian, tangent)
@@ -157,7 +160,8 @@ class Curve:
             for i in range(1, term.size):
                 if is_nearly_singular(now[i], i) or is_nearly_singular(at_first[i], i):
                     turned = x.copy()
-                    turned[part] = term.structure.pullback(x[part], np.linalg.solve(L, turned_row(now, i)))
+                    own = np.asarray(np.linalg.solve(L, turned_row(now, i)), dtype=np.float64)
+                    turned[part] = term.structure.pullback(x[part], own)
                     yield turned
 
     def _zeta(self, place: float, objective: float) -> float:
@@ -227,6 +231,9 @@ def limit(curve: Curve, zeta: float) -> Limit:
     place = _within(curve.origin.place + zeta * curve.step, bound, sign)
     for _ in range(MOST_REFITS):
         point = _refit(curve, place, bracket.inner)
+        if point is not None and abs(point.zeta - zeta) < ZETA_TOLERANCE:
+            point = curve.lowest(point)
+            bracket.outer = None
         if point is None:
             bracket.outer, bracket.is_crossed = place, False
             place = 0.5 * (bracket.inner.place + place)
@@ -312,6 +319,7 @@ def trace(curve: Curve, furthest: float, delta: float) -> list[CurvePoint]:
         point = _refit(curve, place, near)
         if point is None:
             break
+        point = curve.lowest(point)
         points.append(point)
         slope = point.zeta_slope
         longest = GROWTH * abs(step)
