@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import shown
-from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.errors import ControlError, ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
-from mixedmodels.inference.profile.landscape import Landscape, landscape
+from mixedmodels.inference.profile.landscape import landscape, parameters_of
 from mixedmodels.inference.profile.limits import Limits, profile_limits
 from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters
 from mixedmodels.inference.profile.selection import selected
@@ -56,8 +56,8 @@ def confint(
     check_level(level)
     chosen = _method(fit, method)
     if chosen == "wald":
-        at, parameters = _wald_parameters(fit, parm)
-        limits = _wald(fit, at, parameters, level)
+        parameters = _wald_parameters(fit, parm)
+        limits = _wald(fit, parameters, level)
     else:
         ml = landscape(fit.refitML())
         parameters = selected(ml.parameters, parm, "parm")
@@ -83,14 +83,12 @@ def has_profile(fit: Fit) -> bool:
     return isinstance(fit, LinearFit) or (isinstance(fit, GeneralizedFit) and fit.estimates.nAGQ > 0)
 
 
-def _wald_parameters(fit: Fit, parm: Any) -> tuple[Landscape | None, Sequence[Parameter]]:
-    """Return the likelihood around the optimum, if it is asked for, and the parameters chosen."""
-    fixed = fixed_parameters(fit.design.x_names)
+def _wald_parameters(fit: Fit, parm: Any) -> Sequence[Parameter]:
+    """Return the parameters asked for, of those that have Wald intervals."""
     if not has_profile(fit):
         _refuse_covariance(fit, parm)
-        return None, selected(fixed, parm, "parm")
-    at = landscape(fit, needs_optimum=False)
-    return at, selected(at.parameters, parm, "parm")
+        return selected(fixed_parameters(fit.design.x_names), parm, "parm")
+    return selected(parameters_of(fit), parm, "parm")
 
 
 def _refuse_covariance(fit: Fit, parm: Any) -> None:
@@ -103,12 +101,21 @@ def _refuse_covariance(fit: Fit, parm: Any) -> None:
             )
 
 
-def _wald(fit: Fit, at: Landscape | None, parameters: Sequence[Parameter], level: float) -> Limits:
-    values = np.empty((len(parameters), 2))
+def _wald(fit: Fit, parameters: Sequence[Parameter], level: float) -> Limits:
     fixed = wald_intervals(fit.beta, fit._standard_errors(), level, fit.test_df)
     others = [p for p in parameters if p.kind != "fixed"]
-    found = wald_limits(at, others, level) if at is not None and others else Limits(np.empty((0, 2)), ())
+    found = _wald_of_covariance(fit, others, level) if others else Limits(np.empty((0, 2)), ())
     rest = iter(found.values)
-    for k, p in enumerate(parameters):
-        values[k] = fixed[p.index] if p.kind == "fixed" else next(rest)
-    return Limits(values, found.notes)
+    values = [fixed[p.index] if p.kind == "fixed" else next(rest) for p in parameters]
+    return Limits(np.array(values).reshape(-1, 2), found.notes)
+
+
+def _wald_of_covariance(fit: Fit, others: Sequence[Parameter], level: float) -> Limits:
+    try:
+        at = landscape(fit, needs_optimum=False)
+        return wald_limits(at, [at.named(p.name) for p in others], level)
+    except (np.linalg.LinAlgError, ConvergenceError) as error:
+        raise NotAvailableError(
+            "the likelihood around the estimates cannot be computed, and with it the errors of covariance "
+            "parameters; parm='beta_' gives the intervals of the fixed effects."
+        ) from error

@@ -95,6 +95,10 @@ class Landscape:
         assert isinstance(surface, GeneralizedSurface)
         return surface.evaluator.problem.system.pattern.n_tail
 
+    def named(self, name: str) -> Parameter:
+        """Return the parameter of a name."""
+        return next(p for p in self.parameters if p.name == name)
+
     def held(self, parameter: Parameter) -> Held:
         """Return the likelihood with a parameter held."""
         if parameter.hold is not None:
@@ -219,38 +223,43 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
         )
     if needs_optimum:
         _refuse_no_optimum(fit)
-    surface, x, parameters = _described(fit)
+        _refuse_small_residual(fit)
+    surface, x = _described(fit)
     sizes = np.concatenate([_boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
     objective = with_term_held(surface, x)[0]
     hessian = _hessian(surface, x, sizes)
     bases = tuple(column_basis(term.Z) for term in surface.terms)
     H = inverse_of(hessian, sizes)
-    return Landscape(fit, surface, x, objective, hessian, H, sizes, bases, parameters)
+    return Landscape(fit, surface, x, objective, hessian, H, sizes, bases, parameters_of(fit))
 
 
-def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray, tuple[Parameter, ...]]:
-    """Return the surface, the coordinates of the optimum and the parameters."""
+def parameters_of(fit: Fit) -> tuple[Parameter, ...]:
+    """Return the parameters of a linear or generalized mixed model, in the order of tables."""
+    assert isinstance(fit, (LinearFit, GeneralizedFit))
+    covariance, fixed = covariance_parameters(fit.random), fixed_parameters(fit.design.x_names)
+    if isinstance(fit, LinearFit):
+        return (*covariance, residual_parameter(), *fixed)
+    return (*covariance, *family_parameters(fit.family(), fit.phi), *fixed)
+
+
+def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:
+    """Return the surface and the coordinates of the optimum."""
     terms, sigma = fit.random, fit.random_scale
     covariance = [
         absolute_free(term, fit.theta_values[part], sigma)
         for term, part in zip(terms, theta_slices(terms), strict=True)
     ]
-    names = covariance_parameters(terms)
-    fixed = fixed_parameters(fit.design.x_names)
     if isinstance(fit, LinearFit):
-        _refuse_small_residual(fit.problem, sigma)
-        x = np.concatenate([*covariance, [math.log(sigma)]])
-        return LinearSurface(fit.problem, fit.is_reml), x, (*names, residual_parameter(), *fixed)
+        return LinearSurface(fit.problem, fit.is_reml), np.concatenate([*covariance, [math.log(sigma)]])
     if fit.estimates.nAGQ == 0:
         raise NotAvailableError(
             "a fit with nAGQ=0 maximises no likelihood in the fixed effects and has no profile; "
             "fit with nAGQ=1, or use confint(method='Wald')."
         )
-    family = family_parameters(fit.family(), fit.phi)
     gamma = solve_triangular(fit.problem.unscale, fit.beta) if len(fit.beta) else fit.beta
     free = fit.family().phi_to_free(fit.phi) if len(fit.phi) else fit.phi
     x = np.concatenate([*covariance, gamma, free])
-    return generalized_surface(fit.problem, terms, fit.estimates.nAGQ), x, (*names, *family, *fixed)
+    return generalized_surface(fit.problem, terms, fit.estimates.nAGQ), x
 
 
 def _refuse_no_optimum(fit: MixedFit) -> None:
@@ -262,11 +271,11 @@ def _refuse_no_optimum(fit: MixedFit) -> None:
         )
 
 
-def _refuse_small_residual(problem: LinearProblem, sigma: float) -> None:
-    if is_small(problem, sigma**2):
+def _refuse_small_residual(fit: LinearFit | GeneralizedFit) -> None:
+    if isinstance(fit, LinearFit) and is_small(fit.problem, fit.sigma() ** 2):
         raise NotAvailableError(
             "The random effects reproduce the response but for a residual too small for the profile of the "
-            "likelihood; use confint(method='Wald')."
+            "likelihood; confint('beta_', method='Wald') has intervals of the fixed effects."
         )
 
 

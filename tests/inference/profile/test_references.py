@@ -50,7 +50,10 @@ def test_joint_standard_errors_of_generalized_models_agree_with_r():
         model = fitted_reference(held)
         for parm, error in zip(expected["names"], expected["values"], strict=True):
             lower, upper = model.confint(parm, method="Wald").iloc[0]
-            if not parm.startswith("sd_"):
+            if parm.startswith("cor_"):
+                low, high = np.arctanh([lower, upper])
+                ours = (high - low) / (2.0 * special.ndtri(0.975)) / np.cosh(0.5 * (low + high)) ** 2
+            elif not parm.startswith("sd_"):
                 ours = (upper - lower) / (2.0 * special.ndtri(0.975))
             elif lower > 0.0:
                 estimate = np.sqrt(lower * upper)
