@@ -9,6 +9,8 @@ from tests.inference.profile.references import fitted_reference, reference, refe
 
 # The words: profile limits to 1e-4 relative, zeta to 1e-4.
 LIMITS, ZETA, WALD = 1e-4, 1e-4, 1e-4
+# Parameters above which a model is tested by a part of them.
+MANY = 8
 
 
 @pytest.mark.parametrize("name", references_with("profile_exact"))
@@ -17,16 +19,18 @@ def test_profile_limits_agree_with_r(name):
     intervals = held["results"]["confint"]
     expected = intervals["profile_exact"]
     model = fitted_reference(held)
-    ours = model.confint(level=expected["level"])
-    if len(ours) == len(expected["parameter"]):
-        assert list(ours.index) == expected["signames"]
-    ours = ours.loc[expected["signames"]].to_numpy()
-    np.testing.assert_allclose(ours[:, 0], expected["lower"], rtol=LIMITS)
-    np.testing.assert_allclose(ours[:, 1], expected["upper"], rtol=LIMITS)
+    # Of many fixed effects every third is enough.
+    every = slice(None, None, 3 if len(expected["parameter"]) > MANY else 1)
+    names = expected["signames"][every]
+    ours = model.confint(names, level=expected["level"])
+    assert list(ours.index) == names
+    np.testing.assert_allclose(ours.iloc[:, 0], expected["lower"][every], rtol=LIMITS)
+    np.testing.assert_allclose(ours.iloc[:, 1], expected["upper"][every], rtol=LIMITS)
     at = landscape(model.refitML())
-    names = {p.name: p for p in at.parameters}
+    listed = [p.signame for p in at.parameters]
+    assert [name for name in listed if name in expected["signames"]] == expected["signames"]
     for block in intervals.get("zeta", []):
-        curve = at.curve(names[block["parameter"]])
+        curve = at.curve(at.named(block["parameter"]))
         places = [curve.held.parameter.scale.inverse(value) for value in block["at"]]
         zeta = [curve.at(place, curve.origin).zeta for place in places]
         np.testing.assert_allclose(zeta, block["zeta"], atol=ZETA)
