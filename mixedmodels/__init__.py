@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.linear_hypothesis import linear_hypothesis as linear_hypothesis
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
+    from mixedmodels.inference.profile.profile import profile as profile
     from mixedmodels.inference.ranova import ranova as ranova
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
@@ -133,6 +134,7 @@ _HOMES = {
     "inference.drop1": "drop1",
     "inference.kr_modcomp": "kr_modcomp",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
+    "inference.profile.profile": "profile",
     "inference.scores": "estfun information",
     "inference.hypotheses": "hypotheses",
     "inference.linear_hypothesis": "linear_hypothesis",

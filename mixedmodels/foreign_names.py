@@ -38,7 +38,7 @@ _MEANS = (
 )
 _INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
 _BOOTSTRAP = "the bootstrap is not available; m.simulate(nsim) draws responses and m.refit() fits them"
-_PROFILE = "profiles are not available; m.confint() has Wald intervals of the fixed effects"
+_PROFILE = "write m.profile()"
 
 #: Arguments, by the function they are given to; "" holds for any function.
 ARGUMENTS: dict[str, dict[str, str]] = {
@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "an ordered factor is a pandas Categorical with ordered=True": "ordered",
             "ranks are taken before the fit: data['y'].rank()": "rank",
             "permutation tests are not available": "permute",
-            "of intervals there are Wald's, m.confint(), for the fixed effects": "conf_int",
+            "intervals are m.confint()": "conf_int",
             "write print(m.summary())": "summarize",
             "nothing is printed while a model is fitted; m.optimization shows the search": "verbose",
             "the deviance as a function of theta is not available": "devfunonly",
@@ -177,7 +177,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "confint": _by_name(
         {
-            "write method='Wald'": "type",
+            "write method='profile' or method='Wald'": "type",
             "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": "nsim",
         }
     ),
@@ -283,7 +283,7 @@ ATTRIBUTES: dict[str, str] = _by_name(
             "hat leverage hat_matrix_diag"
         ),
         _BOOTSTRAP: "bootstrap bootmer boot bootci boot_ci permute",
-        _PROFILE: "profile profile_re prof get_profile",
+        _PROFILE: "profile_re prof get_profile",
         "write m.vcov()": "cov_params normalized_cov_params covariance cov",
         "write m.confint()": "conf_int ci conf",
         "write m.predict(newdata, se_fit=True)": "get_prediction get_forecast",
@@ -415,7 +415,7 @@ PACKAGE: dict[str, str] = _by_name(
         _R2: "r2 r2_nakagawa r_squaredglmm icc performance r_squared",
         _MEANS: "emmeans lsmeans emtrends contrasts contrast ggpredict effects glht",
         _BOOTSTRAP: "bootmer bootstrap pbkrtest pbmodcomp",
-        _PROFILE: "profile",
+        "write profile(m)": "thpr profile_likelihood",
         _INFLUENCE: "influence cooks_distance dfbetas rstudent",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",
         "write mm.anova(m)": "anova_lm",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from mixedmodels.advice import shown, unknown_attribute
+from mixedmodels.advice import unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
-from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
+from mixedmodels.inference.confint import ConfidenceIntervals, confint
 from mixedmodels.inference.drop1 import drop1
 from mixedmodels.inference.fixed_effects import Ddf
 from mixedmodels.inference.hypotheses import Convention, hypotheses
@@ -27,7 +27,6 @@ from mixedmodels.inference.summary import Summary
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
-from mixedmodels.reports.numbers import percent_names
 
 
 class FittedModel(Fit):
@@ -102,39 +101,43 @@ class FittedModel(Fit):
 
     def confint(
         self,
-        parm: str | list[str] | None = None,
+        parm: str | int | Sequence[str | int] | None = None,
         level: float = 0.95,
-        method: Literal["Wald"] = "Wald",
-    ) -> pd.DataFrame:
-        """Return confidence intervals of the fixed effects.
+        method: Literal["profile", "Wald"] | None = None,
+        signames: bool = True,
+    ) -> ConfidenceIntervals:
+        """Return confidence intervals of the parameters.
 
         Parameters
         ----------
-        parm : str or list of str, optional
-            Names of fixed effects; ``"beta_"`` is all of them.
+        parm : str, int or sequence of them, optional
+            Names, or numbers counted from 0; ``"beta_"`` is all fixed effects, ``"theta_"`` all others.
         level : float
             Confidence level.
-        method : {"Wald"}
-            Estimate and standard error, with quantiles of the normal distribution, or of t where the summary
-            has t tests with p-values. Covariance parameters have no such intervals.
+        method : {"profile", "Wald"}, optional
+            Where -2 log-likelihood (of maximum likelihood, also for a REML fit, as in lme4) has risen by the
+            quantile of chi-squared, all other parameters refitted: the default of a mixed model. Or estimate
+            and standard error, with quantiles of the normal distribution, or of t where the summary has t
+            tests with p-values; standard deviations on the logarithmic scale, correlations on Fisher's z.
+        signames : bool
+            Whether covariance parameters are named ``.sig01``, ``.sigma``, or else at length,
+            ``sd_(Intercept)|Subject``.
+
+        Returns
+        -------
+        ConfidenceIntervals
+            A DataFrame of limits; its ``notes`` name the intervals that end at a bound.
 
         Raises
         ------
         ControlError
             If `method` or a name in `parm` is unknown.
         NotAvailableError
-            If `parm` names covariance parameters.
+            If the fit has no likelihood of the parameters asked for.
+        ConvergenceError
+            If the fit is not at its optimum.
         """
-        if str(method).lower() != "wald":
-            raise ControlError(f"method must be 'Wald', not {shown(method)}.")
-        wald.check_level(level)
-        intervals = wald.wald_intervals(self.beta, self._standard_errors(), level, self.test_df)
-        table = pd.DataFrame(intervals, index=list(self.design.x_names), columns=list(percent_names(level)))
-        return _select(table, parm, self._covariance_names())
-
-    def _covariance_names(self) -> list[str]:
-        """Return R's names of the covariance parameters: ``.sig01``, ``.sigma``."""
-        return []
+        return confint(self, parm, level, method, signames)
 
     def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> Any:
         """Return the fixed-effects model matrix, X, as a DataFrame.
@@ -262,22 +265,3 @@ class FittedModel(Fit):
             "-2*log(L)": -2.0 * loglik,
             "df.resid": float(self.df_residual()),
         }
-
-
-def _select(table: pd.DataFrame, parm: Any, covariance_names: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of `table` that `parm` names."""
-    if parm is None or (isinstance(parm, str) and parm == "beta_"):
-        return table
-    names = [parm] if isinstance(parm, str) or not isinstance(parm, Iterable) else list(parm)
-    for name in names:
-        if isinstance(name, str) and (name in covariance_names or name == "theta_"):
-            raise NotAvailableError(
-                f"Wald intervals of covariance parameters ({name}) are not available: their estimates are "
-                "far from normal. VarCorr() has the estimates."
-            )
-        if not isinstance(name, str) or name not in table.index:
-            raise ControlError(
-                f"parm {shown(name)} is not a fixed effect of this model; they are "
-                f"{', '.join(map(str, table.index))}, or 'beta_' for all."
-            )
-    return table.loc[names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from mixedmodels.fits.mixed_model_equations import joint_covariance
 from mixedmodels.inference.anova import AnovaTable
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.get_me import get_me
+from mixedmodels.inference.profile.profile import profile
+from mixedmodels.inference.profile.result import Profile, ProfileScale
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.ranova import ranova
 from mixedmodels.inference.robust import RobustType
@@ -65,9 +68,16 @@ class MixedModel(FittedModel, MixedFit):
         """
         return is_singular(self, tol)
 
-    def _covariance_names(self) -> list[str]:
-        names = [f".sig{i + 1:02d}" for i in range(len(self.theta_values))]
-        return names if self.residual_sd is None else [*names, ".sigma"]
+    def profile(
+        self,
+        which: str | int | Sequence[str | int] | None = None,
+        alphamax: float = 0.01,
+        REML: bool = False,
+        scale: ProfileScale = "sd",
+        signames: bool = True,
+    ) -> Profile:
+        """Profile the likelihood of every parameter; see :func:`mixedmodels.profile`."""
+        return profile(self, which, alphamax=alphamax, REML=REML, scale=scale, signames=signames)
 
     def ranova(self, reduce_terms: bool = True) -> AnovaTable:
         """Test each random-effects term by a likelihood ratio; see :func:`mixedmodels.ranova`."""

@@ -42,7 +42,7 @@ LATER_QUANTITIES = {
     ("value", "repca_proportions"): "rePCA is later work",
     ("value", "fixef_scaled"): "lme4's autoscale option is not copied: the optimiser is scale-free",
 }
-LATER_METHODS = {"profile": "likelihood profiles are later work", "boot": "the bootstrap is later work"}
+LATER_METHODS = {"boot": "the bootstrap is later work"}
 SET_ASIDE_CASES = {
     "edge-anova-agq-glm": "departure: quadrature has its constants here and may be compared with a GLM",
     "fs-fac-re-03": "departure: || always means uncorrelated, lme4 keeps a factor correlated",
