@@ -1,0 +1,35 @@
+"""Standardized means: Cohen's d and its like, the uncertainty of the standard deviation included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.errors import ControlError
+from mixedmodels.inference.emmeans.linear_functions import (
+    LinearFunctions,
+    as_estimates,
+    covariance,
+    estimates,
+)
+
+
+def effect_sizes(functions: LinearFunctions, sigma: float, edf: float) -> LinearFunctions:
+    """Return the functions divided by a standard deviation that was estimated with `edf` degrees of freedom.
+
+    By the delta method the covariance of ``d_i = m_i / sigma`` is ``V_ij / sigma^2 + d_i d_j / (2 edf)``.
+
+    Raises
+    ------
+    ControlError
+        If `sigma` or `edf` is not positive.
+    """
+    for name, value in (("sigma", sigma), ("edf", edf)):
+        if not value > 0.0:
+            raise ControlError(f"{name} must be positive, not {value!r}.")
+    found = estimates(functions)
+    d = found.estimate / sigma
+    V = covariance(functions) / sigma**2 + np.outer(d, d) / (2.0 * edf)
+    basis, L = as_estimates(functions, d, V, found.df)
+    return replace(functions, L=L, offset=np.zeros(len(L)), basis=basis, scale=None, type="link")
