@@ -22,7 +22,7 @@ from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matr
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.parse import parse_expression
-from mixedmodels.formula.language.syntax_tree import Node, names_in
+from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.inference.emmeans.grid import Grid, all_codes
 from mixedmodels.inference.emmeans.nesting import nesting_of
 
@@ -54,7 +54,8 @@ def reference_grid(
     cov_keep : sequence of str
         Covariates to keep at all of their values. Those with two values are kept anyway.
     offset : float, optional
-        Offset of every cell, in place of that of the formula at the grid.
+        Offset of every cell, in place of the mean of the data, or of what the formula gives where `at` names a
+        variable of the offset.
 
     Raises
     ------
@@ -67,8 +68,11 @@ def reference_grid(
     at = _checked_at(at, columns)
     _require_known("cov_keep", cov_keep, columns)
     coerced = _factors_of_numbers(fit, columns)
+    in_terms = frozenset[str]().union(*term_variables(fit))
     levels = {
         name: _values(name, column, at, cov_reduce, name in coerced or name in cov_keep)
+        if name in in_terms or name in at
+        else _placeholder(column)
         for name, column in columns.items()
     }
     _refuse_huge(levels)
@@ -76,12 +80,14 @@ def reference_grid(
     categorical = [
         name
         for name, column in columns.items()
-        if isinstance(column, (Factor, Logical))
+        if (isinstance(column, (Factor, Logical)) and (name in in_terms or name in at))
         or name in coerced
         or (name not in at and (name in cov_keep or _has_few(column)))
     ]
-    L, own_offset = grid_rows(fit, columns, levels, codes)
-    cells_offset = own_offset if offset is None else np.full(len(codes), float(offset))
+    L, at_cells = grid_rows(fit, columns, levels, codes)
+    cells_offset = np.full(len(codes), _mean_offset(fit) if offset is None else float(offset))
+    if offset is None and at.keys() & _offset_variables(fit):
+        cells_offset = at_cells
     counts = _counts(fit, columns, levels, codes, categorical)
     grid = Grid(levels, codes, L, cells_offset, counts, {})
     return Grid(levels, codes, L, cells_offset, counts, nesting_of(grid, term_variables(fit)))
@@ -91,15 +97,11 @@ def predictor_columns(fit: Fit) -> dict[str, Column]:
     """Return the variables of the fixed effects and offsets, as they are in the data, at the rows used."""
     recipe = fit.design.recipe
     used = {i for term in recipe.fixed.terms for i, _ in term.factors}
-    nodes: list[Node] = [
-        recipe.variables[variable.name] for i, variable in enumerate(recipe.fixed.variables) if i in used
-    ]
-    nodes += recipe.offsets
-    if recipe.offset_argument is not None:
-        nodes.append(_argument_node(recipe.offset_argument, input_frame(fit.data)))
+    nodes = [recipe.variables[variable.name] for i, variable in enumerate(recipe.fixed.variables) if i in used]
     frame = input_frame(fit.data)
     rows = _rows_used(fit, frame)
-    names = dict.fromkeys(name.name for node in nodes for name in names_in(node))
+    in_terms = [name.name for node in nodes for name in names_in(node)]
+    names = dict.fromkeys([*in_terms, *_offset_variables(fit)])
     columns = {name: frame.column(name).take(rows) for name in names if name in frame}
     return {
         name: column.drop_unused() if isinstance(column, Factor) else column
@@ -107,9 +109,16 @@ def predictor_columns(fit: Fit) -> dict[str, Column]:
     }
 
 
-def _argument_node(text: str, frame: InputFrame) -> Node:
-    """Return an offset argument as an expression: a column of that name goes before a reading of it."""
-    return parse_expression(f"`{text}`" if text in frame else text)
+def _offset_variables(fit: Fit) -> dict[str, None]:
+    """Return the names in the offset, in order: in its terms, and in an argument that was an expression."""
+    recipe = fit.design.recipe
+    nodes = list(recipe.offsets)
+    argument = recipe.offset_argument
+    if argument is not None:
+        if argument in input_frame(fit.data):
+            return dict.fromkeys([*(n.name for node in nodes for n in names_in(node)), argument])
+        nodes.append(parse_expression(argument))
+    return dict.fromkeys(name.name for node in nodes for name in names_in(node))
 
 
 def _rows_used(fit: Fit, frame: InputFrame) -> IntArray:
@@ -174,6 +183,17 @@ def _values(
     numbers = column.as_float()
     reduced = np.mean(numbers) if cov_reduce is None else cov_reduce(numbers)
     return tuple(float(value) for value in np.atleast_1d(np.asarray(reduced, dtype=np.float64)))
+
+
+def _placeholder(column: Column) -> tuple[Any, ...]:
+    """Return one value of a variable that only the offset has, which is at its mean in every cell."""
+    if isinstance(column, Factor):
+        return column.levels[:1]
+    return (bool(column.values[0]),) if isinstance(column, Logical) else (float(np.mean(column.values)),)
+
+
+def _mean_offset(fit: Fit) -> float:
+    return 0.0 if fit.design.offset is None else float(np.mean(fit.design.offset))
 
 
 def _given_values(name: str, column: Column, given: tuple[Any, ...]) -> tuple[Any, ...]:

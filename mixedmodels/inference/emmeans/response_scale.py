@@ -70,7 +70,7 @@ class ResponseScale:
         """Return the jet of the link's inverse; that of the end of the range beyond it."""
         if not isinstance(self.link, Power) or self.link.exponent == 1.0 or not self._has_end:
             return self.link.derivatives(x)
-        outside = x < 0.0
+        outside = x < 0.0 if self.link.exponent > 0.0 else x <= 0.0
         inner = self.link.derivatives(np.where(outside, 1.0, x))
         end = 0.0 if self.link.exponent > 0.0 else np.inf
         return (
