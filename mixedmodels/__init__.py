@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import anova as anova
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.inference.emmeans.means import emmeans as emmeans
+    from mixedmodels.inference.emmeans.term_tests import joint_tests as joint_tests
+    from mixedmodels.inference.emmeans.trends import emtrends as emtrends
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
     from mixedmodels.inference.scores import estfun as estfun
@@ -123,6 +126,9 @@ _HOMES = {
     "missing": "NA",
     "inference.anova": "anova",
     "inference.drop1": "drop1",
+    "inference.emmeans.means": "emmeans",
+    "inference.emmeans.term_tests": "joint_tests",
+    "inference.emmeans.trends": "emtrends",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.scores": "estfun information",
     "models.functions": (

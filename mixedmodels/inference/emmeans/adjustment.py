@@ -62,7 +62,7 @@ def adjustment_named(adjust: str) -> str:
 
 
 def applied(adjust: str, tests: int, all_pairs: bool, one_sided: bool) -> str:
-    """Return the adjustment that is applied to a family: none to one test, Sidak's where another has no sense."""
+    """Return the adjustment applied to a family: none to one test, Sidak's where another has no sense."""
     if tests == 1 and adjust != "scheffe":
         return "none"
     if one_sided and adjust in ("tukey", "scheffe", "dunnettx"):
@@ -92,7 +92,9 @@ def p_values(statistics: Statistics, adjust: str) -> FloatArray:
     if adjust in STEPWISE:
         return stepwise(p, adjust)
     if adjust == "scheffe":
-        return np.array([_f_tail(x**2 / statistics.rank, statistics.rank, v) for x, v in zip(t, df, strict=True)])
+        return np.array(
+            [_f_tail(x**2 / statistics.rank, statistics.rank, v) for x, v in zip(t, df, strict=True)]
+        )
     if adjust == "mvt":
         return _mvt_p_values(statistics)
     tukey = _by_df(np.abs(t), df, _groups(m))
@@ -104,7 +106,7 @@ def p_values(statistics: Statistics, adjust: str) -> FloatArray:
 
 def _groups(tests: int) -> float:
     """Return how many means have so many pairs; not a whole number for the approximation of Dunnett's."""
-    return 0.5 * (1.0 + np.sqrt(1.0 + 8.0 * tests))
+    return float(0.5 * (1.0 + np.sqrt(1.0 + 8.0 * tests)))
 
 
 def _by_df(x: FloatArray, df: FloatArray, groups: float) -> FloatArray:
@@ -179,7 +181,11 @@ def critical_values(statistics: Statistics, adjust: str, level: float) -> FloatA
     if adjust in STEPWISE:
         adjust = "bonferroni"
     if adjust in ("none", "sidak", "bonferroni"):
-        outside = {"none": 1.0 - level, "sidak": -np.expm1(np.log(level) / m), "bonferroni": (1.0 - level) / m}
+        outside = {
+            "none": 1.0 - level,
+            "sidak": -np.expm1(np.log(level) / m),
+            "bonferroni": (1.0 - level) / m,
+        }
         return quantiles(df, 1.0 - outside[adjust] * (1.0 if two_sided else 2.0))
     found = np.full(m, np.nan)
     for v in np.unique(df[~np.isnan(df)]):
@@ -191,7 +197,9 @@ def _one_critical_value(statistics: Statistics, adjust: str, level: float, df: f
     """Return the critical value of Scheffe's, Tukey's, Dunnett's or the multivariate t method at one df."""
     m, rank = len(statistics.t), statistics.rank
     if adjust == "scheffe":
-        quantile = special.chdtri(rank, 1.0 - level) / rank if np.isinf(df) else special.fdtri(rank, df, level)
+        quantile = (
+            special.chdtri(rank, 1.0 - level) / rank if np.isinf(df) else special.fdtri(rank, df, level)
+        )
         return float(np.sqrt(rank * quantile))
     if adjust == "mvt":
         known = ~np.isnan(statistics.df)

@@ -68,21 +68,24 @@ def _average_within(
         mine = group == g
         present = np.unique(code[mine & (grid.counts > 0)])
         kept |= mine & np.isin(code, present)
-    return plain_average(grid.take(np.flatnonzero(kept)), stage, weights)
+    return plain_average(grid.take(np.flatnonzero(kept)), stage, weights, within=groups)
 
 
-def plain_average(grid: Grid, keep: Sequence[str], weights: Weights) -> Grid:
-    """Return the means over all variables but `keep`, nothing nested; NaN where there is nothing to average."""
+def plain_average(grid: Grid, keep: Sequence[str], weights: Weights, within: Sequence[str] = ()) -> Grid:
+    """Return the means over all variables but `keep`, nothing nested; NaN where nothing can be averaged.
+
+    Frequencies are those in each cell of `within`.
+    """
     over = [name for name in grid.names if name not in keep and len(grid.levels[name]) > 1]
     sizes = [len(grid.levels[name]) for name in keep]
     target = grid.cell(keep)
-    w = _cell_weights(grid, over, weights)
+    w = _cell_weights(grid, over, weights, within)
     K = np.zeros((prod(sizes), len(grid.codes)))
     K[target, np.arange(len(target))] = w
     total = K.sum(axis=1)
     K[total == 0.0] = np.nan
     K /= np.where(total == 0.0, 1.0, total)[:, None]
-    counts = np.bincount(target, weights=grid.counts, minlength=len(K))
+    counts = np.asarray(np.bincount(target, weights=grid.counts, minlength=len(K)), dtype=np.float64)
     averaged = tuple(dict.fromkeys([*grid.averaged, *over]))
     levels = {name: grid.levels[name] for name in keep}
     return Grid(
@@ -99,7 +102,7 @@ def _check_weights(weights: Weights) -> None:
         )
 
 
-def _cell_weights(grid: Grid, over: Sequence[str], weights: Weights) -> FloatArray:
+def _cell_weights(grid: Grid, over: Sequence[str], weights: Weights, within: Sequence[str]) -> FloatArray:
     """Return the weight of each cell of the grid, not normalized, shape (m,)."""
     counts = grid.counts if grid.counts.any() else np.ones(len(grid.codes))
     if isinstance(weights, str):
@@ -110,8 +113,8 @@ def _cell_weights(grid: Grid, over: Sequence[str], weights: Weights) -> FloatArr
         if weights == "equal" or not over:
             return np.ones(len(counts))
         if weights == "outer":
-            return np.asarray(np.prod([_margin(grid, [name], counts) for name in over], axis=0))
-        return _margin(grid, over, counts)
+            return np.asarray(np.prod([_margin(grid, [*within, name], counts) for name in over], axis=0))
+        return _margin(grid, [*within, *over], counts)
     given = np.asarray(weights, dtype=np.float64)
     cells = prod(len(grid.levels[name]) for name in over)
     if len(given) != cells:
@@ -125,4 +128,4 @@ def _cell_weights(grid: Grid, over: Sequence[str], weights: Weights) -> FloatArr
 def _margin(grid: Grid, names: Sequence[str], counts: FloatArray) -> FloatArray:
     """Return, for each cell of the grid, the total count of its combination of `names`."""
     cell = grid.cell(names)
-    return np.bincount(cell, weights=counts)[cell]
+    return np.asarray(np.bincount(cell, weights=counts)[cell], dtype=np.float64)

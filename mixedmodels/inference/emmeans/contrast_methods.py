@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,8 @@ class Levels:
                 found.append(int(item) % len(self.raw))
             else:
                 raise ControlError(
-                    f"{argument}={shown(item)} is no level to contrast; they are {listed(self.raw)} (by name, or "
-                    "by number counted from 0)."
+                    f"{argument}={shown(item)} is no level to contrast; they are {listed(self.raw)} "
+                    "(by name, or by number counted from 0)."
                 )
         return found
 
@@ -113,8 +114,8 @@ def contrast_coefficients(method: Any, levels: Levels, options: Mapping[str, Any
         return _named(method, levels, options)
     if options:
         raise ControlError(
-            f"{next(iter(options))} is an option of the named methods of contrast; with coefficients of your own "
-            "write them as you want them."
+            f"{next(iter(options))} is an option of the named methods of contrast; write coefficients of "
+            "your own as you want them."
         )
     given = method(list(levels.raw)) if callable(method) else method
     if isinstance(given, Mapping):
@@ -134,18 +135,23 @@ def _coefficients(row: Any, name: Any, levels: Levels) -> FloatArray:
         raise ControlError(f"contrast {name!r} must have numbers, not {shown(row)}.") from None
     if found.shape != (len(levels.raw),):
         raise ControlError(
-            f"contrast {name!r} has {found.size} coefficients; there are {len(levels.raw)} means to contrast: "
-            f"{listed(levels.raw)}."
+            f"contrast {name!r} has {found.size} coefficients; there are {len(levels.raw)} means to "
+            f"contrast: {listed(levels.raw)}."
         )
     return found
 
 
 def _named(method: str, levels: Levels, options: Mapping[str, Any]) -> ContrastCoefficients:
-    name = {"tukey": "pairwise", "dunnett": "trt.vs.ctrl", "trt_vs_ctrl": "trt.vs.ctrl", "del_eff": "del.eff"}.get(
-        method, method
-    )
+    name = {
+        "tukey": "pairwise",
+        "dunnett": "trt.vs.ctrl",
+        "trt_vs_ctrl": "trt.vs.ctrl",
+        "del_eff": "del.eff",
+    }.get(method, method)
     if name not in METHODS:
-        raise ControlError(f"method must be one of {', '.join(map(repr, METHODS))}, or coefficients, not {method!r}.")
+        raise ControlError(
+            f"method must be one of {', '.join(map(repr, METHODS))}, or coefficients, not {method!r}."
+        )
     function, known = METHODS[name]
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -180,7 +186,7 @@ def _revpairwise(levels: Levels, exclude: Any = ()) -> ContrastCoefficients:
 
 def _consecutive(levels: Levels, reverse: bool = False, exclude: Any = ()) -> ContrastCoefficients:
     active = _active(levels, exclude)
-    steps = [(i, j) if reverse else (j, i) for i, j in zip(active, active[1:], strict=False)]
+    steps = [(i, j) if reverse else (j, i) for i, j in pairwise(active)]
     pairs = _pairs(levels, steps)
     return ContrastCoefficients(pairs.names, pairs.C, "mvt")
 
@@ -228,7 +234,7 @@ def _mean_changes(levels: Levels, reverse: bool = False, exclude: Any = ()) -> C
     for cut in range(1, k):
         C[cut - 1, active[:cut]] = -1.0 / cut
         C[cut - 1, active[cut:]] = 1.0 / (k - cut)
-    names = tuple(f"{levels.names[i]}|{levels.names[j]}" for i, j in zip(active, active[1:], strict=False))
+    names = tuple(f"{levels.names[i]}|{levels.names[j]}" for i, j in pairwise(active))
     return ContrastCoefficients(names, -C if reverse else C, "mvt")
 
 
@@ -255,7 +261,7 @@ def _whole_numbers(row: FloatArray) -> FloatArray:
     scaled = row / row[row > SMALLEST_COEFFICIENT].min()
     while (off := np.abs(scaled - np.round(scaled)).max()) > WHOLE:
         scaled = scaled / off
-    return np.round(scaled)
+    return np.asarray(np.round(scaled))
 
 
 #: Name -> the function of the levels, and the options it has.

@@ -86,8 +86,8 @@ def interaction_contrast(
         methods = [methods[0]] * len(factors)
     if len(methods) != len(factors):
         raise ControlError(
-            f"interaction has {len(methods)} methods for {len(factors)} factors ({listed(factors)}); give one "
-            "for each, or one for all."
+            f"interaction has {len(methods)} methods for {len(factors)} factors ({listed(factors)}); give "
+            "one for each, or one for all."
         )
     found, columns = functions, list(functions.labels.columns)
     for factor, method in reversed(list(zip(factors, methods, strict=True))):
@@ -183,6 +183,8 @@ def _is_ragged(parts: Sequence[tuple[IntArray, ContrastCoefficients]]) -> bool:
 
 
 def _family(coefficients: Sequence[ContrastCoefficients]) -> Family:
+    if not coefficients:
+        return Family("contrasts", "none", intervals=False, tests=True)
     kind = "pairs" if all(c.all_pairs for c in coefficients) else "contrasts"
     if kind == "contrasts" and not all(c.are_contrasts for c in coefficients):
         kind = "means"

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixedmodels.errors import ControlError
 from mixedmodels.inference.emmeans.linear_functions import (
     LinearFunctions,
     as_estimates,
     covariance,
     estimates,
 )
+from mixedmodels.inference.emmeans.options import positive_number
 
 
 def effect_sizes(functions: LinearFunctions, sigma: float, edf: float) -> LinearFunctions:
@@ -25,9 +25,7 @@ def effect_sizes(functions: LinearFunctions, sigma: float, edf: float) -> Linear
     ControlError
         If `sigma` or `edf` is not positive.
     """
-    for name, value in (("sigma", sigma), ("edf", edf)):
-        if not value > 0.0:
-            raise ControlError(f"{name} must be positive, not {value!r}.")
+    sigma, edf = positive_number("sigma", sigma), positive_number("edf", edf)
     found = estimates(functions)
     d = found.estimate / sigma
     V = covariance(functions) / sigma**2 + np.outer(d, d) / (2.0 * edf)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 
 # What a combination leaves of an entry by rounding alone: less than this share of what was added up.
 ROUNDING = 1e-12
@@ -97,11 +97,12 @@ def combine(K: FloatArray, L: FloatArray) -> FloatArray:
 
     Whether a combination is estimable depends on entries that cancel exactly.
     """
-    absent = np.isnan(L).any(axis=1)
+    absent: BoolArray = np.any(np.isnan(L), axis=1)
     known = np.where(absent[:, None], 0.0, L)
     found = K @ known
     found[np.abs(found) <= ROUNDING * (np.abs(K) @ np.abs(known))] = 0.0
-    found[(K[:, absent] != 0.0).any(axis=1) | np.isnan(K).any(axis=1)] = np.nan
+    undefined: BoolArray = np.any(K[:, absent] != 0.0, axis=1) | np.any(np.isnan(K), axis=1)
+    found[undefined] = np.nan
     return found
 
 

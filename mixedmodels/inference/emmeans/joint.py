@@ -75,7 +75,9 @@ def joint_test(basis: Basis, L: FloatArray, offset: FloatArray) -> JointTest:
     # Orthogonal functions in the order given, as the QR decomposition of the rows has them.
     Q, R = np.linalg.qr(L[rows].T)
     orthogonal = Q.T
-    values = orthogonal[:, basis.kept] @ basis.fixed.beta + linalg.solve_triangular(R.T, offset[rows], lower=True)
+    values = orthogonal[:, basis.kept] @ basis.fixed.beta + linalg.solve_triangular(
+        R.T, offset[rows], lower=True
+    )
     V = orthogonal[:, basis.kept] @ basis.fixed.covariance @ orthogonal[:, basis.kept].T
     F = float(values @ np.linalg.solve(V, values)) / len(rows)
     df2 = float(np.min(basis.fixed.degrees.of_rows(orthogonal[:, basis.kept])))

@@ -11,6 +11,7 @@ from mixedmodels.errors import ControlError
 from mixedmodels.inference.emmeans.contrasting import contrast
 from mixedmodels.inference.emmeans.letters import letters
 from mixedmodels.inference.emmeans.linear_functions import LinearFunctions, estimates, families
+from mixedmodels.inference.emmeans.options import number
 from mixedmodels.inference.emmeans.summary_table import EmmeansTable, Request, summary_table
 
 
@@ -32,7 +33,7 @@ def letter_table(
     sort, reverse : bool
         Whether the means of a family are sorted by size, and the largest comes first.
     """
-    if not 0.0 < alpha < 1.0:
+    if not 0.0 < number("alpha", alpha) < 1.0:
         raise ControlError(f"alpha must lie between 0 and 1, not {alpha!r}.")
     if sort or reverse:
         functions = _sorted(functions, reverse)
@@ -50,7 +51,12 @@ def letter_table(
     table[".group"] = np.where(known, marks, "")
     adjusted = [note for note in tests.notes if note.startswith("P value adjustment")]
     said = f"significance level used: alpha = {alpha:g}"
-    table.notes = (*table.notes, *adjusted, said, "Means that share a symbol are not told apart by the tests.")
+    table.notes = (
+        *table.notes,
+        *adjusted,
+        said,
+        "Means that share a symbol are not told apart by the tests.",
+    )
     return table
 
 

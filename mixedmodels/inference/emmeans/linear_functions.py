@@ -150,13 +150,10 @@ def basis_of(fit: Fit, ddf: Ddf, vcov: Any) -> Basis:
 def _method(fit: Fit, fixed: FixedEffects) -> str:
     """Return the name of the method of degrees of freedom; only linear mixed models have a choice of it."""
     method = fixed.degrees.method.lower()
-    for name in ("satterthwaite", "kenward-roger"):
+    for name in ("satterthwaite", "kenward-roger", "residual"):
         if name in method:
             return name
-    if method or fit.family() is not None or not fit.random:
-        return method
-    infinite = np.isinf(fixed.degrees.of_rows(np.eye(len(fixed.beta))[:1])).all()
-    return "asymptotic" if infinite else "residual"
+    return method or ("asymptotic" if fit.family() is None and fit.random else "")
 
 
 def estimates(functions: LinearFunctions) -> Estimates:
@@ -208,7 +205,7 @@ class Inherited:
 
     def of_rows(self, L: FloatArray) -> FloatArray:
         """Return the smallest degrees of freedom of the estimates in each row, shape (m,)."""
-        return np.where(L != 0.0, self.df, np.inf).min(axis=1, initial=np.inf)
+        return np.asarray(np.min(np.where(L != 0.0, self.df, np.inf), axis=1, initial=np.inf))
 
     def of_hypothesis(self, L: FloatArray) -> tuple[float, float]:
         """Return the smallest of the rows', and 1."""

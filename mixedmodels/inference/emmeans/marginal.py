@@ -28,7 +28,13 @@ def check_model(model: object, function: str) -> None:
 
 
 def means_of_grid(
-    model: Fit, grid: Grid, basis: Basis, factors: Sequence[str], by: Sequence[str], weights: Weights
+    model: Fit,
+    grid: Grid,
+    basis: Basis,
+    factors: Sequence[str],
+    by: Sequence[str],
+    weights: Weights,
+    also: Sequence[str] = (),
 ) -> LinearFunctions:
     """Return the means of a grid at the levels of `factors` and `by`.
 
@@ -44,12 +50,15 @@ def means_of_grid(
         Variables of the means.
     weights : {"equal", "proportional", "outer", "cells", "flat"} or array_like
         Weights of the cells averaged over.
+    also : sequence of str
+        Variables whose part in an interaction does not make the means misleading: that of a trend.
     """
     means = average(grid, [*factors, *by], weights)
     nests = {outer for name in by for outer in means.nesting.get(name, ())}
     by = [*(name for name in means.names if name in nests and name not in by), *by]
     order = [*(name for name in means.names if name not in by), *by]
-    is_part = any(set(order) < term for term in term_variables(model))
+    shown = {*order, *also} if order else set()
+    is_part = bool(shown) and any(shown < term for term in term_variables(model))
     return LinearFunctions(
         labels=_labels(means, order),
         by=tuple(by),
@@ -59,7 +68,7 @@ def means_of_grid(
         scale=response_scale(model),
         sigma=None if model.random else model.sigma(),
         averaged=means.averaged,
-        notes=(MISLEADING,) if is_part and means.averaged else (),
+        notes=(MISLEADING,) if is_part else (),
         nesting=means.nesting,
     )
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import advises, shown
-from mixedmodels.errors import ControlError
+from mixedmodels.errors import ControlError, listed
 from mixedmodels.inference.emmeans.adjustment import adjustment_named
 from mixedmodels.inference.emmeans.contrasting import contrast, interaction_contrast
 from mixedmodels.inference.emmeans.effect_size import effect_sizes
 from mixedmodels.inference.emmeans.joint import joint_table
-from mixedmodels.inference.emmeans.letters import SYMBOLS
 from mixedmodels.inference.emmeans.letter_table import letter_table
+from mixedmodels.inference.emmeans.letters import SYMBOLS
 from mixedmodels.inference.emmeans.linear_functions import (
     LinearFunctions,
     Scale,
@@ -24,7 +24,14 @@ from mixedmodels.inference.emmeans.linear_functions import (
     covariance,
     on_response_scale,
 )
-from mixedmodels.inference.emmeans.summary_table import EmmeansTable, Request, Side, summary_table, with_request
+from mixedmodels.inference.emmeans.options import number
+from mixedmodels.inference.emmeans.summary_table import (
+    EmmeansTable,
+    Request,
+    Side,
+    summary_table,
+    with_request,
+)
 from mixedmodels.reports.html import preformatted
 
 
@@ -90,12 +97,14 @@ class MarginalMeans:
         return summary_table(
             self.functions,
             Request(
-                *_pair(infer), level, adjust, self._by(by), type, float(null), side, float(delta),
-                bias_adjust, sigma,
+                *_pair(infer), level, adjust, self._by(by), type, number("null", null), side,
+                number("delta", delta), bias_adjust, sigma,
             ),
         )  # fmt: skip
 
-    def confint(self, level: float = 0.95, *, adjust: str | None = None, type: Scale | None = None) -> EmmeansTable:
+    def confint(
+        self, level: float = 0.95, *, adjust: str | None = None, type: Scale | None = None
+    ) -> EmmeansTable:
         """Return the table with confidence limits, adjusted so that they hold together."""
         return self.summary(infer=(True, False), level=level, adjust=adjust, type=type)
 
@@ -136,7 +145,7 @@ class MarginalMeans:
         """
         if joint:
             functions = with_request(self.functions, Request(by=self._by(by)))
-            return joint_table(replace(functions, offset=functions.offset - float(null)))
+            return joint_table(replace(functions, offset=functions.offset - number("null", null)))
         return self.summary(
             infer=(False, True), null=null, side=side, delta=delta, adjust=adjust, by=by, type=type
         )
@@ -172,9 +181,10 @@ class MarginalMeans:
         Parameters
         ----------
         method : str, dict, callable or array_like
-            ``"pairwise"``, ``"revpairwise"``, ``"poly"``, ``"trt.vs.ctrl"`` (``"dunnett"``), ``"trt.vs.ctrlk"``,
-            ``"consec"``, ``"eff"``, ``"del.eff"``, ``"mean_chg"``, ``"identity"``; name -> coefficients; a
-            function of the levels that returns such a dict; or a matrix with one contrast a row.
+            ``"pairwise"``, ``"revpairwise"``, ``"poly"``, ``"trt.vs.ctrl"`` (``"dunnett"``),
+            ``"trt.vs.ctrlk"``, ``"consec"``, ``"eff"``, ``"del.eff"``, ``"mean_chg"``, ``"identity"``;
+            name -> coefficients; a function of the levels that returns such a dict; or a matrix with one
+            contrast a row.
         by : str or list of str, optional
             Variables that divide the means into families; an empty list for one family.
         adjust : str, optional
@@ -184,7 +194,7 @@ class MarginalMeans:
         simple : str or list of str, optional
             Variables to contrast, within the levels of all others.
         interaction : bool, str or list
-            Methods for each variable, the first first, for contrasts of contrasts; True takes `method` for all.
+            Methods for each variable, for contrasts of contrasts; True takes `method` for all of them.
         type : {"link", "response"}, optional
             Scale of tables.
         name : str
@@ -213,6 +223,8 @@ class MarginalMeans:
         else:
             methods = [method] if interaction is True else _listed(interaction)
             found = interaction_contrast(functions, methods, groups)
+        if not len(found.labels):
+            raise ControlError("every family has one mean only, so there is nothing to contrast.")
         family = found.family if adjust is None else replace(found.family, adjust=adjustment_named(adjust))
         return MarginalMeans(with_request(replace(found, family=family), Request(type=type)))
 
@@ -226,7 +238,7 @@ class MarginalMeans:
         type: Scale | None = None,
         exclude: Any = None,
     ) -> MarginalMeans:
-        """Return all pairwise differences, or ratios, within each family; arguments as for :meth:`contrast`."""
+        """Return all pairwise differences, or ratios, in each family; arguments as for :meth:`contrast`."""
         method = "revpairwise" if reverse else "pairwise"
         return self.contrast(method, by=by, adjust=adjust, simple=simple, type=type, exclude=exclude)
 
@@ -327,7 +339,7 @@ class MarginalMeans:
         unknown = [name for name in names if name not in self.functions.labels.columns]
         if unknown:
             raise ControlError(
-                f"simple names {unknown[0]!r}; the variables are {', '.join(map(str, self.functions.labels))}."
+                f"simple names {unknown[0]!r}; the variables are {listed(self.functions.labels)}."
             )
         return tuple(name for name in self.functions.labels.columns if name not in names)
 

@@ -47,8 +47,8 @@ def emmeans(
         Of any kind; the random effects of a mixed model are at zero.
     specs : str or list of str
         Factors whose levels the means are of: ``"treatment"``, ``["a", "b"]``, ``"~ a * b"``, with families
-        behind a bar, ``"~ a | b"``. ``"~ 1"`` is one mean of all. A method before the tilde asks for contrasts
-        too: ``"pairwise ~ a"``.
+        behind a bar, ``"~ a | b"``. ``"~ 1"`` is one mean of all. A method before the tilde asks for
+        contrasts too: ``"pairwise ~ a"``.
     by : str or list of str, optional
         Variables whose levels divide the means into families.
     at : dict, optional
@@ -68,8 +68,8 @@ def emmeans(
     level : float
         Confidence level.
     adjust : str, optional
-        Adjustment of limits and p-values: tukey, holm, hochberg, hommel, bonferroni, sidak, scheffe, dunnettx,
-        mvt, bh, by or none; by default none for means and what suits the contrasts.
+        Adjustment of limits and p-values: tukey, holm, hochberg, hommel, bonferroni, sidak, scheffe,
+        dunnettx, mvt, fdr, bh, by or none; by default none for means and what suits the contrasts.
     offset : float, optional
         Offset of every mean in place of the mean one.
     cov_reduce : callable, optional

@@ -1,9 +1,9 @@
 """The largest of correlated t statistics, by integration over directions.
 
 A vector of correlated t statistics is ``a_j'u r / s`` with u uniform on the sphere, r the length of k normal
-deviates and s the scale of the error: given u, the largest exceeds x when an F statistic of k and df degrees of
-freedom exceeds ``(x / max_j a_j'u)^2 / k``. What remains is a smooth integral over the sphere, done at points of
-a scrambled net (Somerville 1998, J. Statist. Software 3; a singular correlation matrix is no special case).
+deviates and s the scale of the error: given u, the largest exceeds x when an F statistic of k and df degrees
+of freedom exceeds ``(x / max_j a_j'u)^2 / k``. What remains is a smooth integral over the sphere, done at
+points of a scrambled net (Somerville 1998, J. Statist. Software 3). A singular matrix is no special case.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.inference.emmeans.grid import Grid, all_codes
 from mixedmodels.inference.emmeans.nesting import nesting_of
+from mixedmodels.inference.emmeans.options import number
 
 #: Makes one number, or a few, of a covariate's values.
 CovReduce: TypeAlias = Callable[[FloatArray], Any]
@@ -54,8 +55,8 @@ def reference_grid(
     cov_keep : sequence of str
         Covariates to keep at all of their values. Those with two values are kept anyway.
     offset : float, optional
-        Offset of every cell, in place of the mean of the data, or of what the formula gives where `at` names a
-        variable of the offset.
+        Offset of every cell, in place of the mean of the data, or of what the formula gives where `at`
+        names a variable of the offset.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def reference_grid(
         or (name not in at and (name in cov_keep or _has_few(column)))
     ]
     L, at_cells = grid_rows(fit, columns, levels, codes)
-    cells_offset = np.full(len(codes), _mean_offset(fit) if offset is None else float(offset))
+    cells_offset = np.full(len(codes), _mean_offset(fit) if offset is None else number("offset", offset))
     if offset is None and at.keys() & _offset_variables(fit):
         cells_offset = at_cells
     counts = _counts(fit, columns, levels, codes, categorical)
@@ -97,7 +98,9 @@ def predictor_columns(fit: Fit) -> dict[str, Column]:
     """Return the variables of the fixed effects and offsets, as they are in the data, at the rows used."""
     recipe = fit.design.recipe
     used = {i for term in recipe.fixed.terms for i, _ in term.factors}
-    nodes = [recipe.variables[variable.name] for i, variable in enumerate(recipe.fixed.variables) if i in used]
+    nodes = [
+        recipe.variables[variable.name] for i, variable in enumerate(recipe.fixed.variables) if i in used
+    ]
     frame = input_frame(fit.data)
     rows = _rows_used(fit, frame)
     in_terms = [name.name for node in nodes for name in names_in(node)]
@@ -169,7 +172,11 @@ def _distinct(column: Column) -> tuple[Any, ...]:
 
 
 def _values(
-    name: str, column: Column, at: Mapping[str, tuple[Any, ...]], cov_reduce: CovReduce | None, all_values: bool
+    name: str,
+    column: Column,
+    at: Mapping[str, tuple[Any, ...]],
+    cov_reduce: CovReduce | None,
+    all_values: bool,
 ) -> tuple[Any, ...]:
     """Return the values of one variable in the grid."""
     if name in at:

@@ -98,7 +98,7 @@ def response_scale(fit: Fit) -> ResponseScale | None:
 
 
 def transformation(response: Node, fit: Fit) -> ResponseScale | None:
-    """Return the function around the response in a formula, ``log(y + 1)`` or ``2 * sqrt(y)``; None if none."""
+    """Return the function around the response, ``log(y + 1)`` or ``2 * sqrt(y)``; None if there is none."""
     node = strip_parens(response)
     if isinstance(node, Binary) and node.operator in ("*", "/"):
         return _multiple(node, fit)
@@ -166,9 +166,7 @@ def _standardized(call: Call, fit: Fit) -> ResponseScale | None:
         return None
     centre, width = state
     name = f"scale({centre:.3g}, {width:.3g})"
-    return ResponseScale(
-        get_link("identity"), name, multiplier=1.0 / width, shift=-centre, is_positive=False
-    )
+    return ResponseScale(get_link("identity"), name, multiplier=1.0 / width, shift=-centre, is_positive=False)
 
 
 def scale_of_contrasts(scale: ResponseScale) -> ResponseScale | None:

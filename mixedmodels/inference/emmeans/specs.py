@@ -57,7 +57,11 @@ def _read(specs: Any, known: list[str]) -> tuple[list[str], list[str], str | Non
         return _names(specs, "specs", known), [], None
     method, tilde, right = specs.rpartition("~")
     left, _, behind = right.partition("|")
-    return _names(left, "specs", known), _names(behind, "by", known), (method.strip() or None) if tilde else None
+    return (
+        _names(left, "specs", known),
+        _names(behind, "by", known),
+        (method.strip() or None) if tilde else None,
+    )
 
 
 def _names(given: Any, argument: str, known: list[str]) -> list[str]:

@@ -28,6 +28,7 @@ from mixedmodels.inference.emmeans.linear_functions import (
     estimates,
     families,
 )
+from mixedmodels.inference.emmeans.options import positive_number
 from mixedmodels.inference.emmeans.response_scale import ResponseScale, back_transformed
 from mixedmodels.inference.wald import check_level
 from mixedmodels.reports.emmeans_text import EmmeansText, emmeans_text
@@ -218,9 +219,7 @@ def _sigma_for(functions: LinearFunctions) -> float | None:
             "predictor: for a mixed model the root of the sum of its variances (VarCorr), the residual one "
             "included where there is one."
         )
-    if not functions.sigma > 0.0:
-        raise ControlError(f"sigma must be positive, not {functions.sigma!r}.")
-    return float(functions.sigma)
+    return positive_number("sigma", functions.sigma)
 
 
 def _first_notes(functions: LinearFunctions) -> list[str]:
@@ -230,6 +229,7 @@ def _first_notes(functions: LinearFunctions) -> list[str]:
     notes += functions.notes
     if functions.basis.method:
         notes.append(f"Degrees-of-freedom method: {functions.basis.method}")
+    notes += functions.basis.fixed.notes
     if scale is not None and functions.type == "link":
         notes.append(f"Results are given on the {scale.name} (not the response) scale.")
     if scale is not None and functions.type == "response" and not scale.is_known:
@@ -300,11 +300,13 @@ def _tests(
     sigma: float | None,
 ) -> tuple[dict[str, FloatArray], list[str]]:
     """Return the columns of the tests and what is said of them."""
-    side, delta, null = _TAILS[request.side], abs(request.delta), float(request.null)
+    side, delta, null = _TAILS[request.side], abs(request.delta), request.null
     tail = side if side or not delta else -1
     difference = found.estimate - null
     with np.errstate(divide="ignore", invalid="ignore"):  # a zero variance, as of a contrast of one level
-        t = (difference + side * delta if side else np.abs(difference) - delta if delta else difference) / found.se
+        t = (
+            difference + side * delta if side else np.abs(difference) - delta if delta else difference
+        ) / found.se
     p, used = np.full(len(t), np.nan), []
     for rows in groups:
         own = applied(functions.family.adjust, len(rows), functions.family.kind == "pairs", tail != 0)
@@ -345,4 +347,3 @@ def _adjustment_note(
         extra = f"with rank {ranks.pop() if len(ranks) == 1 else '(varies)'}"
     shown = name.upper() if name in ("bh", "by") else name
     return [f"{heading}: {shown} method {extra}"]
-

@@ -38,10 +38,10 @@ def joint_tests(
 ) -> EmmeansTable:
     """Test every term of a model by the interaction contrasts of its marginal means.
 
-    Main effects are tested at the mean of the other factors, as type 3 tests are under sum contrasts, whatever
-    the contrasts of the fit. Covariates stand at two values, their mean plus and minus one, so that a test of
-    one is that of its slope. What is estimable but in no term's test, as in designs with empty cells, is
-    tested as ``(confounded)``.
+    Main effects are tested at the mean of the other factors, as type 3 tests are under sum contrasts,
+    whatever the contrasts of the fit. Covariates stand at two values, their mean plus and minus one, so that
+    a test of one is that of its slope. What is estimable but in no term's test, as in designs with empty
+    cells, is tested as ``(confounded)``.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _tests_of_terms(
             continue
         means = means_of_grid(model, grid, basis, chosen, by, weights)
         inner = [name for name in chosen if name not in outer]
-        contrasts = interaction_contrast(means, ["consec"], [n for n in means.labels if n not in inner])
+        contrasts = interaction_contrast(means, ["consec"], [str(n) for n in means.labels if n not in inner])
         for rows in families(contrasts, by):
             head = (":".join(chosen), *contrasts.labels[list(by)].iloc[rows[0]])
             found.append((head, joint_test(basis, contrasts.L[rows], contrasts.offset[rows])))

@@ -1,4 +1,4 @@
-"""Marginal trends: slopes of a covariate at the levels of factors, ``emtrends(m, "treatment", var="time")``."""
+"""Marginal trends: slopes of a covariate at the levels of factors, ``emtrends(m, "a", var="time")``."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def emtrends(
     grid = reference_grid(model, at, cov_reduce, cov_keep)
     slopes = _slopes(model, grid, columns, covariate, var)
     asked = parse_specs(specs, by, grid.names)
-    trends = means_of_grid(model, slopes, basis_of(model, ddf, vcov), asked.factors, asked.by, weights)
+    basis = basis_of(model, ddf, vcov)
+    trends = means_of_grid(model, slopes, basis, asked.factors, asked.by, weights, also=[covariate])
     trends = replace(trends, name=f"{var}.trend", scale=None, level=level)
     return with_contrasts(trends, asked, chosen)
 
@@ -128,12 +129,14 @@ def _covariate(var: str, columns: Mapping[str, Column]) -> str:
     names = [var] if var in columns else list(dict.fromkeys(n.name for n in names_in(parse_expression(var))))
     covariates = [name for name, column in columns.items() if isinstance(column, Numeric)]
     if len(names) != 1 or names[0] not in covariates:
-        what = "is a factor" if names[0:1] and isinstance(columns.get(names[0]), (Factor, Logical, Matrix)) else (
-            "is not one covariate of the fixed effects"
+        what = (
+            "is a factor"
+            if names[0:1] and isinstance(columns.get(names[0]), (Factor, Logical, Matrix))
+            else ("is not one covariate of the fixed effects")
         )
         raise ControlError(
-            f"var={var!r} {what}; covariates are {listed(covariates) or 'none'}. Means at the levels of a factor "
-            "are those of emmeans()."
+            f"var={var!r} {what}; covariates are {listed(covariates) or 'none'}. Means at the levels of a "
+            "factor are those of emmeans()."
         )
     return names[0]
 

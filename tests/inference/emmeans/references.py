@@ -84,6 +84,8 @@ def differences(table: pd.DataFrame, expected: dict[str, Any], rtol: dict[str, f
         else:
             ours, theirs = table[column].to_numpy(dtype=float), numbers(values)
             tolerance = rtol.get(column, rtol[""])
-            if not np.allclose(ours, theirs, rtol=tolerance, atol=1e-9 + tolerance * rtol["atol"], equal_nan=True):
+            if not np.allclose(
+                ours, theirs, rtol=tolerance, atol=1e-9 + tolerance * rtol["atol"], equal_nan=True
+            ):
                 found.append(f"{column}: {ours} for {theirs}")
     return found
