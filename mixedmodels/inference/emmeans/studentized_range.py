@@ -19,7 +19,7 @@ from mixedmodels.inference.contrasts import quantiles
 POSITION_NODES = 96
 POSITION_WIDTH = 9.0
 # Nodes over the logarithm of the error's scale, and the probability left out at either end.
-SCALE_NODES = 128
+SCALE_NODES = 160
 SCALE_TAIL = 1e-17
 
 
@@ -55,12 +55,19 @@ def quantile(probability: float, groups: float, df: float) -> float:
     return float(optimize.brentq(excess, low * (1.0 - 1e-9), high * (1.0 + 1e-9), xtol=1e-11))
 
 
+@lru_cache(maxsize=4)
+def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
+    """Return nodes and weights of Gauss-Legendre quadrature over (-1, 1)."""
+    x, w = np.polynomial.legendre.leggauss(count)
+    return np.asarray(x), np.asarray(w)
+
+
 @lru_cache(maxsize=64)
 def _error_scales(df: float) -> tuple[FloatArray, FloatArray]:
     """Return nodes of the scale s of the error, df s^2 being chi-square, and their probabilities."""
     low = 0.5 * np.log(2.0 * special.gammaincinv(0.5 * df, SCALE_TAIL))
     high = 0.5 * np.log(special.chdtri(df, SCALE_TAIL))
-    x, w = np.polynomial.legendre.leggauss(SCALE_NODES)
+    x, w = _nodes(SCALE_NODES)
     log_chi = 0.5 * (high - low) * x + 0.5 * (high + low)
     log_density = (
         np.log(2.0) + df * log_chi - 0.5 * np.exp(2.0 * log_chi)
@@ -74,7 +81,7 @@ def _normal_range_tail(w: FloatArray, groups: float) -> FloatArray:
 
     With z the largest deviate, ``k int phi(z) (Phi(z)^(k-1) - (Phi(z) - Phi(z - w))^(k-1)) dz``.
     """
-    x, weight = np.polynomial.legendre.leggauss(POSITION_NODES)
+    x, weight = _nodes(POSITION_NODES)
     z = 0.5 * w[..., None] + POSITION_WIDTH * x
     largest, lowest = special.ndtr(z), special.ndtr(z - w[..., None])
     n = groups - 1
