@@ -36,6 +36,7 @@ ROOMS = (
     "fits",
     "prediction",
     "inference",
+    "inference/emmeans",
     "diagnostics",
     "models",
     "replication",
