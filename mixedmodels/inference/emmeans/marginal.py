@@ -16,6 +16,7 @@ from mixedmodels.inference.emmeans.linear_functions import Basis, LinearFunction
 from mixedmodels.inference.emmeans.reference_grid import term_variables
 from mixedmodels.inference.emmeans.response_scale import response_scale
 
+COUNT_PART = "NOTE: Means are of the counts of the family, before what is done to their zeros"
 MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
 # What the one mean of all is called.
 OVERALL = ("1", "overall")
@@ -57,8 +58,6 @@ def means_of_grid(
     nests = {outer for name in by for outer in means.nesting.get(name, ())}
     by = [*(name for name in means.names if name in nests and name not in by), *by]
     order = [*(name for name in means.names if name not in by), *by]
-    shown = {*order, *also} if order else set()
-    is_part = bool(shown) and any(shown < term for term in term_variables(model))
     return LinearFunctions(
         labels=_labels(means, order),
         by=tuple(by),
@@ -68,9 +67,20 @@ def means_of_grid(
         scale=response_scale(model),
         sigma=None if model.random else model.sigma(),
         averaged=means.averaged,
-        notes=(MISLEADING,) if is_part else (),
+        notes=_notes(model, {*order, *also} if order else set()),
         nesting=means.nesting,
     )
+
+
+def _notes(model: Fit, shown: set[str]) -> tuple[str, ...]:
+    """Return what is to be said of means at the levels of the variables `shown`."""
+    notes = []
+    if shown and any(shown < term for term in term_variables(model)):
+        notes.append(MISLEADING)
+    family, mu = model.family(), np.ones(1)
+    if family is not None and family.response_mean(mu, model.phi)[0] != 1.0:
+        notes.append(COUNT_PART)
+    return tuple(notes)
 
 
 def _labels(means: Grid, order: Sequence[str]) -> pd.DataFrame:

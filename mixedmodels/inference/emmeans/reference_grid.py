@@ -125,12 +125,22 @@ def _offset_variables(fit: Fit) -> dict[str, None]:
 
 
 def _rows_used(fit: Fit, frame: InputFrame) -> IntArray:
-    """Return the positions, in the data given, of the rows used."""
+    """Return the positions, in the data given, of the rows used.
+
+    Raises
+    ------
+    DataError
+        If only their labels tell, and labels occur twice.
+    """
     design = fit.design
+    if frame.index.is_unique:
+        return np.asarray(frame.index.get_indexer(design.index), dtype=np.intp)
     if design.missing.n_input == frame.n_rows:
         return design.missing.kept
-    # A subset: its rows are known by their labels.
-    return np.asarray(frame.index.get_indexer_for(design.index), dtype=np.intp)
+    raise DataError(
+        "the rows of the subset that was fitted cannot be told, because labels of the data occur twice; fit "
+        "the model to data.reset_index(drop=True)"
+    )
 
 
 def term_variables(fit: Fit) -> list[frozenset[str]]:
