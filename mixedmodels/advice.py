@@ -68,8 +68,6 @@ def advises(kind: type[T]) -> type[T]:
 def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method that hands surplus and unknown arguments to `refuse`."""
     parameters = inspect.signature(method).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return method  # hands its options to a function that refuses unknown ones itself
     named = {p.name for p in parameters}
     by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):

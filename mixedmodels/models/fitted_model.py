@@ -19,10 +19,7 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
 from mixedmodels.inference.drop1 import drop1
-from mixedmodels.inference.emmeans.means import emmeans
-from mixedmodels.inference.emmeans.summary_table import EmmeansTable
-from mixedmodels.inference.emmeans.term_tests import joint_tests
-from mixedmodels.inference.emmeans.trends import emtrends
+from mixedmodels.inference.emmeans import means, term_tests, trends
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary
 from mixedmodels.prediction.predict import row_labels
@@ -204,17 +201,10 @@ class FittedModel(Fit):
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
         return drop1(self)
 
-    def emmeans(self, specs: str | Sequence[str], **options: Any) -> Any:
-        """Return estimated marginal means; see :func:`mixedmodels.emmeans`."""
-        return emmeans(self, specs, **options)
-
-    def emtrends(self, specs: str | Sequence[str] | None, var: str, **options: Any) -> Any:
-        """Return the slope of a covariate at levels of factors; see :func:`mixedmodels.emtrends`."""
-        return emtrends(self, specs, var, **options)
-
-    def joint_tests(self, **options: Any) -> EmmeansTable:
-        """Test every term by its marginal means; see :func:`mixedmodels.joint_tests`."""
-        return joint_tests(self, **options)
+    # Functions that take a model first are methods as they stand.
+    emmeans = means.emmeans
+    emtrends = trends.emtrends
+    joint_tests = term_tests.joint_tests
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)
