@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.inference.contrasts import quantiles
 from mixedmodels.inference.emmeans import studentized_range
@@ -20,6 +20,8 @@ from mixedmodels.inference.emmeans.multivariate_t import largest_t
 STEPWISE = ("holm", "hochberg", "hommel", "bh", "fdr", "by")
 #: Names of the adjustments.
 METHODS = ("none", "tukey", "scheffe", "sidak", "bonferroni", "dunnettx", "mvt", *STEPWISE)
+# Degrees of freedom of equal contrasts differ by rounding: beyond these digits they move no p-value.
+DIGITS_OF_DF = 9
 # Where Tukey's and Sidak's limits are so near, that between them is found by no search (emmeans).
 NEARLY_EQUAL = 1e-12
 
@@ -112,10 +114,15 @@ def _groups(tests: int) -> float:
 def _by_df(x: FloatArray, df: FloatArray, groups: float) -> FloatArray:
     """Return the tail of the studentized range at ``sqrt(2) x``, each at its degrees of freedom."""
     p = np.full(len(x), np.nan)
-    for v in np.unique(df[~np.isnan(df)]):
-        mine = df == v
-        p[mine] = studentized_range.upper_tail(np.sqrt(2.0) * x[mine], groups, float(v))
+    for v, mine in _rows_by_df(df):
+        p[mine] = studentized_range.upper_tail(np.sqrt(2.0) * x[mine], groups, v)
     return p
+
+
+def _rows_by_df(df: FloatArray) -> list[tuple[float, BoolArray]]:
+    """Return each value of the degrees of freedom with its rows; values that differ by rounding are one."""
+    rounded = np.array([float(f"{v:.{DIGITS_OF_DF}g}") for v in df])
+    return [(float(v), np.asarray(rounded == v)) for v in np.unique(rounded[~np.isnan(rounded)])]
 
 
 def _f_tail(F: float, rank: int, df: float) -> float:
@@ -188,8 +195,8 @@ def critical_values(statistics: Statistics, adjust: str, level: float) -> FloatA
         }
         return quantiles(df, 1.0 - outside[adjust] * (1.0 if two_sided else 2.0))
     found = np.full(m, np.nan)
-    for v in np.unique(df[~np.isnan(df)]):
-        found[df == v] = _one_critical_value(statistics, adjust, level, float(v))
+    for v, mine in _rows_by_df(df):
+        found[mine] = _one_critical_value(statistics, adjust, level, v)
     return found
 
 

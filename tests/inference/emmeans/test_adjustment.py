@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -27,6 +27,7 @@ def test_stepwise_methods_are_those_of_p_adjust(method):
     np.testing.assert_allclose(stepwise(P, method), P_ADJUST[method], rtol=1e-12)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6))
 def test_hommel_is_the_closed_test_of_simes(values):
     p = np.array(values)
@@ -39,6 +40,7 @@ def test_hommel_is_the_closed_test_of_simes(values):
     np.testing.assert_allclose(stepwise(p, "hommel"), np.minimum(adjusted, 1.0), atol=1e-12)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12), st.sampled_from(STEPWISE))
 def test_a_stepwise_method_keeps_the_order_and_lowers_no_p_value(values, method):
     p = np.array(values)
