@@ -43,7 +43,7 @@ FORMULAS = (
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.integers(0, 10_000),
     st.sampled_from(FORMULAS),
@@ -71,7 +71,7 @@ def test_means_are_averages_of_predictions(seed, formula, weights):
     np.testing.assert_allclose(table["emmean"], expected, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.integers(0, 10_000),
     st.sets(st.tuples(st.sampled_from(["a1", "a2", "a3"]), st.sampled_from(["b1", "b2"])), max_size=2),
