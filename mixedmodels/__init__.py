@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from mixedmodels.inference.anova import anova as anova
     from mixedmodels.inference.compare import compare as compare
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.inference.emmeans.means import emmeans as emmeans
+    from mixedmodels.inference.emmeans.term_tests import joint_tests as joint_tests
+    from mixedmodels.inference.emmeans.trends import emtrends as emtrends
     from mixedmodels.inference.hypotheses import hypotheses as hypotheses
     from mixedmodels.inference.kr_modcomp import kr_modcomp as kr_modcomp
     from mixedmodels.inference.linear_hypothesis import linear_hypothesis as linear_hypothesis
@@ -133,6 +136,9 @@ _HOMES = {
     "inference.compare": "compare",
     "inference.drop1": "drop1",
     "inference.kr_modcomp": "kr_modcomp",
+    "inference.emmeans.means": "emmeans",
+    "inference.emmeans.term_tests": "joint_tests",
+    "inference.emmeans.trends": "emtrends",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.profile.profile": "profile",
     "inference.scores": "estfun information",

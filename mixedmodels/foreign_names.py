@@ -32,10 +32,9 @@ _R2 = (
     "measures of explained variance of models with random effects are not available; they are made of "
     "m.VarCorr() and the variance of m.predict(re_form=mm.NA)"
 )
-_MEANS = (
-    "marginal means are not available; m.predict(newdata, se_fit=True) gives them cell by cell, of a mixed "
-    "model with re_form=mm.NA"
-)
+_MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
+_TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
+_EFFECTS = "write mm.average_marginal_effects(m), or mm.emmeans(m, 'factor') for means"
 _INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
 _BOOTSTRAP = "the bootstrap is not available; m.simulate(nsim) draws responses and m.refit() fits them"
 _PROFILE = "write m.profile()"
@@ -274,10 +273,9 @@ ATTRIBUTES: dict[str, str] = _by_name(
             "r2 rsquared r_squared r2_marginal r2_conditional rsquared_adj icc r2_nakagawa pseudo_rsquared "
             "prsquared score"
         ),
-        _MEANS: (
-            "emmeans lsmeans post_hoc posthoc emtrends contrasts contrast marginal_effects margins "
-            "get_margeff comparisons avg_predictions avg_slopes slopes effects pairs"
-        ),
+        _MEANS: "lsmeans ls_means difflsmeans post_hoc posthoc contrasts contrast pairs ref_grid cld",
+        _TRENDS: "slopes lstrends",
+        _EFFECTS: "marginal_effects margins get_margeff comparisons avg_predictions avg_slopes effects",
         _INFLUENCE: (
             "influence cooks_distance cooks get_influence outlier_test dfbeta dfbetas rstudent rstandard "
             "hat leverage hat_matrix_diag"
@@ -413,7 +411,8 @@ PACKAGE: dict[str, str] = _by_name(
         "write m.optimization": "optimization",
         _TESTS: "tidy glance augment",
         _R2: "r2 r2_nakagawa r_squaredglmm icc performance r_squared",
-        _MEANS: "emmeans lsmeans emtrends contrasts contrast ggpredict effects glht",
+        _MEANS: "lsmeans ls_means difflsmeans contrasts contrast pairs glht ref_grid cld ggpredict effects",
+        _TRENDS: "slopes lstrends",
         _BOOTSTRAP: "bootmer bootstrap pbkrtest pbmodcomp",
         "write profile(m)": "thpr profile_likelihood",
         _INFLUENCE: "influence cooks_distance dfbetas rstudent",

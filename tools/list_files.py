@@ -37,6 +37,7 @@ ROOMS = (
     "prediction",
     "inference",
     "inference/profile",
+    "inference/emmeans",
     "diagnostics",
     "models",
     "replication",

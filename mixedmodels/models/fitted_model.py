@@ -19,6 +19,7 @@ from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
 from mixedmodels.inference.confint import ConfidenceIntervals, confint
 from mixedmodels.inference.drop1 import drop1
+from mixedmodels.inference.emmeans import means, term_tests, trends
 from mixedmodels.inference.fixed_effects import Ddf
 from mixedmodels.inference.hypotheses import Convention, hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
@@ -228,6 +229,11 @@ class FittedModel(Fit):
     ) -> LinearHypothesis:
         """Test linear hypotheses about the fixed effects; see :func:`mixedmodels.linear_hypothesis`."""
         return linear_hypothesis(self, hypotheses, rhs=rhs, test=test, ddf=ddf, vcov=vcov)
+
+    # Functions that take a model first are methods as they stand.
+    emmeans = means.emmeans
+    emtrends = trends.emtrends
+    joint_tests = term_tests.joint_tests
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)

@@ -14,6 +14,9 @@ DEPENDENCE_TOLERANCE = 1e-7
 # all pivots stay above this, rounding (1e-15, amplified by at most their inverse) cannot hide a
 # dependent column, and no share comes near the tolerance.
 _SAFE_PIVOT = 1e-6
+# A dependent column of unit length has less than this of an independent one by rounding alone (1e-16,
+# amplified by at most 1 / DEPENDENCE_TOLERANCE): none, or a row would seem to break a dependence it obeys.
+_NOISE = 1e-9
 # A new row obeys the dependence of the fit when it breaks it by less than this share of its size: R's
 # tolerance in predict.lm for rows that are estimable.
 ESTIMABLE_TOLERANCE = 1e-6
@@ -68,6 +71,7 @@ def dependence(X: FloatArray, kept: IntArray) -> FloatArray | None:
     dropped = np.setdiff1d(np.arange(X.shape[1]), kept)
     unit = X / lengths
     C = np.linalg.lstsq(unit[:, kept], unit[:, dropped], rcond=None)[0]
+    C[np.abs(C) < _NOISE] = 0.0
     return np.asarray(C * lengths[dropped] / lengths[kept][:, None])
 
 

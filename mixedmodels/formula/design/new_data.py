@@ -46,16 +46,25 @@ def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[Floa
         When a variable is absent, or a factor has a level that the fit has not seen (named).
     """
     recipe = design.recipe
-    evaluator = _evaluator(recipe, new_data)
-    names = _used_variables(recipe.fixed)
-    evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
-    columns = _columns(recipe, evaluator)
-    X = model_matrix(recipe.fixed, columns, evaluator.frame.n_rows)
+    X, offset = all_fixed_columns(design, new_data)
     if recipe.dependence is not None:
         if warn:
             _warn_not_estimable(design, X)
         X = X[:, recipe.kept]
-    return X, _new_offset(recipe, evaluator)
+    return X, offset
+
+
+def all_fixed_columns(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray | None]:
+    """Return the fixed-effects matrix of new data before dependent columns are dropped, and the offset.
+
+    Raises as :func:`fixed_matrix`.
+    """
+    recipe = design.recipe
+    evaluator = _evaluator(recipe, new_data)
+    names = _used_variables(recipe.fixed)
+    evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
+    columns = _columns(recipe, evaluator)
+    return model_matrix(recipe.fixed, columns, evaluator.frame.n_rows), _new_offset(recipe, evaluator)
 
 
 def fixed_columns(design: Design, new_data: Any) -> dict[str, Column]:

@@ -103,7 +103,7 @@ def test_reml_criterion(sleepstudy):
 def _reml_at(model, sigma):
     from mixedmodels.engines.linear.fit import fit_linear
 
-    return fit_linear(model.problem, True, model.theta_values, sigma=sigma).objective
+    return fit_linear(model.problem, True, model.theta_values, sigma=sigma).solution.objective
 
 
 def test_one_parameter_by_number_or_name(sleepstudy):

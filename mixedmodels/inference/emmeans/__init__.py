@@ -1,0 +1,1 @@
+"""Estimated marginal means: predictions at the cells of a reference grid, averaged and compared."""
