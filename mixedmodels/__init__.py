@@ -49,9 +49,18 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer as glmer
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import anova as anova
+    from mixedmodels.inference.bootstrap import Bootstrap as Bootstrap
+    from mixedmodels.inference.bootstrap import bootstrap as bootstrap
+    from mixedmodels.inference.boundary_tests import boundary_p_value as boundary_p_value
     from mixedmodels.inference.drop1 import drop1 as drop1
+    from mixedmodels.inference.exact_tests import ExactTest as ExactTest
+    from mixedmodels.inference.exact_tests import exact_lrt as exact_lrt
+    from mixedmodels.inference.exact_tests import exact_rlrt as exact_rlrt
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
+    from mixedmodels.inference.pb_modcomp import pb_modcomp as pb_modcomp
+    from mixedmodels.inference.pool import pool as pool
+    from mixedmodels.inference.refit_many import refit_many as refit_many
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
@@ -122,9 +131,15 @@ _HOMES = {
     "lmer": "lmer",
     "missing": "NA",
     "inference.anova": "anova",
+    "inference.bootstrap": "Bootstrap bootstrap",
     "inference.drop1": "drop1",
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.scores": "estfun information",
+    "inference.exact_tests": "ExactTest exact_lrt exact_rlrt",
+    "inference.boundary_tests": "boundary_p_value",
+    "inference.pb_modcomp": "pb_modcomp",
+    "inference.pool": "pool",
+    "inference.refit_many": "refit_many",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

@@ -37,7 +37,7 @@ _MEANS = (
     "model with re_form=mm.NA"
 )
 _INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
-_BOOTSTRAP = "the bootstrap is not available; m.simulate(nsim) draws responses and m.refit() fits them"
+_BOOTSTRAP = "write mm.bootstrap(m, nsim=1000), and .confint() of what it returns"
 _PROFILE = "profiles are not available; m.confint() has Wald intervals of the fixed effects"
 
 #: Arguments, by the function they are given to; "" holds for any function.
@@ -105,9 +105,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write level=0.95 for alpha=0.05": "alpha",
             "write level=0.95": "prob conf_level",
             "write parm='x' or parm=['x', 'z']": "parameters param params",
-            "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": (
-                "nsim boot_type"
-            ),
+            f"for bootstrap intervals {_BOOTSTRAP}": "nsim boot_type",
             "names of intervals are those of the fixed effects": "oldnames signames",
             "conditional variances come always: m.ranef().to_frame() has condsd": "condvar postvar",
             "write add_dropped=True to fixef()": "add_dropped",
@@ -178,7 +176,16 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "confint": _by_name(
         {
             "write method='Wald'": "type",
-            "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": "nsim",
+            f"for bootstrap intervals {_BOOTSTRAP}": "nsim",
+        }
+    ),
+    "bootstrap": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write nsim=1000": "r b n_boot nboot n_resamples",
+            "write statistic=lambda m: m.sigma()": "fun func f",
+            "write kind='parametric', 'semiparametric', 'cluster' or 'wild'": "type method sim",
+            "write n_jobs=2": "ncpus cl parallel cores",
         }
     ),
     "anova": _by_name(
@@ -410,7 +417,12 @@ PACKAGE: dict[str, str] = _by_name(
         _TESTS: "tidy glance augment",
         _R2: "r2 r2_nakagawa r_squaredglmm icc performance r_squared",
         _MEANS: "emmeans lsmeans emtrends contrasts contrast ggpredict effects glht",
-        _BOOTSTRAP: "bootmer bootstrap pbkrtest pbmodcomp",
+        _BOOTSTRAP: "bootmer boot",
+        "write mm.pb_modcomp(large, small)": "pbkrtest pbmodcomp",
+        "write mm.exact_rlrt(m)": "exactrlrt rlrtsim rlrsim",
+        "write mm.exact_lrt(m, null)": "exactlrt",
+        "write mm.pool(fits)": "pool_fits mitools mice testestimates",
+        "write mm.refit_many(m, Y)": "lmer_many",
         _PROFILE: "profile",
         _INFLUENCE: "influence cooks_distance dfbetas rstudent",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",
