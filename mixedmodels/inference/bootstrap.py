@@ -17,6 +17,7 @@ from mixedmodels.errors import ControlError, ConvergenceWarning, DataWarning, No
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference import bootstrap_intervals as intervals
+from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.inference.covariance_parameters import deviation_names, deviations
 from mixedmodels.inference.refits import (
     FAILED,
@@ -27,7 +28,7 @@ from mixedmodels.inference.refits import (
     joined,
     record,
 )
-from mixedmodels.inference.resampling import Kind, check_kind, clusters, draw_responses, drawn_clusters
+from mixedmodels.inference.resampling import Kind, check_kind, draw_responses, drawn_clusters
 from mixedmodels.inference.wald import check_level
 from mixedmodels.parallel import in_order, number_of_jobs
 from mixedmodels.prediction.draws import Seed, generator
@@ -168,7 +169,7 @@ class Bootstrap:
     def _jackknife(self) -> FloatArray:
         """Return the quantities with each cluster left out, shape (clusters, k)."""
         try:
-            _, m = clusters(self.model)
+            m = clusters_of(self.model).size
         except NotAvailableError as error:
             raise NotAvailableError(f"type='bca' needs clusters to leave out: {error}") from None
         _, values = _fitted_one_by_one(
@@ -318,7 +319,7 @@ class _Replicates:
         rng, count = piece
         fit = self.refitter.fit
         if self.kind == "cluster":
-            _, m = clusters(fit)
+            m = clusters_of(fit).size
             chosen = rng.integers(m, size=(count, m))
             fittings = [lambda c=c: drawn_clusters(fit, c) for c in chosen]
         else:

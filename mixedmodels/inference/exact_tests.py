@@ -177,8 +177,8 @@ def _one_variance(model: Fit, function: str) -> LinearFit:
     if model.random[0].n_levels > MOST_LEVELS:
         raise NotAvailableError(
             f"{function}() needs the eigenvalues of a matrix with a row for each of the "
-            f"{model.random[0].n_levels} levels; anova() gives the p-value of a chi-bar-square mixture, exact "
-            "for so many."
+            f"{model.random[0].n_levels} levels; anova() gives the p-value of a chi-bar-square mixture, "
+            "which is good for so many."
         )
     return model
 
@@ -196,14 +196,14 @@ def eigenvalues(fit: LinearFit) -> tuple[FloatArray, FloatArray]:
     """
     (term,), problem = fit.random, fit.problem
     z = term.Z[:, 0] if problem.root_weights is None else term.Z[:, 0] * problem.root_weights
-    squares: FloatArray = np.bincount(term.codes, z * z, term.n_levels)
+    squares = np.bincount(term.codes, z * z, term.n_levels).astype(np.float64)
     Q = problem.basis.Q
     across = np.array([np.bincount(term.codes, z * column, term.n_levels) for column in Q.T])
     across = across.reshape(Q.shape[1], term.n_levels)
     ZZ, ZPZ = np.diag(squares), np.diag(squares) - across.T @ across
     if term.relationship is not None:
         ZZ, ZPZ = (term.relationship.T @ M @ term.relationship for M in (ZZ, ZPZ))
-    return np.linalg.eigvalsh(ZPZ), np.linalg.eigvalsh(ZZ)
+    return np.asarray(np.linalg.eigvalsh(ZPZ), float), np.asarray(np.linalg.eigvalsh(ZZ), float)
 
 
 def simulated_ratios(

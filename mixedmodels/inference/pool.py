@@ -72,7 +72,7 @@ def pool(fits: Iterable[Fit], *surplus: Never, dfcom: float | None = None, **unk
                 f"{', '.join(names)}: only fits of one model can be pooled."
             )
     complete = float(models[0].df_residual()) if dfcom is None else real_number("dfcom", dfcom)
-    own = [fixed_effects(model) for model in models]
+    own = [fixed_effects(model, ddf="z") for model in models]
     return _combined(
         np.array([f.beta for f in own]), np.array([np.diag(f.covariance) for f in own]), complete, names
     )

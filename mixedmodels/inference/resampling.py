@@ -18,12 +18,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.theta import term_factors
+from mixedmodels.inference.clusters import clusters_of
 
 Kind = Literal["parametric", "semiparametric", "cluster", "wild"]
 
@@ -60,7 +61,13 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
     if kind == "semiparametric" and any(term.relationship is not None for term in fit.random):
         raise NotAvailableError("levels with a known covariance are not exchangeable; use kind='parametric'.")
     if kind in ("cluster", "wild"):
-        clusters(fit)
+        try:
+            clusters_of(fit)
+        except NotAvailableError as error:
+            raise NotAvailableError(
+                f"kind={kind!r} draws independent clusters of rows, and there are none: {error} "
+                "kind='parametric' needs none."
+            ) from None
 
 
 def draw_responses(fit: Fit, kind: Kind, use_u: bool, rng: np.random.Generator, count: int) -> FloatArray:
@@ -154,47 +161,15 @@ def _wild(fit: Fit, rng: np.random.Generator, count: int) -> FloatArray:
     Q = orthonormalize(fit.design.X, np.sqrt(weights)).Q
     leverage = np.minimum(np.einsum("ij,ij->i", Q, Q), LARGEST_LEVERAGE)
     residuals = (fit.y - fixed) / np.sqrt(1.0 - leverage)
-    codes, n_clusters = clusters(fit)
-    signs = rng.choice([-1.0, 1.0], size=(n_clusters, count))
-    return np.asarray(fixed[:, None] + residuals[:, None] * signs[codes])
-
-
-def clusters(fit: Fit) -> tuple[CodeArray, int]:
-    """Return the cluster of each row, and their number: levels that no random effect crosses.
-
-    Raises
-    ------
-    NotAvailableError
-        If there are no random effects, levels are related, or the grouping factors are crossed.
-    """
-    if not fit.random:
-        raise NotAvailableError("the model has no random effects, so there are no clusters to draw.")
-    if any(term.relationship is not None for term in fit.random):
-        raise NotAvailableError(
-            "levels with a known covariance are no independent clusters; use kind='parametric'."
-        )
-    for term in sorted(fit.random, key=lambda t: t.n_levels):
-        if all(_is_nested(other, term) for other in fit.random):
-            return term.codes, term.n_levels
-    groups = ", ".join(dict.fromkeys(term.group for term in fit.random))
-    raise NotAvailableError(
-        f"the grouping factors {groups} are crossed: no clusters of rows are independent of each other. Use "
-        "kind='parametric' or kind='semiparametric'."
-    )
-
-
-def _is_nested(inner: RandomTerm, outer: RandomTerm) -> bool:
-    """Tell whether every level of one factor lies within one level of another."""
-    pairs = np.unique(inner.codes.astype(np.int64) * outer.n_levels + outer.codes)
-    return len(pairs) == inner.n_levels
+    clusters = clusters_of(fit)
+    signs = rng.choice([-1.0, 1.0], size=(clusters.size, count))
+    return np.asarray(fixed[:, None] + residuals[:, None] * signs[clusters.codes])
 
 
 def drawn_clusters(fit: Fit, chosen: IntArray) -> Fit:
     """Fit the model to the rows of clusters, in which one that is chosen twice counts as two."""
-    codes, n_clusters = clusters(fit)
-    order = np.argsort(codes, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_clusters))])
-    pieces = [order[starts[c] : starts[c + 1]] for c in chosen]
+    rows_of = clusters_of(fit).rows()
+    pieces = [rows_of[c] for c in chosen]
     rows = np.concatenate(pieces)
     copy = np.repeat(np.arange(len(chosen)), [len(piece) for piece in pieces])
     design = _design_of_rows(fit.design, rows, copy)

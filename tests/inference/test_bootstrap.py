@@ -12,8 +12,9 @@ from scipy import stats
 import mixedmodels as mm
 from mixedmodels.inference import bootstrap as module
 from mixedmodels.inference import bootstrap_intervals as intervals
+from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.inference.refits import Refitter
-from mixedmodels.inference.resampling import clusters, draw_responses, drawn_clusters
+from mixedmodels.inference.resampling import draw_responses, drawn_clusters
 
 # lme4 1.1-31, bootMer(m, nsim = 3000), seed 101: quantiles 2.5, 50, 97.5 % and standard deviations of
 # as.data.frame(VarCorr(x))$sdcor and fixef(x) of Reaction ~ Days + (Days | Subject).
@@ -112,7 +113,7 @@ def test_use_u_keeps_the_effects(fitted):
 
 def test_a_cluster_drawn_twice_counts_as_two(fitted):
     m = fitted("pastes")
-    codes, n = clusters(m)
+    codes, n = clusters_of(m).codes, clusters_of(m).size
     assert n == 10  # casks are nested in batches
     again = drawn_clusters(m, np.arange(n))
     assert again.loglik() == pytest.approx(m.loglik(), abs=1e-7)
@@ -123,8 +124,10 @@ def test_a_cluster_drawn_twice_counts_as_two(fitted):
 
 def test_statistics_of_any_form(fitted):
     m = fitted("dyestuff")
-    result = mm.bootstrap(m, lambda m: {"icc": m.theta_values[0] ** 2 / (1 + m.theta_values[0] ** 2)}, 40, rng=1)
-    assert result.names == ("icc",) and result.replicates.shape == (40, 1)
+    result = mm.bootstrap(
+        m, lambda m: {"ratio": m.theta_values[0] ** 2 / (1 + m.theta_values[0] ** 2)}, 40, rng=1
+    )
+    assert result.names == ("ratio",) and result.replicates.shape == (40, 1)
     assert mm.bootstrap(m, lambda m: m.fixef(), 3, rng=1).names == ("(Intercept)",)
     assert mm.bootstrap(m, lambda m: [1.0, 2.0], 3, rng=1).names == ("t1", "t2")
 
@@ -222,7 +225,7 @@ def test_wrong_options(fitted, options, error, words):
 
 
 def test_what_cannot_be_drawn(fitted):
-    with pytest.raises(mm.NotAvailableError, match="crossed"):
+    with pytest.raises(mm.NotAvailableError, match=r"shared between clusters.*kind='parametric'"):
         mm.bootstrap(fitted("penicillin"), kind="cluster")
     with pytest.raises(mm.NotAvailableError, match="residuals"):
         mm.bootstrap(fitted("cbpp"), kind="wild")
@@ -232,3 +235,18 @@ def test_what_cannot_be_drawn(fitted):
         mm.bootstrap("model")
     with pytest.raises(mm.ControlError, match="parm"):
         mm.bootstrap(fitted("dyestuff"), nsim=3, rng=1).confint("Days")
+
+
+@pytest.mark.parametrize("name", ["cbpp_glm", "cbpp_pql", "cbpp"])
+def test_clusters_of_models_of_any_kind(fitted, name):
+    m = fitted(name)
+    again = drawn_clusters(m, np.arange(clusters_of(m).size))
+    np.testing.assert_allclose(again.fixef(), m.fixef(), rtol=1e-4)
+    result = mm.bootstrap(m, nsim=4, kind="cluster", rng=1)
+    assert result.replicates.shape == (4, len(result.names)) and not result.n_failed
+
+
+def test_rows_are_the_clusters_of_a_linear_model(data):
+    m = mm.lm("Reaction ~ Days", data("sleepstudy"))
+    result = mm.bootstrap(m, nsim=300, kind="cluster", rng=1)
+    np.testing.assert_allclose(result.standard_errors()[m.fixef().index], m.standard_errors(), rtol=0.2)

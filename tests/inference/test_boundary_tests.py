@@ -65,7 +65,7 @@ def test_fixed_effects_have_no_mixture(data):
 
 
 def test_the_mixture_has_its_level():
-    # 40 groups: half of the ratios are zero up to terms of order 1 / sqrt(q); naive p-values reject half as often.
+    # 40 groups: half of the ratios are about zero, and naive p-values reject half as often.
     rng = np.random.default_rng(1)
     g = np.repeat(np.arange(40), 5)
     null = pd.DataFrame({"y": rng.normal(size=200), "g": pd.Categorical(g)})
@@ -194,7 +194,9 @@ def test_parametric_bootstrap_of_a_ratio(data):
     for name, p in expected.items():
         assert table.loc[name, "p.value"] == pytest.approx(p, nan_ok=True)
     text = repr(table)
-    assert text.startswith("Bootstrap test; samples: 1000; extremes: ") and "\nsmall : Reaction ~ Days" in text
+    assert (
+        text.startswith("Bootstrap test; samples: 1000; extremes: ") and "\nsmall : Reaction ~ Days" in text
+    )
     again = mm.pb_modcomp(large, small, nsim=1000, rng=1)
     np.testing.assert_array_equal(again.attrs["reference"], reference)
 
