@@ -13,7 +13,7 @@ import pandas as pd
 from mixedmodels.advice import advises, refuse, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of, whole_number
-from mixedmodels.errors import ControlError, ConvergenceWarning, DataWarning, NotAvailableError
+from mixedmodels.errors import ControlError, ConvergenceWarning, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference import bootstrap_intervals as intervals
@@ -29,20 +29,16 @@ from mixedmodels.inference.refits import (
     record,
 )
 from mixedmodels.inference.resampling import Kind, check_kind, draw_responses, drawn_clusters
+from mixedmodels.inference.simulations import simulate_in_pieces
 from mixedmodels.inference.wald import check_level
-from mixedmodels.parallel import in_order, number_of_jobs
-from mixedmodels.prediction.draws import Seed, generator
-from mixedmodels.progress import Progress
+from mixedmodels.parallel import number_of_jobs
+from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.bootstrap_text import bootstrap_text
 from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
 
 Statistic = Callable[[Any], Any]
 IntervalType = Literal["percentile", "basic", "bca", "shortest"]
-
-#: Replicates drawn from one random number generator: many where they are fitted together, few where each
-#: takes its time and Ctrl-C shall lose little. Draws depend on it, and on nothing else but the seed.
-TOGETHER, ONE_BY_ONE = 1000, 20
 
 
 class Bootstrap:
@@ -287,7 +283,9 @@ def bootstrap(
     check_kind(model, kind, use_u)
     original_values(model, statistic)
     task = _Replicates(Refitter(model), kind, use_u, statistic)
-    parts = _run(task, _pieces(task, nsim, generator(rng)), nsim, jobs, progress)
+    parts = simulate_in_pieces(
+        task, nsim, rng, together=task.are_together, jobs=jobs, progress=progress, label="bootstrap"
+    )
     refits = joined([part for part, _ in parts]) if parts else empty_refits(model, 0)
     values = np.concatenate([np.empty((0, len(task.names))), *(v for _, v in parts)])
     result = Bootstrap(model, kind, use_u, statistic, nsim, refits, values)
@@ -329,36 +327,6 @@ class _Replicates:
                 return refits, kept_values(fit, refits)
             fittings = [lambda y=y: fit.refit(y) for y in Y.T]
         return _fitted_one_by_one(fit, self.statistic, fittings)
-
-
-def _pieces(task: _Replicates, nsim: int, rng: np.random.Generator) -> list[tuple[np.random.Generator, int]]:
-    """Return random number generators and how many replicates each draws."""
-    size = TOGETHER if task.are_together else ONE_BY_ONE
-    counts = [min(size, nsim - first) for first in range(0, nsim, size)]
-    return list(zip(rng.spawn(len(counts)), counts, strict=True))
-
-
-def _run(
-    task: _Replicates,
-    pieces: Sequence[tuple[np.random.Generator, int]],
-    nsim: int,
-    jobs: int,
-    progress: bool | None,
-) -> list[tuple[Refits, FloatArray]]:
-    """Work through the pieces; on Ctrl-C return those that are done."""
-    parts = []
-    with Progress(nsim, progress, "bootstrap") as bar:
-        try:
-            for part in in_order(task, pieces, jobs):
-                parts.append(part)
-                bar.add(len(part[1]))
-        except KeyboardInterrupt:
-            warnings.warn(
-                f"interrupted: {bar.done} of {nsim} replicates are done, and these are returned.",
-                DataWarning,
-                stacklevel=3,
-            )
-    return parts
 
 
 def _fitted_one_by_one(

@@ -20,14 +20,12 @@ from mixedmodels.inference.comparability import (
 )
 from mixedmodels.inference.refits import Refitter
 from mixedmodels.inference.resampling import check_kind, draw_responses
-from mixedmodels.parallel import in_order, number_of_jobs
-from mixedmodels.prediction.draws import Seed, generator
-from mixedmodels.progress import Progress
+from mixedmodels.inference.simulations import Piece, simulate_in_pieces
+from mixedmodels.parallel import number_of_jobs
+from mixedmodels.prediction.draws import Seed
 
 #: Likelihood ratios below this are zero: what is left of the tolerances of two fits.
 ZERO = 1e-6
-#: Replicates drawn from one random number generator.
-TOGETHER, ONE_BY_ONE = 1000, 20
 COLUMNS = ("stat", "df", "ddf", "p.value")
 
 
@@ -91,7 +89,7 @@ def pb_modcomp(
             "the larger model has the lower likelihood: the models are not nested, or a search has not ended."
         )
     df = large.npar - small.npar
-    reference = _simulated(large_ml, small_ml, nsim, generator(rng), jobs, progress)
+    reference = _simulated(large_ml, small_ml, nsim, rng, jobs, progress)
     table = make_table(
         _tests(max(observed, 0.0), df, reference), ("LRT", "PBtest", "Gamma", "Bartlett", "F"), COLUMNS,
         _heading(large, small, reference, observed),
@@ -120,7 +118,7 @@ class _Ratios:
     def __init__(self, large: Refitter, small: Refitter) -> None:
         self.large, self.small = large, small
 
-    def __call__(self, piece: tuple[np.random.Generator, int]) -> FloatArray:
+    def __call__(self, piece: Piece) -> FloatArray:
         """Return the likelihood ratios; NaN where a model could not be fitted."""
         rng, count = piece
         Y = draw_responses(self.small.fit, "parametric", False, rng, count)
@@ -128,20 +126,14 @@ class _Ratios:
         return np.where(np.isnan(ratios) | (ratios > ZERO), ratios, 0.0)
 
 
-def _simulated(
-    large: Fit, small: Fit, nsim: int, rng: np.random.Generator, jobs: int, progress: bool | None
-) -> FloatArray:
+def _simulated(large: Fit, small: Fit, nsim: int, rng: Seed, jobs: int, progress: bool | None) -> FloatArray:
     """Return the likelihood ratios of responses drawn from the smaller model, shape (nsim,)."""
     task = _Ratios(Refitter(large), Refitter(small))
-    both = task.large.batch is not None and task.small.batch is not None
-    size = TOGETHER if both else ONE_BY_ONE
-    counts = [min(size, nsim - first) for first in range(0, nsim, size)]
-    parts = []
-    with Progress(nsim, progress, "pb_modcomp") as bar:
-        for part in in_order(task, list(zip(rng.spawn(len(counts)), counts, strict=True)), jobs):
-            parts.append(part)
-            bar.add(len(part))
-    return np.concatenate(parts)
+    together = task.large.batch is not None and task.small.batch is not None
+    parts = simulate_in_pieces(
+        task, nsim, rng, together=together, jobs=jobs, progress=progress, label="pb_modcomp"
+    )
+    return np.concatenate([np.empty(0), *parts])
 
 
 def _tests(observed: float, df: int, reference: FloatArray) -> FloatArray:

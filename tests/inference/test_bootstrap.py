@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 import mixedmodels as mm
-from mixedmodels.inference import bootstrap as module
 from mixedmodels.inference import bootstrap_intervals as intervals
+from mixedmodels.inference import simulations
 from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.inference.refits import Refitter
 from mixedmodels.inference.resampling import draw_responses, drawn_clusters
@@ -150,14 +150,14 @@ def test_failures_are_counted_and_kept(fitted):
 
 
 def test_ctrl_c_returns_what_is_done(fitted, monkeypatch):
-    ordered = module.in_order
+    ordered = simulations.in_order
 
     def interrupted(task, pieces, jobs):
         results = ordered(task, pieces, jobs)
         yield next(results)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "in_order", interrupted)
+    monkeypatch.setattr(simulations, "in_order", interrupted)
     with pytest.warns(mm.DataWarning, match="1000 of 2500 replicates"):
         result = mm.bootstrap(fitted("dyestuff"), nsim=2500, rng=1)
     assert result.nsim == 1000 and "1000 of 2500" in repr(result)
