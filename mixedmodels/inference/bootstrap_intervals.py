@@ -49,6 +49,8 @@ def bias_corrected(
     jackknife : ndarray, shape (m,)
         Estimates with one cluster left out at a time, which give the acceleration.
     """
+    if not len(replicates):
+        return math.nan, math.nan
     # Replicates equal to the estimate (a variance of zero) count half.
     below = float(np.mean(replicates < estimate) + 0.5 * np.mean(replicates == estimate))
     if not 0.0 < below < 1.0:

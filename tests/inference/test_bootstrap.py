@@ -13,7 +13,7 @@ import mixedmodels as mm
 from mixedmodels.inference import bootstrap_intervals as intervals
 from mixedmodels.inference import simulations
 from mixedmodels.inference.clusters import clusters_of
-from mixedmodels.inference.refits import Refitter
+from mixedmodels.inference.refits import Refitter, empty_refits
 from mixedmodels.inference.resampling import draw_responses, drawn_clusters
 
 # lme4 1.1-31, bootMer(m, nsim = 3000), seed 101: quantiles 2.5, 50, 97.5 % and standard deviations of
@@ -250,3 +250,11 @@ def test_rows_are_the_clusters_of_a_linear_model(data):
     m = mm.lm("Reaction ~ Days", data("sleepstudy"))
     result = mm.bootstrap(m, nsim=300, kind="cluster", rng=1)
     np.testing.assert_allclose(result.standard_errors()[m.fixef().index], m.standard_errors(), rtol=0.2)
+
+
+def test_nothing_done_is_nan_and_no_error(fitted):
+    m = fitted("dyestuff")
+    result = mm.Bootstrap(m, "parametric", False, None, 10, empty_refits(m, 0), np.empty((0, 3)))
+    assert "0 of 10 replicates" in repr(result) and len(result.to_frame()) == 0
+    for kind in ("percentile", "basic", "bca", "shortest"):
+        assert result.confint(type=kind).isna().all(axis=None)
