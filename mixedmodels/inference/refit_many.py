@@ -100,8 +100,7 @@ def response_matrix(Y: Any, design: Design) -> tuple[FloatArray, list[Any]]:
     if isinstance(Y, pd.DataFrame):
         index = design.index if labels is None or len(Y) != len(labels) else labels
         order = in_row_order(pd.Series(np.arange(len(Y)), index=Y.index), "Y", index)
-        columns = [_numbers(Y.iloc[:, j], name)[np.asarray(order)] for j, name in enumerate(names)]
-        values = np.column_stack(columns) if columns else np.empty((len(Y), 0))
+        values = _frame_numbers(Y)[np.asarray(order)]
     else:
         values = _numbers(Y, None)
     if values.ndim != 2 or not values.shape[1]:
@@ -118,6 +117,14 @@ def response_matrix(Y: Any, design: Design) -> tuple[FloatArray, list[Any]]:
     names = names or [f"y{j + 1}" for j in range(values.shape[1])]
     _check_finite(values, names)
     return values, names
+
+
+def _frame_numbers(Y: pd.DataFrame) -> FloatArray:
+    """Return the columns of a table; where they are no numbers, the error names the first that is none."""
+    try:
+        return np.asarray(Y, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.column_stack([_numbers(Y.iloc[:, j], name) for j, name in enumerate(Y.columns)])
 
 
 def _numbers(values: Any, name: Any) -> FloatArray:
