@@ -51,18 +51,27 @@ if TYPE_CHECKING:
     from mixedmodels.glmer import glmer_nb as glmer_nb
     from mixedmodels.inference.anova import Anova as Anova
     from mixedmodels.inference.anova import anova as anova
+    from mixedmodels.inference.bootstrap import Bootstrap as Bootstrap
+    from mixedmodels.inference.bootstrap import bootstrap as bootstrap
+    from mixedmodels.inference.boundary_tests import boundary_p_value as boundary_p_value
     from mixedmodels.inference.compare import compare as compare
     from mixedmodels.inference.drop1 import drop1 as drop1
     from mixedmodels.inference.emmeans.means import emmeans as emmeans
     from mixedmodels.inference.emmeans.term_tests import joint_tests as joint_tests
     from mixedmodels.inference.emmeans.trends import emtrends as emtrends
+    from mixedmodels.inference.exact_tests import ExactTest as ExactTest
+    from mixedmodels.inference.exact_tests import exact_lrt as exact_lrt
+    from mixedmodels.inference.exact_tests import exact_rlrt as exact_rlrt
     from mixedmodels.inference.hypotheses import hypotheses as hypotheses
     from mixedmodels.inference.kr_modcomp import kr_modcomp as kr_modcomp
     from mixedmodels.inference.linear_hypothesis import linear_hypothesis as linear_hypothesis
     from mixedmodels.inference.marginal_coefs import average_marginal_effects as average_marginal_effects
     from mixedmodels.inference.marginal_coefs import marginal_coefs as marginal_coefs
+    from mixedmodels.inference.pb_modcomp import pb_modcomp as pb_modcomp
+    from mixedmodels.inference.pool import pool as pool
     from mixedmodels.inference.profile.profile import profile as profile
     from mixedmodels.inference.ranova import ranova as ranova
+    from mixedmodels.inference.refit_many import refit_many as refit_many
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
@@ -134,6 +143,7 @@ _HOMES = {
     "missing": "NA",
     "inference.anova": "Anova anova",
     "inference.compare": "compare",
+    "inference.bootstrap": "Bootstrap bootstrap",
     "inference.drop1": "drop1",
     "inference.kr_modcomp": "kr_modcomp",
     "inference.emmeans.means": "emmeans",
@@ -145,6 +155,11 @@ _HOMES = {
     "inference.hypotheses": "hypotheses",
     "inference.linear_hypothesis": "linear_hypothesis",
     "inference.ranova": "ranova",
+    "inference.exact_tests": "ExactTest exact_lrt exact_rlrt",
+    "inference.boundary_tests": "boundary_p_value",
+    "inference.pb_modcomp": "pb_modcomp",
+    "inference.pool": "pool",
+    "inference.refit_many": "refit_many",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

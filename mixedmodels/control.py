@@ -93,6 +93,19 @@ def whole_number(name: str, value: object, least: int = 0) -> int:
     raise ControlError(f"{name} must be a whole number, {least} or more, not {value!r}.")
 
 
+def real_number(name: str, value: object, least: float = 0.0) -> float:
+    """Return `value` as a float; infinity is a number.
+
+    Raises
+    ------
+    ControlError
+        If it is not a number larger than `least`.
+    """
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and float(value) > least:
+        return float(value)
+    raise ControlError(f"{name} must be a number larger than {least:g}, not {shown(value)}.")
+
+
 ControlT = TypeVar("ControlT", bound=LmerControl)
 
 

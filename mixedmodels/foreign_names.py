@@ -36,7 +36,7 @@ _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the 
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
 _EFFECTS = "write mm.average_marginal_effects(m), or mm.emmeans(m, 'factor') for means"
 _INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
-_BOOTSTRAP = "the bootstrap is not available; m.simulate(nsim) draws responses and m.refit() fits them"
+_BOOTSTRAP = "write mm.bootstrap(m, nsim=1000), and .confint() of what it returns"
 _PROFILE = "write m.profile()"
 
 #: Arguments, by the function they are given to; "" holds for any function.
@@ -104,9 +104,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write level=0.95 for alpha=0.05": "alpha",
             "write level=0.95": "prob conf_level",
             "write parm='x' or parm=['x', 'z']": "parameters param params",
-            "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": (
-                "nsim boot_type"
-            ),
+            f"for bootstrap intervals {_BOOTSTRAP}": "nsim boot_type",
             "names of intervals are those of the fixed effects": "oldnames signames",
             "conditional variances come always: m.ranef().to_frame() has condsd": "condvar postvar",
             "write add_dropped=True to fixef()": "add_dropped",
@@ -177,7 +175,16 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "confint": _by_name(
         {
             "write method='profile' or method='Wald'": "type",
-            "the bootstrap is not available; simulate(nsim) draws responses and refit() fits them": "nsim",
+            f"for bootstrap intervals {_BOOTSTRAP}": "nsim",
+        }
+    ),
+    "bootstrap": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write nsim=1000": "r b n_boot nboot n_resamples",
+            "write statistic=lambda m: m.sigma()": "fun func f",
+            "write kind='parametric', 'semiparametric', 'cluster' or 'wild'": "type method sim",
+            "write n_jobs=2": "ncpus cl parallel cores",
         }
     ),
     "anova": _by_name(
@@ -413,7 +420,12 @@ PACKAGE: dict[str, str] = _by_name(
         _R2: "r2 r2_nakagawa r_squaredglmm icc performance r_squared",
         _MEANS: "lsmeans ls_means difflsmeans contrasts contrast pairs glht ref_grid cld ggpredict effects",
         _TRENDS: "slopes lstrends",
-        _BOOTSTRAP: "bootmer bootstrap pbkrtest pbmodcomp",
+        _BOOTSTRAP: "bootmer boot",
+        "write mm.pb_modcomp(large, small)": "pbkrtest pbmodcomp",
+        "write mm.exact_rlrt(m)": "exactrlrt rlrtsim rlrsim",
+        "write mm.exact_lrt(m, null)": "exactlrt",
+        "write mm.pool(fits)": "pool_fits mitools mice testestimates",
+        "write mm.refit_many(m, Y)": "lmer_many",
         "write profile(m)": "thpr profile_likelihood",
         _INFLUENCE: "influence cooks_distance dfbetas rstudent",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",

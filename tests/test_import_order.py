@@ -13,7 +13,8 @@ PACKAGE = ROOT / "mixedmodels"
 ORDER = (
     ("arrays", "errors", "missing", "foreign_names"),
     ("advice", "differences"),
-    ("control", "datasets"),
+    ("control", "datasets", "progress"),
+    ("parallel",),
     ("covariance", "kernels"),
     ("formula.language",),
     ("formula.evaluation",),

@@ -210,8 +210,16 @@ class Fit:
         """Return the fit by maximum likelihood; itself unless it was fitted by REML."""
         return self
 
+    def refit(self, newresp: Any) -> Fit:
+        """Fit the same model to another response."""
+        raise NotImplementedError
+
     def with_design(self, design: Design) -> Fit:
         """Fit the same kind of model to another design with the same response."""
+        raise NotImplementedError
+
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Fit:
+        """Fit the same kind of model to other rows, response and weights as engines have them."""
         raise NotImplementedError
 
     # What follows.

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import advises, shown
+from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError, warn
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference import comparison
+from mixedmodels.inference.boundary_tests import added_effect, boundary_p_value
 from mixedmodels.inference.comparability import (
     different_approximations,
     different_criteria,
@@ -34,6 +36,9 @@ from mixedmodels.inference.term_tests import (
 from mixedmodels.reports.anova_text import anova_text
 from mixedmodels.reports.html import preformatted
 
+# Column of the p-values that know of the boundary.
+CHIBAR = "Pr(>Chibar)"
+
 
 class AnovaTable(pd.DataFrame):
     """A DataFrame that prints as R prints an anova table, its heading in ``heading``."""
@@ -47,9 +52,10 @@ class AnovaTable(pd.DataFrame):
         return pd.DataFrame
 
     def __repr__(self) -> str:
-        return anova_text(
-            self.to_numpy(dtype=np.float64), list(map(str, self.index)), list(self.columns), self.heading
-        )
+        # Printed is R's own table, which has no column for variances on their boundary.
+        table = self.drop(columns=CHIBAR, errors="ignore")
+        values = table.to_numpy(dtype=np.float64)
+        return anova_text(values, list(map(str, self.index)), list(table.columns), self.heading)
 
     __str__ = __repr__
 
@@ -95,8 +101,11 @@ def anova(
     Returns
     -------
     AnovaTable
-        A DataFrame. Of several models: npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq). Of one
-        linear mixed model: Sum Sq, Mean Sq, NumDF, DenDF, F value and Pr(>F).
+        A DataFrame. Of several models: npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq); where a
+        model adds one random effect to the one above, Pr(>Chibar) is the p-value that knows of the boundary,
+        at which the smaller model has its variance: from a mixture of chi-squares with Df - 1 and Df degrees
+        of freedom (Self & Liang 1987). Of one linear mixed model: Sum Sq, Mean Sq, NumDF, DenDF, F value and
+        Pr(>F).
 
     Raises
     ------
@@ -298,7 +307,21 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable
     rows = [names[i] for i in order]
     heading = [f"Data: {models[0].call.data}"] if models[0].call.data else []
     heading += ["Models:", *(f"{names[i]}: {models[i].formula()}" for i in order)]
-    return make_table(values, rows, comparison.LIKELIHOOD_RATIO_COLUMNS, heading)
+    columns = list(comparison.LIKELIHOOD_RATIO_COLUMNS)
+    chibar = _boundary_p_values([models[i] for i in order], values[:, columns.index("Chisq")])
+    if not np.isnan(chibar).all():
+        values, columns = np.column_stack([values, chibar]), [*columns, CHIBAR]
+    return make_table(values, rows, columns, heading)
+
+
+def _boundary_p_values(models: Sequence[Fit], chisq: FloatArray) -> FloatArray:
+    """Return p-values of the models that add one random effect to the one before, NaN for the others."""
+    p_values = np.full(len(models), np.nan)
+    for i in range(1, len(models)):
+        added = added_effect(models[i - 1], models[i])
+        if added is not None:
+            p_values[i] = boundary_p_value(chisq[i], *added)
+    return p_values
 
 
 def _sequential(model: Fit) -> AnovaTable:

@@ -130,6 +130,13 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         problem = self._arranged(design, self.y, self.prior_weights)
         return self._sibling(design, self.y, self.prior_weights, problem)
 
+    def with_rows(
+        self, design: Design, y: FloatArray, prior_weights: FloatArray
+    ) -> GeneralizedLinearMixedModel:
+        """Fit the same kind of model to another design and response."""
+        problem = self._arranged(design, y, prior_weights)
+        return self._sibling(design, y, prior_weights, problem, self.estimates)
+
     def _sibling(
         self,
         design: Design,

@@ -66,6 +66,10 @@ class GeneralizedLinearModel(FixedEffectsModel, GlmFit):
         """Fit the same kind of model to another design with the same response."""
         return self._sibling(design, self.y, self.prior_weights)
 
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> GeneralizedLinearModel:
+        """Fit the same kind of model to other rows."""
+        return self._sibling(design, y, prior_weights)
+
     def _sibling(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedLinearModel:
         constant = log_constant(design, y, weights, self._family)
         estimates = fit_glm(y, weights, design.X, design.offset, self._family, constant)

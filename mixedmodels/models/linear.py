@@ -131,6 +131,13 @@ class LinearMixedModel(MixedModel, LinearFit):
         """Theta to start like fits from; a singular one is no start, its gradient vanishing in any data."""
         return None if self.is_singular() else self.theta_values
 
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> LinearMixedModel:
+        """Fit the same kind of model to another design and response."""
+        problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+        estimates = fit_linear(problem, self.is_reml, y=y)
+        warn_unless_converged(estimates.convergence)
+        return LinearMixedModel(design, y, self.call, self.data, estimates, problem)
+
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         H = self.estimates.inverse_hessian
         estimates = fit_linear(problem, REML, self._warm_start, inverse_hessian=H, y=y)

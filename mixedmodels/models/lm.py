@@ -108,6 +108,11 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
         """Fit the same kind of model to another design with the same response."""
         return self._sibling(design, self.y)
 
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> LinearModel:
+        """Fit the same kind of model to other rows."""
+        estimates = fit_least_squares(y, design.X, prior_weights, design.offset)
+        return LinearModel(design, y, self.call, self.data, estimates)
+
     def _sibling(self, design: Design, y: FloatArray) -> LinearModel:
         estimates = fit_least_squares(y, design.X, self.prior_weights, design.offset)
         return LinearModel(design, y, self.call, self.data, estimates)

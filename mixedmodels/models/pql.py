@@ -12,6 +12,7 @@ from mixedmodels.engines.pql import fit_pql
 from mixedmodels.families import initialize
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.fits.pql import PqlFit
+from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
 
@@ -60,11 +61,18 @@ class QuasiLikelihoodMixedModel(MixedModel, PqlFit):
         DataError, FamilyError
             If the length is wrong or a value is outside the range of the family.
         """
-        design, family = self.design, self._family
-        y, weights = initialize(new_response(newresp, design), design.weights, family)
-        estimates = fit_pql(y, weights, design.X, design.random, design.offset, family)
+        design = self.design
+        y, weights = initialize(new_response(newresp, design), design.weights, self._family)
+        return self.with_rows(design, y, weights)
+
+    def with_rows(
+        self, design: Design, y: FloatArray, prior_weights: FloatArray
+    ) -> QuasiLikelihoodMixedModel:
+        """Fit the same kind of model to other rows."""
+        family = self._family
+        estimates = fit_pql(y, prior_weights, design.X, design.random, design.offset, family)
         warn_unless_converged(estimates.convergence)
-        return QuasiLikelihoodMixedModel(design, y, weights, self.call, self.data, family, estimates)
+        return QuasiLikelihoodMixedModel(design, y, prior_weights, self.call, self.data, family, estimates)
 
     def _describe(self) -> FitDescription:
         return FitDescription(

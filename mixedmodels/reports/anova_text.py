@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.reports.text_tables import coefficient_table
+from mixedmodels.reports.text_tables import coefficient_table, is_p_value
 
-_STATISTICS = ("F value", "Chisq", "F", "Cp")
+_STATISTICS = ("F value", "Chisq", "F", "Cp", "stat")
 
 
 def anova_text(
@@ -18,7 +18,7 @@ def anova_text(
     zapped = [
         j
         for j, name in enumerate(columns)
-        if j not in statistics and not name.endswith("Df") and not name.startswith("Pr(")
+        if j not in statistics and not name.endswith("Df") and not is_p_value(name)
     ]
     table = coefficient_table(values, rows, columns, 5, statistics=statistics, zapped=zapped, na="")
     return "\n".join([*heading, table])

@@ -71,6 +71,11 @@ def text_matrix(
     return "\n".join(lines)
 
 
+def is_p_value(column: str) -> bool:
+    """Tell whether a column of that name holds p-values: ``Pr(>F)``, ``p.value``."""
+    return column.startswith("Pr(") or column == "p.value"
+
+
 def coefficient_table(
     values: FloatArray,
     rows: Sequence[str],
@@ -86,7 +91,7 @@ def coefficient_table(
     Parameters
     ----------
     values : ndarray, shape (rows, columns)
-        The numbers; a last column whose name starts with ``Pr(`` or is ``p.value`` earns stars.
+        The numbers; a last column whose name says so holds p-values and earns stars.
     rows, columns : sequence of str
         Margins.
     digits : int
@@ -104,7 +109,7 @@ def coefficient_table(
     numbers = np.array(values, dtype=np.float64)
     for j in zapped:
         numbers[:, j] = zap_small(numbers[:, j], digits)
-    p_column = len(columns) - 1 if columns[-1].startswith(("Pr(", "p.value")) else None
+    p_column = len(columns) - 1 if is_p_value(columns[-1]) else None
     cells = np.full(numbers.shape, "", dtype=object)
     if len(estimates):
         cells[:, list(estimates)] = _joint_format(numbers[:, list(estimates)], digits)

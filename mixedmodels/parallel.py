@@ -1,0 +1,90 @@
+"""Independent pieces of work in several processes, one BLAS thread each.
+
+Where the system can fork, workers inherit the work as it is, functions typed at a prompt included; elsewhere
+it must be something that pickle can send.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+import threadpoolctl
+
+from mixedmodels.control import whole_number
+from mixedmodels.errors import ControlError
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+#: What a worker works on, set once when it starts.
+_task: Callable[[Any], Any] | None = None
+
+
+def number_of_jobs(n_jobs: object) -> int:
+    """Return the number of processes; -1 is one for each processor.
+
+    Raises
+    ------
+    ControlError
+        If it is neither -1 nor a whole number, 1 or more.
+    """
+    if n_jobs == -1 and not isinstance(n_jobs, bool):
+        return os.cpu_count() or 1
+    return whole_number("n_jobs", n_jobs, 1)
+
+
+def in_order(task: Callable[[P], R], pieces: Sequence[P], n_jobs: int) -> Iterator[R]:
+    """Yield ``task(piece)`` of every piece, in order, from up to `n_jobs` processes.
+
+    Raises
+    ------
+    ControlError
+        If the work cannot be sent to other processes.
+    """
+    n_jobs = min(n_jobs, len(pieces))
+    if n_jobs <= 1:
+        yield from map(task, pieces)
+        return
+    pool = ProcessPoolExecutor(n_jobs, _context(task), _start, (task,))
+    try:
+        with warnings.catch_warnings():
+            # Python warns of forking beside threads; those of BLAS know of forks.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            results = pool.map(_run, pieces)
+        yield from results
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _context(task: object) -> multiprocessing.context.BaseContext:
+    if sys.platform == "linux":
+        return multiprocessing.get_context("fork")
+    try:
+        pickle.dumps(task)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ControlError(
+            f"the work cannot be sent to other processes ({error}): define functions at the top of a module "
+            "that can be imported, or leave out n_jobs."
+        ) from error
+    return multiprocessing.get_context("spawn")
+
+
+def _start(task: Callable[[Any], Any]) -> None:
+    """Prepare a worker: one BLAS thread, and Ctrl-C left to the process that started it."""
+    global _task
+    _task = task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpoolctl.threadpool_limits(1)
+
+
+def _run(piece: Any) -> Any:
+    assert _task is not None
+    return _task(piece)

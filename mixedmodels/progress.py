@@ -1,0 +1,70 @@
+"""Progress of long work: a bar where tqdm is installed and someone is watching."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from mixedmodels.errors import ControlError
+
+try:
+    from tqdm.auto import tqdm
+except ImportError:
+    tqdm = None
+
+
+def _is_watched() -> bool:
+    """Tell whether there is a terminal or a notebook to draw a bar in."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class Progress:
+    """Count work that is done, in a bar if there is one.
+
+    Parameters
+    ----------
+    total : int
+        Pieces of work.
+    show : bool, optional
+        Whether to draw a bar; by default where tqdm is installed and a terminal or notebook is there.
+    label : str
+        What is being done.
+
+    Raises
+    ------
+    ControlError
+        If a bar is asked for and tqdm is not installed.
+
+    Examples
+    --------
+    >>> with Progress(10, show=False) as progress:
+    ...     progress.add(10)
+    >>> progress.done
+    10
+    """
+
+    def __init__(self, total: int, show: bool | None = None, label: str = "") -> None:
+        if show not in (None, True, False):
+            raise ControlError(f"progress must be True, False or None, not {show!r}.")
+        if show and tqdm is None:
+            raise ControlError("progress=True needs tqdm: pip install tqdm.")
+        self.done = 0
+        wanted = _is_watched() if show is None else show
+        self._bar: Any = tqdm(total=total, desc=label or None) if wanted and tqdm is not None else None
+
+    def add(self, n: int = 1) -> None:
+        """Count n more pieces."""
+        self.done += n
+        if self._bar is not None:
+            self._bar.update(n)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
