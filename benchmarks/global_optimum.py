@@ -2,6 +2,7 @@
 
     python -m benchmarks.global_optimum                        # 400 models, five other starts each
     python -m benchmarks.global_optimum --models 100 --lme4    # the same with lme4's optimisers
+    python -m benchmarks.global_optimum --first 50000          # other models: seeds from here on
 
 Each model of :mod:`benchmarks.random_models` is fitted from the default start and from the constant thetas of
 ``STARTS``; with ``--lme4`` also by lme4 with bobyqa, Nelder_Mead and nlminbwrap. The default has missed where
@@ -71,10 +72,10 @@ def row_of(model: RandomModel) -> dict[str, Any] | None:
     }
 
 
-def rows(number: int) -> Iterator[tuple[RandomModel, dict[str, Any]]]:
-    """Yield the first models of each kind that can be fitted, half of the number each, and their rows."""
+def rows(number: int, first: int = 0) -> Iterator[tuple[RandomModel, dict[str, Any]]]:
+    """Yield the models from a seed on that can be fitted, half of the number of each kind, and their rows."""
     for kind in KINDS:
-        seed = found = 0
+        seed, found = first, 0
         while found < number // len(KINDS):
             model = draw(kind, seed)
             row = row_of(model)
@@ -100,11 +101,12 @@ def main() -> None:
     """Search, write the results and print what was missed."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--models", type=int, default=400, help="how many (default 400)")
+    options.add_argument("--first", type=int, default=0, help="first seed (default 0)")
     options.add_argument("--lme4", action="store_true", help="ask lme4 too")
     options.add_argument("--out", type=Path, default=RESULTS, help="results file")
     chosen = options.parse_args()
     warnings.simplefilter("ignore")
-    models, table = zip(*rows(chosen.models), strict=True)
+    models, table = zip(*rows(chosen.models, chosen.first), strict=True)
     results = pd.DataFrame(table)
     others = ["best_of_starts"]
     if chosen.lme4:

@@ -27,14 +27,19 @@ OWN_SIZES = (10.0, 2.0)
 FAR_SIZES = (30.0, 1000.0)
 
 
-def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
-    """Yield the thetas from which further looks start: every one, or those worth their time."""
+def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[FloatArray]:
+    """Yield the thetas from which further looks start: every one, or those worth their time.
+
+    The start that the data give is among them where a search has not begun there.
+    """
+    if data:
+        yield first_theta(problem)
     for size in SIZES[:2] if problem.n_theta == 1 else SIZES:
         yield first_theta(problem, size / START_SIZE)
     if problem.n_theta == 1 or not (every or len(problem.pattern.blocks) == 1):
         return
     for size in OWN_SIZES:
-        yield _own_columns(problem, size)
+        yield own_columns(problem, size)
 
 
 def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
@@ -43,7 +48,7 @@ def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
         yield first_theta(problem, size / START_SIZE)
 
 
-def _own_columns(problem: LinearProblem, size: float) -> FloatArray:
+def own_columns(problem: LinearProblem, size: float) -> FloatArray:
     """Return the theta at which every effect of the user's columns has one size and no correlation."""
     theta = first_theta(problem, size / START_SIZE)
     for term, part in problem.parts:

@@ -31,7 +31,7 @@ from mixedmodels.errors import DataError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
-from mixedmodels.optimization.report import OptimizationReport
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 #: Share of the mean square of the response below which the residual variance asks for this algorithm.
 SMALL_SHARE = 1e-8
@@ -45,6 +45,8 @@ DEPENDENT = 1e-10
 ROUNDING_UNITS = 1e3
 #: Share of the reference that stands for a residual variance of zero: theta, relative to it, stays finite.
 ZERO_SHARE = 1e-8
+#: Fall of the objective for every e-fold of a residual variance at zero that has no end: half a dimension.
+ENDLESS_SLOPE = 0.5
 #: Decrease that ends the search, and most evaluations.
 TOLERANCE, MAX_EVALUATIONS = 1e-9, 500
 #: Largest change of a parameter in one step; distance of the points of a difference of gradients.
@@ -274,7 +276,7 @@ def _by_factor(Z: FloatArray, T: FloatArray, M: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class SeparatedSearch:
     """The objective in (free coordinates of theta relative to s, log or root of the residual variance)."""
 
     problem: LinearProblem
@@ -294,6 +296,19 @@ class _Search:
     def variance(self, last: float) -> float:
         """Return the residual variance; that of a saturated model, which may reach zero, from its root."""
         return last * last + ZERO_SHARE if self.rows.is_saturated else math.exp(last)
+
+    def point(self, free: FloatArray, sigma: float) -> FloatArray:
+        """Return the point of a theta relative to a residual deviation, no diagonal zero."""
+        problem, rows = self.problem, self.rows
+        theta = _scaled(problem, starting.theta_of(problem, free), sigma / rows.s)
+        last = sigma / rows.s if rows.is_saturated else math.log(rows.residual)
+        return np.append(starting.free_of(problem, starting.off_zero(problem, theta, 1.0)), last)
+
+    def user_objective(self, value: float) -> float:
+        """Return the criterion of the user's response and columns."""
+        problem = self.problem
+        value += 2.0 * self.df * math.log(self.rows.s) - problem.sum_log_weights
+        return value + self.REML * problem.basis.log_det_R2
 
     def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Return objective and gradient."""
@@ -334,13 +349,20 @@ def fit_separated(
     DataError
         If the response does not vary where the random effects do not reach.
     """
-    began = time.perf_counter()
-    search = _Search(problem, separate_rows(problem, y), REML)
-    rows = search.rows
-    theta = _scaled(problem, starting.theta_of(problem, free), sigma / rows.s)
-    theta = starting.off_zero(problem, theta, 1.0)
-    last = sigma / rows.s if rows.is_saturated else math.log(rows.residual)
-    found = _minimized(search, np.append(starting.free_of(problem, theta), last))
+    search = SeparatedSearch(problem, separate_rows(problem, y), REML)
+    return fit_separated_from(search, search.point(free, sigma))
+
+
+def fit_separated_from(search: SeparatedSearch, x: FloatArray) -> LinearEstimates:
+    """Fit from a point of the search.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the covariance there is not positive definite.
+    """
+    began, problem = time.perf_counter(), search.problem
+    found = _minimized(search, x)
     variance = search.variance(found.x[-1])
 
     def objective(theta: FloatArray) -> float:
@@ -361,7 +383,7 @@ def _scaled(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArra
     return np.concatenate(scaled)
 
 
-def _minimized(search: _Search, x: FloatArray) -> Minimum:
+def _minimized(search: SeparatedSearch, x: FloatArray) -> Minimum:
     """Minimise from a point, until the Hessian itself agrees that nothing is left to gain."""
     first, n_evaluations = search(x), 1
     for _ in range(MAX_SEARCHES):
@@ -379,7 +401,7 @@ def _minimized(search: _Search, x: FloatArray) -> Minimum:
     return replace(found, inverse_hessian=inverse, decrement=decrement, n_evaluations=n_evaluations)
 
 
-def _inverse_hessian(search: _Search, x: FloatArray, gradient: FloatArray) -> FloatArray:
+def _inverse_hessian(search: SeparatedSearch, x: FloatArray, gradient: FloatArray) -> FloatArray:
     """Return the inverse of the Hessian from differences of the gradient, made positive definite."""
     H = np.array([(search(x + step)[1] - gradient) / DIFFERENCE for step in DIFFERENCE * np.eye(len(x))])
     values, vectors = np.linalg.eigh((H + H.T) / 2.0)
@@ -387,7 +409,7 @@ def _inverse_hessian(search: _Search, x: FloatArray, gradient: FloatArray) -> Fl
 
 
 def _estimates(
-    search: _Search, theta: FloatArray, variance: float, found: Minimum, seconds: float
+    search: SeparatedSearch, theta: FloatArray, variance: float, found: Minimum, seconds: float
 ) -> LinearEstimates:
     """Put the optimum on the scale of the user, theta relative to sigma."""
     problem, s, p = search.problem, search.rows.s, search.problem.p
@@ -396,7 +418,7 @@ def _estimates(
     factors = starting.factors_of(problem, starting.free_of(problem, theta))
     root = np.linalg.inv(at.root).T @ R_inverse.T / math.sqrt(variance)
     relative = _scaled(problem, theta, 1.0 / math.sqrt(variance))
-    objective = at.objective + 2.0 * search.df * math.log(s) - problem.sum_log_weights
+    objective = search.user_objective(at.objective)
     unit = np.sqrt(2.0 * np.abs(found.inverse_hessian.diagonal()))
     report = OptimizationReport(
         method="BFGS with exact gradient, from the rows",
@@ -410,15 +432,13 @@ def _estimates(
     moving = (found.inverse_hessian @ found.gradient / unit)[:-1]
     verdict = judge(problem.terms, relative, found.decrement, objective, moving, found.message)
     if search.rows.is_saturated and variance <= 2.0 * ZERO_SHARE:
-        reasons = (_zero_residual(problem), *verdict.reasons)
-        boundary = "boundary" if verdict.is_optimum else verdict.verdict
-        verdict = replace(verdict, verdict=boundary, reasons=reasons)
+        verdict = _at_zero(problem, verdict, _slope(variance, at))
     return LinearEstimates(
         theta=relative,
         beta=R_inverse @ (problem.projection + s * at.gamma),
         sigma=sigma,
         u=tuple(s * math.sqrt(variance) * b @ T for b, T in zip(at.score, factors, strict=True)),
-        objective=objective + search.REML * problem.basis.log_det_R2,
+        objective=objective,
         REML=search.REML,
         unscaled_vcov=root.T @ root,
         log_det_L2=at.log_det - problem.n * math.log(variance),
@@ -430,10 +450,37 @@ def _estimates(
     )
 
 
-def _theta_at(search: _Search, x: FloatArray) -> FloatArray:
+def _theta_at(search: SeparatedSearch, x: FloatArray) -> FloatArray:
     """Return theta relative to sigma at a point of the search."""
     theta = starting.theta_of(search.problem, x[:-1])
     return _scaled(search.problem, theta, 1.0 / math.sqrt(search.variance(x[-1])))
+
+
+def _slope(variance: float, at: _Solved) -> float:
+    """Return the derivative of the objective in the logarithm of the residual variance.
+
+    Towards an optimum at zero it vanishes. Elsewhere the covariance loses rank with the residual, and it
+    tends to the number of dimensions lost, one at least: the objective falls without end.
+    """
+    return variance * at.by_variance
+
+
+def _at_zero(problem: LinearProblem, verdict: ConvergenceReport, slope: float) -> ConvergenceReport:
+    """Return the verdict on a residual variance at zero, in whose logarithm the objective has a slope."""
+    if slope > ENDLESS_SLOPE:
+        reasons = (unbounded(problem), *verdict.reasons)
+        return replace(verdict, verdict="not converged", decrement=max(verdict.decrement, slope), reasons=reasons)
+    boundary = "boundary" if verdict.is_optimum else verdict.verdict
+    return replace(verdict, verdict=boundary, reasons=(_zero_residual(problem), *verdict.reasons))
+
+
+def unbounded(problem: LinearProblem) -> str:
+    """Say why a likelihood has no maximum."""
+    terms = " and ".join(f"({term.expression})" for term in problem.terms)
+    return (
+        f"The likelihood has no maximum: it rises without end as the residual variance goes to zero, where "
+        f"{terms} and the fixed effects reproduce the response. Take a term out of the model."
+    )
 
 
 def _zero_residual(problem: LinearProblem) -> str:
