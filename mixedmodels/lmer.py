@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Never
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy.typing as npt
 from mixedmodels.advice import refuse
 from mixedmodels.checks import (
     check_design,
-    identified,
     numeric_response,
     refuse_constant_levels,
     refuse_reproduced_response,
@@ -29,7 +27,7 @@ from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
-from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.models.linear import LinearMixedModel, judged
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
@@ -141,9 +139,6 @@ def fit_linear_design(
     if not estimates.convergence.is_optimum or estimates.pwrss < NOTHING_LEFT * problem.equations.rss:
         refuse_reproduced_response(design)
         refuse_constant_levels(design, y)
-    verdict = identified(
-        estimates.convergence, design, estimates.theta, design.weights, REML=estimates.REML, residual=True
-    )
-    warn_unless_converged(verdict)
-    estimates = replace(estimates, convergence=verdict)
+    estimates = judged(design, problem, estimates)
+    warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, call, data, estimates, problem)

@@ -211,7 +211,7 @@ def _fit_cross_products(
 
 
 def _vanishing_from(search: Search, theta: FloatArray) -> ResidualVanishes | None:
-    """Return where a search from theta comes to a residual variance too small for cross-products, if it does."""
+    """Return where a search from theta comes to a residual variance too small for cross-products."""
     search.has_rows, search.n_beyond, search.most_evaluations = True, 0, LOOK_EVALUATIONS
     try:
         _search_from(search, theta)
@@ -223,7 +223,7 @@ def _vanishing_from(search: Search, theta: FloatArray) -> ResidualVanishes | Non
 
 
 def _with_a_residual(search: Search, estimates: LinearEstimates) -> LinearEstimates:
-    """Return the better of a fit whose residual variance is small and the lowest optimum with a larger one."""
+    """Return the better of a fit with a small residual variance and the lowest optimum with a larger one."""
     began, search.has_rows = time.perf_counter(), False
     found = _lowest_look(search, None, "user")
     if found is None:
@@ -283,9 +283,9 @@ def _best_of_looks(search: Search, found: Minimum | None, origin: Origin) -> Min
 
 def _lowest_look(search: Search, found: Minimum | None, origin: Origin) -> Minimum | None:
     """Return the lowest of an optimum, if there is one, and what further starts lead to."""
-    for theta in further_starts(search.problem, every=found is None, data=origin != "data"):
+    for theta, scored in further_starts(search.problem, every=found is None, data=origin != "data"):
         with suppress(np.linalg.LinAlgError, NoResidualLeft):
-            again = _look(search, theta, math.inf if found is None else found.objective)
+            again = _look(search, theta, scored, math.inf if found is None else found.objective)
             found = found if again is None else again
     return found
 
@@ -298,13 +298,14 @@ def _endless(search: Search) -> Minimum:
     return replace(found, decrement=max(found.decrement, falls), converged=False, message=NO_RESIDUAL)
 
 
-def _look(search: Search, theta: FloatArray, objective: float) -> Minimum | None:
+def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> Minimum | None:
     """Return the optimum that a start leads to, or None once it cannot be lower than `objective`."""
     search.n_beyond, search.most_evaluations = 0, LOOK_EVALUATIONS
     at = search.at(starting.free_of(search.problem, theta))
     if at.rounding > search.ceiling:
         return None
-    found = _search_scored(search, at, LOOK_TOLERANCES[0][0])
+    search_on = _search_scored if scored else _search
+    found = search_on(search, at, tolerance=LOOK_TOLERANCES[0][0])
     for (tolerance, trust), following in zip(
         LOOK_TOLERANCES, (*LOOK_TOLERANCES[1:], (TOLERANCE, 0.0)), strict=True
     ):

@@ -100,7 +100,7 @@ def _starts(
 
 
 def _drawn_theta(problem: LinearProblem, rng: np.random.Generator) -> FloatArray:
-    """Return a theta at which deviations are within a factor of ten of the response's, correlations anything."""
+    """Return a theta with deviations within a factor of ten of the response's and any correlations."""
     theta = first_theta(problem, 1.0 / START_SIZE)
     for k, (term, part) in enumerate(problem.parts):
         if term.structure.is_unstructured:

@@ -469,7 +469,9 @@ def _at_zero(problem: LinearProblem, verdict: ConvergenceReport, slope: float) -
     """Return the verdict on a residual variance at zero, in whose logarithm the objective has a slope."""
     if slope > ENDLESS_SLOPE:
         reasons = (unbounded(problem), *verdict.reasons)
-        return replace(verdict, verdict="not converged", decrement=max(verdict.decrement, slope), reasons=reasons)
+        return replace(
+            verdict, verdict="not converged", decrement=max(verdict.decrement, slope), reasons=reasons
+        )
     boundary = "boundary" if verdict.is_optimum else verdict.verdict
     return replace(verdict, verdict=boundary, reasons=(_zero_residual(problem), *verdict.reasons))
 
