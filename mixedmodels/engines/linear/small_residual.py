@@ -21,6 +21,7 @@ from functools import partial
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
@@ -53,6 +54,9 @@ TOLERANCE, MAX_EVALUATIONS = 1e-9, 500
 MAX_STEP, DIFFERENCE = 2.0, 1e-4
 #: Searches in a row, each with the Hessian where the last one ended.
 MAX_SEARCHES = 6
+#: Least pivot of a covariance, relative to the largest, that its sum over terms still holds; rows up to which
+#: reflections take its place.
+LEAST_PIVOT, MAX_REFLECTED = 1e-5, 400
 #: Least eigenvalue of a Hessian that a search starts with.
 LEAST_CURVATURE = 1e-2
 
@@ -200,6 +204,8 @@ class _Solved:
         Derivative of the objective in the factor of each term.
     by_variance : float
         Derivative in the residual variance.
+    L_inverse : ndarray, shape (r, r)
+        Inverse of the lower root of the covariance.
     gamma : ndarray, shape (p,)
         Fixed effects.
     root : ndarray, shape (p, p)
@@ -213,6 +219,7 @@ class _Solved:
     objective: float
     by_factor: tuple[FloatArray, ...]
     by_variance: float
+    L_inverse: FloatArray
     gamma: FloatArray
     root: FloatArray
     score: tuple[FloatArray, ...]
@@ -232,11 +239,7 @@ def solve_separated(
         If the covariance is not positive definite.
     """
     r, p = len(rows.between), rows.between.shape[1] - 1
-    V = variance * np.eye(r)
-    for Z, M in zip(rows.Z, factors, strict=True):
-        ZM = (Z @ M).reshape(r, -1)
-        V += ZM @ ZM.T
-    L = np.linalg.cholesky(V)
+    L = _root([(Z @ M).reshape(r, -1) for Z, M in zip(rows.Z, factors, strict=True)], variance, r)
     L_inverse = scipy.linalg.solve_triangular(L, np.eye(r), lower=True)
     # The heavy rows first: Householder reflections with column pivoting then keep the digits of the light.
     both = np.concatenate([rows.within / math.sqrt(variance), L_inverse @ rows.between])
@@ -259,6 +262,7 @@ def solve_separated(
         objective=log_det + REML * log_det_fixed + quadratic + df * LOG_2PI,
         by_factor=by_factor,
         by_variance=by_variance,
+        L_inverse=L_inverse,
         gamma=np.linalg.solve(root, along),
         root=root,
         score=tuple(np.tensordot(Z, Py, axes=(0, 0)) for Z in rows.Z),
@@ -266,6 +270,23 @@ def solve_separated(
         log_det_fixed=log_det_fixed,
         quadratic=quadratic,
     )
+
+
+def _root(ZM: list[FloatArray], variance: float, r: int) -> FloatArray:
+    """Return lower triangular L with ``LL' = variance I + sum ZM ZM'``.
+
+    Where the variance is all that there is in some direction and small beside the rest, the sum has lost it:
+    reflections of the parts keep twice the digits.
+    """
+    V = variance * np.eye(r) + sum(part @ part.T for part in ZM)
+    L, info = dpotrf(V, lower=1, clean=1)
+    size = L.diagonal()
+    if info == 0 and size.min() > LEAST_PIVOT * size.max():
+        return np.asarray(L)
+    if r > MAX_REFLECTED:
+        raise np.linalg.LinAlgError("the covariance of the rows is not positive definite")
+    R = np.linalg.qr(np.concatenate([part.T for part in ZM] + [math.sqrt(variance) * np.eye(r)]), mode="r")
+    return np.asarray((np.where(R.diagonal() < 0.0, -1.0, 1.0)[:, None] * R).T)
 
 
 def _by_factor(Z: FloatArray, T: FloatArray, M: FloatArray) -> FloatArray:
@@ -303,6 +324,19 @@ class SeparatedSearch:
         theta = _scaled(problem, starting.theta_of(problem, free), sigma / rows.s)
         last = sigma / rows.s if rows.is_saturated else math.log(rows.residual)
         return np.append(starting.free_of(problem, starting.off_zero(problem, theta, 1.0)), last)
+
+    def units(self, x: FloatArray) -> FloatArray:
+        """Return, for each coordinate, a change that the data begin to notice, 1 at most."""
+        unit = np.ones(len(x))
+        at = self.solved(x[:-1], self.variance(x[-1]))
+        for (term, part), Z in zip(self.problem.parts, self.rows.Z, strict=True):
+            if term.structure.is_unstructured:
+                # The trace of Z'V^-1 Z over the levels, the curvature along a row of the factor.
+                squares = np.sum((at.L_inverse @ Z.reshape(len(Z), -1)) ** 2, axis=0)
+                weight = 2.0 * squares.reshape(Z.shape[1:]).sum(axis=0)
+                rows = np.broadcast_to(weight[:, None], (term.size, term.size))
+                unit[:-1][part] = np.minimum(1.0 / np.sqrt(term.structure.pullback(x[:-1][part], rows)), 1.0)
+        return unit
 
     def user_objective(self, value: float) -> float:
         """Return the criterion of the user's response and columns."""
@@ -402,10 +436,17 @@ def _minimized(search: SeparatedSearch, x: FloatArray) -> Minimum:
 
 
 def _inverse_hessian(search: SeparatedSearch, x: FloatArray, gradient: FloatArray) -> FloatArray:
-    """Return the inverse of the Hessian from differences of the gradient, made positive definite."""
-    H = np.array([(search(x + step)[1] - gradient) / DIFFERENCE for step in DIFFERENCE * np.eye(len(x))])
+    """Return the inverse of the Hessian from differences of the gradient, made positive definite.
+
+    Steps and eigenvalues are in units of each parameter: an effect that is hardly there beside another has
+    its elements of the factor known to the residual deviation, a share of 1e-8.
+    """
+    unit = search.units(x)
+    steps = DIFFERENCE * unit
+    H = np.array([(search(x + step)[1] - gradient) * unit / DIFFERENCE for step in np.diag(steps)])
     values, vectors = np.linalg.eigh((H + H.T) / 2.0)
-    return np.asarray((vectors / np.maximum(np.abs(values), LEAST_CURVATURE)) @ vectors.T)
+    root = unit[:, None] * vectors / np.sqrt(np.maximum(np.abs(values), LEAST_CURVATURE))
+    return np.asarray(root @ root.T)
 
 
 def _estimates(
@@ -430,7 +471,9 @@ def _estimates(
         message=found.message,
     )
     moving = (found.inverse_hessian @ found.gradient / unit)[:-1]
-    verdict = judge(problem.terms, relative, found.decrement, objective, moving, found.message)
+    # Reflections leave a residual known to a rounding error of the whole, and so its sum of squares.
+    rounding = problem.n * float(np.finfo(np.float64).eps) / math.sqrt(variance)
+    verdict = judge(problem.terms, relative, found.decrement, objective, moving, found.message, rounding)
     if search.rows.is_saturated and variance <= 2.0 * ZERO_SHARE:
         verdict = _at_zero(problem, verdict, _slope(variance, at))
     return LinearEstimates(
