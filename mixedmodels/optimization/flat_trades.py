@@ -105,6 +105,6 @@ def _moved(
         end = (covariances[t] + length * changes.get(t, 0.0)) / sigma2
         values, vectors = np.linalg.eigh(end)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        T = np.linalg.qr(root.T, mode="r").T
+        T = np.asarray(np.linalg.qr(root.T, mode="r")).T
         moved[part] = term.structure.pullback(theta[part], T * np.where(np.diag(T) < 0.0, -1.0, 1.0))
     return moved

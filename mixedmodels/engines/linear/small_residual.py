@@ -285,7 +285,8 @@ def _root(ZM: list[FloatArray], variance: float, r: int) -> FloatArray:
         return np.asarray(L)
     if r > MAX_REFLECTED:
         raise np.linalg.LinAlgError("the covariance of the rows is not positive definite")
-    R = np.linalg.qr(np.concatenate([part.T for part in ZM] + [math.sqrt(variance) * np.eye(r)]), mode="r")
+    parts = np.concatenate([*(part.T for part in ZM), math.sqrt(variance) * np.eye(r)])
+    R = np.asarray(np.linalg.qr(parts, mode="r"))
     return np.asarray((np.where(R.diagonal() < 0.0, -1.0, 1.0)[:, None] * R).T)
 
 
