@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -204,11 +204,18 @@ def identified(
     *,
     REML: bool,
     residual: bool,
+    objective: Callable[[FloatArray], float] | None = None,
 ) -> ConvergenceReport:
-    """Return the verdict on a fit, "not identified" where the design leaves covariance parameters open."""
+    """Return the verdict on a fit, "not identified" where covariance parameters are open.
+
+    The design may leave them so, or the data, of which the objective at a theta tells.
+    """
     root = None if weights is None else np.sqrt(weights)
     fixed = design.X if REML else None
-    found = unidentified(design.random, theta, fixed, _fixed_labels(design), root, residual=residual)
+    asked = objective if report.is_optimum else None
+    found = unidentified(
+        design.random, theta, fixed, _fixed_labels(design), root, residual=residual, objective=asked
+    )
     if not found:
         return report
     verdict = "not identified" if report.is_optimum else report.verdict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy.typing as npt
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
-    identified,
     numeric_response,
     refuse_constant_levels,
     refuse_reproduced_response,
@@ -25,7 +23,7 @@ from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import NaAction
-from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.models.linear import LinearMixedModel, judged
 from mixedmodels.request import Request, read_request
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
@@ -132,9 +130,6 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     ):
         refuse_reproduced_response(design)
         refuse_constant_levels(design, y)
-    verdict = identified(
-        estimates.convergence, design, estimates.theta, design.weights, REML=estimates.REML, residual=True
-    )
-    warn_unless_converged(verdict)
-    estimates = replace(estimates, convergence=verdict)
+    estimates = judged(design, problem, estimates)
+    warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, request.call, request.data, estimates, problem)

@@ -10,9 +10,10 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 
-#: A Cholesky pivot of the unit-norm columns below this asks for Householder reflections: the squared
-#: condition number would cost more than half the digits.
-CHOLESKY_PIVOT = 1e-3
+#: A Cholesky pivot of the unit-norm columns below this asks for Householder reflections: cross-products of
+#: such columns are combined with an error of 1e-16 over its square, and a residual variance may be a share of
+#: 1e-8 of the whole.
+CHOLESKY_PIVOT = 0.1
 #: A pivot this small relative to its column is rank deficiency.
 RANK_TOLERANCE = 1e-11
 

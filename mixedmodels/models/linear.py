@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.checks import check_response_varies, identified, warn_unless_converged
+from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
+from mixedmodels.engines.linear.reml import evaluate
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values
@@ -21,6 +24,15 @@ from mixedmodels.inference.fixed_effects import fixed_effects
 from mixedmodels.inference.robust import RobustType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
+
+
+def judged(design: Design, problem: LinearProblem, estimates: LinearEstimates) -> LinearEstimates:
+    """Return estimates with the verdict on whether design and data identify their parameters."""
+    verdict = identified(
+        estimates.convergence, design, estimates.theta, design.weights,
+        REML=estimates.REML, residual=True, objective=partial(evaluate, problem, REML=estimates.REML),
+    )  # fmt: skip
+    return replace(estimates, convergence=verdict)
 
 
 class LinearMixedModel(MixedModel, LinearFit):
@@ -124,6 +136,7 @@ class LinearMixedModel(MixedModel, LinearFit):
         """Fit the same kind of model to another design with the same response."""
         problem = linear_problem(self.y, design.X, design.random, design.weights, design.offset)
         estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0, y=self.y)
+        estimates = judged(design, problem, estimates)
         return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)
 
     @cached_property
@@ -141,6 +154,9 @@ class LinearMixedModel(MixedModel, LinearFit):
     def _sibling(self, y: FloatArray, problem: LinearProblem, REML: bool) -> LinearMixedModel:
         H = self.estimates.inverse_hessian
         estimates = fit_linear(problem, REML, self._warm_start, inverse_hessian=H, y=y)
+        # What one response leaves inside its bounds and identified, the design identifies for all.
+        if self.convergence().verdict != "converged":
+            estimates = judged(self.design, problem, estimates)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(self.design, y, self.call, self.data, estimates, problem)
 

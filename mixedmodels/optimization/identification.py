@@ -12,7 +12,7 @@ leave open all rows decide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,7 @@ from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
+from mixedmodels.optimization.flat_trades import is_flat
 
 #: Rows asked first: a handful of levels of every factor in most designs.
 FEW_ROWS = 64
@@ -37,6 +38,11 @@ SPARE_FORMS = 12
 INDEPENDENT = 1e-5
 #: Least singular value, relative to the largest, that is dependence up to rounding.
 DEPENDENT = 1e-9
+#: The same below which the objective is asked whether the data tell parameters apart that the design does
+#: barely; healthy designs stay above twice it. Elements of such a direction below a share of the largest are
+#: left out.
+NEARLY, FAINT = 0.03, 0.2
+TRADED = "as much as there is of one may go to the other, and the likelihood hardly changes"
 #: Elements of a direction below this, relative to the largest, are none.
 NEGLIGIBLE = 1e-5
 #: Elements of a term's covariance that are named one by one.
@@ -113,6 +119,7 @@ def unidentified(
     root_weights: FloatArray | None = None,
     *,
     residual: bool,
+    objective: Callable[[FloatArray], float] | None = None,
 ) -> tuple[str, ...]:
     """Return one sentence for each direction in which covariance parameters cannot be told apart.
 
@@ -131,6 +138,9 @@ def unidentified(
         Square roots of the prior weights.
     residual : bool
         Whether the model has a residual variance.
+    objective : callable, optional
+        Criterion at a theta: with it, directions count in which the design tells parameters apart, if barely,
+        and the data do not.
     """
     if not terms or (len(theta) == 1 and not residual):
         return ()
@@ -142,14 +152,18 @@ def unidentified(
     if len(rows) < len(terms[0].codes):
         forms, _ = _forms(_rows(terms, fixed, root_weights, rows), parameters)
         s = np.linalg.svd(forms, compute_uv=False)
-        if s[-1] > INDEPENDENT * s[0]:
+        if s[-1] > (INDEPENDENT if objective is None else NEARLY) * s[0]:
             return ()
     everything = _rows(terms, fixed, root_weights, None)
     forms, sizes = _forms(everything, parameters)
-    null = _null_space(forms)
+    null = _null_space(forms, DEPENDENT)
     if null is None:
-        return ()
-    free = [v for v in _sparse_basis(null / sizes, sizes) if _is_open(everything, theta, parameters, v)]
+        return (
+            ()
+            if objective is None
+            else _flat_sentences(everything, theta, parameters, forms, sizes, objective)
+        )
+    free = _open_directions(everything, theta, parameters, _sparse_basis(null / sizes, sizes))
     return tuple(
         _sentence(everything, labels, parameters, vectors)
         for vectors in _gathered(everything, parameters, free)
@@ -358,10 +372,39 @@ def _indicators(term: RandomTerm, codes: CodeArray) -> Any:
     return csr_array((np.ones(n), codes, np.arange(n + 1)), shape=(n, term.n_levels)).T
 
 
-def _null_space(forms: FloatArray) -> FloatArray | None:
-    """Return the combinations of columns that vanish, one a row; None if there are none."""
+def _flat_sentences(
+    rows: _Rows,
+    theta: FloatArray,
+    parameters: Sequence[Direction],
+    forms: FloatArray,
+    sizes: FloatArray,
+    objective: Callable[[FloatArray], float],
+) -> tuple[str, ...]:
+    """Return one sentence for each direction along which matrices nearly vanish and the objective is flat."""
+    nearly = _null_space(forms, NEARLY)
+    if nearly is None or not all(term.structure.is_unstructured for term in rows.terms):
+        return ()
+    sentences = []
+    for w in nearly:
+        w = np.where(np.abs(w) < FAINT * np.abs(w).max(), 0.0, w)
+        v = w / sizes
+        changes = {}
+        for t, change in _changes(rows.terms, parameters, v).items():
+            inverse = np.linalg.inv(rows.bases[t])
+            changes[t] = inverse @ change @ inverse.T
+        grows = float(v[-1]) if parameters[-1].term < 0 else 0.0
+        # Two coefficients of one factor are as near as the place of zero on their scale puts them.
+        groups = {rows.terms[t].group for t in changes} | ({"residual"} if grows else set())
+        if len(groups) > 1 and is_flat(objective, rows.terms, theta, changes, grows):
+            names = _listed(_names(rows, parameters, [v]))
+            sentences.append(f"The data do not tell {names} apart: {TRADED}.")
+    return tuple(sentences)
+
+
+def _null_space(forms: FloatArray, least: float) -> FloatArray | None:
+    """Return the combinations of columns that (nearly) vanish, one a row; None if there are none."""
     _, s, V = np.linalg.svd(forms, full_matrices=False)
-    vanishing = s <= DEPENDENT * s[0]
+    vanishing = s <= least * s[0]
     return np.asarray(V[vanishing]) if vanishing.any() else None
 
 
@@ -376,6 +419,47 @@ def _sparse_basis(null: FloatArray, sizes: FloatArray) -> list[FloatArray]:
                 rows[other] = rows[other] - rows[other, k] * rows[i]
     rows = np.where(np.abs(rows) < NEGLIGIBLE * np.abs(rows).max(axis=1, keepdims=True), 0.0, rows)
     return list(rows / sizes)
+
+
+def _open_directions(
+    rows: _Rows, theta: FloatArray, parameters: Sequence[Direction], basis: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Return directions, of the space of some, along which covariances stay covariances.
+
+    Covariances of full rank stay so whatever the direction. One that has lost rank keeps to its range, on
+    which two covariances may still trade what they have in common; or one of them grows beyond its own.
+    """
+    found = [v for v in basis if _is_open(rows, theta, parameters, v)]
+    growing = (-1, *range(len(rows.terms)))
+    for t in growing if not found else ():
+        kept = _within_ranges(rows, theta, parameters, basis, growing=t)
+        found = [v for v in kept if _is_open(rows, theta, parameters, v)]
+        if found:
+            break
+    return found
+
+
+def _within_ranges(
+    rows: _Rows,
+    theta: FloatArray,
+    parameters: Sequence[Direction],
+    basis: Sequence[FloatArray],
+    growing: int,
+) -> list[FloatArray]:
+    """Return a basis of the directions that keep every covariance but one in its range."""
+    leaving = [np.zeros((len(basis), 0))]
+    for t, (term, part) in enumerate(zip(rows.terms, theta_slices(rows.terms), strict=True)):
+        if t == growing:
+            continue
+        U, s, _ = np.linalg.svd(rows.bases[t] @ term.structure.factor(theta[part]))
+        null = U[:, s <= DEPENDENT * max(s[0], np.finfo(np.float64).tiny)]
+        still = np.zeros((term.size, term.size))
+        changes = [_changes(rows.terms, parameters, v).get(t, still) for v in basis]
+        leaving.append(np.array([(null.T @ change).ravel() for change in changes]))
+    outside = np.concatenate(leaving, axis=1)
+    U, s, _ = np.linalg.svd(outside)
+    rank = int(np.count_nonzero(s > NEGLIGIBLE * np.abs(outside).max(initial=0.0)))
+    return [np.asarray(c @ np.array(basis)) for c in U[:, rank:].T]
 
 
 def _is_open(rows: _Rows, theta: FloatArray, parameters: Sequence[Direction], v: FloatArray) -> bool:
@@ -433,8 +517,7 @@ def _sentence(
     rows: _Rows, labels: Sequence[str], parameters: Sequence[Direction], vectors: Sequence[FloatArray]
 ) -> str:
     """Say in words what the directions leave undetermined."""
-    names = _names(rows, parameters, vectors)
-    what = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    what = _listed(_names(rows, parameters, vectors))
     what = what[0].upper() + what[1:]
     if not _vanishes(replace(rows, fixed=rows.fixed[:, :0]), parameters, vectors[0]):
         return f"{what} cannot be told apart from {_fixed_names(rows, labels, parameters, vectors)}."
@@ -449,6 +532,10 @@ def _sentence(
     )
     known = "their sum is" if is_sum else "some combinations of them are"
     return f"{what} cannot be told apart: only {known} known."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _names(rows: _Rows, parameters: Sequence[Direction], vectors: Sequence[FloatArray]) -> list[str]:

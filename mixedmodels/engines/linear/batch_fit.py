@@ -109,13 +109,13 @@ def fit_batch(batch: BatchProblem, Y: FloatArray, REML: bool, start: FloatArray 
     return scattered(estimates, varied, Y.shape[1])
 
 
-def _search(run: _Batch, free: FloatArray, which: IntArray) -> BatchMinimum:
-    """Minimise from points, Fisher scoring while that gains much."""
+def _search(run: _Batch, free: FloatArray, which: IntArray, scoring: bool = True) -> BatchMinimum:
+    """Minimise from points, with Fisher scoring on request while that gains much."""
     at = run.at(free, which)
     f, g = at.objective.copy(), at.gradient.copy()
     H = inverse_curvature(run.problem, at, free, starting.LEAST_CURVATURE)
     scored = np.arange(len(which))
-    for _ in range(MAX_SCORING_STEPS):
+    for _ in range(MAX_SCORING_STEPS if scoring else 0):
         trial = free[:, scored] - np.einsum("ijr,jr->ir", H[:, :, scored], g[:, scored])
         at = run.at(trial, which[scored])
         gain = f[scored] - at.objective
@@ -145,9 +145,9 @@ def _best_of_looks(run: _Batch, found: BatchMinimum) -> BatchMinimum:
     which = np.flatnonzero(doubtful)
     if not len(which):
         return found
-    for other in further_starts(problem, every=False):
+    for other, scored in further_starts(problem, every=False, data=False):
         free = np.repeat(starting.free_of(problem, other)[:, None], len(which), axis=1)
-        again = _search(run, free, which)
+        again = _search(run, free, which, scored)
         lower = again.objective < found.objective[which] - LOWER
         # One that has come lower without an end is for the ordinary search to follow.
         found.converged[which[lower & ~again.converged]] = False

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.looks import far_points, further_starts, may_be_saturated
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
+from mixedmodels.engines.linear.saturated import can_look, with_zero_residual_tried, without_bound
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
@@ -63,6 +65,10 @@ MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 OFF_ZERO = 0.1
 
 
+#: Where a search began: where the data say, where the user says, at the optimum of a fit to a like response.
+Origin = Literal["data", "user", "like fit"]
+
+
 class NoResidualLeft(Exception):
     """The search runs on to where the residual variance vanishes."""
 
@@ -91,6 +97,8 @@ class Search:
         Points beyond it that the current search tried.
     most_evaluations : int
         Evaluations after which a search ends.
+    has_looked : bool
+        Whether further looks were taken.
     """
 
     problem: LinearProblem
@@ -102,6 +110,7 @@ class Search:
     ceiling: float = math.inf
     n_beyond: int = 0
     most_evaluations: int = MOST_EVALUATIONS
+    has_looked: bool = False
 
     def objective(self, theta: FloatArray) -> float:
         """Return the objective at theta."""
@@ -172,14 +181,19 @@ def fit_linear(
         return _fit_cross_products(search, start, inverse_hessian)
     search.has_rows = True
     try:
-        return _fit_cross_products(search, start, inverse_hessian)
+        estimates = _fit_cross_products(search, start, inverse_hessian)
     except ResidualVanishes as vanishing:
-        return fit_separated(problem, y, REML, vanishing.free, vanishing.sigma)
+        estimates = fit_separated(problem, y, REML, vanishing.free, vanishing.sigma)
+        if may_be_saturated(problem) and not search.has_looked:
+            estimates = _with_a_residual(search, estimates)
     except np.linalg.LinAlgError:
         if start is not None or not is_small(problem, 0.0):
             raise
         first = starting.free_of(problem, starting.first_theta(problem))
-        return fit_separated(problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n))
+        estimates = fit_separated(problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n))
+    if not can_look(problem):
+        return estimates
+    return with_zero_residual_tried(problem, y, REML, estimates, partial(_vanishing_from, search))
 
 
 def _fit_cross_products(
@@ -189,10 +203,37 @@ def _fit_cross_products(
     began = time.perf_counter()
     with threads_for(search.problem.equations.A.dense_order):
         found = _first_search(search, start, inverse_hessian)
-        if found is None or (start is None and _is_suspicious(search, found)):
-            found = _best_of_looks(search, found)
+        origin: Origin = "data" if start is None else "user" if inverse_hessian is None else "like fit"
+        if found is None or _is_suspicious(search, found, origin):
+            found = _best_of_looks(search, found, origin)
         theta, found = _off_saddle(search, found)
         return _estimates(search, theta, found, time.perf_counter() - began)
+
+
+def _vanishing_from(search: Search, theta: FloatArray) -> ResidualVanishes | None:
+    """Return where a search from theta comes to a residual variance too small for cross-products."""
+    search.has_rows, search.n_beyond, search.most_evaluations = True, 0, LOOK_EVALUATIONS
+    try:
+        _search_from(search, theta)
+    except ResidualVanishes as vanishing:
+        return vanishing
+    except (np.linalg.LinAlgError, NoResidualLeft):
+        pass
+    return None
+
+
+def _with_a_residual(search: Search, estimates: LinearEstimates) -> LinearEstimates:
+    """Return the better of a fit with a small residual variance and the lowest optimum with a larger one."""
+    began, search.has_rows = time.perf_counter(), False
+    found = _lowest_look(search, None, "user")
+    if found is None:
+        return estimates
+    theta, found = _off_saddle(search, found)
+    looked = _estimates(search, theta, found, time.perf_counter() - began)
+    if estimates.convergence.is_optimum and estimates.solution.objective <= looked.solution.objective:
+        return estimates
+    # That the likelihood has no bound holds whichever optimum stands for it.
+    return looked if estimates.convergence.is_optimum else without_bound(search.problem, looked)
 
 
 def _ceiling(problem: LinearProblem, REML: bool, sigma: float | None) -> float:
@@ -202,16 +243,17 @@ def _ceiling(problem: LinearProblem, REML: bool, sigma: float | None) -> float:
     return starting.RESIDUAL_ROUNDING * (problem.n - problem.p if REML else problem.n) / LEAST_RESIDUAL
 
 
-def _is_suspicious(search: Search, found: Minimum) -> bool:
+def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
     """Tell whether further looks are worth their time."""
     problem = search.problem
     n_effects = sum(term.size * term.n_levels for term in problem.terms)
     few = problem.n_theta <= FEW_PARAMETERS or problem.n < ROWS_PER_EFFECT * n_effects
     if not few or n_effects > FEW_EFFECTS:
         return False
+    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
+        return True
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
-    small = bool(size[boundaries(problem.terms)].min() < INTERIOR)
-    if small or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
+    if origin == "data" and bool(size[boundaries(problem.terms)].min() < INTERIOR):
         return True
     return any(search.objective(theta) < found.objective for theta in far_points(problem))
 
@@ -227,18 +269,24 @@ def _first_search(
     return None if _is_endless(search, found) else found
 
 
-def _best_of_looks(search: Search, found: Minimum | None) -> Minimum:
+def _best_of_looks(search: Search, found: Minimum | None, origin: Origin) -> Minimum:
     """Return the lowest of an optimum and what further starts lead to."""
     # On their way looks may pass where cross-products lose the residual; only where they end counts.
     has_rows, search.has_rows = search.has_rows, False
-    for theta in further_starts(search.problem, every=found is None):
-        with suppress(np.linalg.LinAlgError, NoResidualLeft):
-            again = _look(search, theta, math.inf if found is None else found.objective)
-            found = found if again is None else again
-    search.has_rows = has_rows
+    found = _lowest_look(search, found, origin)
+    search.has_rows, search.has_looked = has_rows, True
     if found is None:
         return _endless(search)
     search.at(found.x)
+    return found
+
+
+def _lowest_look(search: Search, found: Minimum | None, origin: Origin) -> Minimum | None:
+    """Return the lowest of an optimum, if there is one, and what further starts lead to."""
+    for theta, scored in further_starts(search.problem, every=found is None, data=origin != "data"):
+        with suppress(np.linalg.LinAlgError, NoResidualLeft):
+            again = _look(search, theta, scored, math.inf if found is None else found.objective)
+            found = found if again is None else again
     return found
 
 
@@ -250,13 +298,14 @@ def _endless(search: Search) -> Minimum:
     return replace(found, decrement=max(found.decrement, falls), converged=False, message=NO_RESIDUAL)
 
 
-def _look(search: Search, theta: FloatArray, objective: float) -> Minimum | None:
+def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> Minimum | None:
     """Return the optimum that a start leads to, or None once it cannot be lower than `objective`."""
     search.n_beyond, search.most_evaluations = 0, LOOK_EVALUATIONS
     at = search.at(starting.free_of(search.problem, theta))
     if at.rounding > search.ceiling:
         return None
-    found = _search_scored(search, at, LOOK_TOLERANCES[0][0])
+    search_on = _search_scored if scored else _search
+    found = search_on(search, at, tolerance=LOOK_TOLERANCES[0][0])
     for (tolerance, trust), following in zip(
         LOOK_TOLERANCES, (*LOOK_TOLERANCES[1:], (TOLERANCE, 0.0)), strict=True
     ):

@@ -23,18 +23,28 @@ SIZES = (0.04, 100.0, 1000.0)
 #: ... and those of its own columns, which puts the effects of a term into another proportion: for one
 #: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
 OWN_SIZES = (10.0, 2.0)
+#: Elements of theta, all the same: yet another proportion, that of the units in which columns are given.
+SAME = 2.0
 #: Those at which the objective alone, for one evaluation each, may betray a lower optimum far off.
 FAR_SIZES = (30.0, 1000.0)
 
 
-def further_starts(problem: LinearProblem, every: bool) -> Iterator[FloatArray]:
-    """Yield the thetas from which further looks start: every one, or those worth their time."""
+def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[tuple[FloatArray, bool]]:
+    """Yield the thetas from which further looks start: every one, or those worth their time.
+
+    With each, whether Fisher scoring leads on from there: it soon forgets in what proportion effects were.
+    The start that the data give is among them where a search has not begun there.
+    """
+    if data:
+        yield first_theta(problem), True
     for size in SIZES[:2] if problem.n_theta == 1 else SIZES:
-        yield first_theta(problem, size / START_SIZE)
-    if problem.n_theta == 1 or not (every or len(problem.pattern.blocks) == 1):
+        yield first_theta(problem, size / START_SIZE), True
+    if problem.n_theta == 1:
         return
-    for size in OWN_SIZES:
-        yield _own_columns(problem, size)
+    yield np.full(problem.n_theta, SAME), False
+    if every or len(problem.pattern.blocks) == 1:
+        for size in OWN_SIZES:
+            yield own_columns(problem, size), True
 
 
 def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
@@ -43,7 +53,7 @@ def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
         yield first_theta(problem, size / START_SIZE)
 
 
-def _own_columns(problem: LinearProblem, size: float) -> FloatArray:
+def own_columns(problem: LinearProblem, size: float) -> FloatArray:
     """Return the theta at which every effect of the user's columns has one size and no correlation."""
     theta = first_theta(problem, size / START_SIZE)
     for term, part in problem.parts:

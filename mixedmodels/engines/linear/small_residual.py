@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
@@ -33,7 +34,7 @@ from mixedmodels.errors import DataError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
-from mixedmodels.optimization.report import OptimizationReport
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 #: Share of the mean square of the response below which the residual variance asks for this algorithm.
 SMALL_SHARE = 1e-8
@@ -47,12 +48,17 @@ DEPENDENT = 1e-10
 ROUNDING_UNITS = 1e3
 #: Share of the reference that stands for a residual variance of zero: theta, relative to it, stays finite.
 ZERO_SHARE = 1e-8
+#: Fall of the objective for every e-fold of a residual variance at zero that has no end: half a dimension.
+ENDLESS_SLOPE = 0.5
 #: Decrease that ends the search, and most evaluations.
 TOLERANCE, MAX_EVALUATIONS = 1e-9, 500
 #: Largest change of a parameter in one step; distance of the points of a difference of gradients.
 MAX_STEP, DIFFERENCE = 2.0, 1e-4
 #: Searches in a row, each with the Hessian where the last one ended.
 MAX_SEARCHES = 6
+#: Least pivot of a covariance, relative to the largest, that its sum over terms still holds; rows up to which
+#: reflections take its place.
+LEAST_PIVOT, MAX_REFLECTED = 1e-5, 400
 #: Least eigenvalue of a Hessian that a search starts with.
 LEAST_CURVATURE = 1e-2
 
@@ -204,6 +210,8 @@ class _Solved:
         Derivative of the objective in the factor of each term.
     by_variance : float
         Derivative in the residual variance.
+    L_inverse : ndarray, shape (r, r)
+        Inverse of the lower root of the covariance.
     gamma : ndarray, shape (p,)
         Fixed effects.
     root : ndarray, shape (p, p)
@@ -217,6 +225,7 @@ class _Solved:
     objective: float
     by_factor: tuple[FloatArray, ...]
     by_variance: float
+    L_inverse: FloatArray
     gamma: FloatArray
     root: FloatArray
     score: tuple[FloatArray, ...]
@@ -236,11 +245,7 @@ def solve_separated(
         If the covariance is not positive definite.
     """
     r, p = len(rows.between), rows.between.shape[1] - 1
-    V = variance * np.eye(r)
-    for Z, M in zip(rows.Z, factors, strict=True):
-        ZM = (Z @ M).reshape(r, -1)
-        V += ZM @ ZM.T
-    L = np.linalg.cholesky(V)
+    L = _root([(Z @ M).reshape(r, -1) for Z, M in zip(rows.Z, factors, strict=True)], variance, r)
     L_inverse = scipy.linalg.solve_triangular(L, np.eye(r), lower=True)
     # The heavy rows first: Householder reflections with column pivoting then keep the digits of the light.
     both = np.concatenate([rows.within / math.sqrt(variance), L_inverse @ rows.between])
@@ -263,6 +268,7 @@ def solve_separated(
         objective=log_det + REML * log_det_fixed + quadratic + df * LOG_2PI,
         by_factor=by_factor,
         by_variance=by_variance,
+        L_inverse=L_inverse,
         gamma=np.linalg.solve(root, along),
         root=root,
         score=tuple(np.tensordot(Z, Py, axes=(0, 0)) for Z in rows.Z),
@@ -270,6 +276,24 @@ def solve_separated(
         log_det_fixed=log_det_fixed,
         quadratic=quadratic,
     )
+
+
+def _root(ZM: list[FloatArray], variance: float, r: int) -> FloatArray:
+    """Return lower triangular L with ``LL' = variance I + sum ZM ZM'``.
+
+    Where the variance is all that there is in some direction and small beside the rest, the sum has lost it:
+    reflections of the parts keep twice the digits.
+    """
+    V = variance * np.eye(r) + sum(part @ part.T for part in ZM)
+    L, info = dpotrf(V, lower=1, clean=1)
+    size = L.diagonal()
+    if info == 0 and size.min() > LEAST_PIVOT * size.max():
+        return np.asarray(L)
+    if r > MAX_REFLECTED:
+        raise np.linalg.LinAlgError("the covariance of the rows is not positive definite")
+    parts = np.concatenate([*(part.T for part in ZM), math.sqrt(variance) * np.eye(r)])
+    R = np.asarray(np.linalg.qr(parts, mode="r"))
+    return np.asarray((np.where(R.diagonal() < 0.0, -1.0, 1.0)[:, None] * R).T)
 
 
 def _by_factor(Z: FloatArray, T: FloatArray, M: FloatArray) -> FloatArray:
@@ -280,7 +304,7 @@ def _by_factor(Z: FloatArray, T: FloatArray, M: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class SeparatedSearch:
     """The objective in (free coordinates of theta relative to s, log or root of the residual variance)."""
 
     problem: LinearProblem
@@ -300,6 +324,32 @@ class _Search:
     def variance(self, last: float) -> float:
         """Return the residual variance; that of a saturated model, which may reach zero, from its root."""
         return last * last + ZERO_SHARE if self.rows.is_saturated else math.exp(last)
+
+    def point(self, free: FloatArray, sigma: float) -> FloatArray:
+        """Return the point of a theta relative to a residual deviation, no diagonal zero."""
+        problem, rows = self.problem, self.rows
+        theta = _scaled(problem, starting.theta_of(problem, free), sigma / rows.s)
+        last = sigma / rows.s if rows.is_saturated else math.log(rows.residual)
+        return np.append(starting.free_of(problem, starting.off_zero(problem, theta, 1.0)), last)
+
+    def units(self, x: FloatArray) -> FloatArray:
+        """Return, for each coordinate, a change that the data begin to notice, 1 at most."""
+        unit = np.ones(len(x))
+        at = self.solved(x[:-1], self.variance(x[-1]))
+        for (term, part), Z in zip(self.problem.parts, self.rows.Z, strict=True):
+            if term.structure.is_unstructured:
+                # The trace of Z'V^-1 Z over the levels, the curvature along a row of the factor.
+                squares = np.sum((at.L_inverse @ Z.reshape(len(Z), -1)) ** 2, axis=0)
+                weight = 2.0 * squares.reshape(Z.shape[1:]).sum(axis=0)
+                rows = np.broadcast_to(weight[:, None], (term.size, term.size))
+                unit[:-1][part] = np.minimum(1.0 / np.sqrt(term.structure.pullback(x[:-1][part], rows)), 1.0)
+        return unit
+
+    def user_objective(self, value: float) -> float:
+        """Return the criterion of the user's response and columns."""
+        problem = self.problem
+        value += 2.0 * self.df * math.log(self.rows.s) - problem.sum_log_weights
+        return value + self.REML * problem.fixed_basis.log_det_R2
 
     def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Return objective and gradient."""
@@ -340,13 +390,20 @@ def fit_separated(
     DataError
         If the response does not vary where the random effects do not reach.
     """
-    began = time.perf_counter()
-    search = _Search(problem, separate_rows(problem, y), REML)
-    rows = search.rows
-    theta = _scaled(problem, starting.theta_of(problem, free), sigma / rows.s)
-    theta = starting.off_zero(problem, theta, 1.0)
-    last = sigma / rows.s if rows.is_saturated else math.log(rows.residual)
-    found = _minimized(search, np.append(starting.free_of(problem, theta), last))
+    search = SeparatedSearch(problem, separate_rows(problem, y), REML)
+    return fit_separated_from(search, search.point(free, sigma))
+
+
+def fit_separated_from(search: SeparatedSearch, x: FloatArray) -> LinearEstimates:
+    """Fit from a point of the search.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the covariance there is not positive definite.
+    """
+    began, problem = time.perf_counter(), search.problem
+    found = _minimized(search, x)
     variance = search.variance(found.x[-1])
 
     def objective(theta: FloatArray) -> float:
@@ -367,7 +424,7 @@ def _scaled(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArra
     return np.concatenate(scaled)
 
 
-def _minimized(search: _Search, x: FloatArray) -> Minimum:
+def _minimized(search: SeparatedSearch, x: FloatArray) -> Minimum:
     """Minimise from a point, until the Hessian itself agrees that nothing is left to gain."""
     first, n_evaluations = search(x), 1
     for _ in range(MAX_SEARCHES):
@@ -385,15 +442,22 @@ def _minimized(search: _Search, x: FloatArray) -> Minimum:
     return replace(found, inverse_hessian=inverse, decrement=decrement, n_evaluations=n_evaluations)
 
 
-def _inverse_hessian(search: _Search, x: FloatArray, gradient: FloatArray) -> FloatArray:
-    """Return the inverse of the Hessian from differences of the gradient, made positive definite."""
-    H = np.array([(search(x + step)[1] - gradient) / DIFFERENCE for step in DIFFERENCE * np.eye(len(x))])
+def _inverse_hessian(search: SeparatedSearch, x: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Return the inverse of the Hessian from differences of the gradient, made positive definite.
+
+    Steps and eigenvalues are in units of each parameter: an effect that is hardly there beside another has
+    its elements of the factor known to the residual deviation, a share of 1e-8.
+    """
+    unit = search.units(x)
+    steps = DIFFERENCE * unit
+    H = np.array([(search(x + step)[1] - gradient) * unit / DIFFERENCE for step in np.diag(steps)])
     values, vectors = np.linalg.eigh((H + H.T) / 2.0)
-    return np.asarray((vectors / np.maximum(np.abs(values), LEAST_CURVATURE)) @ vectors.T)
+    root = unit[:, None] * vectors / np.sqrt(np.maximum(np.abs(values), LEAST_CURVATURE))
+    return np.asarray(root @ root.T)
 
 
 def _estimates(
-    search: _Search, theta: FloatArray, variance: float, found: Minimum, seconds: float
+    search: SeparatedSearch, theta: FloatArray, variance: float, found: Minimum, seconds: float
 ) -> LinearEstimates:
     """Put the optimum on the scale of the user, theta relative to sigma."""
     problem = search.problem
@@ -410,11 +474,14 @@ def _estimates(
         message=found.message,
     )
     moving = (found.inverse_hessian @ found.gradient / unit)[:-1]
-    verdict = judge(problem.terms, relative, found.decrement, solution.objective, moving, found.message)
+    # Reflections leave a residual known to a rounding error of the whole, and so its sum of squares.
+    rounding = problem.n * float(np.finfo(np.float64).eps) / math.sqrt(variance)
+    verdict = judge(
+        problem.terms, relative, found.decrement, solution.objective, moving, found.message, rounding
+    )
     if search.rows.is_saturated and variance <= 2.0 * ZERO_SHARE:
-        reasons = (_zero_residual(problem), *verdict.reasons)
-        boundary = "boundary" if verdict.is_optimum else verdict.verdict
-        verdict = replace(verdict, verdict=boundary, reasons=reasons)
+        at = search.solved(starting.free_of(problem, theta), variance)
+        verdict = _at_zero(problem, verdict, _slope(variance, at))
     return LinearEstimates(
         theta=relative,
         solution=solution,
@@ -425,7 +492,7 @@ def _estimates(
     )
 
 
-def _solution(search: _Search, theta: FloatArray, variance: float) -> LinearSolution:
+def _solution(search: SeparatedSearch, theta: FloatArray, variance: float) -> LinearSolution:
     """Return what follows from theta relative to s and the residual variance, on the scale of the user."""
     problem, s, p = search.problem, search.rows.s, search.problem.p
     free = starting.free_of(problem, theta)
@@ -433,12 +500,11 @@ def _solution(search: _Search, theta: FloatArray, variance: float) -> LinearSolu
     sigma, R_inverse = s * math.sqrt(variance), problem.fixed_basis.R_inverse
     root = np.linalg.inv(at.root).T @ R_inverse.T / math.sqrt(variance)
     log_det_R2 = problem.fixed_basis.log_det_R2
-    objective = at.objective + 2.0 * search.df * math.log(s) - problem.sum_log_weights
     return LinearSolution(
         beta=R_inverse @ (problem.projection + s * at.gamma),
         u=tuple(sigma * b @ T for b, T in zip(at.score, factors, strict=True)),
         sigma=sigma,
-        objective=objective + search.REML * log_det_R2,
+        objective=search.user_objective(at.objective),
         pwrss=sigma**2 * at.quadratic,
         unscaled_vcov=root.T @ root,
         log_det_L2=at.log_det - problem.n * math.log(variance),
@@ -474,7 +540,7 @@ def around_separated(
         At such coordinates: gradient of the criterion, some R with ``R'R`` the inverse covariance of the
         orthonormal fixed effects, theta and sigma.
     """
-    search = _Search(problem, separate_rows(problem, y), REML)
+    search = SeparatedSearch(problem, separate_rows(problem, y), REML)
     s, is_logarithm = search.rows.s, not search.rows.is_saturated
     variance = (sigma / s) ** 2
     last = math.log(variance) if is_logarithm else math.sqrt(max(variance - ZERO_SHARE, 0.0))
@@ -488,10 +554,39 @@ def around_separated(
     return np.append(free, last), is_logarithm, derivatives
 
 
-def _theta_at(search: _Search, x: FloatArray) -> FloatArray:
+def _theta_at(search: SeparatedSearch, x: FloatArray) -> FloatArray:
     """Return theta relative to sigma at a point of the search."""
     theta = starting.theta_of(search.problem, x[:-1])
     return _scaled(search.problem, theta, 1.0 / math.sqrt(search.variance(x[-1])))
+
+
+def _slope(variance: float, at: _Solved) -> float:
+    """Return the derivative of the objective in the logarithm of the residual variance.
+
+    Towards an optimum at zero it vanishes. Elsewhere the covariance loses rank with the residual, and it
+    tends to the number of dimensions lost, one at least: the objective falls without end.
+    """
+    return variance * at.by_variance
+
+
+def _at_zero(problem: LinearProblem, verdict: ConvergenceReport, slope: float) -> ConvergenceReport:
+    """Return the verdict on a residual variance at zero, in whose logarithm the objective has a slope."""
+    if slope > ENDLESS_SLOPE:
+        reasons = (unbounded(problem), *verdict.reasons)
+        return replace(
+            verdict, verdict="not converged", decrement=max(verdict.decrement, slope), reasons=reasons
+        )
+    boundary = "boundary" if verdict.is_optimum else verdict.verdict
+    return replace(verdict, verdict=boundary, reasons=(_zero_residual(problem), *verdict.reasons))
+
+
+def unbounded(problem: LinearProblem) -> str:
+    """Say why a likelihood has no maximum."""
+    terms = " and ".join(f"({term.expression})" for term in problem.terms)
+    return (
+        f"The likelihood has no maximum: it rises without end as the residual variance goes to zero, where "
+        f"{terms} and the fixed effects reproduce the response. Take a term out of the model."
+    )
 
 
 def _zero_residual(problem: LinearProblem) -> str:
