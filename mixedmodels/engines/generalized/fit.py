@@ -192,11 +192,11 @@ def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: Float
 
 
 def _is_promising(evaluator: Evaluator, layout: Layout, optimum: Optimum, look: Optimum) -> bool:
-    """Tell whether a rough look may end lower than an optimum.
+    """Tell whether a rough look may end lower than an optimum: it has ended elsewhere, and not far above.
 
-    The decrement promises little in a valley: a look that has ended elsewhere, and not far above, is worth it.
+    The decrement of a look in a valley promises little.
     """
-    if look.objective - 2.0 * look.found.decrement < optimum.objective - SMALLEST_GAIN:
+    if look.objective < optimum.objective - SMALLEST_GAIN:
         return True
     is_low = look.objective < optimum.objective + WITHIN_REACH
     return is_low and not is_same_basin(evaluator.problem, layout.scale, optimum.psi, look.psi)

@@ -24,6 +24,8 @@ from mixedmodels.formula.design.theta import boundaries, column_scales
 LARGE, VANISHED = 3.0, 0.05
 # Deviations that other searches start from.
 FAR, FARTHER, FARTHEST = 3.0, 10.0, 30.0
+# Deviations to start from where the search was led to a pole of the approximation: it has none near zero.
+NEAR = (0.3, 0.1)
 # Rows up to which a look costs so little that there may be many.
 FEW_ROWS = 2000
 # Change of a covariance parameter, relative to its size and to the typical one, that is within the same basin.
@@ -51,15 +53,19 @@ def other_starts(
     n_terms = len(problem.terms)
     theta = np.concatenate(unpack_factors(problem, psi)[0])
     size = (np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)]
-    starts = []
+    starts: list[FloatArray] = []
+    is_large = size.max(initial=0.0) > LARGE and problem.n_theta > 1
     if problem.family.has_dispersion and row_effects(problem) is None:
         by_levels = start_from_levels(problem)
         phi = problem.family.phi_from_free(by_levels[problem.n_theta + problem.n_fixed :])
         far = [np.full(n_terms, deviation) for deviation in (FAR, FARTHEST)]
         starts += [by_levels, *(start_far(problem, deviations, phi) for deviations in far)]
+        is_large = is_large and n_terms > 1
     elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
         starts += [start_far(problem, deviations) for deviations in _all_far(problem, FAR)]
-    if size.max(initial=0.0) > LARGE and problem.n_theta > 1:
+    if not is_optimum:
+        starts += [start_far(problem, np.full(n_terms, deviation)) for deviation in NEAR]
+    if is_large:
         shares = _one_far(n_terms) if n_terms > 1 else []
         starts += [start_far(problem, deviations) for deviations in (*_all_far(problem, FARTHER), *shares)]
         starts += _correlated_far(problem)
