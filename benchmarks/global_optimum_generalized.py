@@ -2,9 +2,9 @@
 
     python -m benchmarks.global_optimum_generalized [--models 330] [--first 0] [--out FILE]
 
-Each model is drawn from its number (benchmarks/random_generalized.py). It is fitted from the default start and
-from constant theta, and the table says how far the default is above the best of them. Numbers below FRESH were
-looked at while the starts were written; those from there on were not.
+Each model is drawn from its number (benchmarks/random_generalized.py). It is fitted from the default start
+and from constant theta, and the table says how far the default is above the best of them. Numbers below FRESH
+were looked at while the starts were written; those from there on were not.
 """
 
 from __future__ import annotations

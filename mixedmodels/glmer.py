@@ -226,8 +226,8 @@ def _estimated(
     estimates = fit(problem, start=begin)
     note = (
         "Fitted with hessian='expected': with the observed information the approximation is best where "
-        f"fitted means reach the end of what the {problem.family.link.name} link allows, which is no optimum of the "
-        "likelihood."
+        f"fitted means reach the end of what the {problem.family.link.name} link allows, which is no optimum "
+        "of the likelihood."
     )
     report = estimates.convergence
     report = replace(report, reasons=(*report.reasons, note))

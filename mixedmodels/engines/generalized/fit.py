@@ -124,8 +124,8 @@ def fit_generalized(
             return _held_against_nested(evaluator, layout, optimum, began)
     except LedToEdge as error:
         raise EdgeError(
-            "With the observed information the approximation is best where fitted means reach the end of what "
-            f"the {problem.family.link.name} link allows, which is no optimum of the likelihood. "
+            "With the observed information the approximation is best where fitted means reach the end of "
+            f"what the {problem.family.link.name} link allows, which is no optimum of the likelihood. "
             "Give hessian='expected', which keeps them inside."
         ) from error
     except np.linalg.LinAlgError as error:
@@ -393,7 +393,10 @@ def _joint_fit(
     first: tuple[float, FloatArray] | None = None,
     most: int = MAX_EVALUATIONS,
 ) -> Optimum:
-    """Minimise the objective over all parameters by `most` evaluations; `first` is objective and gradient at `psi`, if known."""
+    """Minimise the objective over all parameters by `most` evaluations at most.
+
+    `first` is objective and gradient at `psi`, if known.
+    """
     scale = layout.scale
     if tolerance is None:
         tolerance = _tolerance(evaluator.problem)

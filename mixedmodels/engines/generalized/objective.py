@@ -128,7 +128,7 @@ class Evaluator:
         return self._keep(psi, conditional_mode(self.problem, parameters))
 
     def _count_edge(self) -> None:
-        """Count one more point with modes on the end of the range; stop a search that is led there for good."""
+        """Count a point with modes on the end of the range; stop a search that is led there for good."""
         self._n_edges += 1
         if self._n_edges > MOST_EDGES and self.problem.has_other_information:
             raise LedToEdge

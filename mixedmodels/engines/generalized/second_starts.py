@@ -2,9 +2,9 @@
 
 With a dispersion the likelihood can have an optimum in which single rows vary much and levels little, and
 another the other way round. Without one second optima are found beside a vanished deviation, and where
-deviations are large: levels whose rows all agree then tell nothing of their effect but its sign, the objective
-falls off on either side of a long flat valley, and each way of sharing the deviations out (which term takes
-all of it, which correlation) can have a bottom of its own. One deviation alone has nothing to share.
+deviations are large: levels whose rows all agree then tell nothing of their effect but its sign, the
+objective falls off on either side of a long flat valley, and each way of sharing the deviations out (which
+term takes all of it, which correlation) can have a bottom of its own. One deviation has nothing to share.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAR, FARTHER, FARTHEST = 3.0, 10.0, 30.0
 NEAR = (0.3, 0.1)
 # Rows up to which a look costs so little that there may be many.
 FEW_ROWS = 2000
-# Change of a covariance parameter, relative to its size and to the typical one, that is within the same basin.
+# Change of a covariance parameter, relative to its own and the typical size, that stays in a basin.
 SAME_BASIN = 0.25
 # Least dispersion to start from, relative to that without random effects.
 SMALLEST_SHARE = 1e-4

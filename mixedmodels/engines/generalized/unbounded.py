@@ -17,7 +17,7 @@ from mixedmodels.engines.glm.tail_signs import tail_signs
 
 # Information of a row that gains below which its mean is on its way to the end.
 SUSPICIOUS = 1e-2
-# Links by which a mean comes no nearer to its end than one over the linear predictor: a search goes on and on.
+# Links by which a mean comes no nearer to its end than one over the predictor: a search goes on and on.
 SLOW_LINKS = ("cauchit",)
 # Information left to all rows on their way together, where the likelihood is flat to rounding.
 FLAT = 1e-13
