@@ -66,8 +66,9 @@ def other_starts(
     if not is_optimum:
         starts += [start_far(problem, np.full(n_terms, deviation)) for deviation in NEAR]
     if is_large:
-        shares = _one_far(n_terms) if n_terms > 1 else []
-        starts += [start_far(problem, deviations) for deviations in (*_all_far(problem, FARTHER), *shares)]
+        starts += [start_far(problem, deviations) for deviations in _all_far(problem, FARTHER)]
+        if n_terms > 1:
+            starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
         starts += _correlated_far(problem)
     return starts
 
