@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +27,10 @@ from mixedmodels.checks import (
     without_runaway,
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
+from mixedmodels.engines.generalized.pirls import EdgeError
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.stable_quadrature import fit_until_stable
 from mixedmodels.engines.glm.fit import fit_glm
@@ -148,7 +152,7 @@ def glmer(
     if method == "pql":
         return _fit_pql(request, y, trials, chosen)
     begin = _start_vector(start, design, y, trials, chosen)
-    return _fit_ml(request, y, trials, chosen, nodes, begin, hessian != "expected")
+    return _fit_ml(request, y, trials, chosen, nodes, begin, hessian)
 
 
 def _fit_pql(
@@ -176,18 +180,16 @@ def _fit_ml(
     chosen: Family,
     nodes: int | Literal["auto"],
     begin: FloatArray | None,
-    observed: bool,
+    hessian: Literal["observed", "expected"] | None,
 ) -> GeneralizedLinearMixedModel:
     """Fit by maximum likelihood, and say what is to be thought of it."""
     design, kept = request.design, request.data
     constant = log_constant(design, y, trials, chosen)
     problem = generalized_problem(
-        y, trials, design.X, design.random, design.offset, chosen, observed, constant
+        y, trials, design.X, design.random, design.offset, chosen, hessian != "expected", constant
     )
     with naming_separation(design, kept, y, trials, chosen):
-        estimates = (
-            fit_until_stable(problem, begin) if nodes == "auto" else fit_generalized(problem, nodes, begin)
-        )
+        problem, estimates = _estimated(problem, nodes, begin, may_change=hessian is None)
     findings = separated(design, kept, y, trials, chosen, estimates.beta, estimates.eta, estimates.phi)
     verdict = identified(
         estimates.convergence, design, estimates.theta, design.weights, REML=False, residual=False
@@ -201,8 +203,30 @@ def _fit_ml(
     verdict = judged(verdict, findings, reaches_edges=not chosen.link.is_monotone)
     estimates = replace(estimates, convergence=verdict)
     return GeneralizedLinearMixedModel(
-        design, y, trials, request.call, kept, chosen, estimates, observed, problem
+        design, y, trials, request.call, kept, chosen, estimates, problem.observed, problem
     )
+
+
+def _estimated(
+    problem: GeneralizedProblem, nodes: int | Literal["auto"], begin: FloatArray | None, may_change: bool
+) -> tuple[GeneralizedProblem, GeneralizedEstimates]:
+    """Return the problem and its estimates, by the expected information where the observed one has none."""
+    fit = fit_until_stable if nodes == "auto" else partial(fit_generalized, nAGQ=nodes)
+    try:
+        return problem, fit(problem, start=begin)
+    except EdgeError:
+        if not may_change:
+            raise
+    problem = replace(problem, observed=False)
+    estimates = fit(problem, start=begin)
+    note = (
+        "Fitted with hessian='expected': with the observed information the approximation is best where "
+        f"fitted means reach the end of what the {problem.family.link.name} link allows, which is no optimum "
+        "of the likelihood."
+    )
+    report = estimates.convergence
+    report = replace(report, reasons=(*report.reasons, note))
+    return problem, replace(estimates, convergence=report)
 
 
 @advises

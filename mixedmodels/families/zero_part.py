@@ -116,6 +116,12 @@ class WithZeroPart:
         """Return the limits of the count family, and what a probability close to zero means."""
         base, pi = self._split(phi)
         limits = self.base.phi_limits(base)
+        has_theta = self.part != "inflated" and self.base.phi_names == ("theta",)
+        if has_theta and base[0] * LARGEST_SHAPE < 1.0:
+            limits += (
+                "theta runs to zero: the counts above zero are as dispersed as a logarithmic series, which "
+                "is the limit of the truncated negative binomial; the fixed effects are those of that limit.",
+            )
         if self.part == "inflated" and pi[0] * LARGEST_SHAPE < 1.0:
             limits += (f"zi runs to zero: there are no more zeros than the {self.base.name} family expects.",)
         return limits

@@ -23,6 +23,8 @@ DECREASE, CURVATURE = 1e-4, 0.9
 NOISE = 1e-13
 #: Slopes above it have squares that overflow: no step can be made of them.
 STEEPEST = 1e150
+# The product of two slopes may overflow: that step is then infinitely long, and is cut.
+_far_from_flat = np.errstate(over="ignore", invalid="ignore")
 #: Evaluations after which a line search gives up.
 MAX_LINE_SEARCH = 30
 #: Steps in a row that neither decrease the objective nor the decrement, after which a search gives up.
@@ -90,6 +92,7 @@ class _Counted:
         return NOISE * max(1.0, abs(value)) + (0.0 if self.noise is None else self.noise())
 
 
+@_far_from_flat
 def minimize(
     fun_and_gradient: Objective,
     start: FloatArray,

@@ -153,8 +153,6 @@ def test_a_hazard_whose_frailty_laplace_cannot_see():
     assert -2.0 * model.loglik() == pytest.approx(3048.26, abs=0.01)
     sd = float(model.theta().iloc[0])
     assert exact(frame, fixed_part(model), sd, "id") == pytest.approx(-2.0 * model.loglik(), abs=0.01)
-    # Which of the false optima at larger variances is met depends on the search.
-    assert "at larger variances that is none of the likelihood" in str(model.convergence())
 
 
 @pytest.mark.parametrize(("name", "words"), [("toenail", "coarse"), ("cbpp", ""), ("ohio", "coarse")])

@@ -17,24 +17,26 @@ from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.exactness import Exactness, exactness, nodes_to_search_with, with_search
 from mixedmodels.engines.generalized.hessian import natural_parameters
 from mixedmodels.engines.generalized.laplace import laplace
-from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
 from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
-from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
+from mixedmodels.engines.generalized.pirls import DECREMENT, EdgeError, Mode, mode_border
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.quadrature_grid import check_grid
-from mixedmodels.engines.generalized.second_starts import other_starts
+from mixedmodels.engines.generalized.second_starts import is_same_basin, other_starts
 from mixedmodels.engines.generalized.start import (
+    curvature_at,
     nested_objective,
     row_effects,
     start_from_row_effects,
     starting_values,
     zero_thetas,
 )
-from mixedmodels.engines.generalized.unbounded import held_beyond, unbounded_direction
+from mixedmodels.engines.generalized.unbounded import has_edge, held_beyond, unbounded_direction
 from mixedmodels.engines.generalized.verdict import (
     has_stopped_moving,
     is_regular,
+    is_steep,
     judge_generalized,
     off_saddle,
     optimum_with_zeros,
@@ -67,8 +69,12 @@ MOVED = 0.5
 FLAT_PER_ROW = 1e-7
 # Decrement at which a look from another start ends, unless it has come lower.
 LOOK_TOLERANCE = 0.05
-# Evaluations of a search; one to that tolerance that takes more leads nowhere.
-MAX_EVALUATIONS, LOOK_EVALUATIONS = 1000, 200
+# How far above the optimum a look elsewhere may end roughly and still be followed to its own.
+WITHIN_REACH = 50.0
+# Times that other starts are asked for.
+MOST_ROUNDS = 3
+# Evaluations of a search; of one from another start, which leads nowhere if it takes more.
+MAX_EVALUATIONS, LOOK_EVALUATIONS = 1000, 100
 # Gain of a second start worth leaving the first optimum for.
 SMALLEST_GAIN = 1e-5
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
@@ -106,7 +112,8 @@ def fit_generalized(
     ControlError
         If the random effects do not allow nAGQ > 1, or `start` has the wrong length.
     ConvergenceError
-        If no starting value has a finite likelihood, or the random effects have no regular mode.
+        If no starting value has a finite likelihood, or the random effects have no regular mode; an EdgeError
+        where the expected information may have one.
     """
     check_nodes(problem, nAGQ)
     began = time.perf_counter()
@@ -116,6 +123,12 @@ def fit_generalized(
             optimum = _optimize(evaluator, layout, start, near)
             optimum = _canonical_optimum(evaluator, layout, optimum)
             return _held_against_nested(evaluator, layout, optimum, began)
+    except LedToEdge as error:
+        raise EdgeError(
+            "With the observed information the approximation is best where fitted means reach the end of "
+            f"what the {problem.family.link.name} link allows, which is no optimum of the likelihood. "
+            "Give hessian='expected', which keeps them inside."
+        ) from error
     except np.linalg.LinAlgError as error:
         family = problem.family
         raise ConvergenceError(
@@ -136,11 +149,26 @@ def _optimize(
         optimum = _from_start(evaluator, layout, _given_start(evaluator.problem, start))
         return _no_worse_than_default(evaluator, layout, optimum)
     optimum = _from_start(evaluator, layout, None)
-    starts = other_starts(evaluator.problem, optimum.psi, layout.scale, _is_optimum(evaluator, optimum))
     if row_effects(evaluator.problem) is not None:
-        starts.append(start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi)))
-    for other in starts:
-        optimum = _better(evaluator, layout, optimum, other)
+        by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
+        optimum = _better(evaluator, layout, optimum, by_rows)
+    return _after_looks(evaluator, layout, optimum)
+
+
+def _after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Return the lowest optimum that other starts lead to; a new one may suggest further starts."""
+    if is_steep(optimum) and has_edge(evaluator.problem):
+        # The fixed effects themselves lead there, and will from everywhere.
+        return optimum
+    tried: list[FloatArray] = []
+    for _ in range(MOST_ROUNDS):
+        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, _is_optimum(evaluator, optimum))
+        new = [start for start in starts if not any(np.array_equal(start, other) for other in tried)]
+        if not new:
+            break
+        for start in new:
+            optimum = _better(evaluator, layout, optimum, start)
+        tried += new
     return optimum
 
 
@@ -153,8 +181,7 @@ def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: Float
     )
     try:
         again = _from_start(evaluator, layout, start, LOOK_TOLERANCE)
-        lowest = again.objective - 2.0 * again.found.decrement
-        if again.found.converged and (not was_optimum or lowest < optimum.objective - gain):
+        if again.found.converged and (not was_optimum or _is_promising(evaluator, layout, optimum, again)):
             again = _finished_look(evaluator, layout, again)
         is_optimum = _is_optimum(evaluator, again)
     except (np.linalg.LinAlgError, ConvergenceError):
@@ -163,6 +190,17 @@ def _better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: Float
     is_better = is_lower if is_optimum == was_optimum else is_optimum
     n_evaluations = optimum.n_evaluations + again.n_evaluations
     return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+
+
+def _is_promising(evaluator: Evaluator, layout: Layout, optimum: Optimum, look: Optimum) -> bool:
+    """Tell whether a rough look may end lower than an optimum: it has ended elsewhere, and not far above.
+
+    The decrement of a look in a valley promises little.
+    """
+    if look.objective < optimum.objective - SMALLEST_GAIN:
+        return True
+    is_low = look.objective < optimum.objective + WITHIN_REACH
+    return is_low and not is_same_basin(evaluator.problem, layout.scale, optimum.psi, look.psi)
 
 
 def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
@@ -177,7 +215,8 @@ def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum) -> Optim
     if evaluator.nAGQ == 0:
         return _profile_fit(evaluator, layout, look.psi, TOLERANCE)
     first = look.objective, look.found.gradient / layout.scale
-    return _joint_fit(evaluator, layout, look.psi, look.inverse_hessian, look.n_evaluations, first=first)
+    H, n = look.inverse_hessian, look.n_evaluations
+    return _joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -278,7 +317,10 @@ def _profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None,
     if start is not None:
         psi = start.copy()
     scale, decrement = layout.scale[outer], DECREMENT if evaluator.nAGQ == 0 else ROUGH_DECREMENT
-    curvature = np.concatenate([values.curvature, np.full(problem.n_phi, float(len(problem.y)))])
+    # Short steps stay in the basin of a start; but with a dispersion only that would move far.
+    is_own = start is not None and problem.n_phi > 0
+    by_theta = curvature_at(problem, layout.scale, psi, values) if is_own else values.curvature
+    curvature = np.concatenate([by_theta, np.full(problem.n_phi, float(len(problem.y)))])
 
     def function(x: FloatArray) -> tuple[float, FloatArray]:
         full = psi.copy()
@@ -350,8 +392,12 @@ def _joint_fit(
     n_before: int,
     tolerance: float | None = None,
     first: tuple[float, FloatArray] | None = None,
+    most: int = MAX_EVALUATIONS,
 ) -> Optimum:
-    """Minimise the objective over all parameters; `first` is objective and gradient at `psi`, if known."""
+    """Minimise the objective over all parameters by `most` evaluations at most.
+
+    `first` is objective and gradient at `psi`, if known.
+    """
     scale = layout.scale
     if tolerance is None:
         tolerance = _tolerance(evaluator.problem)
@@ -366,7 +412,7 @@ def _joint_fit(
     found = minimize(
         function, psi / scale, inverse_hessian / square,
         first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
-        max_evaluations=LOOK_EVALUATIONS if tolerance >= LOOK_TOLERANCE else MAX_EVALUATIONS,
+        max_evaluations=min(most, LOOK_EVALUATIONS) if tolerance >= LOOK_TOLERANCE else most,
     )  # fmt: skip
     if not np.isfinite(found.objective):
         raise ConvergenceError("The likelihood is not finite where the search starts.")

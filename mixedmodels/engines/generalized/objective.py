@@ -11,6 +11,7 @@ from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
 from mixedmodels.engines.generalized.pirls import (
     DECREMENT,
+    EdgeError,
     Mode,
     conditional_mode,
     joint_mode,
@@ -28,6 +29,14 @@ from mixedmodels.errors import ConvergenceError
 
 # A trial point of an optimiser may lie where a likelihood overflows: it is then infinitely bad, not an error.
 _at_trial_points = np.errstate(over="ignore", invalid="ignore")
+
+
+# Trial points with modes on the end of the range of the mean, after which a search is led there for good.
+MOST_EDGES = 8
+
+
+class LedToEdge(Exception):
+    """A search that is led to the end of the range of the mean; not for the search itself to catch."""
 
 
 class Evaluator:
@@ -52,6 +61,7 @@ class Evaluator:
         self._last: Mode | None = None
         self._last_psi: FloatArray | None = None
         self._modes: FloatArray | None = None
+        self._n_edges = 0
 
     def with_nodes(self, nAGQ: int) -> Evaluator:
         """Return the evaluator of another number of nodes, at the same conditional modes."""
@@ -108,11 +118,20 @@ class Evaluator:
         parameters = unpack(self.problem, psi)
         try:
             return self._keep(psi, conditional_mode(self.problem, parameters, self._near(parameters)))
+        except EdgeError:
+            self._count_edge()
+            raise
         except (LinAlgError, ConvergenceError):
             if self._last is None and self._modes is None:
                 raise
             self.forget()
         return self._keep(psi, conditional_mode(self.problem, parameters))
+
+    def _count_edge(self) -> None:
+        """Count a point with modes on the end of the range; stop a search that is led there for good."""
+        self._n_edges += 1
+        if self._n_edges > MOST_EDGES and self.problem.has_other_information:
+            raise LedToEdge
 
     def _near(self, parameters: Parameters) -> FloatArray | None:
         """Return where to start the search for the mode, from the one before; None for u = 0."""

@@ -32,16 +32,23 @@ from mixedmodels.families.family import Derivatives
 
 # Squared Newton step, relative to 1 + |u|^2, below which the mode is exact: log|L| then errs by 1e-11.
 DECREMENT = 1e-22
-# Below this a decrement that no longer shrinks is rounding error.
+# Below this, relative to 1 + |u|^2 and the penalized log-likelihood, a decrement that no longer shrinks is
+# rounding error: information of 1e16 for a row leaves no step smaller.
 ROUNDING = 1e-14
 # Below this squared step the quadratic model is trusted without comparing objectives, which would only
 # compare rounding errors.
 TRUSTED = 1e-9
 MAX_STEPS = 200
 MAX_HALVINGS = 60
+# Share of a step that is tried next where all of it leads beyond the end of the range of the mean.
+BACK_FROM_END = 0.2
 # Steps cut to less than a thousandth by the end of the range of the mean, one after the other, after which a
 # mode lies on that end.
-SHORT_STEP, MAX_SHORT_STEPS = 1e-3, 8
+SHORT_STEP, MAX_SHORT_STEPS = 1e-3, 5
+
+
+class EdgeError(ConvergenceError):
+    """Conditional modes lie on the end of what the link allows a mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,9 @@ def joint_mode(
 def _is_last(squared: float, previous: float, state: _State, decrement: float = DECREMENT) -> bool:
     """Tell whether a step of this squared length, after one of length `previous`, is not worth taking."""
     size = 1.0 + float(state.u @ state.u)
-    return squared <= decrement * size or (squared <= ROUNDING * size and squared > 0.25 * previous)
+    if squared <= decrement * size:
+        return True
+    return squared > 0.25 * previous and squared <= ROUNDING * (size + abs(state.penalized))
 
 
 def curvature(
@@ -306,8 +315,9 @@ def _search(
         if np.isfinite(moved.penalized) and (trusted or moved.penalized < state.penalized):
             is_short = is_cut and length < SHORT_STEP
             return replace(moved, n_short=state.n_short + 1) if is_short else moved
-        is_cut = is_cut or not np.isfinite(moved.penalized)
-        length *= 0.5
+        is_beyond = not np.isfinite(moved.penalized)
+        is_cut = is_cut or is_beyond
+        length *= BACK_FROM_END if is_beyond else 0.5
     return None
 
 
@@ -316,7 +326,7 @@ def _refuse_edge(problem: GeneralizedProblem, state: _State) -> None:
     if state.n_short < MAX_SHORT_STEPS:
         return
     link = problem.family.link.name
-    raise ConvergenceError(
+    raise EdgeError(
         f"The most likely random effects put fitted means at the end of what the {link} link allows, where "
         "the likelihood of a mixed model has no regular approximation."
     )

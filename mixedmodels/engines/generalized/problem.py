@@ -146,6 +146,11 @@ class GeneralizedProblem:
         return self.observed or self.family.is_canonical or not self.family.has_expected_information
 
     @property
+    def has_other_information(self) -> bool:
+        """Whether log|L| takes the observed information and could take another, the expected one."""
+        return self.observed and self.family.has_expected_information and not self.family.is_canonical
+
+    @property
     def has_one_mode(self) -> bool:
         """Whether the log-likelihood is surely concave in eta, as for canonical links."""
         return self.family.is_canonical

@@ -1,8 +1,10 @@
 """When the optimum of a generalized model may not be the lowest, and where else to start.
 
 With a dispersion the likelihood can have an optimum in which single rows vary much and levels little, and
-another the other way round. Without one second optima were seen only beside a vanished deviation, and where
-the deviations are so large that the likelihood of a level hardly depends on its effect.
+another the other way round. Without one second optima are found beside a vanished deviation, and where
+deviations are large: levels whose rows all agree then tell nothing of their effect but its sign, the
+objective falls off on either side of a long flat valley, and each way of sharing the deviations out (which
+term takes all of it, which correlation) can have a bottom of its own. One deviation has nothing to share.
 """
 
 from __future__ import annotations
@@ -21,7 +23,13 @@ from mixedmodels.formula.design.theta import boundaries, column_scales
 # vanished.
 LARGE, VANISHED = 3.0, 0.05
 # Deviations that other searches start from.
-FAR, FARTHEST = 3.0, 30.0
+FAR, FARTHER, FARTHEST = 3.0, 10.0, 30.0
+# Deviations to start from where the search was led to a pole of the approximation: it has none near zero.
+NEAR = (0.3, 0.1)
+# Rows up to which a look costs so little that there may be many.
+FEW_ROWS = 2000
+# Change of a covariance parameter, relative to its own and the typical size, that stays in a basin.
+SAME_BASIN = 0.25
 # Least dispersion to start from, relative to that without random effects.
 SMALLEST_SHARE = 1e-4
 
@@ -45,17 +53,75 @@ def other_starts(
     n_terms = len(problem.terms)
     theta = np.concatenate(unpack_factors(problem, psi)[0])
     size = (np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)]
-    starts = []
+    starts: list[FloatArray] = []
+    is_large = size.max(initial=0.0) > LARGE and problem.n_theta > 1
     if problem.family.has_dispersion and row_effects(problem) is None:
         by_levels = start_from_levels(problem)
         phi = problem.family.phi_from_free(by_levels[problem.n_theta + problem.n_fixed :])
         far = [np.full(n_terms, deviation) for deviation in (FAR, FARTHEST)]
         starts += [by_levels, *(start_far(problem, deviations, phi) for deviations in far)]
+        is_large = is_large and n_terms > 1
     elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
-        starts += [start_far(problem, np.full(n_terms, FAR))]
-    if size.max(initial=0.0) > LARGE and n_terms > 1:
-        starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
+        starts += [start_far(problem, deviations) for deviations in _all_far(problem, FAR)]
+    if not is_optimum:
+        starts += [start_far(problem, np.full(n_terms, deviation)) for deviation in NEAR]
+    if is_large:
+        starts += [start_far(problem, deviations) for deviations in _all_far(problem, FARTHER)]
+        if n_terms > 1:
+            starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
+        starts += _correlated_far(problem)
     return starts
+
+
+def _all_far(problem: GeneralizedProblem, usual: float) -> list[FloatArray]:
+    """Return deviations all alike: the usual ones, and others where searches cost little."""
+    others = [size for size in (FAR, FARTHER, FARTHEST) if size != usual]
+    sizes = [usual, *others] if len(problem.y) <= FEW_ROWS else [usual]
+    return [np.full(len(problem.terms), size) for size in sizes]
+
+
+def _correlated_far(problem: GeneralizedProblem) -> list[FloatArray]:
+    """Return starts with large deviations whose effects are strongly correlated, of either sign.
+
+    Only where searches cost little, and a term has correlations.
+    """
+    if len(problem.y) > FEW_ROWS or all(term.size == 1 for term in problem.terms):
+        return []
+    independent = start_far(problem, np.full(len(problem.terms), FARTHER))
+    thetas = unpack_factors(problem, independent)[0]
+    return [
+        np.concatenate(
+            [
+                *(_correlated(term, theta, sign) for term, theta in zip(problem.terms, thetas, strict=True)),
+                independent[problem.n_theta :],
+            ]
+        )
+        for sign in (1.0, -1.0)
+    ]
+
+
+def _correlated(term: RandomTerm, theta: FloatArray, sign: float) -> FloatArray:
+    """Return free coordinates with every off-diagonal element of T as large as its row's diagonal one."""
+    if not term.structure.is_unstructured:
+        return term.structure.to_free(theta)
+    T = term.structure.factor(theta)
+    turned = np.tril(sign * np.diagonal(T)[:, None] * np.ones_like(T), -1) + np.diag(np.diagonal(T))
+    return term.structure.to_free(term.structure.pullback(theta, turned))
+
+
+def is_same_basin(problem: GeneralizedProblem, scale: FloatArray, psi: FloatArray, other: FloatArray) -> bool:
+    """Tell whether the covariance parameters of two ends of a search are nearly the same, up to signs."""
+    first, second = (_canonical(problem, vector) for vector in (psi, other))
+    size = scale[: problem.n_theta] + np.abs(first)
+    return bool(np.all(np.abs(first - second) <= SAME_BASIN * size))
+
+
+def _canonical(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:
+    """Return the canonical covariance parameters."""
+    thetas = unpack_factors(problem, psi)[0]
+    return np.concatenate(
+        [term.structure.canonical(theta) for term, theta in zip(problem.terms, thetas, strict=True)]
+    )
 
 
 def _one_far(n_terms: int) -> FloatArray:

@@ -17,6 +17,8 @@ from mixedmodels.engines.glm.tail_signs import tail_signs
 
 # Information of a row that gains below which its mean is on its way to the end.
 SUSPICIOUS = 1e-2
+# Links by which a mean comes no nearer to its end than one over the predictor: a search goes on and on.
+SLOW_LINKS = ("cauchit",)
 # Information left to all rows on their way together, where the likelihood is flat to rounding.
 FLAT = 1e-13
 # How often the way is doubled to get there.
@@ -26,18 +28,27 @@ MAX_DOUBLINGS = 20
 def unbounded_direction(problem: GeneralizedProblem, mode: Mode) -> Recession | None:
     """Return the directions of gamma along which the likelihood rises without end, None if there are none.
 
-    Only families with parameters of their own and links whose range ends are examined, which a search finds
-    hard, and fits that have come to tell nothing about some rows.
+    Only families with parameters of their own, links whose range ends and links that approach the end of the
+    mean slowly are examined, which a search finds hard, and fits that have come to tell nothing about some
+    rows.
     """
     family = problem.family
     tails, used = family.tails(problem.y), problem.weights > 0.0
     sign = tail_signs(tails, family.link, at_infinity=True)
-    if not problem.n_phi and np.array_equal(sign, tail_signs(tails, family.link, at_infinity=False)):
+    is_easy = not problem.n_phi and family.link.name not in SLOW_LINKS
+    if is_easy and np.array_equal(sign, tail_signs(tails, family.link, at_infinity=False)):
         return None
     gaining = (tails.to_zero | tails.to_one) & used
     if not np.any(mode.rows.information[gaining] < SUSPICIOUS * problem.weights[gaining]):
         return None
     return recession(problem.fixed_basis, sign * used, tails.silent | ~used)
+
+
+def has_edge(problem: GeneralizedProblem) -> bool:
+    """Tell whether rows gain all the way to the end of their mean at a finite linear predictor."""
+    tails, link = problem.family.tails(problem.y), problem.family.link
+    sign = tail_signs(tails, link, at_infinity=False) - tail_signs(tails, link, at_infinity=True)
+    return bool(np.any((sign != 0) & (problem.weights > 0.0)))
 
 
 def held_beyond(

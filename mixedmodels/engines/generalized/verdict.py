@@ -48,12 +48,12 @@ def polished(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
     scale, square = layout.scale, np.multiply.outer(layout.scale, layout.scale)
     for _ in range(MAX_NEWTON_STEPS):
         psi, limit = optimum.psi, DECREMENT + RELATIVE_DECREMENT * abs(optimum.objective)
-        is_steep = _is_steep(optimum)
-        if evaluator.nAGQ == 0 or (optimum.found.decrement <= limit and not is_steep):
+        steep = is_steep(optimum)
+        if evaluator.nAGQ == 0 or (optimum.found.decrement <= limit and not steep):
             break
         inverse = _inverse_hessian(evaluator, layout, optimum)
         if inverse is None:
-            return _unproven(optimum) if is_steep else optimum
+            return _unproven(optimum) if steep else optimum
         inverse = np.nan_to_num(inverse)
         gradient = evaluator(psi)[1]
         step = inverse @ gradient
@@ -81,7 +81,7 @@ def _inverse_hessian(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> 
     return determined_inverse(hessian, layout.fixed)
 
 
-def _is_steep(optimum: Optimum) -> bool:
+def is_steep(optimum: Optimum) -> bool:
     """Tell whether a search that ended with a small decrement did so where its objective is steep.
 
     It then takes the curvature for enormous, as at the end of the range of a link, beyond which there is
