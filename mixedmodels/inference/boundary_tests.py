@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import whole_number
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
 
 
+@advises
 def boundary_p_value(chisq: Any, added_variances: int = 1, added_covariances: int = 0) -> FloatArray:
     """Return p-values of likelihood ratios for variances that are zero under the hypothesis.
 

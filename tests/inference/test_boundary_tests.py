@@ -128,7 +128,7 @@ def test_exact_distributions_against_fits():
             problem = m.problem.with_response(Y[:, r])
             df = n - 2 if REML else n
             ratios[r] = df * (np.log(2 * np.pi * problem.equations.rss / df) + 1) - problem.sum_log_weights
-        ratios += (m.problem.basis.log_det_R2 if REML else 0.0) - objective
+        ratios += (m.problem.fixed_basis.log_det_R2 if REML else 0.0) - objective
         mu, xi = eigenvalues(m)
         sample = simulated_ratios(
             mu, mu if REML else xi, n - 2, n - 2 if REML else n, 0, 20_000, np.random.default_rng(1)

@@ -58,7 +58,7 @@ def test_gradient_against_differences(kind):
     m = random_model(kind, 3)
     rows = _rows(m.problem)
     rng = np.random.default_rng(2)
-    order = m.problem.origin.order
+    order = m.problem.row_origin.order
     Y = Refitter(m).batch._entered(m.simulate(1, seed=4).to_numpy()[:, 0])[0]
     Y = (Y if order is None else Y[order])[:, None]
     psi = np.array([[0.7], *rng.normal(size=(m.problem.n_fixed, 1))])

@@ -76,7 +76,7 @@ def test_optima_are_those_of_refit(formula, seed, weighted, REML, balanced):
     assert found.settled.sum() >= 4
     for r in np.flatnonzero(found.settled):
         alone = m.refit(Y[:, r])
-        assert found.objective[r] == pytest.approx(alone.estimates.objective, abs=1e-8)
+        assert found.objective[r] == pytest.approx(alone.estimates.solution.objective, abs=1e-8)
         se = alone.standard_errors().to_numpy()
         np.testing.assert_allclose(found.beta[r], alone.beta, atol=1e-4 * se.max(initial=1.0))
         np.testing.assert_allclose(found.se[r], se, rtol=1e-4)
