@@ -3,8 +3,10 @@
 Up to weights ``Var(y) = sum_k v_k V_k`` with known matrices V_k, the residual's among them. Two sets of
 parameters that give the same matrix give the same likelihood; for REML the same on the contrasts free of the
 fixed effects, ``P V_k P`` with P the projection off X. The parameters are identified where these matrices are
-linearly independent. They are never formed: quadratic forms ``r'P V_k P r`` at random r, a few more than
-there are parameters, depend linearly on each other exactly where the matrices do (almost surely).
+linearly independent. They are never formed: bilinear forms ``r'P V_k P s`` at random r and s, a few more than
+there are parameters, depend linearly on each other exactly where the matrices do (almost surely). Their
+products average to the inner products of the matrices, so that they are as near to dependent as those are;
+quadratic forms would not be, having the traces in common.
 
 Contrasts of some rows are contrasts of all, so that a few rows are enough to certify most designs. What they
 leave open all rows decide.
@@ -32,16 +34,16 @@ FEW_ROWS = 64
 SOME_ROWS, MANY_ROWS = 1_500, 20_000
 #: Share of the cross-products of a level's columns that is left of the last when it is regular.
 REGULAR = 1e-4
-#: Quadratic forms beyond the number of parameters; the more, the better conditioned.
+#: Bilinear forms beyond the number of parameters; the more, the better conditioned.
 SPARE_FORMS = 12
 #: Least singular value, relative to the largest, of forms that certify a design: far above rounding.
 INDEPENDENT = 1e-5
 #: Least singular value, relative to the largest, that is dependence up to rounding.
 DEPENDENT = 1e-9
 #: The same below which the objective is asked whether the data tell parameters apart that the design does
-#: barely; healthy designs stay above twice it. Elements of such a direction below a share of the largest are
-#: left out.
-NEARLY, FAINT = 0.03, 0.2
+#: barely; healthy designs stay above one and a half times it. Elements of such a direction below a share of the
+#: largest are left out.
+NEARLY, FAINT = 0.1, 0.2
 TRADED = "as much as there is of one may go to the other, and the likelihood hardly changes"
 #: Elements of a direction below this, relative to the largest, are none.
 NEGLIGIBLE = 1e-5
@@ -320,7 +322,10 @@ def _in_basis(term: RandomTerm, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _forms(rows: _Rows, parameters: Sequence[Direction]) -> tuple[FloatArray, FloatArray]:
-    """Return random quadratic forms of every parameter's matrix over its size, (forms, parameters); sizes."""
+    """Return random bilinear forms of every parameter's matrix over its size, (forms, parameters); sizes.
+
+    The size of a matrix is its Frobenius norm, or a little more. Each random vector serves in two forms.
+    """
     r = _random_rows(rows.n, len(parameters) + SPARE_FORMS)
     e = r - rows.fixed @ (rows.fixed.T @ r)
     by_term = [
@@ -330,7 +335,7 @@ def _forms(rows: _Rows, parameters: Sequence[Direction]) -> tuple[FloatArray, Fl
     forms, sizes = np.empty((e.shape[1], len(parameters))), np.empty(len(parameters))
     for k, parameter in enumerate(parameters):
         if parameter.term < 0:
-            forms[:, k], sizes[k] = np.einsum("it,it->t", e, e), rows.n
+            forms[:, k], sizes[k] = np.einsum("it,it->t", e, e[:, _following(e.shape[1])]), np.sqrt(rows.n)
         else:
             products, size = by_term[parameter.term]
             forms[:, k] = products.reshape(len(forms), -1) @ parameter.change.ravel()
@@ -352,15 +357,22 @@ def _few_random_rows(n: int, count: int) -> FloatArray:
 def _level_products(
     Z: FloatArray, codes: CodeArray, term: RandomTerm, e: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return ``sum_l (Z_l'e)(Z_l'e)'`` for each column of e, and the sizes of the columns of Z in pairs."""
+    """Return ``sum_l (Z_l'e)(Z_l'f)'``, f the column after e, and the norms of the matrices of the forms."""
     S = Z.shape[1]
     by_level = _indicators(term, codes)
     products = np.stack([by_level @ (Z[:, [a]] * e) for a in range(S)])
     if term.relationship is not None:
         products = term.relationship.T @ products
-    squares = np.einsum("ij,ij->j", Z, Z)
+    squares = by_level @ (Z * Z)
     flat = products.transpose(2, 0, 1)
-    return flat @ flat.transpose(0, 2, 1), np.sqrt(np.multiply.outer(squares, squares))
+    following = flat[_following(len(flat))]
+    return flat @ following.transpose(0, 2, 1), np.sqrt(squares.T @ squares)
+
+
+@lru_cache(maxsize=64)
+def _following(count: int) -> IntArray:
+    """Return the position of the next of so many vectors, that of the first for the last."""
+    return np.roll(np.arange(count), -1)
 
 
 def _indicators(term: RandomTerm, codes: CodeArray) -> Any:
