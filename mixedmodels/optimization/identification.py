@@ -41,8 +41,8 @@ INDEPENDENT = 1e-5
 #: Least singular value, relative to the largest, that is dependence up to rounding.
 DEPENDENT = 1e-9
 #: The same below which the objective is asked whether the data tell parameters apart that the design does
-#: barely; healthy designs stay above one and a half times it. Elements of such a direction below a share of the
-#: largest are left out.
+#: barely; healthy designs stay above one and a half times it. Elements of such a direction below a share of
+#: the largest are left out.
 NEARLY, FAINT = 0.1, 0.2
 TRADED = "as much as there is of one may go to the other, and the likelihood hardly changes"
 #: Elements of a direction below this, relative to the largest, are none.
