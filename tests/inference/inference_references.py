@@ -33,19 +33,12 @@ def reference(name: str) -> dict[str, Any]:
 
 @cache
 def reference_model(name: str) -> mm.LinearMixedModel:
-    """Return our fit of its model.
-
-    The search ends within 2e-5 standard errors of the optimum; once more from there it is as close as R's own
-    polished optimum, which statistics to six digits need.
-    """
+    """Return our fit of its model."""
     entry, data = reference(name)["model"], reference_data(name)
     contrasts = dict(re.findall(r"(\w+) = '(contr\.\w+)'", entry["call"])) or None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mm.DataWarning)  # one of the models has an empty cell
-        first = mm.lmer(entry["formula"], data, REML=entry["REML"], contrasts=contrasts)
-        return mm.lmer(
-            entry["formula"], data, REML=entry["REML"], contrasts=contrasts, start=first.theta_values
-        )
+        return mm.lmer(entry["formula"], data, REML=entry["REML"], contrasts=contrasts)
 
 
 def reference_data(name: str) -> pd.DataFrame:
