@@ -1,9 +1,9 @@
 """The last digits of an optimum: statistics to six digits need estimates closer than the objective can tell.
 
-A search ends where its quadratic model promises no decrease that matters to the objective, and takes the last
-step of that model all the same. What this leaves is small where the model was good, the search having closed in
-on its end step by step. Where it was not, or where variances were set to zero after its end, a few more steps
-bring the gradient down to its own rounding.
+A search ends where its quadratic model promises no decrease that matters to the objective, and takes the
+last step of that model all the same. What this leaves is small where the model was good, the search having
+closed in on its end step by step. Where it was not, or where variances were set to zero after its end, a few
+more steps bring the gradient down to its own rounding.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.differences import VectorFunction, hessian
 from mixedmodels.optimization.quasi_newton import NOISE, Minimum, Objective, minimize
 
 #: Decrement that is left: a millionth of a standard error, less in every t statistic.
 POLISHED = 1e-12
+#: Least curvature, relative to the largest, along which a step is taken.
+FLATTEST = 1e-6
 #: Evaluations that these digits are worth.
 MOST_EVALUATIONS = 10
 
@@ -59,6 +62,17 @@ def polished(function: Objective, x: FloatArray, found: Minimum) -> Minimum | No
         inverse_hessian=found.inverse_hessian,
         path=path,
     )
+
+
+def observed_inverse(gradient: VectorFunction, x: FloatArray, step: float) -> FloatArray:
+    """Return the inverse of the observed Hessian as the curvature of a search: positive definite.
+
+    Directions in which the objective is flat or falls are as long as the flattest may be.
+    """
+    H = hessian(gradient, x, step * np.maximum(np.abs(x), 1.0))
+    values, vectors = np.linalg.eigh(H)
+    least = FLATTEST * max(float(np.abs(values).max()), np.finfo(np.float64).tiny)
+    return np.asarray((vectors / np.maximum(np.abs(values), least)) @ vectors.T)
 
 
 def _within(H: FloatArray, moving: BoolArray) -> FloatArray:

@@ -7,6 +7,7 @@ Every response that does not come to a clear end is left to the ordinary search 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 
 import numpy as np
 
@@ -39,6 +40,8 @@ MOST, FEWEST = 2048, 64
 FINE = 0.1 * TOLERANCE
 #: Evaluations after which a response is left to the ordinary search.
 MAX_EVALUATIONS = 60
+#: Rounding of an objective above which its response is left to the ordinary search, which keeps more digits.
+DIGITS = 1e-7
 #: A further look counts if it comes lower by this much.
 LOWER = 1e-7
 
@@ -90,7 +93,7 @@ def fit_batch(batch: BatchProblem, Y: FloatArray, REML: bool, start: FloatArray 
     REML : bool
         Which criterion.
     start : ndarray, shape (k,), optional
-        Theta to start all from; by default chosen from the design, and other optima are looked for too.
+        Theta to start all from; by default chosen from the design.
     """
     problem = batch.problem
     theta = starting.first_theta(problem) if start is None else start
@@ -100,8 +103,7 @@ def fit_batch(batch: BatchProblem, Y: FloatArray, REML: bool, start: FloatArray 
     run = _Batch(batch, responses.take(varied), REML)
     try:
         found = _search(run, np.repeat(free[:, None], len(varied), axis=1), np.arange(len(varied)))
-        if start is None:
-            found = _best_of_looks(run, found)
+        found = _best_of_looks(run, found, like=start is not None)
         estimates = _estimates(run, found)
     except np.linalg.LinAlgError:
         # Some response has no regular system on the common part of the way.
@@ -132,20 +134,25 @@ def _search(run: _Batch, free: FloatArray, which: IntArray, scoring: bool = True
     )
 
 
-def _best_of_looks(run: _Batch, found: BatchMinimum) -> BatchMinimum:
-    """Return the lowest of the optima and what further starts lead to, where there may be others."""
+def _best_of_looks(run: _Batch, found: BatchMinimum, like: bool) -> BatchMinimum:
+    """Return the lowest of the optima and what further starts lead to, where there may be others.
+
+    From the optimum of a like response most searches come to their own: only those that end at zero look once
+    more, from where the data say.
+    """
     problem = run.problem.problem
     everyone = np.arange(len(found.objective))
     theta = _theta_map(problem) @ found.x
     size = np.abs(theta) / problem.scales[:, None]
-    doubtful = size[boundaries(problem.terms)].min(axis=0) < INTERIOR
-    for far in far_points(problem):
+    doubtful = size[boundaries(problem.terms)].min(axis=0) < (NEAR_ZERO if like else INTERIOR)
+    for far in () if like else far_points(problem):
         free = np.repeat(starting.free_of(problem, far)[:, None], len(everyone), axis=1)
         doubtful |= run.objective(free, everyone)[0] < found.objective
     which = np.flatnonzero(doubtful)
     if not len(which):
         return found
-    for other, scored in further_starts(problem, every=False, data=False):
+    looks = further_starts(problem, every=False, data=like)
+    for other, scored in islice(looks, 1) if like else looks:
         free = np.repeat(starting.free_of(problem, other)[:, None], len(which), axis=1)
         again = _search(run, free, which, scored)
         lower = again.objective < found.objective[which] - LOWER
@@ -178,8 +185,20 @@ def _estimates(run: _Batch, found: BatchMinimum) -> BatchEstimates:
     allowed = TOLERANCE + OBJECTIVE_ROUNDING * np.abs(found.objective)
     settled &= at.objective <= found.objective + allowed
     settled &= at.sigma2 >= SMALL_SHARE * run.responses.rss / problem.n
-    zero = (theta == 0.0) & boundaries(problem.terms)[:, None]
+    settled &= _lost_digits(run, theta, at.sigma2) < DIGITS
+    # 4. Where a deviation is nearly zero and is not, the way to the optimum may be long and flat.
+    bounded = boundaries(problem.terms)[:, None]
+    zero, near = (theta == 0.0) & bounded, np.abs(theta) < NEAR_ZERO * problem.scales[:, None]
+    settled &= ~(near & ~zero & bounded).any(axis=0)
     return replace(_user_scale(run, at), theta=theta.T, at_boundary=zero.any(axis=0), settled=settled)
+
+
+def _lost_digits(run: _Batch, theta: FloatArray, sigma2: FloatArray) -> FloatArray:
+    """Return the rounding of each objective: of the residual, times what the factors magnify it by."""
+    problem = run.problem.problem
+    rows_per_level = problem.n / min(term.n_levels for term in problem.terms)
+    magnified = 1.0 + rows_per_level * np.square(theta / problem.scales[:, None]).max(axis=0)
+    return np.asarray(np.finfo(np.float64).eps * magnified * run.responses.rss / sigma2)
 
 
 def _user_scale(run: _Batch, at: BatchEvaluation) -> BatchEstimates:

@@ -25,6 +25,7 @@ from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.canonical import (
+    NEAR_ZERO,
     OBJECTIVE_ROUNDING,
     PROBE,
     canonical,
@@ -32,7 +33,7 @@ from mixedmodels.optimization.canonical import (
     with_exact_zeros,
 )
 from mixedmodels.optimization.convergence import judge
-from mixedmodels.optimization.polish import is_polished, polished
+from mixedmodels.optimization.polish import is_polished, observed_inverse, polished
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
@@ -63,6 +64,9 @@ MOST_EVALUATIONS, LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 1000, 400, 100
 LEAST_RESIDUAL, NEARLY, ENDLESS_SLOPE = 1e-8, 1e-3, 1e-4
 #: Steps of Fisher scoring go on while each lowers the objective by this much.
 MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
+#: Legs of the way down a flat valley, each with the curvature where it begins, and the distance over which
+#: that is observed.
+MAX_VALLEY_LEGS, VALLEY_STEP = 5, 1e-4
 #: Size, in units of its scale, that a zero diagonal is given to start a search from it.
 OFF_ZERO = 0.1
 
@@ -255,7 +259,7 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
     if origin == "user" or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
         return True
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
-    if origin == "data" and bool(size[boundaries(problem.terms)].min() < INTERIOR):
+    if bool(size[boundaries(problem.terms)].min() < INTERIOR):
         return True
     return any(search.objective(theta) < found.objective for theta in far_points(problem))
 
@@ -398,6 +402,9 @@ def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:
 def _off_saddle(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
     """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
     theta, value = _with_exact_zeros(search, found)
+    if _is_in_valley(search, theta):
+        found = _down_valley(search, theta, found)
+        theta, value = _with_exact_zeros(search, found)
     for _ in range(MAX_ESCAPES):
         if not _is_at_saddle(search, theta):
             break
@@ -417,6 +424,30 @@ def _to_last_digits(search: Search, theta: FloatArray, found: Minimum) -> tuple[
     if last is None:
         return theta, found
     return canonical(search.problem.terms, starting.theta_of(search.problem, last.x)), last
+
+
+def _is_in_valley(search: Search, theta: FloatArray) -> bool:
+    """Tell whether a deviation is nearly zero and is not: what lies below it may turn at hardly any cost."""
+    near = (np.abs(theta) < NEAR_ZERO * search.problem.scales) & (theta != 0.0)
+    if not near.any() or len(theta) > FEW_PARAMETERS:
+        return False
+    return bool((near & boundaries(search.problem.terms)).any())
+
+
+def _down_valley(search: Search, theta: FloatArray, found: Minimum) -> Minimum:
+    """Return where steps with the observed curvature lead: the expected one knows of no flat valley."""
+    free = starting.free_of(search.problem, theta)
+    search.most_evaluations = LOOK_EVALUATIONS
+    for _ in range(MAX_VALLEY_LEGS):
+        H = observed_inverse(lambda x: search.in_free(x)[1], free, VALLEY_STEP)
+        first = search.in_free(free)
+        again = _minimized(search, free, H, first, TOLERANCE)
+        if not again.objective <= found.objective:
+            break
+        gain, found, free = found.objective - again.objective, again, again.x
+        if gain <= _tolerance(found.objective):
+            break
+    return found
 
 
 def _with_exact_zeros(search: Search, found: Minimum) -> tuple[FloatArray, float]:
