@@ -10,8 +10,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
 from mixedmodels.engines.generalized.search import (
-    LOOK_EVALUATIONS,
-    LOOK_TOLERANCE,
     TOLERANCE,
     from_start,
     joint_fit,
@@ -32,6 +30,11 @@ RELATIVE_GAIN = 1e-11
 SMALLEST_GAIN = 1e-5
 # How far above the optimum a look elsewhere may end roughly and still be followed to its own.
 WITHIN_REACH = 50.0
+# Decrement at which a look from another start ends, unless it has come lower.
+LOOK_TOLERANCE = 0.05
+# Evaluations of one look; of all looks since the last gain, and how often those of the first search if these
+# are more.
+LOOK_EVALUATIONS, LOOKS_EVALUATIONS, TIMES_THE_SEARCH = 100, 150, 2
 # Times that other starts are asked for.
 MOST_ROUNDS = 3
 
@@ -42,28 +45,40 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
         # The fixed effects themselves lead there, and will from everywhere.
         return optimum
     tried: list[FloatArray] = []
+    # Evaluations that looks may take together without a gain.
+    allowed = left = max(LOOKS_EVALUATIONS, TIMES_THE_SEARCH * optimum.n_evaluations)
     for _ in range(MOST_ROUNDS):
         starts = other_starts(evaluator.problem, optimum.psi, layout.scale, _is_optimum(evaluator, optimum))
         new = [start for start in starts if not any(np.array_equal(start, other) for other in tried)]
         if not new:
             break
         for start in new:
-            optimum = better(evaluator, layout, optimum, start)
+            if left <= 0:
+                return optimum
+            before = optimum
+            optimum = better(evaluator, layout, before, start, min(left, LOOK_EVALUATIONS))
+            has_gained = optimum.psi is not before.psi
+            left = allowed if has_gained else left - (optimum.n_evaluations - before.n_evaluations)
         tried += new
     return optimum
 
 
-def better(evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray) -> Optimum:
-    """Return the optimum, or the lower one that another start leads to, found exactly only if it is lower."""
+def better(
+    evaluator: Evaluator, layout: Layout, optimum: Optimum, start: FloatArray, most: int = LOOK_EVALUATIONS
+) -> Optimum:
+    """Return the optimum, or the lower one that another start leads to, found exactly only if it is lower.
+
+    A search that takes more than `most` evaluations leads nowhere.
+    """
     evaluator.forget()
     gain, was_optimum = (
         RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN,
         _is_optimum(evaluator, optimum),
     )
     try:
-        again = from_start(evaluator, layout, start, LOOK_TOLERANCE)
+        again = from_start(evaluator, layout, start, LOOK_TOLERANCE, most)
         if again.found.converged and (not was_optimum or _is_promising(evaluator, layout, optimum, again)):
-            again = _finished_look(evaluator, layout, again)
+            again = _finished_look(evaluator, layout, again, optimum)
         is_optimum = _is_optimum(evaluator, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
@@ -91,10 +106,16 @@ def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
     return evaluator.problem.has_one_mode or is_regular(evaluator.mode_at(optimum.psi))
 
 
-def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum) -> Optimum:
-    """Go on from where a rough search ended to the optimum."""
+def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: Optimum) -> Optimum:
+    """Go on from where a rough search ended to the optimum, unless it turns out to be the known one."""
+    problem, scale = evaluator.problem, layout.scale
+    is_higher = look.objective > known.objective
+
+    def is_known(psi: FloatArray) -> bool:
+        return is_higher and is_same_basin(problem, scale, known.psi, psi)
+
     if evaluator.nAGQ == 0:
         return profile_fit(evaluator, layout, look.psi, TOLERANCE)
     first = look.objective, look.found.gradient / layout.scale
     H, n = look.inverse_hessian, look.n_evaluations
-    return joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS)
+    return joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS, is_known=is_known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -36,10 +37,11 @@ MOVED = 0.5
 # Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
 # variation is left to it, and the objective begins to lose digits.
 FLAT_PER_ROW = 1e-7
-# Decrement at which a look from another start ends, unless it has come lower.
-LOOK_TOLERANCE = 0.05
-# Evaluations of a search; of one from another start, which leads nowhere if it takes more.
-MAX_EVALUATIONS, LOOK_EVALUATIONS = 1000, 100
+# Evaluations of a search.
+MAX_EVALUATIONS = 1000
+# Curvature along the gradient, relative to the information of all rows, that only a pole of the approximation
+# has; and the gradient, in units of a parameter's size, below which it is not looked at.
+POLE, LEAST_STEEPNESS = 100.0, 100.0
 # Shares of the usual start that a search begins with where the usual one puts means beyond their range.
 SHRINKAGES = (1.0, 0.3, 0.1)
 # Largest change of a free parameter in one step, in units of its typical size.
@@ -47,34 +49,38 @@ LARGEST_STEP = 5.0
 
 
 def from_start(
-    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None = None
+    evaluator: Evaluator,
+    layout: Layout,
+    start: FloatArray | None,
+    tolerance: float | None = None,
+    most: int = MAX_EVALUATIONS,
 ) -> Optimum:
     """Optimise the nAGQ = 0 objective first, then the one asked for.
 
     From `start`, an optimiser's vector, or by default from starting values; to a decrement of `tolerance`, or
-    by default to the optimum.
+    by default to the optimum; by `most` evaluations of each objective at most.
     Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
     """
     if evaluator.problem.by_level is not None and evaluator.nAGQ > 0:
-        return _direct_fit(evaluator, layout, start, tolerance)
+        return _direct_fit(evaluator, layout, start, tolerance, most)
     if evaluator.nAGQ == 0:
-        return profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance)
+        return profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance, most)
     try:
-        return _by_profile(evaluator, layout, start, tolerance)
+        return _by_profile(evaluator, layout, start, tolerance, most)
     except ConvergenceError as error:
         return _inside_range(evaluator, layout, tolerance, error)
 
 
 def _by_profile(
-    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None
+    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None, most: int
 ) -> Optimum:
     """Optimise the nAGQ = 0 objective roughly, then the one asked for from there."""
-    rough = profile_fit(evaluator, layout, start, ROUGH_TOLERANCE)
+    rough = profile_fit(evaluator, layout, start, ROUGH_TOLERANCE, most)
     psi, H, mode = rough.psi, rough.inverse_hessian, evaluator.mode
     unbounded = unbounded_direction(evaluator.problem, mode)
     if unbounded is not None:
         psi, H = held_beyond(evaluator.problem, mode, psi, H, unbounded)
-    return joint_fit(evaluator, layout, psi, H, rough.n_evaluations, tolerance)
+    return joint_fit(evaluator, layout, psi, H, rough.n_evaluations, tolerance, most=most)
 
 
 def _inside_range(
@@ -96,8 +102,14 @@ def _inside_range(
     raise error
 
 
-def profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float) -> Optimum:
-    """Minimise the nAGQ = 0 objective over theta and phi."""
+def profile_fit(
+    evaluator: Evaluator,
+    layout: Layout,
+    start: FloatArray | None,
+    tolerance: float,
+    most: int = MAX_EVALUATIONS,
+) -> Optimum:
+    """Minimise the nAGQ = 0 objective over theta and phi by `most` evaluations at most."""
     problem, outer, fixed = evaluator.problem, layout.outer, layout.fixed
     values = starting_values(problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
@@ -118,8 +130,9 @@ def profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None, 
     first = function(psi[outer] / scale)
     inverse = np.diag(1.0 / (curvature * scale**2))
     found = minimize(
-        function, psi[outer] / scale, inverse, first=first, tolerance=tolerance, max_step=LARGEST_STEP
-    )
+        function, psi[outer] / scale, inverse,
+        first=first, tolerance=tolerance, max_step=LARGEST_STEP, max_evaluations=most,
+    )  # fmt: skip
     psi[outer] = found.x * scale
     mode = evaluator.mode if found.n_evaluations == 0 else evaluator.joint_mode_at(psi, decrement)
     if laplace(mode) > found.objective + 1.0:
@@ -135,7 +148,11 @@ def profile_fit(evaluator: Evaluator, layout: Layout, start: FloatArray | None, 
 
 
 def _direct_fit(
-    evaluator: Evaluator, layout: Layout, start: FloatArray | None, tolerance: float | None = None
+    evaluator: Evaluator,
+    layout: Layout,
+    start: FloatArray | None,
+    tolerance: float | None = None,
+    most: int = MAX_EVALUATIONS,
 ) -> Optimum:
     """Minimise the objective over all parameters from starting values, the Laplace one roughly first."""
     problem, known = evaluator.problem, None
@@ -147,13 +164,13 @@ def _direct_fit(
     # The first value leaves the modes at which the next line begins.
     first = by_laplace(psi)
     H = start_inverse(by_laplace, layout, psi, np.diag(1.0 / values.curvature))
-    rough = joint_fit(by_laplace, layout, psi, H, 1, ROUGH_TOLERANCE, first)
+    rough = joint_fit(by_laplace, layout, psi, H, 1, ROUGH_TOLERANCE, first, most)
     H = rough.inverse_hessian
     if _has_moved(psi[: problem.n_theta], rough.psi[: problem.n_theta]):
         H = start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
     if by_laplace is evaluator:
         known = (rough.objective, rough.found.gradient / layout.scale)
-    return joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, tolerance, known)
+    return joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, tolerance, known, most)
 
 
 def start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
@@ -180,10 +197,12 @@ def joint_fit(
     tolerance: float | None = None,
     first: tuple[float, FloatArray] | None = None,
     most: int = MAX_EVALUATIONS,
+    is_known: Callable[[FloatArray], bool] | None = None,
 ) -> Optimum:
     """Minimise the objective over all parameters by `most` evaluations at most.
 
-    `first` is objective and gradient at `psi`, if known.
+    `first` is objective and gradient at `psi`, if known. The search ends where `is_known` says that its psi
+    leads to what is known already, and on the way to a pole.
     """
     scale = layout.scale
     if tolerance is None:
@@ -194,12 +213,17 @@ def joint_fit(
         value, gradient = evaluator(x * scale)
         return value, gradient * scale
 
+    def is_lost(x: FloatArray, gradient: FloatArray, decrement: float) -> bool:
+        if is_known is not None and is_known(x * scale):
+            return True
+        return _is_at_pole(evaluator, gradient, decrement)
+
     at_start = None if first is None else (first[0], first[1] * scale)
     flat = 0.0 if row_effects(evaluator.problem) is None else FLAT_PER_ROW * len(evaluator.problem.y)
     found = minimize(
         function, psi / scale, inverse_hessian / square,
         first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
-        max_evaluations=min(most, LOOK_EVALUATIONS) if tolerance >= LOOK_TOLERANCE else most,
+        max_evaluations=most, is_lost=is_lost,
     )  # fmt: skip
     if not np.isfinite(found.objective):
         raise ConvergenceError("The likelihood is not finite where the search starts.")
@@ -208,6 +232,22 @@ def joint_fit(
         found = _finished(function, found, evaluator.problem, mode, tolerance)
     n_evaluations = n_before + found.n_evaluations
     return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
+
+
+def _is_at_pole(evaluator: Evaluator, gradient: FloatArray, decrement: float) -> bool:
+    """Tell whether the curvature along the gradient is beyond what the rows can give: a mode is vanishing.
+
+    Where log f is not concave two modes may meet and be gone: log|L| has a pole there, a narrow valley leads
+    down to it, and the likelihood has nothing of the kind.
+    """
+    if evaluator.problem.has_one_mode or evaluator.nAGQ == 0 or evaluator.problem.by_level is not None:
+        return False
+    square = float(gradient @ gradient)
+    if square <= LEAST_STEEPNESS**2:
+        return False
+    mode = evaluator.mode
+    of_rows = (1.0 + float(mode.u @ mode.u)) * (len(mode.eta) + float(np.abs(mode.rows.information).sum()))
+    return square > 2.0 * POLE * of_rows * max(decrement, 0.0)
 
 
 def _tolerance(problem: GeneralizedProblem) -> float:
