@@ -48,7 +48,8 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
     # Evaluations that looks may take together without a gain.
     allowed = left = max(LOOKS_EVALUATIONS, TIMES_THE_SEARCH * optimum.n_evaluations)
     for _ in range(MOST_ROUNDS):
-        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, _is_optimum(evaluator, optimum))
+        is_optimum = _is_optimum(evaluator, optimum)
+        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, is_optimum)
         new = [start for start in starts if not any(np.array_equal(start, other) for other in tried)]
         if not new:
             break
@@ -58,6 +59,9 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
             before = optimum
             optimum = better(evaluator, layout, before, start, min(left, LOOK_EVALUATIONS))
             has_gained = optimum.psi is not before.psi
+            if has_gained and not is_optimum and _is_optimum(evaluator, optimum):
+                # Where the approximation has poles, looks further out are led to them.
+                return optimum
             left = allowed if has_gained else left - (optimum.n_evaluations - before.n_evaluations)
         tried += new
     return optimum
