@@ -192,23 +192,23 @@ def _held_against_nested(
     """
     problem, nAGQ = evaluator.problem, evaluator.nAGQ
     notes: tuple[str, ...] = ()
-    if nAGQ == 0:
-        return _estimates(evaluator, optimum, began)
     nested = nested_objective(problem)
-    found = exactness(evaluator, optimum, nested)
+    found = None if nAGQ == 0 else exactness(evaluator, optimum, nested)
     value = optimum.objective if found is None else found.objective
     other = None
     if value > nested + RELATIVE_GAIN * abs(nested) + SMALLEST_GAIN:
         other = _from_nested(evaluator, layout)
     if other is not None:
-        again = exactness(evaluator, other, nested)
+        again = None if nAGQ == 0 else exactness(evaluator, other, nested)
         if (other.objective if again is None else again.objective) < value - SMALLEST_GAIN:
             notes = (rejected(nAGQ, optimum, found),)
             optimum, found = other, again
     if found is not None and found.is_doubtful and found.is_close(nested):
         found = _searched(evaluator, layout, optimum, found)
     estimates = _estimates(evaluator, optimum, began)
-    report = with_doubts(estimates.convergence, problem, nAGQ, optimum, found, nested)
+    report = estimates.convergence
+    if nAGQ > 0:
+        report = with_doubts(report, problem, nAGQ, optimum, found, nested)
     return replace(estimates, convergence=replace(report, reasons=(*report.reasons, *notes)))
 
 
@@ -232,6 +232,8 @@ def _from_nested(evaluator: Evaluator, layout: Layout) -> Optimum | None:
     psi = pack(problem, zero_thetas(problem), values.gamma, values.phi)
     k = problem.n_theta + problem.n_fixed
     try:
+        if evaluator.nAGQ == 0:
+            return _canonical_optimum(evaluator, layout, from_start(evaluator, layout, psi))
         H = start_inverse(evaluator, layout, psi, np.diag(1.0 / values.curvature))
         H[range(k, len(psi)), range(k, len(psi))] = 1.0 / len(problem.y)
         return _canonical_optimum(evaluator, layout, joint_fit(evaluator, layout, psi, H, 0))

@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack, un
 from mixedmodels.engines.generalized.start import information_by_level, row_effects, starting_values
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.weighted.penalized_system import sum_by_level
+from mixedmodels.families.zero_part import WithZeroPart
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import boundaries, column_scales
 
@@ -30,6 +31,8 @@ NEAR = (0.3, 0.1)
 FEW_ROWS = 2000
 # Change of a covariance parameter, relative to its own and the typical size, that stays in a basin.
 SAME_BASIN = 0.25
+# Probability of a zero of its own that is next to none.
+LITTLE_INFLATION = 0.01
 # Least dispersion to start from, relative to that without random effects.
 SMALLEST_SHARE = 1e-4
 
@@ -68,7 +71,24 @@ def other_starts(
         if n_terms > 1:
             starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
         starts += _correlated(problem, FARTHER)
-    return starts
+    return starts + _uninflated(problem, psi)
+
+
+def _uninflated(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray]:
+    """Return the start of counts without zero inflation, unless there is next to none at the optimum.
+
+    Zeros may come from inflation, from overdispersion or from levels of small mean, and there may be an
+    optimum with each: that of the smaller model must not be missed.
+    """
+    family, k = problem.family, problem.n_theta + problem.n_fixed
+    if not isinstance(family, WithZeroPart) or family.part != "inflated":
+        return []
+    if family.phi_from_free(psi[k:])[-1] < LITTLE_INFLATION:
+        return []
+    values = starting_values(problem)
+    mu = family.link.inverse(problem.fixed_basis @ values.gamma + problem.offset)
+    phi = np.append(family.base.start_phi(problem.y, mu, problem.weights), LITTLE_INFLATION)
+    return [pack(problem, values.thetas, values.gamma, phi)]
 
 
 def _all_far(problem: GeneralizedProblem, usual: float) -> list[FloatArray]:
