@@ -103,6 +103,7 @@ def minimize(
     max_evaluations: int = 1000,
     max_step: float = math.inf,
     noise: Callable[[], float] | None = None,
+    is_lost: Callable[[FloatArray, FloatArray, float], bool] | None = None,
 ) -> Minimum:
     """Minimise a smooth function from its value and gradient.
 
@@ -124,6 +125,8 @@ def minimize(
         Largest change of any coordinate in one step.
     noise : callable, optional
         Returns the rounding of the last value of the objective beyond ``NOISE``; by default there is none.
+    is_lost : callable, optional
+        Tells from an accepted point, its gradient and its decrement that going on is of no use.
 
     Examples
     --------
@@ -161,6 +164,9 @@ def minimize(
         H = updated(H, step, new_gradient - g)
         x, f, g = x + step, new_f, new_gradient
         path.append((x, f))
+        if is_lost is not None and is_lost(x, g, 0.5 * float(g.dot(H).dot(g))):
+            message = "the search leads nowhere"
+            break
         if stalls == MAX_STALLS:
             message = "the objective no longer decreases beyond its rounding"
             break

@@ -62,4 +62,6 @@ def _difference(nAGQ: int, objective: float, found: Exactness, nested: float) ->
 
 
 def _name(nAGQ: int) -> str:
+    if nAGQ == 0:
+        return "The approximation of nAGQ=0"
     return "The Laplace approximation" if nAGQ <= 1 else f"Quadrature with nAGQ={nAGQ}"

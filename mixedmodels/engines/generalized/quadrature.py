@@ -198,11 +198,10 @@ def _phi_average(
     problem: GeneralizedProblem, part: slice, eta: FloatArray, phi: FloatArray, p: FloatArray
 ) -> FloatArray:
     """Return the averages over nodes of d log f / d phi, summed over rows, shape (n_phi,)."""
-    total = np.zeros(problem.n_phi)
-    for node, weight in zip(eta, p, strict=True):
-        found = problem.family.phi_derivatives(problem.y[part], node, problem.weights[part], phi)
-        total += found.loglik @ weight
-    return total
+    n_nodes = len(eta)
+    y, weights = np.tile(problem.y[part], n_nodes), np.tile(problem.weights[part], n_nodes)
+    found = problem.family.phi_derivatives(y, eta.ravel(), weights, phi)
+    return np.asarray(found.loglik @ p.ravel())
 
 
 def _normalize(log_terms: FloatArray, grid: Grid) -> tuple[FloatArray, FloatArray]:

@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack, un
 from mixedmodels.engines.generalized.start import information_by_level, row_effects, starting_values
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.weighted.penalized_system import sum_by_level
+from mixedmodels.families.zero_part import WithZeroPart
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import boundaries, column_scales
 
@@ -30,6 +31,8 @@ NEAR = (0.3, 0.1)
 FEW_ROWS = 2000
 # Change of a covariance parameter, relative to its own and the typical size, that stays in a basin.
 SAME_BASIN = 0.25
+# Probability of a zero of its own that is next to none.
+LITTLE_INFLATION = 0.01
 # Least dispersion to start from, relative to that without random effects.
 SMALLEST_SHARE = 1e-4
 
@@ -53,7 +56,7 @@ def other_starts(
     n_terms = len(problem.terms)
     theta = np.concatenate(unpack_factors(problem, psi)[0])
     size = (np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)]
-    starts: list[FloatArray] = []
+    starts: list[FloatArray] = [] if is_optimum else _near(problem)
     is_large = size.max(initial=0.0) > LARGE and problem.n_theta > 1
     if problem.family.has_dispersion and row_effects(problem) is None:
         by_levels = start_from_levels(problem)
@@ -63,14 +66,29 @@ def other_starts(
         is_large = is_large and n_terms > 1
     elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
         starts += [start_far(problem, deviations) for deviations in _all_far(problem, FAR)]
-    if not is_optimum:
-        starts += [start_far(problem, np.full(n_terms, deviation)) for deviation in NEAR]
     if is_large:
         starts += [start_far(problem, deviations) for deviations in _all_far(problem, FARTHER)]
         if n_terms > 1:
             starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
-        starts += _correlated_far(problem)
-    return starts
+        starts += _correlated(problem, FARTHER)
+    return starts + _uninflated(problem, psi)
+
+
+def _uninflated(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray]:
+    """Return the start of counts without zero inflation, unless there is next to none at the optimum.
+
+    Zeros may come from inflation, from overdispersion or from levels of small mean, and there may be an
+    optimum with each: that of the smaller model must not be missed.
+    """
+    family, k = problem.family, problem.n_theta + problem.n_fixed
+    if not isinstance(family, WithZeroPart) or family.part != "inflated":
+        return []
+    if family.phi_from_free(psi[k:])[-1] < LITTLE_INFLATION:
+        return []
+    values = starting_values(problem)
+    mu = family.link.inverse(problem.fixed_basis @ values.gamma + problem.offset)
+    phi = np.append(family.base.start_phi(problem.y, mu, problem.weights), LITTLE_INFLATION)
+    return [pack(problem, values.thetas, values.gamma, phi)]
 
 
 def _all_far(problem: GeneralizedProblem, usual: float) -> list[FloatArray]:
@@ -80,19 +98,28 @@ def _all_far(problem: GeneralizedProblem, usual: float) -> list[FloatArray]:
     return [np.full(len(problem.terms), size) for size in sizes]
 
 
-def _correlated_far(problem: GeneralizedProblem) -> list[FloatArray]:
-    """Return starts with large deviations whose effects are strongly correlated, of either sign.
+def _near(problem: GeneralizedProblem) -> list[FloatArray]:
+    """Return starts with small deviations, first those of correlated effects.
+
+    Effects that follow from each other have fewer dimensions in which the approximation can have a pole.
+    """
+    plain = [start_far(problem, np.full(len(problem.terms), deviation)) for deviation in NEAR]
+    return [start for deviation in NEAR for start in _correlated(problem, deviation)] + plain
+
+
+def _correlated(problem: GeneralizedProblem, deviation: float) -> list[FloatArray]:
+    """Return starts with given deviations whose effects are strongly correlated, of either sign.
 
     Only where searches cost little, and a term has correlations.
     """
     if len(problem.y) > FEW_ROWS or all(term.size == 1 for term in problem.terms):
         return []
-    independent = start_far(problem, np.full(len(problem.terms), FARTHER))
+    independent = start_far(problem, np.full(len(problem.terms), deviation))
     thetas = unpack_factors(problem, independent)[0]
     return [
         np.concatenate(
             [
-                *(_correlated(term, theta, sign) for term, theta in zip(problem.terms, thetas, strict=True)),
+                *(_turned(term, theta, sign) for term, theta in zip(problem.terms, thetas, strict=True)),
                 independent[problem.n_theta :],
             ]
         )
@@ -100,7 +127,7 @@ def _correlated_far(problem: GeneralizedProblem) -> list[FloatArray]:
     ]
 
 
-def _correlated(term: RandomTerm, theta: FloatArray, sign: float) -> FloatArray:
+def _turned(term: RandomTerm, theta: FloatArray, sign: float) -> FloatArray:
     """Return free coordinates with every off-diagonal element of T as large as its row's diagonal one."""
     if not term.structure.is_unstructured:
         return term.structure.to_free(theta)
