@@ -59,7 +59,7 @@ def test_anova_has_the_mixture_beside_the_naive_value(fitted, capsys):
     assert "Chibar" not in own  # R's own table
     assert below.split("\n", 1)[1] == (
         "Pr(>Chibar), from the mixture of chi-squares that holds where a variance is \n"
-        "zero: 3.96e-10 (MODEL1)"
+        "zero: 3.96e-10 (MODEL2)"
     )
     assert table._repr_html_().count("Chibar") == 1
 
@@ -70,7 +70,7 @@ def test_ranova_has_the_mixture_where_one_effect_is_left_out(data):
 
     table = chibar("Reaction ~ Days + (Days | Subject)", "sleepstudy")
     lrt = table["LRT"].iloc[1]
-    assert lrt == pytest.approx(42.8372, abs=1e-4)  # lmerTest
+    assert lrt == pytest.approx(42.837, abs=5e-4)  # lmerTest
     mixture = 0.5 * stats.chi2.sf(lrt, 1) + 0.5 * stats.chi2.sf(lrt, 2)
     assert table["Pr(>Chibar)"].iloc[1] == pytest.approx(mixture, rel=1e-8)
     assert "zero: 2.79e-10 (Days in (Days | Subject))" in repr(table)
