@@ -86,6 +86,7 @@ def confint(
     """Return confidence intervals; parameters and errors as for :meth:`FittedModel.confint`."""
     check_level(level)
     chosen = _method(fit, method, options)
+    parameters: Sequence[Parameter]
     if chosen == "boot":
         own = parameters_of(fit)
         parameters = selected(own, parm, "parm")

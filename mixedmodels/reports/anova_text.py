@@ -29,7 +29,7 @@ def anova_text(
 
 def boundary_text(rows: Sequence[str], p_values: FloatArray) -> str:
     """Return what stands below a table of which some rows have a p-value that knows of the boundary."""
-    known = np.flatnonzero(~np.isnan(p_values))
+    known = np.flatnonzero(~np.isnan(p_values)).tolist()
     texts = [format_p_values(p_values[[i]], digits=3)[0] for i in known]
     named = ", ".join(f"{p} ({rows[i]})" for i, p in zip(known, texts, strict=True))
     what = "Pr(>Chibar), from the mixture of chi-squares that holds where a variance is zero:"
