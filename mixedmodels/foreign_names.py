@@ -174,8 +174,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "confint": _by_name(
         {
-            "write method='profile' or method='Wald'": "type",
-            f"for bootstrap intervals {_BOOTSTRAP}": "nsim",
+            "write method='boot' and rng=1": "seed random_state",
+            "write method='boot' and type='percentile', 'basic' or 'bca'": "boot_type",
+            "write mm.bootstrap(m, statistic=...), and .confint() of what it returns": "fun",
         }
     ),
     "bootstrap": _by_name(

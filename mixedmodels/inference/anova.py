@@ -33,7 +33,7 @@ from mixedmodels.inference.term_tests import (
     wald_chi_square,
     wald_f,
 )
-from mixedmodels.reports.anova_text import anova_text
+from mixedmodels.reports.anova_text import anova_text, boundary_text
 from mixedmodels.reports.html import preformatted
 
 # Column of the p-values that know of the boundary.
@@ -52,10 +52,12 @@ class AnovaTable(pd.DataFrame):
         return pd.DataFrame
 
     def __repr__(self) -> str:
-        # Printed is R's own table, which has no column for variances on their boundary.
-        table = self.drop(columns=CHIBAR, errors="ignore")
-        values = table.to_numpy(dtype=np.float64)
-        return anova_text(values, list(map(str, self.index)), list(table.columns), self.heading)
+        # Printed is R's own table, which has no column for variances on their boundary; these stand below.
+        table, rows = self.drop(columns=CHIBAR, errors="ignore"), list(map(str, self.index))
+        text = anova_text(table.to_numpy(dtype=np.float64), rows, list(table.columns), self.heading)
+        if CHIBAR not in self.columns:
+            return text
+        return f"{text}\n{boundary_text(rows, self[CHIBAR].to_numpy(dtype=np.float64))}"
 
     __str__ = __repr__
 
@@ -104,8 +106,8 @@ def anova(
         A DataFrame. Of several models: npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq); where a
         model adds one random effect to the one above, Pr(>Chibar) is the p-value that knows of the boundary,
         at which the smaller model has its variance: from a mixture of chi-squares with Df - 1 and Df degrees
-        of freedom (Self & Liang 1987). Of one linear mixed model: Sum Sq, Mean Sq, NumDF, DenDF, F value and
-        Pr(>F).
+        of freedom (Self & Liang 1987), printed below the table. Of one linear mixed model: Sum Sq, Mean Sq,
+        NumDF, DenDF, F value and Pr(>F).
 
     Raises
     ------
@@ -309,9 +311,7 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable
     heading += ["Models:", *(f"{names[i]}: {models[i].formula()}" for i in order)]
     columns = list(comparison.LIKELIHOOD_RATIO_COLUMNS)
     chibar = _boundary_p_values([models[i] for i in order], values[:, columns.index("Chisq")])
-    if not np.isnan(chibar).all():
-        values, columns = np.column_stack([values, chibar]), [*columns, CHIBAR]
-    return make_table(values, rows, columns, heading)
+    return with_boundary(values, chibar, rows, columns, heading)
 
 
 def _boundary_p_values(models: Sequence[Fit], chisq: FloatArray) -> FloatArray:
@@ -322,6 +322,19 @@ def _boundary_p_values(models: Sequence[Fit], chisq: FloatArray) -> FloatArray:
         if added is not None:
             p_values[i] = boundary_p_value(chisq[i], *added)
     return p_values
+
+
+def with_boundary(
+    values: FloatArray,
+    chibar: FloatArray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    heading: Sequence[str],
+) -> AnovaTable:
+    """Return a table with a column of p-values that know of the boundary, if any row has one."""
+    if np.isnan(chibar).all():
+        return make_table(values, rows, columns, heading)
+    return make_table(np.column_stack([values, chibar]), rows, [*columns, CHIBAR], heading)
 
 
 def _sequential(model: Fit) -> AnovaTable:

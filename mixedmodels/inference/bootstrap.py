@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from mixedmodels.errors import ControlError, ConvergenceWarning, NotAvailableErr
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference import bootstrap_intervals as intervals
+from mixedmodels.inference.bootstrap_intervals import IntervalType
 from mixedmodels.inference.clusters import clusters_of
-from mixedmodels.inference.covariance_parameters import deviation_names, deviations
+from mixedmodels.inference.covariance_parameters import deviations
+from mixedmodels.inference.profile.parameters import parameters_of
 from mixedmodels.inference.refits import (
     FAILED,
     Refits,
@@ -37,7 +39,6 @@ from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
 
 Statistic = Callable[[Any], Any]
-IntervalType = Literal["percentile", "basic", "bca", "shortest"]
 
 
 class Bootstrap:
@@ -132,9 +133,12 @@ class Bootstrap:
         NotAvailableError
             If type is "bca" and the model has no clusters to leave out.
         """
+        return self._limits(self._chosen(parm), level, type)
+
+    def _limits(self, chosen: Sequence[int], level: float, type: IntervalType) -> pd.DataFrame:
+        """Return intervals of some quantities, by their numbers."""
         one_of("type", type, get_args(IntervalType))
         check_level(level)
-        chosen = self._chosen(parm)
         left_out = self._jackknife() if type == "bca" else None
         rows = []
         for k in chosen:
@@ -386,11 +390,8 @@ def original_values(fit: Fit, statistic: Statistic | None) -> tuple[tuple[str, .
 
 
 def kept_names(fit: Fit) -> tuple[str, ...]:
-    """Return the names of the parameters of a fit, covariance parameters first as in confint()."""
-    sigma = ("sigma",) if _has_sigma(fit) else ()
-    family = fit.family()
-    phi = () if family is None else tuple(family.phi_names)
-    return (*deviation_names(fit.random), *sigma, *phi, *fit.design.x_names)
+    """Return the names of the parameters of a fit, those of ``confint(m, signames=False)``."""
+    return tuple(p.name for p in parameters_of(fit))
 
 
 def kept_values(fit: Fit, refits: Refits) -> FloatArray:

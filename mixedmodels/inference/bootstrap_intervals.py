@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from scipy import special
 
 from mixedmodels.arrays import FloatArray
+
+IntervalType = Literal["percentile", "basic", "bca", "shortest"]
 
 
 def percentile(replicates: FloatArray, level: float) -> tuple[float, float]:

@@ -74,7 +74,12 @@ def added_effect(small: Fit, large: Fit) -> tuple[int, int] | None:
     """
     if _fixed_part(small) != _fixed_part(large):
         return None
-    before, after = ([_described(term) for term in m.random] for m in (small, large))
+    return added_to_terms(small.random, large.random)
+
+
+def added_to_terms(small: Sequence[RandomTerm], large: Sequence[RandomTerm]) -> tuple[int, int] | None:
+    """Return the same for the random-effects terms of two models that are alike in all else."""
+    before, after = ([_described(term) for term in terms] for terms in (small, large))
     gone = [term for term in before if term not in after]
     new = [term for term in after if term not in before]
     if len(after) - len(before) == len(new) - len(gone) and len(new) == 1 and len(gone) <= 1:

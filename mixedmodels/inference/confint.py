@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import shown
+from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
-from mixedmodels.inference.profile.landscape import landscape, parameters_of
+from mixedmodels.inference.bootstrap import bootstrap
+from mixedmodels.inference.bootstrap_intervals import IntervalType
+from mixedmodels.inference.profile.landscape import landscape
 from mixedmodels.inference.profile.limits import Limits, profile_limits
-from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters
+from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters, parameters_of
 from mixedmodels.inference.profile.selection import selected
 from mixedmodels.inference.profile.wald_limits import wald_limits
 from mixedmodels.inference.wald import check_level, wald_intervals
+from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, percent_names
 from mixedmodels.reports.text_tables import fill_line, text_matrix
 
-Method: TypeAlias = Literal["profile", "Wald"]
+Method: TypeAlias = Literal["profile", "Wald", "boot"]
+#: Replicates of ``confint(m, method="boot")``: the outer ones of 1,000 decide the limits of 95 %.
+NSIM = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BootOptions:
+    """What intervals by the bootstrap may be asked for, as for :meth:`FittedModel.confint`.
+
+    Attributes
+    ----------
+    nsim, rng, type
+        None where they were not given.
+    n_jobs, progress
+        As for ``bootstrap()``.
+    """
+
+    nsim: int | None = None
+    rng: Seed = None
+    type: IntervalType | None = None
+    n_jobs: int = 1
+    progress: bool | None = None
 
 
 class ConfidenceIntervals(pd.DataFrame):
@@ -50,12 +76,23 @@ class ConfidenceIntervals(pd.DataFrame):
 
 
 def confint(
-    fit: Fit, parm: Any = None, level: float = 0.95, method: Method | None = None, signames: bool = True
+    fit: Fit,
+    parm: Any = None,
+    level: float = 0.95,
+    method: Method | None = None,
+    signames: bool = True,
+    options: BootOptions = BootOptions(),
 ) -> ConfidenceIntervals:
     """Return confidence intervals; parameters and errors as for :meth:`FittedModel.confint`."""
     check_level(level)
-    chosen = _method(fit, method)
-    if chosen == "wald":
+    chosen = _method(fit, method, options)
+    parameters: Sequence[Parameter]
+    if chosen == "boot":
+        own = parameters_of(fit)
+        parameters = selected(own, parm, "parm")
+        numbers = [next(k for k, q in enumerate(own) if q is p) for p in parameters]
+        limits = _by_bootstrap(fit, numbers, level, options)
+    elif chosen == "wald":
         parameters = _wald_parameters(fit, parm)
         limits = _wald(fit, parameters, level)
     else:
@@ -68,14 +105,31 @@ def confint(
     return table
 
 
-def _method(fit: Fit, method: Any) -> str:
+def _method(fit: Fit, method: Any, options: BootOptions) -> str:
     """Return the method in small letters: by default the profile of a likelihood, where there is one."""
-    if method is None:
-        return "profile" if has_profile(fit) else "wald"
-    name = method.lower() if isinstance(method, str) else None
-    if name not in ("profile", "wald"):
-        raise ControlError(f"method must be 'profile' or 'Wald', not {shown(method)}.")
+    default = "profile" if has_profile(fit) else "wald"
+    name = default if method is None else method.lower() if isinstance(method, str) else None
+    if name not in ("profile", "wald", "boot"):
+        raise ControlError(f"method must be 'profile', 'Wald' or 'boot', not {shown(method)}.")
+    if name != "boot":
+        for argument in ("nsim", "rng", "type"):
+            if getattr(options, argument) is not None:
+                raise ControlError(f"{argument}= is about the bootstrap: write method='boot' with it.")
     return name
+
+
+def _by_bootstrap(fit: Fit, numbers: Sequence[int], level: float, options: BootOptions) -> Limits:
+    """Return limits of some parameters, by their numbers, from parametric bootstrap replicates."""
+    kind: IntervalType = "percentile" if options.type is None else options.type
+    one_of("type", kind, get_args(IntervalType))  # before the replicates, which may take minutes
+    replicates = bootstrap(
+        fit,
+        nsim=NSIM if options.nsim is None else options.nsim,
+        rng=options.rng,
+        n_jobs=options.n_jobs,
+        progress=options.progress,
+    )
+    return Limits(replicates._limits(numbers, level, kind).to_numpy(dtype=np.float64), ())
 
 
 def has_profile(fit: Fit) -> bool:

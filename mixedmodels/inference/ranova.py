@@ -22,7 +22,8 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.formula.language.terms import Terms, expand_terms
-from mixedmodels.inference.anova import AnovaTable, make_table
+from mixedmodels.inference.anova import AnovaTable, with_boundary
+from mixedmodels.inference.boundary_tests import added_to_terms, boundary_p_value
 from mixedmodels.inference.comparison import chi_square_tail
 
 RANOVA_COLUMNS = ("npar", "logLik", "AIC", "LRT", "Df", "Pr(>Chisq)")
@@ -39,8 +40,8 @@ def ranova(
     """Test each random-effects term by a likelihood ratio, as lmerTest does.
 
     A term with slopes loses one of them at a time, ``(x | g)`` becoming ``(1 | g)``; a lone intercept is left
-    out. Every smaller model is fitted, by REML where the model was. The p-values are those of the chi-square
-    distribution, which are too large for variances: on the boundary a mixture of distributions holds.
+    out. Every smaller model is fitted, by REML where the model was. The p-values Pr(>Chisq) are lmerTest's,
+    of the chi-square distribution, which are too large for variances: on the boundary a mixture holds.
 
     Parameters
     ----------
@@ -54,8 +55,8 @@ def ranova(
     Returns
     -------
     AnovaTable
-        One row a smaller model and ``<none>`` for the model itself; columns npar, logLik, AIC, LRT, Df and
-        Pr(>Chisq).
+        One row a smaller model and ``<none>`` for the model itself; columns npar, logLik, AIC, LRT, Df,
+        Pr(>Chisq), and Pr(>Chibar) from that mixture where one effect is left out.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def ranova(
         raise NotAvailableError(
             f"ranova() needs a model with random effects that has a likelihood, not {shown(model)}."
         )
-    rows, values = ["<none>"], [_row(model.npar, model.loglik())]
+    rows, values, chibar = ["<none>"], [_row(model.npar, model.loglik())], [np.nan]
     for smaller in reductions(model, reduce_terms):
         npar, loglik = _fitted(model, smaller.random)
         df = model.npar - npar
@@ -85,10 +86,13 @@ def ranova(
         lrt = 2.0 * (model.loglik() - loglik)
         values.append(_row(npar, loglik, max(lrt, 0.0) if df > 0 else lrt, df))
         rows.append(smaller.name)
+        added = added_to_terms(smaller.random, model.random)
+        chibar.append(float(boundary_p_value(values[-1][3], *added)) if added and df > 0 else np.nan)
     table = np.array(values)
     table[:, 5] = chi_square_tail(table[:, 3], table[:, 4])
     title = "ANOVA-like table for random-effects: Single term deletions"
-    return make_table(table, rows, RANOVA_COLUMNS, [title, "", "Model:", _formula(model.design)])
+    heading = [title, "", "Model:", _formula(model.design)]
+    return with_boundary(table, np.array(chibar), rows, RANOVA_COLUMNS, heading)
 
 
 def _row(npar: int, loglik: float, lrt: float = np.nan, df: float = np.nan) -> list[float]:

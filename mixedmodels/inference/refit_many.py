@@ -9,12 +9,12 @@ import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, DataWarning, warn
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.evaluation.input_frames import in_row_order
 from mixedmodels.inference.covariance_parameters import deviation_parts, deviations
-from mixedmodels.inference.refits import Refits, Refitter, joined
+from mixedmodels.inference.refits import Refits, Refitter, empty_refits, joined
 from mixedmodels.parallel import in_order, number_of_jobs
 from mixedmodels.progress import Progress
 
@@ -52,7 +52,7 @@ def refit_many(
         One row for each response and parameter, with columns response, effect ("fixed" or "random"), group,
         term, estimate, std_error (of fixed effects), statistic, objective (REML criterion or -2
         log-likelihood) and verdict. A response that cannot be fitted, such as one without variation, has
-        verdict "failed" and NaN.
+        verdict "failed" and NaN. Ctrl-C returns the responses that are done, with a warning.
 
     Raises
     ------
@@ -74,12 +74,19 @@ def refit_many(
     refitter = Refitter(model)
     size = TOGETHER if refitter.batch is not None else ONE_BY_ONE
     pieces = [values[:, first : first + size] for first in range(0, values.shape[1], size)]
-    parts = []
+    parts = [empty_refits(model, 0)]
     with Progress(len(names), progress, "refit") as bar:
-        for part in in_order(refitter.refit, pieces, jobs):
-            parts.append(part)
-            bar.add(len(part.verdict))
-    return long_table(model, joined(parts), names)
+        try:
+            for part in in_order(refitter.refit, pieces, jobs):
+                parts.append(part)
+                bar.add(len(part.verdict))
+        except KeyboardInterrupt:
+            warn(
+                f"refit_many interrupted: {bar.done} of {len(names)} responses are done, and the table has "
+                "these.",
+                DataWarning,
+            )
+    return long_table(model, joined(parts), names[: bar.done])
 
 
 def response_matrix(Y: Any, design: Design) -> tuple[FloatArray, list[Any]]:

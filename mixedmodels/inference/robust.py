@@ -91,13 +91,32 @@ def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = N
             "A fit by penalized quasi-likelihood has no scores of its own; fit the model with method='ml' "
             "for a robust covariance."
         )
-    m, n, p = clusters.size, fit.nobs(), len(fit.beta)
-    factor = {"CR1": m / (m - 1.0), "CR1p": m / (m - p), "CR1S": m * (n - 1.0) / ((m - 1.0) * (n - p))}
-    sandwich = make(fit, clusters, POWERS[type], factor.get(type, 1.0))
+    sandwich = make(fit, clusters, POWERS[type], _factor(type, clusters.size, fit.nobs(), len(fit.beta)))
     names = list(fit.design.x_names)
     table = RobustCovariance(sandwich.covariance(), index=names, columns=names)
     table.degrees, table.kind, table.cluster = SandwichDegrees(sandwich), type, clusters.name
     return table
+
+
+def _factor(type: str, m: int, n: int, p: int) -> float:
+    """Return the factor of a type for m clusters, n rows and p coefficients."""
+    if type == "CR1":
+        return m / (m - 1.0)
+    if type == "CR1p":
+        return m / _beyond(p, type, m, "clusters")
+    if type == "CR1S":
+        return m * (n - 1.0) / ((m - 1.0) * _beyond(p, type, n, "rows"))
+    return 1.0
+
+
+def _beyond(p: int, type: str, count: int, counted: str) -> float:
+    """Return by how many a count passes that of the coefficients, by which a type divides."""
+    if count <= p:
+        raise NotAvailableError(
+            f"{type} divides by the number of {counted} less that of coefficients, and there are {count} "
+            f"{counted} for {p} coefficients; use 'CR2'."
+        )
+    return float(count - p)
 
 
 # Linear models, and generalized ones without random effects as their last weighted least squares.

@@ -17,6 +17,8 @@ from mixedmodels.arrays import FloatArray
 # An eigenvalue of ``I - H`` of a cluster below this is zero: the cluster alone determines a coefficient, and
 # its residual in that direction is zero.
 DETERMINED = 1e-10
+# Degrees of freedom of Hotelling's test up to this are none: so many clusters cannot test so many contrasts.
+NO_DF = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class SandwichDegrees:
         q = len(L)
         eta = wishart_df(self.sandwich, L)
         df = eta - q + 1.0
-        return (df, df / eta) if df > 0.0 else (np.nan, np.nan)
+        return (df, df / eta) if df > NO_DF else (np.nan, np.nan)
 
 
 def wishart_df(sandwich: Sandwich, L: FloatArray) -> float:

@@ -170,6 +170,8 @@ def minimize(
         if stalls == MAX_STALLS:
             message = "the objective no longer decreases beyond its rounding"
             break
+    if (H.diagonal() < 0.0).any():  # rounding, where a parameter runs to the end of its range
+        H = _positive(H)
     decrement = float(g.dot(H).dot(g)) / 2.0
     return Minimum(x, f, g, H, decrement, function.n, tuple(path), abs(decrement) <= tolerance, message)
 

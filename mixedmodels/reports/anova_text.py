@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mixedmodels.arrays import FloatArray
-from mixedmodels.reports.text_tables import coefficient_table, is_p_value
+from mixedmodels.reports.numbers import format_p_values
+from mixedmodels.reports.text_tables import coefficient_table, fill_line, is_p_value
 
 _STATISTICS = ("F value", "Chisq", "F", "Cp", "stat")
 
@@ -22,3 +25,12 @@ def anova_text(
     ]
     table = coefficient_table(values, rows, columns, 5, statistics=statistics, zapped=zapped, na="")
     return "\n".join([*heading, table])
+
+
+def boundary_text(rows: Sequence[str], p_values: FloatArray) -> str:
+    """Return what stands below a table of which some rows have a p-value that knows of the boundary."""
+    known = np.flatnonzero(~np.isnan(p_values)).tolist()
+    texts = [format_p_values(p_values[[i]], digits=3)[0] for i in known]
+    named = ", ".join(f"{p} ({rows[i]})" for i, p in zip(known, texts, strict=True))
+    what = "Pr(>Chibar), from the mixture of chi-squares that holds where a variance is zero:"
+    return fill_line(f"{what} {named}".split(" "))

@@ -55,7 +55,34 @@ def test_anova_has_the_mixture_beside_the_naive_value(fitted, capsys):
     expected = 0.5 * stats.chi2.sf(chisq, 1) + 0.5 * stats.chi2.sf(chisq, 2)
     assert table["Pr(>Chibar)"].iloc[1] == pytest.approx(expected) and np.isnan(table["Pr(>Chibar)"].iloc[0])
     assert table["Pr(>Chisq)"].iloc[1] == pytest.approx(stats.chi2.sf(chisq, 2))
-    assert "Chibar" not in repr(table)  # printed is R's own table
+    own, below = repr(table).split("Signif. codes")
+    assert "Chibar" not in own  # R's own table
+    assert below.split("\n", 1)[1] == (
+        "Pr(>Chibar), from the mixture of chi-squares that holds where a variance is \n"
+        "zero: 3.96e-10 (MODEL2)"
+    )
+    assert table._repr_html_().count("Chibar") == 1
+
+
+def test_ranova_has_the_mixture_where_one_effect_is_left_out(data):
+    def chibar(formula, name, **options):
+        return mm.lmer(formula, data(name)).ranova(**options)
+
+    table = chibar("Reaction ~ Days + (Days | Subject)", "sleepstudy")
+    lrt = table["LRT"].iloc[1]
+    assert lrt == pytest.approx(42.837, abs=5e-4)  # lmerTest
+    mixture = 0.5 * stats.chi2.sf(lrt, 1) + 0.5 * stats.chi2.sf(lrt, 2)
+    assert table["Pr(>Chibar)"].iloc[1] == pytest.approx(mixture, rel=1e-8)
+    assert "zero: 2.79e-10 (Days in (Days | Subject))" in repr(table)
+    table = chibar("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", "Machines")
+    np.testing.assert_allclose(table["Pr(>Chibar)"].iloc[1:], table["Pr(>Chisq)"].iloc[1:] / 2, rtol=1e-8)
+    # Two effects at once, or as many as before: no mixture with known weights.
+    for formula, options in (
+        ("Reaction ~ Days + (Days | Subject)", {"reduce_terms": False}),
+        ("Reaction ~ Days + (0 + Days | Subject)", {}),
+    ):
+        table = chibar(formula, "sleepstudy", **options)
+        assert "Pr(>Chibar)" not in table and "Chibar" not in repr(table)
 
 
 def test_fixed_effects_have_no_mixture(data):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.inference import refit_many as many
 
 
 def test_the_table_has_what_refit_has(fitted):
@@ -78,3 +79,27 @@ def test_what_is_refused(fitted):
         mm.refit_many(m, np.empty((180, 0)))
     with pytest.raises(mm.ControlError, match="fitted model"):
         mm.refit_many(good, m)
+
+
+def test_ctrl_c_returns_the_responses_that_are_done(fitted, monkeypatch):
+    m = fitted("cbpp_obs")
+    Y = m.simulate(45, seed=1)
+    whole = mm.refit_many(m, Y.iloc[:, :20])
+    ordered = many.in_order
+
+    def interrupted(task, pieces, jobs):
+        yield next(ordered(task, pieces, jobs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(many, "in_order", interrupted)
+    with pytest.warns(mm.DataWarning, match="20 of 45 responses are done"):
+        pd.testing.assert_frame_equal(mm.refit_many(m, Y), whole)
+
+    def at_once(task, pieces, jobs):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(many, "in_order", at_once)
+    with pytest.warns(mm.DataWarning, match="0 of 45"):
+        none = mm.refit_many(m, Y)
+    assert not len(none) and list(none.columns) == list(whole.columns)

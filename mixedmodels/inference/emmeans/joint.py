@@ -12,10 +12,11 @@ from scipy import linalg
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.formula.design.fixed_effects import ESTIMABLE_TOLERANCE
-from mixedmodels.inference.contrasts import independent_rows, upper_tail
+from mixedmodels.inference.contrasts import FixedEffects, independent_rows, upper_tail
 from mixedmodels.inference.emmeans.grid import combine, combine_offsets
 from mixedmodels.inference.emmeans.linear_functions import Basis, LinearFunctions, families
 from mixedmodels.inference.emmeans.summary_table import EmmeansTable
+from mixedmodels.inference.sandwich import SandwichDegrees
 
 DEPENDENT = "d: df1 reduced due to linear dependence"
 NOT_ESTIMABLE = "e: df1 reduced due to non-estimability"
@@ -30,9 +31,10 @@ class JointTest:
     df1 : int
         How many of them are independent and estimable.
     df2 : float
-        Denominator degrees of freedom: the smallest of orthogonal ones among them, as emmeans takes them.
+        Denominator degrees of freedom: the smallest of orthogonal ones among them, as emmeans takes them, or
+        of a robust covariance those of Hotelling's test.
     F : float
-        Wald statistic over `df1`.
+        Wald statistic over `df1`, scaled by Hotelling's test where the covariance is robust.
     p_value : float
         Upper tail.
     note : str
@@ -80,8 +82,18 @@ def joint_test(basis: Basis, L: FloatArray, offset: FloatArray) -> JointTest:
     )
     V = orthogonal[:, basis.kept] @ basis.fixed.covariance @ orthogonal[:, basis.kept].T
     F = float(values @ np.linalg.solve(V, values)) / len(rows)
-    df2 = float(np.min(basis.fixed.degrees.of_rows(orthogonal[:, basis.kept])))
-    return JointTest(len(rows), df2, F, upper_tail(F, len(rows), df2), note, orthogonal)
+    df2, scale = _denominator(basis.fixed, orthogonal[:, basis.kept])
+    return JointTest(len(rows), df2, F * scale, upper_tail(F * scale, len(rows), df2), note, orthogonal)
+
+
+def _denominator(fixed: FixedEffects, L: FloatArray) -> tuple[float, float]:
+    """Return the denominator degrees of freedom of orthogonal rows and the factor of F.
+
+    A robust covariance brings Hotelling's test along; otherwise they are emmeans' choice.
+    """
+    if isinstance(fixed.degrees, SandwichDegrees):
+        return fixed.degrees.of_hypothesis(L)
+    return float(np.min(fixed.degrees.of_rows(L))), 1.0
 
 
 def _estimable_part(L: FloatArray, basis: Basis) -> FloatArray:

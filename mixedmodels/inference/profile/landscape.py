@@ -25,11 +25,8 @@ from mixedmodels.inference.profile.curve import Curve, CurvePoint
 from mixedmodels.inference.profile.held import Held, HeldCovariance, HeldFixedEffect, HeldLinear
 from mixedmodels.inference.profile.parameters import (
     Parameter,
-    covariance_parameters,
-    family_parameters,
-    fixed_parameters,
     numeric_rates,
-    residual_parameter,
+    parameters_of,
 )
 from mixedmodels.inference.profile.surfaces import (
     GeneralizedSurface,
@@ -232,15 +229,6 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
     bases = tuple(column_basis(term.Z).C for term in surface.terms)
     H = inverse_of(hessian, sizes)
     return Landscape(fit, surface, x, objective, hessian, H, sizes, bases, parameters_of(fit))
-
-
-def parameters_of(fit: Fit) -> tuple[Parameter, ...]:
-    """Return the parameters of a linear or generalized mixed model, in the order of tables."""
-    assert isinstance(fit, (LinearFit, GeneralizedFit))
-    covariance, fixed = covariance_parameters(fit.random), fixed_parameters(fit.design.x_names)
-    if isinstance(fit, LinearFit):
-        return (*covariance, residual_parameter(), *fixed)
-    return (*covariance, *family_parameters(fit.family(), fit.phi), *fixed)
 
 
 def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:

@@ -14,6 +14,7 @@ from mixedmodels.covariance.correlation import OneCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.triangle import lower_triangle
 from mixedmodels.families.family import Family
+from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.profile.coordinates import (
     Hold,
@@ -150,6 +151,14 @@ def _family_scale(family: Family, phi: FloatArray, k: int) -> Scale:
 def residual_parameter() -> Parameter:
     """Return the residual standard deviation."""
     return Parameter("sigma", ".sigma", "sigma", log_scale(), 0)
+
+
+def parameters_of(fit: Fit) -> tuple[Parameter, ...]:
+    """Return the parameters of a fit in the order of tables."""
+    covariance, fixed = covariance_parameters(fit.random), fixed_parameters(fit.design.x_names)
+    family = fit.family()
+    scale = [residual_parameter()] if family is None else family_parameters(family, fit.phi)
+    return (*covariance, *scale, *fixed)
 
 
 def numeric_rates(place: Callable[[FloatArray], float], x: FloatArray, steps: FloatArray) -> FloatArray:
