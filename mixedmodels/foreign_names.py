@@ -153,7 +153,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "least squares has a closed form, without a start": "start",
             "relmat belongs to models with random effects, lmer() and glmer()": "relmat",
             "m.model_matrix() gives the matrix to factorize": "qr",
-            "robust covariances are not available": "robust",
+            "write vcov='CR2'": "robust cov_type",
         }
     ),
     "predict": _by_name(
@@ -174,8 +174,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "confint": _by_name(
         {
-            "write method='profile' or method='Wald'": "type",
-            f"for bootstrap intervals {_BOOTSTRAP}": "nsim",
+            "write method='profile', 'Wald' or 'boot'": "type",
+            "write rng=1": "seed random_state",
+            "m.bootstrap(...).confint(type=) has other intervals than percentiles": "boot_type",
         }
     ),
     "bootstrap": _by_name(
@@ -195,6 +196,12 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "models are compared by likelihood ratios after a refit by maximum likelihood": "method",
             "write model_names=['m1', 'm2']": "names",
             "write refit=False to compare REML criteria": "reml",
+        }
+    ),
+    "Anova": _by_name(
+        {
+            "write test='F' or 'Chisq'": "test_statistic",
+            "write vcov='CR2', or a matrix": "robust cov_type white_adjust vcov_",
         }
     ),
     "drop1": _by_name(
@@ -226,7 +233,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "summary": _by_name(
         {
             "the dispersion is estimated; m.dispersion() gives it": "dispersion",
-            "robust covariances are not available": "robust",
+            "write vcov='CR2'": "robust cov_type",
         }
     ),
 }

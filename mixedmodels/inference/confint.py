@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,17 +14,22 @@ from mixedmodels.errors import ControlError, ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
+from mixedmodels.inference.bootstrap import bootstrap
 from mixedmodels.inference.profile.landscape import landscape, parameters_of
 from mixedmodels.inference.profile.limits import Limits, profile_limits
 from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters
 from mixedmodels.inference.profile.selection import selected
 from mixedmodels.inference.profile.wald_limits import wald_limits
 from mixedmodels.inference.wald import check_level, wald_intervals
+from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, percent_names
 from mixedmodels.reports.text_tables import fill_line, text_matrix
 
-Method: TypeAlias = Literal["profile", "Wald"]
+Method: TypeAlias = Literal["profile", "Wald", "boot"]
+
+#: Replicates of a bootstrap, as in lme4.
+BOOTSTRAP_REPLICATES = 500
 
 
 class ConfidenceIntervals(pd.DataFrame):
@@ -49,19 +55,46 @@ class ConfidenceIntervals(pd.DataFrame):
         return preformatted(repr(self))
 
 
+@dataclass(frozen=True, slots=True)
+class BootstrapOptions:
+    """How ``confint(method="boot")`` draws.
+
+    Attributes
+    ----------
+    nsim : int or None
+        Replicates; None is the default number.
+    rng : int, numpy Generator or None
+        Seed.
+    n_jobs : int
+        Processes.
+    """
+
+    nsim: int | None = None
+    rng: Seed = None
+    n_jobs: int = 1
+
+
 def confint(
-    fit: Fit, parm: Any = None, level: float = 0.95, method: Method | None = None, signames: bool = True
+    fit: Fit,
+    parm: Any = None,
+    level: float = 0.95,
+    method: Method | None = None,
+    signames: bool = True,
+    options: BootstrapOptions | None = None,
 ) -> ConfidenceIntervals:
     """Return confidence intervals; parameters and errors as for :meth:`FittedModel.confint`."""
     check_level(level)
-    chosen = _method(fit, method)
-    if chosen == "wald":
-        parameters = _wald_parameters(fit, parm)
-        limits = _wald(fit, parameters, level)
-    else:
+    chosen, options = _method(fit, method), options or BootstrapOptions()
+    if chosen != "boot" and options != BootstrapOptions():
+        raise ControlError("nsim, rng and n_jobs are those of a bootstrap: write method='boot' too.")
+    if chosen == "profile":
         ml = landscape(fit.refitML())
-        parameters = selected(ml.parameters, parm, "parm")
+        parameters: Sequence[Parameter] = selected(ml.parameters, parm, "parm")
         limits = profile_limits(ml, parameters, level)
+    else:
+        parameters = _wald_parameters(fit, parm)
+        wald = chosen == "wald"
+        limits = _wald(fit, parameters, level) if wald else _bootstrapped(fit, parameters, level, options)
     names = [p.signame if signames else p.name for p in parameters]
     table = ConfidenceIntervals(limits.values, index=names, columns=list(percent_names(level)))
     table.notes = limits.notes
@@ -73,9 +106,21 @@ def _method(fit: Fit, method: Any) -> str:
     if method is None:
         return "profile" if has_profile(fit) else "wald"
     name = method.lower() if isinstance(method, str) else None
-    if name not in ("profile", "wald"):
-        raise ControlError(f"method must be 'profile' or 'Wald', not {shown(method)}.")
+    if name not in ("profile", "wald", "boot"):
+        raise ControlError(f"method must be 'profile', 'Wald' or 'boot', not {shown(method)}.")
     return name
+
+
+def _bootstrapped(
+    fit: Fit, parameters: Sequence[Parameter], level: float, options: BootstrapOptions
+) -> Limits:
+    """Return percentile intervals of a parametric bootstrap."""
+    nsim = BOOTSTRAP_REPLICATES if options.nsim is None else options.nsim
+    replicates = bootstrap(fit, nsim=nsim, rng=options.rng, n_jobs=options.n_jobs)
+    limits = replicates.confint([p.name for p in parameters], level).to_numpy(dtype=np.float64)
+    lost = replicates.n_failed + nsim - replicates.nsim
+    notes = (f"{lost} of {nsim} bootstrap replicates could not be fitted or were not drawn.",) if lost else ()
+    return Limits(limits.reshape(-1, 2), notes)
 
 
 def has_profile(fit: Fit) -> bool:

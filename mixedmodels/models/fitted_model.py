@@ -17,7 +17,7 @@ from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference import wald
 from mixedmodels.inference.anova import AnovaTable, anova
-from mixedmodels.inference.confint import ConfidenceIntervals, confint
+from mixedmodels.inference.confint import BootstrapOptions, ConfidenceIntervals, confint
 from mixedmodels.inference.drop1 import drop1
 from mixedmodels.inference.emmeans import means, term_tests, trends
 from mixedmodels.inference.fixed_effects import Ddf
@@ -25,6 +25,7 @@ from mixedmodels.inference.hypotheses import Convention, hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary
+from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
@@ -104,8 +105,11 @@ class FittedModel(Fit):
         self,
         parm: str | int | Sequence[str | int] | None = None,
         level: float = 0.95,
-        method: Literal["profile", "Wald"] | None = None,
+        method: Literal["profile", "Wald", "boot"] | None = None,
         signames: bool = True,
+        nsim: int | None = None,
+        rng: Seed = None,
+        n_jobs: int = 1,
     ) -> ConfidenceIntervals:
         """Return confidence intervals of the parameters.
 
@@ -115,14 +119,17 @@ class FittedModel(Fit):
             Names, or numbers counted from 0; ``"beta_"`` is all fixed effects, ``"theta_"`` all others.
         level : float
             Confidence level.
-        method : {"profile", "Wald"}, optional
+        method : {"profile", "Wald", "boot"}, optional
             Where -2 log-likelihood (of maximum likelihood, also for a REML fit, as in lme4) has risen by the
             quantile of chi-squared, all other parameters refitted: the default of a mixed model. Or estimate
             and standard error, with quantiles of the normal distribution, or of t where the summary has t
             tests with p-values; standard deviations on the logarithmic scale, correlations on Fisher's z.
+            Or quantiles of a parametric bootstrap, :func:`mixedmodels.bootstrap`, which has others too.
         signames : bool
             Whether covariance parameters are named ``.sig01``, ``.sigma``, or else at length,
             ``sd_(Intercept)|Subject``.
+        nsim, rng, n_jobs : optional
+            Replicates of the bootstrap, 500 by default, its seed and its number of processes.
 
         Returns
         -------
@@ -132,13 +139,14 @@ class FittedModel(Fit):
         Raises
         ------
         ControlError
-            If `method` or a name in `parm` is unknown.
+            If `method` or a name in `parm` is unknown, or `nsim` is given to a method without replicates.
         NotAvailableError
             If the fit has no likelihood of the parameters asked for.
         ConvergenceError
             If the fit is not at its optimum.
         """
-        return confint(self, parm, level, method, signames)
+        options = BootstrapOptions(nsim, rng, n_jobs)
+        return confint(self, parm, level, method, signames, options)
 
     def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> Any:
         """Return the fixed-effects model matrix, X, as a DataFrame.

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from mixedmodels.control import one_of
+from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
+from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
 from mixedmodels.inference.anova import AnovaTable
@@ -188,9 +190,16 @@ class MixedModel(FittedModel, MixedFit):
             If a column is missing, or a level is new and not allowed.
         FormulaError
             If `re_form` names random effects that the model does not have.
+        ControlError
+            If `random_only` is asked for of an average.
         """
         if isinstance(re_form, str) and re_form == "average":
             one_of("type", type, ("link", "response"))
+            if random_only:
+                raise ControlError(
+                    "random_only=True gives the random effects alone, which re_form='average' averages over: "
+                    "leave out one of them."
+                )
             return predict_average(self, newdata, type, se_fit)
         return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
 
@@ -261,8 +270,14 @@ class MixedModel(FittedModel, MixedFit):
         if vcov is None and (ddf is None or (ddf == "default" and self._with_p_values)):
             return plain
         fixed = fixed_effects(self, ddf or "default", vcov)
+        correlation_matrix = (
+            plain.fixed_correlation if vcov is None else covariance_to_correlation(fixed.covariance)
+        )
         return replace(
-            plain, description=with_tests(plain.description, fixed), coefficients=table_of_tests(fixed)
+            plain,
+            description=with_tests(plain.description, fixed),
+            coefficients=table_of_tests(fixed),
+            fixed_correlation=correlation_matrix,
         )
 
     def _messages(self) -> tuple[str, ...]:
