@@ -104,7 +104,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write level=0.95 for alpha=0.05": "alpha",
             "write level=0.95": "prob conf_level",
             "write parm='x' or parm=['x', 'z']": "parameters param params",
-            f"for bootstrap intervals {_BOOTSTRAP}": "nsim boot_type",
+            f"for bootstrap intervals {_BOOTSTRAP}": "boot_type",
             "names of intervals are those of the fixed effects": "oldnames signames",
             "conditional variances come always: m.ranef().to_frame() has condsd": "condvar postvar",
             "write add_dropped=True to fixef()": "add_dropped",
@@ -153,7 +153,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "least squares has a closed form, without a start": "start",
             "relmat belongs to models with random effects, lmer() and glmer()": "relmat",
             "m.model_matrix() gives the matrix to factorize": "qr",
-            "write vcov='CR2'": "robust cov_type",
+            "m.summary(vcov='CR2') has robust standard errors": "robust",
         }
     ),
     "predict": _by_name(

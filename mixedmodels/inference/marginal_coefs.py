@@ -46,8 +46,8 @@ def marginal_coefs(fit: Fit) -> PrintedTable:
     Returns
     -------
     PrintedTable
-        A DataFrame with one row for each fixed effect: Estimate, Std. Error (delta method, the estimation of theta included),
-        z value and Pr(>|z|).
+        A DataFrame with one row for each fixed effect: Estimate, Std. Error (delta method, the estimation of
+        theta included), z value and Pr(>|z|).
 
     Raises
     ------
@@ -105,8 +105,9 @@ def average_marginal_effects(
     Returns
     -------
     PrintedTable
-        A DataFrame with columns term, contrast, estimate, std.error, statistic, p.value and the limits of the interval.
-        Standard errors by the delta method; those of a generalized model include the estimation of theta.
+        A DataFrame with columns term, contrast, estimate, std.error, statistic, p.value and the limits of the
+        interval. Standard errors by the delta method; those of a generalized model include the estimation of
+        theta.
 
     Raises
     ------
@@ -171,6 +172,10 @@ def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
     ]
     if variables is None:
         return known
+    if not isinstance(variables, (str, list, tuple)):
+        raise ControlError(
+            f"variables must be a name or a list of names such as {known[:1]}, not {shown(variables)}."
+        )
     asked = [variables] if isinstance(variables, str) else list(variables)
     for name in asked:
         if name not in known:

@@ -39,9 +39,10 @@ def pool(
     Returns
     -------
     PrintedTable
-        A DataFrame. By fixed effect: Estimate, Std. Error, df (Barnard & Rubin 1999), t value, Pr(>|t|), 2.5 %, 97.5 %,
-        the variances within (ubar), between (b) and in all (t), the relative increase in variance (riv), the
-        share due to missing values (lambda) and the fraction of missing information (fmi).
+        A DataFrame, by fixed effect: Estimate, Std. Error, df (Barnard & Rubin 1999), t value, Pr(>|t|),
+        2.5 %, 97.5 %, the variances within (ubar), between (b) and in all (t), the relative increase in
+        variance (riv), the share due to missing values (lambda) and the fraction of missing information
+        (fmi).
 
     Raises
     ------
