@@ -96,7 +96,7 @@ def linear_hypothesis(
     --------
     >>> import mixedmodels as mm
     >>> m = mm.lmer("effort ~ Type + (1 | Subject)", mm.load_dataset("ergoStool"))
-    >>> print(mm.linear_hypothesis(m, "TypeT2 = TypeT3", test="Chisq"))
+    >>> print(mm.linear_hypothesis(m, "TypeT2 = TypeT3", test="Chisq"))  # doctest: +NORMALIZE_WHITESPACE
     Linear hypothesis test
     <BLANKLINE>
     Hypothesis:
