@@ -176,7 +176,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         {
             "write method='profile', 'Wald' or 'boot'": "type",
             "write rng=1": "seed random_state",
-            "m.bootstrap(...).confint(type=) has other intervals than percentiles": "boot_type",
+            "write mm.bootstrap(m).confint(type='bca') for other intervals than percentiles": "boot_type",
         }
     ),
     "bootstrap": _by_name(
@@ -201,7 +201,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "Anova": _by_name(
         {
             "write test='F' or 'Chisq'": "test_statistic",
-            "write vcov='CR2', or a matrix": "robust cov_type white_adjust vcov_",
+            "write vcov='CR2', or a matrix": "robust cov_type white_adjust",
         }
     ),
     "drop1": _by_name(
