@@ -104,7 +104,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write level=0.95 for alpha=0.05": "alpha",
             "write level=0.95": "prob conf_level",
             "write parm='x' or parm=['x', 'z']": "parameters param params",
-            f"for bootstrap intervals {_BOOTSTRAP}": "nsim boot_type",
+            f"for bootstrap intervals {_BOOTSTRAP}": "boot_type",
             "names of intervals are those of the fixed effects": "oldnames signames",
             "conditional variances come always: m.ranef().to_frame() has condsd": "condvar postvar",
             "write add_dropped=True to fixef()": "add_dropped",
@@ -153,7 +153,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "least squares has a closed form, without a start": "start",
             "relmat belongs to models with random effects, lmer() and glmer()": "relmat",
             "m.model_matrix() gives the matrix to factorize": "qr",
-            "robust covariances are not available": "robust",
+            "m.summary(vcov='CR2') has robust standard errors": "robust",
         }
     ),
     "predict": _by_name(
@@ -198,6 +198,12 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write refit=False to compare REML criteria": "reml",
         }
     ),
+    "Anova": _by_name(
+        {
+            "write test='F' or 'Chisq'": "test_statistic",
+            "write vcov='CR2', or a matrix": "robust cov_type white_adjust",
+        }
+    ),
     "drop1": _by_name(
         {
             "every term that no other contains is left out in turn": "scope",
@@ -227,7 +233,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "summary": _by_name(
         {
             "the dispersion is estimated; m.dispersion() gives it": "dispersion",
-            "robust covariances are not available": "robust",
+            "write vcov='CR2'": "robust cov_type",
         }
     ),
 }

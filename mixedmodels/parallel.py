@@ -38,7 +38,10 @@ def number_of_jobs(n_jobs: object) -> int:
     """
     if n_jobs == -1 and not isinstance(n_jobs, bool):
         return os.cpu_count() or 1
-    return whole_number("n_jobs", n_jobs, 1)
+    try:
+        return whole_number("n_jobs", n_jobs, 1)
+    except ControlError as error:
+        raise ControlError(f"{error} -1 is one process for each processor.") from None
 
 
 def in_order(task: Callable[[P], R], pieces: Sequence[P], n_jobs: int) -> Iterator[R]:

@@ -24,7 +24,7 @@ from mixedmodels.inference.comparability import (
     different_responses,
     different_sizes,
 )
-from mixedmodels.inference.fixed_effects import Ddf
+from mixedmodels.inference.fixed_effects import Ddf, checked_ddf, refuse_ddf_of_chi_square
 from mixedmodels.inference.hypotheses import type_number
 from mixedmodels.inference.term_tests import (
     TermTests,
@@ -173,7 +173,8 @@ def Anova(
     test : {"Chisq", "F"}, optional
         F tests are available for linear models, and the default for lm(); elsewhere chi-square tests are.
     ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z"}
-        Degrees of freedom of the F tests of a linear mixed model, by default Kenward and Roger's as in car.
+        Degrees of freedom of the F tests of a linear mixed model, by default Kenward and Roger's as in car;
+        given, the tests are F tests.
     vcov : optional
         Another covariance of the fixed effects.
 
@@ -205,9 +206,12 @@ def Anova(
     number = type_number(type)
     if number == 1:
         raise ControlError("Anova() has types 2 and 3; the sequential table is anova(m, type=1).")
-    if model.is_least_squares and test != "Chisq":
+    if model.is_least_squares and test != "Chisq" and checked_ddf(ddf) in ("default", "residual"):
         return _tabulated(least_squares_tests(model, number, vcov))
+    if test is None and checked_ddf(ddf) not in ("default", "z"):
+        test = "F"
     if test != "F":
+        refuse_ddf_of_chi_square(ddf)
         return _tabulated(wald_chi_square(model, number, vcov))
     chosen: Ddf = "residual" if not isinstance(model, MixedFit) else "kenward-roger"
     _require_degrees_of_freedom(model)
@@ -225,14 +229,20 @@ def _of_one_model(
 ) -> AnovaTable:
     """Return the tests of the terms of one model."""
     is_linear = isinstance(model, MixedFit) and model.family() is None
-    asked = type is not None or test is not None or vcov is not None
-    if ddf is None or not (is_linear or asked):
-        if asked and type_number(1 if type is None else type) != 1:
+    asked = test is not None or vcov is not None or ddf not in (None, "default")
+    number = None if type is None else type_number(type)
+    if ddf is None or (not is_linear and not asked and number in (None, 1)):
+        if number not in (None, 1):
             raise ControlError("ddf=None gives lme4's table, which is sequential: leave out ddf, or type.")
         return _sequential(model)
-    if not is_linear or test == "Chisq":
-        return Anova(model, type=2 if type is None else type, test=test, vcov=vcov)
-    return _tabulated(analysis_of_variance(model, type_number(3 if type is None else type), ddf, vcov))
+    if is_linear and test != "Chisq":
+        return _tabulated(analysis_of_variance(model, number or 3, ddf, vcov))
+    if number == 1:
+        raise ControlError(
+            "type=1, the sequential tests, goes without test, ddf and vcov here: leave them out, or write "
+            "type=2 or 3."
+        )
+    return Anova(model, type=number or 2, test=test, ddf=ddf, vcov=vcov)
 
 
 def _require_degrees_of_freedom(model: Fit) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from mixedmodels.advice import advises
+from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import whole_number
+from mixedmodels.errors import ControlError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
 
@@ -44,6 +45,11 @@ def boundary_p_value(chisq: Any, added_variances: int = 1, added_covariances: in
     ndarray
         P-values in the shape of `chisq`; NaN where the weights of the mixture depend on the data.
 
+    Raises
+    ------
+    ControlError
+        If `chisq` is no number, or a count is negative.
+
     Examples
     --------
     >>> float(boundary_p_value(2.705543).round(4))
@@ -51,7 +57,10 @@ def boundary_p_value(chisq: Any, added_variances: int = 1, added_covariances: in
     """
     variances = whole_number("added_variances", added_variances, 1)
     covariances = whole_number("added_covariances", added_covariances)
-    statistic = np.maximum(np.asarray(chisq, dtype=np.float64), 0.0)
+    try:
+        statistic = np.maximum(np.asarray(chisq, dtype=np.float64), 0.0)
+    except (TypeError, ValueError):
+        raise ControlError(f"chisq must be a number or an array of numbers, not {shown(chisq)}.") from None
     if variances > 1 and covariances:
         return np.full(statistic.shape, np.nan)
     tails = [

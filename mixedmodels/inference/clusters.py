@@ -130,5 +130,5 @@ def _values(fit: Fit, values: Any) -> Any:
 def _factorized(name: str, values: Any) -> Clusters:
     codes, labels = pd.factorize(values, sort=False)
     if (codes < 0).any():
-        raise DataError(f"cluster {name} has missing values at {int((codes < 0).sum())} rows.")
+        raise DataError(f"the clusters ({name}) have missing values at {int((codes < 0).sum())} rows.")
     return Clusters(name, np.asarray(codes, dtype=np.intp), tuple(labels))

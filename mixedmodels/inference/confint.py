@@ -129,7 +129,9 @@ def _by_bootstrap(fit: Fit, numbers: Sequence[int], level: float, options: BootO
         n_jobs=options.n_jobs,
         progress=options.progress,
     )
-    return Limits(replicates._limits(numbers, level, kind).to_numpy(dtype=np.float64), ())
+    lost = replicates.n_failed + (options.nsim or NSIM) - replicates.nsim
+    notes = (f"{lost} bootstrap replicates could not be fitted or were not drawn.",) if lost else ()
+    return Limits(replicates._limits(numbers, level, kind).to_numpy(dtype=np.float64), notes)
 
 
 def has_profile(fit: Fit) -> bool:

@@ -19,7 +19,7 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference.anova import AnovaTable, make_table
 from mixedmodels.inference.comparison import chi_square_tail
-from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
+from mixedmodels.inference.fixed_effects import Ddf, fixed_effects, refuse_ddf_of_chi_square
 from mixedmodels.inference.hypotheses import deletion_hypotheses, term_columns
 from mixedmodels.inference.term_tests import F_COLUMNS, f_test_rows, method_text
 
@@ -59,7 +59,7 @@ def drop1(
     Raises
     ------
     ControlError
-        If `test` is neither.
+        If `test` is neither, or `ddf` or `vcov` is given to likelihood ratios.
     NotAvailableError
         If the model has no likelihood, or F tests are asked for of a generalized model.
     """
@@ -68,6 +68,9 @@ def drop1(
     one_of("test", test, ("Chisq", "F"))
     if test == "F":
         return _f_tests(model, ddf, vcov)
+    refuse_ddf_of_chi_square(ddf)
+    if vcov is not None:
+        raise ControlError("vcov is about F tests, and these are likelihood ratios: write test='F'.")
     full = model.refitML()
     rows, values = ["<none>"], [(np.nan, full.aic(), np.nan, np.nan)]
     for label in droppable(model.design):

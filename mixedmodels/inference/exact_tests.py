@@ -68,7 +68,9 @@ class ExactTest:
 
     def __repr__(self) -> str:
         value = format_numbers([self.statistic], 5)[0].strip()
-        p = format_p_values([self.p_value], 4)[0].strip()
+        # No simulated ratio being larger says that p is below one in their number, and no more.
+        least = format_numbers([1.0 / self.nsim], 4)[0].strip()
+        p = format_p_values([self.p_value], 4)[0].strip() if self.p_value > 0.0 else f"< {least}"
         return (
             f"Simulated finite sample distribution of {self.name}\n"
             f"(p-value based on {self.nsim} simulated values)\n\n"

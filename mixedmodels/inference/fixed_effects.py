@@ -10,7 +10,7 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
-from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.errors import ControlError, NotAvailableError, listed
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.formula.design.theta import theta_names
@@ -22,6 +22,10 @@ from mixedmodels.inference.satterthwaite import Satterthwaite
 #: Methods of degrees of freedom; "default" is Satterthwaite's for a linear mixed model, otherwise that of the
 #: summary (residual where the dispersion is estimated, normal where it is known).
 Ddf = Literal["default", "satterthwaite", "kenward-roger", "residual", "z"]
+
+#: A matrix is no covariance if, scaled to correlations, it is asymmetric or has a negative eigenvalue by more
+#: than this, which rounding of printed digits does not reach.
+NO_COVARIANCE = 1e-5
 
 
 def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffects:
@@ -45,8 +49,7 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
     NotAvailableError
         If the method does not exist for this kind of model.
     """
-    ddf = cast("Ddf", ddf.lower()) if isinstance(ddf, str) else ddf
-    one_of("ddf", ddf, get_args(Ddf), "; ddf=None of summary() gives lme4's table")
+    ddf = checked_ddf(ddf)
     if vcov is not None:
         return with_covariance(fit, vcov)
     names = tuple(fit.design.x_names)
@@ -58,6 +61,28 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
         adjusted, kr = kenward_roger(linear(fit, "Kenward and Roger's"))
         return FixedEffects(fit.beta, adjusted, kr, names)
     return FixedEffects(fit.beta, _covariance(fit), _constant(fit, ddf), names)
+
+
+def checked_ddf(ddf: Ddf) -> Ddf:
+    """Return the name of a method in small letters.
+
+    Raises
+    ------
+    ControlError
+        If it is none.
+    """
+    name = ddf.lower() if isinstance(ddf, str) else ddf
+    if name not in get_args(Ddf):
+        one_of("ddf", ddf, get_args(Ddf), "; ddf=None of summary() gives lme4's table")
+    return cast("Ddf", name)
+
+
+def refuse_ddf_of_chi_square(ddf: Ddf) -> None:
+    """Raise ControlError if degrees of freedom were asked for of a chi-square test, which has none."""
+    if checked_ddf(ddf) not in ("default", "z"):
+        raise ControlError(
+            f"ddf={ddf!r} is about F tests, and these are chi-square tests: write test='F', or leave out ddf."
+        )
 
 
 def _constant(fit: Fit, ddf: Ddf) -> Constant:
@@ -85,21 +110,51 @@ def with_covariance(fit: Fit, vcov: Any) -> FixedEffects:
     Raises
     ------
     ControlError
-        If `vcov` is none of these or of another size.
+        If `vcov` is none of these, of another size or other coefficients, or no covariance matrix.
     """
-    names, p = tuple(fit.design.x_names), len(fit.beta)
+    names = tuple(fit.design.x_names)
     if isinstance(vcov, str):
         vcov = robust_covariance(fit, vcov)
+    if isinstance(vcov, pd.DataFrame):
+        _check_names(vcov, names)
     if isinstance(vcov, RobustCovariance):
         return FixedEffects(fit.beta, vcov.to_numpy(), vcov.degrees, names)
+    return FixedEffects(fit.beta, _covariance_matrix(vcov, len(names)), _constant(fit, "default"), names)
+
+
+def _check_names(vcov: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Raise unless the margins of a table, where they have names, are those of the coefficients."""
+    for margin in (vcov.index, vcov.columns):
+        given = tuple(margin)
+        if given != names and any(isinstance(name, str) for name in given):
+            raise ControlError(
+                f"vcov is about {listed(given)}; the coefficients of this model are {listed(names)}, in this "
+                "order."
+            )
+
+
+def _covariance_matrix(vcov: Any, p: int) -> FloatArray:
+    """Return a matrix that was given as a covariance, shape (p, p), its symmetric part."""
     matrix = np.asarray(vcov, dtype=object)
     if matrix.shape != (p, p) or not np.isfinite(numbers := pd.to_numeric(matrix.ravel(), "coerce")).all():
         raise ControlError(
             f"vcov must be a type of robust covariance such as 'CR2', or a {p} x {p} matrix of numbers, such "
             "as vcov('CR2', cluster='g') returns."
         )
-    covariance = np.asarray(numbers, dtype=np.float64).reshape(p, p)
-    return FixedEffects(fit.beta, covariance, _constant(fit, "default"), names)
+    V = np.asarray(numbers, dtype=np.float64).reshape(p, p)
+    variances = np.diagonal(V)
+    if (variances <= 0.0).any():
+        raise ControlError(
+            f"vcov must have positive variances on its diagonal; the smallest is {variances.min():.4g}."
+        )
+    scale = np.sqrt(variances)
+    R = V / np.outer(scale, scale)
+    if np.abs(R - R.T).max() > NO_COVARIANCE or np.linalg.eigvalsh(R).min() < -NO_COVARIANCE:
+        raise ControlError(
+            "vcov must be a covariance matrix: symmetric, with no combination of coefficients of negative "
+            "variance."
+        )
+    return np.asarray(0.5 * (V + V.T), dtype=np.float64)
 
 
 def linear(fit: Fit, method: str) -> LinearFit:

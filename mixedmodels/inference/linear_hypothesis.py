@@ -23,7 +23,7 @@ from mixedmodels.inference.contrasts import (
     hypothesis_test,
     independent_rows,
 )
-from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
+from mixedmodels.inference.fixed_effects import Ddf, fixed_effects, refuse_ddf_of_chi_square
 from mixedmodels.inference.hypothesis_text import has_equals_sign, hypothesis_label, read_hypotheses
 
 CHI_SQUARE_COLUMNS = ("Df", "Chisq", "Pr(>Chisq)")
@@ -96,7 +96,7 @@ def linear_hypothesis(
     --------
     >>> import mixedmodels as mm
     >>> m = mm.lmer("effort ~ Type + (1 | Subject)", mm.load_dataset("ergoStool"))
-    >>> print(mm.linear_hypothesis(m, "TypeT2 = TypeT3", test="Chisq"))
+    >>> print(mm.linear_hypothesis(m, "TypeT2 = TypeT3", test="Chisq"))  # doctest: +NORMALIZE_WHITESPACE
     Linear hypothesis test
     <BLANKLINE>
     Hypothesis:
@@ -114,6 +114,8 @@ def linear_hypothesis(
     check_models([model], "linear_hypothesis")
     one_of("test", test, (None, "F", "Chisq"))
     stated = stated_hypotheses(hypotheses, rhs, model.design.x_names, model.design.dropped)
+    if test == "Chisq":
+        refuse_ddf_of_chi_square(ddf)
     fixed = fixed_effects(model, "z" if test == "Chisq" else ddf, vcov)
     fixed = asymptotic(fixed) if test == "Chisq" else fixed
     check_independent(stated, np.sqrt(np.diag(fixed.covariance)))

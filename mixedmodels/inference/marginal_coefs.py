@@ -10,10 +10,11 @@ from scipy import special
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.syntax_tree import names_in
+from mixedmodels.inference.printed_table import PrintedTable
 from mixedmodels.inference.wald import check_level, wald_intervals, wald_table
 from mixedmodels.prediction.averaged import (
     AverageRows,
@@ -29,7 +30,7 @@ VARIABLE_STEP = 1e-4
 
 
 @advises
-def marginal_coefs(fit: Fit) -> pd.DataFrame:
+def marginal_coefs(fit: Fit) -> PrintedTable:
     """Return the coefficients of the population-averaged means, with standard errors.
 
     The linear predictor that comes nearest to the link of the averaged means: ``(X'X)^-1 X' g(mu)`` for
@@ -44,9 +45,9 @@ def marginal_coefs(fit: Fit) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
-        One row for each fixed effect: Estimate, Std. Error (delta method, the estimation of theta included),
-        z value and Pr(>|z|).
+    PrintedTable
+        A DataFrame with one row for each fixed effect: Estimate, Std. Error (delta method, the estimation of
+        theta included), z value and Pr(>|z|).
 
     Raises
     ------
@@ -78,13 +79,13 @@ def marginal_coefs(fit: Fit) -> pd.DataFrame:
     J = delta_jacobian(coefficients, at, covariance)
     se = np.sqrt(np.einsum("ij,jk,ik->i", J, covariance, J))
     columns = ["Estimate", "Std. Error", "z value", "Pr(>|z|)"]
-    return pd.DataFrame(wald_table(coefficients(at), se), index=list(fit.design.x_names), columns=columns)
+    return PrintedTable(wald_table(coefficients(at), se), index=list(fit.design.x_names), columns=columns)
 
 
 @advises
 def average_marginal_effects(
     fit: Fit, variables: str | list[str] | None = None, newdata: Any = None, level: float = 0.95
-) -> pd.DataFrame:
+) -> PrintedTable:
     """Return average marginal effects on the scale of the response, averaged over the random effects.
 
     For a numeric variable the derivative of the population-averaged mean, for others the change from the
@@ -103,14 +104,17 @@ def average_marginal_effects(
 
     Returns
     -------
-    DataFrame
-        Columns term, contrast, estimate, std.error, statistic, p.value and the limits of the interval.
-        Standard errors by the delta method; those of a generalized model include the estimation of theta.
+    PrintedTable
+        A DataFrame with columns term, contrast, estimate, std.error, statistic, p.value and the limits of the
+        interval. Standard errors by the delta method; those of a generalized model include the estimation of
+        theta.
 
     Raises
     ------
     ControlError
         If a variable is not in the fixed effects, or `level` is not between 0 and 1.
+    DataError
+        If a variable is missing in a new row.
 
     Examples
     --------
@@ -120,12 +124,13 @@ def average_marginal_effects(
     10.467
     """
     check_level(level)
-    frame = used_variables(fit.data, fit.design) if newdata is None else pd.DataFrame(newdata)
+    fitted = used_variables(fit.data, fit.design)
     names = _chosen(fit, variables)
+    frame = fitted if newdata is None else _checked_rows(newdata, _chosen(fit, None))
     at, covariance = natural_estimates(fit)
     labels, estimates, errors = [], [], []
     for name in names:
-        for contrast, high, low, over in _changes(frame, name):
+        for contrast, high, low, over in _changes(frame, name, _levels(fit, fitted, name)):
             pair = (average_rows(fit, high), average_rows(fit, low))
 
             def effect(
@@ -143,10 +148,10 @@ def average_marginal_effects(
 
 def _effects_table(
     labels: list[tuple[str, str]], estimate: FloatArray, se: FloatArray, level: float
-) -> pd.DataFrame:
+) -> PrintedTable:
     limits = wald_intervals(estimate, se, level)
     low, high = percent_names(level)
-    return pd.DataFrame({
+    return PrintedTable({
         "term": [term for term, _ in labels],
         "contrast": [contrast for _, contrast in labels],
         "estimate": estimate,
@@ -167,6 +172,10 @@ def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
     ]
     if variables is None:
         return known
+    if not isinstance(variables, (str, list, tuple)):
+        raise ControlError(
+            f"variables must be a name or a list of names such as {known[:1]}, not {shown(variables)}."
+        )
     asked = [variables] if isinstance(variables, str) else list(variables)
     for name in asked:
         if name not in known:
@@ -177,17 +186,55 @@ def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
     return asked
 
 
-def _changes(frame: pd.DataFrame, name: str) -> list[tuple[str, pd.DataFrame, pd.DataFrame, float]]:
+def _levels(fit: Fit, fitted: pd.DataFrame, name: str) -> list[Any] | None:
+    """Return the levels of a variable in the rows of the fit, in order; None of a number.
+
+    A number that the formula makes a factor of, as ``factor(x)`` does, has levels.
+    """
+    recipe = fit.design.recipe
+    coerced = any(
+        name in {used.name for used in names_in(recipe.variables[variable.name])}
+        for variable in recipe.fixed.variables
+        if variable.levels is not None
+    )
+    column = fitted[name]
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if is_number and not coerced:
+        return None
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.remove_unused_categories().cat.categories)
+    return sorted(column.dropna().unique())
+
+
+def _checked_rows(newdata: Any, names: list[str]) -> pd.DataFrame:
+    """Return new rows as a frame.
+
+    Raises
+    ------
+    DataError
+        If a variable of the fixed effects is missing in one of them: there is no mean over such rows.
+    """
+    frame = newdata.to_pandas() if hasattr(newdata, "to_pandas") else pd.DataFrame(newdata)
+    for name in names:
+        gaps = int(frame[name].isna().sum()) if name in frame else 0
+        if gaps:
+            raise DataError(
+                f"newdata has missing values of {name} in {gaps} row{'s' * (gaps > 1)}; effects are averaged "
+                "over rows that are complete: newdata.dropna()."
+            )
+    return frame
+
+
+def _changes(
+    frame: pd.DataFrame, name: str, levels: list[Any] | None
+) -> list[tuple[str, pd.DataFrame, pd.DataFrame, float]]:
     """Return, for one variable, each contrast: its label, the data at both ends and the distance."""
-    column = frame[name]
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        values = column.astype(float)
+    if levels is None:
+        values = frame[name].astype(float)
         step = VARIABLE_STEP * (float(values.std(ddof=0)) or 1.0)
         return [
             ("dY/dX", frame.assign(**{name: values + step}), frame.assign(**{name: values - step}), 2 * step)
         ]
-    levels = list(column.cat.categories) if isinstance(column.dtype, pd.CategoricalDtype) else None
-    levels = sorted(column.dropna().unique()) if levels is None else levels
     first = _set(frame, name, levels[0])
     return [(f"{level} - {levels[0]}", _set(frame, name, level), first, 1.0) for level in levels[1:]]
 

@@ -145,8 +145,10 @@ def _tests(observed: float, df: int, reference: FloatArray) -> FloatArray:
     gamma = float(special.gammaincc(mean**2 / variance, observed * mean / variance))
     corrected = df * observed / mean
     bartlett = float(special.chdtrc(df, corrected))
-    ddf = 2.0 * mean / (mean - 1.0)
-    F = float(special.fdtrc(df, ddf, observed / df)) if ddf > 0.0 else none
+    # An F variable has the mean ddf / (ddf - 2), above 1: nothing fits a mean below it.
+    scaled = mean / df
+    ddf = 2.0 * scaled / (scaled - 1.0) if scaled > 1.0 else none
+    F = float(special.fdtrc(df, ddf, observed / df))
     return np.array(
         [
             naive,

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
@@ -16,6 +15,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.anova import check_models
 from mixedmodels.inference.contrasts import quantiles, two_sided
 from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.inference.printed_table import PrintedTable
 
 #: Least share of the variance that counts as due to imputation: degrees of freedom divide by its square.
 LEAST_SHARE = 1e-4
@@ -26,7 +26,7 @@ def pool(
     fits: Iterable[Fit],
     *,
     dfcom: float | None = None,
-) -> pd.DataFrame:
+) -> PrintedTable:
     """Combine fits of one model to multiply imputed data sets by Rubin's rules.
 
     Parameters
@@ -38,10 +38,11 @@ def pool(
 
     Returns
     -------
-    DataFrame
-        By fixed effect: Estimate, Std. Error, df (Barnard & Rubin 1999), t value, Pr(>|t|), 2.5 %, 97.5 %,
-        the variances within (ubar), between (b) and in all (t), the relative increase in variance (riv), the
-        share due to missing values (lambda) and the fraction of missing information (fmi).
+    PrintedTable
+        A DataFrame, by fixed effect: Estimate, Std. Error, df (Barnard & Rubin 1999), t value, Pr(>|t|),
+        2.5 %, 97.5 %, the variances within (ubar), between (b) and in all (t), the relative increase in
+        variance (riv), the share due to missing values (lambda) and the fraction of missing information
+        (fmi).
 
     Raises
     ------
@@ -82,7 +83,7 @@ def pool(
     )
 
 
-def _combined(Q: FloatArray, U: FloatArray, dfcom: float, names: tuple[str, ...]) -> pd.DataFrame:
+def _combined(Q: FloatArray, U: FloatArray, dfcom: float, names: tuple[str, ...]) -> PrintedTable:
     """Return the table for estimates and their variances, each (m, p)."""
     m = len(Q)
     estimate, ubar, b = Q.mean(axis=0), U.mean(axis=0), Q.var(axis=0, ddof=1)
@@ -98,7 +99,7 @@ def _combined(Q: FloatArray, U: FloatArray, dfcom: float, names: tuple[str, ...]
         "ubar": ubar, "b": b, "t": total, "riv": riv, "lambda": share,
         "fmi": (riv + 2.0 / (df + 3.0)) / (riv + 1.0),
     }  # fmt: skip
-    return pd.DataFrame(columns, index=list(names))
+    return PrintedTable(columns, index=list(names))
 
 
 def barnard_rubin(m: int, share: FloatArray, dfcom: float) -> FloatArray:

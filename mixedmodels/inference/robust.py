@@ -94,7 +94,9 @@ def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = N
     sandwich = make(fit, clusters, POWERS[type], _factor(type, clusters.size, fit.nobs(), len(fit.beta)))
     names = list(fit.design.x_names)
     table = RobustCovariance(sandwich.covariance(), index=names, columns=names)
-    table.degrees, table.kind, table.cluster = SandwichDegrees(sandwich), type, clusters.name
+    by = f" by {clusters.name}" if clusters.name else ""
+    table.degrees = SandwichDegrees(sandwich, f"Satterthwaite's method for a {type} covariance{by}")
+    table.kind, table.cluster = type, clusters.name
     return table
 
 

@@ -56,10 +56,18 @@ class Sandwich:
 
 @dataclass(frozen=True, slots=True)
 class SandwichDegrees:
-    """Degrees of freedom of tests with a sandwich covariance."""
+    """Degrees of freedom of tests with a sandwich covariance.
+
+    Attributes
+    ----------
+    sandwich : Sandwich
+        The pieces.
+    method : str
+        What tables call it.
+    """
 
     sandwich: Sandwich
-    method: str = "Satterthwaite's method for a robust covariance"
+    method: str
 
     def of_rows(self, L: FloatArray) -> FloatArray:
         """Return Satterthwaite's degrees of freedom of every row of L, shape (m,)."""

@@ -95,7 +95,7 @@ def combined(df: FloatArray) -> float:
     Examples
     --------
     >>> round(combined(np.array([10.0, 20.0])), 3)
-    13.714
+    13.077
     """
     if np.ptp(df) <= EQUAL * float(df.max()):
         return float(df.mean())

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.inference.contrasts import FixedEffects
+from mixedmodels.inference.wald import table_of_tests
 from mixedmodels.reports.fit_text import FitDescription, summary_text
 from mixedmodels.reports.html import preformatted
 
@@ -31,6 +33,8 @@ class Summary:
         Pearson residuals divided by sigma.
     show_correlation : bool or None
         Whether to print the correlations; None for the default.
+    tests : str
+        How the fixed effects are tested; empty where that is as the kind of model is tested everywhere.
     """
 
     description: FitDescription
@@ -38,6 +42,7 @@ class Summary:
     fixed_correlation: FloatArray
     scaled_residuals: FloatArray
     show_correlation: bool | None
+    tests: str = ""
 
     def __repr__(self) -> str:
         return summary_text(
@@ -54,14 +59,38 @@ class Summary:
         return preformatted(repr(self))
 
 
-def with_tests(description: FitDescription, fixed: FixedEffects) -> FitDescription:
-    """Return a description that says how the fixed effects are tested."""
-    messages = (*description.messages, *fixed.notes)
-    if not fixed.degrees.method:
+def tested_by(plain: Summary, fixed: FixedEffects, own_covariance: bool) -> Summary:
+    """Return a summary with other tests of the fixed effects, which it says.
+
+    Parameters
+    ----------
+    plain : Summary
+        The summary.
+    fixed : FixedEffects
+        What the tests use.
+    own_covariance : bool
+        Whether the covariance is the model's, whose correlations stay as lme4 prints them even where Kenward
+        and Roger adjust the variances; those of another one are its own.
+    """
+    method = fixed.degrees.method
+    return replace(
+        plain,
+        description=_with_tests(plain.description, method, fixed.notes),
+        coefficients=table_of_tests(fixed),
+        fixed_correlation=(
+            plain.fixed_correlation if own_covariance else covariance_to_correlation(fixed.covariance)
+        ),
+        tests=f"t-tests use {method}" if method else "",
+    )
+
+
+def _with_tests(description: FitDescription, method: str, notes: tuple[str, ...]) -> FitDescription:
+    messages = (*description.messages, *notes)
+    if not method:
         return replace(description, messages=messages)
     return replace(
         description,
-        title=f"{description.title}. t-tests use {fixed.degrees.method}",
+        title=f"{description.title}. t-tests use {method}",
         class_name=LMERTEST.get(description.class_name, description.class_name),
         messages=messages,
     )

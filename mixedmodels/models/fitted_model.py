@@ -21,11 +21,11 @@ from mixedmodels.inference.bootstrap_intervals import IntervalType
 from mixedmodels.inference.confint import BootOptions, ConfidenceIntervals, confint
 from mixedmodels.inference.drop1 import drop1
 from mixedmodels.inference.emmeans import means, term_tests, trends
-from mixedmodels.inference.fixed_effects import Ddf
+from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.hypotheses import Convention, hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
-from mixedmodels.inference.summary import Summary
+from mixedmodels.inference.summary import Summary, tested_by
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
@@ -145,7 +145,7 @@ class FittedModel(Fit):
         Raises
         ------
         ControlError
-            If `method` or a name in `parm` is unknown.
+            If `method` or a name in `parm` is unknown, or `nsim` is given to a method without replicates.
         NotAvailableError
             If the fit has no likelihood of the parameters asked for.
         ConvergenceError
@@ -185,14 +185,36 @@ class FittedModel(Fit):
         """Return the variables of the model at the rows used."""
         return used_variables(self.data, self.design)
 
-    def summary(self, correlation: bool | None = None) -> Summary:
-        """Summarise the fit: ``print(m.summary())`` gives lme4's text.
+    def summary(
+        self, correlation: bool | None = None, ddf: Ddf | None = "default", vcov: Any = None
+    ) -> Summary:
+        """Summarise the fit: ``print(m.summary())`` gives lmerTest's text of a linear mixed model, else R's.
 
         Parameters
         ----------
         correlation : bool, optional
-            Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
+            Whether to print the correlations of the fixed effects; by default for up to 12 coefficients. Not
+            used by the text of a linear model.
+        ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z", None}
+            Degrees of freedom of the tests. By default Satterthwaite's for a linear mixed model; None gives
+            lme4's table, which has no p-values for it.
+        vcov : {"CR0", ..., "CR3"} or array of shape (p, p), optional
+            Another covariance of the fixed effects; a robust one brings its own degrees of freedom.
+
+        Raises
+        ------
+        ControlError
+            If `ddf` or `vcov` is none of these.
+        NotAvailableError
+            If the method does not exist for this kind of model.
         """
+        plain = self._plain_summary(correlation)
+        if vcov is None and (ddf is None or (ddf == "default" and self._with_p_values)):
+            return plain
+        fixed = fixed_effects(self, ddf or "default", vcov)
+        return tested_by(plain, fixed, own_covariance=vcov is None)
+
+    def _plain_summary(self, correlation: bool | None) -> Summary:
         return Summary(
             description=self._describe(),
             coefficients=self._coefficient_table(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -119,14 +119,7 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
 
     # Text.
 
-    def summary(self, correlation: bool | None = None) -> LinearSummary:
-        """Summarise the fit: ``print(m.summary())`` gives R's text.
-
-        Parameters
-        ----------
-        correlation : bool, optional
-            Not used: R's text of a linear model has no correlations; ``fixed_correlation`` has them.
-        """
+    def _plain_summary(self, correlation: bool | None) -> LinearSummary:
         return LinearSummary(
             description=self._describe(),
             coefficients=self._coefficient_table(),
@@ -195,7 +188,9 @@ class LinearSummary(Summary):
         Residuals, residual standard error, R-squared and F statistic.
     """
 
-    linear: LinearDescription
+    linear: LinearDescription = field(kw_only=True)
 
     def __repr__(self) -> str:
-        return linear_summary_text(self.linear, self.coefficients.to_numpy(), list(self.coefficients.columns))
+        columns = list(self.coefficients.columns)
+        text = linear_summary_text(self.linear, self.coefficients.to_numpy(), columns)
+        return f"{text}\n{self.tests}\n" if self.tests else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -11,19 +10,17 @@ import pandas as pd
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
+from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_covariance
 from mixedmodels.inference.anova import AnovaTable
-from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.profile.profile import profile
 from mixedmodels.inference.profile.result import Profile, ProfileScale
 from mixedmodels.inference.ranef import RandomEffects, tables_by_group
 from mixedmodels.inference.ranova import ranova
 from mixedmodels.inference.robust import RobustType
-from mixedmodels.inference.summary import Summary, with_tests
 from mixedmodels.inference.varcorr import VarCorr
-from mixedmodels.inference.wald import table_of_tests
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.averaged import predict_average
 from mixedmodels.prediction.draws import Seed
@@ -188,9 +185,16 @@ class MixedModel(FittedModel, MixedFit):
             If a column is missing, or a level is new and not allowed.
         FormulaError
             If `re_form` names random effects that the model does not have.
+        ControlError
+            If `random_only` is asked for of an average.
         """
         if isinstance(re_form, str) and re_form == "average":
             one_of("type", type, ("link", "response"))
+            if random_only:
+                raise ControlError(
+                    "random_only=True gives the random effects alone, which re_form='average' averages over: "
+                    "leave out one of them."
+                )
             return predict_average(self, newdata, type, se_fit)
         return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
 
@@ -234,36 +238,6 @@ class MixedModel(FittedModel, MixedFit):
         return simulate(self, nsim, seed, use_u, re_form, newdata, allow_new_levels)
 
     # Text.
-
-    def summary(
-        self, correlation: bool | None = None, ddf: Ddf | None = "default", vcov: Any = None
-    ) -> Summary:
-        """Summarise the fit: ``print(m.summary())`` gives lmerTest's text of a linear model, else lme4's.
-
-        Parameters
-        ----------
-        correlation : bool, optional
-            Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
-        ddf : {"default", "satterthwaite", "kenward-roger", "residual", "z", None}
-            Degrees of freedom of the tests. By default Satterthwaite's for a linear mixed model; None gives
-            lme4's table, which has no p-values for it.
-        vcov : {"CR0", ..., "CR3"} or array of shape (p, p), optional
-            Another covariance of the fixed effects; a robust one brings its own degrees of freedom.
-
-        Raises
-        ------
-        ControlError
-            If `ddf` is none of these.
-        NotAvailableError
-            If the method does not exist for this kind of model.
-        """
-        plain = super().summary(correlation)
-        if vcov is None and (ddf is None or (ddf == "default" and self._with_p_values)):
-            return plain
-        fixed = fixed_effects(self, ddf or "default", vcov)
-        return replace(
-            plain, description=with_tests(plain.description, fixed), coefficients=table_of_tests(fixed)
-        )
 
     def _messages(self) -> tuple[str, ...]:
         """Return what the text says about convergence; nothing when all is well."""

@@ -26,7 +26,7 @@ def generator(seed: Seed) -> np.random.Generator:
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
-        raise ControlError(f"seed must be a whole number or a numpy Generator, not {seed!r}.") from error
+        raise ControlError(f"the seed must be a whole number or a numpy Generator, not {seed!r}.") from error
 
 
 def draw_random_effects(

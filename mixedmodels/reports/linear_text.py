@@ -82,8 +82,8 @@ def linear_summary_text(
     ----------
     fit : LinearDescription
         The fit.
-    coefficients : ndarray, shape (p, 4)
-        Estimates, standard errors, t values and p-values.
+    coefficients : ndarray, shape (p, 4 or 5)
+        Estimates, standard errors, degrees of freedom where they differ, t or z values and p-values.
     columns : sequence of str
         Names of these columns.
     digits : int
@@ -121,10 +121,9 @@ def _coefficient_lines(
     note = f" ({dropped} not defined because of singularities)" if dropped else ""
     table = np.full((len(fit.names), len(columns)), np.nan)
     table[fit.estimated] = coefficients
-    return [
-        f"Coefficients:{note}",
-        coefficient_table(table, fit.names, columns, digits, estimates=(0, 1), statistics=(2,)),
-    ]
+    test = next(j for j, name in enumerate(columns) if name.endswith(" value"))
+    text = coefficient_table(table, fit.names, columns, digits, estimates=range(test), statistics=(test,))
+    return [f"Coefficients:{note}", text]
 
 
 def _overall_lines(fit: LinearDescription, test: tuple[float, float, float], digits: int) -> list[str]:

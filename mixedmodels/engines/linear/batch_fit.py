@@ -100,6 +100,8 @@ def fit_batch(batch: BatchProblem, Y: FloatArray, REML: bool, start: FloatArray 
     free = starting.free_of(problem, starting.off_zero(problem, theta, OFF_ZERO))
     responses = enter_responses(batch, Y)
     varied = np.flatnonzero(~responses.is_fitted_exactly)
+    if not len(varied):
+        return unsettled(problem.n_theta, problem.p, Y.shape[1])
     run = _Batch(batch, responses.take(varied), REML)
     try:
         found = _search(run, np.repeat(free[:, None], len(varied), axis=1), np.arange(len(varied)))

@@ -233,9 +233,12 @@ def _given_values(name: str, column: Column, given: tuple[Any, ...]) -> tuple[An
     if isinstance(column, Logical):
         return tuple(bool(value) for value in given)
     try:
-        return tuple(value if isinstance(value, int) else float(value) for value in given)
+        numbers = tuple(value if isinstance(value, int) else float(value) for value in given)
     except (TypeError, ValueError):
         raise DataError(f"at must have numbers for {name}, not {shown(given)}") from None
+    if not np.isfinite(numbers).all():
+        raise DataError(f"at must have finite numbers for {name}, not {listed(map(repr, numbers))}")
+    return numbers
 
 
 def _level_name(value: Any) -> str:

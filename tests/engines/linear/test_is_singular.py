@@ -1,7 +1,7 @@
 """Whether a fit is singular: lme4's answer in plain units, and the same in all others.
 
-`data/is_singular.csv` holds 24 models in six systems of units each, with what `isSingular` of lme4 1.1 says and
-the criteria at both ends. lme4 agrees in plain units; in others its answer changes for 14 of the 24.
+`data/is_singular.csv` holds 24 models in six systems of units each, with what `isSingular` of lme4 1.1 says
+and the criteria at both ends. lme4 agrees in plain units; in others its answer changes for 14 of the 24.
 """
 
 from pathlib import Path
