@@ -1,7 +1,7 @@
 """Whether a fit is singular: lme4's answer in plain units, and the same in all others.
 
 `data/is_singular.csv` holds 24 models in six systems of units each, with what `isSingular` of lme4 1.1 says
-and the criteria at both ends. lme4 agrees in plain units; in others its answer changes for 14 of the 24.
+and the criteria of both. lme4 agrees in plain units; in others its answer changes for 14 of the 24.
 """
 
 from pathlib import Path
@@ -24,7 +24,8 @@ def drawn(seed, x_unit, weight_unit):
     n = len(g)
     h = rng.integers(0, 6, n)
     x = rng.normal(size=n) + rng.choice([0, 3])
-    b = rng.normal(size=(q, 2)) * rng.choice([0, 0.05, 0.3, 1], 2)
+    sd = rng.choice([0, 0.05, 0.3, 1], 2)
+    b = rng.normal(size=(q, 2)) * sd
     c = rng.normal(size=6) * rng.choice([0, 0.5])
     y = 1 + 0.5 * x + b[g, 0] + b[g, 1] * x + c[h] + rng.normal(size=n)
     w = rng.uniform(0.5, 2, n) * weight_unit
