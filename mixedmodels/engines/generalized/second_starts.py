@@ -65,7 +65,8 @@ def other_starts(
         starts += [by_levels, *(start_far(problem, deviations, phi) for deviations in far)]
         is_large = is_large and n_terms > 1
     elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
-        starts += [start_far(problem, deviations) for deviations in _all_far(problem, FAR)]
+        # The best of those near zero is tried before these, the others after: looks have a budget.
+        starts[1:1] = [start_far(problem, deviations) for deviations in _all_far(problem, FAR)]
     if is_large:
         starts += [start_far(problem, deviations) for deviations in _all_far(problem, FARTHER)]
         if n_terms > 1:
