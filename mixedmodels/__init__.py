@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import coef as coef
     from mixedmodels.models.functions import confint as confint
     from mixedmodels.models.functions import convergence as convergence
+    from mixedmodels.models.functions import cooks_distance as cooks_distance
     from mixedmodels.models.functions import deviance as deviance
     from mixedmodels.models.functions import df_residual as df_residual
     from mixedmodels.models.functions import family as family
@@ -108,6 +109,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import refitML as refitML
     from mixedmodels.models.functions import resid as resid
     from mixedmodels.models.functions import residuals as residuals
+    from mixedmodels.models.functions import rstandard as rstandard
+    from mixedmodels.models.functions import rstudent as rstudent
     from mixedmodels.models.functions import sigma as sigma
     from mixedmodels.models.functions import simulate as simulate
     from mixedmodels.models.functions import summary as summary
@@ -161,10 +164,10 @@ _HOMES = {
     "inference.pool": "pool",
     "inference.refit_many": "refit_many",
     "models.functions": (
-        "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
+        "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
         "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
-        "resid residuals sigma simulate summary terms theta vcov weights"
+        "resid residuals rstandard rstudent sigma simulate summary terms theta vcov weights"
     ),
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
