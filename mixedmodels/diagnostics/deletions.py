@@ -1,4 +1,4 @@
-"""Estimates of a model without some of its rows: by a refit from where the fit is, or in one step from there."""
+"""Estimates of a model without some of its rows: by a refit from those of all rows, or in one step."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.fixed_effects import dependence
 from mixedmodels.formula.design.rows import design_of_rows
 from mixedmodels.inference.refits import FAILED, RESPONSE_ERRORS
 from mixedmodels.optimization.report import ConvergenceReport
@@ -118,7 +119,7 @@ class Deleter:
                 design = design_of_rows(self.fit.design, kept)
                 if self.checked:
                     check_random_terms(design, isinstance(self.fit, LinearFit))
-                return _on_all_columns(self.estimator(design, kept), design, self.fit)
+                return _on_all_columns(self.estimator(design, kept), design, self.fit, kept)
             except RESPONSE_ERRORS as error:
                 return _failed(self.fit, str(error))
 
@@ -138,14 +139,21 @@ def _failed(fit: Fit, reason: str) -> Deletion:
     return Deletion(beta, vcov, theta, phi, np.nan, FAILED, reason)
 
 
-def _on_all_columns(found: Deletion, design: Design, fit: Fit) -> Deletion:
-    """Return estimates with NaN for the fixed effects that the rows do not determine."""
+def _on_all_columns(found: Deletion, design: Design, fit: Fit, rows: IntArray) -> Deletion:
+    """Return estimates of all fixed effects, NaN for those that the rows do not determine.
+
+    A column that was kept is not determined either where one that was dropped depends on it: without the
+    first level of a factor there is no intercept for the others to differ from.
+    """
     names = fit.design.x_names
-    if len(design.x_names) == len(names):
+    kept = np.flatnonzero(np.isin(names, design.x_names))
+    C = dependence(fit.design.X[rows], kept)
+    if C is None:
         return found
-    kept = np.isin(names, design.x_names)
+    alone = (C == 0.0).all(axis=1)
     beta, vcov = np.full(len(names), np.nan), np.full((len(names), len(names)), np.nan)
-    beta[kept], vcov[np.ix_(kept, kept)] = found.beta, found.vcov
+    known = kept[alone]
+    beta[known], vcov[np.ix_(known, known)] = found.beta[alone], found.vcov[np.ix_(alone, alone)]
     return replace(found, beta=beta, vcov=vcov)
 
 
@@ -186,7 +194,8 @@ def _of_fit(fit: Fit, covariance: CovarianceMethod) -> Deletion:
 
 
 def _ending(report: ConvergenceReport) -> tuple[str, str]:
-    return report.verdict, "" if report.is_optimum else " ".join(report.reasons)
+    is_well = report.verdict in ("converged", "boundary")
+    return report.verdict, "" if is_well else " ".join(report.reasons) or report.verdict
 
 
 def _linear_refit(fit: LinearFit) -> Estimator:
@@ -234,6 +243,8 @@ def _generalized_step(fit: GeneralizedFit) -> Estimator:
             "nAGQ=0 does not maximise in the fixed effects; method='exact' refits."
         )
     natural, nAGQ = natural_parameters(fit.estimates), fit.estimates.nAGQ
+    information = np.asarray(np.linalg.inv(V), dtype=np.float64)
+    by_beta = np.asarray(np.linalg.inv(fit.estimates.vcov_rx), dtype=np.float64)
 
     def estimate(design: Design, kept: IntArray) -> Deletion:
         y, weights = fit.y[kept], fit.prior_weights[kept]
@@ -243,7 +254,9 @@ def _generalized_step(fit: GeneralizedFit) -> Estimator:
         )
         known = np.isin(fit.design.x_names, design.x_names)
         chosen = np.concatenate([np.ones(problem.n_theta, bool), known, np.ones(problem.n_phi, bool)])
-        at = generalized_step(problem, natural[chosen], V[np.ix_(chosen, chosen)], nAGQ)
+        at = generalized_step(
+            problem, natural[chosen], information[np.ix_(chosen, chosen)], by_beta[np.ix_(known, known)], nAGQ
+        )
         sigma = response_scale(family, at.phi)
         return Deletion(at.beta, at.vcov_rx, at.theta, at.phi, sigma, ONE_STEP)
 

@@ -60,6 +60,25 @@ def deviations(terms: Sequence[RandomTerm], theta: FloatArray, scale: FloatArray
     return np.column_stack([np.empty((len(theta), 0)), *columns])
 
 
+def variance_names(terms: Sequence[RandomTerm]) -> tuple[str, ...]:
+    """Return the names ``var_(Intercept)|Subject`` and ``cov_Days.(Intercept)|Subject``."""
+    return tuple(
+        name.replace("sd_", "var_", 1) if name.startswith("sd_") else name.replace("cor_", "cov_", 1)
+        for name in deviation_names(terms)
+    )
+
+
+def variances(terms: Sequence[RandomTerm], theta: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return variances and covariances, in the order of the names; parameters as for `deviations`."""
+    columns = []
+    for term, part in zip(terms, theta_slices(terms), strict=True):
+        T = np.array([term.structure.factor(own) for own in theta[:, part]])
+        T = T.reshape(len(theta), term.size, term.size)
+        covariance = np.einsum("r,rik,rjk->rij", scale**2, T, T)
+        columns += [covariance[:, i, j] for i, j in _places(term)]
+    return np.column_stack([np.empty((len(theta), 0)), *columns])
+
+
 def _places(term: RandomTerm) -> list[tuple[int, int]]:
     """Return the elements of the covariance matrix that are named: a diagonal one has no correlations."""
     if term.structure.name == "diag":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
@@ -42,7 +43,7 @@ def design_of_rows(design: Design, rows: IntArray) -> Design:
         random=tuple(_term_of_rows(term, rows) for term in design.random),
         weights=_chosen(design.weights, rows),
         offset=_chosen(design.offset, rows),
-        index=design.index[rows],
+        index=pd.RangeIndex(len(rows)),
         missing=MissingRows("omit", len(rows), np.arange(len(rows))),
     )
 
