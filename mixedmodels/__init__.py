@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mixedmodels.control import LmerControl as LmerControl
     from mixedmodels.datasets import list_datasets as list_datasets
     from mixedmodels.datasets import load_dataset as load_dataset
+    from mixedmodels.diagnostics.influence import Influence as Influence
+    from mixedmodels.diagnostics.influence import influence as influence
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import coef as coef
     from mixedmodels.models.functions import confint as confint
     from mixedmodels.models.functions import convergence as convergence
+    from mixedmodels.models.functions import cooks_distance as cooks_distance
     from mixedmodels.models.functions import deviance as deviance
     from mixedmodels.models.functions import df_residual as df_residual
     from mixedmodels.models.functions import family as family
@@ -108,6 +111,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import refitML as refitML
     from mixedmodels.models.functions import resid as resid
     from mixedmodels.models.functions import residuals as residuals
+    from mixedmodels.models.functions import rstandard as rstandard
+    from mixedmodels.models.functions import rstudent as rstudent
     from mixedmodels.models.functions import sigma as sigma
     from mixedmodels.models.functions import simulate as simulate
     from mixedmodels.models.functions import summary as summary
@@ -125,6 +130,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "control": "GlmerControl LmerControl",
     "datasets": "list_datasets load_dataset",
+    "diagnostics.influence": "Influence influence",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "
@@ -161,10 +167,10 @@ _HOMES = {
     "inference.pool": "pool",
     "inference.refit_many": "refit_many",
     "models.functions": (
-        "AIC BIC REMLcrit VarCorr aic bic coef confint convergence deviance df_residual "
+        "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
         "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
-        "resid residuals sigma simulate summary terms theta vcov weights"
+        "resid residuals rstandard rstudent sigma simulate summary terms theta vcov weights"
     ),
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",

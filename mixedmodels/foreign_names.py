@@ -35,7 +35,7 @@ _R2 = (
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
 _EFFECTS = "write mm.average_marginal_effects(m), or mm.emmeans(m, 'factor') for means"
-_INFLUENCE = "measures of influence are not available; m.hatvalues() has the leverages"
+_INFLUENCE = "write mm.influence(m, 'group'), or mm.influence(m) for each row, and .dfbetas() of it"
 _BOOTSTRAP = "write mm.bootstrap(m, nsim=1000), and .confint() of what it returns"
 _PROFILE = "write m.profile()"
 
@@ -290,10 +290,10 @@ ATTRIBUTES: dict[str, str] = _by_name(
         _MEANS: "lsmeans ls_means difflsmeans post_hoc posthoc contrasts contrast pairs ref_grid cld",
         _TRENDS: "slopes lstrends",
         _EFFECTS: "marginal_effects margins get_margeff comparisons avg_predictions avg_slopes effects",
-        _INFLUENCE: (
-            "influence cooks_distance cooks get_influence outlier_test dfbeta dfbetas rstudent rstandard "
-            "hat leverage hat_matrix_diag"
-        ),
+        _INFLUENCE: "influence get_influence dfbeta dfbetas dffits covratio mdffits rvc",
+        "write m.hatvalues()": "hat leverage leverages hat_matrix_diag",
+        "write m.cooks_distance() or, by refits, mm.influence(m, 'group').cooks_distance()": "cooks",
+        "write m.rstudent()": "outlier_test resid_studentized resid_studentized_internal",
         _BOOTSTRAP: "bootstrap bootmer boot bootci boot_ci permute",
         _PROFILE: "profile_re prof get_profile",
         "write m.vcov()": "cov_params normalized_cov_params covariance cov",
@@ -434,7 +434,8 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.pool(fits)": "pool_fits mitools mice testestimates",
         "write mm.refit_many(m, Y)": "lmer_many",
         "write profile(m)": "thpr profile_likelihood",
-        _INFLUENCE: "influence cooks_distance dfbetas rstudent",
+        _INFLUENCE: "case_delete hlm_influence estex dfbeta dfbetas covratio covtrace mdffits rvc",
+        "write mm.hatvalues(m)": "leverage",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",
         "write mm.anova(m)": "anova_lm",
         "write mm.anova(m0, m1)": "lrtest lrt",

@@ -82,6 +82,63 @@ def clusters_of(fit: Fit, cluster: Any = None) -> Clusters:
     return found
 
 
+def rows_by(fit: Fit, groups: Any, argument: str = "groups") -> Clusters:
+    """Return the rows of a fit by group, whether or not random effects are shared between groups.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    groups : None, str, list of str, or array_like of shape (n,)
+        Each row by itself; a grouping factor or a column of the data; combinations of several (``"a:b"``
+        too); or a value for each row used (or each input row).
+    argument : str
+        What messages call it.
+
+    Raises
+    ------
+    ControlError
+        If there is no such factor or column.
+    DataError
+        If the values do not fit the rows, or there is only one group.
+    """
+    if groups is None:
+        return Clusters("", np.arange(len(fit.y)), tuple(fit.design.index))
+    found = _combined(fit, groups, argument)
+    if found.size < 2:
+        raise DataError(f"{argument} {found.name} is only one group; two at the least are needed.")
+    return found
+
+
+def _combined(fit: Fit, groups: Any, argument: str) -> Clusters:
+    """Return one group for each combination of levels that occurs."""
+    names = groups
+    if isinstance(groups, str):
+        is_one = ":" not in groups or any(term.group == groups for term in fit.random)
+        names = None if is_one else groups.split(":")
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return _named(fit, groups, argument)
+    if not names:
+        raise ControlError(f"{argument} names nothing; leave it out for each row by itself.")
+    parts = [_named(fit, name, argument) for name in names]
+    first, *others = parts
+    codes = first.codes
+    for part in others:
+        codes = codes * part.size + part.codes
+    keys, codes = np.unique(codes, return_inverse=True)
+    labels = tuple(":".join(_levels_of_key(key, parts)) for key in keys.tolist())
+    return Clusters(":".join(names), codes.ravel(), labels)
+
+
+def _levels_of_key(key: int, parts: list[Clusters]) -> list[str]:
+    """Return the labels that a combination was numbered from."""
+    levels: list[str] = []
+    for part in reversed(parts):
+        key, level = divmod(key, part.size)
+        levels.insert(0, str(part.labels[level]))
+    return levels
+
+
 def _splits(codes: IntArray, clusters: IntArray) -> bool:
     """Tell whether a level occurs in more than one cluster."""
     first = np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.intp)
@@ -97,9 +154,9 @@ def _outermost(fit: Fit) -> Clusters:
     return Clusters(term.group, term.codes.astype(np.intp), tuple(term.levels))
 
 
-def _named(fit: Fit, cluster: Any) -> Clusters:
+def _named(fit: Fit, cluster: Any, argument: str = "cluster") -> Clusters:
     if not isinstance(cluster, str):
-        return _factorized("the values given", _values(fit, cluster))
+        return _factorized("the values given", _values(fit, cluster, argument), argument)
     for term in fit.random:
         if term.group == cluster:
             return Clusters(cluster, term.codes.astype(np.intp), tuple(term.levels))
@@ -107,28 +164,28 @@ def _named(fit: Fit, cluster: Any) -> Clusters:
         groups = ", ".join(dict.fromkeys(term.group for term in fit.random))
         known = f" Grouping factors of the model: {groups}." if groups else ""
         raise ControlError(
-            f"cluster {shown(cluster)} is neither a grouping factor nor a column of the data.{known}"
+            f"{argument} {shown(cluster)} is neither a grouping factor nor a column of the data.{known}"
         )
     column = fit.data[cluster]
     values = (
         column.loc[fit.design.index] if isinstance(column, pd.Series) and column.index.is_unique else column
     )
-    return _factorized(cluster, _values(fit, values))
+    return _factorized(cluster, _values(fit, values, argument), argument)
 
 
-def _values(fit: Fit, values: Any) -> Any:
+def _values(fit: Fit, values: Any, argument: str) -> Any:
     """Return one value for each row used, of values for those rows or for all input rows."""
     array = np.asarray(values)
     missing = fit.design.missing
     if array.ndim == 1 and len(array) == missing.n_input != len(fit.y):
         array = array[missing.kept]
     if array.ndim != 1 or len(array) != len(fit.y):
-        raise DataError(f"cluster must give one value for each of the {len(fit.y)} rows used.")
+        raise DataError(f"{argument} must give one value for each of the {len(fit.y)} rows used.")
     return array
 
 
-def _factorized(name: str, values: Any) -> Clusters:
+def _factorized(name: str, values: Any, argument: str) -> Clusters:
     codes, labels = pd.factorize(values, sort=False)
     if (codes < 0).any():
-        raise DataError(f"the clusters ({name}) have missing values at {int((codes < 0).sum())} rows.")
+        raise DataError(f"{argument} {name} has missing values at {int((codes < 0).sum())} rows.")
     return Clusters(name, np.asarray(codes, dtype=np.intp), tuple(labels))

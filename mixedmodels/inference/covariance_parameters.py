@@ -68,3 +68,33 @@ def _of_structure(term: RandomTerm, theta: FloatArray, scale: FloatArray) -> Flo
     scaled = scaled_parameters(term.structure)
     varies = theta[:, scaled].any(axis=1, keepdims=True)
     return np.where(scaled, scale[:, None] * theta, np.where(varies, theta, np.nan))
+
+
+def variance_names(terms: Sequence[RandomTerm]) -> tuple[str, ...]:
+    """Return the names ``var_(Intercept)|Subject`` and ``cov_Days.(Intercept)|Subject``."""
+    return tuple(
+        f"var_{term.columns[i]}|{term.group}"
+        if i == j
+        else f"cov_{term.columns[i]}.{term.columns[j]}|{term.group}"
+        for term in terms
+        for i, j in _places(term)
+    )
+
+
+def variances(terms: Sequence[RandomTerm], theta: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return variances and covariances, in the order of the names; parameters as for `deviations`."""
+    columns = []
+    for term, part in zip(terms, theta_slices(terms), strict=True):
+        T = np.array([term.structure.factor(own) for own in theta[:, part]])
+        T = T.reshape(len(theta), term.size, term.size)
+        covariance = np.einsum("r,rik,rjk->rij", scale**2, T, T)
+        columns += [covariance[:, i, j] for i, j in _places(term)]
+    return np.column_stack([np.empty((len(theta), 0)), *columns])
+
+
+def _places(term: RandomTerm) -> list[tuple[int, int]]:
+    """Return the elements of the covariance matrix that are named: a diagonal one has no correlations."""
+    if term.structure.name == "diag":
+        return [(i, i) for i in range(term.size)]
+    rows, columns = lower_triangle(term.size)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -11,6 +11,8 @@ from mixedmodels.advice import unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
+from mixedmodels.diagnostics.leverage import leverages_of
+from mixedmodels.diagnostics.residuals import LeverageType, cooks_distances, residuals, rstandard, rstudent
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import fixed_matrix
@@ -78,12 +80,12 @@ class FittedModel(Fit):
         """Return the fitted means, the random effects at their conditional modes."""
         return self.by_row(self.mean, "fitted")
 
-    def residuals(self, type: ResidualType | None = None, scaled: bool = False) -> pd.Series:
+    def residuals(self, type: ResidualType | LeverageType | None = None, scaled: bool = False) -> pd.Series:
         """Return residuals.
 
         Parameters
         ----------
-        type : {"response", "pearson", "deviance", "working"}, optional
+        type : {"response", "pearson", "deviance", "working", "standardized", "studentized"}, optional
             By default response for a linear model and deviance for a generalized one.
         scaled : bool
             Whether to divide by sigma.
@@ -93,10 +95,32 @@ class FittedModel(Fit):
         ControlError
             If `type` is none of these.
         """
-        chosen: Any = ("response" if self.family() is None else "deviance") if type is None else type
-        one_of("type", chosen, get_args(ResidualType))
-        values = self._raw_residuals(chosen)
-        return self.by_row(values / self.sigma() if scaled else values, "residuals")
+        return self.by_row(residuals(self, type, scaled), "residuals")
+
+    def rstandard(self) -> pd.Series:
+        """Return deviance residuals divided by their standard deviations; NaN where the leverage is 1."""
+        return self.by_row(rstandard(self), "rstandard")
+
+    def rstudent(self) -> pd.Series:
+        """Return studentized residuals as lme4 or, without random effects, R; NaN where the leverage is 1.
+
+        Those of a mixed model have the sigma of the fit; ``influence(m)`` refits without each row.
+        """
+        return self.by_row(rstudent(self), "rstudent")
+
+    def hatvalues(self) -> pd.Series:
+        """Return the leverages of the rows at the estimated covariance parameters.
+
+        For a generalized model, those of the last weighted least-squares problem.
+        """
+        return self.by_row(leverages_of(self), "hat")
+
+    def cooks_distance(self) -> pd.Series:
+        """Return Cook's distance of each row from its leverage, the covariance parameters as they are.
+
+        That of refits without rows or groups is ``influence(m, groups).cooks_distance()``.
+        """
+        return self.by_row(cooks_distances(self), "cooks_distance")
 
     def weights(self) -> pd.Series:
         """Return the prior weights; the numbers of trials included for a binomial."""

@@ -135,7 +135,8 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
     ) -> GeneralizedLinearMixedModel:
         """Fit the same kind of model to another design and response."""
         problem = self._arranged(design, y, prior_weights)
-        return self._sibling(design, y, prior_weights, problem, self.estimates)
+        near = self.estimates if problem.n_fixed == len(self.beta) else None
+        return self._sibling(design, y, prior_weights, problem, near)
 
     def _sibling(
         self,

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.glm.fit import fit_glm
-from mixedmodels.engines.least_squares import least_squares_leverages
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.new_response import new_response
@@ -39,12 +35,6 @@ class GeneralizedLinearModel(FixedEffectsModel, GlmFit):
     estimates : GlmEstimates
         The fit.
     """
-
-    def hatvalues(self) -> pd.Series:
-        """Return the leverages of the rows in the last weighted least-squares problem."""
-        rows = self._family.evaluate(self.y, self.linear_predictor, self.prior_weights, self.phi)
-        root = np.sqrt(np.maximum(rows.information, 0.0))
-        return self.by_row(least_squares_leverages(self.design.X * root[:, None]), "hat")
 
     def refit(self, newresp: Any) -> GeneralizedLinearModel:
         """Fit the same model to another response, given as for a mixed model.

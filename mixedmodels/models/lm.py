@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies
@@ -40,10 +39,6 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
     estimates : LeastSquaresEstimates
         The fit.
     """
-
-    def hatvalues(self) -> pd.Series:
-        """Return the leverages of the rows."""
-        return self.by_row(self.estimates.leverage, "hat")
 
     def convergence(self) -> ConvergenceReport:
         """Return the verdict, which never is in doubt: least squares has a closed form."""

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import pandas as pd
 
 from mixedmodels.control import one_of
-from mixedmodels.diagnostics.leverage import leverages
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -141,13 +140,6 @@ class MixedModel(FittedModel, MixedFit):
         ] + list(self.design.x_names)
         values = self.random_scale**2 * joint_covariance(self.joint_system())
         return pd.DataFrame(values, index=names, columns=names)
-
-    def hatvalues(self) -> pd.Series:
-        """Return the leverages of the rows at the estimated covariance parameters.
-
-        For a generalized model, those of the last weighted least-squares problem.
-        """
-        return self.by_row(leverages(self.design, self.theta_values, self.row_information), "hat")
 
     # Prediction.
 

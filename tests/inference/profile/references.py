@@ -31,7 +31,7 @@ def reference(name: str) -> dict[str, Any]:
 
 def fitted_reference(held: dict[str, Any]) -> Any:
     """Return the model of a reference."""
-    model, data = held["model"], _data(held["data"])
+    model, data = held["model"], read_data(held["data"])
     contrasts = dict(re.findall(r"(\w+) = '([\w.]+)'", model["call"].partition("contrasts")[2]))
     options: dict[str, Any] = {"contrasts": contrasts} if contrasts else {}
     if "family" not in model:
@@ -41,7 +41,7 @@ def fitted_reference(held: dict[str, Any]) -> Any:
     return mm.glmer(model["formula"], data, family=chosen, nAGQ=model["nAGQ"], **options)
 
 
-def _data(described: dict[str, Any]) -> pd.DataFrame:
+def read_data(described: dict[str, Any]) -> pd.DataFrame:
     if "csv" not in described:
         return load_dataset(described["dataset"])
     types = described["types"]
