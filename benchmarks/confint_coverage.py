@@ -1,6 +1,6 @@
 """Coverage of 95 % intervals by simulation: how often each holds the value that the data were drawn with.
 
-    python -m benchmarks.interval_coverage --simulations 400 --output benchmarks/results/interval_coverage.csv
+    python -m benchmarks.confint_coverage --simulations 400 --output benchmarks/results/confint_coverage.csv
 
 Responses are drawn from the models of sleepstudy and cbpp at their estimates. The three kinds of bootstrap
 interval come from the same replicates.
@@ -81,7 +81,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--simulations", type=int, default=400)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/interval_coverage.csv"))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/confint_coverage.csv"))
     options = parser.parse_args()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mm.MixedModelsWarning)
