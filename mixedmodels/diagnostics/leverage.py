@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.fits.mixed_model_equations import joint_system, row_variances
-from mixedmodels.formula.design.design import Design
+from mixedmodels.fits.mixed_fit import MixedFit
 
 
-def leverages(design: Design, theta: FloatArray, weights: FloatArray) -> FloatArray:
+def leverages(fit: MixedFit) -> FloatArray:
     """Return ``diag(W^1/2 [Z X] C [Z X]' W^1/2)`` at fixed theta (Demidenko & Stukel 2005), shape (n,).
 
-    Parameters
-    ----------
-    design : Design
-        The model's arrays.
-    theta : ndarray, shape (k,)
-        Covariance parameters.
-    weights : ndarray, shape (n,)
-        Weights of the rows.
+    C is the joint covariance of (b, beta) over sigma^2, W holds the weights of the rows.
     """
-    system = joint_system(design.X, design.random, theta, weights)
-    return weights * row_variances(system, design.X, [(t.Z, t.codes) for t in design.random])
+    rows = [(term.Z, term.codes) for term in fit.random]
+    return fit.row_information * fit.unscaled_variances(fit.design.X, rows)

@@ -150,7 +150,7 @@ class MixedModel(FittedModel, MixedFit):
 
         For a generalized model, those of the last weighted least-squares problem.
         """
-        return self.by_row(leverages(self.design, self.theta_values, self.row_information), "hat")
+        return self.by_row(leverages(self), "hat")
 
     # Prediction.
 
