@@ -1,4 +1,4 @@
-"""The joint covariance of random and fixed effects, entry by entry: standard errors of predictions, leverages.
+"""The joint covariance of random and fixed effects, entry by entry: for predictions and leverages.
 
 Given theta, the errors of (b, beta) have covariance ``sigma^2 C`` with C the inverse of Henderson's (1975)
 mixed-model equations. A row ``z'b + x'beta`` touches the few entries of C between the levels that it names,

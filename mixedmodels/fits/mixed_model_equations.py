@@ -1,7 +1,7 @@
 """The joint covariance of random and fixed effects, through the sparse mixed-model equations.
 
-Used off the path of the optimiser: ``vcov(full=True)``, the matrices of ``getME``, and variances of rows where
-the entries of :mod:`mixedmodels.fits.joint_covariance` are not to be had.
+Used off the path of the optimiser: ``vcov(full=True)``, the matrices of ``getME``, and variances of rows
+where the entries of :mod:`mixedmodels.fits.joint_covariance` are not to be had.
 """
 
 from __future__ import annotations

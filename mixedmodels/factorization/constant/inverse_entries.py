@@ -191,7 +191,7 @@ def _places(keys: IndexArray, wanted: IndexArray) -> tuple[IntArray, BoolArray]:
 
 
 def _batches(columns: CodeArray, size: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
-    """Yield some distinct levels at a time, the positions that name them and the number of each one's level."""
+    """Yield distinct levels, some at a time, the positions that name them and which level each one names."""
     levels, number = np.unique(columns, return_inverse=True)
     order = np.argsort(number, kind="stable")
     for start in range(0, len(levels), size):
