@@ -51,7 +51,8 @@ class FixedEffectsModel(FittedModel):
         level : float
             Probability of the limits.
         df : float, optional
-            Degrees of freedom of t quantiles; by default those of the tests of the summary, normal limits where it has none.
+            Degrees of freedom of t quantiles; by default those of the tests of the summary, normal limits
+            where it has none.
         weights : number, array_like or str, optional
             Prior weights of the new rows for prediction limits, numbers of trials included, in place of those
             that the columns of the fit's weights give.

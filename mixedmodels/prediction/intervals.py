@@ -4,10 +4,10 @@ Confidence limits are normal on the scale of the linear predictor, of t where th
 of freedom are given, and carried to the scale of the response, where they keep their probability because the
 mean moves one way with the linear predictor.
 
-Prediction limits hold a response drawn at the row: random effects that the prediction conditions on with their
-uncertainty, all others afresh, then the residual (or the distribution of the family). For a linear model they
-are exact given theta and sigma; of other models they are quantiles of simulated responses, a linear predictor
-for each drawn from its own distribution.
+Prediction limits hold a response drawn at the row: random effects that the prediction conditions on with
+their uncertainty, all others afresh, then the residual (or the distribution of the family). Those of a linear
+model are exact given theta and sigma; of other models they are quantiles of simulated responses, a linear
+predictor for each drawn from its own distribution.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def prediction_limits(
         If the family has no distribution.
     """
     family = model.family()
-    weights = np.where(weights > 0.0, weights, 1.0)
+    weights = np.where(weights == 0.0, 1.0, weights)
     if family is None:
         half = request.quantile(model.test_df) * np.sqrt(variances + model.sigma() ** 2 / weights)
         return eta - half, eta + half
@@ -129,12 +129,12 @@ def prediction_limits(
 def _simulated_limits(
     family: Family, eta: FloatArray, sd: FloatArray, weights: FloatArray, phi: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return quantiles of simulated responses; NaN where the linear predictor is missing."""
+    """Return quantiles of simulated responses; NaN where the linear predictor or the weight is missing."""
     rng = np.random.default_rng(SEED)
     limits = np.full((2, len(eta)), np.nan)
     tails = (0.5 - 0.5 * level, 0.5 + 0.5 * level)
     spread = ndtri((np.arange(N_DRAWS) + 0.5) / N_DRAWS)
-    known = np.flatnonzero(np.isfinite(eta) & np.isfinite(sd))
+    known = np.flatnonzero(np.isfinite(eta + sd + weights))
     size = max(1, DRAWS_AT_ONCE // N_DRAWS)
     for start in range(0, len(known), size):
         rows = known[start : start + size]

@@ -30,11 +30,20 @@ def new_weights(model: Fit, newdata: Any, n_rows: int, given: Any = None) -> Flo
     Raises
     ------
     DataError
-        If they cannot be known: the weights were an array, or a column they need is missing.
+        If they cannot be known (the weights were an array, or a column they need is missing), or one given is
+        negative.
     """
     design, call = model.design, model.call
     if given is not None:
-        return row_values(design, newdata, given, "weights")
+        values = row_values(design, newdata, given, "weights")
+        if (values < 0.0).any():
+            row = int(np.argmax(values < 0.0))
+            raise DataError(
+                f"weights must not be negative, but that of row {row} (counting from 0) is {values[row]:g}."
+            )
+        return values
+    if n_rows == 0:
+        return np.ones(0)
     if call.weights_are_array:
         raise DataError(
             "the model has weights given as an array, which newdata cannot supply; give the weights of the "

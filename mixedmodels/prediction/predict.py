@@ -231,7 +231,7 @@ def response_values(model: Fit, eta: FloatArray) -> FloatArray:
 def _known_groups(
     model: Fit, rows: Rows, masks: Sequence[BoolArray], newdata: Any, request: PredictionRequest
 ) -> Rows:
-    """Return new rows, their levels known or allowed; rows without a level become missing if that is asked."""
+    """Return new rows, their levels known or allowed; rows without one become missing if that is asked."""
     random = []
     for recipe, (Z, codes), mask in zip(model.design.recipe.random, rows.random, masks, strict=True):
         if request.na_action != "pass" and mask.any() and (codes < 0).any():
