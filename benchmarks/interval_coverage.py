@@ -3,7 +3,7 @@
     python -m benchmarks.interval_coverage --output benchmarks/results/interval_coverage.csv
 
 Each data set is drawn anew with its random effects; a confidence interval covers if it holds the mean of its
-row (a known group's own, or that of the population), a prediction interval if it holds a response drawn at it.
+row (a known group's own, or that of the population), a prediction interval if it holds a response drawn.
 Intervals take theta as known, which few groups punish: designs are shown with few and with many groups.
 """
 

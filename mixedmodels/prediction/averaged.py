@@ -204,17 +204,15 @@ def predict_average(fit: Fit, newdata: Any, request: PredictionRequest) -> pd.Se
     at, covariance = natural_estimates(fit)
     index = fit.design.index if newdata is None else row_labels(newdata, len(rows.X))
     eta = value(at)
-    on_link = request.type == "link" or family is None
-    columns = {"fit": eta if on_link else averaged_mean(fit, rows, at)}
+    link = None if request.type == "link" or family is None else family.link
+    columns = {"fit": eta if link is None else averaged_mean(fit, rows, at)}
     if request.se_fit or request.interval is not None:
         J = delta_jacobian(value, at, covariance)
         se = np.sqrt(np.einsum("ij,jk,ik->i", J, covariance, J))
         if request.se_fit:
-            columns["se_fit"] = se if on_link else se * np.abs(family.link.derivatives(eta)[1])
+            columns["se_fit"] = se if link is None else se * np.abs(link.derivatives(eta)[1])
         if request.interval is not None:
             half = request.quantile(fit.test_df) * se
-            ends = [eta - half, eta + half]
-            if not on_link:
-                ends = [family.link.inverse(end) for end in ends]
+            ends = [end if link is None else link.inverse(end) for end in (eta - half, eta + half)]
             columns |= {"lower": np.minimum(*ends), "upper": np.maximum(*ends)}
     return labelled(fit, columns, index, newdata is None, request.na_action)

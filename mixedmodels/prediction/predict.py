@@ -259,8 +259,9 @@ def _uncertainty(
     se, family = np.sqrt(variances), model.family()
     columns = {}
     if request.se_fit:
-        on_link = request.type == "link" or family is None
-        columns["se_fit"] = se if on_link else se * np.abs(response_slope(family, eta, model.phi))
+        columns["se_fit"] = se
+        if request.type == "response" and family is not None:
+            columns["se_fit"] = se * np.abs(response_slope(family, eta, model.phi))
     if request.interval == "confidence":
         lower, upper = confidence_limits(model, eta, se, request)
         columns |= {"lower": lower, "upper": upper}
@@ -277,7 +278,7 @@ def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: 
     """Return the variances of the predictions, NaN where a variable is missing."""
     X = np.zeros_like(rows.X) if random_only else rows.X
     random = [(np.where(mask, Z, 0.0), codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
-    missing = np.isnan(X).any(axis=1)
+    missing = np.asarray(np.isnan(X).any(axis=1))
     for Z, _ in random:
         missing |= np.isnan(Z).any(axis=1)
     if missing.any():
