@@ -97,7 +97,6 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             _RE_FORM: "re_form reform re_form_formula use_rfx",
             "level= belongs to confint()": "level",
             "write se_fit=True": "se sefit return_se",
-            "write se_fit=True; the fit plus and minus 1.96 se_fit is an interval for the mean": "interval",
             "write type='link' or type='response'": "pred_type",
             "write type='link' for the linear predictor, type='response' for the mean": "linear",
             "type='link' or type='response' chooses the scale of a prediction": "which",
@@ -158,7 +157,6 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "predict": _by_name(
         {
-            _RE_FORM: "level",
             "REML is chosen when the model is fitted": "reml",
             "contributions of single terms are columns of m.model_matrix(newdata=...) times m.fixef()": (
                 "terms"

@@ -96,7 +96,6 @@ def test_unknown_arguments_of_fits(function, wrong, advice):
 METHODS = [
     ("predict", {"allow.new.levels": True}, "allow_new_levels="),
     ("predict", {"re.form": None}, "re_form="),
-    ("predict", {"interval": "confidence"}, "se_fit"),
     ("predict", {"exog": 1}, "newdata"),
     ("simulate", {"random_state": 1}, "seed="),
     ("confint", {"alpha": 0.05}, "level=0.95"),

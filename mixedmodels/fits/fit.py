@@ -67,7 +67,7 @@ class Fit:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
-        rebuilt = ("problem", "parameter_covariance", "expected_information")
+        rebuilt = ("problem", "parameter_covariance", "expected_information", "joint_covariance")
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         return state | {"data": columns_in_use(self.data, self.design)}
 

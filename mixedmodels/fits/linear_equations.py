@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, conditional_covariances
+from mixedmodels.fits.joint_covariance import JointCovariance, covariance_of_problem
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.reports.printed import Printed
 
@@ -36,6 +39,11 @@ class LinearEquationsFit(MixedFit):
     def factorization(self) -> Printed:
         """The blocks of the factorization and how each is handled, as a table."""
         return Printed(self.problem.description())
+
+    @cached_property
+    def joint_covariance(self) -> JointCovariance:
+        """The joint covariance of (b, beta) over sigma^2, entry by entry."""
+        return covariance_of_problem(self.problem, self.theta_values)
 
     def sigma(self) -> float:
         """Return the residual standard deviation, or the square root of the dispersion."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import TermCovariance
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.errors import DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit, RandomRows
+from mixedmodels.fits.joint_covariance import JointCovariance, covariance_of_rows, row_variances
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
-from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system, row_variances
+from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system, solved_variances
 from mixedmodels.formula.design.theta import term_covariances, theta_names
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.printed import Printed
@@ -144,7 +147,27 @@ class MixedFit(Fit):
 
     def prediction_variances(self, X: FloatArray, random: Sequence[RandomRows]) -> FloatArray:
         """Return the variances of ``X beta + Z b``, prediction errors of b included, shape (m,)."""
-        return self.random_scale**2 * row_variances(self.joint_system(), X, random)
+        return self.random_scale**2 * self.unscaled_variances(X, random)
+
+    def unscaled_variances(self, X: FloatArray, random: Sequence[RandomRows]) -> FloatArray:
+        """Return the same over sigma^2, shape (m,)."""
+        if self.joint_covariance is None:
+            return solved_variances(self.joint_system(), X, random)
+        return row_variances(self.joint_covariance, X, random)
+
+    @cached_property
+    def joint_covariance(self) -> JointCovariance | None:
+        """The joint covariance of (b, beta) over sigma^2, entry by entry.
+
+        None where rows of negative information, or fixed effects that the weights leave undetermined, keep it
+        from being factorized block by block.
+        """
+        if self.row_information.min() < 0.0:
+            return None
+        try:
+            return covariance_of_rows(self.design.X, self.random, self.theta_values, self.row_information)
+        except (DataError, np.linalg.LinAlgError):
+            return None
 
     def joint_system(self) -> JointSystem:
         """Return the factorized mixed-model equations at the estimates."""

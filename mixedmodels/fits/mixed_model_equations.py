@@ -1,7 +1,7 @@
 """The joint covariance of random and fixed effects, through the sparse mixed-model equations.
 
-Used off the path of the optimiser: standard errors of predictions, leverages, ``vcov(full=True)`` and
-the matrices of ``getME``.
+Used off the path of the optimiser: ``vcov(full=True)``, the matrices of ``getME``, and variances of rows
+where the entries of :mod:`mixedmodels.fits.joint_covariance` are not to be had.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix, relative_factor
 from mixedmodels.formula.design.theta import term_factors
 
-# Up to this many effects the dense inverse is fastest (200 MB at 5,000); beyond, a sparse factor is solved
-# for each row, 512 at once to bound the dense right-hand side.
-DENSE_LIMIT = 5_000
+# Rows solved for at once, to bound the dense right-hand side.
 ROWS_AT_ONCE = 512
 
 
@@ -72,7 +70,7 @@ def joint_system(
     return JointSystem(sparse.csc_array(matrix), Lambda, terms, tuple(term_factors(terms, theta)))
 
 
-def row_variances(
+def solved_variances(
     system: JointSystem, X: FloatArray, random: Sequence[tuple[FloatArray, CodeArray]]
 ) -> FloatArray:
     """Return ``[z' x'] C [z' x']'`` of each row, C the joint covariance of (b, beta) over sigma^2.
@@ -96,43 +94,17 @@ def row_variances(
         replace(term, Z=np.where(codes[:, None] < 0, 0.0, Z), codes=np.maximum(codes, 0))
         for term, (Z, codes) in zip(system.terms, random, strict=True)
     )
-    by_rows = _gathered if system.matrix.shape[0] <= DENSE_LIMIT else _solved
-    variances = by_rows(system, X, known)
-    for T, (Z, codes) in zip(system.factors, random, strict=True):
-        variances += np.where(codes < 0, ((Z @ T) ** 2).sum(axis=1), 0.0)
-    return variances
-
-
-def _gathered(system: JointSystem, X: FloatArray, rows: Sequence[RandomTerm]) -> FloatArray:
-    """Return the variances of rows from the entries of the dense joint covariance they touch."""
-    C = joint_covariance(system)
-    q = system.Lambda.shape[0]
-    starts = np.cumsum([0, *(term.n_levels * term.size for term in rows)])
-    columns = [
-        (start + term.codes.astype(np.intp) * term.size + s, term.Z[:, s])
-        for term, start in zip(rows, starts, strict=False)
-        for s in range(term.size)
-    ]
-    variances = np.einsum("ij,ij->i", X @ C[q:, q:], X)
-    for k, (index, z) in enumerate(columns):
-        variances += 2.0 * z * np.einsum("ij,ij->i", C[index, q:], X)
-        variances += z**2 * C[index, index]
-        for other, w in columns[:k]:
-            variances += 2.0 * z * w * C[index, other]
-    return np.asarray(variances)
-
-
-def _solved(system: JointSystem, X: FloatArray, rows: Sequence[RandomTerm]) -> FloatArray:
-    """Return the variances of rows by solving the sparse equations for each."""
     factor = splu(
         sparse.csc_matrix(system.matrix), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
     )
-    Z = random_effects_matrix(tuple(rows), len(X)) @ system.Lambda
+    Z = random_effects_matrix(known, len(X)) @ system.Lambda
     design = sparse.hstack([Z, sparse.csc_array(X)], format="csr")
     variances = np.empty(len(X))
     for first in range(0, len(X), ROWS_AT_ONCE):
         part = design[first : first + ROWS_AT_ONCE].toarray()
         variances[first : first + ROWS_AT_ONCE] = np.einsum("ij,ji->i", part, factor.solve(part.T))
+    for T, (Z, codes) in zip(system.factors, random, strict=True):
+        variances += np.where(codes < 0, ((Z @ T) ** 2).sum(axis=1), 0.0)
     return variances
 
 

@@ -20,7 +20,6 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.fits.mixed_model_equations import row_variances
 
 # Step of a central difference of fitted values, beside the size of theta: its error is of the order of the
 # square, rounding of that of its inverse.
@@ -51,7 +50,7 @@ def conditional_aic(fit: Fit) -> ConditionalAic:
     if not isinstance(fit, MixedFit):
         n_phi = fit.npar - len(fit.beta)
         return ConditionalAic(fit.loglik(), float(fit.npar - n_phi), fit.aic())
-    rows = row_variances(fit.joint_system(), fit.design.X, [(t.Z, t.codes) for t in fit.random])
+    rows = fit.unscaled_variances(fit.design.X, [(t.Z, t.codes) for t in fit.random])
     edf = float(fit.row_information @ rows)
     if isinstance(fit, LinearFit):
         edf += _from_estimating_theta(fit)

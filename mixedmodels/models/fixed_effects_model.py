@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
+from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
 from mixedmodels.prediction.simulate import simulate
 
 
@@ -22,8 +23,15 @@ class FixedEffectsModel(FittedModel):
     def predict(
         self,
         newdata: Any = None,
-        type: Literal["link", "response"] = "link",
+        type: PredictionType = "link",
         se_fit: bool = False,
+        *,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: float | None = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
@@ -34,16 +42,49 @@ class FixedEffectsModel(FittedModel):
         type : {"link", "response"}
             Scale of the prediction.
         se_fit : bool
-            Whether to return a DataFrame with columns fit and se_fit.
+            Whether to return standard errors; with ``type="response"`` by the delta method.
+        offset : number, array_like or str, optional
+            Offset of the new rows in place of the offset argument of the fit: one number, one a row, a column
+            or an expression. ``offset()`` terms of the formula count always.
+        interval : {None, "confidence", "prediction"}
+            Limits to return: of the mean, or of a response yet to be seen.
+        level : float
+            Probability of the limits.
+        df : float, optional
+            Degrees of freedom of t quantiles; by default those of the tests of the summary, normal limits
+            where it has none.
+        weights : number, array_like or str, optional
+            Prior weights of the new rows for prediction limits, numbers of trials included, in place of those
+            that the columns of the fit's weights give.
+        na_action : {"pass", "exclude", "omit", "fail"}
+            New rows with missing values: NaN ("pass", "exclude"), left out, or refused.
+
+        Returns
+        -------
+        Series or DataFrame
+            ``fit``, and where asked for ``se_fit``, ``lower`` and ``upper``, by the labels of the rows.
+            Confidence limits are symmetric on the scale of the linear predictor; prediction limits of a
+            generalized model are quantiles of 4000 responses simulated at each row, proportions for trials.
 
         Raises
         ------
         ControlError
-            If `type` is neither.
+            If a choice is unknown, or `offset` or `weights` is given without new rows.
         DataError
-            If a variable is missing in the new rows, or the offset of the fit was an array.
+            If a variable is missing in the new rows, the offset of the fit was an array and none is given, or
+            a row is missing with "fail".
         """
-        return predict(self, newdata, None, type, False, se_fit, False)
+        request = PredictionRequest(
+            type,
+            offset=offset,
+            weights=weights,
+            se_fit=se_fit,
+            interval=interval,
+            level=level,
+            df=df,
+            na_action=na_action,
+        )
+        return predict(self, newdata, None, request)
 
     def simulate(
         self,

@@ -25,6 +25,7 @@ from mixedmodels.prediction.averaged import predict_average
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import new_random_matrix, predict
 from mixedmodels.prediction.re_form import ReForm
+from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
 from mixedmodels.prediction.simulate import UNSET, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
@@ -147,10 +148,17 @@ class MixedModel(FittedModel, MixedFit):
         self,
         newdata: Any = None,
         re_form: ReForm = None,
-        type: Literal["link", "response"] = "link",
+        type: PredictionType = "link",
         allow_new_levels: bool = False,
         se_fit: bool = False,
         random_only: bool = False,
+        *,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: float | None = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
@@ -165,30 +173,58 @@ class MixedModel(FittedModel, MixedFit):
         type : {"link", "response"}
             Scale of the prediction.
         allow_new_levels : bool
-            Whether a grouping level that was not in the data is allowed; its random effects are zero.
+            Whether a grouping level that was not in the data is allowed; its random effects are zero and
+            add their variance.
         se_fit : bool
-            Whether to return a DataFrame with columns fit and se_fit.
+            Whether to return standard errors, from the joint covariance of fixed and random effects at the
+            estimated covariance parameters; with ``type="response"`` by the delta method.
         random_only : bool
             Whether to return the contribution of the random effects alone.
+        offset : number, array_like or str, optional
+            Offset of the new rows in place of the offset argument of the fit: one number, one a row, a column
+            or an expression. ``offset()`` terms of the formula count always.
+        interval : {None, "confidence", "prediction"}
+            Limits to return: of the mean, or of a response yet to be seen: random
+            effects that the prediction does not condition on vary in it, as do residuals by their weights.
+        level : float
+            Probability of the limits.
+        df : float, optional
+            Degrees of freedom of t quantiles; by default limits are normal.
+        weights : number, array_like or str, optional
+            Prior weights of the new rows for prediction limits, numbers of trials included, in place of those
+            that the columns of the fit's weights give.
+        na_action : {"pass", "exclude", "omit", "fail"}
+            New rows with missing values: NaN ("pass", "exclude"), left out, or refused. "pass"
+            asks for `allow_new_levels` where a grouping factor is missing.
+
+        Returns
+        -------
+        Series or DataFrame
+            ``fit``, and where asked for ``se_fit``, ``lower`` and ``upper``, by the labels of the rows.
+            Confidence limits are symmetric on the scale of the linear predictor; prediction limits of a
+            generalized model are quantiles of 4000 responses simulated at each row, proportions for trials.
 
         Raises
         ------
+        ControlError
+            If a choice is unknown, `offset` or `weights` is given without new rows, or `random_only` is asked
+            for of an average.
         DataError
-            If a column is missing, or a level is new and not allowed.
+            If a column is missing, a level is new and not allowed, or a row is missing with "fail".
         FormulaError
             If `re_form` names random effects that the model does not have.
-        ControlError
-            If `random_only` is asked for of an average.
         """
+        request = PredictionRequest(
+            type, allow_new_levels, random_only, offset, weights, se_fit, interval, level, df, na_action
+        )
         if isinstance(re_form, str) and re_form == "average":
-            one_of("type", type, ("link", "response"))
             if random_only:
                 raise ControlError(
                     "random_only=True gives the random effects alone, which re_form='average' averages over: "
                     "leave out one of them."
                 )
-            return predict_average(self, newdata, type, se_fit)
-        return predict(self, newdata, re_form, type, allow_new_levels, se_fit, random_only)
+            return predict_average(self, newdata, request)
+        return predict(self, newdata, re_form, request)
 
     def simulate(
         self,

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.formula import random_columns
 from mixedmodels.formula.design.theta import term_factors
-from mixedmodels.prediction.predict import fixed_rows, label_rows, row_labels
+from mixedmodels.prediction.predict import fixed_rows, labelled, refuse_for_training_rows, row_labels
+from mixedmodels.prediction.request import PredictionRequest
 
 # The normal density beyond this many standard deviations is below rounding.
 REACH = 9.0
@@ -55,8 +56,10 @@ class AverageRows:
     Z: tuple[FloatArray, ...]
 
 
-def average_rows(fit: Fit, newdata: Any = None) -> AverageRows:
+def average_rows(fit: Fit, newdata: Any = None, offset: Any = None) -> AverageRows:
     """Return the rows of the fit, or new ones, which need not name the groups.
+
+    `offset` stands in place of the offset argument of the fit at new rows.
 
     Raises
     ------
@@ -65,10 +68,10 @@ def average_rows(fit: Fit, newdata: Any = None) -> AverageRows:
     """
     if newdata is None:
         design = fit.design
-        offset = np.zeros(design.n_rows) if design.offset is None else design.offset
-        return AverageRows(design.X, offset, tuple(term.Z for term in fit.random))
-    X, offset, _ = fixed_rows(fit, newdata)
-    return AverageRows(X, offset, random_columns(fit.design, newdata) if fit.random else ())
+        known = np.zeros(design.n_rows) if design.offset is None else design.offset
+        return AverageRows(design.X, known, tuple(term.Z for term in fit.random))
+    X, total, _ = fixed_rows(fit, newdata, offset=offset)
+    return AverageRows(X, total, random_columns(fit.design, newdata) if fit.random else ())
 
 
 def averaged_mean(fit: Fit, rows: AverageRows, parameters: FloatArray) -> FloatArray:
@@ -168,10 +171,8 @@ def delta_jacobian(
     return np.array(columns).T
 
 
-def predict_average(
-    fit: Fit, newdata: Any, type: Literal["link", "response"], se_fit: bool
-) -> pd.Series | pd.DataFrame:
-    """Return population-averaged predictions, with standard errors by the delta method on request.
+def predict_average(fit: Fit, newdata: Any, request: PredictionRequest) -> pd.Series | pd.DataFrame:
+    """Return population-averaged predictions, with standard errors and limits by the delta method on request.
 
     Parameters
     ----------
@@ -179,22 +180,39 @@ def predict_average(
         The fit.
     newdata : table or None
         Rows to predict, which need not name the groups; those of the fit by default.
-    type : {"link", "response"}
-        The averaged mean, or its link.
-    se_fit : bool
-        Whether to return columns fit and se_fit.
+    request : PredictionRequest
+        What is asked for; limits are symmetric on the scale of the link.
+
+    Raises
+    ------
+    ControlError
+        If limits of responses are asked for.
     """
-    rows, family = average_rows(fit, newdata), fit.family()
+    if request.interval == "prediction":
+        raise ControlError(
+            "an average over the random effects has interval='confidence'; limits of responses of new groups "
+            "are predict(re_form='0', interval='prediction')."
+        )
+    if newdata is None:
+        refuse_for_training_rows(request)
+    rows, family = average_rows(fit, newdata, request.offset), fit.family()
 
     def value(parameters: FloatArray) -> FloatArray:
         mean = averaged_mean(fit, rows, parameters)
-        return mean if type == "response" or family is None else family.link.link(mean)
+        return mean if family is None else family.link.link(mean)
 
     at, covariance = natural_estimates(fit)
     index = fit.design.index if newdata is None else row_labels(newdata, len(rows.X))
-    found = label_rows(fit, value(at), index, newdata is None)
-    if not se_fit:
-        return found
-    J = delta_jacobian(value, at, covariance)
-    se = np.sqrt(np.einsum("ij,jk,ik->i", J, covariance, J))
-    return pd.DataFrame({"fit": found, "se_fit": label_rows(fit, se, index, newdata is None)})
+    eta = value(at)
+    link = None if request.type == "link" or family is None else family.link
+    columns = {"fit": eta if link is None else averaged_mean(fit, rows, at)}
+    if request.se_fit or request.interval is not None:
+        J = delta_jacobian(value, at, covariance)
+        se = np.sqrt(np.einsum("ij,jk,ik->i", J, covariance, J))
+        if request.se_fit:
+            columns["se_fit"] = se if link is None else se * np.abs(link.derivatives(eta)[1])
+        if request.interval is not None:
+            half = request.quantile(fit.test_df) * se
+            ends = [end if link is None else link.inverse(end) for end in (eta - half, eta + half)]
+            columns |= {"lower": np.minimum(*ends), "upper": np.maximum(*ends)}
+    return labelled(fit, columns, index, newdata is None, request.na_action)

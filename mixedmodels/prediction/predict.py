@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,15 @@ from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import Node, names_in
 from mixedmodels.formula.language.terms import expand_terms
+from mixedmodels.prediction.intervals import (
+    confidence_limits,
+    drawn_variances,
+    fixed_variances,
+    prediction_limits,
+)
+from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.re_form import ReForm, named_effects, plain_re_form
+from mixedmodels.prediction.request import NewNaAction, PredictionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +65,12 @@ def training_rows(model: Fit) -> Rows:
     return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index)
 
 
-def fixed_rows(model: Fit, newdata: Any, warn: bool = True) -> tuple[FloatArray, FloatArray, pd.Index]:
+def fixed_rows(
+    model: Fit, newdata: Any, warn: bool = True, offset: Any = None
+) -> tuple[FloatArray, FloatArray, pd.Index]:
     """Return the fixed-effects matrix, the offset and the labels of new rows.
+
+    `offset` stands in place of the offset argument of the fit.
 
     Raises
     ------
@@ -70,13 +82,13 @@ def fixed_rows(model: Fit, newdata: Any, warn: bool = True) -> tuple[FloatArray,
             f"newdata must be a table, not the text {newdata!r}; the scale of a prediction is "
             f"type={newdata!r}."
         )
-    if model.design.recipe.offset_is_array:
+    if model.design.recipe.offset_is_array and offset is None:
         raise DataError(
-            "the model has an offset given as an array, which newdata cannot supply; fit it with the offset "
-            "as a column name or an offset() term to predict at new rows."
+            "the model has an offset given as an array, which newdata cannot supply; give the offset of the "
+            "new rows as offset=, or fit the model with the offset as a column name or an offset() term."
         )
-    X, offset = fixed_matrix(model.design, newdata, warn)
-    return X, np.zeros(len(X)) if offset is None else offset, row_labels(newdata, len(X))
+    X, total = fixed_matrix(model.design, newdata, warn, offset)
+    return X, np.zeros(len(X)) if total is None else total, row_labels(newdata, len(X))
 
 
 def row_labels(newdata: Any, n_rows: int) -> pd.Index:
@@ -85,7 +97,7 @@ def row_labels(newdata: Any, n_rows: int) -> pd.Index:
     return index if isinstance(index, pd.Index) else pd.RangeIndex(n_rows)
 
 
-def new_rows(model: Fit, newdata: Any, needs_random: bool, warn: bool = True) -> Rows:
+def new_rows(model: Fit, newdata: Any, needs_random: bool, warn: bool = True, offset: Any = None) -> Rows:
     """Return new rows; without random effects their grouping factors need not be there.
 
     Raises
@@ -93,13 +105,13 @@ def new_rows(model: Fit, newdata: Any, needs_random: bool, warn: bool = True) ->
     DataError
         As `fixed_rows`, and if a grouping factor is missing.
     """
-    X, offset, labels = fixed_rows(model, newdata, warn)
+    X, total, labels = fixed_rows(model, newdata, warn, offset)
     if needs_random:
         random = _random_rows(model, newdata)
     else:
         absent = np.zeros(len(X), dtype=np.int32)
         random = tuple((np.zeros((len(X), term.size)), absent) for term in model.random)
-    return Rows(X, offset, random, labels)
+    return Rows(X, total, random, labels)
 
 
 def _random_rows(model: Fit, newdata: Any) -> tuple[tuple[FloatArray, CodeArray], ...]:
@@ -172,54 +184,140 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
 
 
 def predict(
-    model: Fit,
-    newdata: Any,
-    re_form: ReForm,
-    type: Literal["link", "response"],
-    allow_new_levels: bool,
-    se_fit: bool,
-    random_only: bool,
+    model: Fit, newdata: Any, re_form: ReForm, request: PredictionRequest
 ) -> pd.Series | pd.DataFrame:
     """Predict; see the method of that name."""
-    if type not in ("link", "response"):
-        raise ControlError(f"type must be 'link' or 'response', not {type!r}.")
+    if newdata is None:
+        refuse_for_training_rows(request)
+    # 1. The rows, and which random effects they condition on.
     masks = select_effects(model.design, re_form)
     needs_random = any(mask.any() for mask in masks)
+    warn = not request.random_only
     rows = (
-        training_rows(model) if newdata is None else new_rows(model, newdata, needs_random, not random_only)
+        training_rows(model)
+        if newdata is None
+        else new_rows(model, newdata, needs_random, warn, request.offset)
     )
-    if needs_random and not allow_new_levels and newdata is not None:
-        refuse_new_levels(model, rows.random, masks, newdata)
-    eta = np.zeros(len(rows.X)) if random_only else rows.X @ model.beta + rows.offset
+    if newdata is not None:
+        rows = _known_groups(model, rows, masks, newdata, request)
+    # 2. The linear predictor, and its variance where that is asked for.
+    eta = np.zeros(len(rows.X)) if request.random_only else rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         if mask.any():
             eta = eta + contribution(Z[:, mask], codes, b[:, mask])
+    columns = {"fit": eta if request.type == "link" else response_values(model, eta)}
+    if request.se_fit or request.interval is not None:
+        variances = _variances(model, rows, masks, request.random_only)
+        columns |= _uncertainty(model, newdata, rows, masks, eta, variances, request)
+    # 3. A table by row.
+    return labelled(model, columns, rows.index, newdata is None, request.na_action)
+
+
+def refuse_for_training_rows(request: PredictionRequest) -> None:
+    """Raise ControlError for arguments that only new rows have."""
+    for name, given in (("offset", request.offset), ("weights", request.weights)):
+        if given is not None:
+            raise ControlError(
+                f"{name}= is for new rows; those of the fit have their own. Give newdata= as well."
+            )
+
+
+def response_values(model: Fit, eta: FloatArray) -> FloatArray:
+    """Return the means of the response at a linear predictor."""
     family = model.family()
-    value = eta if type == "link" or family is None else response_mean(family, eta, model.phi)
-    fit = label_rows(model, value, rows.index, newdata is None)
-    if not se_fit:
-        return fit
-    se = np.sqrt(_variances(model, rows, masks, random_only))
-    if type == "response" and family is not None:
-        se = se * np.abs(response_slope(family, eta, model.phi))
-    return pd.DataFrame({"fit": fit, "se_fit": label_rows(model, se, rows.index, newdata is None)})
+    return eta if family is None else response_mean(family, eta, model.phi)
+
+
+def _known_groups(
+    model: Fit, rows: Rows, masks: Sequence[BoolArray], newdata: Any, request: PredictionRequest
+) -> Rows:
+    """Return new rows, their levels known or allowed; rows without one become missing if that is asked."""
+    random = []
+    for recipe, (Z, codes), mask in zip(model.design.recipe.random, rows.random, masks, strict=True):
+        if request.na_action != "pass" and mask.any() and (codes < 0).any():
+            unseen = np.flatnonzero(codes < 0)
+            labels = new_labels(model.design.recipe, recipe.group, newdata, codes)
+            missing = unseen[[label is None for label in labels]]
+            Z, codes = Z.copy(), codes.copy()
+            Z[missing], codes[missing] = np.nan, 0
+        random.append((Z, codes))
+    if not request.allow_new_levels:
+        refuse_new_levels(model, random, masks, newdata)
+    return replace(rows, random=tuple(random))
+
+
+def _uncertainty(
+    model: Fit,
+    newdata: Any,
+    rows: Rows,
+    masks: Sequence[BoolArray],
+    eta: FloatArray,
+    variances: FloatArray,
+    request: PredictionRequest,
+) -> dict[str, FloatArray]:
+    """Return the columns se_fit, lower and upper that are asked for."""
+    se, family = np.sqrt(variances), model.family()
+    columns = {}
+    if request.se_fit:
+        columns["se_fit"] = se
+        if request.type == "response" and family is not None:
+            columns["se_fit"] = se * np.abs(response_slope(family, eta, model.phi))
+    if request.interval == "confidence":
+        lower, upper = confidence_limits(model, eta, se, request)
+        columns |= {"lower": lower, "upper": upper}
+    elif request.interval == "prediction":
+        n = len(eta)
+        weights = model.prior_weights if newdata is None else new_weights(model, newdata, n, request.weights)
+        drawn = variances + drawn_variances(model, newdata, rows.random, masks)
+        lower, upper = prediction_limits(model, eta, drawn, weights, request)
+        columns |= {"lower": lower, "upper": upper}
+    return columns
 
 
 def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
     """Return the variances of the predictions, NaN where a variable is missing."""
     X = np.zeros_like(rows.X) if random_only else rows.X
-    random = [(Z * mask, codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
-    missing = np.isnan(np.hstack([X, *(Z for Z, _ in random)]).sum(axis=1))
-    known = [(np.where(missing[:, None], 0.0, Z), codes) for Z, codes in random]
-    variances = model.prediction_variances(np.where(missing[:, None], 0.0, X), known)
+    random = [(np.where(mask, Z, 0.0), codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
+    missing = np.asarray(np.isnan(X).any(axis=1))
+    for Z, _ in random:
+        missing |= np.isnan(Z).any(axis=1)
+    if missing.any():
+        X = np.where(missing[:, None], 0.0, X)
+        random = [(np.where(missing[:, None], 0.0, Z), codes) for Z, codes in random]
+    if any(mask.any() for mask in masks):
+        variances = model.prediction_variances(X, random)
+    else:
+        variances = fixed_variances(model, X)
     return np.where(missing, np.nan, variances)
 
 
-def label_rows(model: Fit, values: FloatArray, index: pd.Index, training: bool) -> pd.Series:
-    """Label predictions by row, padded as fitted values are when they are for the rows of the fit."""
+def labelled(
+    model: Fit, columns: dict[str, FloatArray], index: pd.Index, training: bool, na_action: NewNaAction
+) -> pd.Series | pd.DataFrame:
+    """Return columns of predictions by row: a Series of one column, a table of several.
+
+    Those of the rows of the fit are padded as fitted values are; of new rows those that are missing stay, are
+    left out or refused.
+
+    Raises
+    ------
+    DataError
+        If a new row is missing and `na_action` is "fail".
+    """
     if training:
-        return model.by_row(values, "fit")
-    return pd.Series(values, index=index, name="fit")
+        table = pd.DataFrame({name: model.by_row(values, name) for name, values in columns.items()})
+        return table if len(columns) > 1 else table["fit"]
+    missing = np.isnan(columns["fit"])
+    if na_action == "fail" and missing.any():
+        raise DataError(
+            f"newdata has missing values at {int(missing.sum())} row(s), the first is row "
+            f"{int(np.argmax(missing))} (counting from 0); na_action='exclude' predicts NaN there, 'omit' "
+            "leaves them out."
+        )
+    table = pd.DataFrame(columns, index=index)
+    if na_action == "omit":
+        table = table[~missing]
+    return table if len(columns) > 1 else table["fit"]
 
 
 def refuse_new_levels(
@@ -235,7 +333,7 @@ def refuse_new_levels(
                 raise DataError(
                     f"the grouping factor {term.group} is missing (NA) in newdata at "
                     f"{int((codes < 0).sum())} row(s); allow_new_levels=True predicts there with its random "
-                    "effects at zero."
+                    "effects at zero, na_action='exclude' or 'omit' does not predict there."
                 )
             raise DataError(
                 f"new levels detected in newdata: {listed(levels)} of the grouping factor {term.group}; "

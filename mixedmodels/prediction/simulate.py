@@ -10,10 +10,9 @@ import pandas as pd
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.control import whole_number
-from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution
-from mixedmodels.formula import build_design
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import NAType
 from mixedmodels.prediction.draws import (
@@ -23,6 +22,7 @@ from mixedmodels.prediction.draws import (
     draw_random_effects,
     generator,
 )
+from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.predict import (
     Rows,
     new_labels,
@@ -79,32 +79,6 @@ def simulate(
     if newdata is None:
         return pd.concat([model.by_row(d, c) for d, c in zip(draws, columns, strict=True)], axis=1)
     return pd.DataFrame(np.column_stack(draws), index=rows.index, columns=columns)
-
-
-def new_weights(model: Fit, newdata: Any, n_rows: int) -> FloatArray:
-    """Return the prior weights of new rows, numbers of trials included, shape (m,).
-
-    Raises
-    ------
-    DataError
-        If they cannot be known: the weights were an array, or a column they need is missing.
-    """
-    design, call = model.design, model.call
-    if call.weights_are_array:
-        raise DataError(
-            "the model has weights given as an array, which newdata cannot supply; fit it with the weights "
-            "as a column name to simulate at new rows."
-        )
-    weights = np.ones(n_rows)
-    env = design.recipe.env
-    if design.response.failures is not None:
-        response = build_design(f"{design.response.text} ~ 1", newdata, na_action="fail", env=env).response
-        assert response.failures is not None
-        weights = response.values + response.failures
-    if call.weights is not None:
-        given = build_design(f"I({call.weights}) ~ 1", newdata, na_action="fail", env=env)
-        weights = weights * given.response.values
-    return weights
 
 
 def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None]:

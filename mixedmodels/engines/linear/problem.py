@@ -18,7 +18,12 @@ from mixedmodels.engines.linear.system import Equations, Solver, choose_solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocks import amalgamate
-from mixedmodels.factorization.constant.cross_products import RightHandSide, fill, right_hand_side
+from mixedmodels.factorization.constant.cross_products import (
+    CrossProducts,
+    RightHandSide,
+    fill,
+    right_hand_side,
+)
 from mixedmodels.factorization.constant.description import describe
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design.design import RandomTerm
@@ -136,11 +141,7 @@ def linear_problem(
         raise DataError(
             f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
         )
-    fixed_basis = orthonormalize(X, root)
-    bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
-    pattern = build_pattern(amalgamate(_engine_terms(terms, bases, root)), eliminate=eliminate)
-    A = fill(pattern, fixed_basis.columns, fixed_basis.combination)
-    pattern = pattern.without_rows()
+    bases, fixed_basis, pattern, A = cross_products(X, terms, root, eliminate=eliminate)
     rhs, rss, projection = _enter_response(pattern, fixed_basis, y, root, offset)
     return LinearProblem(
         terms=terms,
@@ -156,6 +157,34 @@ def linear_problem(
         parts=tuple(zip(terms, theta_slices(terms), strict=True)),
         scales=np.concatenate([np.empty(0), *(t.structure.scales(column_scales(t)) for t in terms)]),
     )
+
+
+def cross_products(
+    X: FloatArray, terms: tuple[RandomTerm, ...], root: FloatArray | None, *, eliminate: bool = True
+) -> tuple[tuple[ColumnBasis, ...], OrthonormalBasis, Pattern, CrossProducts]:
+    """Return the column bases of the terms, that of X, the pattern and the cross-products on them.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Fixed-effects matrix of full column rank.
+    terms : tuple of RandomTerm
+        Random-effects terms.
+    root : ndarray, shape (n,), or None
+        Square roots of the weights of the rows.
+    eliminate : bool
+        See :func:`linear_problem`.
+
+    Raises
+    ------
+    DataError
+        If X is rank-deficient.
+    """
+    fixed_basis = orthonormalize(X, root)
+    bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
+    pattern = build_pattern(amalgamate(_engine_terms(terms, bases, root)), eliminate=eliminate)
+    A = fill(pattern, fixed_basis.columns, fixed_basis.combination)
+    return bases, fixed_basis, pattern.without_rows(), A
 
 
 def _engine_terms(

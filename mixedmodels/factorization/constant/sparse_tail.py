@@ -10,7 +10,12 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.factorization.sparse.cholesky import factor_fronts, invert_fronts, solve_fronts
+from mixedmodels.factorization.sparse.cholesky import (
+    factor_fronts,
+    invert_fronts,
+    solve_fronts,
+    solve_fronts_columns,
+)
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.kernels import faces
 
@@ -48,6 +53,15 @@ class SparseTail:
         with threads_for(self.raw.layout.fronts.typical):
             u = solve_fronts(self.raw.layout.fronts, self.panels, z)[position]
         return self._scaled(u, transposed=False), u
+
+    def solve_columns(self, borders: FloatArray) -> FloatArray:
+        """Return raw effects (b and gamma) of several raw right-hand sides, shape (m, n_tail + p)."""
+        position = self.raw.layout.fronts.position
+        z = np.empty(borders.shape[::-1])
+        z[position] = np.stack([self._scaled(row, transposed=True) for row in borders], axis=1)
+        with threads_for(self.raw.layout.fronts.typical):
+            u = solve_fronts_columns(self.raw.layout.fronts, self.panels, z)[position]
+        return np.stack([self._scaled(column, transposed=False) for column in u.T])
 
     def _scaled(self, x: FloatArray, *, transposed: bool) -> FloatArray:
         """Return Lambda, or its transpose, times x."""

@@ -78,6 +78,27 @@ def solve_fronts(fronts: Fronts, buffer: FloatArray, z: FloatArray) -> FloatArra
     return x
 
 
+def solve_fronts_columns(fronts: Fronts, buffer: FloatArray, z: FloatArray) -> FloatArray:
+    """Return ``(L L')^-1 Z`` by position, shape (n, m); fronts that no column reaches are passed over."""
+    x = z.copy()
+    starts = fronts.starts.tolist()
+    for s, rows in enumerate(fronts.rows):
+        here, panel = x[starts[s] : starts[s + 1]], fronts.panel(buffer, s)
+        k = len(here)
+        if not here.any():
+            continue
+        here[:] = dtrsm(1.0, panel[:k].T, here.T, side=1, lower=0).T
+        if len(rows):
+            x[rows] -= panel[k:] @ here
+    for s in reversed(range(len(fronts.rows))):
+        here, panel, rows = x[starts[s] : starts[s + 1]], fronts.panel(buffer, s), fronts.rows[s]
+        k = len(here)
+        if len(rows):
+            here -= panel[k:].T @ x[rows]
+        here[:] = dtrsm(1.0, panel[:k].T, here.T, side=1, lower=0, trans_a=1).T
+    return x
+
+
 def invert_fronts(fronts: Fronts, buffer: FloatArray, fixed: FloatArray | None = None) -> FloatArray:
     """Return the panels of the inverse on the pattern of the factor.
 

@@ -21,7 +21,9 @@ from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, names_in, strip_parens
 
 
-def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[FloatArray, FloatArray | None]:
+def fixed_matrix(
+    design: Design, new_data: Any, warn: bool = True, offset: Any = None
+) -> tuple[FloatArray, FloatArray | None]:
     """Return the fixed-effects matrix and the offset of new data.
 
     Parameters
@@ -32,13 +34,16 @@ def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[Floa
         Any number of rows, one included.
     warn : bool
         Whether to warn about rows whose mean a rank-deficient fit leaves undetermined.
+    offset : optional
+        In place of the offset argument of the fit; see :func:`row_values`.
 
     Returns
     -------
     X : ndarray, shape (m, p)
         NaN in rows with a missing variable.
     offset : ndarray, shape (m,), or None
-        Sum of the ``offset()`` terms and an offset argument that was a name or an expression.
+        Sum of the ``offset()`` terms and the offset argument: the one given here, or that of the fit if it
+        was a name or an expression.
 
     Raises
     ------
@@ -46,25 +51,27 @@ def fixed_matrix(design: Design, new_data: Any, warn: bool = True) -> tuple[Floa
         When a variable is absent, or a factor has a level that the fit has not seen (named).
     """
     recipe = design.recipe
-    X, offset = all_fixed_columns(design, new_data)
+    X, total = all_fixed_columns(design, new_data, offset)
     if recipe.dependence is not None:
         if warn:
             _warn_not_estimable(design, X)
         X = X[:, recipe.kept]
-    return X, offset
+    return X, total
 
 
-def all_fixed_columns(design: Design, new_data: Any) -> tuple[FloatArray, FloatArray | None]:
+def all_fixed_columns(
+    design: Design, new_data: Any, offset: Any = None
+) -> tuple[FloatArray, FloatArray | None]:
     """Return the fixed-effects matrix of new data before dependent columns are dropped, and the offset.
 
-    Raises as :func:`fixed_matrix`.
+    Parameters and exceptions as for :func:`fixed_matrix`.
     """
     recipe = design.recipe
     evaluator = _evaluator(recipe, new_data)
     names = _used_variables(recipe.fixed)
     evaluator.require([recipe.variables[name] for name in names] + list(recipe.offsets))
     columns = _columns(recipe, evaluator)
-    return model_matrix(recipe.fixed, columns, evaluator.frame.n_rows), _new_offset(recipe, evaluator)
+    return model_matrix(recipe.fixed, columns, evaluator.frame.n_rows), _new_offset(recipe, evaluator, offset)
 
 
 def fixed_columns(design: Design, new_data: Any) -> dict[str, Column]:
@@ -152,13 +159,42 @@ def _used_variables(matrix: MatrixRecipe) -> list[str]:
     return [variable.name for i, variable in enumerate(matrix.variables) if i in used]
 
 
-def _new_offset(recipe: Recipe, evaluator: Evaluator) -> FloatArray | None:
+def row_values(design: Design, new_data: Any, given: Any, role: str) -> FloatArray:
+    """Return an offset or weights of new rows, shape (m,).
+
+    Parameters
+    ----------
+    design : Design
+        The design of the fit.
+    new_data : table
+        New rows.
+    given : number, array_like, or str
+        One number for all rows, one for each, the name of a column or an expression of columns.
+    role : {"offset", "weights"}
+        What it is, for messages.
+
+    Raises
+    ------
+    DataError
+        If these are not numbers, one for each row.
+    """
+    return _given_values(given, role, _evaluator(design.recipe, new_data))
+
+
+def _given_values(given: Any, role: str, evaluator: Evaluator) -> FloatArray:
+    if isinstance(given, (int, float, np.number)) and not isinstance(given, bool):
+        return np.full(evaluator.frame.n_rows, float(given))
+    values = row_argument(given, role, evaluator)
+    assert values is not None
+    return values
+
+
+def _new_offset(recipe: Recipe, evaluator: Evaluator, given: Any) -> FloatArray | None:
     """Return the offset of new data; None when the model has none."""
     parts = [as_numbers(evaluator.column(node), f"offset({deparse(node)})") for node in recipe.offsets]
-    if recipe.offset_argument is not None:
-        part = row_argument(recipe.offset_argument, "offset", evaluator)
-        assert part is not None
-        parts.append(part)
+    argument = recipe.offset_argument if given is None else given
+    if argument is not None:
+        parts.append(_given_values(argument, "offset", evaluator))
     return sum_of(parts)
 
 

@@ -35,7 +35,7 @@ def fitted_reference(held: dict[str, Any]) -> Any:
     contrasts = dict(re.findall(r"(\w+) = '([\w.]+)'", model["call"].partition("contrasts")[2]))
     options: dict[str, Any] = {"contrasts": contrasts} if contrasts else {}
     if "family" not in model:
-        return mm.lmer(model["formula"], data, REML=model["REML"], **options)
+        return mm.lmer(model["formula"], data, REML=model["REML"], weights=model.get("weights"), **options)
     chosen = getattr(mm.families, model["family"])(link=model["link"])
     options |= lme4_approximation(chosen)
     return mm.glmer(model["formula"], data, family=chosen, nAGQ=model["nAGQ"], **options)

@@ -1,0 +1,87 @@
+"""What is asked of a prediction, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from mixedmodels.control import one_of, real_number
+from mixedmodels.errors import ControlError
+
+PredictionType = Literal["link", "response"]
+IntervalType = Literal["confidence", "prediction"]
+NewNaAction = Literal["pass", "exclude", "omit", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """What is asked of a prediction.
+
+    Attributes
+    ----------
+    type : {"link", "response"}
+        Scale.
+    allow_new_levels : bool
+        Whether levels that were not in the data are allowed.
+    random_only : bool
+        Whether only the contribution of the random effects is asked for.
+    offset, weights : optional
+        In place of those of the fit, at new rows.
+    se_fit : bool
+        Whether standard errors are asked for.
+    interval : {"confidence", "prediction"} or None
+        Kind of limits.
+    level : float
+        Their probability.
+    df : float or None
+        Degrees of freedom of their t quantiles; None for those of the fit's own tests, normal if it has none.
+    na_action : {"pass", "exclude", "omit", "fail"}
+        What is done with new rows that have a missing value.
+
+    Raises
+    ------
+    ControlError
+        If a choice is not among those allowed, or two contradict each other.
+    """
+
+    type: PredictionType = "link"
+    allow_new_levels: bool = False
+    random_only: bool = False
+    offset: Any = None
+    weights: Any = None
+    se_fit: bool = False
+    interval: IntervalType | None = None
+    level: float = 0.95
+    df: float | None = None
+    na_action: NewNaAction = "pass"
+
+    def __post_init__(self) -> None:
+        one_of("type", self.type, ("link", "response"))
+        one_of("interval", self.interval, (None, "confidence", "prediction"))
+        one_of("na_action", self.na_action, ("pass", "exclude", "omit", "fail"))
+        if real_number("level", self.level) >= 1.0:
+            raise ControlError(
+                f"level must be a probability between 0 and 1, such as 0.95, not {self.level!r}."
+            )
+        if self.df is not None:
+            real_number("df", self.df)
+        if self.random_only and self.interval == "prediction":
+            raise ControlError(
+                "interval='prediction' is about responses, random_only=True about the random effects alone; "
+                "these have interval='confidence'."
+            )
+
+    def quantile(self, test_df: float | None) -> float:
+        """Return the quantile that a standard error is multiplied by.
+
+        Parameters
+        ----------
+        test_df : float or None
+            Degrees of freedom of the fit's own tests.
+        """
+        df = test_df if self.df is None else self.df
+        tail = 0.5 + 0.5 * self.level
+        return float(ndtri(tail) if df is None or np.isinf(df) else stdtrit(df, tail))
