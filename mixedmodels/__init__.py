@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mixedmodels.control import LmerControl as LmerControl
     from mixedmodels.datasets import list_datasets as list_datasets
     from mixedmodels.datasets import load_dataset as load_dataset
+    from mixedmodels.diagnostics.r2 import icc as icc
+    from mixedmodels.diagnostics.r2 import r2 as r2
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -125,6 +127,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "control": "GlmerControl LmerControl",
     "datasets": "list_datasets load_dataset",
+    "diagnostics.r2": "icc r2",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "
