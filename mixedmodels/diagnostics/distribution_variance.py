@@ -3,7 +3,7 @@
 For a response with mean m and variance V(m), and linear predictor g(m) (Nakagawa, Johnson & Schielzeth 2017,
 J. R. Soc. Interface 14, 20170213, and its supplement):
 
-    theoretical   variance of the latent variable of a binomial: pi^2/3 logit, 1 probit, pi^2/6 cloglog, loglog
+    theoretical   variance of the latent variable of a binomial: pi^2/3 logit, 1 probit, pi^2/6 cloglog
     delta         V(m) g'(m)^2, by which the observation-level variance of a binomial logit is 1 / (p (1 - p))
     lognormal     log(1 + V(m) / m^2), log link; of a Poisson log(1 + 1/m)
     trigamma      psi_1(m^2 / V(m)), log link; of a beta logit psi_1(a) + psi_1(b), which is exact

@@ -22,8 +22,8 @@ from mixedmodels.reports.html import preformatted
 #: A fit is singular here below it, as in R's package performance; lme4's own is ten times as large.
 SINGULAR = 1e-5
 SINGULAR_NOTE = (
-    "The fit is singular: a variance, or a combination of random effects, is zero, so that shares of variance "
-    "mean little. Take that term out; tol=0 computes them all the same."
+    "The fit is singular: a variance, or a combination of random effects, is zero, so that shares of "
+    "variance mean little. Take that term out; tol=0 computes them all the same."
 )
 ROWS_NOTE = "All random effects are those of single rows, a part of the residual variance."
 

@@ -76,11 +76,13 @@ def rights_sterba(fit: MixedFit) -> RightsSterba:
     """
     groups = list(dict.fromkeys(term.group for term in fit.random))
     if not isinstance(fit, LinearFit):
-        raise NotAvailableError("the decomposition of Rights & Sterba is for linear mixed models, from lmer().")
+        raise NotAvailableError(
+            "the decomposition of Rights & Sterba is for linear mixed models, from lmer()."
+        )
     if len(groups) > 1 or any(term.relationship is not None for term in fit.random):
         raise NotAvailableError(
-            "the decomposition of Rights & Sterba is for one grouping factor of independent levels; this model "
-            f"has {', '.join(groups)}. method='nakagawa' is for any number."
+            "the decomposition of Rights & Sterba is for one grouping factor of independent levels; this "
+            f"model has {', '.join(groups)}. method='nakagawa' is for any number."
         )
     codes = np.asarray(fit.random[0].codes, dtype=np.intp)
     eta = (fit.design.X @ fit.beta)[:, None]
