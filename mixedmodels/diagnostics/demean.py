@@ -34,9 +34,8 @@ def demean(data: Any, x: str | Sequence[str], by: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``x_between`` and ``x_within`` of each predictor, at the rows of the data. A missing value of x
-        is left out of its mean and stays missing within; rows without a cluster are missing
-        in both.
+        Columns ``x_between`` and ``x_within`` of each predictor, at the rows of the data. A missing value of
+        x is left out of its mean and stays missing within; rows without a cluster are missing in both.
 
     Raises
     ------
