@@ -1,8 +1,8 @@
 """Explained variance and checks beside those of R's performance 0.10.2 (made by performance.R).
 
 Where performance's number is no such thing, ours is compared with a formula in test_r2.py or
-test_checks.py: shares by group of models with random slopes or effects of single rows, zeros expected by the negative binomial
-with linear variance, and the scale of the test for heteroscedasticity.
+test_checks.py: shares by group of models with random slopes or effects of single rows, zeros expected by the
+negative binomial with linear variance, and the scale of the test for heteroscedasticity.
 """
 
 import json

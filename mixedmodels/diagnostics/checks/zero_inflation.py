@@ -51,8 +51,8 @@ class ZeroInflationCheck(Check):
         found = f"{self.observed} zeros observed, {self.predicted:.1f} expected, a ratio of {self.ratio:.2f}."
         if not self.is_fine:
             return (
-                f"{found} Probable zero inflation: the model expects too few zeros. A negative binomial family, "
-                "or zi=True, may help."
+                f"{found} Probable zero inflation: the model expects too few zeros. A negative "
+                "binomial family, or zi=True, may help."
             )
         if self.ratio > 1.0 + self.tolerance:
             return f"{found} The model expects more zeros than there are."
