@@ -12,8 +12,22 @@ if TYPE_CHECKING:
     from mixedmodels.control import LmerControl as LmerControl
     from mixedmodels.datasets import list_datasets as list_datasets
     from mixedmodels.datasets import load_dataset as load_dataset
+    from mixedmodels.diagnostics.checks.check_model import check_model as check_model
+    from mixedmodels.diagnostics.checks.collinearity import check_collinearity as check_collinearity
+    from mixedmodels.diagnostics.checks.convergence import check_convergence as check_convergence
+    from mixedmodels.diagnostics.checks.heteroscedasticity import (
+        check_heteroscedasticity as check_heteroscedasticity,
+    )
+    from mixedmodels.diagnostics.checks.normality import check_normality as check_normality
+    from mixedmodels.diagnostics.checks.overdispersion import check_overdispersion as check_overdispersion
+    from mixedmodels.diagnostics.checks.singularity import check_singularity as check_singularity
+    from mixedmodels.diagnostics.checks.zero_inflation import check_zero_inflation as check_zero_inflation
+    from mixedmodels.diagnostics.demean import demean as demean
     from mixedmodels.diagnostics.influence import Influence as Influence
     from mixedmodels.diagnostics.influence import influence as influence
+    from mixedmodels.diagnostics.r2 import icc as icc
+    from mixedmodels.diagnostics.r2 import r2 as r2
+    from mixedmodels.diagnostics.re_pca import rePCA as rePCA
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -131,6 +145,17 @@ _HOMES = {
     "control": "GlmerControl LmerControl",
     "datasets": "list_datasets load_dataset",
     "diagnostics.influence": "Influence influence",
+    "diagnostics.checks.check_model": "check_model",
+    "diagnostics.checks.collinearity": "check_collinearity",
+    "diagnostics.checks.convergence": "check_convergence",
+    "diagnostics.checks.heteroscedasticity": "check_heteroscedasticity",
+    "diagnostics.checks.normality": "check_normality",
+    "diagnostics.checks.overdispersion": "check_overdispersion",
+    "diagnostics.checks.singularity": "check_singularity",
+    "diagnostics.checks.zero_inflation": "check_zero_inflation",
+    "diagnostics.demean": "demean",
+    "diagnostics.r2": "icc r2",
+    "diagnostics.re_pca": "rePCA",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "

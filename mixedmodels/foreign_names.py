@@ -28,10 +28,7 @@ _BAYES = "there are no priors or chains: the fit is by (restricted) maximum like
 _TESTS = "m.summary().coefficients has estimates, standard errors and tests"
 _ERRORS = "write m.standard_errors()"
 _PLOTS = "plots are not available; m.fitted() and m.residuals() have what they show"
-_R2 = (
-    "measures of explained variance of models with random effects are not available; they are made of "
-    "m.VarCorr() and the variance of m.predict(re_form=mm.NA)"
-)
+_R2 = "write mm.r2(m), or mm.icc(m) for the intraclass correlation"
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
 _EFFECTS = "write mm.average_marginal_effects(m), or mm.emmeans(m, 'factor') for means"
@@ -371,9 +368,12 @@ ATTRIBUTES_OF: dict[str, dict[str, str]] = {
     ),
     "GeneralizedLinearModel": _by_name(
         {
+            f"shares of variance are those of mixed models, and {MIXED_ONLY}": (
+                "r2 rsquared r_squared r2_nakagawa pseudo_rsquared prsquared icc"
+            ),
             "m.summary().coefficients has estimates, standard errors and tests": (
                 "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat tidy coeftable results"
-            )
+            ),
         }
     ),
     "GeneralizedLinearMixedModel": _by_name(
@@ -422,7 +422,11 @@ PACKAGE: dict[str, str] = _by_name(
         "write m.is_reml": "is_reml isreml",
         "write m.optimization": "optimization",
         _TESTS: "tidy glance augment",
-        _R2: "r2 r2_nakagawa r_squaredglmm icc performance r_squared",
+        _R2: "r2_nakagawa r_squaredglmm performance r_squared model_performance variance_decomposition r2_xu",
+        "write mm.r2(m, method='rights-sterba')": "r2mlm r2mlm_manual",
+        "write mm.check_zero_inflation(m)": "check_zeroinflation",
+        "write mm.check_collinearity(m)": "vif gvif multicollinearity",
+        "write mm.demean(data, 'x', by='g')": "degroup detrend group_center group_mean_center within_between",
         _MEANS: "lsmeans ls_means difflsmeans contrasts contrast pairs glht ref_grid cld ggpredict effects",
         _TRENDS: "slopes lstrends",
         _BOOTSTRAP: "bootmer boot",
@@ -543,6 +547,7 @@ EXAMPLE_VALUES_OF = {
     "glm": {"formula": "'y ~ x'"},
     "lm": {"formula": "'y ~ x'"},
     "load_dataset": {"name": "'sleepstudy'"},
+    "demean": {"x": "'x'", "by": "'g'"},
     "model_terms": {"formula": "'y ~ x'"},
     "power": {"exponent": "0.5"},
 }

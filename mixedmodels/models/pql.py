@@ -65,6 +65,10 @@ class QuasiLikelihoodMixedModel(MixedModel, PqlFit):
         y, weights = initialize(new_response(newresp, design), design.weights, self._family)
         return self.with_rows(design, y, weights)
 
+    def with_design(self, design: Design) -> QuasiLikelihoodMixedModel:
+        """Fit the same kind of model to another design with the same response."""
+        return self.with_rows(design, self.y, self.prior_weights)
+
     def with_rows(
         self, design: Design, y: FloatArray, prior_weights: FloatArray
     ) -> QuasiLikelihoodMixedModel:

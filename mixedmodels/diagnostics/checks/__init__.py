@@ -1,0 +1,1 @@
+"""Checks of a fitted model: small functions, each with one assumption, that answer in a sentence."""

@@ -1,0 +1,157 @@
+"""The variance of a response split into what fixed effects, random effects and chance make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.diagnostics.distribution_variance import (
+    VarianceMethod,
+    chosen_method,
+    correlation_of_trials,
+    distribution_variance,
+    trial_dispersion,
+)
+from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families.family import Family
+from mixedmodels.families.response import TRIALS_FAMILIES
+from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.inference.refits import attempt
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceComponents:
+    """Variances on the scale of the linear predictor.
+
+    Attributes
+    ----------
+    fixed : float
+        Variance of ``X beta`` over the rows.
+    random : dict
+        Mean over the rows of the variance of ``z'b``, by grouping factor, effects of single rows left out.
+    distribution : float
+        Residual variance, or that of the distribution.
+    dispersion : float
+        Variance of effects that each row has its own of.
+    """
+
+    fixed: float
+    random: dict[str, float]
+    distribution: float
+    dispersion: float
+
+    @property
+    def between(self) -> float:
+        """Variance of all random effects that rows share."""
+        return sum(self.random.values())
+
+    @property
+    def residual(self) -> float:
+        """Variance of what rows do not share."""
+        return self.distribution + self.dispersion
+
+    @property
+    def total(self) -> float:
+        """Sum of all."""
+        return self.fixed + self.between + self.residual
+
+
+def variance_components(
+    fit: MixedFit, method: VarianceMethod | None = None, mean: float | None = None
+) -> VarianceComponents:
+    """Split the variance of a response.
+
+    Parameters
+    ----------
+    fit : MixedFit
+        The model.
+    method : {"theoretical", "delta", "lognormal", "trigamma"}, optional
+        Variance of the distribution of a generalized model; by default the first that family and link have.
+    mean : float, optional
+        Mean of the response at which that variance is taken; by default that of the model without
+        predictors, at random effects and an offset of zero.
+
+    Raises
+    ------
+    ControlError
+        If family and link do not have the method, or `mean` is outside the range of the link.
+    NotAvailableError
+        If the model without predictors cannot be fitted.
+    """
+    random: dict[str, float] = {}
+    dispersion = 0.0
+    for term, record in zip(fit.random, fit.term_covariances(), strict=True):
+        variance = term_variance(term, record.covariance)
+        if term.n_levels == len(fit.y):
+            dispersion += variance
+        else:
+            random[term.group] = random.get(term.group, 0.0) + variance
+    chance, extra = _chance(fit, method, mean)
+    fixed = float(np.var(fit.design.X @ fit.beta, ddof=1))
+    return VarianceComponents(fixed, random, chance, dispersion + extra)
+
+
+def term_variance(term: RandomTerm, covariance: FloatArray) -> float:
+    """Return the mean over the rows of ``z' Cov(b) z`` (Johnson 2014, Methods Ecol. Evol. 5, eq. 10)."""
+    of_rows = np.einsum("ij,jk,ik->i", term.Z, covariance, term.Z)
+    if term.relationship is not None:
+        of_rows = of_rows * (term.relationship**2).sum(axis=1)[term.codes]
+    return float(of_rows.mean())
+
+
+def _chance(fit: MixedFit, method: VarianceMethod | None, mean: float | None) -> tuple[float, float]:
+    """Return the variance of the distribution, and what correlated trials add to it."""
+    family = fit.family()
+    if family is None:
+        _refuse_for_linear(method, mean)
+        return fit.sigma() ** 2, 0.0
+    chosen = chosen_method(family, method)
+    needs_mean = chosen != "theoretical" or correlation_of_trials(family, fit.phi) > 0.0
+    mu = _mean(fit, family, mean) if needs_mean else 0.5
+    # A dispersion that is no parameter of the family multiplies its variance (Nakagawa & Schielzeth 2010).
+    scale = 1.0 if family.has_dispersion else fit.sigma() ** 2
+    chance = scale * distribution_variance(family, mu, fit.phi, chosen)
+    return chance, trial_dispersion(family, mu, fit.phi) if needs_mean else 0.0
+
+
+def _refuse_for_linear(method: VarianceMethod | None, mean: float | None) -> None:
+    for name, value in (("variance", method), ("mean", mean)):
+        if value is not None:
+            raise ControlError(
+                f"{name}={value!r} is for generalized models; a linear model has its residual variance."
+            )
+
+
+def _mean(fit: MixedFit, family: Family, mean: float | None) -> float:
+    """Return the mean asked for, or that of the model without predictors."""
+    if mean is None:
+        mean = float(family.link.inverse(np.array([_null_intercept(fit)]))[0])
+    number = isinstance(mean, (int, float, np.floating, np.integer)) and not isinstance(mean, bool)
+    bounded = family.name in TRIALS_FAMILIES or family.name == "beta"
+    if not number or not 0.0 < mean < (1.0 if bounded else np.inf):
+        if family.name == "gaussian" and number and np.isfinite(mean):
+            return float(mean)
+        raise ControlError(
+            f"mean must be a number {'between 0 and 1' if bounded else 'above 0'}, a mean of the response; "
+            f"got {mean!r}."
+        )
+    return float(mean)
+
+
+def _null_intercept(fit: MixedFit) -> float:
+    """Return the intercept of the model with the same random effects and no predictors."""
+    design = fit.design
+    if design.x_names == ("(Intercept)",):
+        return float(fit.beta[0])
+    null = replace(design, X=np.ones((len(fit.y), 1)), x_names=("(Intercept)",), dropped=())
+    found = attempt(lambda: fit.with_design(null))
+    if isinstance(found, str) or not cast(MixedFit, found).convergence().is_optimum:
+        raise NotAvailableError(
+            "the mean that the variance of the distribution depends on is that of the model without "
+            "predictors, which did not converge; give it as mean=."
+        )
+    return float(found.beta[0])
