@@ -335,7 +335,7 @@ def _forms(rows: _Rows, parameters: Sequence[Direction]) -> tuple[FloatArray, Fl
     forms, sizes = np.empty((e.shape[1], len(parameters))), np.empty(len(parameters))
     for k, parameter in enumerate(parameters):
         if parameter.term < 0:
-            forms[:, k], sizes[k] = np.einsum("it,it->t", e, e[:, _following(e.shape[1])]), np.sqrt(rows.n)
+            forms[:, k], sizes[k] = np.einsum("it,it->t", e, np.roll(e, -1, axis=1)), np.sqrt(rows.n)
         else:
             products, size = by_term[parameter.term]
             forms[:, k] = products.reshape(len(forms), -1) @ parameter.change.ravel()
@@ -361,18 +361,20 @@ def _level_products(
     S = Z.shape[1]
     by_level = _indicators(term, codes)
     products = np.stack([by_level @ (Z[:, [a]] * e) for a in range(S)])
+    squares = by_level @ (Z * Z)
+    norms = np.sqrt(squares.T @ squares)
     if term.relationship is not None:
         products = term.relationship.T @ products
-    squares = by_level @ (Z * Z)
+        norms = _related_norms(term.relationship, np.sqrt(squares))
     flat = products.transpose(2, 0, 1)
-    following = flat[_following(len(flat))]
-    return flat @ following.transpose(0, 2, 1), np.sqrt(squares.T @ squares)
+    return flat @ np.roll(flat, -1, axis=0).transpose(0, 2, 1), norms
 
 
-@lru_cache(maxsize=64)
-def _following(count: int) -> IntArray:
-    """Return the position of the next of so many vectors, that of the first for the last."""
-    return np.roll(np.arange(count), -1)
+def _related_norms(R: FloatArray, d: FloatArray) -> FloatArray:
+    """Return the norms of ``D_a R R' D_b``, D diagonal, from random vectors: whole products cost q^3."""
+    v = _random_rows(len(d), SPARE_FORMS)
+    applied = np.stack([R @ (R.T @ (d[:, [b]] * v)) for b in range(d.shape[1])])
+    return np.asarray(np.sqrt(np.einsum("qa,bqt->ab", d * d, applied**2) / SPARE_FORMS))
 
 
 def _indicators(term: RandomTerm, codes: CodeArray) -> Any:

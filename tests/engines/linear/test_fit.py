@@ -94,8 +94,8 @@ def test_a_long_search_that_ends_inside_is_not_repeated():
     problem = _problem("weight ~ week + I(week^2) + (week + I(week^2) | rat)", load_dataset("rats"))
     fit = fit_linear(problem, False)
     assert fit.convergence.verdict == "converged"
-    # One search takes 16 evaluations; with a second one it would be 69.
-    assert fit.optimization.n_evaluations <= 20
+    # One search takes 16 evaluations and its last digits five; with a second search it would be 69.
+    assert fit.optimization.n_evaluations <= 25
 
 
 def _check_best(problem, REML, best):
