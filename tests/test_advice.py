@@ -159,7 +159,6 @@ ATTRIBUTES = [
     ("pvalues", "summary"),
     ("tvalues", "summary"),
     ("fit", "fitted when it is made"),
-    ("tidy", "summary"),
     ("plot", "not available"),
     ("r2", "VarCorr|no random|r_squared"),
     ("random_effects", "ranef|no random"),

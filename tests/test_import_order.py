@@ -26,6 +26,7 @@ ORDER = (
     ("prediction",),
     ("inference",),
     ("diagnostics",),
+    ("tidy",),
     ("checks",),
     ("request",),
     ("models",),

@@ -28,6 +28,7 @@ from mixedmodels.inference.summary import Summary
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
+from mixedmodels.tidy import augment, glance, tidy
 
 
 class FittedModel(Fit):
@@ -234,6 +235,9 @@ class FittedModel(Fit):
     emmeans = means.emmeans
     emtrends = trends.emtrends
     joint_tests = term_tests.joint_tests
+    tidy = tidy.tidy
+    glance = glance.glance
+    augment = augment.augment
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)
