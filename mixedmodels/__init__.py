@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
     from mixedmodels.tidy.tidy import tidy as tidy
+    from mixedmodels.update import update as update
 
 # Where each public name lives. It is imported when first used, so that importing the package costs nothing.
 _HOMES = {
@@ -177,6 +178,7 @@ _HOMES = {
     "tidy.augment": "augment",
     "tidy.glance": "glance",
     "tidy.tidy": "tidy",
+    "update": "update",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)

@@ -32,6 +32,7 @@ ORDER = (
     ("models",),
     ("lmer", "glm", "lm"),
     ("glmer",),
+    ("update",),
     ("replication",),
     ("__main__",),
 )

@@ -39,6 +39,7 @@ ROOMS = (
     "inference/profile",
     "inference/emmeans",
     "diagnostics",
+    "tidy",
     "models",
     "replication",
 )
