@@ -122,6 +122,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
+    from mixedmodels.tidy.regression_table import regression_table as regression_table
     from mixedmodels.tidy.tidy import tidy as tidy
     from mixedmodels.update import update as update
 
@@ -177,6 +178,7 @@ _HOMES = {
     "models.pql": "QuasiLikelihoodMixedModel",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
+    "tidy.regression_table": "regression_table",
     "tidy.tidy": "tidy",
     "update": "update",
 }
