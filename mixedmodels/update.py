@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mixedmodels.advice import advises, shown
@@ -19,7 +20,7 @@ from mixedmodels.models.lm import LinearModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 
 #: What fits each kind of model.
-FITTERS = {
+FITTERS: dict[type, Callable[..., Any]] = {
     LinearMixedModel: lmer,
     LinearModel: lm,
     GeneralizedLinearMixedModel: glmer,
@@ -57,7 +58,7 @@ def update(model: Fit, formula: str | None = None, data: Any = None, **arguments
     ControlError
         If `model` is no fitted model.
     DataError
-        If the data have other rows than an array among the arguments, or the model has lost its data.
+        If there are other data, and an argument that stays was an array of the rows of the old ones.
 
     Examples
     --------
