@@ -139,6 +139,11 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+    from mixedmodels.tidy.augment import augment as augment
+    from mixedmodels.tidy.glance import glance as glance
+    from mixedmodels.tidy.regression_table import regression_table as regression_table
+    from mixedmodels.tidy.tidy import tidy as tidy
+    from mixedmodels.update import update as update
 
 # Where each public name lives. It is imported when first used, so that importing the package costs nothing.
 _HOMES = {
@@ -202,6 +207,11 @@ _HOMES = {
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
+    "tidy.augment": "augment",
+    "tidy.glance": "glance",
+    "tidy.regression_table": "regression_table",
+    "tidy.tidy": "tidy",
+    "update": "update",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)

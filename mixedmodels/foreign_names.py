@@ -260,7 +260,7 @@ ATTRIBUTES: dict[str, str] = _by_name(
         ),
         _ERRORS: "bse bse_fe se stderr stderror std_err std_errors std_error se_coef standard_error sd",
         _TESTS: (
-            "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat tidy glance coeftable "
+            "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat coeftable "
             "coef_table result results summary2 table tables test use_t get_summary"
         ),
         "write m.ranef() for the random effects by grouping factor": (
@@ -339,7 +339,6 @@ ATTRIBUTES: dict[str, str] = _by_name(
         "write mm.compare(m1, m2)": "compare aicc caic",
         "fit the larger model and compare: m.anova(larger)": "add1",
         "write m.drop1() for one step": "step",
-        "fit the changed formula: a fit takes milliseconds": "update",
         "a model never changes, so it needs no copy": "copy",
         "write pickle.dump(m, file)": "save",
         "write m.summary().coefficients.to_latex()": "to_latex as_latex",
@@ -362,7 +361,7 @@ ATTRIBUTES_OF: dict[str, dict[str, str]] = {
             "write m.r_squared(adjusted=True)": "rsquared_adj adj_r_squared adjusted_r_squared",
             "write m.f_statistic()": "fvalue f_pvalue fstatistic f_test fstat",
             "m.summary().coefficients has estimates, standard errors and t tests": (
-                "pvalues pvalue p_value p_values p tvalues tvalue tstat tidy coeftable t_test table results"
+                "pvalues pvalue p_value p_values p tvalues tvalue tstat coeftable t_test table results"
             ),
         }
     ),
@@ -372,14 +371,14 @@ ATTRIBUTES_OF: dict[str, dict[str, str]] = {
                 "r2 rsquared r_squared r2_nakagawa pseudo_rsquared prsquared icc"
             ),
             "m.summary().coefficients has estimates, standard errors and tests": (
-                "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat tidy coeftable results"
+                "pvalues pvalue p_value p_values p tvalues tvalue zvalues tstat zstat coeftable results"
             ),
         }
     ),
     "GeneralizedLinearMixedModel": _by_name(
         {
             "m.summary().coefficients has estimates, standard errors and z tests": (
-                "pvalues pvalue p_value p_values p tvalues tvalue zvalues zstat tidy coeftable table results"
+                "pvalues pvalue p_value p_values p tvalues tvalue zvalues zstat coeftable table results"
             )
         }
     ),
@@ -421,7 +420,6 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.VarCorr(m)": "var_corr varcorr",
         "write m.is_reml": "is_reml isreml",
         "write m.optimization": "optimization",
-        _TESTS: "tidy glance augment",
         _R2: "r2_nakagawa r_squaredglmm performance r_squared model_performance variance_decomposition r2_xu",
         "write mm.r2(m, method='rights-sterba')": "r2mlm r2mlm_manual",
         "write mm.check_zero_inflation(m)": "check_zeroinflation",
@@ -446,7 +444,6 @@ PACKAGE: dict[str, str] = _by_name(
             "linearhypothesis contest contest1d contestmd lht wald_test"
         ),
         "write mm.ranova(m)": "rand",
-        "fit the changed formula: a fit takes milliseconds": "update",
         "one optimiser reaches the optimum; m.convergence() says how surely": "allfit",
         "write mm.is_singular(m)": "issingular",
         "write mm.model_terms(formula, data)": "lformula",

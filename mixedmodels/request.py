@@ -55,4 +55,5 @@ def read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
-    return Request(with_terms_once(design), record_call(data, weights, offset, subset), keep(data))
+    call = record_call(data, weights, offset, subset, na_action=na_action, contrasts=contrasts, relmat=relmat)
+    return Request(with_terms_once(design), call, keep(data))

@@ -158,7 +158,6 @@ ATTRIBUTES = [
     ("pvalues", "summary"),
     ("tvalues", "summary"),
     ("fit", "fitted when it is made"),
-    ("tidy", "summary"),
     ("plot", "not available"),
     ("r2", "mm.r2|no random|r_squared"),
     ("random_effects", "ranef|no random"),

@@ -26,11 +26,13 @@ ORDER = (
     ("prediction",),
     ("inference",),
     ("diagnostics",),
+    ("tidy",),
     ("checks",),
     ("request",),
     ("models",),
     ("lmer", "glm", "lm"),
     ("glmer",),
+    ("update",),
     ("replication",),
     ("__main__",),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,8 @@ class Call:
         The expression given, or a description of the array.
     weights_are_array : bool
         Whether the weights were given as an array, which new rows cannot repeat.
+    arguments : mapping
+        What was given as weights, offset, subset and other arguments of every fit, for a fit like it.
     """
 
     data: str | None = None
@@ -26,6 +30,7 @@ class Call:
     offset: str | None = None
     subset: str | None = None
     weights_are_array: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return (label, text) of the arguments given, in lme4's order and alignment."""
@@ -38,8 +43,9 @@ class Call:
         return tuple((label, text) for label, text in shown if text is not None)
 
 
-def record_call(data: object, weights: object, offset: object, subset: object) -> Call:
-    """Describe the arguments of a fit."""
+def record_call(data: object, weights: object, offset: object, subset: object, **others: object) -> Call:
+    """Describe the arguments of a fit, and keep those that were given."""
+    given = {"weights": weights, "offset": offset, "subset": subset} | others
     name = getattr(data, "attrs", {}).get("name")
     return Call(
         data=None if name is None else str(name),
@@ -47,6 +53,7 @@ def record_call(data: object, weights: object, offset: object, subset: object) -
         offset=_argument(offset),
         subset=_argument(subset),
         weights_are_array=weights is not None and not isinstance(weights, str),
+        arguments={name: value for name, value in given.items() if value is not None},
     )
 
 

@@ -57,8 +57,12 @@ def residuals(
         return difference / response_slope(family, eta, phi)
     if type == "deviance":
         return np.sign(difference) * np.sqrt(family.deviance(y, mu, weights, phi))
-    scale = response_scale(family, phi)
+    return difference * pearson_factor(family, mu, weights, phi)
+
+
+def pearson_factor(family: Family, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
+    """Return what turns residuals into Pearson residuals: the root of weight by variance, shape (n,)."""
     variance = family.variance(mu, phi) * family.variance_inflation(weights, phi)
     # A mean that rounds to the end of its range leaves no variance, and the response lies on it.
     precision = np.divide(weights, variance, out=np.zeros_like(variance), where=variance > 0.0)
-    return scale * difference * np.sqrt(precision)
+    return np.asarray(response_scale(family, phi) * np.sqrt(precision))

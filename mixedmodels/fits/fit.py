@@ -69,7 +69,8 @@ class Fit:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
         rebuilt = ("problem", "parameter_covariance", "expected_information", "joint_covariance")
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
-        return state | {"data": columns_in_use(self.data, self.design)}
+        arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]
+        return state | {"data": columns_in_use(self.data, self.design, arguments)}
 
     # What a kind of model must say about itself.
 

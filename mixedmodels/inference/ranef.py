@@ -91,6 +91,25 @@ class RandomEffects(Mapping[str, pd.DataFrame]):
         return preformatted(repr(self))
 
 
+def coefficients_by_group(fixed: pd.Series, random: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return fixed plus random effects of each level, columns without a fixed effect first as in lme4.
+
+    Parameters
+    ----------
+    fixed : Series
+        Fixed effects.
+    random : mapping of str to DataFrame
+        Conditional modes by grouping factor, as :func:`tables_by_group` lays them out.
+    """
+    tables = {}
+    for group, table in random.items():
+        only_random = [c for c in table.columns if c not in fixed.index]
+        columns = [*only_random, *fixed.index]
+        total = table.T.groupby(level=0).sum().T.reindex(columns=columns, fill_value=0.0)
+        tables[group] = total + fixed.reindex(columns, fill_value=0.0)
+    return tables
+
+
 def tables_by_group(terms: Sequence[RandomTerm], values: Sequence[FloatArray]) -> dict[str, pd.DataFrame]:
     """Put the columns of terms on the same grouping factor side by side, rows named by level."""
     tables: dict[str, list[pd.DataFrame]] = {}

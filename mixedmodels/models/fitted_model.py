@@ -28,10 +28,20 @@ from mixedmodels.inference.hypotheses import Convention, hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary, tested_by
+from mixedmodels.models.stripped import StrippedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.html import preformatted
+from mixedmodels.tidy import augment, glance, tidy
+from mixedmodels.tidy.maketables import coefficient_frame, statistic_labels, statistics_of
+
+#: Accessors whose answers a model without its data keeps.
+KEPT_ANSWERS = (
+    "fixef", "vcov", "standard_errors", "VarCorr", "ranef", "coef", "theta", "sigma", "family", "formula",
+    "terms", "ngrps", "nobs", "df_residual", "convergence", "is_singular", "family_parameters",
+    "glance", "tidy",
+)  # fmt: skip
 
 
 class FittedModel(Fit):
@@ -294,6 +304,42 @@ class FittedModel(Fit):
     emmeans = means.emmeans
     emtrends = trends.emtrends
     joint_tests = term_tests.joint_tests
+    tidy = tidy.tidy
+    glance = glance.glance
+    augment = augment.augment
+
+    def strip(self) -> StrippedModel:
+        """Return the results without the data: kilobytes when pickled, predictions at new rows included.
+
+        What would need the data says so.
+        """
+        answers = {name: getattr(self, name)() for name in KEPT_ANSWERS if hasattr(type(self), name)}
+        return StrippedModel(self, answers, (repr(self), str(self.summary())))
+
+    # The protocol of the package maketables.
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        return coefficient_frame(self)
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        return self.design.response.text
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, Any]:
+        return {"vcov_type": "model-based"}
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        return list(statistics_of(self))
+
+    @property
+    def __maketables_stat_labels__(self) -> dict[str, str]:
+        return statistic_labels(statistics_of(self))
+
+    def __maketables_stat__(self, key: str) -> float | int | None:
+        return statistics_of(self).get(key)
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)

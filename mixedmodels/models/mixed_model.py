@@ -16,7 +16,7 @@ from mixedmodels.inference.anova import AnovaTable
 from mixedmodels.inference.get_me import get_me
 from mixedmodels.inference.profile.profile import profile
 from mixedmodels.inference.profile.result import Profile, ProfileScale
-from mixedmodels.inference.ranef import RandomEffects, tables_by_group
+from mixedmodels.inference.ranef import RandomEffects, coefficients_by_group, tables_by_group
 from mixedmodels.inference.ranova import ranova
 from mixedmodels.inference.robust import RobustType
 from mixedmodels.inference.varcorr import VarCorr
@@ -45,14 +45,7 @@ class MixedModel(FittedModel, MixedFit):
 
     def coef(self) -> dict[str, pd.DataFrame]:
         """Return fixed plus random effects of each level, one table per grouping factor."""
-        fixed = self.fixef()
-        tables = {}
-        for group, table in tables_by_group(self.random, self.b).items():
-            only_random = [c for c in table.columns if c not in fixed.index]
-            columns = [*only_random, *fixed.index]
-            total = table.T.groupby(level=0).sum().T.reindex(columns=columns, fill_value=0.0)
-            tables[group] = total + fixed.reindex(columns, fill_value=0.0)
-        return tables
+        return coefficients_by_group(self.fixef(), tables_by_group(self.random, self.b))
 
     def is_singular(self, tol: float = SINGULAR_TOLERANCE) -> bool:
         """Tell whether a variance, or a combination of random effects, is zero.

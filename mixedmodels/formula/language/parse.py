@@ -107,6 +107,25 @@ def parse_formula(text: str) -> ParsedFormula:
 def _parse(text: str) -> ParsedFormula:
     """Parse a formula; the same text gives the same object."""
     tree = _Parser(text).whole()
+    response, right = _sides(tree, text)
+    split = split_bars(right, response, text)
+    return ParsedFormula(text, tree, response, split.fixed, split.bars, split.warnings)
+
+
+def parse_tilde(text: str) -> tuple[Node | None, Node]:
+    """Return both sides of a formula as they are written, the left one None where there is none.
+
+    Raises
+    ------
+    FormulaError
+        With a caret under the offending place.
+    """
+    return _sides(_Parser(text).whole(), text)
+
+
+def _sides(tree: Node, text: str) -> tuple[Node | None, Node]:
+    """Return left and right side of the tree of a formula."""
+    response: Node | None
     if isinstance(tree, Binary) and tree.operator == "~":
         response, right = tree.left, tree.right
     elif isinstance(tree, Unary) and tree.operator == "~":
@@ -118,8 +137,7 @@ def _parse(text: str) -> ParsedFormula:
     for side in (response, right):
         if side is not None:
             _refuse_tilde(side, text)
-    split = split_bars(right, response, text)
-    return ParsedFormula(text, tree, response, split.fixed, split.bars, split.warnings)
+    return response, right
 
 
 @lru_cache(maxsize=256)

@@ -130,22 +130,31 @@ def family_parameters(family: Family, phi: FloatArray) -> list[Parameter]:
 
 def _family_scale(family: Family, phi: FloatArray, k: int) -> Scale:
     """Return the free scale of one parameter of a family; each has its own, whatever the others are."""
-
-    def all_of(place: float) -> FloatArray:
-        free = family.phi_to_free(phi).copy()
-        free[k] = place
-        return family.phi_from_free(free)
-
-    def inverse(value: float) -> float:
-        values = phi.copy()
-        values[k] = value
-        return float(family.phi_to_free(values)[k])
-
     return Scale(
-        lambda place: float(all_of(place)[k]),
-        inverse,
-        lambda place: float(family.phi_natural_derivative(all_of(place))[k]),
+        partial(_family_value, family, phi, k),
+        partial(_family_inverse, family, phi, k),
+        partial(_family_rate, family, phi, k),
     )
+
+
+def _with_free(family: Family, phi: FloatArray, k: int, place: float) -> FloatArray:
+    free = family.phi_to_free(phi).copy()
+    free[k] = place
+    return family.phi_from_free(free)
+
+
+def _family_value(family: Family, phi: FloatArray, k: int, place: float) -> float:
+    return float(_with_free(family, phi, k, place)[k])
+
+
+def _family_inverse(family: Family, phi: FloatArray, k: int, value: float) -> float:
+    values = phi.copy()
+    values[k] = value
+    return float(family.phi_to_free(values)[k])
+
+
+def _family_rate(family: Family, phi: FloatArray, k: int, place: float) -> float:
+    return float(family.phi_natural_derivative(_with_free(family, phi, k, place))[k])
 
 
 def residual_parameter() -> Parameter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,11 @@ def profile(
     with threads_for(at.order):
         curves = tuple(_followed(at, parameter, furthest) for parameter in chosen)
     estimates = _estimates(at)
-    found = Profile(curves, at.parameters, estimates, "REML" if REML else "ML", "sd", signames)
+    # How a parameter is held is the search's matter, and cannot be pickled; what was found is without it.
+    parameters = tuple(replace(p, hold=None, read=None) for p in at.parameters)
+    found_of = dict(zip((p.name for p in at.parameters), parameters, strict=True))
+    curves = tuple(replace(c, parameter=found_of[c.parameter.name]) for c in curves)
+    found = Profile(curves, parameters, estimates, "REML" if REML else "ML", "sd", signames)
     return found if scale == "sd" else found.to_scale(scale)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Scale:
 
 def plain_scale(low: float = -math.inf) -> Scale:
     """Return the scale of the parameter itself."""
-    return Scale(float, float, lambda place: 1.0, low)
+    return Scale(float, float, _one, low)
 
 
 def log_scale() -> Scale:
@@ -42,9 +43,26 @@ def angle_scale(low: float, high: float) -> Scale:
     """Return the scale of the angle whose sine is a correlation between two bounds, reaching both."""
     middle, half = (low + high) / 2.0, (high - low) / 2.0
     return Scale(
-        lambda angle: middle + half * math.sin(angle),
-        lambda value: math.asin(min(max((value - middle) / half, -1.0), 1.0)),
-        lambda angle: half * math.cos(angle),
+        partial(_from_angle, middle, half),
+        partial(_to_angle, middle, half),
+        partial(_angle_rate, half),
         -math.pi / 2.0,
         math.pi / 2.0,
     )
+
+
+# Functions of the module and not of a function: a profile, which holds its scales, is pickled.
+def _one(place: float) -> float:
+    return 1.0
+
+
+def _from_angle(middle: float, half: float, angle: float) -> float:
+    return middle + half * math.sin(angle)
+
+
+def _to_angle(middle: float, half: float, value: float) -> float:
+    return math.asin(min(max((value - middle) / half, -1.0), 1.0))
+
+
+def _angle_rate(half: float, angle: float) -> float:
+    return half * math.cos(angle)

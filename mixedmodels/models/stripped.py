@@ -1,0 +1,166 @@
+"""A fitted model without its data: what ``m.strip()`` returns."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.advice import advises
+from mixedmodels.errors import DataError, NotAvailableError, UnknownNameError
+from mixedmodels.fits.fit import Fit
+from mixedmodels.formula.design.design import Design
+from mixedmodels.prediction.predict import predict
+from mixedmodels.prediction.re_form import ReForm
+from mixedmodels.prediction.request import PredictionRequest
+
+
+class StrippedModel:
+    """Results of a fitted model, which holds neither its data nor arrays of their length.
+
+    Made by ``m.strip()``. It answers what a model is asked without arguments (estimates, tests, random
+    effects, criteria, the printed summary) and predicts at new rows. What needs the data says so.
+
+    Parameters
+    ----------
+    fit : fitted model
+        The model.
+    answers : mapping of str to object
+        By name of an accessor, what the model answers.
+    texts : tuple of str
+        What the model and its summary print.
+    """
+
+    def __init__(self, fit: Fit, answers: Mapping[str, Any], texts: tuple[str, str]) -> None:
+        self._fit = without_rows(fit)
+        self._answers = dict(answers)
+        self._texts = texts
+
+    def predict(
+        self,
+        newdata: Any,
+        re_form: ReForm = None,
+        type: Literal["link", "response"] = "link",
+        allow_new_levels: bool = False,
+    ) -> pd.Series:
+        """Predict at new rows; arguments as of the model's own method.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or a level is new and not allowed.
+        """
+        if newdata is None:
+            raise DataError("a model that was stripped of its data predicts at new rows: give newdata=.")
+        found = predict(self._fit, newdata, re_form, PredictionRequest(type, allow_new_levels))
+        return found if isinstance(found, pd.Series) else found.iloc[:, 0]
+
+    def summary(self) -> str:
+        """Return the text of the summary."""
+        return self._texts[1]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the accessor of an answer that was kept.
+
+        Raises
+        ------
+        UnknownNameError
+            If the model has none of that name.
+        NotAvailableError
+            If it would need the data.
+        """
+        if name.startswith("__") or "_answers" not in self.__dict__:
+            raise AttributeError(name)
+        if name in self._answers:
+            return Answer(name, self._answers[name])
+        if hasattr(type(self._fit), name):
+            raise StrippedError(
+                f"{name} needs the data, of which the model was stripped; ask before strip(). It still has "
+                f"{', '.join(['predict', 'summary', *self._answers])}."
+            )
+        raise UnknownNameError(f"a stripped model has no {name!r}.")
+
+    def __dir__(self) -> list[str]:
+        """List the accessors."""
+        return sorted({*super().__dir__(), *self._answers})
+
+    def __repr__(self) -> str:
+        return self._texts[0]
+
+
+class StrippedError(NotAvailableError, AttributeError):
+    """What needs the data was asked of a model without them."""
+
+
+class Answer:
+    """An accessor that returns what was kept, and takes no arguments.
+
+    Parameters
+    ----------
+    name : str
+        Name of the accessor.
+    value : object
+        What it returns.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
+        self._name, self._value = name, value
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the answer.
+
+        Raises
+        ------
+        NotAvailableError
+            If there are arguments.
+        """
+        if args or kwargs:
+            raise NotAvailableError(
+                f"{self._name}() with arguments needs the data, of which the model was stripped."
+            )
+        return copy.deepcopy(self._value)
+
+
+advises(StrippedModel)
+
+
+def without_rows(fit: Fit) -> Fit:
+    """Return a fit that has the recipe for new rows, and none of its own."""
+    bare = copy.copy(fit)
+    kept = ("design", "y", "prior_weights", "call", "data", "estimates", "_family")
+    bare.__dict__ = {name: value for name, value in fit.__dict__.items() if name in kept}
+    bare.design, bare.y, bare.prior_weights, bare.data = (
+        _without_rows(fit.design), np.empty(0), np.empty(0), None
+    )  # fmt: skip
+    bare.call = replace(fit.call, arguments={})
+    bare.__dict__["estimates"] = _short(fit.__dict__["estimates"], fit.design.n_rows)
+    return bare
+
+
+def _short(estimates: Any, n: int) -> Any:
+    """Return estimates without what has a row for each observation, and without the search."""
+    values = {f.name: getattr(estimates, f.name) for f in fields(estimates) if f.init}
+    long = {
+        name: value[:0]
+        for name, value in values.items()
+        if name != "beta" and isinstance(value, np.ndarray) and value.ndim and len(value) == n
+    }
+    return replace(estimates, **long, **{name: None for name in ("optimization",) if name in values})
+
+
+def _without_rows(design: Design) -> Design:
+    random = tuple(replace(term, Z=term.Z[:0], codes=term.codes[:0]) for term in design.random)
+    response = replace(
+        design.response,
+        values=design.response.values[:0],
+        failures=None if design.response.failures is None else design.response.failures[:0],
+    )
+    missing = replace(design.missing, n_input=0, kept=design.missing.kept[:0], input_index=None)
+    return replace(
+        design, X=design.X[:0].copy(), random=random, response=response, index=design.index[:0],
+        missing=missing, weights=None, offset=None,
+    )  # fmt: skip

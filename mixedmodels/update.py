@@ -1,0 +1,104 @@
+"""Fit a model again with some of its arguments changed: ``update(m, ". ~ . - x")``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mixedmodels.advice import advises, shown
+from mixedmodels.errors import ControlError, DataError
+from mixedmodels.fits.fit import Fit
+from mixedmodels.formula.language.update import update_formula
+from mixedmodels.glm import glm
+from mixedmodels.glmer import glmer
+from mixedmodels.lm import lm
+from mixedmodels.lmer import lmer
+from mixedmodels.models.generalized import GeneralizedLinearMixedModel
+from mixedmodels.models.glm import GeneralizedLinearModel
+from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.models.lm import LinearModel
+from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+
+#: What fits each kind of model.
+FITTERS: dict[type, Callable[..., Any]] = {
+    LinearMixedModel: lmer,
+    LinearModel: lm,
+    GeneralizedLinearMixedModel: glmer,
+    QuasiLikelihoodMixedModel: glmer,
+    GeneralizedLinearModel: glm,
+}
+
+
+@advises
+def update(model: Fit, formula: str | None = None, data: Any = None, **arguments: Any) -> Any:
+    """Fit a model again with another formula, other data or other arguments, as R's update().
+
+    Parameters
+    ----------
+    model : fitted model
+        The model.
+    formula : str, optional
+        Change of the formula, in which ``.`` stands for what was there: ``". ~ . - x + (1 | g)"``.
+    data : DataFrame or other table, optional
+        Other data.
+    **arguments
+        Arguments of the function that fitted the model, in place of those it had: ``REML=False``,
+        ``weights=``, ``family=``. Those not given stay, but for `start`, `control` and `hessian`, which are
+        the defaults; None takes one away.
+
+    Returns
+    -------
+    fitted model
+        Of the kind that the function returns.
+
+    Raises
+    ------
+    FormulaError
+        If `formula` takes out a random-effects term that is not there.
+    ControlError
+        If `model` is no fitted model.
+    DataError
+        If there are other data, and an argument that stays was an array of the rows of the old ones.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+    >>> mm.update(m, ". ~ . - (Days | Subject) + (1 | Subject)", REML=False).formula()
+    'Reaction ~ Days + (1 | Subject)'
+    """
+    fitter = FITTERS.get(type(model))
+    if fitter is None:
+        raise ControlError(f"update() needs a fitted model, not {shown(model)}.")
+    changed = (
+        str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
+    )
+    kept = _kept_arguments(model)
+    if data is not None:
+        _refuse_arrays(kept, arguments)
+    return fitter(changed, model.data if data is None else data, **kept | arguments)
+
+
+def _kept_arguments(model: Fit) -> dict[str, Any]:
+    """Return the arguments that fitted a model."""
+    kept: dict[str, Any] = dict(model.call.arguments)
+    if model.design.recipe.env:
+        kept["env"] = model.design.recipe.env
+    if isinstance(model, LinearMixedModel):
+        kept["REML"] = model.is_reml
+    elif model.family() is not None:
+        kept["family"] = model.family()
+    if isinstance(model, GeneralizedLinearMixedModel):
+        kept["nAGQ"] = model.estimates.nAGQ
+    if isinstance(model, QuasiLikelihoodMixedModel):
+        kept["method"] = "pql"
+    return kept
+
+
+def _refuse_arrays(kept: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raise DataError if an argument is an array of the old rows."""
+    for name in ("weights", "offset", "subset"):
+        if name in kept and name not in given and not isinstance(kept[name], str):
+            raise DataError(
+                f"{name} was an array of the rows of the old data: give {name}= for the new ones, or None."
+            )
