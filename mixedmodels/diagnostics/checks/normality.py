@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kstest, shapiro
+import scipy
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
@@ -130,7 +130,7 @@ def _test(values: FloatArray, scale: bool) -> tuple[float, float]:
     if len(values) < FEWEST_VALUES or np.ptp(values) <= EQUAL * np.abs(values).max(initial=0.0):
         return np.nan, np.nan
     if len(values) < MOST_VALUES:
-        test = shapiro(values)
+        test = scipy.stats.shapiro(values)
         return float(test.statistic), float(test.pvalue)
-    distances = kstest((values - values.mean()) / values.std(ddof=1) if scale else values, "norm")
+    distances = scipy.stats.kstest((values - values.mean()) / values.std(ddof=1) if scale else values, "norm")
     return float(distances.statistic), float(distances.pvalue)

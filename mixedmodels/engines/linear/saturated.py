@@ -37,7 +37,7 @@ DRAWN = (0.003, 0.03)
 #: How much lower an optimum must be than what is found.
 LOWER = 1e-6
 #: Rows up to which looks are taken: each costs a hundred dense evaluations.
-MOST_ROWS = 100
+MOST_ROWS = 60
 
 
 def can_look(problem: LinearProblem) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+import scipy
+from scipy import special
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import one_of
@@ -228,4 +229,4 @@ def _dunnett_value(tukey: float, m: int, df: float, level: float) -> float:
     low, high = sorted((tukey, sidak))
     if high - low < NEARLY_EQUAL:
         return low
-    return float(optimize.brentq(excess, low - NEARLY_EQUAL, high + NEARLY_EQUAL, xtol=1e-10))
+    return float(scipy.optimize.brentq(excess, low - NEARLY_EQUAL, high + NEARLY_EQUAL, xtol=1e-10))

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
-from scipy.stats import qmc
+import scipy
+from scipy import special
 
 from mixedmodels.arrays import FloatArray
 
@@ -63,7 +63,7 @@ class LargestT:
         high = 4.0
         while excess(high) > 0.0:
             high *= 2.0
-        return float(optimize.brentq(excess, 0.0, high, xtol=1e-10))
+        return float(scipy.optimize.brentq(excess, 0.0, high, xtol=1e-10))
 
 
 def largest_t(correlation: FloatArray, two_sided: bool = True) -> LargestT:
@@ -80,7 +80,7 @@ def largest_t(correlation: FloatArray, two_sided: bool = True) -> LargestT:
     kept = values > RANK_TOLERANCE * np.trace(correlation)
     a = vectors[:, kept] * np.sqrt(values[kept])
     k = int(kept.sum())
-    net = qmc.Sobol(k, scramble=True, seed=SEED).random_base2(LOG2_DIRECTIONS)
+    net = scipy.stats.qmc.Sobol(k, scramble=True, seed=SEED).random_base2(LOG2_DIRECTIONS)
     normal = special.ndtri(np.clip(net, 1e-16, 1.0 - 1e-16))
     directions = normal / np.linalg.norm(normal, axis=1, keepdims=True)
     projected = directions @ a.T

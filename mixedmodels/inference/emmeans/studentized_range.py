@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+import scipy
+from scipy import special
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.inference.contrasts import quantiles
@@ -52,7 +53,7 @@ def quantile(probability: float, groups: float, df: float) -> float:
     # Between one test and Bonferroni's bound for all pairs.
     outside, pairs = 1.0 - probability, 0.5 * groups * (groups - 1.0)
     low, high = (np.sqrt(2.0) * float(quantiles(np.array([df]), 1.0 - outside / n)[0]) for n in (1.0, pairs))
-    return float(optimize.brentq(excess, low * (1.0 - 1e-9), high * (1.0 + 1e-9), xtol=1e-11))
+    return float(scipy.optimize.brentq(excess, low * (1.0 - 1e-9), high * (1.0 + 1e-9), xtol=1e-11))
 
 
 @lru_cache(maxsize=4)

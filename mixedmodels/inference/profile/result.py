@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy
 from scipy import special
-from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import one_of
@@ -46,7 +46,7 @@ class ProfileCurve:
     slopes: FloatArray
     along: FloatArray
 
-    def spline(self) -> CubicHermiteSpline:
+    def spline(self) -> scipy.interpolate.CubicHermiteSpline:
         """Return zeta as a function of the value: cubic between points, with the exact slopes at them.
 
         Raises
@@ -60,8 +60,8 @@ class ProfileCurve:
             )
         slopes = self.slopes.copy()
         unknown = ~np.isfinite(slopes)
-        slopes[unknown] = CubicSpline(self.values, self.zeta)(self.values[unknown], 1)
-        return CubicHermiteSpline(self.values, self.zeta, slopes)
+        slopes[unknown] = scipy.interpolate.CubicSpline(self.values, self.zeta)(self.values[unknown], 1)
+        return scipy.interpolate.CubicHermiteSpline(self.values, self.zeta, slopes)
 
     def value_at(self, zeta: float) -> float:
         """Return where the spline of zeta has a value; the end of the curve if that is beyond it."""
