@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import shown
-from mixedmodels.arrays import IntArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 
@@ -80,6 +81,29 @@ def clusters_of(fit: Fit, cluster: Any = None) -> Clusters:
                 f"different clusters are not independent. Give a cluster that {term.group} is nested in."
             )
     return found
+
+
+def relative_covariance(
+    fit: Fit, factors: Sequence[FloatArray], weights: FloatArray, rows: IntArray
+) -> FloatArray:
+    """Return the covariance of the responses at some rows over sigma^2, dense, shape (m, m).
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit whose levels are independent of each other.
+    factors : sequence of ndarray, each (S, S)
+        T of each random-effects term.
+    weights : ndarray, shape (n,)
+        Weights of the rows, positive at `rows`.
+    rows : ndarray of int, shape (m,)
+        Which rows.
+    """
+    V = np.diag(1.0 / weights[rows])
+    for term, T in zip(fit.random, factors, strict=True):
+        ZT, codes = term.Z[rows] @ T, term.codes[rows]
+        V += (ZT @ ZT.T) * np.equal.outer(codes, codes)
+    return V
 
 
 def rows_by(fit: Fit, groups: Any, argument: str = "groups") -> Clusters:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cholesky, solve_triangular
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.engines.generalized.cluster_scores import cluster_problems, gradients, hessians
 from mixedmodels.engines.generalized.hessian import natural_jacobian, natural_parameters, objective_hessian
@@ -19,7 +19,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.pql import PqlFit
 from mixedmodels.formula.design.theta import term_factors
-from mixedmodels.inference.clusters import Clusters, clusters_of
+from mixedmodels.inference.clusters import Clusters, clusters_of, relative_covariance
 from mixedmodels.inference.sandwich import Sandwich, SandwichDegrees, adjusted_scores, symmetric_power
 
 RobustType = Literal["CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"]
@@ -128,7 +128,9 @@ def _weighted_sandwich(fit: Fit, clusters: Clusters, power: float, factor: float
     """Return the pieces for ``e = y - X beta`` with covariance V, up to a factor that cancels."""
     X, e, weights = _working_rows(fit)
     kept = [rows[weights[rows] > 0.0] for rows in clusters.rows()]
-    roots = [_root(fit, weights, rows) for rows in kept]
+    factors = term_factors(fit.random, fit.theta_values)
+    # Upper Cholesky factors of the covariance of each cluster, relative to sigma^2.
+    roots = [np.asarray(cholesky(relative_covariance(fit, factors, weights, rows))) for rows in kept]
     solved = [solve_triangular(U, X[rows], trans=1) for U, rows in zip(roots, kept, strict=True)]
     information = np.array([A.T @ A for A in solved])
     bread = np.linalg.inv(information.sum(axis=0))
@@ -159,15 +161,6 @@ def _working_rows(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray]:
     e = np.divide(rows.d1 * slope, rows.information, out=np.zeros_like(slope), where=known)
     weights = np.divide(rows.information, slope**2, out=np.zeros_like(slope), where=known)
     return X * slope[:, None], e, weights
-
-
-def _root(fit: Fit, weights: FloatArray, rows: IntArray) -> FloatArray:
-    """Return the upper Cholesky factor of the covariance of some rows, relative to sigma^2."""
-    V = np.diag(1.0 / weights[rows])
-    for term, T in zip(fit.random, term_factors(fit.random, fit.theta_values), strict=True):
-        Z, codes = term.Z[rows] @ T, term.codes[rows]
-        V += (Z @ Z.T) * np.equal.outer(codes, codes)
-    return np.asarray(cholesky(V))
 
 
 def _bias_reduced(

@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.differences import hessian
 from mixedmodels.engines.generalized.cluster_scores import cluster_problems, gradients
 from mixedmodels.engines.generalized.hessian import natural_jacobian, natural_parameters
 from mixedmodels.engines.generalized.problem import natural_to_psi
@@ -22,7 +23,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
-from mixedmodels.inference.clusters import clusters_of
+from mixedmodels.inference.clusters import clusters_of, relative_covariance
 
 # Rows of one cluster beyond which its dense covariance is refused: 800 MB.
 LARGEST_CLUSTER = 10_000
@@ -86,14 +87,9 @@ def information(fit: Fit) -> pd.DataFrame:
         return pd.DataFrame(_generalized_information(fit), index=names, columns=names)
     rows = _independent_rows(fit)
     at = _linear_parameters(fit)
-    columns = []
-    for k, size in enumerate(STEP * np.maximum(np.abs(at), _typical(fit))):
-        shift = np.zeros_like(at)
-        shift[k] = size
-        up, down = (_linear_scores(fit, rows, at + sign * shift).sum(axis=0) for sign in (1.0, -1.0))
-        columns.append((down - up) / (2.0 * size))
-    values = np.array(columns)
-    return pd.DataFrame(0.5 * (values + values.T), index=names, columns=names)
+    steps = STEP * np.maximum(np.abs(at), _typical(fit))
+    values = -hessian(lambda x: _linear_scores(fit, rows, x).sum(axis=0), at, steps)
+    return pd.DataFrame(values, index=names, columns=names)
 
 
 def _with_scores(fit: Fit) -> Fit:
@@ -154,11 +150,7 @@ def _linear_score(fit: Fit, rows: IntArray, at: FloatArray) -> FloatArray:
         e = e - fit.design.offset[rows]
     factors = term_factors(fit.random, theta)
     # 1. The relative covariance of the rows.
-    V = np.diag(1.0 / fit.prior_weights[rows])
-    for term, T in zip(fit.random, factors, strict=True):
-        ZT = term.Z[rows] @ T
-        V += (ZT @ ZT.T) * np.equal.outer(term.codes[rows], term.codes[rows])
-    factor = cho_factor(V, lower=True)
+    factor = cho_factor(relative_covariance(fit, factors, fit.prior_weights, rows), lower=True)
     solved = cho_solve(factor, e)
     # 2. Derivative of -2 log-likelihood in V; those in sigma and in T of every term.
     D = cho_solve(factor, np.eye(len(rows))) - np.outer(solved, solved) / sigma**2

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import jacobian
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.fits.family_quantities import response_mean
@@ -162,13 +163,18 @@ def delta_jacobian(
     covariance : ndarray
         Their covariance.
     """
-    columns = []
-    for k, se in enumerate(np.sqrt(np.diagonal(covariance))):
-        shift = np.zeros(len(at))
-        shift[k] = PARAMETER_STEP * se
-        column = function(at + shift) - function(at - shift)
-        columns.append(column / (2.0 * shift[k]) if se > 0.0 else np.zeros_like(column))
-    return np.array(columns).T
+    se = np.sqrt(np.diagonal(covariance))
+    moving = np.flatnonzero(se)
+
+    def of_moving(x: FloatArray) -> FloatArray:
+        whole = at.copy()
+        whole[moving] = x
+        return function(whole)
+
+    J = np.zeros((len(function(at)), len(at)))
+    if len(moving):
+        J[:, moving] = jacobian(of_moving, at[moving], PARAMETER_STEP * se[moving])
+    return J
 
 
 def predict_average(fit: Fit, newdata: Any, request: PredictionRequest) -> pd.Series | pd.DataFrame:

@@ -11,15 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.differences import STANDARD_ERROR_STEP, jacobian
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, first_row_of_each_level
 from mixedmodels.factorization.blocks import amalgamate
 from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.formula.design.design import RandomTerm
-
-# Step of the differences of the gradients, in standard errors.
-STEP = 1e-3
 
 
 def cluster_problems(problem: GeneralizedProblem, codes: IntArray, size: int) -> list[GeneralizedProblem]:
@@ -86,11 +84,5 @@ def hessians(parts: list[GeneralizedProblem], psi: FloatArray, nAGQ: int, se: Fl
     se : ndarray, shape (P,)
         Standard errors, which the steps are in proportion to.
     """
-    columns = []
-    for k, step in enumerate(STEP * se):
-        shift = np.zeros_like(psi)
-        shift[k] = step
-        up, down = (gradients(parts, psi + sign * shift, nAGQ) for sign in (1.0, -1.0))
-        columns.append((up - down) / (2.0 * step))
-    H = np.stack(columns, axis=1)
+    H = jacobian(lambda x: gradients(parts, x, nAGQ), psi, STANDARD_ERROR_STEP * se)
     return np.asarray(0.5 * (H + H.transpose(0, 2, 1)))

@@ -13,6 +13,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.correlation import OneCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.triangle import lower_triangle
+from mixedmodels.differences import jacobian
 from mixedmodels.families.family import Family
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
@@ -172,9 +173,4 @@ def parameters_of(fit: Fit) -> tuple[Parameter, ...]:
 
 def numeric_rates(place: Callable[[FloatArray], float], x: FloatArray, steps: FloatArray) -> FloatArray:
     """Return the derivative of a parameter's place in the coordinates, by central differences."""
-    rates = np.empty(len(x))
-    for k, step in enumerate(steps):
-        shift = np.zeros(len(x))
-        shift[k] = step
-        rates[k] = (place(x + shift) - place(x - shift)) / (2.0 * step)
-    return rates
+    return jacobian(lambda at: np.asarray(place(at)), x, steps)
