@@ -13,6 +13,7 @@ from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.formula.design.design import RandomTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def relative_covariance(
     Parameters
     ----------
     fit : Fit
-        A fit whose levels are independent of each other.
+        The fit.
     factors : sequence of ndarray, each (S, S)
         T of each random-effects term.
     weights : ndarray, shape (n,)
@@ -101,9 +102,18 @@ def relative_covariance(
     """
     V = np.diag(1.0 / weights[rows])
     for term, T in zip(fit.random, factors, strict=True):
-        ZT, codes = term.Z[rows] @ T, term.codes[rows]
-        V += (ZT @ ZT.T) * np.equal.outer(codes, codes)
+        ZT = term.Z[rows] @ T
+        V += (ZT @ ZT.T) * level_covariance(term, rows)
     return V
+
+
+def level_covariance(term: RandomTerm, rows: IntArray) -> FloatArray:
+    """Return the covariance between the levels of some rows, 1 within independent ones, shape (m, m)."""
+    codes = term.codes[rows]
+    if term.relationship is None:
+        return np.equal.outer(codes, codes).astype(np.float64)
+    L = term.relationship[codes]
+    return np.asarray(L @ L.T)
 
 
 def rows_by(fit: Fit, groups: Any, argument: str = "groups") -> Clusters:

@@ -23,7 +23,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
-from mixedmodels.inference.clusters import clusters_of, relative_covariance
+from mixedmodels.inference.clusters import clusters_of, level_covariance, relative_covariance
 
 # Rows of one cluster beyond which its dense covariance is refused: 800 MB.
 LARGEST_CLUSTER = 10_000
@@ -158,9 +158,8 @@ def _linear_score(fit: Fit, rows: IntArray, at: FloatArray) -> FloatArray:
     score[:p] = X.T @ solved / sigma**2
     score[-1] = (float(e @ solved) / sigma**2 - len(rows)) / sigma
     for term, T, part in zip(fit.random, factors, theta_slices(fit.random), strict=True):
-        same = np.equal.outer(term.codes[rows], term.codes[rows])
         Z = term.Z[rows]
-        dT = 2.0 * Z.T @ (D * same) @ Z @ T
+        dT = 2.0 * Z.T @ (D * level_covariance(term, rows)) @ Z @ T
         score[p:-1][part] = -0.5 * term.structure.pullback(theta[part], dT)
     return np.asarray(score)
 

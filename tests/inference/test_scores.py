@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
@@ -67,6 +68,17 @@ def test_linear_information_is_minus_the_hessian():
     # The engine's objective has beta at its best: that is the Schur complement of the information.
     schur = np.linalg.inv(np.linalg.inv(found.to_numpy())[p:, p:])
     np.testing.assert_allclose(np.outer(scale, scale) * schur, 0.5 * curvature, rtol=1e-4, atol=1e-2)
+
+
+def test_information_knows_of_related_levels():
+    data = mm.load_dataset("sleepstudy")
+    K = pd.DataFrame(0.5 * np.eye(18) + 0.5, *[sorted(data["Subject"].astype(str).unique())] * 2)
+    m = mm.lmer("Reaction ~ Days + (Days | Subject)", data, REML=False, relmat={"Subject": K})
+    found = mm.information(m)
+    p = len(m.beta)
+    np.testing.assert_allclose(found.iloc[:p, :p] @ m.vcov().to_numpy(), np.eye(p), atol=1e-6)
+    # At a maximum of the likelihood, which the engine finds with the same related levels.
+    assert (np.linalg.eigvalsh(found) > 0.0).all()
 
 
 @pytest.mark.parametrize("nAGQ", [1, 9])
