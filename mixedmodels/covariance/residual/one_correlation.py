@@ -166,7 +166,7 @@ class Autoregressive1(OneResidualCorrelation):
 
 def lags(positions: Positions) -> IntArray:
     """Return how many steps the rows of each group are apart, shape (K, T, T)."""
-    return np.abs(positions[:, :, None] - positions[:, None, :])
+    return np.asarray(np.abs(positions[:, :, None] - positions[:, None, :]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,9 @@ class Spatial(ABC):
         """Return a range that is as good as zero or infinite, and a nugget of zero or one."""
         scale = float(rho[0])
         below = scale < max(_POINT * self.nearest, self.least_range * (1.0 + _POINT))
-        reached = (("range", scale),) if below or scale > _ENDLESS * self.typical else ()
+        reached: tuple[tuple[str, float], ...] = (
+            (("range", scale),) if below or scale > _ENDLESS * self.typical else ()
+        )
         if self.n_shape and rho[1] > _SMOOTH:
             reached += (("smoothness", float(rho[1])),)
         return reached + (at_ends(("nugget",), rho[-1:], _UNIT) if self.nugget else ())
@@ -158,7 +160,7 @@ class Spatial(ABC):
 def distances(positions: Positions) -> FloatArray:
     """Return Euclidean distances between the rows of each group, shape (K, T, T)."""
     if positions.shape[-1] == 1:
-        return np.abs(positions - positions[..., 0][:, None, :])
+        return np.asarray(np.abs(positions - positions[..., 0][:, None, :]))
     apart = positions[:, :, None, :] - positions[:, None, :, :]
     return np.asarray(np.sqrt(np.einsum("kstd,kstd->kst", apart, apart)))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -18,11 +20,12 @@ from mixedmodels.formula.design.positions import (
     row_positions,
     step_positions,
 )
-from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
+from mixedmodels.formula.design.residual import ResidualDesign, VarianceRecipe, VarianceTerm
 from mixedmodels.formula.design.residual_checks import refuse_twins, refuse_unseen
-from mixedmodels.formula.evaluation.columns import Column, Matrix, as_factor
+from mixedmodels.formula.evaluation.columns import Column, Matrix, Numeric, as_factor
+from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.residual import ResidualCall
-from mixedmodels.formula.language.syntax_tree import Node, deparse
+from mixedmodels.formula.language.syntax_tree import Node, binary, deparse
 
 
 def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd.Index) -> ResidualDesign:
@@ -46,7 +49,8 @@ def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd
     codes, groups = _factor(call.group, columns, len(index))
     arms, arm_names = _arms(call, codes, len(groups), columns)
     # 2. Where they are.
-    positions, levels = _positions(call, codes, columns)
+    places = _places(call, codes, columns)
+    positions, levels = places.positions, places.levels
     refuse_twins(call, codes, groups, positions, columns, index)
     # 3. The structure, and standard deviations that go with it.
     structure = correlation_structure(call, codes, positions, levels)
@@ -61,9 +65,12 @@ def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd
         levels=levels,
         arms=arms,
         arm_names=arm_names,
-        variance=_variance(call, arms[codes], arm_names, columns, positions),
+        variance=_variance(call, (arms[codes], arm_names), columns, positions),
         group_name="" if call.group is None else deparse(call.group),
         time_name=call.time_name,
+        call=call,
+        origin=places.origin,
+        step=places.step,
     )
 
 
@@ -91,45 +98,68 @@ def _arms(
     return arms, names
 
 
-def _positions(
-    call: ResidualCall, codes: IntArray, columns: Mapping[str, Column]
-) -> tuple[Positions, tuple[str, ...]]:
-    """Return the positions of the rows, and the names of the levels of time."""
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Positions of rows, names of their levels, and how numbers are counted in steps."""
+
+    positions: Positions
+    levels: tuple[str, ...] = ()
+    origin: float = 0.0
+    step: float = 1.0
+
+
+def _places(call: ResidualCall, codes: IntArray, columns: Mapping[str, Column]) -> _Places:
+    """Return where the rows of each group are."""
+    by = call.kind.by
     if not call.times:
-        places = row_positions(codes)
-        if call.kind.by == "coordinates":
-            return places[:, None].astype(np.float64), ()
-        return places, tuple(str(k + 1) for k in range(int(places.max()) + 1))
+        order = row_positions(codes)
+        if by == "coordinates":
+            return _Places(order[:, None].astype(np.float64))
+        return _Places(order, _numbered(order))
     names = [deparse(node) for node in call.times]
     found = [columns[name] for name in names]
-    if call.kind.by == "coordinates":
-        return coordinate_positions(found, names, call.kind.base), ()
-    if call.kind.by == "steps":
-        return step_positions(found[0], names[0])
-    return level_positions(found[0], names[0], call.kind.ordered)
+    if by == "coordinates":
+        return _Places(coordinate_positions(found, names, call.kind.base))
+    if by == "steps" and isinstance(found[0], Numeric):
+        steps = step_positions(found[0], names[0])
+        return _Places(steps.positions, (), steps.origin, steps.step)
+    return _Places(*level_positions(found[0], names[0], call.kind.ordered))
+
+
+def _numbered(order: IntArray) -> tuple[str, ...]:
+    return tuple(str(k + 1) for k in range(int(order.max()) + 1))
 
 
 def _variance(
     call: ResidualCall,
-    arm_of_rows: IntArray,
-    arm_names: tuple[str, ...],
+    design_arms: tuple[IntArray, tuple[str, ...]],
     columns: Mapping[str, Column],
     positions: Positions,
 ) -> VarianceTerm | None:
     """Return the standard deviations by arm and level that go with a structure; None for one of them."""
+    arms, arm_names = design_arms
     levels: tuple[str, ...] = ("",)
-    codes = np.zeros(len(arm_of_rows), dtype=np.intp)
+    codes = np.zeros(len(arms), dtype=np.intp)
     if call.heterogeneous:
         codes, levels = _time_levels(call, columns, positions)
-    cells, strata = np.unique(arm_of_rows * len(levels) + codes, return_inverse=True)
+    cells, strata = np.unique(arms * len(levels) + codes, return_inverse=True)
     if len(cells) < 2:
         return None
     pairs = [divmod(int(cell), len(levels)) for cell in cells]
-    names = tuple("*".join(filter(None, (arm_names[a], levels[k]))) for a, k in pairs)
-    factors = [deparse(call.arm)] if call.arm is not None else []
-    by = " * ".join(factors + ([call.time_name or "1"] if call.heterogeneous else []))
-    columns_ = VarianceColumns(np.zeros((len(strata), 0)), strata.astype(np.intp))
-    return VarianceTerm(f"ident({by})", f"~1 | {by}", Ident(names), columns_)
+    names = [tuple(filter(None, (arm_names[a], levels[k]))) for a, k in pairs]
+    nodes = [call.arm] if call.arm is not None else []
+    nodes += list(call.times) if call.heterogeneous else []
+    by = " * ".join(map(deparse, nodes)) or "1"
+    strata_node = reduce(lambda left, right: binary(":", left, right), nodes) if nodes else None
+    variance = VarianceCall(f"ident({by})", "ident", None, strata_node)
+    return VarianceTerm(
+        text=variance.text,
+        formula=f"~1 | {by}",
+        function=Ident(tuple(map("*".join, names))),
+        columns=VarianceColumns(np.zeros((len(strata), 0)), strata.astype(np.intp)),
+        uses_fitted=False,
+        recipe=VarianceRecipe(variance, tuple(map(":".join, names))),
+    )
 
 
 def _time_levels(
@@ -139,5 +169,4 @@ def _time_levels(
     if call.times:
         name = deparse(call.times[0])
         return level_positions(columns[name], name, ordered=False)
-    names = tuple(str(k + 1) for k in range(int(positions.max()) + 1))
-    return positions.astype(np.intp), names
+    return positions.astype(np.intp), _numbered(positions)

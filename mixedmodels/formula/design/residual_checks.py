@@ -113,8 +113,8 @@ def _refuse_unseen_lags(
     if len(unseen):
         raise DataError(
             f"no {call.subject_name}{among} has rows {listed(unseen.tolist())} steps of {call.time_name} "
-            f"apart, so {call.text} has correlations that cannot be estimated; make {call.time_name} categorical to "
-            "count its levels as steps, or take ar1() or car1()"
+            f"apart, so {call.text} has correlations that cannot be estimated; make {call.time_name} "
+            "categorical to count its levels as steps, or take ar1() or car1()"
         )
 
 
