@@ -6,6 +6,7 @@ is what two rows at one place do not share. A structure of this kind is a subcla
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -26,11 +27,10 @@ from mixedmodels.covariance.residual.structure import Positions
 _UNIT: Interval = (0.0, 1.0)
 # Ranges beyond which all rows of a group are as good as equal, or independent, relative to their distances.
 _ENDLESS, _POINT = 1e5, 1e-2
-# Step of the derivative in the smoothness, for which there is no formula, relative to it: with four points
-# the error is of the fourth power.
-_SMOOTHNESS_STEP = 1e-3
-# A smoothness beyond this gives the Gaussian structure, within any data's knowledge.
-_SMOOTH = 50.0
+# Step of the derivative in the smoothness, for which there is no formula, relative to it: errors of 1e-10.
+_SMOOTHNESS_STEP = 1e-5
+# Logarithms of the smoothness of a Matern process: below, it is noise; above, the Gaussian structure.
+_LOG_SMOOTHNESS: Interval = (math.log(0.05), math.log(40.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,40 +103,39 @@ class Spatial(ABC):
     def correlation(self, rho: FloatArray, positions: Positions) -> FloatArray:
         """Return the correlation at the distances of the rows."""
         scale, shape, share = self._split(rho)
-        C = share * self.f(distances(positions) / scale, shape)
-        C[:, np.arange(C.shape[1]), np.arange(C.shape[1])] = 1.0
-        return C
+        return _of_pairs(share * self.f(pair_distances(positions) / scale, shape), positions.shape[1])
 
     def pullback(self, rho: FloatArray, positions: Positions, dC: FloatArray) -> FloatArray:
         """Return the gradient through the correlation at each distance."""
         scale, shape, share = self._split(rho)
-        u = distances(positions) / scale
-        off = dC * (1.0 - np.eye(dC.shape[1]))
+        u = pair_distances(positions) / scale
+        first, second = np.triu_indices(dC.shape[1], 1)
+        twice = 2.0 * dC[:, first, second]
         by_shape = [share * by for by in self.by_shape(u, shape)]
         by_nugget = [-self.f(u, shape)] * self.nugget
         derivatives = [-share * self.slope(u, shape) * u / scale, *by_shape, *by_nugget]
-        return np.array([np.sum(off * dC_k) for dC_k in derivatives])
+        return np.array([np.sum(twice * dC_k) for dC_k in derivatives])
 
     def to_free(self, rho: FloatArray) -> FloatArray:
-        """Return logarithms of range and shape, and the logit of the nugget."""
+        """Return the logarithm of the range and the logit of the nugget."""
         free = rho.astype(np.float64)
         free[0] = np.log(max(free[0] - self.least_range, np.finfo(np.float64).tiny))
-        free[1 : 1 + self.n_shape] = np.log(free[1 : 1 + self.n_shape])
         if self.nugget:
             free[-1:] = to_line(free[-1:], _UNIT)
         return free
 
     def from_free(self, free: FloatArray) -> FloatArray:
         """Return range, shape and nugget."""
-        rho = np.exp(np.clip(free, -300.0, 300.0))
-        rho[0] += self.least_range
+        rho = free.astype(np.float64)
+        rho[0] = self.least_range + np.exp(np.clip(free[0], -300.0, 300.0))
         if self.nugget:
             rho[-1:] = from_line(free[-1:], _UNIT)
         return rho
 
     def free_pullback(self, free: FloatArray, drho: FloatArray) -> FloatArray:
         """Return the gradient in the coordinates."""
-        slope = np.exp(np.clip(free, -300.0, 300.0))
+        slope = np.ones(len(free))
+        slope[0] = np.exp(np.clip(free[0], -300.0, 300.0))
         if self.nugget:
             slope[-1:] = line_slope(free[-1:], _UNIT)
         return drho * slope
@@ -152,17 +151,25 @@ class Spatial(ABC):
         reached: tuple[tuple[str, float], ...] = (
             (("range", scale),) if below or scale > _ENDLESS * self.typical else ()
         )
-        if self.n_shape and rho[1] > _SMOOTH:
-            reached += (("smoothness", float(rho[1])),)
         return reached + (at_ends(("nugget",), rho[-1:], _UNIT) if self.nugget else ())
 
 
-def distances(positions: Positions) -> FloatArray:
-    """Return Euclidean distances between the rows of each group, shape (K, T, T)."""
+def pair_distances(positions: Positions) -> FloatArray:
+    """Return Euclidean distances of each two rows of each group, shape (K, T (T - 1) / 2)."""
+    first, second = np.triu_indices(positions.shape[1], 1)
+    apart = positions[:, first] - positions[:, second]
     if positions.shape[-1] == 1:
-        return np.asarray(np.abs(positions - positions[..., 0][:, None, :]))
-    apart = positions[:, :, None, :] - positions[:, None, :, :]
-    return np.asarray(np.sqrt(np.einsum("kstd,kstd->kst", apart, apart)))
+        return np.asarray(np.abs(apart[..., 0]))
+    return np.asarray(np.sqrt(np.einsum("kpd,kpd->kp", apart, apart)))
+
+
+def _of_pairs(correlations: FloatArray, T: int) -> FloatArray:
+    """Return symmetric matrices (K, T, T) with ones on their diagonals from what is above these."""
+    C = np.broadcast_to(np.eye(T), (len(correlations), T, T)).copy()
+    first, second = np.triu_indices(T, 1)
+    C[:, first, second] = correlations
+    C[:, second, first] = correlations
+    return C
 
 
 class Exponential(Spatial):
@@ -367,14 +374,54 @@ class Matern(Spatial):
         return np.where(np.isfinite(slope) & (u > 0.0), slope, 0.0)
 
     def by_shape(self, u: FloatArray, shape: FloatArray) -> tuple[FloatArray, ...]:
-        """Return df/dnu by differences of the fourth order; nothing where nu is given."""
+        """Return df/dnu by central differences; nothing where nu is given."""
         if not self.n_shape:
             return ()
         nu = self._smoothness(shape)
         h = _SMOOTHNESS_STEP * nu
-        near = _matern(u, nu + h) - _matern(u, nu - h)
-        far = _matern(u, nu + 2.0 * h) - _matern(u, nu - 2.0 * h)
-        return (np.asarray((8.0 * near - far) / (12.0 * h)),)
+        return (np.asarray((_matern(u, nu + h) - _matern(u, nu - h)) / (2.0 * h)),)
+
+    def to_free(self, rho: FloatArray) -> FloatArray:
+        """Return coordinates of which the first is the logarithm of ``2 sqrt(nu) range``.
+
+        That is the range of the Gaussian structure to which the process tends with nu, so that the two
+        coordinates do not stand in for each other.
+        """
+        free = Spatial.to_free(self, rho)
+        if self.n_shape:
+            log_nu = np.log(rho[1:2])
+            free[0] += math.log(2.0) + 0.5 * float(log_nu[0])
+            free[1:2] = to_line(log_nu, _LOG_SMOOTHNESS)
+        return free
+
+    def from_free(self, free: FloatArray) -> FloatArray:
+        """Return range, smoothness and nugget."""
+        if not self.n_shape:
+            return Spatial.from_free(self, free)
+        log_nu = from_line(free[1:2], _LOG_SMOOTHNESS)
+        moved = free.astype(np.float64)
+        moved[0] -= math.log(2.0) + 0.5 * float(log_nu[0])
+        rho = Spatial.from_free(self, moved)
+        rho[1:2] = np.exp(log_nu)
+        return rho
+
+    def free_pullback(self, free: FloatArray, drho: FloatArray) -> FloatArray:
+        """Return the gradient in the coordinates."""
+        if not self.n_shape:
+            return Spatial.free_pullback(self, free, drho)
+        rho = self.from_free(free)
+        moved = free.astype(np.float64)
+        moved[0] = math.log(rho[0])
+        gradient = Spatial.free_pullback(self, moved, drho)
+        by_log_nu = drho[1] * rho[1] - 0.5 * gradient[0]
+        gradient[1:2] = by_log_nu * line_slope(free[1:2], _LOG_SMOOTHNESS)
+        return gradient
+
+    def bounds_reached(self, rho: FloatArray) -> tuple[tuple[str, float], ...]:
+        """Return also a smoothness at an end of its range."""
+        reached = Spatial.bounds_reached(self, rho)
+        ends = at_ends(("smoothness",) * self.n_shape, np.log(rho[1 : 1 + self.n_shape]), _LOG_SMOOTHNESS)
+        return reached + tuple(("smoothness", math.exp(value)) for _, value in ends)
 
 
 def _matern(u: FloatArray, nu: float) -> FloatArray:
@@ -429,12 +476,13 @@ class PowerOfDistance:
 
     def correlation(self, rho: FloatArray, positions: Positions) -> FloatArray:
         """Return ``phi^d``."""
-        return np.asarray(rho[0] ** (distances(positions) / self.unit))
+        return _of_pairs(rho[0] ** (pair_distances(positions) / self.unit), positions.shape[1])
 
     def pullback(self, rho: FloatArray, positions: Positions, dC: FloatArray) -> FloatArray:
         """Return ``sum dC d phi^(d - 1)``."""
-        d = distances(positions) / self.unit
-        return np.array([np.sum(dC * d * rho[0] ** d) / rho[0]])
+        d = pair_distances(positions) / self.unit
+        first, second = np.triu_indices(dC.shape[1], 1)
+        return np.array([np.sum(2.0 * dC[:, first, second] * d * rho[0] ** d) / rho[0]])
 
     def to_free(self, rho: FloatArray) -> FloatArray:
         """Return the logit of the correlation at a typical distance."""

@@ -21,7 +21,7 @@ from mixedmodels.covariance.residual.spatial import (
     RationalQuadratic,
     Spatial,
     Spherical,
-    distances,
+    pair_distances,
 )
 from mixedmodels.covariance.residual.structure import Positions, ResidualStructure
 from mixedmodels.errors import DataError
@@ -95,7 +95,7 @@ def typical_distances(codes: IntArray, positions: FloatArray) -> tuple[float, fl
     for rows in np.split(order, starts[1:]):
         if len(rows) > 1:
             some = positions[rows[:: -(-len(rows) // _MOST_SAMPLED)]]
-            found.append(distances(some[None])[0][np.triu_indices(len(some), 1)])
+            found.append(pair_distances(some[None])[0])
     apart = np.concatenate(found or [np.zeros(0)])
     apart = apart[apart > 0.0]
     return (float(np.median(apart)), float(apart.min())) if len(apart) else (1.0, 0.0)
