@@ -1,0 +1,1 @@
+"""Linear models whose residuals are correlated within groups or of unequal variances, random effects beside."""
