@@ -2,22 +2,23 @@
 
 The residuals of group i have covariance ``sigma^2 W^-1/2 D C D W^-1/2``: C is a correlation matrix that a
 `ResidualStructure` makes of the positions of its rows (visits, times, places), D holds relative standard
-deviations that the product of some `VarianceFunction` gives, W prior weights. To add a structure, write one small
-frozen class with these methods; the engine knows nothing else.
+deviations that the product of some `VarianceFunction` gives, W prior weights. To add a structure, write one
+small frozen class with these methods; the engine knows nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from mixedmodels.arrays import FloatArray, IntArray
 
-#: Positions of the rows of K groups of T rows each: whole numbers (K, T) where a structure goes by levels or by
-#: steps, coordinates (K, T, d) where it goes by distances.
-Positions = IntArray | FloatArray
+#: Positions of the rows of K groups of T rows each: whole numbers (K, T) where a structure goes by levels or
+#: by steps, coordinates (K, T, d) where it goes by distances.
+Positions: TypeAlias = npt.NDArray[Any]
 
 
 class ResidualStructure(Protocol):

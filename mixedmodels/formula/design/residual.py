@@ -1,4 +1,4 @@
-"""What ``residual=`` and ``dispersion=`` ask for, in arrays: the contract with the engine of structured residuals."""
+"""What ``residual=`` and ``dispersion=`` ask for, in arrays: what the engine reads."""
 
 from __future__ import annotations
 
