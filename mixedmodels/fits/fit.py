@@ -67,7 +67,9 @@ class Fit:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
-        rebuilt = ("problem", "parameter_covariance", "expected_information", "joint_covariance")
+        rebuilt = (
+            "problem", "parameter_covariance", "expected_information", "joint_covariance", "row_covariances",
+        )  # fmt: skip
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]
         return state | {"data": columns_in_use(self.data, self.design, arguments)}
@@ -193,6 +195,15 @@ class Fit:
     def is_least_squares(self) -> bool:
         """Whether the fit is a linear model without random effects, compared with its like by F tests."""
         return False
+
+    @property
+    def has_structured_residuals(self) -> bool:
+        """Whether residuals are correlated or of unequal variances beyond prior weights."""
+        return False
+
+    def normalized(self) -> FloatArray:
+        """Return the residuals of a linear model over the Cholesky factor of their covariance, shape (n,)."""
+        return self._raw_residuals("pearson") / self.sigma()
 
     @property
     def effects(self) -> FloatArray:
