@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.residual.cells import RowCovariances, row_covariances
@@ -220,9 +221,16 @@ class StructuredFit(Fit):
 
     @property
     def n_subjects(self) -> int:
-        """Number of residual groups."""
-        assert self.design.residual is not None
-        return len(self.design.residual.groups)
+        """Number of residual groups that were read, those without a response included, as SAS counts."""
+        residual, missing = self.design.residual, self.design.missing
+        assert residual is not None
+        names = residual.group_name.split(":")
+        if self.data is None or not missing.n_dropped or not all(name in self.data for name in names):
+            return len(residual.groups)
+        table = pd.DataFrame({name: self.data[name] for name in names})
+        if missing.input_index is not None and table.index.is_unique:
+            table = table.loc[missing.input_index]
+        return len(table.dropna().drop_duplicates())
 
     @property
     def cluster_codes(self) -> IntArray:

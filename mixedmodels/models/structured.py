@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-import numpy as np
-import pandas as pd
-
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
@@ -51,7 +48,7 @@ class GlsModel(FixedEffectsModel, StructuredFit):
 
     @property
     def covariance_factor(self) -> float:
-        """n / (n - p) for maximum likelihood, as nlme has it; 1 for REML."""
+        """The factor n / (n - p) for maximum likelihood, as nlme has it; 1 for REML."""
         return 1.0 if self.is_reml else self.nobs() / self.df_residual()
 
     # Criteria.

@@ -6,7 +6,9 @@ it their cross-products are formed once,
 
     G[s, t] = sum_i M_is M_it',    M = [X y],
 
-so that an evaluation costs by unit and not by cluster.
+so that an evaluation costs by unit and not by cluster. Few clusters of odd sizes are filled up to a common size
+by rows that are not there: zero in M, of variance one and uncorrelated in V, so that no sum or determinant knows
+of them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.residual.structure import Positions
 from mixedmodels.engines.residual.model import ResidualRows
 from mixedmodels.formula.design.design import RandomTerm
@@ -29,6 +31,8 @@ WORTH = 8.0
 #: Numbers that cross-products of all patterns of one size may take up whatever their operations: they stay in
 #: the processor's cache.
 IN_CACHE = 200_000
+#: Operations that one batch more costs in overhead: sizes are filled up to a larger one for less.
+OVERHEAD = 2e5
 #: Levels of time up to which correlations are looked up in one matrix of all levels.
 MOST_LEVELS = 64
 
@@ -48,8 +52,8 @@ class Groups:
     by_arm : tuple of (arm, ndarray of int)
         Groups of each arm.
     entries : ndarray of int, shape (G, t, t), or None
-        Where the correlations of each group stand among those of all levels, (arms, m, m); None where
-        positions are coordinates, or levels are many.
+        Where the correlations of each group stand among those of all levels, (arms, m, m), a zero and a one
+        after them; None where positions are coordinates, or levels are many.
     is_whole : bool
         Whether each unit is one group, in the same order of rows.
     """
@@ -69,13 +73,15 @@ class Batch:
     Attributes
     ----------
     members : ndarray of int, shape (K, T)
-        Rows of each cluster, in order of residual group and position.
+        Rows of each cluster, in order of residual group and position; -1 fills them up.
     unit_of : ndarray of int, shape (K,)
         Unit of each cluster, in ``range(U)``.
     rows : ndarray of int, shape (U, T)
         Rows of one cluster of each unit.
     counts : ndarray, shape (U,)
         Clusters of each unit.
+    real : ndarray of bool, shape (U, T), or None
+        Which rows are there; None where all are.
     groups : tuple of Groups
         Residual groups, by size; empty where residuals are independent.
     same_level : tuple of ndarray, each (U, T, T), or None
@@ -90,6 +96,7 @@ class Batch:
     unit_of: IntArray
     rows: IntArray
     counts: FloatArray
+    real: BoolArray | None
     groups: tuple[Groups, ...]
     same_level: tuple[FloatArray | None, ...]
     products: FloatArray | None
@@ -99,6 +106,11 @@ class Batch:
     def size(self) -> int:
         """Rows of a cluster, T."""
         return int(self.rows.shape[1])
+
+    def at_rows(self, values: FloatArray) -> FloatArray:
+        """Return values (n, k) at the rows of the units, shape (U, T, k), zero at rows that are not there."""
+        found = values[self.rows]
+        return found if self.real is None else np.asarray(found * self.real[:, :, None])
 
     def weighted(self, A: FloatArray) -> FloatArray:
         """Return ``sum_i M_i' A_i M_i``, A (U, T, T) symmetric, shape (m, m)."""
@@ -113,7 +125,7 @@ class Batch:
     def contracted(self, Omega: FloatArray) -> FloatArray:
         """Return ``sum_i M_i Omega M_i'`` over the clusters of each unit, shape (U, T, T)."""
         if self.M is not None:
-            return np.matmul(np.matmul(self.M, Omega), self.M.transpose(0, 2, 1))
+            return np.asarray(np.matmul(np.matmul(self.M, Omega), self.M.transpose(0, 2, 1)))
         assert self.products is not None
         U, T = self.rows.shape
         return np.asarray((self.products @ Omega.reshape(-1)).reshape(U, T, T))
@@ -153,10 +165,25 @@ def batches(
     first = np.concatenate([[0], np.cumsum(sizes)])[:-1]
     keys = _keys(rows, terms)
     found: list[Batch] = []
-    for size in np.unique(sizes).tolist():
-        members = order[first[sizes == size][:, None] + np.arange(size)]
+    for size, own in _classes(sizes):
+        places = np.arange(size)
+        at = np.minimum(first[own][:, None] + places, len(order) - 1)
+        members = np.where(places < sizes[own][:, None], order[at], -1)
         found += _of_size(M, rows, terms, keys, members)
     return tuple(found)
+
+
+def _classes(sizes: IntArray) -> list[tuple[int, IntArray]]:
+    """Return the sizes of batches and the clusters of each, smaller ones filled up where that is cheap."""
+    distinct, counts = np.unique(sizes, return_counts=True)
+    classes: list[tuple[int, list[int]]] = []
+    for size, count in zip(distinct.tolist()[::-1], counts.tolist()[::-1], strict=True):
+        largest = classes[-1][0] if classes else size
+        if classes and count * float(largest**3 - size**3) <= OVERHEAD:
+            classes[-1][1].append(size)
+        else:
+            classes.append((size, [size]))
+    return [(size, np.flatnonzero(np.isin(sizes, own))) for size, own in classes]
 
 
 def _order(rows: ResidualRows, cluster: IntArray) -> IntArray:
@@ -169,12 +196,13 @@ def _order(rows: ResidualRows, cluster: IntArray) -> IntArray:
 def _keys(rows: ResidualRows, terms: Sequence[RandomTerm]) -> FloatArray:
     """Return what the covariance of a row depends on, groups and levels aside, shape (n, k)."""
     n = len(rows.codes)
-    columns: list[FloatArray] = [term.Z for term in terms]
+    columns: list[FloatArray | IntArray] = [term.Z for term in terms]
     if rows.structure is not None:
         columns += [rows.positions.reshape(n, -1), rows.arms[:, None]]
     for column in rows.columns:
         columns += [column.values.reshape(n, -1), column.strata[:, None]]
-    return np.column_stack([np.empty((n, 0)), *columns]).astype(np.float64)
+    keys = np.column_stack([np.empty((n, 0)), *columns]).astype(np.float64)
+    return np.vstack([keys, np.full(keys.shape[1], -np.inf)])  # the last one is that of no row
 
 
 def _of_size(
@@ -182,8 +210,9 @@ def _of_size(
 ) -> list[Batch]:
     """Return the batches of clusters of one size: those with cross-products, and the others."""
     K, T = members.shape
-    labels = [_within(codes[members]) for codes in _labels(rows, terms)]
-    pattern = np.column_stack([keys[members].reshape(K, -1), *labels])
+    labels = [_within(np.where(members < 0, -1, codes[members])) for codes in _labels(rows, terms)]
+    missing = (members < 0).astype(np.float64) if (members < 0).any() else np.empty((K, 0))
+    pattern = np.column_stack([missing, keys[members].reshape(K, -1), *labels])
     first, unit_of, counts = _equal_rows(pattern)
     m = M.shape[1]
     shared = counts >= WORTH * T * m / (T + m)
@@ -238,15 +267,18 @@ def _batch(
     shared: bool,
 ) -> Batch:
     """Return one batch."""
+    real = representatives >= 0
+    padded = np.vstack([M, np.zeros(M.shape[1])])  # the last row is that of no row
     return Batch(
         members=members,
         unit_of=unit_of,
         rows=representatives,
         counts=counts,
+        real=None if real.all() else real,
         groups=_groups(rows, representatives),
         same_level=tuple(_same_level(term, representatives) for term in terms),
-        products=_products(M, members, unit_of, len(counts)) if shared else None,
-        M=None if shared else M[representatives],
+        products=_products(padded, members, unit_of, len(counts)) if shared else None,
+        M=None if shared else padded[representatives],
     )
 
 
@@ -268,7 +300,13 @@ def _same_level(term: RandomTerm, members: IntArray) -> FloatArray | None:
         L = term.relationship[codes]
         return np.asarray(L @ L.transpose(0, 2, 1))
     same = codes[:, :, None] == codes[:, None, :]
-    return None if same.all() else same.astype(np.float64)
+    return None if same[_together(members)].all() else same.astype(np.float64)
+
+
+def _together(members: IntArray) -> BoolArray:
+    """Return which pairs of rows of each cluster are there, shape (K, T, T)."""
+    real = members >= 0
+    return np.asarray(real[:, :, None] & real[:, None, :])
 
 
 def _groups(rows: ResidualRows, members: IntArray) -> tuple[Groups, ...]:
@@ -276,24 +314,51 @@ def _groups(rows: ResidualRows, members: IntArray) -> tuple[Groups, ...]:
     if rows.structure is None:
         return ()
     U, T = members.shape
-    codes = rows.codes[members].ravel()
+    codes = rows.codes[members]
+    if (codes == codes[:, :1])[members >= 0].all():
+        return (_whole(rows, members),)
     # Rows of a group stand one after the other, so groups begin where the code changes.
+    codes = np.where(members < 0, -1, codes).ravel()
     unit = np.repeat(np.arange(U), T)
     begins = np.flatnonzero(np.concatenate([[True], (codes[1:] != codes[:-1]) | (unit[1:] != unit[:-1])]))
     sizes = np.diff(np.append(begins, U * T))
-    found, levels = [], n_levels(rows)
+    begins, sizes = begins[codes[begins] >= 0], sizes[codes[begins] >= 0]
+    found = []
     for size in np.unique(sizes).tolist():
         at = begins[sizes == size][:, None] + np.arange(size)
         own = members.ravel()[at]
-        arms = rows.arms[own[:, 0]]
-        by_arm = tuple((arm, np.flatnonzero(arms == arm)) for arm in np.unique(arms).tolist())
-        positions = rows.positions[own]
-        entries = None
-        if levels:
-            first = (arms * levels)[:, None, None] + positions[:, :, None]
-            entries = first * levels + positions[:, None, :]
-        found.append(Groups(unit[at[:, 0]], at % T, positions, by_arm, entries, size == T))
+        positions, arms = rows.positions[own], rows.arms[own[:, 0]]
+        entries = _entries(rows, positions, arms, own >= 0)
+        found.append(Groups(unit[at[:, 0]], at % T, positions, _by_arm(arms), entries, False))
     return tuple(found)
+
+
+def _whole(rows: ResidualRows, members: IntArray) -> Groups:
+    """Return the residual groups of units each of which is one."""
+    U, T = members.shape
+    real = members >= 0
+    # What fills a unit up stands where its first row is: any place will do.
+    own = np.where(real, members, members[:, :1])
+    positions, arms = rows.positions[own], rows.arms[own[:, 0]]
+    places = np.broadcast_to(np.arange(T), (U, T))
+    return Groups(np.arange(U), places, positions, _by_arm(arms), _entries(rows, positions, arms, real), True)
+
+
+def _by_arm(arms: IntArray) -> tuple[tuple[int, IntArray], ...]:
+    return tuple((arm, np.flatnonzero(arms == arm)) for arm in np.unique(arms).tolist())
+
+
+def _entries(rows: ResidualRows, positions: Positions, arms: IntArray, real: BoolArray) -> IntArray | None:
+    """Return where the correlations of groups stand among those of all levels."""
+    levels = n_levels(rows)
+    if not levels:
+        return None
+    assert rows.structure is not None
+    first = (arms * levels)[:, None, None] + positions[:, :, None]
+    entries = first * levels + positions[:, None, :]
+    zero = len(rows.structure.arms) * levels**2
+    absent = ~(real[:, :, None] & real[:, None, :])
+    return np.where(absent, zero + np.eye(positions.shape[1], dtype=np.intp), entries)
 
 
 def n_levels(rows: ResidualRows) -> int:

@@ -43,29 +43,31 @@ class RowCovariances:
         rows : ndarray, shape (n, q)
             Already multiplied by the square roots of the prior weights.
         """
-        white = np.empty_like(rows)
+        padded = np.vstack([rows, np.zeros(rows.shape[1])])  # the last row is that of no row
+        white = np.empty_like(padded)
         for batch, L in zip(self.problem.batches, self.factors, strict=True):
             if batch.size >= LARGE:
                 for members, unit in zip(batch.members, batch.unit_of.tolist(), strict=True):
-                    white[members] = solve_triangular(L[unit], rows[members], lower=True)
+                    white[members] = solve_triangular(L[unit], padded[members], lower=True)
             else:
-                white[batch.members] = np.matmul(np.linalg.inv(L)[batch.unit_of], rows[batch.members])
-        return white
+                white[batch.members] = np.matmul(np.linalg.inv(L)[batch.unit_of], padded[batch.members])
+        return white[:-1]
 
     def coloured(self, rows: FloatArray) -> FloatArray:
         """Return ``L rows`` of every cluster, shape (n, q): draws with the covariance of the residuals."""
-        found = np.empty_like(rows)
+        padded = np.vstack([rows, np.zeros(rows.shape[1])])
+        found = np.empty_like(padded)
         for batch, L in zip(self.problem.batches, self.factors, strict=True):
-            found[batch.members] = np.matmul(L[batch.unit_of], rows[batch.members])
-        return found
+            found[batch.members] = np.matmul(L[batch.unit_of], padded[batch.members])
+        return found[:-1]
 
 
 def row_covariances(problem: ResidualProblem, free: FloatArray) -> RowCovariances:
     """Return the covariances of the rows at optimiser coordinates."""
     units = unit_covariances(problem, problem.model.natural(free))
-    sd = np.empty(problem.n)
+    sd = np.empty(problem.n + 1)
     for batch, unit in zip(problem.batches, units, strict=True):
         sd[batch.members] = unit.sd[batch.unit_of]
     R = tuple(unit.R for unit in units)
-    factors = tuple(np.linalg.cholesky(own) for own in R)
-    return RowCovariances(problem, tuple(unit.V for unit in units), R, factors, sd)
+    factors = tuple(np.asarray(np.linalg.cholesky(own), dtype=np.float64) for own in R)
+    return RowCovariances(problem, tuple(unit.V for unit in units), R, factors, sd[:-1])

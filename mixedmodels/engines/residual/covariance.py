@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.covariance.residual.by_group import ByGroup
 from mixedmodels.engines.residual.batches import Batch, Groups
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters, Slopes
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.errors import ConvergenceError
 
+#: Correlation and variance of rows that are not there.
+ABSENT = np.array([0.0, 1.0])
 #: Logarithm of a relative standard deviation beyond which its square is no number to compute with.
 LARGEST_LOG_SD = 300.0
 
@@ -60,25 +62,30 @@ def deviations(problem: ResidualProblem, delta: Sequence[FloatArray]) -> list[Fl
         log_sd += f.log_sd(own, columns)
     if len(functions) and not np.abs(log_sd).max() < LARGEST_LOG_SD:
         raise ConvergenceError("relative standard deviations run out of range")
-    return by_batch(problem, np.exp(log_sd))
+    return by_batch(problem, np.exp(log_sd), 1.0)
 
 
-def by_batch(problem: ResidualProblem, values: FloatArray) -> list[FloatArray]:
-    """Return values of the rows of the units, one batch after the other, as (U, T) by batch."""
+def by_batch(problem: ResidualProblem, values: FloatArray, absent: float) -> list[FloatArray]:
+    """Return values of the rows of the units, one batch after the other, as (U, T) by batch.
+
+    Rows that are not there have the value `absent`.
+    """
     found, begin = [], 0
     for batch in problem.batches:
-        found.append(values[begin : begin + batch.rows.size].reshape(batch.rows.shape))
+        own = values[begin : begin + batch.rows.size].reshape(batch.rows.shape)
+        found.append(own if batch.real is None else np.where(batch.real, own, absent))
         begin += batch.rows.size
     return found
 
 
 def level_correlations(structure: ByGroup | None, levels: int, rho: FloatArray) -> FloatArray:
-    """Return the correlations of all levels in each arm, one after the other; empty where there are none."""
+    """Return the correlations of all levels in each arm, then `ABSENT`; empty where there are none."""
     if structure is None or not levels:
         return np.empty(0)
     everywhere = np.arange(levels)[None]
     arms = [rho[structure.of_arm(arm)] for arm in range(len(structure.arms))]
-    return np.concatenate([structure.structure.correlation(own, everywhere).ravel() for own in arms])
+    tables = [structure.structure.correlation(own, everywhere).ravel() for own in arms]
+    return np.concatenate([*tables, ABSENT])
 
 
 def residual_correlations(
@@ -91,11 +98,21 @@ def residual_correlations(
         R[:, np.arange(T), np.arange(T)] = 1.0
         return R
     if batch.groups[0].is_whole:
-        return _correlations(structure, batch.groups[0], rho, table)
+        C = _correlations(structure, batch.groups[0], rho, table)
+        return C if batch.real is None or len(table) else _without_absent(batch.real, C)
     R = np.zeros((U, T, T))
+    R[:, np.arange(T), np.arange(T)] = 1.0
     for groups in batch.groups:
         R[block(groups)] = _correlations(structure, groups, rho, table)
     return R
+
+
+def _without_absent(real: BoolArray, C: FloatArray) -> FloatArray:
+    """Return C with rows that are not there uncorrelated, of variance one."""
+    C[~(real[:, :, None] & real[:, None, :])] = 0.0
+    unit, place = np.nonzero(~real)
+    C[unit, place, place] = 1.0
+    return C
 
 
 def block(groups: Groups) -> tuple[IntArray, IntArray, IntArray]:
@@ -121,7 +138,7 @@ def _with_random(
     """Return ``R + Z Lambda Lambda' Z'`` of every unit."""
     V = R
     for term, factor, same in zip(model.terms, factors, batch.same_level, strict=True):
-        ZT = term.Z[batch.rows] @ factor
+        ZT = batch.at_rows(term.Z) @ factor
         own = np.matmul(ZT, ZT.transpose(0, 2, 1))
         V = V + (own if same is None else own * same)
     return V
@@ -148,7 +165,7 @@ def pulled_back(
     slopes = [np.zeros_like(factor) for factor in factors]
     for batch, own in zip(problem.batches, dV, strict=True):
         for k, (term, factor, same) in enumerate(zip(model.terms, factors, batch.same_level, strict=True)):
-            slopes[k] += _factor_slope(term.Z[batch.rows], factor, own if same is None else own * same)
+            slopes[k] += _factor_slope(batch.at_rows(term.Z), factor, own if same is None else own * same)
     rho = np.empty(0) if model.structure is None else _correlation_slopes(problem, at.rho, units, dV)
     return Slopes(tuple(slopes), rho, _deviation_slopes(problem, at.delta, units, dV))
 
@@ -170,7 +187,10 @@ def _deviation_slopes(
     functions = problem.model.variances
     if not functions:
         return ()
-    by_row = [2.0 * (own * unit.R).sum(axis=2).ravel() for unit, own in zip(units, dV, strict=True)]
+    by_row = []
+    for batch, unit, own in zip(problem.batches, units, dV, strict=True):
+        slope = 2.0 * (own * unit.R).sum(axis=2)
+        by_row.append((slope if batch.real is None else slope * batch.real).ravel())
     dlog_sd = np.concatenate(by_row)
     triples = zip(functions, delta, problem.columns, strict=True)
     return tuple(f.pullback(own, columns, dlog_sd) for f, own, columns in triples)
@@ -183,7 +203,7 @@ def _correlation_slopes(
     structure, levels = problem.model.structure, problem.n_levels
     assert structure is not None
     total = np.zeros(len(rho))
-    table = np.zeros(len(structure.arms) * levels * levels)
+    table = np.zeros(len(structure.arms) * levels * levels + len(ABSENT))
     for batch, unit, own in zip(problem.batches, units, dV, strict=True):
         dR = own * (unit.sd[:, :, None] * unit.sd[:, None, :]) if problem.model.variances else own
         for groups in batch.groups:
@@ -191,14 +211,13 @@ def _correlation_slopes(
             if groups.entries is not None:
                 table += np.bincount(groups.entries.ravel(), dC.ravel(), len(table))
                 continue
+            if groups.is_whole and batch.real is not None:
+                dC = dC * (batch.real[:, :, None] & batch.real[:, None, :])
             for arm, members in groups.by_arm:
                 part = structure.of_arm(arm)
-                total[part] += structure.structure.pullback(
-                    rho[part], groups.positions[members], dC[members]
-                )
+                total[part] += structure.structure.pullback(rho[part], groups.positions[members], dC[members])
     if levels:
-        for arm, dC in enumerate(table.reshape(len(structure.arms), 1, levels, levels)):
+        for arm, dC in enumerate(table[: -len(ABSENT)].reshape(-1, 1, levels, levels)):
             part = structure.of_arm(arm)
             total[part] += structure.structure.pullback(rho[part], np.arange(levels)[None], dC)
     return total
-

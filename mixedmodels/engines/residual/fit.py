@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.residual.estimates import ResidualEstimates, estimates_of
-from mixedmodels.engines.residual.model import Parameters
+from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.start import curvature, expected_hessian, first_parameters
@@ -51,9 +52,7 @@ class Search:
         return found.objective, gradient(self.problem, found, self.REML)
 
 
-def fit_residual(
-    problem: ResidualProblem, REML: bool, start: Parameters | None = None
-) -> ResidualEstimates:
+def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None = None) -> ResidualEstimates:
     """Fit by REML or maximum likelihood.
 
     Parameters
@@ -82,10 +81,15 @@ def fit_residual(
         time.perf_counter() - began,
         float(np.abs(slope).max(initial=0.0)),
         found.path,
-        lambda free: problem.model.natural(free).stacked,
+        partial(_stacked, problem.model),
         found.message,
     )
     return estimates_of(problem, at, REML, report, judged(problem, at.at, found, search.hessian))
+
+
+def _stacked(model: CovarianceModel, free: FloatArray) -> FloatArray:
+    """Return the natural parameters at optimiser coordinates, one after the other."""
+    return model.natural(free).stacked
 
 
 def _minimum(search: Search, free: FloatArray) -> Minimum:
@@ -93,7 +97,9 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
     best = search.at(free)
     if not len(free):
         nothing = np.zeros((0, 0))
-        return Minimum(free, best.objective, free, nothing, 0.0, 0, ((free, best.objective),), True, "closed form")
+        return Minimum(
+            free, best.objective, free, nothing, 0.0, 0, ((free, best.objective),), True, "closed form"
+        )
     slope = gradient(search.problem, best, search.REML)
     for _ in range(MAX_SCORING_STEPS):
         search.hessian = expected_hessian(search.problem, best)

@@ -96,7 +96,7 @@ class CovarianceModel:
     variances: tuple[VarianceFunction, ...]
 
     @property
-    def theta_parts(self) -> list[slice]:
+    def theta_parts(self) -> tuple[slice, ...]:
         """Part of each random-effects term in the vector."""
         return theta_slices(self.terms)
 

@@ -91,9 +91,7 @@ def evaluation(problem: ResidualProblem, free: FloatArray, REML: bool) -> Evalua
     objective = df * (LOG_2PI + math.log(rss / df) + 1.0) + log_det_V - problem.sum_log_weights
     if REML:
         objective += log_det_S + problem.basis.log_det_R2
-    return Evaluation(
-        objective, free, at, units, inverses, gamma, root, rss, rss / df, log_det_V, log_det_S
-    )
+    return Evaluation(objective, free, at, units, inverses, gamma, root, rss, rss / df, log_det_V, log_det_S)
 
 
 def _solved(S: FloatArray) -> tuple[FloatArray, FloatArray, float, float]:
@@ -128,7 +126,7 @@ def inverted(V: FloatArray) -> tuple[FloatArray, FloatArray]:
     L = np.linalg.cholesky(V)
     root = np.linalg.inv(L)
     log_det = 2.0 * np.log(np.einsum("utt->ut", L)).sum(axis=1)
-    return np.matmul(root.transpose(0, 2, 1), root), log_det
+    return np.asarray(np.matmul(root.transpose(0, 2, 1), root)), log_det
 
 
 def _inverted_one(V: FloatArray) -> tuple[FloatArray, float]:
@@ -137,7 +135,7 @@ def _inverted_one(V: FloatArray) -> tuple[FloatArray, float]:
         raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
     log_det = 2.0 * float(np.log(np.diagonal(factor)).sum())
     lower, _ = dpotri(factor, lower=1)
-    return np.tril(lower) + np.tril(lower, -1).T, log_det
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T), log_det
 
 
 def gradient(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:

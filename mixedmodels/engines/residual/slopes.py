@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.covariance.residual.by_group import ByGroup
 from mixedmodels.differences import jacobian
+from mixedmodels.engines.residual.batches import Batch
 from mixedmodels.engines.residual.covariance import (
     UnitCovariances,
     by_batch,
@@ -66,7 +69,7 @@ def _random_slopes(problem: ResidualProblem, found: Evaluation) -> list[FloatArr
 
         moved = _along(square, found.free[part])
         for batch, own in zip(problem.batches, slopes, strict=True):
-            Z, same = term.Z[batch.rows], batch.same_level[k]
+            Z, same = batch.at_rows(term.Z), batch.same_level[k]
             for S in moved:
                 dV = np.matmul(Z @ S, Z.transpose(0, 2, 1))
                 own.append((dV if same is None else dV * same)[None])
@@ -82,25 +85,26 @@ def _correlation_slopes(
         return [np.empty((0, *batch.rows.shape, batch.size)) for batch in problem.batches]
     own, slopes = found.free[problem.model.rho_part], []
 
-    def natural(free: FloatArray) -> FloatArray:
-        return structure.from_free(free)
-
     def table(free: FloatArray) -> FloatArray:
-        return level_correlations(structure, problem.n_levels, natural(free))
+        return level_correlations(structure, problem.n_levels, structure.from_free(free))
 
     moved = _along(table, own) if problem.n_levels else np.empty((len(own), 0))
     for batch, unit in zip(problem.batches, units, strict=True):
         if problem.n_levels:
-            zero = np.zeros(len(found.at.rho))
-            dC = np.array([residual_correlations(structure, batch, zero, row) for row in moved])
+            rho = found.at.rho
+            still = residual_correlations(structure, batch, rho, np.zeros(moved.shape[1]))
+            dC = np.array([residual_correlations(structure, batch, rho, row) for row in moved]) - still
         else:
-            dC = _along(
-                lambda x, batch=batch: residual_correlations(structure, batch, natural(x), np.empty(0)), own
-            )
+            dC = _along(partial(_correlations_at, structure, batch), own)
         if problem.model.variances:
             dC *= unit.sd[:, :, None] * unit.sd[:, None, :]
         slopes.append(dC.reshape(len(own), *unit.R.shape))
     return slopes
+
+
+def _correlations_at(structure: ByGroup, batch: Batch, free: FloatArray) -> FloatArray:
+    """Return the correlations of the units at optimiser coordinates of rho."""
+    return residual_correlations(structure, batch, structure.from_free(free), np.empty(0))
 
 
 def _deviation_slopes(
@@ -111,9 +115,11 @@ def _deviation_slopes(
     for place, part in enumerate(model.delta_parts):
 
         def log_sd(own: FloatArray, place: int = place) -> FloatArray:
-            return model.variances[place].log_sd(model.variances[place].from_free(own), problem.columns[place])
+            return model.variances[place].log_sd(
+                model.variances[place].from_free(own), problem.columns[place]
+            )
 
-        by_parameter += [by_batch(problem, row) for row in _along(log_sd, found.free[part])]
+        by_parameter += [by_batch(problem, row, 0.0) for row in _along(log_sd, found.free[part])]
     slopes = []
     for b, unit in enumerate(units):
         moved = np.array([row[b] for row in by_parameter]).reshape(-1, *unit.sd.shape)

@@ -89,6 +89,7 @@ def _few_units(batch: Batch, few: IntArray) -> Batch:
         batch,
         rows=batch.rows[few],
         counts=batch.counts[few],
+        real=None if batch.real is None else batch.real[few],
         groups=tuple(_few_groups(groups, place) for groups in batch.groups),
         same_level=tuple(None if same is None else same[few] for same in batch.same_level),
         M=None if batch.M is None else batch.M[few],
@@ -102,7 +103,12 @@ def _few_groups(groups: Groups, place: IntArray) -> Groups:
     by_arm = tuple((arm, number[members[kept[members]]]) for arm, members in groups.by_arm)
     entries = None if groups.entries is None else groups.entries[kept]
     return Groups(
-        place[groups.unit[kept]], groups.places[kept], groups.positions[kept], by_arm, entries, groups.is_whole
+        place[groups.unit[kept]],
+        groups.places[kept],
+        groups.positions[kept],
+        by_arm,
+        entries,
+        groups.is_whole,
     )
 
 
