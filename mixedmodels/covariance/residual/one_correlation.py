@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.free_coordinates import Interval, at_ends, from_line, line_slope, to_line
+from mixedmodels.covariance.residual.markov import whiten_steps, whiten_steps_pullback
 from mixedmodels.covariance.residual.structure import Positions
 
 
@@ -142,25 +143,16 @@ class Autoregressive1(OneResidualCorrelation):
     def whiten(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> tuple[FloatArray, float]:
         """Return rows less what the row before predicts, over their standard deviation, and ``log |C|``."""
         a, v = self._steps(rho, positions)
-        white = rows.copy()
-        white[:, 1:] = (rows[:, 1:] - a[..., None] * rows[:, :-1]) / np.sqrt(v)[..., None]
-        return white, float(np.sum(np.log(v)))
+        return whiten_steps(a, v, rows)
 
     def whiten_pullback(
         self, rho: FloatArray, positions: Positions, rows: FloatArray, dwhite: FloatArray, dlog_det: float
     ) -> tuple[FloatArray, FloatArray]:
         """Return the gradients in phi and in `rows`."""
         a, v = self._steps(rho, positions)
+        da, drows = whiten_steps_pullback(a, v, rows, dwhite, dlog_det)
         lag = np.diff(positions, axis=1)
-        slope = lag * rho[0] ** (lag - 1)  # da/dphi
-        scaled = dwhite[:, 1:] / np.sqrt(v)[..., None]
-        drows = dwhite.copy()
-        drows[:, 1:] = scaled
-        drows[:, :-1] -= a[..., None] * scaled
-        left = np.sum(scaled * rows[:, :-1], axis=-1)
-        error = np.sum(scaled * (rows[:, 1:] - a[..., None] * rows[:, :-1]), axis=-1)
-        da = -left + error * a / v - 2.0 * dlog_det * a / v  # dv/da = -2 a
-        return np.array([np.sum(da * slope)]), drows
+        return np.array([np.sum(da * lag * rho[0] ** (lag - 1))]), drows
 
     def _steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
         """Return the correlation a of each row with the one before it, and ``1 - a^2``, shape (K, T - 1)."""
@@ -174,7 +166,7 @@ class Autoregressive1(OneResidualCorrelation):
 
 def lags(positions: Positions) -> IntArray:
     """Return how many steps the rows of each group are apart, shape (K, T, T)."""
-    return np.abs(positions[:, :, None] - positions[:, None, :])
+    return np.asarray(np.abs(positions[:, :, None] - positions[:, None, :]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,30 +46,43 @@ def _warn_alphabetical(factor: Factor, name: str) -> None:
         )
 
 
-def step_positions(column: Column, name: str) -> tuple[IntArray, tuple[str, ...]]:
-    """Return whole numbers of steps (n,), and the names of the levels where the variable is a factor.
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Whole numbers of steps.
 
-    A number counts the largest step of which all times are multiples: 0, 7, 21 are 0, 1 and 3 weeks. A factor
-    goes from level to level.
+    Attributes
+    ----------
+    positions : int ndarray, shape (n,)
+        Steps since the origin.
+    origin, step : float
+        The first time, and how long a step is.
+    """
+
+    positions: IntArray
+    origin: float
+    step: float
+
+
+def step_positions(column: Numeric, name: str) -> Steps:
+    """Return times as whole numbers of the largest step of which all of them are multiples.
+
+    0, 7, 21 are 0, 1 and 3 weeks.
 
     Raises
     ------
     DataError
-        When numbers are no multiples of a step.
+        When they are no multiples of a step.
     """
-    if not isinstance(column, Numeric):
-        return level_positions(column, name, ordered=True)
     times = column.as_float()
     distinct = np.unique(times)
-    if len(distinct) < 2:
-        return np.zeros(len(times), dtype=np.intp), ()
-    step = _common_step(distinct)
+    step = _common_step(distinct) if len(distinct) > 1 else 1.0
     if step == 0.0:
         raise DataError(
             f"{name} has times at unequal distances, without a common step; a structure in continuous time "
             f"takes them: car1({name} | group)"
         )
-    return np.rint((times - distinct[0]) / step).astype(np.intp), ()
+    origin = float(distinct[0])
+    return Steps(np.rint((times - origin) / step).astype(np.intp), origin, step)
 
 
 def _common_step(distinct: FloatArray) -> float:

@@ -20,7 +20,7 @@ from mixedmodels.covariance.residual.variance import (
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.coding import matrix_recipe, model_matrix
 from mixedmodels.formula.design.fixed_effects import independent_columns
-from mixedmodels.formula.design.residual import VarianceTerm
+from mixedmodels.formula.design.residual import VarianceRecipe, VarianceTerm
 from mixedmodels.formula.evaluation.columns import Column, Factor, as_factor
 from mixedmodels.formula.evaluation.evaluate import as_numbers
 from mixedmodels.formula.language.dispersion import VarianceCall
@@ -60,7 +60,8 @@ def _term(call: VarianceCall, columns: Mapping[str, Column], index: pd.Index) ->
     n_rows = len(index)
     if call.terms is not None:
         return _log_linear(call, columns, n_rows)
-    strata, names = _strata(call.strata, columns, n_rows)
+    strata, levels = _strata(call.strata, columns, n_rows)
+    names = tuple(level.replace(":", "*") for level in levels)
     values = np.zeros((n_rows, 0))
     function: VarianceFunction
     if call.function == "ident":
@@ -70,7 +71,10 @@ def _term(call: VarianceCall, columns: Mapping[str, Column], index: pd.Index) ->
     else:
         values = _values(call, columns, index)[:, None]
         function = Fixed() if call.function == "fixed" else _OF_COVARIATE[call.function](names)
-    return VarianceTerm(call.text, call.formula, function, VarianceColumns(values, strata), call.uses_fitted)
+    columns_ = VarianceColumns(values, strata)
+    return VarianceTerm(
+        call.text, call.formula, function, columns_, call.uses_fitted, VarianceRecipe(call, levels)
+    )
 
 
 def _strata(
@@ -80,7 +84,7 @@ def _strata(
     if node is None:
         return np.zeros(n_rows, dtype=np.intp), ("",)
     factor = as_factor(columns[deparse(node)])
-    return factor.codes.astype(np.intp), tuple(level.replace(":", "*") for level in factor.levels)
+    return factor.codes.astype(np.intp), factor.levels
 
 
 def _values(call: VarianceCall, columns: Mapping[str, Column], index: pd.Index) -> FloatArray:
@@ -118,7 +122,6 @@ def _log_linear(call: VarianceCall, columns: Mapping[str, Column], n_rows: int) 
     names = tuple(recipe.names[k] for k in kept.tolist())
     if not names:
         raise DataError(f"dispersion='{call.text}' says nothing: its columns are constant")
-    strata = np.zeros(n_rows, dtype=np.intp)
-    return VarianceTerm(
-        call.text, call.text, LogLinear(names), VarianceColumns(np.ascontiguousarray(values[:, kept]), strata)
-    )
+    columns_ = VarianceColumns(np.ascontiguousarray(values[:, kept]), np.zeros(n_rows, dtype=np.intp))
+    made = VarianceRecipe(call, matrix=recipe, kept=kept)
+    return VarianceTerm(call.text, call.text, LogLinear(names), columns_, False, made)

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.covariance.residual.by_levels import Antedependence, Unstructured
-from mixedmodels.covariance.residual.one_correlation import Autoregressive1, CompoundSymmetric, Independent
-from mixedmodels.covariance.residual.structure import Positions, ResidualStructure, VarianceColumns
+from mixedmodels.arrays import IntArray
+from mixedmodels.covariance.residual.structure import Positions, VarianceColumns
 from mixedmodels.covariance.residual.variance import Ident
 from mixedmodels.errors import DataError
+from mixedmodels.formula.design.correlation_structures import correlation_structure
 from mixedmodels.formula.design.positions import (
     coordinate_positions,
     level_positions,
     row_positions,
     step_positions,
 )
-from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
-from mixedmodels.formula.evaluation.columns import Column, Matrix, as_factor
+from mixedmodels.formula.design.residual import ResidualDesign, VarianceRecipe, VarianceTerm
+from mixedmodels.formula.design.residual_checks import refuse_twins, refuse_unseen
+from mixedmodels.formula.evaluation.columns import Column, Matrix, Numeric, as_factor
+from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.residual import ResidualCall
-from mixedmodels.formula.language.syntax_tree import Node, deparse
-
-# More parameters than this come from a variable that is no visit, and no data tell them apart.
-_MOST_PARAMETERS = 2000
+from mixedmodels.formula.language.syntax_tree import Node, binary, deparse
 
 
 def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd.Index) -> ResidualDesign:
@@ -49,11 +49,12 @@ def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd
     codes, groups = _factor(call.group, columns, len(index))
     arms, arm_names = _arms(call, codes, len(groups), columns)
     # 2. Where they are.
-    positions, levels = _positions(call, codes, columns)
-    _refuse_twins(call, codes, groups, positions, columns, index)
+    places = _places(call, codes, columns)
+    positions, levels = places.positions, places.levels
+    refuse_twins(call, codes, groups, positions, columns, index)
     # 3. The structure, and standard deviations that go with it.
-    structure = _structure(call, codes, positions, levels)
-    _refuse_unseen(call, structure, codes, positions, arms, arm_names, levels)
+    structure = correlation_structure(call, codes, positions, levels)
+    refuse_unseen(call, structure, codes, positions, arms, arm_names, levels)
     return ResidualDesign(
         text=call.text,
         formula=call.formula,
@@ -64,9 +65,12 @@ def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd
         levels=levels,
         arms=arms,
         arm_names=arm_names,
-        variance=_variance(call, arms[codes], arm_names, columns, positions),
+        variance=_variance(call, (arms[codes], arm_names), columns, positions),
         group_name="" if call.group is None else deparse(call.group),
         time_name=call.time_name,
+        call=call,
+        origin=places.origin,
+        step=places.step,
     )
 
 
@@ -94,150 +98,68 @@ def _arms(
     return arms, names
 
 
-def _positions(
-    call: ResidualCall, codes: IntArray, columns: Mapping[str, Column]
-) -> tuple[Positions, tuple[str, ...]]:
-    """Return the positions of the rows, and the names of the levels of time."""
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Positions of rows, names of their levels, and how numbers are counted in steps."""
+
+    positions: Positions
+    levels: tuple[str, ...] = ()
+    origin: float = 0.0
+    step: float = 1.0
+
+
+def _places(call: ResidualCall, codes: IntArray, columns: Mapping[str, Column]) -> _Places:
+    """Return where the rows of each group are."""
+    by = call.kind.by
     if not call.times:
-        places = row_positions(codes)
-        if call.kind.by == "coordinates":
-            return places[:, None].astype(np.float64), ()
-        return places, tuple(str(k + 1) for k in range(int(places.max()) + 1))
+        order = row_positions(codes)
+        if by == "coordinates":
+            return _Places(order[:, None].astype(np.float64))
+        return _Places(order, _numbered(order))
     names = [deparse(node) for node in call.times]
     found = [columns[name] for name in names]
-    if call.kind.by == "coordinates":
-        return coordinate_positions(found, names, call.kind.base), ()
-    if call.kind.by == "steps":
-        return step_positions(found[0], names[0])
-    return level_positions(found[0], names[0], call.kind.ordered)
+    if by == "coordinates":
+        return _Places(coordinate_positions(found, names, call.kind.base))
+    if by == "steps" and isinstance(found[0], Numeric):
+        steps = step_positions(found[0], names[0])
+        return _Places(steps.positions, (), steps.origin, steps.step)
+    return _Places(*level_positions(found[0], names[0], call.kind.ordered))
 
 
-def _refuse_twins(
-    call: ResidualCall,
-    codes: IntArray,
-    groups: tuple[str, ...],
-    positions: Positions,
-    columns: Mapping[str, Column],
-    index: pd.Index,
-) -> None:
-    """Raise where two rows of one group are at the same position, unless a nugget tells them apart."""
-    if call.options.get("nugget", False):
-        return
-    places = positions if positions.ndim == 2 else positions[:, None]
-    order = np.lexsort([*places.T, codes])
-    same = (np.diff(codes[order]) == 0) & (np.diff(places[order], axis=0) == 0).all(axis=1)
-    if not same.any():
-        return
-    first = int(np.argmax(same))
-    rows = order[first : first + 2]
-    where = ", ".join(
-        f"{deparse(node)} = {_shown(columns[deparse(node)], int(rows[0]))}" for node in call.times
-    )
-    group = f" of {deparse(call.group)} {groups[codes[rows[0]]]}" if call.group is not None else ""
-    advice = "a residual correlation needs one row a position and group: drop or average the others"
-    if call.kind.by == "coordinates" and "nugget" in call.options:
-        advice += ", or add nugget = TRUE"
-    more = f", and {int(same.sum()) - 1} more such pairs" if same.sum() > 1 else ""
-    labels = ", ".join(str(label) for label in index[rows])
-    raise DataError(f"two rows{group} have {where} (rows {labels}){more}; {advice}")
-
-
-def _shown(column: Column, row: int) -> str:
-    """Return a value of a column as it is typed."""
-    if isinstance(column, Matrix):
-        return str(column.values[row].tolist())
-    factor = as_factor(column)
-    return factor.levels[int(factor.codes[row])]
-
-
-def _structure(
-    call: ResidualCall, codes: IntArray, positions: Positions, levels: tuple[str, ...]
-) -> ResidualStructure:
-    """Return the correlation structure for positions like these."""
-    base = call.kind.base
-    if base == "diag":
-        return Independent()
-    if base == "cs":
-        return CompoundSymmetric(int(np.bincount(codes).max()))
-    if base == "ar1":
-        return Autoregressive1()
-    return Antedependence(len(levels)) if base == "ante" else Unstructured(len(levels))
-
-
-def _refuse_unseen(
-    call: ResidualCall,
-    structure: ResidualStructure,
-    codes: IntArray,
-    positions: Positions,
-    arms: IntArray,
-    arm_names: tuple[str, ...],
-    levels: tuple[str, ...],
-) -> None:
-    """Raise where the data have no two rows in which a correlation could be seen."""
-    if structure.n_parameters == 0:
-        return
-    if structure.n_parameters > min(_MOST_PARAMETERS, len(codes)):
-        raise DataError(
-            f"{call.text} has {structure.n_parameters} correlations, more than {len(codes)} rows tell apart; "
-            f"is {call.time_name} a visit?"
-        )
-    counts = np.bincount(codes)
-    for arm, name in enumerate(arm_names):
-        among = f" of {deparse(call.arm)} {name}" if call.arm is not None else ""
-        if counts[arms == arm].max() < 2:
-            group = "group" if call.group is None else deparse(call.group)
-            raise DataError(f"every {group}{among} has one row, so no correlation can be seen in {call.text}")
-        rows = arms[codes] == arm
-        if structure.name == "us":
-            _refuse_unseen_pairs(call, codes[rows], positions[rows], levels, among)
-
-
-def _refuse_unseen_pairs(
-    call: ResidualCall, codes: IntArray, positions: Positions, levels: tuple[str, ...], among: str
-) -> None:
-    """Raise where no group has rows at two of the levels."""
-    together = pairs_of_levels(codes, positions, len(levels))
-    unseen = np.argwhere(np.triu(together == 0))
-    if len(unseen) == 0:
-        return
-    first, second = (levels[k] for k in unseen[0].tolist())
-    what = f"level {first}" if first == second else f"both {first} and {second}"
-    more = f" (and {len(unseen) - 1} more pairs)" if len(unseen) > 1 else ""
-    group = "group" if call.group is None else deparse(call.group)
-    raise DataError(
-        f"no {group}{among} has {what} of {call.time_name}{more}, so their correlation cannot be estimated; a structure with fewer parameters "
-        "can: toep, ar1, cs"
-    )
-
-
-def pairs_of_levels(codes: IntArray, positions: IntArray, n_levels: int) -> FloatArray:
-    """Return how many groups have rows at each two levels, shape (m, m)."""
-    present = np.zeros((int(codes.max()) + 1, n_levels))
-    present[codes, positions] = 1.0
-    return np.asarray(present.T @ present)
+def _numbered(order: IntArray) -> tuple[str, ...]:
+    return tuple(str(k + 1) for k in range(int(order.max()) + 1))
 
 
 def _variance(
     call: ResidualCall,
-    arm_of_rows: IntArray,
-    arm_names: tuple[str, ...],
+    design_arms: tuple[IntArray, tuple[str, ...]],
     columns: Mapping[str, Column],
     positions: Positions,
 ) -> VarianceTerm | None:
     """Return the standard deviations by arm and level that go with a structure; None for one of them."""
+    arms, arm_names = design_arms
     levels: tuple[str, ...] = ("",)
-    codes = np.zeros(len(arm_of_rows), dtype=np.intp)
+    codes = np.zeros(len(arms), dtype=np.intp)
     if call.heterogeneous:
         codes, levels = _time_levels(call, columns, positions)
-    cells, strata = np.unique(arm_of_rows * len(levels) + codes, return_inverse=True)
+    cells, strata = np.unique(arms * len(levels) + codes, return_inverse=True)
     if len(cells) < 2:
         return None
     pairs = [divmod(int(cell), len(levels)) for cell in cells]
-    names = tuple("*".join(filter(None, (arm_names[a], levels[k]))) for a, k in pairs)
-    factors = [deparse(call.arm)] if call.arm is not None else []
-    by = " * ".join(factors + ([call.time_name or "1"] if call.heterogeneous else []))
-    columns_ = VarianceColumns(np.zeros((len(strata), 0)), strata.astype(np.intp))
-    return VarianceTerm(f"ident({by})", f"~1 | {by}", Ident(names), columns_)
+    names = [tuple(filter(None, (arm_names[a], levels[k]))) for a, k in pairs]
+    nodes = [call.arm] if call.arm is not None else []
+    nodes += list(call.times) if call.heterogeneous else []
+    by = " * ".join(map(deparse, nodes)) or "1"
+    strata_node = reduce(lambda left, right: binary(":", left, right), nodes) if nodes else None
+    variance = VarianceCall(f"ident({by})", "ident", None, strata_node)
+    return VarianceTerm(
+        text=variance.text,
+        formula=f"~1 | {by}",
+        function=Ident(tuple(map("*".join, names))),
+        columns=VarianceColumns(np.zeros((len(strata), 0)), strata.astype(np.intp)),
+        uses_fitted=False,
+        recipe=VarianceRecipe(variance, tuple(map(":".join, names))),
+    )
 
 
 def _time_levels(
@@ -247,5 +169,4 @@ def _time_levels(
     if call.times:
         name = deparse(call.times[0])
         return level_positions(columns[name], name, ordered=False)
-    names = tuple(str(k + 1) for k in range(int(positions.max()) + 1))
-    return positions.astype(np.intp), names
+    return positions.astype(np.intp), _numbered(positions)

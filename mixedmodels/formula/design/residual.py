@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +14,31 @@ from mixedmodels.covariance.residual.structure import (
     VarianceColumns,
     VarianceFunction,
 )
+from mixedmodels.formula.design.coding import MatrixRecipe
+from mixedmodels.formula.language.dispersion import VarianceCall
+from mixedmodels.formula.language.residual import ResidualCall
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VarianceRecipe:
+    """How the columns of a variance function are made again of new data.
+
+    Attributes
+    ----------
+    call : VarianceCall
+        What was asked for.
+    levels : tuple of str
+        Levels of the strata, in order.
+    matrix : MatrixRecipe or None
+        Of a log-linear model.
+    kept : int ndarray
+        Which columns of that matrix are kept.
+    """
+
+    call: VarianceCall
+    levels: tuple[str, ...] = ("",)
+    matrix: MatrixRecipe | None = None
+    kept: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +58,16 @@ class VarianceTerm:
     uses_fitted : bool
         Whether the numbers are the fitted values: `columns` holds zeros in their place, and the engine takes
         ``columns.with_values(fitted)``.
+    recipe : VarianceRecipe
+        How to make the columns of new data.
     """
 
     text: str
     formula: str
     function: VarianceFunction
     columns: VarianceColumns
-    uses_fitted: bool = False
+    uses_fitted: bool
+    recipe: VarianceRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +101,10 @@ class ResidualDesign:
         arm), by arm where it is not.
     group_name, time_name : str
         The variables: ``"subject"``, ``"visit"``; empty where there is none.
+    call : ResidualCall
+        What was asked for.
+    origin, step : float
+        Where numbers begin that are counted in steps, and how long a step is.
     """
 
     text: str
@@ -87,6 +119,9 @@ class ResidualDesign:
     variance: VarianceTerm | None
     group_name: str
     time_name: str
+    call: ResidualCall
+    origin: float = 0.0
+    step: float = 1.0
 
     @property
     def parameters(self) -> ByGroup:

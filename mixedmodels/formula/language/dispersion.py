@@ -125,10 +125,10 @@ def _variance_call(node: Node, text: str) -> VarianceCall:
             text,
             node.position,
         )
-    inner = strip_parens(node.arguments[0].value)
-    strata: Node | None = None
-    if isinstance(inner, Binary) and inner.operator == "|":
-        inner, strata = strip_parens(inner.left), inner.right
+    argument = strip_parens(node.arguments[0].value)
+    inner, strata = argument, None
+    if isinstance(argument, Binary) and argument.operator == "|":
+        inner, strata = strip_parens(argument.left), argument.right
     if not FUNCTIONS[node.function]:
         return _by_level(node, inner, strata, text)
     covariate = None if _is_fitted(inner) else inner

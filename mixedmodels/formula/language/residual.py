@@ -123,6 +123,14 @@ class ResidualCall:
         return " + ".join(map(deparse, self.times))
 
     @property
+    def subject_name(self) -> str:
+        """The variable whose rows are correlated, for messages: ``subject`` of ``arm / subject``."""
+        if self.group is None:
+            return "group"
+        inner = self.group.right if self.arm is not None and isinstance(self.group, Binary) else self.group
+        return deparse(strip_parens(inner))
+
+    @property
     def formula(self) -> str:
         """The formula as nlme prints it."""
         group = "" if self.group is None else f" | {deparse(self.group)}"
