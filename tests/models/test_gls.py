@@ -16,7 +16,7 @@ def orthodont():
 
 
 def test_general_correlation_of_orthodont_by_ml_is_that_of_nlme(orthodont):
-    # gls(..., correlation = corSymm(form = ~ 1 | Subject), weights = varIdent(form = ~ 1 | age), method = "ML")
+    # correlation = corSymm(form = ~ 1 | Subject), weights = varIdent(form = ~ 1 | age), method = "ML"
     assert orthodont.loglik() == pytest.approx(-209.738524054, abs=1e-8)
     assert (orthodont.aic(), orthodont.bic()) == pytest.approx((447.477048110, 485.026885290), abs=1e-7)
     assert orthodont.sigma() == pytest.approx(2.2625629748, rel=1e-5)

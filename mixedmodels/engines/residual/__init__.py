@@ -1,1 +1,1 @@
-"""Linear models whose residuals are correlated within groups or of unequal variances, random effects beside."""
+"""Linear models whose residuals are correlated or of unequal variances, with or without random effects."""

@@ -6,9 +6,9 @@ it their cross-products are formed once,
 
     G[s, t] = sum_i M_is M_it',    M = [X y],
 
-so that an evaluation costs by unit and not by cluster. Few clusters of odd sizes are filled up to a common size
-by rows that are not there: zero in M, of variance one and uncorrelated in V, so that no sum or determinant knows
-of them.
+so that an evaluation costs by unit and not by cluster. Few clusters of odd sizes are filled up to a common
+size by rows that are not there: zero in M, of variance one and uncorrelated in V, so that no sum and no
+determinant knows of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A residual structure among the terms of a formula: ``y ~ arm * visit + us(visit | subject)``, as R's mmrm."""
+"""A residual structure among the terms of a formula, as R's mmrm: ``y ~ arm + us(visit | subject)``."""
 
 from __future__ import annotations
 
