@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import check_design, numeric_response, refuse_random_terms
 from mixedmodels.control import LmerControl, one_of
+from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.structured import GlsModel
 from mixedmodels.request import read_request
@@ -23,6 +24,7 @@ def gls(
     residual: str | None = None,
     dispersion: str | None = None,
     REML: bool = True,
+    information: Information = "observed",
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
@@ -49,6 +51,8 @@ def gls(
         ``"constpower(x)"``, ``"~ sex + age"``, products of these.
     REML : bool
         Whether to maximise the restricted likelihood.
+    information : {"observed", "expected"}
+        Information about the covariance parameters that Kenward and Roger's method takes.
     weights : str or array_like, optional
         Prior (precision) weights: variances are divided by them.
     offset, subset, na_action, contrasts, env
@@ -77,9 +81,10 @@ def gls(
     -881.484
     """
     one_of("REML", REML, (True, False))
+    one_of("information", information, get_args(Information))
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
+        contrasts=contrasts, env=env, residual=residual, dispersion=dispersion, information=information,
     )  # fmt: skip
     design = request.design
     refuse_random_terms(design, "gls", "lmer")

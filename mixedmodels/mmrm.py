@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import check_design, numeric_response, refuse_random_terms
 from mixedmodels.control import LmerControl, one_of
+from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.language.residual_term import split_residual
 from mixedmodels.models.structured import MmrmModel
@@ -24,6 +25,7 @@ def mmrm(
     REML: bool = True,
     weights: str | npt.ArrayLike | None = None,
     dispersion: str | None = None,
+    information: Information = "observed",
     offset: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
@@ -50,6 +52,9 @@ def mmrm(
         Prior weights: covariances are divided by the roots of those of both rows.
     dispersion : str, optional
         Further variance functions, as for :func:`mixedmodels.gls`.
+    information : {"observed", "expected"}
+        Information about the covariance parameters that Kenward and Roger's method takes: observed as SAS, or
+        expected as R's pbkrtest.
     offset, subset, na_action, contrasts, env
         As for :func:`mixedmodels.lmer`.
 
@@ -76,10 +81,11 @@ def mmrm(
     'converged'
     """
     one_of("REML", REML, (True, False))
+    one_of("information", information, get_args(Information))
     mean, structure = split_residual(formula)
     request = read_request(
         mean, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, residual=structure, dispersion=dispersion,
+        contrasts=contrasts, env=env, residual=structure, dispersion=dispersion, information=information,
     )  # fmt: skip
     design = request.design
     refuse_random_terms(design, "mmrm", "lmer")

@@ -47,6 +47,7 @@ def read_request(
     relmat: Mapping[str, Any] | None = None,
     residual: str | ResidualCall | None = None,
     dispersion: str | None = None,
+    information: str | None = None,
 ) -> Request:
     """Read formula and data; arguments as for :func:`mixedmodels.lmer`.
 
@@ -62,6 +63,6 @@ def read_request(
     shown = residual.text if isinstance(residual, ResidualCall) else residual
     call = record_call(
         data, weights, offset, subset, na_action=na_action, contrasts=contrasts, relmat=relmat,
-        residual=shown, dispersion=dispersion,
+        residual=shown, dispersion=dispersion, information=information,
     )  # fmt: skip
     return Request(with_terms_once(design), call, keep(data))

@@ -11,7 +11,10 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.residual.cells import RowCovariances, row_covariances
 from mixedmodels.engines.residual.estimates import ResidualEstimates
+from mixedmodels.engines.residual.information import CovarianceInformation, covariance_information
 from mixedmodels.engines.residual.model import ResidualRows
+from mixedmodels.engines.residual.objective import Evaluation, evaluation
+from mixedmodels.engines.residual.printed_parameters import is_linear
 from mixedmodels.engines.residual.problem import ResidualProblem, residual_problem
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.criteria import akaike, schwarz
@@ -22,6 +25,8 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 
 #: Whose count of parameters and observations an information criterion has.
 Convention = Literal["R", "SAS", "SPSS"]
+#: Which information about the covariance parameters Kenward and Roger's method takes: SAS's, or pbkrtest's.
+Information = Literal["observed", "expected"]
 
 
 def residual_rows(design: Design, fitted: FloatArray | None = None) -> ResidualRows:
@@ -159,6 +164,42 @@ class StructuredFit(Fit):
         if type in ("response", "working"):
             return difference
         return np.sqrt(self.prior_weights) * difference / self.relative_sd
+
+    @property
+    def default_ddf(self) -> Literal["satterthwaite", "residual"]:
+        """The degrees of freedom of tests where none are asked for."""
+        return "residual"
+
+    @property
+    def information(self) -> Information:
+        """Which information Kenward and Roger's method takes."""
+        chosen: Information = self.call.arguments.get("information", "observed")
+        return chosen
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The engine's objective at the estimates."""
+        return evaluation(self.problem, self.estimates.free, self.is_reml)
+
+    @cached_property
+    def observed_information(self) -> CovarianceInformation:
+        """How well covariance parameters are known, from the observed information."""
+        return covariance_information(self.problem, self.estimates.free, self.is_reml, False)
+
+    @cached_property
+    def expected_information(self) -> CovarianceInformation:
+        """The same from the expected information about the restricted likelihood."""
+        return covariance_information(self.problem, self.estimates.free, self.is_reml, True)
+
+    @property
+    def is_linear_covariance(self) -> bool:
+        """Whether the covariance is linear in the variances and covariances that SAS prints."""
+        residual = self.design.residual
+        own = not self.design.dispersion
+        if residual is None:
+            return is_linear(self.problem.model, True, own)
+        n_cells = 1 if residual.variance is None else residual.variance.function.n_parameters + 1
+        return is_linear(self.problem.model, n_cells <= len(residual.arm_names), own)
 
     @property
     def relative_sd(self) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
@@ -181,6 +181,13 @@ class MmrmModel(GlsModel):
     def convention(self) -> Convention:
         """Criteria are those of SAS."""
         return "SAS"
+
+    @property
+    def default_ddf(self) -> Literal["satterthwaite", "residual"]:
+        """Satterthwaite's, as R's mmrm has them."""
+        return "satterthwaite"
+
+    _with_p_values = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
