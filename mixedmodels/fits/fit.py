@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import advises
-from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
@@ -201,6 +201,23 @@ class Fit:
     def has_structured_residuals(self) -> bool:
         """Whether residuals are correlated or of unequal variances beyond prior weights."""
         return False
+
+    @property
+    def default_type(self) -> int:
+        """Type of the analysis of variance of a linear model where none is asked for."""
+        return 3
+
+    def residual_covariance(self, weights: FloatArray, rows: IntArray) -> FloatArray:
+        """Return the covariance of the residuals of some rows over sigma^2, shape (m, m).
+
+        Parameters
+        ----------
+        weights : ndarray, shape (n,)
+            Weights of the rows, positive at `rows`.
+        rows : ndarray of int, shape (m,)
+            Which rows.
+        """
+        return np.diag(1.0 / weights[rows])
 
     def normalized(self) -> FloatArray:
         """Return the residuals of a linear model over the Cholesky factor of their covariance, shape (n,)."""

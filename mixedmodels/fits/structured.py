@@ -55,6 +55,18 @@ def residual_rows(design: Design, fitted: FloatArray | None = None) -> ResidualR
     return ResidualRows(residual.parameters, residual.codes, residual.positions, arms, functions, columns)
 
 
+def correlation_of_rows(design: Design, rho: FloatArray, rows: IntArray) -> FloatArray:
+    """Return the correlations of the residuals of some rows, shape (m, m)."""
+    C, residual = np.eye(len(rows)), design.residual
+    if residual is None or residual.structure.n_parameters == 0:
+        return C
+    for code in np.unique(residual.codes[rows]).tolist():
+        own = np.flatnonzero(residual.codes[rows] == code)
+        at = rho[residual.parameters.of_arm(int(residual.arms[code]))]
+        C[np.ix_(own, own)] = residual.structure.correlation(at, residual.positions[rows[own]][None])[0]
+    return C
+
+
 class StructuredFit(Fit):
     """A linear model with structured residuals, fitted; parameters as for :class:`mixedmodels.GlsModel`."""
 
@@ -207,6 +219,11 @@ class StructuredFit(Fit):
         sd = np.ones(len(self.y))
         sd[self.problem.kept] = self.row_covariances.sd
         return sd
+
+    def residual_covariance(self, weights: FloatArray, rows: IntArray) -> FloatArray:
+        """Return the covariance of the residuals of some rows over sigma^2, shape (m, m)."""
+        scale = self.relative_sd[rows] / np.sqrt(weights[rows])
+        return correlation_of_rows(self.design, self.estimates.parameters.rho, rows) * np.outer(scale, scale)
 
     def normalized(self) -> FloatArray:
         """Return residuals over their Cholesky factor, uncorrelated and of variance 1, shape (n,).

@@ -47,6 +47,11 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         return float(self.df_residual())
 
     @property
+    def default_type(self) -> int:
+        """Sequential tests, as nlme's."""
+        return 1
+
+    @property
     def covariance_factor(self) -> float:
         """The factor n / (n - p) for maximum likelihood, as nlme has it; 1 for REML."""
         return 1.0 if self.is_reml else self.nobs() / self.df_residual()
@@ -186,6 +191,11 @@ class MmrmModel(GlsModel):
     def default_ddf(self) -> Literal["satterthwaite", "residual"]:
         """Satterthwaite's, as R's mmrm has them."""
         return "satterthwaite"
+
+    @property
+    def default_type(self) -> int:
+        """Type III, as SAS."""
+        return 3
 
     _with_p_values = False
 
