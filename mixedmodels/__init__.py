@@ -143,6 +143,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
+    from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
     from mixedmodels.tidy.regression_table import regression_table as regression_table
@@ -214,6 +215,7 @@ _HOMES = {
     "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
+    "models.structured_mixed": "StructuredLinearMixedModel",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
     "tidy.regression_table": "regression_table",

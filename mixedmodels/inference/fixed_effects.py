@@ -14,7 +14,7 @@ from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
 from mixedmodels.errors import ControlError, NotAvailableError, listed
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
-from mixedmodels.fits.structured import StructuredFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference import structured
 from mixedmodels.inference.contrasts import Constant, FixedEffects
@@ -58,7 +58,7 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
     ddf = checked_ddf(ddf)
     if vcov is not None:
         return with_covariance(fit, vcov, ddf)
-    if isinstance(fit, StructuredFit):
+    if isinstance(fit, StructuredResiduals):
         return _of_structured(fit, ddf)
     _refuse_of_structured(ddf)
     names = tuple(fit.design.x_names)
@@ -72,7 +72,7 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
     return FixedEffects(fit.beta, _covariance(fit), _constant(fit, ddf), names)
 
 
-def _of_structured(fit: StructuredFit, ddf: Ddf) -> FixedEffects:
+def _of_structured(fit: StructuredResiduals, ddf: Ddf) -> FixedEffects:
     """Return the fixed effects of a model with structured residuals."""
     chosen = fit.default_ddf if ddf == "default" else ddf
     if chosen == "satterthwaite":
@@ -152,7 +152,7 @@ def with_covariance(fit: Fit, vcov: Any, ddf: Ddf = "default") -> FixedEffects:
         vcov = robust_covariance(fit, vcov)
     if isinstance(vcov, pd.DataFrame):
         _check_names(vcov, names)
-    if isinstance(vcov, RobustCovariance) and isinstance(fit, StructuredFit) and ddf != "default":
+    if isinstance(vcov, RobustCovariance) and isinstance(fit, StructuredResiduals) and ddf != "default":
         return replace(_of_structured(fit, ddf), covariance=vcov.to_numpy())
     if isinstance(vcov, RobustCovariance):
         return FixedEffects(fit.beta, vcov.to_numpy(), vcov.degrees, names)

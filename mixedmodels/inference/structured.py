@@ -10,7 +10,7 @@ from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.engines.residual.information import CovarianceInformation, bias
 from mixedmodels.engines.residual.printed_parameters import second_derivatives
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.fits.structured import StructuredFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.contrasts import FixedEffects
 from mixedmodels.inference.kenward_roger import KenwardRoger
 from mixedmodels.inference.satterthwaite import combined, moment_df
@@ -79,19 +79,19 @@ class BetweenWithin:
         return float(self.of_rows(L).min()), 1.0
 
 
-def satterthwaite(fit: StructuredFit) -> FixedEffects:
+def satterthwaite(fit: StructuredResiduals) -> FixedEffects:
     """Return the fixed effects with Satterthwaite's degrees of freedom."""
     names = tuple(fit.design.x_names)
-    degrees = StructuredSatterthwaite(fit.observed_information)
+    degrees = StructuredSatterthwaite(fit.observed_covariance_information)
     return FixedEffects(fit.beta, fit._fixed_covariance(), degrees, names)
 
 
-def kenward_roger(fit: StructuredFit, linear: bool) -> FixedEffects:
+def kenward_roger(fit: StructuredResiduals, linear: bool) -> FixedEffects:
     """Return the fixed effects with Kenward and Roger's covariance and degrees of freedom.
 
     Parameters
     ----------
-    fit : StructuredFit
+    fit : StructuredResiduals
         A fit by REML.
     linear : bool
         Whether to leave out the second derivatives of the covariance (SAS's ``ddfm=kr(linear)``).
@@ -106,16 +106,16 @@ def kenward_roger(fit: StructuredFit, linear: bool) -> FixedEffects:
             "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
             "ddf='satterthwaite'."
         )
-    at = fit.observed_information if fit.information == "observed" else fit.expected_information
+    at = fit.observed_covariance_information if fit.information_kind == "observed" else fit.expected_covariance_information
     curved = (
-        [] if linear or fit.is_linear_covariance else second_derivatives(fit.problem, fit.evaluation, at)
+        [] if linear or fit.is_linear_covariance else second_derivatives(fit.residual_problem, fit.residual_evaluation, at)
     )
-    B = bias(fit.problem, fit.evaluation, at, curved)
+    B = bias(fit.residual_problem, fit.residual_evaluation, at, curved)
     adjusted = at.root.T @ (np.eye(len(B)) + 2.0 * B) @ at.root
     return FixedEffects(fit.beta, adjusted, KenwardRoger(at.root, at.changes, at.W), tuple(fit.design.x_names))
 
 
-def between_within(fit: StructuredFit) -> BetweenWithin:
+def between_within(fit: StructuredResiduals) -> BetweenWithin:
     """Return degrees of freedom between and within subjects.
 
     With unstructured covariance every effect has those between subjects, as in SAS.

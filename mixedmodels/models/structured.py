@@ -16,6 +16,7 @@ from mixedmodels.fits.structured import Convention, StructuredFit, residual_rows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
+from mixedmodels.models.structure_lines import structure_lines
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.gls_text import GlsDescription, gls_print_text, gls_summary_text
 
@@ -166,7 +167,7 @@ class GlsModel(FixedEffectsModel, StructuredFit):
 
     def _structure_lines(self) -> tuple[str, ...]:
         """Return the text of residual correlation and variance functions."""
-        return ()
+        return structure_lines(self.design, self.estimates.parameters)
 
 
 class MmrmModel(GlsModel):

@@ -31,6 +31,7 @@ def fit_rows(
     terms: Sequence[RandomTerm] = (),
     weights: FloatArray | None = None,
     offset: FloatArray | None = None,
+    fitted_at: Callable[[ResidualProblem, ResidualEstimates], FloatArray] | None = None,
 ) -> tuple[ResidualProblem, ResidualEstimates]:
     """Fit a model with structured residuals, its variances going by the fitted values where that is asked.
 
@@ -44,6 +45,8 @@ def fit_rows(
         Whether a variance function is one of the fitted values.
     REML : bool
         Which criterion.
+    fitted_at : callable, optional
+        Fitted values of a fit with random effects; by default those of the fixed effects.
     """
 
     def problem_at(fitted: FloatArray | None) -> ResidualProblem:
@@ -53,11 +56,12 @@ def fit_rows(
         problem = problem_at(None)
         return problem, fit_residual(problem, REML)
     known = 0.0 if offset is None else offset
+    fitted_of = (lambda _, found: X @ found.beta + known) if fitted_at is None else fitted_at
     fitted = fit_least_squares(y, X, np.ones(len(y)) if weights is None else weights, offset).fitted
     problem = problem_at(fitted)
     estimates = fit_residual(problem, REML)
     for _ in range(MAX_ROUNDS):
-        problem = problem_at(X @ estimates.beta + known)
+        problem = problem_at(fitted_of(problem, estimates))
         again = fit_residual(problem, REML, estimates.parameters)
         moved = float(np.abs(again.free - estimates.free).max(initial=0.0))
         estimates = again
