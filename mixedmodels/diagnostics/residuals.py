@@ -103,7 +103,7 @@ def _left(h: FloatArray) -> FloatArray:
 
 def _sigma_without_row(fit: Fit, r: FloatArray, left: FloatArray) -> FloatArray | float:
     """Return sigma of least squares without each row; of other fits sigma."""
-    if fit.random or fit.test_df is None:
+    if fit.random or fit.test_df is None or fit.has_structured_residuals:
         return fit.sigma()
     df = fit.df_residual() - 1
     if df <= 0:

@@ -17,6 +17,8 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
+from mixedmodels.prediction.conditional import predict_conditional
+from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.gls_text import GlsDescription, gls_print_text, gls_summary_text
 
@@ -74,6 +76,48 @@ class GlsModel(FixedEffectsModel, StructuredFit):
             )
         return self.estimates.objective
 
+    # Prediction.
+
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: bool = False,
+        *,
+        conditional: bool = False,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: float | None = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series | pd.DataFrame:
+        """Predict at the rows of the data or at new rows.
+
+        Parameters
+        ----------
+        conditional : bool
+            Whether new rows are predicted from the residuals of their group too, as SAS's ``outpred=`` and R's
+            mmrm with that argument do: ``X beta + R_mo R_oo^-1 e_o``. By default the mean is, as by nlme.
+        newdata, type, se_fit, offset, interval, level, df, weights, na_action
+            As for :meth:`FixedEffectsModel.predict`.
+
+        Raises
+        ------
+        ControlError, DataError
+            As there, and if a conditional prediction is asked for without new rows.
+        """
+        if not conditional:
+            return super().predict(
+                newdata, type, se_fit, offset=offset, interval=interval, level=level, df=df,
+                weights=weights, na_action=na_action,
+            )  # fmt: skip
+        request = PredictionRequest(
+            type, offset=offset, weights=weights, se_fit=se_fit, interval=interval, level=level, df=df,
+            na_action=na_action,
+        )  # fmt: skip
+        return predict_conditional(self, newdata, request)
+
     # Related fits.
 
     @classmethod
@@ -107,6 +151,10 @@ class GlsModel(FixedEffectsModel, StructuredFit):
     def with_design(self, design: Design) -> Self:
         """Fit the same kind of model to another design with the same response."""
         return self.fitted_to(design, self.y, self.call, self.data, self.is_reml)
+
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Self:
+        """Fit the same kind of model to other rows."""
+        return self.fitted_to(design, y, self.call, self.data, self.is_reml)
 
     # Text.
 

@@ -136,6 +136,10 @@ class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
         """Fit the same kind of model to another design with the same response."""
         return self.fitted_to(design, self.y, self.call, self.data, self.is_reml)
 
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Self:
+        """Fit the same kind of model to other rows."""
+        return self.fitted_to(design, y, self.call, self.data, self.is_reml)
+
     # Text.
 
     def _describe(self) -> FitDescription:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +16,7 @@ from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.start import curvature, expected_hessian, first_parameters
 from mixedmodels.engines.residual.verdict import judged
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
@@ -73,7 +74,7 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
     search = Search(problem, REML)
     first = problem.model.free(first_parameters(problem.model) if start is None else start)
     found = _minimum(search, first)
-    at = search.at(found.x)
+    at = search.at(_with_exact_zeros(search, found))
     slope = found.gradient * np.sqrt(np.maximum(found.inverse_hessian.diagonal(), 0.0))
     report = OptimizationReport(
         "BFGS",
@@ -85,6 +86,24 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
         found.message,
     )
     return estimates_of(problem, at, REML, report, judged(problem, at.at, found, search.hessian))
+
+
+def _with_exact_zeros(search: Search, found: Minimum) -> FloatArray:
+    """Return the optimum with standard deviations of random effects that are as good as zero exactly zero."""
+    model = search.problem.model
+    at = model.natural(found.x)
+    if not len(at.theta):
+        return found.x
+
+    def free_of(theta: FloatArray) -> FloatArray:
+        return model.free(replace(at, theta=theta))
+
+    def objective(theta: FloatArray) -> float:
+        return search.at(free_of(theta)).objective
+
+    theta = canonical(model.terms, at.theta)
+    theta, _ = with_exact_zeros(objective, model.terms, theta, model.scales, found.objective)
+    return free_of(theta)
 
 
 def _stacked(model: CovarianceModel, free: FloatArray) -> FloatArray:

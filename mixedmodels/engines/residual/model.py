@@ -88,12 +88,15 @@ class CovarianceModel:
         Residual correlation.
     variances : tuple of VarianceFunction
         Residual standard deviations.
+    scales : ndarray, shape (n_theta,)
+        Size of each element of theta for an effect of the size of the residual.
     """
 
     terms: tuple[RandomTerm, ...]
     bases: tuple[ColumnBasis, ...]
     structure: ByGroup | None
     variances: tuple[VarianceFunction, ...]
+    scales: FloatArray
 
     @property
     def theta_parts(self) -> tuple[slice, ...]:

@@ -119,7 +119,7 @@ def inverted(V: FloatArray) -> tuple[FloatArray, FloatArray]:
     if T == 1:
         if not (V > 0.0).all():
             raise np.linalg.LinAlgError("a variance is not positive")
-        return 1.0 / V, np.log(V[:, 0, 0])
+        return np.asarray(1.0 / V), np.log(V[:, 0, 0])
     if T >= LARGE:
         pairs = [_inverted_one(own) for own in V]
         return np.array([inverse for inverse, _ in pairs]), np.array([log_det for _, log_det in pairs])
@@ -157,7 +157,7 @@ def gradient(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatAr
 def _omega(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:
     """Return ``[S_QQ^-1 by REML] + v v' / sigma^2``, shape (p + 1, p + 1)."""
     v = np.append(-found.gamma, 1.0)
-    Omega = np.multiply.outer(v, v) / found.sigma2
+    Omega = np.asarray(np.multiply.outer(v, v) / found.sigma2)
     if REML:
         p = problem.p
         Omega[:p, :p] += found.root.T @ found.root

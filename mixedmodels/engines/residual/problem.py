@@ -19,6 +19,7 @@ from mixedmodels.engines.residual.batches import Batch, batches, clusters_of_row
 from mixedmodels.engines.residual.model import CovarianceModel, ResidualRows
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.theta import column_scales
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
@@ -130,8 +131,9 @@ def residual_problem(
     own = [_of_rows(term, kept) for term in terms]
     bases = tuple(column_basis(root[:, None] * term.Z) for term in own)
     orthogonal = tuple(replace(t, Z=root[:, None] * b.columns(t.Z)) for t, b in zip(own, bases, strict=True))
+    scales = np.concatenate([np.empty(0), *(t.structure.scales(column_scales(t)) for t in own)])
     problem = ResidualProblem(
-        model=CovarianceModel(orthogonal, bases, rows.structure, rows.variances),
+        model=CovarianceModel(orthogonal, bases, rows.structure, rows.variances, scales),
         rows=rows if len(kept) == len(y) else rows.take(kept),
         batches=(),
         columns=(),
