@@ -140,7 +140,9 @@ class StructuredResiduals(Fit):
     @cached_property
     def observed_covariance_information(self) -> CovarianceInformation:
         """How well covariance parameters are known, from the observed information."""
-        return covariance_information(self.residual_problem, self.residual_estimates.free, self.is_reml, False)
+        return covariance_information(
+            self.residual_problem, self.residual_estimates.free, self.is_reml, False
+        )
 
     @cached_property
     def expected_covariance_information(self) -> CovarianceInformation:
@@ -167,7 +169,9 @@ class StructuredResiduals(Fit):
     def residual_covariance(self, weights: FloatArray, rows: IntArray) -> FloatArray:
         """Return the covariance of the residuals of some rows over sigma^2, shape (m, m)."""
         scale = self.relative_sd[rows] / np.sqrt(weights[rows])
-        return correlation_of_rows(self.design, self.residual_estimates.parameters.rho, rows) * np.outer(scale, scale)
+        return correlation_of_rows(self.design, self.residual_estimates.parameters.rho, rows) * np.outer(
+            scale, scale
+        )
 
     def normalized(self) -> FloatArray:
         """Return residuals over their Cholesky factor, uncorrelated and of variance 1, shape (n,).

@@ -106,13 +106,21 @@ def kenward_roger(fit: StructuredResiduals, linear: bool) -> FixedEffects:
             "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
             "ddf='satterthwaite'."
         )
-    at = fit.observed_covariance_information if fit.information_kind == "observed" else fit.expected_covariance_information
+    at = (
+        fit.observed_covariance_information
+        if fit.information_kind == "observed"
+        else fit.expected_covariance_information
+    )
     curved = (
-        [] if linear or fit.is_linear_covariance else second_derivatives(fit.residual_problem, fit.residual_evaluation, at)
+        []
+        if linear or fit.is_linear_covariance
+        else second_derivatives(fit.residual_problem, fit.residual_evaluation, at)
     )
     B = bias(fit.residual_problem, fit.residual_evaluation, at, curved)
     adjusted = at.root.T @ (np.eye(len(B)) + 2.0 * B) @ at.root
-    return FixedEffects(fit.beta, adjusted, KenwardRoger(at.root, at.changes, at.W), tuple(fit.design.x_names))
+    return FixedEffects(
+        fit.beta, adjusted, KenwardRoger(at.root, at.changes, at.W), tuple(fit.design.x_names)
+    )
 
 
 def between_within(fit: StructuredResiduals) -> BetweenWithin:

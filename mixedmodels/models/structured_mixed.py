@@ -166,9 +166,7 @@ class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
         )
 
 
-def _fitted(
-    design: Design, y: FloatArray, problem: ResidualProblem, found: ResidualEstimates
-) -> FloatArray:
+def _fitted(design: Design, y: FloatArray, problem: ResidualProblem, found: ResidualEstimates) -> FloatArray:
     """Return fitted values with the random effects at their modes, shape (n,)."""
     at: StructuredMixedEstimates = solved(
         whitened_problem(whitened_rows(problem, found.free, design, y)), found

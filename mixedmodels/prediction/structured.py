@@ -84,7 +84,11 @@ def carried(
     """
     sd = model.sigma() * relative_sd(model, newdata, mean) / np.sqrt(weights)
     found = Carried(np.zeros(len(mean)), X.copy(), sd**2)
-    own_sd = model.sigma() * model.relative_sd / np.sqrt(np.where(model.prior_weights > 0, model.prior_weights, 1.0))
+    own_sd = (
+        model.sigma()
+        * model.relative_sd
+        / np.sqrt(np.where(model.prior_weights > 0, model.prior_weights, 1.0))
+    )
     e = model.y - model.mean
     for new, known, C in _joint_correlations(model, newdata):
         o = len(known)

@@ -86,9 +86,7 @@ def covariance_information(
         else _observed_covariance(problem, found, REML, moving, P)
     )
     root = np.sqrt(found.sigma2) * found.root @ problem.basis.R_inverse.T
-    return CovarianceInformation(
-        root, np.concatenate([changes, np.eye(problem.p)[None]]), W, moving, slopes
-    )
+    return CovarianceInformation(root, np.concatenate([changes, np.eye(problem.p)[None]]), W, moving, slopes)
 
 
 def _moving(problem: ResidualProblem, found: Evaluation, slopes: Sequence[FloatArray]) -> BoolArray:
@@ -100,9 +98,7 @@ def _moving(problem: ResidualProblem, found: Evaluation, slopes: Sequence[FloatA
     return np.asarray(squares > STILL * problem.n)
 
 
-def _weighted(
-    problem: ResidualProblem, found: Evaluation, slopes: Sequence[FloatArray]
-) -> list[FloatArray]:
+def _weighted(problem: ResidualProblem, found: Evaluation, slopes: Sequence[FloatArray]) -> list[FloatArray]:
     """Return ``sum M'V^-1 dV_k V^-1 M`` of every coordinate, each (p + 1, p + 1)."""
     total = [np.zeros((problem.p + 1, problem.p + 1)) for _ in range(len(slopes[0]) if slopes else 0)]
     for batch, inverse, own in zip(problem.batches, found.inverses, slopes, strict=True):

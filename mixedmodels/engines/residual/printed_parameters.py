@@ -131,7 +131,8 @@ def _jacobian(model: CovarianceModel, found: Evaluation) -> FloatArray:
         move = np.zeros(k + 1)
         move[place] = FIRST_STEP
         above, below = (
-            printed(model, (found.free + sign * move[:k])[model.n_theta :], sign * move[k]) for sign in (1.0, -1.0)
+            printed(model, (found.free + sign * move[:k])[model.n_theta :], sign * move[k])
+            for sign in (1.0, -1.0)
         )
         columns.append((above - below) / (2.0 * FIRST_STEP))
     return np.array(columns).T
