@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.free_coordinates import (
     AT_BOUND,
     INSIDE,
@@ -20,6 +21,12 @@ from mixedmodels.covariance.residual.free_coordinates import (
 from mixedmodels.covariance.residual.structure import Positions
 
 _CORRELATIONS: Interval = (-1.0, 1.0)
+
+
+@cache
+def _pairs(n_levels: int) -> tuple[IntArray, IntArray]:
+    """Return the two levels of each pair, the first one first: the lower triangle column by column."""
+    return np.triu_indices(n_levels, 1)
 
 
 class OverLevels(ABC):
@@ -92,32 +99,32 @@ class Unstructured(OverLevels):
     def matrix(self, rho: FloatArray) -> FloatArray:
         """Return the matrix of the correlations."""
         M = np.eye(self.n_levels)
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         M[rows, columns] = rho
         M[columns, rows] = rho
         return M
 
     def matrix_pullback(self, rho: FloatArray, dM: FloatArray) -> FloatArray:
         """Return `dM` at both places of each pair."""
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         return np.asarray(dM[rows, columns] + dM[columns, rows])
 
     def to_free(self, rho: FloatArray) -> FloatArray:
         """Return the rows of the Cholesky factor over their diagonal elements."""
         L = _factor(self.matrix(rho))
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         return np.asarray(L[rows, columns] / L[rows, rows])
 
     def from_free(self, free: FloatArray) -> FloatArray:
         """Return the correlations from rows that are scaled to length one."""
         L, _ = self._rows(free)
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         return np.asarray((L @ L.T)[rows, columns])
 
     def free_pullback(self, free: FloatArray, drho: FloatArray) -> FloatArray:
         """Return the gradient in the coordinates: through ``L L'``, then through the lengths of the rows."""
         L, length = self._rows(free)
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         dM = np.zeros((self.n_levels, self.n_levels))
         dM[rows, columns] = drho
         dL = (dM + dM.T) @ L
@@ -127,14 +134,14 @@ class Unstructured(OverLevels):
     def _rows(self, free: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return L and the lengths of its rows before they were scaled."""
         W = np.eye(self.n_levels)
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         W[rows, columns] = free
         length = np.sqrt(np.sum(W**2, axis=1))
         return W / length[:, None], length
 
     def parameter_names(self) -> tuple[str, ...]:
         """Return ``cor(1,2)`` and so on."""
-        columns, rows = np.triu_indices(self.n_levels, 1)
+        columns, rows = _pairs(self.n_levels)
         return tuple(f"cor({i + 1},{j + 1})" for i, j in zip(columns.tolist(), rows.tolist(), strict=True))
 
     def bounds_reached(self, rho: FloatArray) -> tuple[tuple[str, float], ...]:
