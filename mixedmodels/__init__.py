@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mixedmodels.diagnostics.r2 import icc as icc
     from mixedmodels.diagnostics.r2 import r2 as r2
     from mixedmodels.diagnostics.re_pca import rePCA as rePCA
+    from mixedmodels.diagnostics.serial_correlation import acf as acf
+    from mixedmodels.diagnostics.serial_correlation import variogram as variogram
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -166,6 +168,7 @@ _HOMES = {
     "diagnostics.demean": "demean",
     "diagnostics.r2": "icc r2",
     "diagnostics.re_pca": "rePCA",
+    "diagnostics.serial_correlation": "acf variogram",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "
