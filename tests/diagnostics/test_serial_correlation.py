@@ -35,7 +35,7 @@ def test_autocorrelation_of_a_mixed_model_is_that_of_nlme(growth):
     np.testing.assert_allclose(mm.acf(growth, type="response")["acf"], found["acf"])
 
 
-# ACF(gls(follicles ~ ..., Ovary, correlation = corAR1(form = ~ 1 | Mare)), maxLag = 6[, resType = "normalized"])
+# ACF(gls(follicles ~ ..., Ovary, correlation = corAR1(form = ~ 1 | Mare)), maxLag = 6)
 def test_autocorrelation_goes_by_time_and_not_by_rows(ovary):
     raw = mm.acf(ovary, max_lag=6, type="pearson")
     expected = [
