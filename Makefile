@@ -1,7 +1,7 @@
 # make replicate   fit every model behind the published tables and print ours beside theirs
 # make test        lint, type-check and test
 # make check       only lint and type-check
-# make docs        build the site (docs/_build/index.html); what is wrong with a page stops it
+# make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
 # make bench       run the benchmarks
 # make install     only make the virtual environment (.venv) and install the package into it
 # make clean       remove the environment and everything that was built
@@ -41,8 +41,8 @@ check: $(VENV)/.installed-dev
 
 # Warnings are errors: a broken reference, a cell that fails, a page that nothing leads to.
 docs: $(VENV)/.installed-docs
-	$(PYTHON_IN_VENV) -m sphinx -W --keep-going -q -b html -d docs/_build/.doctrees docs docs/_build
-	@echo "docs/_build/index.html"
+	$(PYTHON_IN_VENV) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 # Addresses outside the site too: needs a network.
 docs-links: $(VENV)/.installed-docs
