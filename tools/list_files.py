@@ -43,6 +43,7 @@ ROOMS = (
     "tidy",
     "models",
     "replication",
+    "command",
 )
 
 
