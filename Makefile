@@ -2,6 +2,7 @@
 # make test        lint, type-check and test
 # make check       only lint and type-check
 # make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
+# make wheel       build a wheel and a source distribution, and fit with each in an empty environment
 # make bench       run the benchmarks
 # make install     only make the virtual environment (.venv) and install the package into it
 # make clean       remove the environment and everything that was built
@@ -18,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 # Two targets must not set up the same environment at once.
 .NOTPARALLEL:
-.PHONY: help install replicate test check docs docs-links bench clean
+.PHONY: help install replicate test check docs docs-links wheel bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -47,6 +48,9 @@ docs: $(VENV)/.installed-docs
 # Addresses outside the site too: needs a network.
 docs-links: $(VENV)/.installed-docs
 	$(PYTHON_IN_VENV) -m sphinx -q -b linkcheck docs docs/_build/links
+
+wheel: $(VENV)/.installed
+	@tools/wheel.sh
 
 bench: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m benchmarks
