@@ -151,6 +151,7 @@ if TYPE_CHECKING:
     from mixedmodels.tidy.regression_table import regression_table as regression_table
     from mixedmodels.tidy.tidy import tidy as tidy
     from mixedmodels.update import update as update
+    from mixedmodels.versions import show_versions as show_versions
 
 # Where each public name lives. It is imported when first used, so that importing the package costs nothing.
 _HOMES = {
@@ -224,6 +225,7 @@ _HOMES = {
     "tidy.regression_table": "regression_table",
     "tidy.tidy": "tidy",
     "update": "update",
+    "versions": "show_versions",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)
