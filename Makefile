@@ -1,6 +1,8 @@
 # make replicate   fit every model behind the published tables and print ours beside theirs
 # make test        lint, type-check and test
 # make check       only lint and type-check
+# make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
+# make wheel       build a wheel and a source distribution, and fit with each in an empty environment
 # make bench       run the benchmarks
 # make install     only make the virtual environment (.venv) and install the package into it
 # make clean       remove the environment and everything that was built
@@ -17,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 # Two targets must not set up the same environment at once.
 .NOTPARALLEL:
-.PHONY: help install replicate test check bench clean
+.PHONY: help install replicate test check docs docs-links wheel bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -38,6 +40,18 @@ check: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m mypy
 
+# Warnings are errors: a broken reference, a cell that fails, a page that nothing leads to.
+docs: $(VENV)/.installed-docs
+	$(PYTHON_IN_VENV) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# Addresses outside the site too: needs a network.
+docs-links: $(VENV)/.installed-docs
+	$(PYTHON_IN_VENV) -m sphinx -q -b linkcheck docs docs/_build/links
+
+wheel: $(VENV)/.installed
+	@tools/wheel.sh
+
 bench: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m benchmarks
 
@@ -49,6 +63,10 @@ $(VENV)/.installed-dev: pyproject.toml tools/bootstrap.sh
 	@tools/bootstrap.sh test,dev,plot
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh docs
+	@touch $@ $(VENV)/.installed
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/api/generated .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mixedmodels.diagnostics.r2 import icc as icc
     from mixedmodels.diagnostics.r2 import r2 as r2
     from mixedmodels.diagnostics.re_pca import rePCA as rePCA
+    from mixedmodels.diagnostics.serial_correlation import acf as acf
+    from mixedmodels.diagnostics.serial_correlation import variogram as variogram
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -149,6 +151,7 @@ if TYPE_CHECKING:
     from mixedmodels.tidy.regression_table import regression_table as regression_table
     from mixedmodels.tidy.tidy import tidy as tidy
     from mixedmodels.update import update as update
+    from mixedmodels.versions import show_versions as show_versions
 
 # Where each public name lives. It is imported when first used, so that importing the package costs nothing.
 _HOMES = {
@@ -166,6 +169,7 @@ _HOMES = {
     "diagnostics.demean": "demean",
     "diagnostics.r2": "icc r2",
     "diagnostics.re_pca": "rePCA",
+    "diagnostics.serial_correlation": "acf variogram",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "
@@ -221,6 +225,7 @@ _HOMES = {
     "tidy.regression_table": "regression_table",
     "tidy.tidy": "tidy",
     "update": "update",
+    "versions": "show_versions",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME_OF)

@@ -1,57 +1,43 @@
-"""Replicate published tables: ``python -m mixedmodels [--list] [--table NAME]``."""
+"""The program: ``mixedmodels COMMAND``, or ``python -m mixedmodels COMMAND``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 
-from mixedmodels.replication.published import PublishedTable, published_tables
-from mixedmodels.replication.report import compare, table_text
+from mixedmodels.command.fit import add_fit
+from mixedmodels.command.replicate import add_replicate
+from mixedmodels.versions import show_versions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables asked for; return 0 if every number is within its tolerance, else 1."""
-    options = _parser().parse_args(arguments)
-    tables = [t for t in published_tables() if options.table.lower() in t.title.lower()]
-    if not tables:
-        print(f"No table is called {options.table!r}; --list shows them all.", file=sys.stderr)
-        return 2
-    if options.list:
-        print(
-            "\n".join(f"{len(table.numbers):4d} numbers  {table.title} ({table.source})" for table in tables)
-        )
-        return 0
-    return _replicate(tables)
-
-
-def _replicate(tables: Sequence[PublishedTable]) -> int:
-    """Fit, print and count; return the exit status."""
-    start = time.perf_counter()
-    total = held = 0
-    for table in tables:
-        comparisons = compare(table)
-        print(table_text(table, comparisons), end="\n\n", flush=True)
-        total += len(comparisons)
-        held += sum(comparison.holds for comparison in comparisons)
-    seconds = time.perf_counter() - start
-    print(
-        f"{held} of {total} published numbers in {len(tables)} tables reproduced within their tolerance"
-        f" ({seconds:.1f} s)"
-    )
-    return 0 if held == total else 1
+    """Run the command that the arguments name, by default ``replicate``; return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Without a command the tables are replicated, options and all.
+    if not given or given[0] in ("--list", "--table"):
+        given.insert(0, "replicate")
+    options = _parser().parse_args(given)
+    status: int = options.run(options)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mixedmodels",
-        description="Fit the models behind published tables and print each number beside ours.",
-        epilog="The exit status is 1 if any number misses its tolerance.",
+        prog="mixedmodels",
+        description="Fit linear and generalized linear mixed models. Without a command: replicate.",
     )
-    parser.add_argument("--list", action="store_true", help="list the tables and fit nothing")
-    parser.add_argument("--table", metavar="NAME", default="", help="only tables with NAME in their title")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_fit(commands)
+    add_replicate(commands)
+    versions = commands.add_parser("versions", help="print what a bug report needs: versions, kernels, BLAS")
+    versions.set_defaults(run=_versions)
     return parser
+
+
+def _versions(_: argparse.Namespace) -> int:
+    show_versions()
+    return 0
 
 
 if __name__ == "__main__":

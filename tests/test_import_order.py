@@ -13,6 +13,7 @@ PACKAGE = ROOT / "mixedmodels"
 ORDER = (
     ("arrays", "errors", "missing", "foreign_names"),
     ("advice", "differences"),
+    ("versions",),
     ("control", "datasets", "progress"),
     ("parallel",),
     ("covariance", "kernels"),
@@ -34,6 +35,7 @@ ORDER = (
     ("glmer",),
     ("update",),
     ("replication",),
+    ("command",),
     ("__main__",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from mixedmodels import __main__ as command
+from mixedmodels.__main__ import main
+from mixedmodels.command import replicate as command
 from mixedmodels.replication import report
 from mixedmodels.replication.fits import CONTENTS, RECIPES
 from mixedmodels.replication.published import published_tables
@@ -32,7 +33,7 @@ def test_every_recipe_is_shown_by_a_table():
 
 
 def test_the_command_prints_the_tables_and_a_count(capsys):
-    assert command.main(["--table", "cbpp"]) == 0
+    assert main(["--table", "cbpp"]) == 0
     out = capsys.readouterr().out
     assert "CBPP m1 (Laplace)" in out and "CBPP m2 (observation-level random effect)" in out
     assert re.search(r"^sd herd +0\.6421 +0\.64226\d* +0\.00016 +0\.00019 +ok$", out, re.M)
@@ -44,7 +45,7 @@ def test_a_number_beyond_its_tolerance_is_shown_counted_and_fails_the_command(ca
     wrong = dataclasses.replace(table.numbers[0], published="1546", tolerance=0.5)
     broken = dataclasses.replace(table, numbers=(wrong, *table.numbers[1:]))
     monkeypatch.setattr(command, "published_tables", lambda: (broken,))
-    assert command.main([]) == 1
+    assert main([]) == 1
     out = capsys.readouterr().out
     assert out.count("MISSED") == 1
     assert "29 of 30" in out
@@ -56,7 +57,7 @@ def test_a_number_that_cannot_be_computed_says_why(capsys, monkeypatch):
     monkeypatch.setattr(
         command, "published_tables", lambda: (dataclasses.replace(table, numbers=(unknown,)),)
     )
-    assert command.main([]) == 1
+    assert main([]) == 1
     assert "NOT COMPUTED: LookupError: no rule knows the quantity 'colour'" in capsys.readouterr().out
 
 
@@ -70,14 +71,14 @@ def test_an_unknown_coefficient_lists_those_there_are():
 
 def test_the_list_names_the_tables_and_fits_nothing(capsys, monkeypatch):
     monkeypatch.setattr(report, "our_number", None)
-    assert command.main(["--list"]) == 0
+    assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 34
     assert lines[0].startswith("   8 numbers  Toxoplasmosis data")
 
 
 def test_a_name_that_no_table_has_is_an_error(capsys):
-    assert command.main(["--table", "no such table"]) == 2
+    assert main(["--table", "no such table"]) == 2
     assert "--list" in capsys.readouterr().err
 
 

@@ -44,6 +44,7 @@ ROOMS = (
     "tidy",
     "models",
     "replication",
+    "command",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -75,6 +76,10 @@ _STATSMODELS_LINKS = {
     "inverse_squared": "1/mu^2",
     "identity": "identity",
 }
+# A family as R writes it: a name, and in brackets nothing or the link by name.
+_WITH_LINK = re.compile(
+    r"""(?P<name>[\w. -]+?)\s*\(\s*(?:(?:link\s*=\s*)?["']?(?P<link>[\w./^]+)["']?)?\s*\)"""
+)
 _STATSMODELS_FAMILIES = ("binomial", "poisson", "gaussian", "gamma", "inversegaussian", "negativebinomial")
 
 
@@ -84,8 +89,9 @@ def get_family(family: object) -> Family:
     Parameters
     ----------
     family : str, callable or object
-        R's or glmmTMB's name (``"binomial"``, ``"nbinom2"``), a constructor (``mm.binomial``), a family
-        (``mm.binomial(link="probit")``), or a statsmodels family, recognised by its class name.
+        R's or glmmTMB's name (``"binomial"``, ``"nbinom2"``), also with a link (``"binomial(probit)"``), a
+        constructor (``mm.binomial``), a family (``mm.binomial(link="probit")``), or a statsmodels family,
+        recognised by its class name.
 
     Raises
     ------
@@ -96,6 +102,8 @@ def get_family(family: object) -> Family:
     --------
     >>> get_family("poisson").link.name
     'log'
+    >>> get_family("binomial(link = 'probit')").link.name
+    'probit'
     """
     if isinstance(family, str):
         return _by_name(family)
@@ -110,13 +118,16 @@ def get_family(family: object) -> Family:
     raise FamilyError(f"{family!r} is not a family. Families are {', '.join(FAMILY_NAMES)}.")
 
 
-def _by_name(name: str) -> Family:
-    key = name.strip().removesuffix("()")
-    folded = key.lower().replace(" ", "_").replace("-", "_")
-    for candidate in (key, folded, _SYNONYMS.get(folded, "")):
+def _by_name(text: str) -> Family:
+    """Return the family with a name, or with a name and a link: ``"binomial(probit)"``."""
+    name, link = text.strip(), None
+    if call := _WITH_LINK.fullmatch(name):
+        name, link = call["name"], call["link"]
+    folded = name.lower().replace(" ", "_").replace("-", "_")
+    for candidate in (name, folded, _SYNONYMS.get(folded, "")):
         if candidate in _FAMILIES:
-            return _FAMILIES[candidate]()
-    raise unknown_family(name, FAMILY_NAMES)
+            return _FAMILIES[candidate](**({"link": link} if link else {}))
+    raise unknown_family(text, FAMILY_NAMES)
 
 
 def _by_class(made: type) -> Family:

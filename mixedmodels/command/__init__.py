@@ -1,0 +1,1 @@
+"""The command line: ``mixedmodels fit``, ``mixedmodels replicate``, ``mixedmodels versions``."""

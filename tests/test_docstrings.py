@@ -1,0 +1,25 @@
+"""Every example in a docstring prints what stands there."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import mixedmodels
+
+FOLDER = Path(mixedmodels.__file__).parent
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def modules_with_examples():
+    for path in sorted(FOLDER.rglob("*.py")):
+        if "    >>> " in path.read_text(encoding="utf-8"):
+            yield ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("name", list(modules_with_examples()))
+def test_examples(name):
+    found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    assert found.attempted
+    assert not found.failed
