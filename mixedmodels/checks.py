@@ -402,6 +402,6 @@ def check_nested_residuals(design: Design) -> None:
     largest = int(np.bincount(clusters_of_rows(codes, design.random)).max())
     if largest > LARGEST_CLUSTER:
         raise NotAvailableError(
-            f"crossed random effects tie {largest:,} rows together, whose covariance is dense where residuals "
-            f"are structured (limit {LARGEST_CLUSTER:,}); nested random effects have no such limit."
+            f"crossed random effects tie {largest:,} rows together, whose covariance is dense where "
+            f"residuals are structured (limit {LARGEST_CLUSTER:,}); nested random effects have no such limit."
         )

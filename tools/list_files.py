@@ -33,6 +33,7 @@ ROOMS = (
     "engines/linear",
     "engines/generalized",
     "engines/glm",
+    "engines/residual",
     "reports",
     "fits",
     "prediction",
