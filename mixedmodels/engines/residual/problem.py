@@ -163,7 +163,8 @@ def _with_batches(problem: ResidualProblem, rows: ResidualRows) -> ResidualProbl
     """Return the problem with its clusters found."""
     terms = problem.model.terms
     cluster = clusters_of_rows(rows.codes, terms)
-    sizes, chains = np.bincount(cluster), ()
+    sizes = np.bincount(cluster)
+    chains: tuple[Chain, ...] = ()
     if not terms and is_chained(rows.structure) and sizes.max() >= LONG:
         chains = chains_of(problem.M, rows, row_order(rows, cluster), sizes)
         kept = np.flatnonzero(sizes < LONG)
