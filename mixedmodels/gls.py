@@ -84,7 +84,8 @@ def gls(
     one_of("information", information, get_args(Information))
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, residual=residual, dispersion=dispersion, information=information,
+        contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
+        information=None if information == "observed" else information,
     )  # fmt: skip
     design = request.design
     refuse_random_terms(design, "gls", "lmer")

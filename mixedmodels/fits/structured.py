@@ -192,8 +192,8 @@ class StructuredResiduals(Fit):
         Parameters
         ----------
         convention : {"R", "lme4", "SAS", "SPSS"}, optional
-            Whose count of parameters: nlme (R) and lme4 count fixed effects too, SAS and SPSS under REML the covariance
-            parameters alone. By default that of the call.
+            Whose count of parameters: nlme (R) and lme4 count fixed effects too, SAS and SPSS under REML the
+            covariance parameters alone. By default that of the call.
         """
         return akaike(self.loglik(), self.counted_parameters(convention))
 
@@ -203,8 +203,8 @@ class StructuredResiduals(Fit):
         Parameters
         ----------
         convention : {"R", "lme4", "SAS", "SPSS"}, optional
-            Whose count of parameters, as for :meth:`aic`, and of observations: lme4 takes their number, nlme (R)
-            and SPSS under REML less that of fixed effects, SAS that of subjects.
+            Whose count of parameters, as for :meth:`aic`, and of observations: lme4 takes their number, nlme
+            (R) and SPSS under REML less that of fixed effects, SAS that of subjects.
         """
         return schwarz(self.loglik(), self.counted_parameters(convention), self._counted(convention))
 

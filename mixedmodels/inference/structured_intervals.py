@@ -1,8 +1,8 @@
 """Confidence intervals of a model with structured residuals, from the observed information.
 
-Each covariance parameter is normal on a scale without bounds: the optimiser's own where that moves one parameter
-alone, logarithms of standard deviations, Fisher's z of correlations that move together (as nlme's ``intervals``).
-Fixed effects have limits of t with the degrees of freedom of their tests.
+Each covariance parameter is normal on a scale without bounds: the optimiser's own where that moves one
+parameter alone, logarithms of standard deviations, Fisher's z of correlations that move together (as nlme's
+``intervals``). Fixed effects have limits of t with the degrees of freedom of their tests.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from scipy import special
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.residual.free_coordinates import (
+    AT_BOUND,
+    INSIDE,
     Interval,
     at_ends,
     from_line,
@@ -25,6 +27,8 @@ from mixedmodels.covariance.residual.markov import whiten_steps, whiten_steps_pu
 from mixedmodels.covariance.residual.structure import Positions
 
 _UNIT: Interval = (0.0, 1.0)
+# Rates of decay beyond this are no correlation, whatever the distance.
+_FASTEST = 300.0
 # Ranges beyond which all rows of a group are as good as equal, or independent, relative to their distances.
 _ENDLESS, _POINT = 1e5, 1e-2
 # Step of the derivative in the smoothness, for which there is no formula, relative to it: errors of 1e-10.
@@ -436,7 +440,8 @@ def _matern(u: FloatArray, nu: float) -> FloatArray:
 class PowerOfDistance:
     """``phi^d`` with phi between 0 and 1, SAS's SP(POW), ``sp_pow(x + y | g)``.
 
-    The free coordinate is the logit of the correlation at a typical distance, so that units change nothing.
+    The free coordinate is the logarithm of the rate of decay over a typical distance, so that units change
+    nothing and a correlation that is gone at that distance has its gradient still.
 
     Parameters
     ----------
@@ -485,27 +490,28 @@ class PowerOfDistance:
         return np.array([np.sum(2.0 * dC[:, first, second] * d * rho[0] ** d) / rho[0]])
 
     def to_free(self, rho: FloatArray) -> FloatArray:
-        """Return the logit of the correlation at a typical distance."""
-        return to_line(rho ** (self.typical / self.unit), _UNIT)
+        """Return the logarithm of the rate of decay over a typical distance."""
+        share = np.clip(rho, np.exp(-_FASTEST), 1.0 - np.finfo(np.float64).eps)
+        return np.asarray(np.log(-np.log(share) * (self.typical / self.unit)))
 
     def from_free(self, free: FloatArray) -> FloatArray:
         """Return phi."""
-        return np.asarray(from_line(free, _UNIT) ** (self.unit / self.typical))
+        rate = np.exp(np.clip(free, np.log(INSIDE), _FASTEST)) * (self.unit / self.typical)
+        return np.asarray(np.exp(-np.minimum(rate, _FASTEST)))
 
     def free_pullback(self, free: FloatArray, drho: FloatArray) -> FloatArray:
-        """Return the gradient in the logit: phi is the share to the power unit / typical."""
-        share = from_line(free, _UNIT)
-        slope = line_slope(free, _UNIT) * self.from_free(free) * self.unit / (self.typical * share)
-        return np.asarray(drho * slope)
+        """Return the gradient in the logarithm of the rate."""
+        phi = self.from_free(free)
+        return np.asarray(drho * phi * np.log(phi))
 
     def parameter_names(self) -> tuple[str, ...]:
         """Return nlme's name, with the unit where it is not 1."""
         return ("Phi",) if self.unit == 1.0 else (f"Phi({self.unit:g})",)
 
     def bounds_reached(self, rho: FloatArray) -> tuple[tuple[str, float], ...]:
-        """Return phi where the correlation at a typical distance is zero or one."""
-        names = self.parameter_names()
-        reached = at_ends(names, rho ** (self.typical / self.unit), _UNIT)
+        """Return phi where it is zero, or one over a typical distance."""
+        at_typical = np.where(rho < AT_BOUND, 0.0, np.maximum(rho ** (self.typical / self.unit), 0.5))
+        reached = at_ends(self.parameter_names(), at_typical, _UNIT)
         return tuple((name, float(rho[0])) for name, _ in reached)
 
 

@@ -13,7 +13,7 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates, estimates_
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.engines.residual.start import curvature, expected_hessian, first_parameters
+from mixedmodels.engines.residual.start import curvature, first_parameters, search_hessian
 from mixedmodels.engines.residual.verdict import judged
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
@@ -121,7 +121,7 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
         )
     slope = gradient(search.problem, best, search.REML)
     for _ in range(MAX_SCORING_STEPS):
-        search.hessian = expected_hessian(search.problem, best)
+        search.hessian = search_hessian(search.problem, best, search.REML)
         H = curvature(search.hessian)
         new = _scored(search, best, H @ slope)
         if new is None:

@@ -139,6 +139,7 @@ def test_whitening_by_steps_is_the_cholesky_factor(structure, seed, T):
 def test_pullback_of_whitening_is_its_derivative(structure, seed, T):
     rng = np.random.default_rng(seed)
     positions, rho = random_positions(structure, rng, 3, T), random_rho(structure, rng)
+    rho = structure.from_free(np.clip(structure.to_free(rho), -1.0, 1.0))  # where differences have digits
     rows, dwhite = rng.normal(size=(2, 3, T, 2))
 
     def value(x, r):
