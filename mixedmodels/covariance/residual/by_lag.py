@@ -14,7 +14,7 @@ from mixedmodels.covariance.residual.free_coordinates import (
     line_slope,
     to_line,
 )
-from mixedmodels.covariance.residual.one_correlation import lags
+from mixedmodels.covariance.residual.one_correlation import LITTLE_CORRELATION, lags
 from mixedmodels.covariance.residual.partial_autocorrelation import (
     Numbers,
     autocorrelations,
@@ -149,13 +149,13 @@ class AutoregressiveMovingAverage:
         return False
 
     def start(self) -> FloatArray:
-        """Return small coefficients.
+        """Return a little autoregression, or moving average where there is none.
 
-        With all of them zero an autoregressive and a moving average part could not be told apart: phi and
-        theta have the same derivative there.
+        With all coefficients zero, phi and theta of one lag have the same derivative, and rows that are two
+        steps apart at least have none.
         """
         start = np.zeros(self.n_parameters)
-        start[: min(self.p, 1)] = 0.1 if self.q else 0.0
+        start[0] = LITTLE_CORRELATION
         return start
 
     def autocorrelations(self, rho: Numbers, n_lags: int) -> Numbers:

@@ -14,7 +14,7 @@ from mixedmodels.covariance.residual.structure import Positions
 
 
 class OneResidualCorrelation(ABC):
-    """A structure whose parameter is one correlation in an interval, zero where a search begins."""
+    """A structure whose parameter is one correlation in an interval."""
 
     __slots__ = ()
 
@@ -106,6 +106,11 @@ class CompoundSymmetric(OneResidualCorrelation):
         return ("Rho",)
 
 
+#: Where a search begins: with zero the square of a correlation has no derivative, and rows two steps apart do
+#: not say in which direction it goes.
+LITTLE_CORRELATION = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Autoregressive1(OneResidualCorrelation):
     """Rows k steps apart have correlation phi^k, ``ar1(visit | subject)``.
@@ -130,6 +135,10 @@ class Autoregressive1(OneResidualCorrelation):
     def interval(self) -> Interval:
         """From -1 to 1."""
         return -1.0, 1.0
+
+    def start(self) -> FloatArray:
+        """Return a little correlation."""
+        return np.array([LITTLE_CORRELATION])
 
     def correlation(self, rho: FloatArray, positions: Positions) -> FloatArray:
         """Return ``phi^|s - t|``."""
