@@ -78,7 +78,7 @@ def gls(
     >>> data = mm.load_dataset("sleepstudy")
     >>> m = mm.gls("Reaction ~ Days", data, residual="ar1(Days | Subject)")
     >>> round(m.loglik(), 3)
-    -881.484
+    -869.603
     """
     one_of("REML", REML, (True, False))
     one_of("information", information, get_args(Information))

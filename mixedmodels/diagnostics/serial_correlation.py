@@ -70,8 +70,8 @@ def acf(model: Any, max_lag: int | None = None, type: ResidualKind | None = None
     >>> mm.acf(m, max_lag=2).round(3)
        lag    acf    n  limit
     0    0  1.000  180  0.146
-    1    1  0.174  162  0.154
-    2    2 -0.001  144  0.163
+    1    1  0.383  162  0.154
+    2    2  0.089  144  0.163
     """
     fit = a_fit(model, "acf")
     r = _values(fit, type)
