@@ -79,7 +79,7 @@ def _random_limits(fit: StructuredResiduals, z: float) -> FloatArray:
         scale = np.array([fit.sigma() * np.exp(0.5 * x[-1])])
         values = deviations(fit.random, model.natural(x[:-1]).theta[None], scale)[0]
         with np.errstate(divide="ignore", invalid="ignore"):  # at a bound there is no such scale
-            return np.where(is_correlation, np.arctanh(values), np.log(np.abs(values)))
+            return np.asarray(np.where(is_correlation, np.arctanh(values), np.log(np.abs(values))))
 
     x = np.append(free, 0.0)
     W, _ = _covariance(fit)
@@ -87,7 +87,7 @@ def _random_limits(fit: StructuredResiduals, z: float) -> FloatArray:
         J, centre = jacobian(unbounded, x, np.full(len(x), STEP)), unbounded(x)
         half = z * np.sqrt(np.einsum("ij,jk,ik->i", J, W, J))
         ends = np.column_stack([centre - half, centre + half])
-        return np.where(is_correlation[:, None], np.tanh(ends), np.exp(ends))
+        return np.asarray(np.where(is_correlation[:, None], np.tanh(ends), np.exp(ends)))
 
 
 def _residual_limits(fit: StructuredResiduals, z: float) -> FloatArray:

@@ -76,7 +76,8 @@ def covariance_information(
     """
     found = evaluation(problem, free, REML)
     if problem.chains:
-        moving, slopes = np.ones(len(free), dtype=np.bool_), ()
+        moving: BoolArray = np.ones(len(free), dtype=np.bool_)
+        slopes: tuple[FloatArray, ...] = ()
         P = _weighted_by_differences(problem, free, REML)
     else:
         all_slopes = covariance_slopes(problem, found, found.units)

@@ -24,6 +24,9 @@ START_SIZE = 0.4
 OBSERVED_STEP = 1e-4
 #: Units of a batch that curvature is taken from, where each cluster is a unit: they stand for the others.
 MOST_UNITS = 200
+#: Information about a free coordinate, which is of order one, that a search takes for granted: with none at
+#: the start, as about what multiplies a power of zero, the first step would have no length.
+LEAST_INFORMATION = 1e-2
 #: Least eigenvalue of a Hessian scaled to unit diagonal.
 LEAST_CURVATURE = 1e-8
 
@@ -130,7 +133,7 @@ def _few_groups(groups: Groups, place: IntArray) -> Groups:
 
 def curvature(H: FloatArray) -> FloatArray:
     """Return the inverse of a Hessian as a search uses it: positive definite, flat directions held short."""
-    scale = np.sqrt(np.maximum(np.abs(H.diagonal()), np.finfo(np.float64).tiny))
+    scale = np.sqrt(np.maximum(np.abs(H.diagonal()), LEAST_INFORMATION))
     values, vectors = np.linalg.eigh(H / np.multiply.outer(scale, scale))
     root = vectors / scale[:, None] / np.sqrt(np.maximum(values, LEAST_CURVATURE))
     return np.asarray(root @ root.T)
