@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.free_coordinates import Interval, at_ends, from_line, line_slope, to_line
-from mixedmodels.covariance.residual.markov import whiten_steps, whiten_steps_pullback
+from mixedmodels.covariance.residual.markov import colour_steps, whiten_steps, whiten_steps_pullback
 from mixedmodels.covariance.residual.structure import Positions
 
 
@@ -162,6 +162,10 @@ class Autoregressive1(OneResidualCorrelation):
         da, drows = whiten_steps_pullback(a, v, rows, dwhite, dlog_det)
         lag = np.diff(positions, axis=1)
         return np.array([np.sum(da * lag * rho[0] ** (lag - 1))]), drows
+
+    def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+        """Return ``L rows``."""
+        return colour_steps(*self._steps(rho, positions), rows)
 
     def _steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
         """Return the correlation a of each row with the one before it, and ``1 - a^2``, shape (K, T - 1)."""

@@ -112,18 +112,7 @@ def whitened(chain: Chain, model: CovarianceModel, at: Parameters, rows: FloatAr
 def coloured(chain: Chain, model: CovarianceModel, at: Parameters, rows: FloatArray) -> FloatArray:
     """Return ``D L rows`` (K, T, q): the inverse of whitening, row after row."""
     markov, rho = _markov(chain, model, at)
-    T = rows.shape[1]
-    every, even = np.ones((1, T, 1)), (np.arange(T) % 2 == 0).astype(np.float64)
-    found = np.empty_like(rows)
-    for k, positions in enumerate(chain.positions):
-        # Whitening has two diagonals, told apart by what it makes of every row and of every other row.
-        both = markov.whiten(rho, positions[None], every)[0][0, :, 0]
-        of_even = markov.whiten(rho, positions[None], even[None, :, None])[0][0, :, 0]
-        on = np.where(even == 1.0, of_even, both - of_even)
-        before = np.where(even == 1.0, both - of_even, of_even)
-        found[k, 0] = rows[k, 0] / on[0]
-        for t in range(1, T):
-            found[k, t] = (rows[k, t] - before[t] * found[k, t - 1]) / on[t]
+    found = markov.colour(rho, chain.positions, rows)
     return found * chain_sd(chain, model, at)[:, :, None]
 
 
