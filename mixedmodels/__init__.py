@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mixedmodels.diagnostics.r2 import icc as icc
     from mixedmodels.diagnostics.r2 import r2 as r2
     from mixedmodels.diagnostics.re_pca import rePCA as rePCA
+    from mixedmodels.diagnostics.scaled.result import ScaledResiduals as ScaledResiduals
+    from mixedmodels.diagnostics.scaled_residuals import scaled_residuals as scaled_residuals
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -162,6 +164,8 @@ _HOMES = {
     "diagnostics.demean": "demean",
     "diagnostics.r2": "icc r2",
     "diagnostics.re_pca": "rePCA",
+    "diagnostics.scaled.result": "ScaledResiduals",
+    "diagnostics.scaled_residuals": "scaled_residuals",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "
