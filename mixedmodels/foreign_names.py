@@ -32,6 +32,7 @@ _R2 = "write mm.r2(m), or mm.icc(m) for the intraclass correlation"
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
 _EFFECTS = "write mm.average_marginal_effects(m), or mm.emmeans(m, 'factor') for means"
+_SCALED = "write mm.scaled_residuals(m), and .test_uniformity() and its like of it"
 _INFLUENCE = "write mm.influence(m, 'group'), or mm.influence(m) for each row, and .dfbetas() of it"
 _BOOTSTRAP = "write mm.bootstrap(m, nsim=1000), and .confint() of what it returns"
 _PROFILE = "write m.profile()"
@@ -434,6 +435,12 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.pool(fits)": "pool_fits mitools mice testestimates",
         "write mm.refit_many(m, Y)": "lmer_many",
         "write profile(m)": "thpr profile_likelihood",
+        _SCALED: (
+            "simulateresiduals simulate_residuals dharma testresiduals testuniformity testdispersion "
+            "testoutliers testzeroinflation testquantiles testtemporalautocorrelation "
+            "testspatialautocorrelation recalculateresiduals qresiduals qresid check_residuals "
+            "randomized_quantile_residuals quantile_residuals"
+        ),
         _INFLUENCE: "case_delete hlm_influence estex dfbeta dfbetas covratio covtrace mdffits rvc",
         "write mm.hatvalues(m)": "leverage",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",

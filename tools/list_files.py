@@ -40,6 +40,7 @@ ROOMS = (
     "inference/emmeans",
     "diagnostics",
     "diagnostics/checks",
+    "diagnostics/scaled",
     "tidy",
     "models",
     "replication",
