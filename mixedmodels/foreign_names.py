@@ -184,6 +184,20 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write n_jobs=2": "ncpus cl parallel cores",
         }
     ),
+    "scaled_residuals": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write nsim=250": "n size n_sim",
+            "write re_form=None for conditional simulations, re_form='0' for unconditional ones": (
+                "simulate_res conditional unconditional use_u use_re"
+            ),
+            "write by='g'": "group groups cluster aggregate_by sel",
+            "whole numbers are found out by themselves": "integerresponse integer_response",
+            "correlated random effects are kept by re_form=None, and need no rotation": "rotation",
+            "write n_jobs=2": "ncpus cl parallel cores",
+            "print what it returns; .residuals has what pictures show": "plot",
+        }
+    ),
     "anova": _by_name(
         {
             "write type=1, 2 or 3": "typ",
@@ -286,6 +300,7 @@ ATTRIBUTES: dict[str, str] = _by_name(
         _MEANS: "lsmeans ls_means difflsmeans post_hoc posthoc contrasts contrast pairs ref_grid cld",
         _TRENDS: "slopes lstrends",
         _EFFECTS: "marginal_effects margins get_margeff comparisons avg_predictions avg_slopes effects",
+        _SCALED: "scaled_residuals quantile_residuals simulate_residuals",
         _INFLUENCE: "influence get_influence dfbeta dfbetas dffits covratio mdffits rvc",
         "write m.hatvalues()": "hat leverage leverages hat_matrix_diag",
         "write m.cooks_distance() or, by refits, mm.influence(m, 'group').cooks_distance()": "cooks",

@@ -9,8 +9,9 @@ from mixedmodels.control import one_of, whole_number
 from mixedmodels.diagnostics.required import a_fit
 from mixedmodels.diagnostics.scaled.draws import ResponseDraws, redrawn_terms, row_sums
 from mixedmodels.diagnostics.scaled.effects import drawn_errors, kept_predictor
+from mixedmodels.diagnostics.scaled.place import rank_observed
 from mixedmodels.diagnostics.scaled.refitted import REFITS, RefittedResiduals
-from mixedmodels.diagnostics.scaled.result import ScaledResiduals, rank_observed
+from mixedmodels.diagnostics.scaled.result import ScaledResiduals
 from mixedmodels.diagnostics.scaled.rows import residual_rows
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit

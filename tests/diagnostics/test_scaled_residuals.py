@@ -326,6 +326,24 @@ def test_rows_without_weight_and_missing_rows_have_none():
     )
 
 
+@pytest.mark.parametrize(
+    "make", [lambda x: x.to_numpy(), list, lambda x: x.iloc[::-1], lambda x: x.astype("Float64")]
+)
+def test_values_are_read_by_row_or_label(counts, make):
+    r = mm.scaled_residuals(counts, 9, rng=1)
+    given = r.test_quantiles(make(counts.data["x"]))
+    assert given.p_values.tolist() == r.test_quantiles("x").p_values.tolist()
+
+
+def test_factors_and_numbers_are_told_apart(counts):
+    r, t = mm.scaled_residuals(counts, 9, rng=1), counts.data["t"]
+    for factor in (t.astype(str), t.astype("category"), t > 1):
+        test = r.test_quantiles(factor)
+        assert test.statistic == factor.nunique()
+        assert len(test.curves()) == factor.nunique()
+    assert r.test_quantiles(t.astype(float) + 0.1 * np.arange(100)).statistic == 5
+
+
 # What is printed, and what is refused.
 
 
@@ -364,6 +382,9 @@ def test_arguments_that_are_refused(counts, call, error, says):
         (lambda r: r.test_dispersion(type="DHARMa"), mm.ControlError, "type must be one of 'simulated'"),
         (lambda r: r.test_outliers(margin="left"), mm.ControlError, "margin must be one of"),
         (lambda r: r.test_statistic("mean"), mm.ControlError, "function must be"),
+        (lambda r: r.test_statistic(np.sort), mm.ControlError, "into one number"),
+        (lambda r: r.test_spatial(distances="far"), mm.DataError, "matrix of numbers, not 'far'"),
+        (lambda r: r.test_spatial(x="t", y=r.observed.iloc[:5]), mm.DataError, "one value for each|index"),
         (lambda r: r.test_quantiles("z"), mm.ControlError, "predictor 'z' is not a column"),
         (lambda r: r.test_quantiles(np.ones(3)), mm.DataError, "one value for each of the 100 rows"),
         (lambda r: r.test_quantiles(quantiles=[0.5, 1.0]), mm.ControlError, "between 0 and 1"),

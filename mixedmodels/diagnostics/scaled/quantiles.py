@@ -54,10 +54,11 @@ class QuantileTest(ResidualTest):
     basis: FloatArray
 
     def curves(self) -> pd.DataFrame:
-        """Return the quantiles of the residuals along the predictor, one column each, in its order."""
+        """Return the quantiles of the residuals at each value of the predictor, one column each."""
         fitted = {tau: quantile_curve(self.residuals, self.basis, float(tau)) for tau in self.p_values.index}
         table = pd.DataFrame({"predictor": self.predictor, **fitted})
-        return table.sort_values("predictor", kind="stable").drop_duplicates(ignore_index=True)
+        ordered = table.sort_values("predictor", kind="stable")
+        return ordered.drop_duplicates("predictor", ignore_index=True)
 
 
 def trend_basis(x: FloatArray) -> FloatArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -18,9 +17,11 @@ from mixedmodels.control import one_of
 from mixedmodels.diagnostics.checks.overdispersion import check_overdispersion
 from mixedmodels.diagnostics.scaled import autocorrelation, outliers
 from mixedmodels.diagnostics.scaled import quantiles as trends
-from mixedmodels.diagnostics.scaled.draws import ResponseDraws, noise
+from mixedmodels.diagnostics.scaled.arguments import checked_distances, checked_quantiles, scaled_ranks
+from mixedmodels.diagnostics.scaled.draws import ResponseDraws
+from mixedmodels.diagnostics.scaled.place import Ranked
 from mixedmodels.diagnostics.scaled.quantiles import QuantileTest
-from mixedmodels.diagnostics.scaled.ranks import randomized_ranks, ranks_of_all, uniforms
+from mixedmodels.diagnostics.scaled.ranks import ranks_of_all
 from mixedmodels.diagnostics.scaled.record import (
     Alternative,
     ResidualTest,
@@ -44,60 +45,6 @@ Margin = Literal["both", "upper", "lower"]
 MARKS = {True: "ok", False: "look", None: "?"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """Where the response lies among the simulations.
-
-    Attributes
-    ----------
-    source : ResponseDraws or RefittedResiduals
-        What it is compared with.
-    observed : ndarray, shape (m,)
-        What is compared.
-    below, equal : ndarray, shape (m,)
-        Simulations below it, and equal to it.
-    residuals : ndarray, shape (m,)
-        Randomized ranks.
-    is_discrete : bool
-        Whether the response is a whole number.
-    ties : Generator
-        Breaks ties between simulations; copied, not moved on.
-    """
-
-    source: ResponseDraws | RefittedResiduals
-    observed: FloatArray
-    below: FloatArray
-    equal: FloatArray
-    residuals: FloatArray
-    is_discrete: bool
-    ties: np.random.Generator
-
-
-def rank_observed(
-    draws: ResponseDraws, refitted: RefittedResiduals | None, with_noise: bool, rng: np.random.Generator
-) -> Ranked:
-    """Return the place of the response; noise is added to whole numbers alone."""
-    is_discrete = draws.is_discrete()
-    source: ResponseDraws | RefittedResiduals = draws if refitted is None else refitted
-    if is_discrete and with_noise and refitted is not None:
-        refitted.add_noise(rng)
-    observed = source.observed
-    if is_discrete and with_noise and refitted is None:
-        source, observed = draws.with_noise(), observed + noise(rng, observed.shape)
-    below, equal = np.zeros(len(observed)), np.zeros(len(observed))
-    for lower, same in source.map(partial(_compare, observed)):
-        below += lower
-        equal += same
-    residuals = randomized_ranks(below, equal, source.nsim, uniforms(rng, len(observed)))
-    return Ranked(source, observed, below, equal, residuals, is_discrete, rng)
-
-
-def _compare(observed: FloatArray, Y: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return how many numbers of each row are below, and equal to, the observed one."""
-    below = np.count_nonzero(observed[:, None] > Y, axis=1)
-    return below, np.count_nonzero(observed[:, None] == Y, axis=1)
-
-
 def _spreads(expected: FloatArray, Y: FloatArray) -> FloatArray:
     """Return the variance of the deviations of each column."""
     return np.asarray((Y - expected[:, None]).var(axis=0, ddof=1))
@@ -108,7 +55,11 @@ def _zeros(Y: FloatArray) -> FloatArray:
 
 
 def _applied(function: Callable[[FloatArray], float], Y: FloatArray) -> FloatArray:
-    return np.array([float(function(y)) for y in Y.T])
+    """Return what a function makes of each column; all are numbers, or an error says so."""
+    try:
+        return np.array([float(function(y)) for y in Y.T])
+    except (TypeError, ValueError) as error:
+        raise ControlError(f"function must turn an array of responses into one number: {error}.") from error
 
 
 @advises
@@ -311,14 +262,14 @@ class ScaledResiduals:
         Raises
         ------
         ControlError
-            If `function` cannot be called.
+            If `function` cannot be called, or gives no number.
         """
         check_alternative(alternative)
         if not callable(function):
             raise ControlError(
                 f"function must be one that turns responses into a number, not {shown(function)}."
             )
-        observed = float(function(self._draws.observed))
+        (observed,) = _applied(function, self._draws.observed[:, None])
         simulated = np.concatenate(list(self._draws.map(partial(_applied, function))))
         values = {
             "ratio": _ratio(observed, simulated),
@@ -354,7 +305,7 @@ class ScaledResiduals:
         ControlError, DataError
             If quantiles are not between 0 and 1, or there is no such predictor.
         """
-        taus = _checked_quantiles(quantiles)
+        taus = checked_quantiles(quantiles)
         name = "fitted" if predictor is None else predictor if isinstance(predictor, str) else "predictor"
         given = self._fitted if predictor is None else predictor
         if predictor is None:
@@ -364,7 +315,7 @@ class ScaledResiduals:
         if numbers is None:
             basis = trends.group_basis(np.unique(values.astype(str), return_inverse=True)[1])
         else:
-            values = _scaled_ranks(numbers) if rank else numbers
+            values = scaled_ranks(numbers) if rank else numbers
             basis = trends.trend_basis(values)
         each = trends.adjusted(trends.score_p_values(self._u[:, None], basis, taus))[:, 0]
         p, method = float(each.min()), f"Quantile test of scaled residuals against {name}"
@@ -532,7 +483,7 @@ class ScaledResiduals:
             points = np.column_stack([self._rows.numbers(v, name) for name, v in given.items()])
             near = autocorrelation.neighbours(points, none)
         else:
-            near = autocorrelation.neighbours(none, _checked_distances(distances, m))
+            near = autocorrelation.neighbours(none, checked_distances(distances, m))
         if not np.isfinite(near.totals).all():
             raise DataError(
                 "two residuals are at one place, and their distance is zero: take residuals of the sums at "
@@ -559,31 +510,6 @@ def _ratio(observed: float, simulated: FloatArray) -> float:
     """Return the observed number over the mean of the simulated ones; NaN where that is zero."""
     mean = float(simulated.mean())
     return float(observed) / mean if mean != 0.0 else np.nan
-
-
-def _checked_quantiles(quantiles: Any) -> tuple[float, ...]:
-    values = [quantiles] if isinstance(quantiles, float) else quantiles
-    is_list = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str) and len(values) > 0
-    if not is_list or not all(isinstance(tau, float | np.floating) and 0.0 < tau < 1.0 for tau in values):
-        raise ControlError(f"quantiles must be numbers between 0 and 1, not {shown(quantiles)}.")
-    return tuple(float(tau) for tau in values)
-
-
-def _checked_distances(distances: Any, m: int) -> FloatArray:
-    matrix = np.asarray(distances, dtype=np.float64)
-    if matrix.shape != (m, m) or not (matrix >= 0.0).all() or not np.array_equal(matrix, matrix.T):
-        raise DataError(
-            f"distances must be a symmetric matrix of numbers, not negative, of shape ({m}, {m}), one row "
-            f"for each residual; this has shape {matrix.shape}."
-        )
-    return matrix
-
-
-def _scaled_ranks(x: FloatArray) -> FloatArray:
-    """Return ranks from 0 to 1; those of equal numbers are their mean."""
-    _, codes, counts = np.unique(x, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - 0.5 * (counts + 1)
-    return np.asarray((middle / max(len(x) - 1, 1))[codes])
 
 
 def _smallest_p(basis: FloatArray, taus: tuple[float, ...], U: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.formula.evaluation.input_frames import in_row_order
 from mixedmodels.inference.clusters import Clusters
 
 Values = np.ndarray[tuple[int, ...], np.dtype[Any]]
@@ -104,6 +105,8 @@ class ResidualRows:
         """Return values of the rows used or, if so many are given, of the residuals."""
         if isinstance(values, str):
             values = self._column(values, argument)
+        else:
+            values = self._by_label(values, argument)
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
             values = pd.Series(values).astype(str)
         array = np.asarray(values)
@@ -116,6 +119,15 @@ class ResidualRows:
             each = f"the {self.size} groups, or the " if self.groups is not None else "the "
             raise DataError(f"{argument} must give one value for each of {each}{n} rows used.")
         return array[self.used]
+
+    def _by_label(self, values: Any, argument: str) -> Any:
+        """Return a Series of groups, of input rows or of rows used in the order of these."""
+        labels = self.fit.design.missing.input_index
+        if self.groups is not None and np.shape(values)[:1] == (self.size,):
+            labels = pd.Index(self.groups.labels)
+        if labels is None or np.shape(values)[:1] != (len(labels),):
+            labels = self.fit.design.index
+        return in_row_order(values, argument, labels)
 
     def _column(self, name: str, argument: str) -> Any:
         data = self.fit.data
