@@ -62,7 +62,7 @@ def binomial_p_values(k: int, n: int, p: float) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(value, 4) for value in binomial_p_values(2, 200, 2 / 251)]
-    [0.6759, 0.4715, 0.7852]
+    [0.6757, 0.4738, 0.7854]
     """
     counts = np.arange(n + 1)
     log_choose = gammaln(n + 1.0) - gammaln(counts + 1.0) - gammaln(n - counts + 1.0)

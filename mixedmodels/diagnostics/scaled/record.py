@@ -98,6 +98,6 @@ def simulated_p_value(observed: float, simulated: FloatArray, alternative: Alter
     if np.isnan(observed) or not len(known):
         return np.nan
     total = len(known) + 1.0
-    greater = (1.0 + np.count_nonzero(known >= observed)) / total
-    less = (1.0 + np.count_nonzero(known <= observed)) / total
+    greater = float(1.0 + np.count_nonzero(known >= observed)) / total
+    less = float(1.0 + np.count_nonzero(known <= observed)) / total
     return one_or_two_sided(greater, less, alternative)
