@@ -42,6 +42,7 @@ ROOMS = (
     "inference/emmeans",
     "diagnostics",
     "diagnostics/checks",
+    "diagnostics/scaled",
     "tidy",
     "models",
     "replication",
