@@ -171,9 +171,9 @@ _HOMES = {
     "diagnostics.demean": "demean",
     "diagnostics.r2": "icc r2",
     "diagnostics.re_pca": "rePCA",
+    "diagnostics.serial_correlation": "acf variogram",
     "diagnostics.scaled.result": "ScaledResiduals",
     "diagnostics.scaled_residuals": "scaled_residuals",
-    "diagnostics.serial_correlation": "acf variogram",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "

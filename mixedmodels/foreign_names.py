@@ -20,8 +20,8 @@ _SMALL_SAMPLE = (
     "m.summary(ddf='kenward-roger') by Kenward and Roger's"
 )
 _RESIDUAL_STRUCTURE = (
-    "residual correlations and variance functions are not available; random-effects terms may have "
-    "structure, as in 'ar1(0 + time | g)'"
+    "write residual='ar1(time | g)' for correlation of residuals within groups and dispersion='~ x' or "
+    "'power(x)' for their variances, in lmer() or, without random effects, mm.gls()"
 )
 _RE_FORM = "write re_form=mm.NA for predictions without random effects, re_form='~(1 | g)' for some of them"
 _BAYES = "there are no priors or chains: the fit is by (restricted) maximum likelihood"
@@ -418,7 +418,6 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.glmer_nb('y ~ x + (1 | g)', data)": "glmer_nb glmernb glm_nb negbin",
         "write mm.glmer(formula, data, family, method='pql')": "glmmpql",
         "nonlinear models are not available": "nlme nlmer nls",
-        _RESIDUAL_STRUCTURE: "gls mmrm",
         "smooths are not available; bs() and ns() are splines in a formula": "gam gamm gamm4 bam",
         (
             "estimating equations are not available; a mixed model is near: write mm.glmer('y ~ x + (1 | "
