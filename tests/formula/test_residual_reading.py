@@ -323,3 +323,15 @@ def test_places_of_the_rows_of_the_fit_are_those_of_the_fit(text):
         columns = new_variance_columns(design, term, data)
         np.testing.assert_array_equal(columns.values, term.columns.values)
         np.testing.assert_array_equal(columns.strata, term.columns.strata)
+
+
+@pytest.mark.parametrize("text", ["lin(at | 1)", "spher(at | 1)"])
+def test_the_smallest_distance_of_a_long_series_is_known(text):
+    rng = np.random.default_rng(2)
+    at = np.cumsum(rng.uniform(0.5, 1.5, 1000))
+    data = pd.DataFrame({"at": at, "x": rng.normal(size=1000), "y": rng.normal(size=1000)})
+    structure = read(text, data.sample(frac=1.0, random_state=0)).residual.structure
+    assert structure.nearest == pytest.approx(np.diff(at).min())
+    assert structure.typical == pytest.approx(
+        np.median(np.subtract.outer(at, at)[np.tril_indices(1000, -1)]), rel=0.05
+    )
