@@ -128,7 +128,6 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import rstandard as rstandard
     from mixedmodels.models.functions import rstudent as rstudent
     from mixedmodels.models.functions import sigma as sigma
-    from mixedmodels.models.functions import simulate as simulate
     from mixedmodels.models.functions import summary as summary
     from mixedmodels.models.functions import terms as terms
     from mixedmodels.models.functions import theta as theta
@@ -139,6 +138,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+    from mixedmodels.simulate import simulate as simulate
+    from mixedmodels.specify import specify as specify
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
     from mixedmodels.tidy.regression_table import regression_table as regression_table
@@ -201,13 +202,15 @@ _HOMES = {
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
         "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
-        "resid residuals rstandard rstudent sigma simulate summary terms theta vcov weights"
+        "resid residuals rstandard rstudent sigma summary terms theta vcov weights"
     ),
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
+    "simulate": "simulate",
+    "specify": "specify",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
     "tidy.regression_table": "regression_table",
