@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from mixedmodels.families import nbinom2 as nbinom2
     from mixedmodels.families import negative_binomial as negative_binomial
     from mixedmodels.families import poisson as poisson
-    from mixedmodels.families import power as power
     from mixedmodels.families import quasi as quasi
     from mixedmodels.families import quasibinomial as quasibinomial
     from mixedmodels.families import quasipoisson as quasipoisson
@@ -138,6 +137,11 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+    from mixedmodels.power.extend import extend as extend
+    from mixedmodels.power.result import Power as Power
+    from mixedmodels.power.result import PowerCurve as PowerCurve
+    from mixedmodels.power.study import power as power
+    from mixedmodels.power.study import power_curve as power_curve
     from mixedmodels.simulate import simulate as simulate
     from mixedmodels.specify import specify as specify
     from mixedmodels.tidy.augment import augment as augment
@@ -170,7 +174,7 @@ _HOMES = {
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "
-        "negative_binomial poisson power quasi quasibinomial quasipoisson truncated_nbinom1 "
+        "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
     "formula": "model_terms",
@@ -209,6 +213,9 @@ _HOMES = {
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
+    "power.extend": "extend",
+    "power.result": "Power PowerCurve",
+    "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
     "tidy.augment": "augment",

@@ -44,7 +44,9 @@ def simulate(model: Any, /, *args: Any, **kwargs: Any) -> pd.DataFrame:
     """
     if isinstance(model, str):
         return _simulate_formula(model, *args, **kwargs)
-    if not (isinstance(model, Fit) and hasattr(model, "simulate")) and not isinstance(model, ModelSpecification):
+    if not (isinstance(model, Fit) and hasattr(model, "simulate")) and not isinstance(
+        model, ModelSpecification
+    ):
         raise NotAvailableError(f"simulate() needs a fitted model or a formula; {shown(model)} is neither.")
     table: pd.DataFrame = model.simulate(*args, **kwargs)
     return table

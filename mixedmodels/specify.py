@@ -18,7 +18,6 @@ from mixedmodels.families import get_family
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.call import record_call
-from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.specified import SpecifiedFit
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design
@@ -27,11 +26,7 @@ from mixedmodels.formula.design.theta import term_covariances
 from mixedmodels.formula.evaluation.input_frames import in_row_order, input_frame
 from mixedmodels.formula.language.parse import parse_formula, parse_tilde
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse, names_in
-from mixedmodels.glm import glm
-from mixedmodels.glmer import glmer
 from mixedmodels.inference.varcorr import VarCorr
-from mixedmodels.lm import lm
-from mixedmodels.lmer import lmer
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.given_parameters import read_parameters
 from mixedmodels.prediction.simulate import UNSET, SimulationRequest, one_generator, simulate
@@ -88,19 +83,6 @@ class ModelSpecification:
             re_form=UNSET if self.model.random else None, newdata=newdata, allow_new_levels=True
         )
         return simulate(self.model, nsim, one_generator(seed, rng), request)
-
-    def fit_to(self, data: pd.DataFrame, formula: str | None = None) -> Fit:
-        """Fit the model to data that hold its response."""
-        family, has_random = self.model.family(), bool(self.model.random)
-        arguments = {name: value for name, value in self.arguments.items() if value is not None}
-        if not has_random:
-            arguments.pop("relmat", None)
-        text = self.formula if formula is None else formula
-        if family is None:
-            fitted: Fit = (lmer if has_random else lm)(text, data, **arguments)
-            return fitted
-        fitted = (glmer if has_random else glm)(text, data, family, **arguments)
-        return fitted
 
     def __repr__(self) -> str:
         model = self.model
@@ -236,7 +218,9 @@ def _stand_in(
     if response is not None and is_cbind(response):
         trials = _trials(response, data, env)
         return f"cbind({SUCCESSES}, {FAILURES})", {SUCCESSES: np.zeros(n), FAILURES: trials}
-    name = RESPONSE if response is None else response.name if isinstance(response, Name) else deparse(response)
+    name = (
+        RESPONSE if response is None else response.name if isinstance(response, Name) else deparse(response)
+    )
     if any(used.name == name for used in names_in(right)):
         raise FormulaError(f"the response {name} stands on both sides of the formula; name another one.")
     return deparse(Name(name)), {name: np.zeros(n)}
@@ -252,7 +236,9 @@ def _trials(response: Node, data: Any, env: Mapping[str, Any] | None) -> FloatAr
     """
     frame, known = input_frame(data), env or {}
     absent = list(
-        dict.fromkeys(name.name for name in names_in(response) if name.name not in frame and name.name not in known)
+        dict.fromkeys(
+            name.name for name in names_in(response) if name.name not in frame and name.name not in known
+        )
     )
     text = deparse(response)
     sums = []
@@ -262,7 +248,7 @@ def _trials(response: Node, data: Any, env: Mapping[str, Any] | None) -> FloatAr
         if found.failures is None:
             raise DataError(f"{text} must have two columns, successes and failures.")
         sums.append(found.values + found.failures)
-    if not np.array_equal(*sums):
+    if not np.array_equal(sums[0], sums[1]):
         raise DataError(
             f"the numbers of trials of {text} cannot be known without {', '.join(absent)}: write "
             "cbind(y, n - y) with a column n in the data."
@@ -292,9 +278,7 @@ def as_frame(data: Any) -> pd.DataFrame:
     return pd.DataFrame({name: np.asarray(data[name]) for name in frame.names})
 
 
-def _arrays_as_columns(
-    frame: pd.DataFrame, arguments: dict[str, Any]
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _arrays_as_columns(frame: pd.DataFrame, arguments: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the data with weights and offset that were arrays as columns, which longer data can repeat."""
     for name in ("weights", "offset"):
         value = arguments[name]

@@ -36,7 +36,9 @@ def deviation_places(structure: CovarianceStructure) -> BoolArray | None:
     return deviations_in_theta(structure)
 
 
-def theta_of_deviations(structure: CovarianceStructure, values: FloatArray, sigma: float) -> FloatArray | None:
+def theta_of_deviations(
+    structure: CovarianceStructure, values: FloatArray, sigma: float
+) -> FloatArray | None:
     """Return theta of a term from its deviations and correlations.
 
     Parameters
@@ -60,7 +62,8 @@ def theta_of_deviations(structure: CovarianceStructure, values: FloatArray, sigm
     array([1. , 0.3, 0.4])
     """
     if not structure.is_unstructured:
-        return np.where(deviations_in_theta(structure), values / sigma, values)
+        scaled = deviations_in_theta(structure)
+        return values if scaled is None else np.where(scaled, values / sigma, values)
     rows, columns = lower_triangle(structure.size)
     R = np.zeros((structure.size, structure.size))
     R[rows, columns] = R[columns, rows] = values
@@ -70,6 +73,6 @@ def theta_of_deviations(structure: CovarianceStructure, values: FloatArray, sigm
     if eigenvalues[0] < -NEGATIVE:
         return None
     # The triangle of QR is the Cholesky factor, which exists for singular correlations too.
-    upper = np.linalg.qr((vectors * np.sqrt(np.maximum(eigenvalues, 0.0))).T, mode="r")
+    _, upper = np.linalg.qr((vectors * np.sqrt(np.maximum(eigenvalues, 0.0))).T)
     T = (sd / sigma)[:, None] * upper.T
     return structure.canonical(T[rows, columns])

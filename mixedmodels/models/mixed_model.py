@@ -272,9 +272,7 @@ class MixedModel(FittedModel, MixedFit):
         DataError
             If a level is new and not allowed, or a drawn mean is none that the family can have.
         """
-        request = SimulationRequest(
-            use_u, re_form, newdata, allow_new_levels, newparams, weights, offset
-        )
+        request = SimulationRequest(use_u, re_form, newdata, allow_new_levels, newparams, weights, offset)
         return simulate(self, nsim, one_generator(seed, rng), request)
 
     # Text.

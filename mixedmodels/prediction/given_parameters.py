@@ -50,7 +50,9 @@ def read_parameters(
     """
     given = {str(kind): value for kind, value in given.items() if value is not None}
     _refuse_unknown_kinds(given)
-    beta = _values(given.get("beta"), "beta", "fixed effects", design.x_names, base and base.beta)
+    beta = _values(
+        given.get("beta"), "beta", "fixed effects", design.x_names, None if base is None else base.beta
+    )
     sigma, phi = _scale(family, given, base)
     if not design.random:
         return Parameters(beta, _no_covariance(given), sigma, phi)
@@ -92,13 +94,17 @@ def _scale(
         return base.sigma, np.empty(0)
     if "sigma" in given:
         if not family.has_dispersion:
-            own = f"its own parameters are phi: {listed(family.phi_names)}" if family.phi_names else "leave it out"
+            own = (
+                f"its own parameters are phi: {listed(family.phi_names)}"
+                if family.phi_names
+                else "leave it out"
+            )
             raise ControlError(f"the {family.name} family has no sigma; {own}.")
         if "phi" in given:
             raise ControlError("sigma is the square root of the dispersion, phi: give one of them.")
         given = {"phi": real_number("sigma", given["sigma"]) ** 2}
     what = f"parameters of the {family.name} family"
-    phi = _values(given.get("phi"), "phi", what, family.phi_names, base and base.phi)
+    phi = _values(given.get("phi"), "phi", what, family.phi_names, None if base is None else base.phi)
     with np.errstate(all="ignore"):
         inside = np.isfinite(family.phi_to_free(phi)).all()
     if not inside:
@@ -109,9 +115,7 @@ def _scale(
 # Values by name or in order.
 
 
-def _values(
-    given: Any, kind: str, what: str, names: Sequence[str], base: FloatArray | None
-) -> FloatArray:
+def _values(given: Any, kind: str, what: str, names: Sequence[str], base: FloatArray | None) -> FloatArray:
     """Return one number for each name, those not stated from `base`.
 
     Raises
@@ -201,7 +205,7 @@ def _theta(
         if "theta" not in given and base is None:
             raise ControlError(_missing_covariance(terms))
         theta = _values(given.get("theta"), "theta", "covariance parameters", theta_names(tuple(terms)),
-                        base and base.theta)  # fmt: skip
+                        None if base is None else base.theta)  # fmt: skip
         return _checked_theta(terms, theta)
     if base is None and "sd" not in given:
         raise ControlError(_missing_covariance(terms))
@@ -219,13 +223,13 @@ def _theta(
             )
         values = np.empty(len(part.is_sd))
         values[part.of("sd")], values[part.of("cor")] = deviations, correlations
-        theta = theta_of_deviations(part.term.structure, values, sigma)
-        if theta is None:
+        own = theta_of_deviations(part.term.structure, values, sigma)
+        if own is None:
             raise ControlError(
                 f"the correlations of {part.term.label} contradict each other: no effects have them all. They "
                 f"are {listed(part.names[k] for k in part.of('cor'))}."
             )
-        found.append(theta)
+        found.append(own)
     return _checked_theta(terms, np.concatenate(found))
 
 
@@ -309,9 +313,7 @@ def _matrix_or_values(
     return _in_order(given, kind, what, names)
 
 
-def _by_term(
-    parts: Sequence[_TermParts], kind: str, given: Mapping[Any, Any], what: str
-) -> dict[str, Any]:
+def _by_term(parts: Sequence[_TermParts], kind: str, given: Mapping[Any, Any], what: str) -> dict[str, Any]:
     """Return what is stated by the label of each term; the name of a factor may stand for all of its terms."""
     labels = [part.term.label for part in parts]
     stated: dict[str, Any] = {}

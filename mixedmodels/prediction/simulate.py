@@ -39,7 +39,6 @@ from mixedmodels.prediction.predict import (
 )
 from mixedmodels.prediction.re_form import ReForm
 
-
 #: Families whose means lie between 0 and 1.
 MEANS_BELOW_ONE = (*TRIALS_FAMILIES, "beta")
 
@@ -97,7 +96,9 @@ class SimulationRequest:
             )
         for name, given in (("offset", self.offset), ("weights", self.weights)):
             if given is not None and self.newdata is None:
-                raise ControlError(f"{name}= is for new rows; those of the fit have their own. Give newdata=.")
+                raise ControlError(
+                    f"{name}= is for new rows; those of the fit have their own. Give newdata=."
+                )
 
 
 def simulate(model: Fit, nsim: int, rng: np.random.Generator, request: SimulationRequest) -> pd.DataFrame:
@@ -222,9 +223,7 @@ def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None
     return found
 
 
-def _observed(
-    model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray
-) -> FloatArray:
+def _observed(model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray) -> FloatArray:
     """Draw observations about linear predictors."""
     family = model.family()
     if family is None:
