@@ -22,9 +22,11 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import clusters_of
+from mixedmodels.prediction.draws import draw_gaussian, draw_random_effects
 
 Kind = Literal["parametric", "semiparametric", "cluster", "wild"]
 
@@ -95,8 +97,7 @@ def _observed(fit: Fit, rng: np.random.Generator, eta: FloatArray) -> FloatArray
     """Draw observations about linear predictors, on the scale that a new response is given in."""
     family, weights = fit.family(), fit.prior_weights
     if family is None:
-        sd = fit.sigma() / np.sqrt(np.where(weights > 0.0, weights, 1.0))
-        return np.asarray(eta + sd[:, None] * rng.standard_normal(eta.shape))
+        return draw_gaussian(rng, eta, fit.sigma(), weights)
     means = family.link.inverse(eta)
     Y = np.column_stack([family.simulate(rng, mean, weights, fit.drawn_phi) for mean in means.T])
     return np.round(Y * weights[:, None]) if fit.design.response.kind == "cbind" else Y
@@ -104,24 +105,16 @@ def _observed(fit: Fit, rng: np.random.Generator, eta: FloatArray) -> FloatArray
 
 def _contributions(terms: Sequence[RandomTerm], effects: Sequence[FloatArray]) -> FloatArray:
     """Return ``Z b`` of effects b, each (q, S, count), summed over the terms, shape (n, count)."""
-    total = np.zeros((len(terms[0].codes), effects[0].shape[2]))
-    for term, b in zip(terms, effects, strict=True):
-        for j in range(term.size):
-            total += term.Z[:, j, None] * b[term.codes, j]
-    return total
+    parts = [contributions(term.Z, term.codes, b) for term, b in zip(terms, effects, strict=True)]
+    return np.asarray(np.sum(parts, axis=0))
 
 
-def _normal_effects(fit: Fit, rng: np.random.Generator, count: int) -> list[FloatArray]:
+def _normal_effects(fit: Fit, rng: np.random.Generator, count: int) -> Sequence[FloatArray]:
     """Draw ``b ~ N(0, Lambda Lambda')`` on its scale, each (q, S, count)."""
-    effects = []
-    for term, T in zip(fit.random, term_factors(fit.random, fit.theta_values), strict=True):
-        u = fit.random_scale * rng.standard_normal((term.n_levels, term.size, count))
-        b = np.einsum("st,qtr->qsr", T, u)
-        effects.append(b if term.relationship is None else np.einsum("ql,lsr->qsr", term.relationship, b))
-    return effects
+    return draw_random_effects(rng, fit.random, fit.theta_values, fit.random_scale, count)
 
 
-def _resampled_effects(fit: Fit, rng: np.random.Generator, count: int) -> list[FloatArray]:
+def _resampled_effects(fit: Fit, rng: np.random.Generator, count: int) -> Sequence[FloatArray]:
     """Draw levels with replacement; effects of terms on one factor stay together."""
     chosen: dict[str, IntArray] = {}
     effects = []

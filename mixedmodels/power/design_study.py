@@ -64,7 +64,7 @@ class Study:
 
     def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Draw responses for the rows of the template, one a column, shape (n, count)."""
-        Y = np.column_stack([self.simulation.draw(rng) for _ in range(count)])
+        Y = self.simulation.draw(rng, count)
         return Y if self.rows is None else Y[self.rows]
 
     def smaller(self, change: str) -> Fit:
@@ -213,7 +213,7 @@ def _with_template(
     """Return the study whose template is the first fit of a drawn response that succeeds."""
     reason = ""
     for _ in range(ATTEMPTS):
-        drawn = _with_response(data, formula, simulation.draw(rng))
+        drawn = _with_response(data, formula, simulation.draw(rng, 1)[:, 0])
         found = attempt(lambda drawn=drawn: fit(formula, drawn))  # type: ignore[misc]
         if isinstance(found, Fit):
             kept = found.design.missing.kept

@@ -107,7 +107,7 @@ def _stated(template: Fit, test: Any, method: Method) -> tuple[str, Stated]:
 
 
 def _of_term(template: Fit, label: str, method: Method) -> FloatArray:
-    """Return the hypothesis of type III about a term; of a likelihood ratio, that its coefficients are zero."""
+    """Return the hypothesis of type III about a term; for a likelihood ratio, of its coefficients."""
     if method != "lrt":
         return term_hypotheses(template, 3)[label]
     terms = term_columns(template.design.recipe.fixed, template.design.recipe.kept)

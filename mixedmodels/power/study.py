@@ -224,8 +224,8 @@ def _source(
         return specify(model, data, **specification)
     if isinstance(model, (int, float)) and not isinstance(model, bool):
         raise ControlError(
-            f"power() is the power of a test by simulation, power(m, test='x'); the link mu^{model:g} has the "
-            f"name 'power({model:g})', as in mm.Gamma(link='power({model:g})')."
+            f"power() is the power of a test by simulation, power(m, test='x'); the link mu^{model:g} has "
+            f"the name 'power({model:g})', as in mm.Gamma(link='power({model:g})')."
         )
     if not isinstance(model, (Fit, ModelSpecification)):
         raise ControlError(f"{function.__name__}() needs a fitted model or a formula, not {shown(model)}.")

@@ -1,4 +1,4 @@
-"""Parameters of a model as a caller states them: by name or in order, theta or deviations and correlations."""
+"""Parameters of a model as people state them: by name or in order, theta or deviations and correlations."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def _in_order(given: Any, kind: str, what: str, names: Sequence[str]) -> FloatAr
         values = np.atleast_1d(np.asarray(given, dtype=np.float64)).ravel()
     except (TypeError, ValueError):
         raise ControlError(
-            f"{kind} must be numbers in the order of the {what} ({listed(names)}), or a dict of some of these "
-            f"names, not {shown(given)}."
+            f"{kind} must be numbers in the order of the {what} ({listed(names)}), or a dict of some of "
+            f"these names, not {shown(given)}."
         ) from None
     if len(values) != len(names):
         raise ControlError(
@@ -226,8 +226,8 @@ def _theta(
         own = theta_of_deviations(part.term.structure, values, sigma)
         if own is None:
             raise ControlError(
-                f"the correlations of {part.term.label} contradict each other: no effects have them all. They "
-                f"are {listed(part.names[k] for k in part.of('cor'))}."
+                f"the correlations of {part.term.label} contradict each other: no effects have them all. "
+                f"They are {listed(part.names[k] for k in part.of('cor'))}."
             )
         found.append(own)
     return _checked_theta(terms, np.concatenate(found))
@@ -314,7 +314,7 @@ def _matrix_or_values(
 
 
 def _by_term(parts: Sequence[_TermParts], kind: str, given: Mapping[Any, Any], what: str) -> dict[str, Any]:
-    """Return what is stated by the label of each term; the name of a factor may stand for all of its terms."""
+    """Return what is stated by the label of each term; the name of a factor may stand for all its terms."""
     labels = [part.term.label for part in parts]
     stated: dict[str, Any] = {}
     for key, value in given.items():
@@ -362,7 +362,7 @@ def _checked_theta(terms: Sequence[RandomTerm], theta: FloatArray) -> FloatArray
         if wrong.any():
             k = int(np.argmax(wrong))
             raise ControlError(
-                f"{names[own.start + k]} cannot be {theta[own][k]:g}: a standard deviation is not negative, and "
-                "a correlation lies between its bounds."
+                f"{names[own.start + k]} cannot be {theta[own][k]:g}: a standard deviation is not negative, "
+                "and a correlation lies between its bounds."
             )
     return theta

@@ -16,7 +16,7 @@ from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.fit import Fit
-from mixedmodels.fits.linear_predictor import contribution
+from mixedmodels.fits.linear_predictor import contribution, contributions
 from mixedmodels.fits.specified import parameters_of, with_parameters
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import NAType
@@ -39,6 +39,8 @@ from mixedmodels.prediction.predict import (
 )
 from mixedmodels.prediction.re_form import ReForm
 
+#: Numbers of one block of draws: 16 MB.
+MOST_VALUES = 2**21
 #: Families whose means lie between 0 and 1.
 MEANS_BELOW_ONE = (*TRIALS_FAMILIES, "beta")
 
@@ -105,7 +107,7 @@ def simulate(model: Fit, nsim: int, rng: np.random.Generator, request: Simulatio
     """Simulate; see the method of that name."""
     nsim = whole_number("nsim", nsim, 1)
     simulation = prepared_simulation(model, request)
-    values = np.column_stack([simulation.draw(rng) for _ in range(nsim)])
+    values = simulation.draw(rng, nsim)
     columns = [f"sim_{i + 1}" for i in range(nsim)]
     if request.newdata is not None:
         return pd.DataFrame(values, index=simulation.rows.index, columns=columns)
@@ -157,15 +159,21 @@ class Simulation:
     masks: Sequence[BoolArray]
     weights: FloatArray
 
-    def draw(self, rng: np.random.Generator) -> FloatArray:
-        """Draw one response, on the scale that a new response is given in, shape (m,)."""
-        eta = self.fixed
+    def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
+        """Draw responses on the scale that a new response is given in, one a column, shape (m, count)."""
+        largest = max(len(self.fixed), *(term.n_levels * term.size for term in self.model.random), 1)
+        block = max(MOST_VALUES // largest, 1)
+        blocks = [self._draw_block(rng, min(block, count - first)) for first in range(0, count, block)]
+        return blocks[0] if len(blocks) == 1 else np.column_stack(blocks)
+
+    def _draw_block(self, rng: np.random.Generator, count: int) -> FloatArray:
+        eta = np.broadcast_to(self.fixed[:, None], (len(self.fixed), count))
         if any(codes is not None for codes in self.fresh) or not all(mask.all() for mask in self.masks):
-            eta = eta + _drawn_effects(self.model, rng, self.rows, self.fresh, self.masks)
-        known = np.isfinite(eta)
+            eta = eta + _drawn_effects(self.model, rng, self.rows, self.fresh, self.masks, count)
+        known = np.isfinite(eta).all(axis=1)
         if known.all():
             return _observed(self.model, rng, eta, self.weights)
-        y = np.full(len(eta), np.nan)
+        y = np.full(eta.shape, np.nan)
         y[known] = _observed(self.model, rng, eta[known], self.weights[known])
         return y
 
@@ -224,15 +232,16 @@ def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None
 
 
 def _observed(model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray) -> FloatArray:
-    """Draw observations about linear predictors."""
+    """Draw observations about linear predictors, shape (m, count)."""
     family = model.family()
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
     mean = family.link.inverse(eta)
     _refuse_impossible(family, eta, mean)
-    y = family.simulate(rng, mean, weights, model.drawn_phi)
+    each = np.repeat(weights, eta.shape[1])
+    y = family.simulate(rng, mean.ravel(), each, model.drawn_phi).reshape(eta.shape)
     counts = model.design.response.kind == "cbind"
-    return np.round(y * weights) if counts else y
+    return np.round(y * weights[:, None]) if counts else y
 
 
 def _refuse_impossible(family: Family, eta: FloatArray, mean: FloatArray) -> None:
@@ -243,11 +252,10 @@ def _refuse_impossible(family: Family, eta: FloatArray, mean: FloatArray) -> Non
     if family.name in MEANS_BELOW_ONE:
         possible = (mean >= 0.0) & (mean <= 1.0)
     if not possible.all():
-        row = int(np.argmin(possible))
         raise DataError(
-            f"the linear predictor {eta[row]:.4g} of a drawn row leads by the link {family.link.name!r} to no "
-            f"mean that the {family.name} family can have ({int((~possible).sum())} such rows): the random "
-            "effects are too large for this link, or the fixed effects too near its end."
+            f"the linear predictor {eta[~possible][0]:.4g} leads by the link {family.link.name!r} to no mean "
+            f"that the {family.name} family can have, in {int((~possible).sum())} of {possible.size} "
+            "draws: the random effects are too large for this link, or the fixed effects too near its end."
         )
 
 
@@ -257,21 +265,22 @@ def _drawn_effects(
     rows: Rows,
     fresh: Sequence[CodeArray | None],
     masks: Sequence[BoolArray],
+    count: int,
 ) -> FloatArray:
-    """Return the contribution of freshly drawn random effects to each row."""
+    """Return the contribution of freshly drawn random effects to each row, shape (m, count)."""
     scale, theta = model.random_scale, model.theta_values
-    drawn = draw_random_effects(rng, model.random, theta, scale)
-    total = np.zeros(len(rows.X))
+    drawn = draw_random_effects(rng, model.random, theta, scale, count)
+    total = np.zeros((len(rows.X), count))
     parts = (theta[part] for part in theta_slices(model.random))
     for term, part, (Z, codes), extended, b, mask in zip(
         model.random, parts, rows.random, fresh, drawn, masks, strict=True
     ):
         if extended is None:
-            total += contribution(Z * ~mask, codes, b)
+            total += contributions(Z * ~mask, codes, b)
             continue
         n_new = int(extended.max()) + 1 - term.n_levels
-        effects = np.vstack([b, draw_new_levels(rng, term, part, scale, n_new)])
+        effects = np.vstack([b, draw_new_levels(rng, term, part, scale, n_new, count)])
         # The effects of a new level are drawn even where those of known levels are kept.
         drawn_columns = (codes < 0)[:, None] | ~mask
-        total += contribution(Z * drawn_columns, extended, effects)
+        total += contributions(Z * drawn_columns, extended, effects)
     return total
