@@ -416,6 +416,11 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.lmer('y ~ x + (1 | g)', data); grouping goes into the formula, as in 'y ~ x + (1 | g)'": (
             "mixedlm mixed_lm mixed lmm mixedmodel lme blmer model fit mixedeffects mixed_model lmer"
         ),
+        "write mm.power(m, test='x')": "powersim power_sim",
+        "write mm.power_curve(m, along='subject', breaks=[20, 40])": "powercurve",
+        "write mm.specify('y ~ x + (1 | g)', data, beta=[10, 0.5], sd=1, sigma=2)": (
+            "makelmer makeglmer make_lmer make_glmer simulate_formula"
+        ),
         _SMALL_SAMPLE: "lmertest satmodcomp kenward_roger satterthwaite ddf",
         "write mm.kr_modcomp(large, small)": "krmodcomp",
         "write m.vcov('kenward-roger')": "vcovadj",

@@ -42,6 +42,7 @@ ROOMS = (
     "diagnostics/checks",
     "tidy",
     "models",
+    "power",
     "replication",
     "command",
 )
