@@ -26,7 +26,11 @@ def run(example: doctest.Example, names: dict[str, Any], page: str) -> str:
             exec(compile(example.source, page, "single"), names)
         except Exception as error:
             kind = type(error)
-            name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+            name = (
+                kind.__qualname__
+                if kind.__module__ == "builtins"
+                else f"{kind.__module__}.{kind.__qualname__}"
+            )
             shown.write(f"Traceback (most recent call last):\n    ...\n{name}: {error}\n")
     lines = (line.rstrip() or "<BLANKLINE>" for line in shown.getvalue().splitlines())
     return "".join(f"{line}\n" for line in lines)

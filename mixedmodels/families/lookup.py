@@ -78,7 +78,7 @@ _STATSMODELS_LINKS = {
 }
 # A family as R writes it: a name, and in brackets nothing or the link by name.
 _WITH_LINK = re.compile(
-    r"""(?P<name>[\w. -]+?)\s*\(\s*(?:(?:link\s*=\s*)?["']?(?P<link>[\w./^]+)["']?)?\s*\)"""
+    r"""(?P<name>[\w. -]+?)\s*\(\s*(?:(?:link\s*=\s*)?["']?(?P<link>power\([^()]*\)|[\w./^]+)["']?)?\s*\)"""
 )
 _STATSMODELS_FAMILIES = ("binomial", "poisson", "gaussian", "gamma", "inversegaussian", "negativebinomial")
 

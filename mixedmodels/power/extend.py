@@ -126,7 +126,7 @@ def _levels(values: pd.Series) -> tuple[IntArray, list[Any]]:
         raise DataError(f"{values.name} has missing values, which belong to no level; leave these rows out.")
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.cat.remove_unused_categories()
-        return values.cat.codes.to_numpy(dtype=np.intp), values.cat.categories.tolist()
+        return np.asarray(values.cat.codes, dtype=np.intp), values.cat.categories.tolist()
     codes, levels = pd.factorize(values, sort=pd.api.types.is_numeric_dtype(values.dtype))
     return np.asarray(codes, dtype=np.intp), levels.tolist()
 
