@@ -280,6 +280,7 @@ OPTIONS: dict[str, str] = _by_name(
 #: Attributes of fitted models.
 ATTRIBUTES: dict[str, str] = _by_name(
     {
+        "write mm.power(m, test='x')": "power powersim",
         "write m.fixef() for the fixed effects": (
             "params fe_params coefs coefficients fixed_effects fixedeffects coef coefficient betas "
             "intercept exog_names x_names exog_re_names fe"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, ConvergenceError, DataError, listed
 from mixedmodels.families.family import Family
@@ -88,6 +89,9 @@ def study_of(
     ConvergenceError
         If no response that was drawn can be fitted.
     """
+    for name, asked in (("extend", levels), ("within", within)):
+        if asked is not None and not isinstance(asked, Mapping):
+            raise ControlError(f"{name} must be a dict such as {{'subject': 60}}, not {shown(asked)}.")
     extends = bool(levels or within)
     request = SimulationRequest(newparams=newparams)
     if isinstance(model, Fit) and not extends:
