@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from mixedmodels.families import nbinom2 as nbinom2
     from mixedmodels.families import negative_binomial as negative_binomial
     from mixedmodels.families import poisson as poisson
-    from mixedmodels.families import power as power
     from mixedmodels.families import quasi as quasi
     from mixedmodels.families import quasibinomial as quasibinomial
     from mixedmodels.families import quasipoisson as quasipoisson
@@ -130,7 +129,6 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import rstandard as rstandard
     from mixedmodels.models.functions import rstudent as rstudent
     from mixedmodels.models.functions import sigma as sigma
-    from mixedmodels.models.functions import simulate as simulate
     from mixedmodels.models.functions import summary as summary
     from mixedmodels.models.functions import terms as terms
     from mixedmodels.models.functions import theta as theta
@@ -141,6 +139,13 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+    from mixedmodels.power.extend import extend as extend
+    from mixedmodels.power.result import Power as Power
+    from mixedmodels.power.result import PowerCurve as PowerCurve
+    from mixedmodels.power.study import power as power
+    from mixedmodels.power.study import power_curve as power_curve
+    from mixedmodels.simulate import simulate as simulate
+    from mixedmodels.specify import specify as specify
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
     from mixedmodels.tidy.regression_table import regression_table as regression_table
@@ -173,7 +178,7 @@ _HOMES = {
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "
-        "negative_binomial poisson power quasi quasibinomial quasipoisson truncated_nbinom1 "
+        "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
     "formula": "model_terms",
@@ -205,13 +210,18 @@ _HOMES = {
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
         "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
-        "resid residuals rstandard rstudent sigma simulate summary terms theta vcov weights"
+        "resid residuals rstandard rstudent sigma summary terms theta vcov weights"
     ),
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
+    "power.extend": "extend",
+    "power.result": "Power PowerCurve",
+    "power.study": "power power_curve",
+    "simulate": "simulate",
+    "specify": "specify",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
     "tidy.regression_table": "regression_table",

@@ -109,7 +109,6 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "m.VarCorr() has the parameters of the random effects": "ran_pars",
             "write nsim=, the number of simulated responses": "n size",
             "write seed=": "random_state",
-            "write seed=, which a numpy Generator may be": "rng",
             "write use_u=True to keep the random effects at their modes": "use_re",
         }
     ),
@@ -166,6 +165,33 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         {
             "responses are simulated on their own scale": "type",
             "there are no random effects": "use_u re_form",
+        }
+    ),
+    "specify": _by_name(
+        {
+            "write data": "newdata",
+            "write beta=, theta= (or sd= and cor=), sigma= and phi=, each by its name": "newparams params",
+            "write beta=": "fixef fixed coef coefs effects",
+            "write sd={'subject': [25, 6]} and cor={'subject': 0.1}": "varcorr vcov random",
+            "write phi=": "dispersion shape",
+        }
+    ),
+    "power": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write nsim=1000": "n_sim n_simulations n_sims replicates",
+            "write method='satterthwaite', 'kenward-roger', 'residual', 'z' or 'lrt'": "ddf",
+            "write extend={'subject': 60}": "along n",
+            "write newparams={'beta': {'x': 0.4}}": "effect effect_size effects",
+            "write mm.power_curve(m, along='subject', breaks=[20, 40, 60])": "breaks",
+        }
+    ),
+    "power_curve": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write method='satterthwaite', 'kenward-roger', 'residual', 'z' or 'lrt'": "ddf",
+            "write along='subject' and breaks=[20, 40, 60]": "extend",
+            "write newparams={'beta': {'x': 0.4}}": "effect effect_size effects",
         }
     ),
     "confint": _by_name(
@@ -269,6 +295,7 @@ OPTIONS: dict[str, str] = _by_name(
 #: Attributes of fitted models.
 ATTRIBUTES: dict[str, str] = _by_name(
     {
+        "write mm.power(m, test='x')": "power powersim",
         "write m.fixef() for the fixed effects": (
             "params fe_params coefs coefficients fixed_effects fixedeffects coef coefficient betas "
             "intercept exog_names x_names exog_re_names fe"
@@ -405,6 +432,11 @@ PACKAGE: dict[str, str] = _by_name(
     {
         "write mm.lmer('y ~ x + (1 | g)', data); grouping goes into the formula, as in 'y ~ x + (1 | g)'": (
             "mixedlm mixed_lm mixed lmm mixedmodel lme blmer model fit mixedeffects mixed_model lmer"
+        ),
+        "write mm.power(m, test='x')": "powersim power_sim",
+        "write mm.power_curve(m, along='subject', breaks=[20, 40])": "powercurve",
+        "write mm.specify('y ~ x + (1 | g)', data, beta=[10, 0.5], sd=1, sigma=2)": (
+            "makelmer makeglmer make_lmer make_glmer simulate_formula"
         ),
         _SMALL_SAMPLE: "lmertest satmodcomp kenward_roger satterthwaite ddf",
         "write mm.kr_modcomp(large, small)": "krmodcomp",
@@ -568,5 +600,8 @@ EXAMPLE_VALUES_OF = {
     "load_dataset": {"name": "'sleepstudy'"},
     "demean": {"x": "'x'", "by": "'g'"},
     "model_terms": {"formula": "'y ~ x'"},
-    "power": {"exponent": "0.5"},
+    "power": {"model": "m, test='x'"},
+    "power_curve": {"model": "m, along='subject', breaks=[20, 40]"},
+    "extend": {"data": "data, subject=60"},
+    "specify": {"data": "data, beta=[10, 0.5], sd=1, sigma=2"},
 }

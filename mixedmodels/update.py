@@ -73,13 +73,13 @@ def update(model: Fit, formula: str | None = None, data: Any = None, **arguments
     changed = (
         str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
     )
-    kept = _kept_arguments(model)
+    kept = kept_arguments(model)
     if data is not None:
         _refuse_arrays(kept, arguments)
     return fitter(changed, model.data if data is None else data, **kept | arguments)
 
 
-def _kept_arguments(model: Fit) -> dict[str, Any]:
+def kept_arguments(model: Fit) -> dict[str, Any]:
     """Return the arguments that fitted a model."""
     kept: dict[str, Any] = dict(model.call.arguments)
     if model.design.recipe.env:

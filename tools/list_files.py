@@ -43,6 +43,7 @@ ROOMS = (
     "diagnostics/scaled",
     "tidy",
     "models",
+    "power",
     "replication",
     "command",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
-from mixedmodels.prediction.simulate import simulate
+from mixedmodels.prediction.simulate import SimulationRequest, one_generator, simulate
 
 
 class FixedEffectsModel(FittedModel):
@@ -91,6 +92,11 @@ class FixedEffectsModel(FittedModel):
         nsim: int = 1,
         seed: Seed = None,
         newdata: Any = None,
+        *,
+        newparams: Mapping[str, Any] | None = None,
+        weights: Any = None,
+        offset: Any = None,
+        rng: Seed = None,
     ) -> pd.DataFrame:
         """Simulate responses, with the dispersion of the summary.
 
@@ -102,15 +108,28 @@ class FixedEffectsModel(FittedModel):
             Seed of the random numbers.
         newdata : DataFrame or other table, optional
             Rows to simulate at; by default those of the fit.
+        newparams : mapping, optional
+            Parameters in place of the estimates, by name or in order: ``{"beta": {"x": 5}, "sigma": 2}``;
+            "phi" of the family. What is not named stays.
+        weights, offset : number, array_like or str, optional
+            Of the new rows, in place of those that the columns of the fit give.
+        rng : int or numpy Generator, optional
+            The same as `seed`.
 
         Returns
         -------
         DataFrame
-            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
+            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response; NaN at new rows with a
+            missing value.
 
         Raises
         ------
         NotAvailableError
             If the family is a quasi family, which has no distribution.
+        ControlError
+            If a parameter is unknown or impossible.
         """
-        return simulate(self, nsim, seed, False, None, newdata, False)
+        request = SimulationRequest(
+            re_form=None, newdata=newdata, newparams=newparams, weights=weights, offset=offset
+        )
+        return simulate(self, nsim, one_generator(seed, rng), request)
