@@ -19,6 +19,7 @@ from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.linear_text import LinearDescription, linear_print_text, linear_summary_text
+from mixedmodels.reports.page import Page
 
 
 class LinearModel(FixedEffectsModel, LeastSquaresFit):
@@ -188,4 +189,4 @@ class LinearSummary(Summary):
     def __repr__(self) -> str:
         columns = list(self.coefficients.columns)
         text = linear_summary_text(self.linear, self.coefficients.to_numpy(), columns)
-        return f"{text}\n{self.tests}\n" if self.tests else text
+        return Page([text, self.tests, ""]) if self.tests else text
