@@ -33,7 +33,7 @@ from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
 from mixedmodels.reports.page import html_of
-from mixedmodels.tidy import augment, glance, tidy
+from mixedmodels.tidy import augment, glance, report, tidy
 from mixedmodels.tidy.maketables import coefficient_frame, statistic_labels, statistics_of
 
 #: Accessors whose answers a model without its data keeps.
@@ -307,6 +307,7 @@ class FittedModel(Fit):
     tidy = tidy.tidy
     glance = glance.glance
     augment = augment.augment
+    report = report.report
 
     def strip(self) -> StrippedModel:
         """Return the results without the data: kilobytes when pickled, predictions at new rows included.
