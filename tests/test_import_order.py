@@ -33,7 +33,7 @@ ORDER = (
     ("models",),
     ("lmer", "glm", "lm"),
     ("glmer",),
-    ("update",),
+    ("update", "sklearn"),
     ("replication",),
     ("command",),
     ("__main__",),

@@ -14,7 +14,7 @@ from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import TermCovariance
-from mixedmodels.diagnostics.r2 import r2
+from mixedmodels.diagnostics.r2 import R2, r2
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.glm import GlmFit
@@ -245,14 +245,15 @@ def _correlation(value: float, one: str, other: str) -> str:
 def _explained(fit: Fit, verdict: ConvergenceReport | None) -> list[str]:
     """Return the share of the variance that is explained, where the fit determines it."""
     if isinstance(fit, LeastSquaresFit):
-        shares = (100.0 * fit.r_squared(), 100.0 * fit.r_squared(adjusted=True))
-        return [f"The model explained {shares[0]:.1f}% of the variance ({shares[1]:.1f}% adjusted)."]
+        share, adjusted = (100.0 * fit.r_squared(), 100.0 * fit.r_squared(adjusted=True))
+        return [f"The model explained {share:.1f}% of the variance ({adjusted:.1f}% adjusted)."]
     if not isinstance(fit, MixedFit) or verdict is None or verdict.verdict not in (FINE, "boundary"):
         return []
     try:
         found = r2(fit)
     except NotAvailableError:  # of a family whose variance has no part on the scale of the link
         return []
+    assert isinstance(found, R2)
     if np.isnan(found.marginal):
         return ["R-squared is not given, because the fit is singular."]
     scale = "" if fit.family() is None else " on the scale of the link"
