@@ -143,6 +143,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
+    from mixedmodels.tidy.marginaleffects import marginaleffects_model as marginaleffects_model
     from mixedmodels.tidy.regression_table import regression_table as regression_table
     from mixedmodels.tidy.report import report as report
     from mixedmodels.tidy.tidy import tidy as tidy
@@ -215,6 +216,7 @@ _HOMES = {
     "models.pql": "QuasiLikelihoodMixedModel",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
+    "tidy.marginaleffects": "marginaleffects_model",
     "tidy.regression_table": "regression_table",
     "tidy.report": "report",
     "tidy.tidy": "tidy",
