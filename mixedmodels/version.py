@@ -1,13 +1,13 @@
-"""The version that is installed."""
+"""Which version of a package is installed."""
 
 from __future__ import annotations
 
 from importlib import metadata
 
 
-def version() -> str:
-    """Return the version that is installed; of a source tree that is not, say so."""
+def version(package: str = "mixedmodels") -> str:
+    """Return the version of a package that is installed, or say that none is."""
     try:
-        return metadata.version("mixedmodels")
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
