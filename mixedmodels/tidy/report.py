@@ -212,7 +212,8 @@ def _random(fit: Fit) -> list[str]:
     """Return the standard deviations and correlations of the random effects, and that of the residuals."""
     sigma = fit.residual_sd if isinstance(fit, MixedFit) else (fit.sigma() if fit.is_least_squares else None)
     what = "residual standard deviation" if fit.family() is None else "square root of the dispersion"
-    residual = "" if sigma is None else f"The {what} was {sigma:.4g}."
+    # The parameters of a family that has a dispersion are listed with it.
+    residual = "" if sigma is None or len(fit.phi) else f"The {what} was {sigma:.4g}."
     if not isinstance(fit, MixedFit):
         return [residual]
     groups = {term.label: term.group for term in fit.random}

@@ -23,7 +23,7 @@ FAMILIES = {
     "inverse.gaussian": "inverse Gaussian",
     "gaussian": "Gaussian",
     "betabinomial": "beta-binomial",
-    "nbinom1": "negative binomial (linear variance)",
+    "nbinom1": "negative binomial with linear variance",
     "nbinom2": "negative binomial",
     "quasipoisson": "quasi-Poisson",
     "quasibinomial": "quasi-binomial",
@@ -71,7 +71,9 @@ def kind_of_model(fit: Fit) -> str:
 
 def family_words(family: Family) -> str:
     """Return the name of a family in a sentence."""
-    return FAMILIES.get(family.name, family.name.replace("_", "-"))
+    # Of a name such as "zero-inflated poisson" the last word is the family of the counts.
+    *kind, base = family.name.split(" ")
+    return " ".join([*kind, FAMILIES.get(base, base)])
 
 
 def ratio_words(family: Family | None) -> tuple[str, str] | None:
@@ -111,8 +113,9 @@ def observations(fit: Fit) -> str:
 def predictors(fit: Fit) -> str:
     """Return the response and what predicts it."""
     terms = [_term_words(label) for label in fit.terms()]
-    parts = [in_series(terms) if terms else "an intercept alone"]
-    if terms and not fit.design.recipe.fixed.intercept:
+    intercept = fit.design.recipe.fixed.intercept
+    parts = [in_series(terms) or ("an intercept alone" if intercept else "no fixed effects")]
+    if terms and not intercept:
         parts.append("without an intercept")
     return f"{fit.design.response.text} was predicted from {', '.join(parts)}"
 

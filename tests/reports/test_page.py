@@ -171,6 +171,15 @@ def test_every_result_is_tables_with_the_words_of_the_terminal(shown):
             assert there == here, name
 
 
+def test_every_result_is_pickled_and_says_the_same(shown):
+    report, check = shown["lmer"].report(), mm.check_singularity(shown["lmer"])
+    for result in (*shown.values(), report, check, shown["lmer"].convergence()):
+        again = pickle.loads(pickle.dumps(result))
+        assert type(again) is type(result) and repr(again) == repr(result)
+        if hasattr(result, "_repr_html_"):
+            assert again._repr_html_() == result._repr_html_()
+
+
 def test_records_in_a_sentence_are_paragraphs(shown):
     check = mm.check_singularity(shown["lmer"])
     assert Reader(check._repr_html_()).paragraphs == [check.sentence]

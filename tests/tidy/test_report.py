@@ -155,6 +155,33 @@ def test_without_an_optimum_nothing_is_tested(name, verdict):
     assert f"(Intercept) {model(name).beta[0]:.4g}" in text
 
 
+def test_every_family_has_its_words():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.normal(size=200), "g": np.repeat(np.arange(20), 10).astype(str)})
+    mean = np.exp(0.5 + 0.4 * data["x"] + rng.normal(size=20)[data["g"].astype(int)] / 2)
+    data["y"] = rng.poisson(mean) * (rng.random(200) > 0.3)
+    data["size"] = rng.gamma(2.0, mean / 2.0)
+    zero = mm.report(mm.glmer("y ~ x + (1 | g)", data, "zero_inflated_poisson")).text
+    assert (
+        "(zero-inflated Poisson family, log link)" in zero
+        and "Estimated parameter of the family: zi = " in zero
+    )
+    assert "ratio)" not in zero  # of the counts before the zeros
+    linear = mm.report(mm.glmer("y ~ x + (1 | g)", data, "nbinom1")).text
+    assert (
+        "(negative binomial with linear variance family, log link)" in linear and "x (rate ratio)" in linear
+    )
+    for m in (
+        mm.glm("size ~ x", data, mm.Gamma("log")),
+        mm.glmer("size ~ x + (1 | g)", data, mm.Gamma("log")),
+        mm.glmer("size ~ x + (1 | g)", data, mm.Gamma("log"), method="pql"),
+    ):
+        text = mm.report(m).text
+        assert text.count("dispersion") == 1 and f"dispersion = {m.sigma() ** 2:.4g}." in text
+        assert "x (ratio of means)" in text
+    assert "predicted from no fixed effects" in mm.report(mm.lmer("size ~ 0 + (1 | g)", data)).text
+
+
 def test_what_is_not_identified_explains_no_variance():
     text = mm.report(with_verdict(model("sleep"), "not identified", "The variances of a and b trade.")).text
     assert "one optimum of many. The variances of a and b trade." in text and "R-squared" not in text
