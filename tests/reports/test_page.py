@@ -154,7 +154,7 @@ def shown():
         "sources": mm.r2(m, method="rights-sterba"), "checks": mm.check_model(m),
         "influence": mm.influence(small, groups="Subject"), "hypothesis": m.linear_hypothesis("Days = 10"),
         "compare": mm.compare(small, m), "effects": mm.average_marginal_effects(g),
-        "marginal": mm.marginal_coefs(g),
+        "marginal": mm.marginal_coefs(g), "scaled": mm.scaled_residuals(g, nsim=50, rng=1),
     }  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_every_result_is_tables_with_the_words_of_the_terminal(shown):
         read = Reader(result._repr_html_())
         assert read.tables, name
         assert all(len(row) == len(table[0]) for table in read.tables for row in table), name
-        marks = {"---", "#", "Check", "Finding"}
+        marks = {"---", "#", "Check", "Finding", "Test", "Result"}
         text = " ".join(" ".join(repr(result).split()).replace("[ ", "[").split())
         there = {w.strip("$:") for w in text.split()} - marks
         here = {w.strip("$:") for w in read.words} - marks
