@@ -148,7 +148,9 @@ if TYPE_CHECKING:
     from mixedmodels.specify import specify as specify
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
+    from mixedmodels.tidy.marginaleffects import marginaleffects_model as marginaleffects_model
     from mixedmodels.tidy.regression_table import regression_table as regression_table
+    from mixedmodels.tidy.report import report as report
     from mixedmodels.tidy.tidy import tidy as tidy
     from mixedmodels.update import update as update
     from mixedmodels.versions import show_versions as show_versions
@@ -224,7 +226,9 @@ _HOMES = {
     "specify": "specify",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
+    "tidy.marginaleffects": "marginaleffects_model",
     "tidy.regression_table": "regression_table",
+    "tidy.report": "report",
     "tidy.tidy": "tidy",
     "update": "update",
     "versions": "show_versions",
@@ -235,12 +239,7 @@ __all__ = sorted(_HOME_OF)
 
 def _version() -> str:
     """Return the version that is installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("mixedmodels")
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    return str(importlib.import_module("mixedmodels.version").version())
 
 
 def _no_such_name(name: str) -> AttributeError:

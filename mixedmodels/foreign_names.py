@@ -459,6 +459,8 @@ PACKAGE: dict[str, str] = _by_name(
         "models of ordered or many classes are not available": "clm clmm polr mnlogit orderedmodel",
         "models of survival times are not available": "coxme coxph",
         _BAYES: "brm stan_lmer stan_glmer mcmcglmm bambi",
+        "write 'from mixedmodels.sklearn import MixedModelRegressor'": "mixedmodelregressor",
+        "write 'from mixedmodels.sklearn import MixedModelClassifier'": "mixedmodelclassifier",
         "write mm.LmerControl()": "lmercontrol",
         "write mm.GlmerControl()": "glmercontrol",
         "write mm.fixef(m), or m.fixef()": "fixed_effects",

@@ -14,10 +14,14 @@ PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*
 WITH_EXAMPLES = [path for path, text in PAGES.items() if ">>> " in text]
 #: Blanks at the ends of lines are not shown.
 FLAGS = doctest.NORMALIZE_WHITESPACE
+#: Packages of the extras that a page shows.
+NEEDED = {"tidy": ("maketables", "sklearn", "marginaleffects")}
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_prints_what_stands_there(page):
+    for package in NEEDED.get(page.stem, ()):
+        pytest.importorskip(package)
     with pd.option_context("display.width", 100):
         found = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8")
     assert found.attempted

@@ -34,7 +34,7 @@ from mixedmodels.inference.term_tests import (
     wald_f,
 )
 from mixedmodels.reports.anova_text import anova_text, boundary_text
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import Page, html_of
 
 # Column of the p-values that know of the boundary.
 CHIBAR = "Pr(>Chibar)"
@@ -57,12 +57,12 @@ class AnovaTable(pd.DataFrame):
         text = anova_text(table.to_numpy(dtype=np.float64), rows, list(table.columns), self.heading)
         if CHIBAR not in self.columns:
             return text
-        return f"{text}\n{boundary_text(rows, self[CHIBAR].to_numpy(dtype=np.float64))}"
+        return Page([text, boundary_text(rows, self[CHIBAR].to_numpy(dtype=np.float64))])
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @advises

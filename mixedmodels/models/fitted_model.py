@@ -32,8 +32,8 @@ from mixedmodels.models.stripped import StrippedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
-from mixedmodels.reports.html import preformatted
-from mixedmodels.tidy import augment, glance, tidy
+from mixedmodels.reports.page import html_of
+from mixedmodels.tidy import augment, glance, report, tidy
 from mixedmodels.tidy.maketables import coefficient_frame, statistic_labels, statistics_of
 
 #: Accessors whose answers a model without its data keeps.
@@ -307,6 +307,7 @@ class FittedModel(Fit):
     tidy = tidy.tidy
     glance = glance.glance
     augment = augment.augment
+    report = report.report
 
     def strip(self) -> StrippedModel:
         """Return the results without the data: kilobytes when pickled, predictions at new rows included.
@@ -314,7 +315,7 @@ class FittedModel(Fit):
         What would need the data says so.
         """
         answers = {name: getattr(self, name)() for name in KEPT_ANSWERS if hasattr(type(self), name)}
-        return StrippedModel(self, answers, (repr(self), str(self.summary())))
+        return StrippedModel(self, answers, (repr(self), repr(self.summary())))
 
     # The protocol of the package maketables.
 
@@ -345,7 +346,7 @@ class FittedModel(Fit):
         return print_text(self._describe(), self.design.x_names, self.beta)
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
     # How texts and tables are put together.
 

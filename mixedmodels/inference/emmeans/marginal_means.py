@@ -32,7 +32,7 @@ from mixedmodels.inference.emmeans.summary_table import (
     summary_table,
     with_request,
 )
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import Page, html_of
 
 
 @advises
@@ -329,7 +329,7 @@ class MarginalMeans:
         return repr(self.summary())
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
     def _by(self, by: str | Sequence[str] | None) -> tuple[str, ...] | None:
         return None if by is None else tuple(_listed(by))
@@ -360,10 +360,10 @@ class MeansAndContrasts:
     contrasts: MarginalMeans
 
     def __repr__(self) -> str:
-        return f"$emmeans\n{self.emmeans!r}\n\n$contrasts\n{self.contrasts!r}"
+        return Page(["$emmeans", repr(self.emmeans), "", "$contrasts", repr(self.contrasts)])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def _pair(infer: Any) -> tuple[bool | None, bool | None]:

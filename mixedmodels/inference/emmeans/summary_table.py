@@ -32,7 +32,7 @@ from mixedmodels.inference.emmeans.options import positive_number
 from mixedmodels.inference.emmeans.response_scale import ResponseScale, back_transformed
 from mixedmodels.inference.wald import check_level
 from mixedmodels.reports.emmeans_text import EmmeansText, emmeans_text
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import html_of
 
 Side = Literal["two-sided", "<", ">"]
 _TAILS = {"two-sided": 0, "<": -1, ">": 1}
@@ -68,7 +68,7 @@ class EmmeansTable(pd.DataFrame):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @dataclass(frozen=True, slots=True)
