@@ -156,6 +156,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "predict": _by_name(
         {
             "REML is chosen when the model is fitted": "reml",
+            "this model has no random effects and predicts from the fixed effects alone: leave it out": (
+                "re_form reform random_only allow_new_levels"
+            ),
             "contributions of single terms are columns of m.model_matrix(newdata=...) times m.fixef()": (
                 "terms"
             ),
@@ -165,7 +168,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "simulate": _by_name(
         {
             "responses are simulated on their own scale": "type",
-            "there are no random effects": "use_u re_form",
+            "there are no random effects": "use_u re_form allow_new_levels",
         }
     ),
     "confint": _by_name(
@@ -570,3 +573,6 @@ EXAMPLE_VALUES_OF = {
     "model_terms": {"formula": "'y ~ x'"},
     "power": {"exponent": "0.5"},
 }
+
+#: What a function takes that is given things one by one where it has one list of them.
+LISTS = {"pool": "one list of fits, one for each imputed data set: write pool([m1, m2, m3])"}

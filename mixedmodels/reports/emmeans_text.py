@@ -80,7 +80,7 @@ def _column(values: pd.Series, name: str, estimate: str, digits: int) -> list[st
         return _labels(values, name)
     numbers = values.to_numpy(dtype=np.float64)
     texts = _numbers(numbers, name, digits)
-    if name == estimate:
+    if name == estimate and name not in _STATISTICS:
         texts = ["nonEst" if math.isnan(x) else t for t, x in zip(texts, numbers, strict=True)]
     width = max(len(name), *(len(t) for t in texts)) if texts else len(name)
     return [t.rjust(width) for t in texts]
