@@ -55,7 +55,10 @@ def weighted_lm():
 CASES = {
     "lm": (weighted_lm, gaussian),
     "gamma": (lambda: mm.glm("positive ~ x", DATA, family=mm.Gamma(link="log")), gamma),
-    "negbin": (lambda: mm.glm("count ~ x + offset(0.1 * z)", DATA, family="negative_binomial"), negative_binomial),
+    "negbin": (
+        lambda: mm.glm("count ~ x + offset(0.1 * z)", DATA, family="negative_binomial"),
+        negative_binomial,
+    ),
     "probit": (
         lambda: mm.glm("share ~ x", DATA.assign(five=5.0), weights="five", family=mm.binomial(link="probit")),
         binomial,
