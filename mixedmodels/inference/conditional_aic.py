@@ -3,7 +3,7 @@
 Its penalty counts what random effects contribute to the fit: the trace of the derivative of the fitted values
 in the response. That of a linear mixed model takes in that theta was estimated from the same response (Greven
 & Kneib 2010), that of a generalized one takes theta as known (Donohue, Overholser, Xu & Vaida 2011) unless
-refits are asked for, from which Poisson and Bernoulli models have a penalty that does not (Saefken et al. 2014).
+refits are asked for, from which Poisson and Bernoulli models have one that does not (Saefken et al. 2014).
 """
 
 from __future__ import annotations
