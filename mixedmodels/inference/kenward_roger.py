@@ -5,8 +5,8 @@ denominator degrees of freedom so that its first two moments are those of an F d
 1997, Biometrics 53, 983-997; Halekoh & Hojsgaard 2014, J. Stat. Softw. 59(9), whose pbkrtest gives the same
 numbers). The covariance of the variances is twice the inverse of their expected information.
 
-Unstructured, diagonal and homogeneous compound symmetric terms are linear in their variances and covariances.
-Others, ``cs`` and ``ar1``, are not: Kenward and Roger's bias has their second derivatives, which depend on how
+Unstructured, diagonal and homogeneous compound symmetric terms are linear in variances and covariances. Other
+``cs`` and ``ar1`` terms are not: Kenward and Roger's bias has their second derivatives, which depend on how
 a structure is parametrised and are taken in variances and correlations, as SAS does; where a parameter is at
 its bound the term is taken as linear. Variances that are zero count as estimated, as in pbkrtest. Prior
 weights are part of the covariance of the rows, which pbkrtest leaves out.
