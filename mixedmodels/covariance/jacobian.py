@@ -33,6 +33,12 @@ def factor_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatA
     if structure.n_theta < S:
         steps = STEP * np.maximum(1.0, np.abs(theta))
         return np.moveaxis(jacobian(structure.factor, theta, steps), -1, 0)
+    return _by_pullback(structure, theta)
+
+
+def _by_pullback(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
+    """Return ``dT / dtheta_k`` to full precision."""
+    S = structure.size
     found = np.zeros((structure.n_theta, S, S))
     for i in range(S):
         for j in range(i + 1):
@@ -43,7 +49,7 @@ def factor_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatA
 
 
 def covariance_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
-    """Return ``d(T T') / dtheta_k``, shape (n_theta, S, S).
+    """Return ``d(T T') / dtheta_k`` to full precision, shape (n_theta, S, S).
 
     Examples
     --------
@@ -52,7 +58,7 @@ def covariance_jacobian(structure: CovarianceStructure, theta: FloatArray) -> Fl
     array([[0., 4.],
            [4., 0.]])
     """
-    half = factor_jacobian(structure, theta) @ structure.factor(theta).T
+    half = _by_pullback(structure, theta) @ structure.factor(theta).T
     return np.asarray(half + half.transpose(0, 2, 1))
 
 
