@@ -73,8 +73,7 @@ def drawn_rows(
         return []
     columns = [Z for Z, _ in random] if newdata is None else random_columns(model.design, newdata)
     return [
-        (np.where(mask, 0.0, Z), codes)
-        for Z, (_, codes), mask in zip(columns, random, masks, strict=True)
+        (np.where(mask, 0.0, Z), codes) for Z, (_, codes), mask in zip(columns, random, masks, strict=True)
     ]
 
 

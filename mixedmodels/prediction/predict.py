@@ -37,7 +37,12 @@ from mixedmodels.prediction.intervals import (
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.re_form import ReForm, named_effects, plain_re_form
 from mixedmodels.prediction.request import NewNaAction, PredictionRequest
-from mixedmodels.prediction.theta_uncertainty import Spread, predicted_rows, spread
+from mixedmodels.prediction.theta_uncertainty import (
+    Spread,
+    conditions_on_effects,
+    predicted_rows,
+    spread,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +318,8 @@ def _owed_to_theta(
     def others(theta: FloatArray) -> FloatArray:
         return np.asarray(relative_variances(model, drawn, theta) + 1.0 / weights)
 
-    return spread(model, predicted_rows(model, X, random, masks, others))
+    predicted = predicted_rows(model, X, random, masks, others)
+    return spread(model, predicted, conditions_on_effects(random, len(X)))
 
 
 def _complete(

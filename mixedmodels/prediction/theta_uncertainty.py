@@ -45,7 +45,7 @@ class Spread:
     df: FloatArray
 
 
-def spread(fit: LinearFit, predicted: Predicted) -> Spread:
+def spread(fit: LinearFit, predicted: Predicted, conditions: BoolArray) -> Spread:
     """Return what predictions owe to the estimates of theta and sigma.
 
     Elements of theta at a boundary count as known.
@@ -56,6 +56,8 @@ def spread(fit: LinearFit, predicted: Predicted) -> Spread:
         The fit.
     predicted : callable
         Predictions and variances over sigma^2 at theta.
+    conditions : ndarray of bool, shape (m,)
+        Which rows condition on a random effect; others have the standard errors of the fixed effects' tests.
     """
     sigma, theta = fit.sigma(), fit.theta_values
     W = fit.parameter_covariance.of_theta_and_sigma()
@@ -73,7 +75,15 @@ def spread(fit: LinearFit, predicted: Predicted) -> Spread:
     of_variance = np.einsum("km,kl,lm->m", g, W, g)
     known = of_variance <= 0.0
     df = np.where(known, np.inf, 2.0 * variances**2 / np.where(known, 1.0, of_variance))
-    return Spread(2.0 * np.einsum("km,kl,lm->m", d, W, d), df)
+    return Spread(np.where(conditions, 2.0 * np.einsum("km,kl,lm->m", d, W, d), 0.0), df)
+
+
+def conditions_on_effects(random: Sequence[RandomRows], m: int) -> BoolArray:
+    """Return which of m rows have a random effect of a level that was in the data."""
+    found = np.zeros(m, dtype=bool)
+    for Z, codes in random:
+        found |= (codes >= 0) & Z.any(axis=1)
+    return found
 
 
 def predicted_rows(
