@@ -73,7 +73,7 @@ def p_values(large: mm.LinearMixedModel, small: mm.LinearMixedModel) -> dict[str
 
 
 def simulate(design: str, simulations: int) -> pd.DataFrame:
-    """Return the share of rejections of every test on one design, of all fits and by whether they are singular."""
+    """Return the share of rejections of every test on one design, singular fits apart as well."""
     larger, smaller, data = DESIGNS[design]()
     rng = np.random.default_rng(SEED)
     data = data.assign(y=drawn(data, rng))

@@ -12,7 +12,6 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 
 from mixedmodels.arrays import FloatArray
 
-
 #: Rows and columns of a matrix that are transposed together; 128 kB.
 TILE = 128
 

@@ -76,8 +76,9 @@ def _family(fit: MixedFit) -> Family:
 def _distinct_rows(fit: MixedFit) -> tuple[IntArray, FloatArray]:
     """Return one row of each kind and how many there are; rows of zero weight are left out."""
     design = fit.design
-    columns = [fit.y[:, None], design.X]
-    columns += [part for term in fit.random for part in (term.Z, term.codes[:, None])]
+    columns: list[FloatArray] = [fit.y[:, None], design.X]
+    for term in fit.random:
+        columns += [term.Z, term.codes[:, None].astype(np.float64)]
     if design.offset is not None:
         columns.append(design.offset[:, None])
     used = np.flatnonzero(fit.prior_weights > 0.0)

@@ -201,8 +201,8 @@ def predict_average(fit: Fit, newdata: Any, request: PredictionRequest) -> pd.Se
         )
     if request.df == "satterthwaite":
         raise ControlError(
-            "df='satterthwaite' is for predictions of linear models, whose average over the random effects is "
-            "re_form='0'."
+            "df='satterthwaite' is for predictions of linear models, whose average over the random effects "
+            "is re_form='0'."
         )
     if newdata is None:
         refuse_for_training_rows(request)

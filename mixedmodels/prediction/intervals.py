@@ -44,7 +44,7 @@ def fixed_variances(model: Fit, X: FloatArray) -> FloatArray:
 def confidence_limits(
     model: Fit, eta: FloatArray, se: FloatArray, request: PredictionRequest, df: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Return lower and upper limits of means, on the scale asked for, each (m,); `df` are those of each row."""
+    """Return lower and upper limits of means, on the scale asked for, each (m,); `df` may be by row."""
     half = request.quantile(model.test_df, df) * se
     family = model.family()
     if request.type == "link" or family is None:

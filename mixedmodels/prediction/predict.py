@@ -307,8 +307,8 @@ def _owed_to_theta(
         return None
     if not isinstance(model, LinearFit):
         raise NotAvailableError(
-            "df='satterthwaite' is for linear models, of lmer() and lm(); limits of others are normal, or of t "
-            "with a number given as df."
+            "df='satterthwaite' is for linear models, of lmer() and lm(); limits of others are normal, or of "
+            "t with a number given as df."
         )
     X, random, _ = _complete(rows, masks, request.random_only)
     of_response = request.interval == "prediction"
@@ -325,7 +325,7 @@ def _owed_to_theta(
 def _complete(
     rows: Rows, masks: Sequence[BoolArray], random_only: bool
 ) -> tuple[FloatArray, list[RandomRows], BoolArray]:
-    """Return fixed- and random-effects rows, zero where nothing is conditioned on or a variable is missing."""
+    """Return the rows, zero where nothing is conditioned on or a variable is missing, and which these are."""
     X = np.zeros_like(rows.X) if random_only else rows.X
     random = [(np.where(mask, Z, 0.0), codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
     missing = np.asarray(np.isnan(X).any(axis=1))

@@ -1,10 +1,10 @@
 """What predictions of a linear mixed model owe to theta and sigma being estimates.
 
-The variance v of a prediction is a function of (theta, sigma), whose estimates have covariance W. To first order
-its estimate has variance ``g'W g`` for ``g = dv / d(theta, sigma)``, and Satterthwaite's degrees of freedom are
-``2 v^2 / g'W g``. A prediction of random effects moves with theta besides: ``d'W d`` for its own derivative d is
-variance that v leaves out, and v at the estimates falls short of its value by as much again (Kackar & Harville
-1984, J. Am. Stat. Assoc. 79, 853-862; Prasad & Rao 1990, J. Am. Stat. Assoc. 85, 163-171).
+The variance v of a prediction is a function of (theta, sigma), whose estimates have covariance W. To first
+order its estimate has variance ``g'W g`` for ``g = dv / d(theta, sigma)``, and Satterthwaite's degrees of
+freedom are ``2 v^2 / g'W g``. A prediction of random effects moves with theta besides: ``d'W d`` for its own
+derivative d is variance that v leaves out, and v at the estimates falls short of its value by as much again
+(Kackar & Harville 1984, J. Am. Stat. Assoc. 79, 853-862; Prasad & Rao 1990, J. Am. Stat. Assoc. 85, 163-171).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mixedmodels.fits.joint_covariance import covariance_of_problem, row_varianc
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import contribution, random_effects
 
-#: Step of a central difference beside the size of an element of theta: its error is of the order of the square,
-#: rounding of that of its inverse.
+#: Step of a central difference beside the size of an element of theta: its error is of the order of the
+#: square, rounding of that of its inverse.
 STEP = 1e-4
 
 #: Prediction and its variance over sigma^2 as functions of theta, each from (k,) to (m,).

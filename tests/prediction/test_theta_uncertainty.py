@@ -93,7 +93,7 @@ def test_limits_of_the_population_are_those_of_marginal_means(seed):
 
 
 def test_response_of_a_new_group_of_a_balanced_one_way_layout():
-    """Its variance is that of a mean square over the rows of a group, and a bit: exact for one row a group."""
+    """Its variance is a combination of two mean squares."""
     rng = np.random.default_rng(3)
     table = pd.DataFrame({"g": np.repeat([f"g{i}" for i in range(8)], 5)})
     table["y"] = rng.normal(size=8).repeat(5) + rng.normal(size=40)
