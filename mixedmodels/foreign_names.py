@@ -155,6 +155,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "predict": _by_name(
         {
             "REML is chosen when the model is fitted": "reml",
+            "this model has no random effects and predicts from the fixed effects alone: leave it out": (
+                "re_form reform random_only allow_new_levels"
+            ),
             "contributions of single terms are columns of m.model_matrix(newdata=...) times m.fixef()": (
                 "terms"
             ),
@@ -164,7 +167,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "simulate": _by_name(
         {
             "responses are simulated on their own scale": "type",
-            "there are no random effects": "use_u re_form",
+            "there are no random effects": "use_u re_form allow_new_levels",
         }
     ),
     "specify": _by_name(
@@ -607,3 +610,6 @@ EXAMPLE_VALUES_OF = {
     "extend": {"data": "data, subject=60"},
     "specify": {"data": "data, beta=[10, 0.5], sd=1, sigma=2"},
 }
+
+#: What a function takes that is given things one by one where it has one list of them.
+LISTS = {"pool": "one list of fits, one for each imputed data set: write pool([m1, m2, m3])"}

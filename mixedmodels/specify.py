@@ -30,7 +30,8 @@ from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.given_parameters import read_parameters
 from mixedmodels.prediction.simulate import UNSET, SimulationRequest, one_generator, simulate
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.html import Table
+from mixedmodels.reports.page import Page, frame_table, html_of
 
 #: Names of the response of a one-sided formula, and of the columns that stand for a response of trials.
 RESPONSE, SUCCESSES, FAILURES = "y", ".successes", ".failures"
@@ -87,7 +88,7 @@ class ModelSpecification:
     def __repr__(self) -> str:
         model = self.model
         family, random = model.family(), model.random
-        lines = ["Model with given parameters", f"Formula: {self.shown}"]
+        lines: list[str | Table] = ["Model with given parameters", f"Formula: {self.shown}"]
         if family is not None:
             lines.append(f"Family: {family.name} ({family.link.name})")
         if random:
@@ -96,13 +97,14 @@ class ModelSpecification:
             lines += ["Random effects:", VarCorr(covariances, residual).to_string()]
         elif family is None:
             lines.append(f"Residual standard deviation: {model.sigma():.5g}")
-        lines += ["Fixed effects:", model.fixef().to_string()]
+        beta = model.fixef()
+        lines += ["Fixed effects:", frame_table(beta.to_string(), beta.to_frame())]
         if family is not None and family.phi_names:
             lines.append(", ".join(f"{n}: {v:.5g}" for n, v in zip(family.phi_names, model.phi, strict=True)))
-        return "\n".join(lines)
+        return Page(lines)
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 advises(ModelSpecification)

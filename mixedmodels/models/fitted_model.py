@@ -25,6 +25,7 @@ from mixedmodels.inference.drop1 import drop1
 from mixedmodels.inference.emmeans import means, term_tests, trends
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.hypotheses import Convention, hypotheses
+from mixedmodels.inference.hypothesis_tables import Hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary, tested_by
@@ -273,11 +274,13 @@ class FittedModel(Fit):
         ddf: Ddf | None = "default",
         test: Literal["F", "Chisq"] | None = None,
         vcov: Any = None,
+        bounds: bool = False,
     ) -> AnovaTable:
         """Compare this model with others, or test its terms; see :func:`mixedmodels.anova`."""
         return anova(
-            self, *others, refit=refit, model_names=model_names, type=type, ddf=ddf, test=test, vcov=vcov
-        )
+            self, *others, refit=refit, model_names=model_names, type=type, ddf=ddf, test=test, vcov=vcov,
+            bounds=bounds,
+        )  # fmt: skip
 
     def drop1(
         self, test: Literal["Chisq", "F"] = "Chisq", ddf: Ddf = "default", vcov: Any = None
@@ -285,7 +288,7 @@ class FittedModel(Fit):
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
         return drop1(self, test=test, ddf=ddf, vcov=vcov)
 
-    def hypotheses(self, type: object = 3, convention: Convention = "lmerTest") -> dict[str, pd.DataFrame]:
+    def hypotheses(self, type: object = 3, convention: Convention = "lmerTest") -> Hypotheses:
         """Return the hypothesis that each term is tested by; see :func:`mixedmodels.hypotheses`."""
         return hypotheses(self, type, convention)
 

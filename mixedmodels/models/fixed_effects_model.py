@@ -10,7 +10,13 @@ import pandas as pd
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
-from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
+from mixedmodels.prediction.request import (
+    DfOfLimits,
+    IntervalType,
+    NewNaAction,
+    PredictionRequest,
+    PredictionType,
+)
 from mixedmodels.prediction.simulate import SimulationRequest, one_generator, simulate
 
 
@@ -30,7 +36,7 @@ class FixedEffectsModel(FittedModel):
         offset: Any = None,
         interval: IntervalType | None = None,
         level: float = 0.95,
-        df: float | None = None,
+        df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:
@@ -51,7 +57,7 @@ class FixedEffectsModel(FittedModel):
             Limits to return: of the mean, or of a response yet to be seen.
         level : float
             Probability of the limits.
-        df : float, optional
+        df : float or "satterthwaite", optional
             Degrees of freedom of t quantiles; by default those of the tests of the summary, normal limits
             where it has none.
         weights : number, array_like or str, optional

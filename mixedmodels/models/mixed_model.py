@@ -25,7 +25,13 @@ from mixedmodels.prediction.averaged import predict_average
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import new_random_matrix, predict
 from mixedmodels.prediction.re_form import ReForm
-from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
+from mixedmodels.prediction.request import (
+    DfOfLimits,
+    IntervalType,
+    NewNaAction,
+    PredictionRequest,
+    PredictionType,
+)
 from mixedmodels.prediction.simulate import UNSET, SimulationRequest, one_generator, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
@@ -149,7 +155,7 @@ class MixedModel(FittedModel, MixedFit):
         offset: Any = None,
         interval: IntervalType | None = None,
         level: float = 0.95,
-        df: float | None = None,
+        df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:
@@ -181,8 +187,10 @@ class MixedModel(FittedModel, MixedFit):
             effects that the prediction does not condition on vary in it, as do residuals by their weights.
         level : float
             Probability of the limits.
-        df : float, optional
-            Degrees of freedom of t quantiles; by default limits are normal.
+        df : float or "satterthwaite", optional
+            Degrees of freedom of t quantiles; by default limits are normal and theta counts as known.
+            ``"satterthwaite"``, of linear models, counts that theta and sigma are estimates: each row has
+            degrees of freedom of its own, and its standard error what the random effects owe to theta.
         weights : number, array_like or str, optional
             Prior weights of the new rows for prediction limits, numbers of trials included, in place of those
             that the columns of the fit's weights give.

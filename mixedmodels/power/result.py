@@ -14,7 +14,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.inference.wald import check_level
 from mixedmodels.power.decisions import Decisions
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.html import Table
+from mixedmodels.reports.page import Page, html_of
 
 Interval = Literal["wilson", "clopper-pearson"]
 INTERVALS = {"wilson": "Wilson", "clopper-pearson": "Clopper-Pearson"}
@@ -179,7 +180,7 @@ class Power:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 advises(Power)
@@ -198,13 +199,17 @@ class PowerCurve(pd.DataFrame):
         return pd.DataFrame
 
     def __repr__(self) -> str:
-        shares = {name: "{:.1%}".format for name in ("power", "lower", "upper")}
-        return "\n".join([*self.heading, pd.DataFrame(self).to_string(index=False, formatters=shares)])
+        frame = pd.DataFrame(self).copy()
+        for name in ("power", "lower", "upper"):
+            frame[name] = [f"{share:.1%}" for share in frame[name]]
+        cells = tuple(tuple(map(str, row)) for row in frame.itertuples(index=False))
+        text = frame.to_string(index=False)
+        return Page([*self.heading, Table(text, cells, ("",) * len(cells), tuple(map(str, frame.columns)))])
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def power_curve_of(results: tuple[Power, ...], sizes: FloatArray, size: str) -> PowerCurve:

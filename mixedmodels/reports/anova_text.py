@@ -35,3 +35,12 @@ def boundary_text(rows: Sequence[str], p_values: FloatArray) -> str:
     named = ", ".join(f"{p} ({rows[i]})" for i, p in zip(known, texts, strict=True))
     what = "Pr(>Chibar), from the mixture of chi-squares that holds where a variance is zero:"
     return fill_line(f"{what} {named}".split(" "))
+
+
+def bounds_text(rows: Sequence[str], bounds: FloatArray) -> str:
+    """Return what stands below a table of which some rows have bounds of a p-value, shape (rows, 2)."""
+    known = np.flatnonzero(~np.isnan(bounds[:, 0])).tolist()
+    texts = [format_p_values(bounds[i], digits=3) for i in known]
+    named = ", ".join(f"{low} to {high} ({rows[i]})" for i, (low, high) in zip(known, texts, strict=True))
+    what = "Pr(>Chibar), bounds where several random effects are added at once:"
+    return fill_line(f"{what} {named}; pb_modcomp() simulates it.".split(" "))

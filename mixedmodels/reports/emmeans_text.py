@@ -62,8 +62,12 @@ def _digits(table: pd.DataFrame, estimate: str) -> int:
     """Return the significant digits that tell each estimate from two standard errors beside it."""
     if "SE" not in table or not len(table):
         return DIGITS
-    values, se = (table[name].to_numpy(dtype=np.float64) for name in (estimate, "SE"))
-    return max((_digits_of(v, s) for v, s in zip(values, se, strict=True)), default=FEWEST_DIGITS)
+    return digits_of_estimates(table[[estimate, "SE"]].to_numpy(dtype=np.float64))
+
+
+def digits_of_estimates(estimates: FloatArray) -> int:
+    """Return the significant digits for estimates and their standard errors, shape (m, 2)."""
+    return max((_digits_of(value, se) for value, se in estimates.tolist()), default=FEWEST_DIGITS)
 
 
 def _digits_of(value: float, se: float) -> int:
@@ -81,7 +85,7 @@ def _column(values: pd.Series, name: str, estimate: str, digits: int) -> list[st
         return _labels(values, name)
     numbers = values.to_numpy(dtype=np.float64)
     texts = _numbers(numbers, name, digits)
-    if name == estimate:
+    if name == estimate and name not in _STATISTICS:
         texts = ["nonEst" if math.isnan(x) else t for t, x in zip(texts, numbers, strict=True)]
     width = max(len(name), *(len(t) for t in texts)) if texts else len(name)
     return [t.rjust(width) for t in texts]
