@@ -20,6 +20,8 @@ def modules_with_examples():
 
 @pytest.mark.parametrize("name", list(modules_with_examples()))
 def test_examples(name):
+    if name.startswith("mixedmodels.plots."):
+        pytest.importorskip("matplotlib.pyplot").close("all")
     found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert found.attempted
     assert not found.failed

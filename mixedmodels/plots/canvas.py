@@ -178,12 +178,15 @@ def mark(k: int) -> str:
 
 
 def shape_of(n: int, most: int = 4) -> tuple[int, int]:
-    """Return rows and columns for n panels, at most `most` side by side.
+    """Return rows and columns for n panels, at most `most` side by side, few places being left empty.
 
     Examples
     --------
     >>> shape_of(3), shape_of(4), shape_of(6), shape_of(18, 6)
-    ((1, 3), (2, 2), (2, 3), (4, 5))
+    ((1, 3), (2, 2), (2, 3), (3, 6))
     """
-    columns = n if n <= min(3, most) else min(most, math.ceil(math.sqrt(n)))
+    if n <= min(3, most):
+        return 1, n
+    fewest = min(most, math.ceil(math.sqrt(n)))
+    columns = min(range(fewest, most + 1), key=lambda c: math.ceil(n / c) * c - n)
     return math.ceil(n / columns), columns

@@ -135,7 +135,7 @@ def residual_points(
         height = functions.scale.derivatives(height)[0] if is_response else height
     frame = pd.DataFrame({axis.name: _shown(axis) for axis in (along, *by)}).assign(estimate=height, n=1)
     inside = np.all([axis.is_numeric | (axis.rows >= 0) for axis in (along, *by)], axis=0)
-    frame = frame[inside & np.isfinite(height)]
+    frame = frame[inside & np.isfinite(height)].infer_objects()
     is_binary = kind == "raw" and len(np.unique(fit.y)) <= 2 and fit.family() is not None
     return _binned(frame, along, [axis.name for axis in by]) if is_binary else frame.reset_index(drop=True)
 

@@ -92,7 +92,7 @@ def plot_groups(
     name, frame = one_group(fit, group, size=2), rows_used(fit)
     along = _variable(fit, name, x, frame)
     chosen = _chosen_levels(fit, name, levels)
-    lines = _Lines(fit, name, along, frame, chosen)
+    lines = _Lines(fit, name, along, frame, chosen, _places(frame[along]), _covariates(fit, frame))
     data = lines.table()
     host, inside = panels(ax, *shape_of(len(chosen), 6), 1.7, 1.6, sharex=True, sharey=True)
     for panel, level in zip(inside, chosen, strict=False):
@@ -116,7 +116,7 @@ def _variable(fit: MixedFit, group: str, x: Any, frame: pd.DataFrame) -> str:
             )
         return x
     covariates = [name for name, values in reference_grid(fit).levels.items() if name in frame]
-    numeric = [name for name in covariates if pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    numeric = [name for name in covariates if _is_number(frame[name])]
     slopes = {column for term in fit.random if term.group == group for column in term.columns}
     found = [name for name in numeric if name in slopes] or numeric or covariates
     if not found:
@@ -154,6 +154,10 @@ class _Lines:
         Variables of the model at the rows used.
     chosen : list of str
         Levels.
+    places : dict or None
+        Where the levels of a factor stand along the panels; None of a covariate.
+    averaged : set of str
+        The covariates, of which a mean makes sense: numbers that the formula makes no factors of.
     """
 
     fit: MixedFit
@@ -161,42 +165,33 @@ class _Lines:
     along: str
     frame: pd.DataFrame
     chosen: list[str]
+    places: dict[Any, float] | None
+    averaged: set[str]
 
     @property
     def own(self) -> list[int]:
         """The terms of the grouping factor."""
         return [k for k, term in enumerate(self.fit.random) if term.group == self.group]
 
-    @property
-    def places(self) -> dict[Any, float] | None:
-        """Where the levels of a factor stand along the panels; None of a covariate."""
-        values = self.frame[self.along]
-        if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-            return None
-        return {level: float(k) for k, level in enumerate(_levels_of(values))}
-
     def table(self) -> pd.DataFrame:
         """Return all of them, one row a point."""
         term = self.fit.random[self.own[0]]
         place = {level: k for k, level in enumerate(term.levels)}
-        rows_of = {level: np.flatnonzero(term.codes == place[level]) for level in self.chosen}
-        observed = [
-            self._part("observed", level, self.frame[self.along].iloc[rows], self.fit.y[rows])
-            for level, rows in rows_of.items()
-        ]
-        grid = pd.concat([self._typical(rows) for rows in rows_of.values()], ignore_index=True)
-        offset = self._offsets(rows_of, len(grid) // len(self.chosen))
-        parts = [*observed]
-        for kind, y in self._heights(grid, offset).items():
-            for level, positions in zip(
-                self.chosen, np.split(np.arange(len(grid)), len(self.chosen)), strict=True
-            ):
-                parts.append(self._part(kind, level, grid[self.along].iloc[positions], y[positions]))
-        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+        rows_of = [np.flatnonzero(term.codes == place[level]) for level in self.chosen]
+        rows = np.concatenate(rows_of)
+        names = np.repeat(np.array(self.chosen, dtype=object), [len(own) for own in rows_of])
+        grid = pd.concat([self._typical(own) for own in rows_of], ignore_index=True)
+        n_places = len(grid) // len(self.chosen)
+        along = np.repeat(np.array(self.chosen, dtype=object), n_places)
+        parts = [self._part("observed", names, self.frame[self.along].iloc[rows], self.fit.y[rows])]
+        for kind, y in self._heights(grid, self._offsets(rows_of, n_places)).items():
+            parts.append(self._part(kind, along, grid[self.along], y))
+        return pd.concat(parts, ignore_index=True)
 
-    def _part(self, kind: str, level: str, x: pd.Series, y: FloatArray) -> pd.DataFrame:
-        columns = {"kind": kind, "grpvar": self.group, "grp": level, self.along: x.to_numpy(), "y": y}
-        return pd.DataFrame(columns)
+    def _part(self, kind: str, levels: Any, x: pd.Series, y: FloatArray) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"kind": kind, "grpvar": self.group, "grp": levels, self.along: x.to_numpy(), "y": y}
+        )
 
     def _typical(self, rows: Any) -> pd.DataFrame:
         """Return rows of one level along the variable, all else as it mostly is in the level."""
@@ -214,21 +209,12 @@ class _Lines:
                 typical[name] = pd.Series([column.mode().iloc[0]] * len(places), dtype=column.dtype)
         return pd.DataFrame({**typical, self.along: places})
 
-    @property
-    def averaged(self) -> set[str]:
-        """The covariates, of which a mean makes sense: numbers that the formula makes no factors of."""
-        levels = reference_grid(self.fit).levels
-        return {name for name, values in levels.items() if len(values) == 1 and self._is_number(name)}
-
-    def _is_number(self, name: str) -> bool:
-        return name in self.frame and pd.api.types.is_numeric_dtype(self.frame[name].dtype)
-
-    def _offsets(self, rows_of: dict[str, Any], places: int) -> FloatArray | None:
+    def _offsets(self, rows_of: list[Any], places: int) -> FloatArray | None:
         """Return the mean of an offset given as an array in each level; other offsets are in the columns."""
         design = self.fit.design
         if not design.recipe.offset_is_array or design.offset is None:
             return None
-        return np.repeat([design.offset[rows].mean() for rows in rows_of.values()], places)
+        return np.repeat([design.offset[rows].mean() for rows in rows_of], places)
 
     def _heights(self, grid: pd.DataFrame, offset: FloatArray | None) -> dict[str, FloatArray]:
         """Return the lines on the scale of the response."""
@@ -245,6 +231,23 @@ class _Lines:
         Z, codes = np.hstack([Z for Z, _ in random]), random[0][1]
         within = conditional + contribution(Z, codes, found.within - found.conditional)
         return {"within group": within, "population": population, "mixed model": conditional}
+
+
+def _places(values: pd.Series) -> dict[Any, float] | None:
+    """Return where the levels of a factor stand along the panels; None of a covariate."""
+    if _is_number(values) and not pd.api.types.is_bool_dtype(values.dtype):
+        return None
+    return {level: float(k) for k, level in enumerate(_levels_of(values))}
+
+
+def _covariates(fit: MixedFit, frame: pd.DataFrame) -> set[str]:
+    """Return the numeric variables that the formula makes no factors of."""
+    levels = reference_grid(fit).levels
+    return {name for name, at in levels.items() if len(at) == 1 and name in frame and _is_number(frame[name])}
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values.dtype)
 
 
 def _levels_of(values: pd.Series) -> list[Any]:

@@ -10,6 +10,8 @@ from mixedmodels.arrays import FloatArray
 PLACES = 80
 #: Rounds in which outlying points lose their weight.
 ROBUST_ROUNDS = 3
+#: Residuals of this size, beside the response, are rounding, and no point lies further out than another.
+ROUNDING = 1e-12
 #: Points that the line is computed from, evenly along x where there are more: it is drawn, not tested.
 MOST_POINTS = 20_000
 
@@ -52,19 +54,20 @@ def lowess(x: FloatArray, y: FloatArray, span: float = 2.0 / 3.0) -> tuple[Float
     at = distinct if len(distinct) <= PLACES else np.quantile(x, np.linspace(0.0, 1.0, PLACES))
     at = np.unique(at)
     nearest = min(max(int(span * len(x) + 1e-7), 2), len(x))
-    # Constant rows: the tricube weights of every point at every place, the robust ones change.
     distance = np.abs(at[:, None] - x[None, :])
     reach = np.partition(distance, nearest - 1, axis=1)[:, nearest - 1]
     tricube = (1.0 - np.minimum(distance / _positive(reach, distance)[:, None], 1.0) ** 3) ** 3
-    robust = np.ones(len(x))
-    line = _local_lines(tricube * robust, x, y, at)
+    line = _local_lines(tricube, x, y, at)
     for _ in range(ROBUST_ROUNDS):
         residual = np.abs(y - np.interp(x, at, line))
         spread = 6.0 * float(np.median(residual))
-        if spread <= np.finfo(float).eps * float(np.abs(y).max()):
+        if spread <= ROUNDING * float(np.abs(y).max()):
             break
-        robust = np.maximum(1.0 - (residual / spread) ** 2, 0.0) ** 2
-        line = _local_lines(tricube * robust, x, y, at)
+        weights = tricube * np.maximum(1.0 - (residual / spread) ** 2, 0.0) ** 2
+        # Where all points nearby are outlying, they are what there is.
+        is_empty = weights.sum(axis=1) == 0.0
+        weights[is_empty] = tricube[is_empty]
+        line = _local_lines(weights, x, y, at)
     return at, line
 
 
@@ -78,7 +81,7 @@ def _local_lines(W: FloatArray, x: FloatArray, y: FloatArray, at: FloatArray) ->
     """Return weighted straight lines at places, one row of weights each; the mean where x has no spread."""
     middle = float(np.median(x))
     x, at = x - middle, at - middle  # no digits are lost in squares
-    total = np.maximum(W.sum(axis=1), np.finfo(float).tiny)
+    total = W.sum(axis=1)
     x_mean, y_mean = W @ x / total, W @ y / total
     spread = W @ x**2 / total - x_mean**2
     slope = np.divide(

@@ -84,7 +84,7 @@ def plot_profile(
     for level in levels:
         check_level(level)
     one_of("absolute", absolute, (True, False))
-    curves = named_curves(profile_of(model, which, "plot_profile"), which)
+    _, curves = profiled(model, which, "plot_profile")
     host, inside = panels(ax, *shape_of(len(curves)), 3.0, 2.8)
     parts = []
     for panel, (name, curve) in zip(inside, curves.items(), strict=False):
@@ -133,7 +133,7 @@ def plot_profile_density(
     48
     """
     check_axes(ax)
-    curves = named_curves(profile_of(model, which, "plot_profile_density"), which)
+    _, curves = profiled(model, which, "plot_profile_density")
     host, inside = panels(ax, *shape_of(len(curves)), 3.0, 2.6)
     parts = []
     for panel, (name, curve) in zip(inside, curves.items(), strict=False):
@@ -147,31 +147,31 @@ def plot_profile_density(
     return finished(host, pd.concat(parts, ignore_index=True), inside)
 
 
-def profile_of(model: Any, which: Any, function: str) -> Profile:
-    """Return a profile: the one given, or that of a model, its parameters named at length."""
-    if isinstance(model, Profile):
-        return model
-    if not isinstance(model, Fit):
-        raise NotAvailableError(
-            f"{function}() needs a fitted model or its profile; {shown(model)} is neither."
-        )
-    return profile(model, which, signames=False)
+def profiled(model: Any, which: Any, function: str) -> tuple[Profile, dict[str, ProfileCurve]]:
+    """Return a profile, the one given or that of a model, and its curves asked for by name.
 
-
-def named_curves(found: Profile, which: Any) -> dict[str, ProfileCurve]:
-    """Return the curves asked for that have more than a point, by name.
+    Parameters of a model are named at length. Curves of one point are left out.
 
     Raises
     ------
     ControlError
-        If none is left.
+        If no curve is left.
+    NotAvailableError
+        If `model` is neither.
     """
-    frame = found.confint(which)
-    curves = {name: found[name] for name in frame.index}
-    drawn = {name: curve for name, curve in curves.items() if len(curve.values) > 1}
-    if not drawn:
+    if isinstance(model, Profile):
+        found, names = model, model.confint(which).index
+    elif isinstance(model, Fit):
+        found = profile(model, which, signames=False)
+        names = pd.Index(list(found))
+    else:
+        raise NotAvailableError(
+            f"{function}() needs a fitted model or its profile; {shown(model)} is neither."
+        )
+    curves = {name: found[name] for name in names if len(found[name].values) > 1}
+    if not curves:
         raise ControlError("the profile has no curve: every parameter stands at one point.")
-    return drawn
+    return found, curves
 
 
 def _places(curve: ProfileCurve) -> FloatArray:

@@ -16,7 +16,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.profile.result import Profile, ProfileCurve
 from mixedmodels.inference.wald import check_level
 from mixedmodels.plots.canvas import ACCENT, SHADE, TICK, TITLE, check_axes, finished, panels
-from mixedmodels.plots.profile_curves import named_curves, profile_of
+from mixedmodels.plots.profile_curves import profiled
 
 if TYPE_CHECKING:
     from mixedmodels.plots.canvas import Picture
@@ -79,8 +79,7 @@ def plot_profile_pairs(
     check_axes(ax)
     for level in levels:
         check_level(level)
-    found = profile_of(model, which, "plot_profile_pairs")
-    curves = named_curves(found, which)
+    found, curves = profiled(model, which, "plot_profile_pairs")
     if len(curves) < 2:
         raise NotAvailableError(
             "plot_profile_pairs() draws two parameters or more; plot_profile(m) draws one."
