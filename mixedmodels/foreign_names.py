@@ -28,8 +28,8 @@ _BAYES = "there are no priors or chains: the fit is by (restricted) maximum like
 _TESTS = "m.summary().coefficients has estimates, standard errors and tests"
 _ERRORS = "write m.standard_errors()"
 _PLOTS = (
-    "write m.plot() for the first pictures; one at a time are mm.plot_residuals(m), mm.plot_ranef(m), "
-    "mm.plot_effects(m, 'x') and the other mm.plot_... functions"
+    "write m.plot() for the first pictures; mm.plot_residuals(m), mm.plot_ranef(m), "
+    "mm.plot_effects(m, 'x') and others draw one"
 )
 _R2 = "write mm.r2(m), or mm.icc(m) for the intraclass correlation"
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
