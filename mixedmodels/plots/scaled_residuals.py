@@ -1,4 +1,4 @@
-"""Scaled residuals, uniform under the model: ``plot_scaled_residuals(residuals, fitted)``."""
+"""Scaled residuals, uniform if the model is right: ``plot_scaled_residuals(scaled_residuals(m))``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import scipy
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import DataError
+from mixedmodels.diagnostics.scaled.result import ScaledResiduals
+from mixedmodels.errors import ControlError, DataError
+from mixedmodels.fits.fit import Fit
 from mixedmodels.plots.canvas import ACCENT, SHADE, check_axes, finished, panels
 from mixedmodels.plots.residual_panels import draw_points
 
@@ -24,7 +26,7 @@ WINDOW, PLACES = 0.3, 60
 
 
 @advises
-def plot_scaled_residuals(residuals: Any, fitted: Any, *, ax: Any = None) -> Picture:
+def plot_scaled_residuals(residuals: Any, fitted: Any = None, *, ax: Any = None) -> Picture:
     """Draw scaled residuals, which a right model makes uniform on (0, 1): their quantiles, and along the fit.
 
     To the left their quantiles against those of the uniform distribution, with the p-value of Kolmogorov and
@@ -33,10 +35,10 @@ def plot_scaled_residuals(residuals: Any, fitted: Any, *, ax: Any = None) -> Pic
 
     Parameters
     ----------
-    residuals : array_like
-        Residuals between 0 and 1, a row each.
-    fitted : array_like
-        Fitted values, or a variable to draw them along.
+    residuals : ScaledResiduals or array_like
+        What :func:`mixedmodels.scaled_residuals` returned; or residuals between 0 and 1, a row each.
+    fitted : array_like, optional
+        A variable to draw them along, by default the fitted values of scaled residuals.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -48,6 +50,8 @@ def plot_scaled_residuals(residuals: Any, fitted: Any, *, ax: Any = None) -> Pic
 
     Raises
     ------
+    ControlError
+        If there is nothing to draw them along.
     DataError
         If residuals are not between 0 and 1, or the two are not of one length.
     NotAvailableError
@@ -60,10 +64,19 @@ def plot_scaled_residuals(residuals: Any, fitted: Any, *, ax: Any = None) -> Pic
     Examples
     --------
     >>> import mixedmodels as mm
-    >>> mm.plot_scaled_residuals([0.5, 0.1, 0.9], [1.0, 2.0, 3.0]).data["expected"].tolist()
-    [0.5, 0.25, 0.75]
+    >>> m = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.load_dataset("Dyestuff"))
+    >>> mm.plot_scaled_residuals(mm.scaled_residuals(m, rng=1)).panels[1].get_xlabel()
+    'fitted value, rank'
     """
     check_axes(ax)
+    if isinstance(residuals, Fit):
+        raise ControlError(
+            "plot_scaled_residuals() needs residuals, as in plot_scaled_residuals(scaled_residuals(m))."
+        )
+    if isinstance(residuals, ScaledResiduals):
+        residuals, fitted = residuals.residuals, residuals.fitted if fitted is None else fitted
+    if fitted is None:
+        raise ControlError("plot_scaled_residuals() needs fitted, the values to draw these residuals along.")
     data = _table(residuals, fitted)
     host, inside = panels(ax, 1, 2, 3.8, 3.6)
     _draw_quantiles(inside[0], data)

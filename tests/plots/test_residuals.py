@@ -172,3 +172,16 @@ def test_scaled_residuals_that_are_none():
         mm.plot_scaled_residuals([0.5, 0.6], [1])
     with pytest.raises(mm.DataError, match="must be numbers"):
         mm.plot_scaled_residuals(["a"], [1])
+
+
+def test_scaled_residuals_of_a_model(fitted):
+    scaled = mm.scaled_residuals(fitted("cbpp_agq9"), rng=1)
+    data = mm.plot_scaled_residuals(scaled).data
+    pd.testing.assert_series_equal(data["residual"], scaled.residuals, check_names=False)
+    np.testing.assert_allclose(data["fitted"], scaled.fitted)
+    along = mm.plot_scaled_residuals(scaled, np.arange(56)).data
+    np.testing.assert_array_equal(along["fitted"], np.arange(56))
+    with pytest.raises(mm.ControlError, match=r"as in plot_scaled_residuals\(scaled_residuals\(m\)\)"):
+        mm.plot_scaled_residuals(fitted("cbpp_agq9"))
+    with pytest.raises(mm.ControlError, match="needs fitted"):
+        mm.plot_scaled_residuals([0.5])
