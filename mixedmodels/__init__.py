@@ -139,6 +139,24 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+    from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
+    from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
+    from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
+    from mixedmodels.plots.convergence import plot_convergence as plot_convergence
+    from mixedmodels.plots.effects import plot_effects as plot_effects
+    from mixedmodels.plots.group_fits import plot_groups as plot_groups
+    from mixedmodels.plots.overview import plot as plot
+    from mixedmodels.plots.profile_curves import plot_profile as plot_profile
+    from mixedmodels.plots.profile_curves import plot_profile_density as plot_profile_density
+    from mixedmodels.plots.profile_pairs import plot_profile_pairs as plot_profile_pairs
+    from mixedmodels.plots.random_effects_pairs import plot_ranef_pairs as plot_ranef_pairs
+    from mixedmodels.plots.random_effects_qq import plot_ranef_qq as plot_ranef_qq
+    from mixedmodels.plots.residual_panels import plot_diagnostics as plot_diagnostics
+    from mixedmodels.plots.residual_panels import plot_qq as plot_qq
+    from mixedmodels.plots.residual_panels import plot_residuals as plot_residuals
+    from mixedmodels.plots.residual_panels import plot_scale_location as plot_scale_location
+    from mixedmodels.plots.scaled_residuals import plot_scaled_residuals as plot_scaled_residuals
+    from mixedmodels.plots.shrinkage import plot_shrinkage as plot_shrinkage
     from mixedmodels.power.extend import extend as extend
     from mixedmodels.power.result import Power as Power
     from mixedmodels.power.result import PowerCurve as PowerCurve
@@ -224,6 +242,20 @@ _HOMES = {
     "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
+    "plots.binned_residuals": "plot_binned_residuals",
+    "plots.caterpillar": "plot_ranef",
+    "plots.coefficients": "plot_coefs",
+    "plots.convergence": "plot_convergence",
+    "plots.effects": "plot_effects",
+    "plots.group_fits": "plot_groups",
+    "plots.overview": "plot",
+    "plots.profile_curves": "plot_profile plot_profile_density",
+    "plots.profile_pairs": "plot_profile_pairs",
+    "plots.random_effects_pairs": "plot_ranef_pairs",
+    "plots.random_effects_qq": "plot_ranef_qq",
+    "plots.residual_panels": "plot_diagnostics plot_qq plot_residuals plot_scale_location",
+    "plots.scaled_residuals": "plot_scaled_residuals",
+    "plots.shrinkage": "plot_shrinkage",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
     "tidy.marginaleffects": "marginaleffects_model",

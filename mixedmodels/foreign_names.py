@@ -27,7 +27,10 @@ _RE_FORM = "write re_form=mm.NA for predictions without random effects, re_form=
 _BAYES = "there are no priors or chains: the fit is by (restricted) maximum likelihood"
 _TESTS = "m.summary().coefficients has estimates, standard errors and tests"
 _ERRORS = "write m.standard_errors()"
-_PLOTS = "plots are not available; m.fitted() and m.residuals() have what they show"
+_PLOTS = (
+    "write m.plot() for the first pictures; mm.plot_residuals(m), mm.plot_ranef(m), "
+    "mm.plot_effects(m, 'x') and others draw one"
+)
 _R2 = "write mm.r2(m), or mm.icc(m) for the intraclass correlation"
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
@@ -319,8 +322,8 @@ ATTRIBUTES: dict[str, str] = _by_name(
             "fit fit_regularized train estimate run model"
         ),
         _PLOTS: (
-            "plot plots plot_summary plot_diagnostics qqplot dotplot qqmath residplot plot_partial "
-            "plot_residuals sjplot"
+            "plots plot_summary plot_diagnostics qqplot dotplot qqmath residplot plot_partial plot_residuals "
+            "plot_ranef plot_effects sjplot"
         ),
         "write m.loglik()": "llf loglike loglikelihood log_likelihood logl ll",
         _R2: (
@@ -495,7 +498,17 @@ PACKAGE: dict[str, str] = _by_name(
         ),
         _INFLUENCE: "case_delete hlm_influence estex dfbeta dfbetas covratio covtrace mdffits rvc",
         "write mm.hatvalues(m)": "leverage",
-        _PLOTS: "plot dotplot qqmath plot_model xyplot",
+        _PLOTS: "plots sjplot autoplot",
+        "write mm.plot_ranef(m)": "dotplot caterpillar caterpillarplot",
+        "write mm.plot_ranef_qq(m) for random effects, mm.plot_qq(m) for residuals": "qqmath qqnorm qqplot",
+        "write mm.plot_effects(m, 'x') for effects, mm.plot_coefs(m) for coefficients": "plot_model",
+        "write mm.plot_effects(m, 'x')": "effect_plot alleffects plot_predictions emmip interact_plot",
+        "write mm.plot_coefs(m)": "modelplot coefplot dwplot ggcoef ggcoef_model plot_summs",
+        "write mm.plot_profile(m) for profiles, mm.plot_groups(m) for fits of groups": "xyplot",
+        "write mm.plot_profile_density(m)": "densityplot",
+        "write mm.plot_profile_pairs(m), or mm.plot_ranef_pairs(m) of random effects": "splom pairsplot",
+        "write mm.plot_shrinkage(m)": "shrinkageplot",
+        "write mm.plot_binned_residuals(m)": "binnedplot binned_residuals",
         "write mm.anova(m)": "anova_lm",
         "write mm.anova(m0, m1)": "lrtest lrt",
         "write mm.compare(m1, m2)": "compare_performance model_sel aictab aicctab caic aicc",

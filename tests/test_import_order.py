@@ -28,6 +28,7 @@ ORDER = (
     ("inference",),
     ("diagnostics",),
     ("tidy",),
+    ("plots",),
     ("checks",),
     ("request",),
     ("models",),

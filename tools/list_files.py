@@ -42,6 +42,7 @@ ROOMS = (
     "diagnostics/checks",
     "diagnostics/scaled",
     "tidy",
+    "plots",
     "models",
     "power",
     "replication",

@@ -30,6 +30,7 @@ from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hyp
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary, tested_by
 from mixedmodels.models.stripped import StrippedModel
+from mixedmodels.plots import overview
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
@@ -311,6 +312,7 @@ class FittedModel(Fit):
     glance = glance.glance
     augment = augment.augment
     report = report.report
+    plot = overview.plot
 
     def strip(self) -> StrippedModel:
         """Return the results without the data: kilobytes when pickled, predictions at new rows included.
