@@ -25,7 +25,7 @@ def test_hypotheses_print_as_tables_and_are_a_mapping():
         "3           0      0  0.00000  1.00000",
     ]
     assert repr(pickle.loads(pickle.dumps(found))) == repr(found)
-    assert found._repr_html_().startswith("<pre>Hypotheses")
+    assert found._repr_html_().startswith("<div")
 
 
 def test_several_models_where_one_list_is_taken():

@@ -226,7 +226,7 @@ def test_results_print_pickle_and_tabulate(sleep):
     assert "Effect: Days = 5" in text
     assert "t test, Satterthwaite's method, alpha = 0.05" in text
     assert repr(pickle.loads(pickle.dumps(result))) == text
-    assert result._repr_html_().startswith("<pre>")
+    assert result._repr_html_().startswith("<div")
     row = result.to_frame().iloc[0]
     assert row["lower"] < row["power"] < row["upper"]
 

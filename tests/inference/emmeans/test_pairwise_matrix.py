@@ -115,7 +115,7 @@ def test_squares_of_ratios_say_so():
     assert "(odds.ratio)   earlier vs. later" in text
     assert squares[""].iloc[1, 0] == means.pairs(type="response").summary()["odds.ratio"].iloc[0]
     assert repr(pickle.loads(pickle.dumps(squares))) == text
-    assert squares._repr_html_().startswith("<pre>")
+    assert squares._repr_html_().startswith("<div")
 
 
 SIDAK = [
