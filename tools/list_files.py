@@ -44,7 +44,9 @@ ROOMS = (
     "diagnostics/checks",
     "diagnostics/scaled",
     "tidy",
+    "plots",
     "models",
+    "power",
     "replication",
     "command",
 )
