@@ -47,7 +47,7 @@ def level_covariances(fit: StructuredResiduals) -> dict[str, pd.DataFrame]:
 
 
 def _level_sd(fit: StructuredResiduals, residual: ResidualDesign, m: int) -> FloatArray:
-    """Return relative standard deviations of the levels in each arm, (arms, m), NaN where there are no rows."""
+    """Return relative standard deviations of the levels in each arm, (arms, m), NaN without rows."""
     sd = np.full((len(residual.arm_names), m), np.nan)
     arms = residual.arms[residual.codes]
     log_sd = np.zeros(len(arms))
