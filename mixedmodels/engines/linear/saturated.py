@@ -29,7 +29,7 @@ from mixedmodels.engines.linear.small_residual import (
 from mixedmodels.engines.linear.start import START_SIZE, first_theta, free_of
 from mixedmodels.optimization.report import ConvergenceReport
 
-#: Elements of theta, all the same as a user would write a start but for correlations, from which searches over
+#: Elements of theta, all alike as a user would write a start but for correlations, from which searches over
 #: cross-products may run to where the residual vanishes; residual deviations, in units of that of the
 #: response, at which looks begin with effects in proportions drawn for each.
 CONSTANTS = (30.0, 10.0, 3.0, 1.0, 0.1)

@@ -34,7 +34,7 @@ def plots():
 
 
 def rows_in_order(seed):
-    """Return a saturated design: an autoregressive effect for each row of some groups, and a crossed effect."""
+    """Return a saturated design: an autoregression over the rows of each group, and a crossed effect."""
     rng = np.random.default_rng(seed)
     n_groups, n_times = int(rng.integers(2, 5)), int(rng.integers(6, 11))
     lag = np.abs(np.subtract.outer(np.arange(n_times), np.arange(n_times)))
