@@ -75,21 +75,25 @@ def better(
     A search that takes more than `most` evaluations leads nowhere.
     """
     evaluator.forget()
-    gain, was_optimum = (
-        RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN,
-        _is_optimum(evaluator, optimum),
-    )
+    was_optimum = _is_optimum(evaluator, optimum)
     try:
         again = from_start(evaluator, layout, start, LOOK_TOLERANCE, most)
         if again.found.converged and (not was_optimum or _is_promising(evaluator, layout, optimum, again)):
             again = _finished_look(evaluator, layout, again, optimum)
-        is_optimum = _is_optimum(evaluator, again)
+        return lower_of(evaluator, optimum, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
-    is_lower = again.objective < optimum.objective - gain
-    is_better = is_lower if is_optimum == was_optimum else is_optimum
-    n_evaluations = optimum.n_evaluations + again.n_evaluations
-    return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+
+
+def lower_of(evaluator: Evaluator, optimum: Optimum, other: Optimum) -> Optimum:
+    """Return the lower of two ends of searches, or that which is an optimum, with the evaluations of both."""
+    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
+    is_optimum = _is_optimum(evaluator, other)
+    is_better = other.objective < optimum.objective - gain
+    if is_optimum != _is_optimum(evaluator, optimum):
+        is_better = is_optimum
+    n_evaluations = optimum.n_evaluations + other.n_evaluations
+    return replace(other if is_better else optimum, n_evaluations=n_evaluations)
 
 
 def _is_promising(evaluator: Evaluator, layout: Layout, optimum: Optimum, look: Optimum) -> bool:
