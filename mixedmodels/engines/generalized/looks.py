@@ -74,8 +74,9 @@ def better(
 
     A search that takes more than `most` evaluations leads nowhere.
     """
-    evaluator.forget()
     was_optimum = _is_optimum(evaluator, optimum)
+    # A start means the same whatever was found before: modes are searched from zero.
+    evaluator.forget()
     try:
         again = from_start(evaluator, layout, start, LOOK_TOLERANCE, most)
         if again.found.converged and (not was_optimum or _is_promising(evaluator, layout, optimum, again)):
@@ -115,9 +116,12 @@ def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
 
 
 def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: Optimum) -> Optimum:
-    """Go on from where a rough search ended to the optimum, unless it turns out to be the known one."""
+    """Go on from where a rough search ended to the optimum, unless it turns out to be the known one.
+
+    Where a search broke down none is known: an optimum may lie nearby.
+    """
     problem, scale = evaluator.problem, layout.scale
-    is_higher = look.objective > known.objective
+    is_higher = look.objective > known.objective and _is_optimum(evaluator, known)
 
     def is_known(psi: FloatArray) -> bool:
         return is_higher and is_same_basin(problem, scale, known.psi, psi)
