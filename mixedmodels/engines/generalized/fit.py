@@ -120,7 +120,10 @@ def _optimize(
         return _from_data(evaluator, layout)
     psi = _given_start(evaluator.problem, start)
     optimum = _no_worse_than_default(evaluator, layout, from_start(evaluator, layout, psi))
-    return optimum if evaluator.nAGQ == 0 else _no_worse_than_start(evaluator, layout, optimum, psi)
+    if evaluator.nAGQ > 0:
+        optimum = _no_worse_than_start(evaluator, layout, optimum, psi)
+    evaluator.forget()
+    return optimum
 
 
 def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
@@ -148,14 +151,10 @@ def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimu
     """
     problem, values = evaluator.problem, starting_values(evaluator.problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
-    is_large = len(problem.y) > MANY_ROWS
-    if (
-        is_large
-        and optimum.found.converged
-        and optimum.objective <= Evaluator(problem, evaluator.nAGQ)(psi)[0]
-    ):
-        return optimum
     evaluator.forget()
+    is_asked_less = len(problem.y) > MANY_ROWS and optimum.found.converged
+    if is_asked_less and optimum.objective <= evaluator(psi)[0]:
+        return optimum
     try:
         default = _from_data(evaluator, layout)
     except (np.linalg.LinAlgError, ConvergenceError):

@@ -84,12 +84,16 @@ def better(
         return lower_of(evaluator, optimum, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
+    finally:
+        # Nor do modes where a look has ended say anything of those where others begin.
+        evaluator.forget()
 
 
 def lower_of(evaluator: Evaluator, optimum: Optimum, other: Optimum) -> Optimum:
     """Return the lower of two ends of searches, or that which is an optimum, with the evaluations of both."""
     gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
     is_optimum = _is_optimum(evaluator, other)
+    evaluator.forget()
     is_better = other.objective < optimum.objective - gain
     if is_optimum != _is_optimum(evaluator, optimum):
         is_better = is_optimum
