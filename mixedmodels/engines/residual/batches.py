@@ -190,7 +190,7 @@ def _refuse_too_large(sizes: IntArray) -> None:
         raise NotAvailableError(
             f"residual correlation and random effects tie up to {int(sizes.max()):,} rows together, and all "
             f"covariance matrices have {elements:.2g} elements (limit {MOST_ELEMENTS:.0e}). Without random "
-            "effects ar1, car1 and exp form no matrices of long groups; weights= takes known variances."
+            "effects ar1, arma, car1 and exp form no matrices; weights= takes known variances."
         )
 
 
