@@ -11,6 +11,7 @@ import contextlib
 import doctest
 import io
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,8 @@ def run(example: doctest.Example, names: dict[str, Any], page: str) -> str:
         try:
             exec(compile(example.source, page, "single"), names)
         except Exception as error:
-            kind = type(error)
-            name = (
-                kind.__qualname__
-                if kind.__module__ == "builtins"
-                else f"{kind.__module__}.{kind.__qualname__}"
-            )
-            shown.write(f"Traceback (most recent call last):\n    ...\n{name}: {error}\n")
+            named = "".join(traceback.format_exception_only(error))
+            shown.write(f"Traceback (most recent call last):\n    ...\n{named}")
     lines = (line.rstrip() or "<BLANKLINE>" for line in shown.getvalue().splitlines())
     return "".join(f"{line}\n" for line in lines)
 
