@@ -11,6 +11,7 @@ import contextlib
 import doctest
 import io
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ def run(example: doctest.Example, names: dict[str, Any], page: str) -> str:
         try:
             exec(compile(example.source, page, "single"), names)
         except Exception as error:
-            shown.write(f"Traceback (most recent call last):\n    ...\n{type(error).__name__}: {error}\n")
+            message = "".join(traceback.format_exception_only(error))
+            shown.write(f"Traceback (most recent call last):\n    ...\n{message}")
     lines = (line.rstrip() or "<BLANKLINE>" for line in shown.getvalue().splitlines())
     return "".join(f"{line}\n" for line in lines)
 
