@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
     from mixedmodels.glmer import glmer_nb as glmer_nb
+    from mixedmodels.gls import gls as gls
     from mixedmodels.inference.anova import Anova as Anova
     from mixedmodels.inference.anova import anova as anova
     from mixedmodels.inference.bootstrap import Bootstrap as Bootstrap
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from mixedmodels.lm import lm as lm
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
+    from mixedmodels.mmrm import mmrm as mmrm
     from mixedmodels.models.functions import AIC as AIC
     from mixedmodels.models.functions import BIC as BIC
     from mixedmodels.models.functions import REMLcrit as REMLcrit
@@ -139,6 +141,9 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
+    from mixedmodels.models.structured import GlsModel as GlsModel
+    from mixedmodels.models.structured import MmrmModel as MmrmModel
+    from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
     from mixedmodels.tidy.regression_table import regression_table as regression_table
@@ -175,7 +180,9 @@ _HOMES = {
     "formula": "model_terms",
     "glm": "glm",
     "glmer": "glmer glmer_nb",
+    "gls": "gls",
     "lm": "lm",
+    "mmrm": "mmrm",
     "lmer": "lmer",
     "missing": "NA",
     "inference.anova": "Anova anova",
@@ -208,6 +215,8 @@ _HOMES = {
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
     "models.pql": "QuasiLikelihoodMixedModel",
+    "models.structured": "GlsModel MmrmModel",
+    "models.structured_mixed": "StructuredLinearMixedModel",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
     "tidy.regression_table": "regression_table",

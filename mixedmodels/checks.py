@@ -12,6 +12,8 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.separation import FittedRows, Separation, find_separation
+from mixedmodels.engines.residual.batches import clusters_of_rows
+from mixedmodels.engines.residual.whitened import split_levels
 from mixedmodels.errors import (
     ApproximationWarning,
     ControlError,
@@ -23,6 +25,7 @@ from mixedmodels.errors import (
     FormulaError,
     FormulaWarning,
     IdentificationWarning,
+    NotAvailableError,
     listed,
     warn,
 )
@@ -48,6 +51,8 @@ RUNAWAY = 1e3
 REPRODUCED = 1e-10
 # Means of exp(300) and their squares are numbers still; no logarithm of an exposure comes near this.
 LARGEST_LOG_MEAN = 300.0
+# Rows of one dense covariance: each evaluation takes the cube of it in operations, a second or so.
+LARGEST_CLUSTER = 3000
 
 
 def require_random_terms(design: Design) -> None:
@@ -370,3 +375,33 @@ def numeric_response(design: Design, generalized: str = "glmer") -> FloatArray:
         )
     check_response_varies(response.values, response.text)
     return response.values
+
+
+def check_nested_residuals(design: Design) -> None:
+    """Raise unless residual groups are nested in the levels of every random effect, in clusters that are not huge.
+
+    Raises
+    ------
+    DataError
+        If a residual group has several levels of a grouping factor.
+    NotAvailableError
+        If crossed random effects tie too many rows together.
+    """
+    residual = design.residual
+    if residual is not None and residual.structure.n_parameters:
+        split = split_levels(residual.codes, design.random)
+        if split is not None:
+            group = residual.group_name or "the whole data"
+            raise DataError(
+                f"residuals are correlated within {group}, which has several levels of {split.group}: the groups "
+                f"of residual= must be nested in those of every random effect. Write {residual.structure.name}("
+                f"{residual.time_name or 1} | {split.group}:{residual.group_name or split.group}), or leave out "
+                f"({split.expression})."
+            )
+    codes = np.arange(design.n_rows) if residual is None else residual.codes
+    largest = int(np.bincount(clusters_of_rows(codes, design.random)).max())
+    if largest > LARGEST_CLUSTER:
+        raise NotAvailableError(
+            f"crossed random effects tie {largest:,} rows together, whose covariance is dense where residuals are "
+            f"structured (limit {LARGEST_CLUSTER:,}); nested random effects have no such limit."
+        )

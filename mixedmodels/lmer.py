@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
+    check_nested_residuals,
     numeric_response,
     refuse_constant_levels,
     refuse_reproduced_response,
@@ -21,9 +22,10 @@ from mixedmodels.checks import (
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
-from mixedmodels.errors import DataError
+from mixedmodels.errors import ControlError, DataError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
+from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.request import Request, read_request
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
@@ -45,7 +47,9 @@ def lmer(
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
-) -> LinearMixedModel:
+    residual: str | None = None,
+    dispersion: str | None = None,
+) -> LinearMixedModel | StructuredLinearMixedModel:
     """Fit a linear mixed model by REML or maximum likelihood.
 
     Parameters
@@ -75,10 +79,16 @@ def lmer(
         Further names the formula may use.
     relmat : mapping, optional
         Known covariance between the levels of a grouping factor.
+    residual : str, optional
+        Correlation of the residuals within groups, beside the random effects: ``"ar1(visit | subject)"``; the
+        structures are those of :func:`mixedmodels.gls`. The groups are nested in the levels of every random
+        effect.
+    dispersion : str, optional
+        Variances of the residuals: ``"ident(sex)"``, ``"power(age)"``, ``"~ sex + age"``.
 
     Returns
     -------
-    LinearMixedModel
+    LinearMixedModel, or StructuredLinearMixedModel where `residual` or `dispersion` is given
 
     Raises
     ------
@@ -102,9 +112,11 @@ def lmer(
     options = as_control(control, LmerControl)
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, relmat=relmat,
+        contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
     )  # fmt: skip
     require_random_terms(request.design)
+    if residual is not None or dispersion is not None:
+        return _fit_structured(request, REML, start, options)
     return fit_linear_request(request, REML, start, options)
 
 
@@ -133,3 +145,18 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     estimates = judged(design, problem, estimates)
     warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, request.call, request.data, estimates, problem)
+
+
+def _fit_structured(
+    request: Request, REML: bool, start: Start, options: LmerControl
+) -> StructuredLinearMixedModel:
+    """Check what was asked for and fit its linear mixed model with structured residuals."""
+    if start is not None:
+        raise ControlError(
+            "start= is for models without residual= and dispersion=, which find their own starting values."
+        )
+    design = request.design
+    y = numeric_response(design)
+    check_design(design, options, linear=True)
+    check_nested_residuals(design)
+    return StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)

@@ -11,6 +11,8 @@ from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
+from mixedmodels.formula.language.parse import ParsedFormula
+from mixedmodels.formula.language.residual import ResidualCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Request:
 
 
 def read_request(
-    formula: str,
+    formula: str | ParsedFormula,
     data: Any,
     *,
     weights: Any,
@@ -43,6 +45,9 @@ def read_request(
     contrasts: Mapping[str, Any] | None,
     env: Mapping[str, Any] | None,
     relmat: Mapping[str, Any] | None = None,
+    residual: str | ResidualCall | None = None,
+    dispersion: str | None = None,
+    information: str | None = None,
 ) -> Request:
     """Read formula and data; arguments as for :func:`mixedmodels.lmer`.
 
@@ -53,7 +58,11 @@ def read_request(
     """
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, relmat=relmat,
+        contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
     )  # fmt: skip
-    call = record_call(data, weights, offset, subset, na_action=na_action, contrasts=contrasts, relmat=relmat)
+    shown = residual.text if isinstance(residual, ResidualCall) else residual
+    call = record_call(
+        data, weights, offset, subset, na_action=na_action, contrasts=contrasts, relmat=relmat,
+        residual=shown, dispersion=dispersion, information=information,
+    )  # fmt: skip
     return Request(with_terms_once(design), call, keep(data))

@@ -11,13 +11,17 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
 from mixedmodels.glm import glm
 from mixedmodels.glmer import glmer
+from mixedmodels.gls import gls
 from mixedmodels.lm import lm
 from mixedmodels.lmer import lmer
+from mixedmodels.mmrm import mmrm
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.models.lm import LinearModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+from mixedmodels.models.structured import GlsModel, MmrmModel
+from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 
 #: What fits each kind of model.
 FITTERS: dict[type, Callable[..., Any]] = {
@@ -26,6 +30,9 @@ FITTERS: dict[type, Callable[..., Any]] = {
     GeneralizedLinearMixedModel: glmer,
     QuasiLikelihoodMixedModel: glmer,
     GeneralizedLinearModel: glm,
+    StructuredLinearMixedModel: lmer,
+    GlsModel: gls,
+    MmrmModel: mmrm,
 }
 
 
@@ -74,6 +81,8 @@ def update(model: Fit, formula: str | None = None, data: Any = None, **arguments
         str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
     )
     kept = _kept_arguments(model)
+    if isinstance(model, MmrmModel):  # whose formula has the structure among its terms
+        changed = f"{changed} + {kept.pop('residual')}"
     if data is not None:
         _refuse_arrays(kept, arguments)
     return fitter(changed, model.data if data is None else data, **kept | arguments)
@@ -84,7 +93,7 @@ def _kept_arguments(model: Fit) -> dict[str, Any]:
     kept: dict[str, Any] = dict(model.call.arguments)
     if model.design.recipe.env:
         kept["env"] = model.design.recipe.env
-    if isinstance(model, LinearMixedModel):
+    if isinstance(model, LinearMixedModel | StructuredLinearMixedModel | GlsModel):
         kept["REML"] = model.is_reml
     elif model.family() is not None:
         kept["family"] = model.family()

@@ -31,7 +31,7 @@ ORDER = (
     ("checks",),
     ("request",),
     ("models",),
-    ("lmer", "glm", "lm"),
+    ("lmer", "glm", "lm", "gls", "mmrm"),
     ("glmer",),
     ("update",),
     ("replication",),

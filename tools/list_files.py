@@ -17,6 +17,7 @@ BEGIN, END = "<!-- files:begin -->", "<!-- files:end -->"
 # The rooms, in the order in which imports run.
 ROOMS = (
     "covariance",
+    "covariance/residual",
     "kernels",
     "formula",
     "formula/language",

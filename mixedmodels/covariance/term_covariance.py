@@ -23,12 +23,15 @@ class TermCovariance:
         On the scale of the linear predictor.
     structure : str
         Name of the covariance structure, ``"us"`` or ``"diag"`` and the like.
+    process : tuple of (str, float)
+        Parameters of the correlation of a process over places, by which it is printed; empty elsewhere.
     """
 
     label: str
     columns: tuple[str, ...]
     covariance: FloatArray
     structure: str
+    process: tuple[tuple[str, float], ...] = ()
 
     @property
     def stddev(self) -> FloatArray:

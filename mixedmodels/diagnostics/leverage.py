@@ -8,6 +8,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.least_squares import least_squares_leverages
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.structured import StructuredResiduals
 
 
 def leverages_of(fit: Fit) -> FloatArray:
@@ -22,10 +23,18 @@ def leverages_of(fit: Fit) -> FloatArray:
     """
     if isinstance(fit, MixedFit):
         return leverages(fit)
+    if isinstance(fit, StructuredResiduals):
+        return structured_leverages(fit)
     weights, family = fit.prior_weights, fit.family()
     if family is not None:
         weights = family.evaluate(fit.y, fit.linear_predictor, fit.prior_weights, fit.phi).information
     return least_squares_leverages(fit.design.X * np.sqrt(np.maximum(weights, 0.0))[:, None])
+
+
+def structured_leverages(fit: StructuredResiduals) -> FloatArray:
+    """Return the variance of each fitted value over that of its residual, ``x' Cov(beta) x / Var(y)``, (n,)."""
+    variances = np.einsum("ij,jk,ik->i", fit.design.X, fit._fixed_covariance(), fit.design.X)
+    return np.asarray(variances * fit.prior_weights / (fit.sigma() * fit.relative_sd) ** 2)
 
 
 def leverages(fit: MixedFit) -> FloatArray:

@@ -9,11 +9,13 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.leverage import leverages_of
-from mixedmodels.errors import ControlError
+from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
 
-LeverageType = Literal["standardized", "studentized"]
+LeverageType = Literal["standardized", "studentized", "normalized"]
+#: Types that are divided by sigma as they are.
+_BY_SIGMA = ("standardized", "studentized", "normalized")
 #: Share of its variance that a residual keeps below which it keeps none: the row is fitted exactly, and its
 #: residual is rounding.
 NOTHING_LEFT = 1e-10
@@ -26,24 +28,38 @@ def residuals(fit: Fit, type: ResidualType | LeverageType | None = None, scaled:
     ----------
     fit : Fit
         The fit.
-    type : {"response", "pearson", "deviance", "working", "standardized", "studentized"}, optional
-        By default response for a linear model and deviance for a generalized one.
+    type : optional
+        "response", "pearson", "deviance", "working", "standardized", "studentized" or "normalized"; by default response for a linear model and deviance for a generalized one. Of a model with structured
+        residuals those of Pearson are divided by sigma, as nlme's; normalized ones are over their Cholesky
+        factor.
     scaled : bool
         Whether to divide by sigma.
 
     Raises
     ------
+    NotAvailableError
+        If normalized residuals are asked for of a generalized model.
     ControlError
         If `type` is none of these, or residuals that are divided by sigma as they are shall be scaled.
     """
     chosen: Any = ("response" if fit.family() is None else "deviance") if type is None else type
     one_of("type", chosen, (*get_args(ResidualType), *get_args(LeverageType)))
+    by_sigma = chosen in _BY_SIGMA or (chosen == "pearson" and fit.has_structured_residuals)
+    if scaled and by_sigma:
+        raise ControlError(f"{chosen} residuals are divided by sigma as they are; leave out scaled=True.")
     if chosen not in get_args(LeverageType):
         values = fit._raw_residuals(chosen)
-        return values / fit.sigma() if scaled else values
-    if scaled:
-        raise ControlError(f"{chosen} residuals are divided by sigma as they are; leave out scaled=True.")
-    return rstandard(fit) if chosen == "standardized" else rstudent(fit)
+        return values / fit.sigma() if scaled or by_sigma else values
+    return {"standardized": rstandard, "studentized": rstudent, "normalized": normalized}[chosen](fit)
+
+
+def normalized(fit: Fit) -> FloatArray:
+    """Return residuals over the Cholesky factor of their covariance, shape (n,)."""
+    if fit.family() is not None:
+        raise NotAvailableError(
+            "normalized residuals are those of linear models; type='standardized' goes with any."
+        )
+    return fit.normalized()
 
 
 def rstandard(fit: Fit) -> FloatArray:
@@ -87,7 +103,7 @@ def _left(h: FloatArray) -> FloatArray:
 
 def _sigma_without_row(fit: Fit, r: FloatArray, left: FloatArray) -> FloatArray | float:
     """Return sigma of least squares without each row; of other fits sigma."""
-    if fit.random or fit.test_df is None:
+    if fit.random or fit.test_df is None or fit.has_structured_residuals:
         return fit.sigma()
     df = fit.df_residual() - 1
     if df <= 0:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import advises
-from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
@@ -67,7 +67,11 @@ class Fit:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
-        rebuilt = ("problem", "parameter_covariance", "expected_information", "joint_covariance")
+        rebuilt = (
+            "problem", "parameter_covariance", "expected_information", "joint_covariance", "row_covariances",
+            "residual_evaluation", "observed_covariance_information", "expected_covariance_information",
+            "residual_problem",
+        )  # fmt: skip
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]
         return state | {"data": columns_in_use(self.data, self.design, arguments)}
@@ -193,6 +197,32 @@ class Fit:
     def is_least_squares(self) -> bool:
         """Whether the fit is a linear model without random effects, compared with its like by F tests."""
         return False
+
+    @property
+    def has_structured_residuals(self) -> bool:
+        """Whether residuals are correlated or of unequal variances beyond prior weights."""
+        return False
+
+    @property
+    def default_type(self) -> int:
+        """Type of the analysis of variance of a linear model where none is asked for."""
+        return 3
+
+    def residual_covariance(self, weights: FloatArray, rows: IntArray) -> FloatArray:
+        """Return the covariance of the residuals of some rows over sigma^2, shape (m, m).
+
+        Parameters
+        ----------
+        weights : ndarray, shape (n,)
+            Weights of the rows, positive at `rows`.
+        rows : ndarray of int, shape (m,)
+            Which rows.
+        """
+        return np.diag(1.0 / weights[rows])
+
+    def normalized(self) -> FloatArray:
+        """Return the residuals of a linear model over the Cholesky factor of their covariance, shape (n,)."""
+        return self._raw_residuals("pearson") / self.sigma()
 
     @property
     def effects(self) -> FloatArray:

@@ -213,7 +213,9 @@ def Anova(
     if test != "F":
         refuse_ddf_of_chi_square(ddf)
         return _tabulated(wald_chi_square(model, number, vcov))
-    chosen: Ddf = "residual" if not isinstance(model, MixedFit) else "kenward-roger"
+    chosen: Ddf = "kenward-roger" if isinstance(model, MixedFit) else "residual"
+    if model.has_structured_residuals:
+        chosen = "default"
     _require_degrees_of_freedom(model)
     return _tabulated(wald_f(model, number, chosen if ddf == "default" else ddf, vcov))
 
@@ -228,7 +230,7 @@ def _of_one_model(
     model: Fit, type: object, ddf: Ddf | None, test: Literal["F", "Chisq"] | None, vcov: Any
 ) -> AnovaTable:
     """Return the tests of the terms of one model."""
-    is_linear = isinstance(model, MixedFit) and model.family() is None
+    is_linear = _is_linear(model)
     asked = test is not None or vcov is not None or ddf not in (None, "default")
     number = None if type is None else type_number(type)
     if ddf is None or (not is_linear and not asked and number in (None, 1)):
@@ -236,7 +238,7 @@ def _of_one_model(
             raise ControlError("ddf=None gives lme4's table, which is sequential: leave out ddf, or type.")
         return _sequential(model)
     if is_linear and test != "Chisq":
-        return _tabulated(analysis_of_variance(model, number or 3, ddf, vcov))
+        return _tabulated(analysis_of_variance(model, number or model.default_type, ddf, vcov))
     if number == 1:
         raise ControlError(
             "type=1, the sequential tests, goes without test, ddf and vcov here: leave them out, or write "
@@ -245,9 +247,14 @@ def _of_one_model(
     return Anova(model, type=number or 2, test=test, ddf=ddf, vcov=vcov)
 
 
+def _is_linear(model: Fit) -> bool:
+    """Tell whether a model is linear, with random effects or structured residuals: its terms have F tests."""
+    return (isinstance(model, MixedFit) or model.has_structured_residuals) and model.family() is None
+
+
 def _require_degrees_of_freedom(model: Fit) -> None:
     """Raise unless F tests are defined: for linear models, and where a dispersion is estimated."""
-    if model.test_df is None and not (isinstance(model, MixedFit) and model.family() is None):
+    if model.test_df is None and not _is_linear(model):
         raise NotAvailableError(
             "F tests need degrees of freedom, which this generalized model has none of; write test='Chisq'."
         )

@@ -81,6 +81,13 @@ def clusters_of(fit: Fit, cluster: Any = None) -> Clusters:
                 f"random effects of {term.group} are shared between clusters of {found.name}: rows of "
                 f"different clusters are not independent. Give a cluster that {term.group} is nested in."
             )
+    residual = fit.design.residual
+    if residual is not None and residual.structure.n_parameters and _splits(residual.codes, found.codes):
+        raise NotAvailableError(
+            f"residuals are correlated within {residual.group_name or 'all rows'}, across clusters of "
+            f"{found.name}: rows of different clusters are not independent. Give a cluster that "
+            f"{residual.group_name or 'the rows'} are nested in."
+        )
     return found
 
 
@@ -100,7 +107,7 @@ def relative_covariance(
     rows : ndarray of int, shape (m,)
         Which rows.
     """
-    V = np.diag(1.0 / weights[rows])
+    V = fit.residual_covariance(weights, rows)
     for term, T in zip(fit.random, factors, strict=True):
         ZT = term.Z[rows] @ T
         V += (ZT @ ZT.T) * level_covariance(term, rows)
@@ -181,6 +188,9 @@ def _splits(codes: IntArray, clusters: IntArray) -> bool:
 
 
 def _outermost(fit: Fit) -> Clusters:
+    residual = fit.design.residual
+    if not fit.random and residual is not None:
+        return Clusters(residual.group_name, residual.codes, residual.groups)
     if not fit.random:
         n = len(fit.y)
         return Clusters("", np.arange(n), tuple(fit.design.index))

@@ -15,6 +15,7 @@ from mixedmodels.errors import ControlError, ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.bootstrap import bootstrap
 from mixedmodels.inference.bootstrap_intervals import IntervalType
 from mixedmodels.inference.profile.landscape import landscape
@@ -22,6 +23,7 @@ from mixedmodels.inference.profile.limits import Limits, profile_limits
 from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters, parameters_of
 from mixedmodels.inference.profile.selection import selected
 from mixedmodels.inference.profile.wald_limits import wald_limits
+from mixedmodels.inference.structured_intervals import structured_limits
 from mixedmodels.inference.wald import check_level, wald_intervals
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.html import preformatted
@@ -86,6 +88,8 @@ def confint(
     """Return confidence intervals; parameters and errors as for :meth:`FittedModel.confint`."""
     check_level(level)
     chosen = _method(fit, method, options)
+    if chosen == "wald" and isinstance(fit, StructuredResiduals):
+        return _of_structured(fit, parm, level)
     parameters: Sequence[Parameter]
     if chosen == "boot":
         own = parameters_of(fit)
@@ -102,6 +106,27 @@ def confint(
     names = [p.signame if signames else p.name for p in parameters]
     table = ConfidenceIntervals(limits.values, index=names, columns=list(percent_names(level)))
     table.notes = limits.notes
+    return table
+
+
+def _of_structured(fit: StructuredResiduals, parm: Any, level: float) -> ConfidenceIntervals:
+    """Return limits of the parameters of a model with structured residuals."""
+    limits = structured_limits(fit, level)
+    count = len(limits.names)
+    groups = {"beta_": range(limits.n_fixed), "theta_": range(limits.n_fixed, count)}
+    if parm is None:
+        rows = list(range(count))
+    elif isinstance(parm, str) and parm in groups:
+        rows = list(groups[parm])
+    else:
+        asked = [parm] if isinstance(parm, (str, int)) else list(parm)
+        unknown = [name for name in asked if name not in limits.names and name not in range(count)]
+        if unknown:
+            raise ControlError(f"no parameter is called {unknown[0]!r}; they are {', '.join(limits.names)}.")
+        rows = [limits.names.index(name) if isinstance(name, str) else int(name) for name in asked]
+    names = [limits.names[k] for k in rows]
+    table = ConfidenceIntervals(limits.values[rows], index=names, columns=list(percent_names(level)))
+    table.notes = ()
     return table
 
 

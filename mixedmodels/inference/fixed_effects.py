@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -13,15 +14,20 @@ from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
 from mixedmodels.errors import ControlError, NotAvailableError, listed
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_names
+from mixedmodels.inference import structured
 from mixedmodels.inference.contrasts import Constant, FixedEffects
 from mixedmodels.inference.kenward_roger import kenward_roger
 from mixedmodels.inference.robust import RobustCovariance, robust_covariance
 from mixedmodels.inference.satterthwaite import Satterthwaite
 
-#: Methods of degrees of freedom; "default" is Satterthwaite's for a linear mixed model, otherwise that of the
+#: Methods of degrees of freedom; the linear form of Kenward and Roger's, and those between and within subjects,
+#: are of models with structured residuals. "default" is Satterthwaite's for a linear mixed model, otherwise that of the
 #: summary (residual where the dispersion is estimated, normal where it is known).
-Ddf = Literal["default", "satterthwaite", "kenward-roger", "residual", "z"]
+Ddf = Literal[
+    "default", "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual", "z"
+]
 
 #: A matrix is no covariance if, scaled to correlations, it is asymmetric or has a negative eigenvalue by more
 #: than this, which rounding of printed digits does not reach.
@@ -51,7 +57,10 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
     """
     ddf = checked_ddf(ddf)
     if vcov is not None:
-        return with_covariance(fit, vcov)
+        return with_covariance(fit, vcov, ddf)
+    if isinstance(fit, StructuredResiduals):
+        return _of_structured(fit, ddf)
+    _refuse_of_structured(ddf)
     names = tuple(fit.design.x_names)
     if ddf == "satterthwaite" or (ddf == "default" and isinstance(fit, LinearFit)):
         parameters = linear(fit, "Satterthwaite's").parameter_covariance
@@ -61,6 +70,29 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
         adjusted, kr = kenward_roger(linear(fit, "Kenward and Roger's"))
         return FixedEffects(fit.beta, adjusted, kr, names)
     return FixedEffects(fit.beta, _covariance(fit), _constant(fit, ddf), names)
+
+
+def _of_structured(fit: StructuredResiduals, ddf: Ddf) -> FixedEffects:
+    """Return the fixed effects of a model with structured residuals."""
+    chosen = fit.default_ddf if ddf == "default" else ddf
+    if chosen == "satterthwaite":
+        return structured.satterthwaite(fit)
+    if chosen in ("kenward-roger", "kenward-roger-linear"):
+        return structured.kenward_roger(fit, chosen == "kenward-roger-linear")
+    names = tuple(fit.design.x_names)
+    if chosen == "between-within":
+        return FixedEffects(fit.beta, _covariance(fit), structured.between_within(fit), names)
+    own: Ddf = "z" if chosen == "z" else "residual"
+    return FixedEffects(fit.beta, _covariance(fit), _constant(fit, own), names)
+
+
+def _refuse_of_structured(ddf: Ddf) -> None:
+    """Raise NotAvailableError for methods that only models with structured residuals have."""
+    if ddf in ("kenward-roger-linear", "between-within"):
+        raise NotAvailableError(
+            f"ddf={ddf!r} is for models with structured residuals, fitted by gls() or mmrm(); of this model "
+            "ddf='satterthwaite' and 'kenward-roger' are at hand where it is linear and mixed."
+        )
 
 
 def checked_ddf(ddf: Ddf) -> Ddf:
@@ -104,8 +136,11 @@ def _covariance(fit: Fit) -> FloatArray:
     return fit._fixed_covariance()
 
 
-def with_covariance(fit: Fit, vcov: Any) -> FixedEffects:
+def with_covariance(fit: Fit, vcov: Any, ddf: Ddf = "default") -> FixedEffects:
     """Return the fixed effects with a covariance that was given: a robust one, its type or a matrix.
+
+    Degrees of freedom that are asked for of a model with structured residuals take the place of those that a
+    robust covariance brings.
 
     Raises
     ------
@@ -117,6 +152,8 @@ def with_covariance(fit: Fit, vcov: Any) -> FixedEffects:
         vcov = robust_covariance(fit, vcov)
     if isinstance(vcov, pd.DataFrame):
         _check_names(vcov, names)
+    if isinstance(vcov, RobustCovariance) and isinstance(fit, StructuredResiduals) and ddf != "default":
+        return replace(_of_structured(fit, ddf), covariance=vcov.to_numpy())
     if isinstance(vcov, RobustCovariance):
         return FixedEffects(fit.beta, vcov.to_numpy(), vcov.degrees, names)
     return FixedEffects(fit.beta, _covariance_matrix(vcov, len(names)), _constant(fit, "default"), names)

@@ -34,6 +34,7 @@ from mixedmodels.prediction.intervals import (
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.re_form import ReForm, named_effects, plain_re_form
 from mixedmodels.prediction.request import NewNaAction, PredictionRequest
+from mixedmodels.prediction.structured import relative_sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,22 @@ class Rows:
         Random-effects rows by term, codes -1 where a level was not in the data.
     index : pandas.Index
         Labels of the rows.
+    is_training : bool
+        Whether these are the rows of the fit.
     """
 
     X: FloatArray
     offset: FloatArray
     random: tuple[RandomRows, ...]
     index: pd.Index
+    is_training: bool = False
 
 
 def training_rows(model: Fit) -> Rows:
     """Return the rows of the fit."""
     design = model.design
     offset = np.zeros(design.n_rows) if design.offset is None else design.offset
-    return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index)
+    return Rows(design.X, offset, tuple((t.Z, t.codes) for t in design.random), design.index, True)
 
 
 def fixed_rows(
@@ -268,6 +272,8 @@ def _uncertainty(
     elif request.interval == "prediction":
         n = len(eta)
         weights = model.prior_weights if newdata is None else new_weights(model, newdata, n, request.weights)
+        if model.has_structured_residuals:
+            weights = weights / relative_sd(model, newdata, eta) ** 2
         drawn = variances + drawn_variances(model, newdata, rows.random, masks)
         lower, upper = prediction_limits(model, eta, drawn, weights, request)
         columns |= {"lower": lower, "upper": upper}

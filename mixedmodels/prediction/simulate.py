@@ -13,6 +13,7 @@ from mixedmodels.control import whole_number
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import NAType
 from mixedmodels.prediction.draws import (
@@ -32,6 +33,7 @@ from mixedmodels.prediction.predict import (
     training_rows,
 )
 from mixedmodels.prediction.re_form import ReForm
+from mixedmodels.prediction.structured import drawn_residuals, refuse_new_draws, relative_sd
 
 
 class Unset(NAType):
@@ -72,6 +74,9 @@ def simulate(
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         fixed = fixed + contribution(Z * mask, codes, b)
     weights = model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed))
+    if newdata is not None and model.has_structured_residuals:
+        refuse_new_draws(model)
+        weights = weights / relative_sd(model, newdata, fixed) ** 2
     fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
     # 3. The draws: other effects and levels not seen afresh, then the observations.
     draws = [_draw(model, rng, rows, fresh, fixed, masks, weights) for _ in range(nsim)]
@@ -114,6 +119,8 @@ def _draw(
     if any(codes is not None for codes in fresh) or not all(mask.all() for mask in masks):
         eta = fixed + _drawn_effects(model, rng, rows, fresh, masks)
     family = model.family()
+    if family is None and isinstance(model, StructuredResiduals) and rows.is_training:
+        return eta + drawn_residuals(model, rng)
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
     y = family.simulate(rng, family.link.inverse(eta), weights, model.drawn_phi)

@@ -62,6 +62,8 @@ class FitDescription:
         What is to be said about convergence; empty when all is well.
     converged : bool
         Whether the optimum was reached.
+    structure : tuple of str
+        Lines about residual correlation and variance functions, below the random effects.
     """
 
     title: str
@@ -79,6 +81,7 @@ class FitDescription:
     optimizer: str = ""
     messages: tuple[str, ...] = ()
     converged: bool = True
+    structure: tuple[str, ...] = ()
 
 
 def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digits: int = 4) -> str:
@@ -185,7 +188,7 @@ def _random_effects(
     counts = f"Number of obs: {fit.nobs}"
     groups = "; ".join(f"{name}, {size}" for name, size in fit.ngrps.items())
     lines.append(fill_line([f"{counts}, groups: ", groups]) if groups else counts)
-    return [*lines, *(f"  ({note})" for note in fit.notes)]
+    return [*lines, *(f"  ({note})" for note in fit.notes), *fit.structure]
 
 
 def _correlation_block(correlation: FloatArray, rows: Sequence[str], show: bool | None) -> list[str]:

@@ -12,7 +12,7 @@ from mixedmodels.errors import ControlError
 from mixedmodels.reports.numbers import format_numbers, round_digits
 from mixedmodels.reports.text_tables import text_matrix
 
-_CORRELATED = ("us", "cs", "ar1")
+_CORRELATED = ("us", "cs", "ar1", "toep")
 VarianceForm = Literal["Std.Dev.", "Variance"]
 
 
@@ -41,20 +41,35 @@ def variance_table(
         If `comp` names anything else.
     """
     forms = _check_forms(comp)
-    sd = np.concatenate([*(term.stddev for term in terms), [] if residual_sd is None else [residual_sd]])
-    groups = [text for term in terms for text in (term.label, *[""] * (len(term.columns) - 1))]
-    names = [name for term in terms for name in term.columns]
+    shown = [_names_shown(term) for term in terms]
+    sds = [term.stddev[: len(names)] for term, names in zip(terms, shown, strict=True)]
+    sd = np.concatenate([*sds, [] if residual_sd is None else [residual_sd]])
+    labels = zip(terms, shown, strict=True)
+    groups = [text for term, names in labels for text in (term.label, *[""] * (len(names) - 1))]
+    names = [name for of_term in shown for name in of_term]
     if residual_sd is not None:
         groups, names = [*groups, "Residual"], [*names, ""]
     columns = [groups, names]
     for form in forms:
         columns.append(format_numbers(sd**2 if form == "Variance" else sd, digits))
     headers = ["Groups", "Name", *forms]
-    largest = max((len(term.columns) for term in terms if term.structure in _CORRELATED), default=1)
+    largest = max((_n_correlated(term) for term in terms), default=1)
     if largest > 1:
         columns += _correlation_columns(terms, len(groups), largest, max(2, digits - 2))
         headers += ["Corr", *[""] * (largest - 2)]
     return text_matrix([list(row) for row in zip(*columns, strict=True)], [""] * len(groups), headers)
+
+
+def _names_shown(term: TermCovariance) -> Sequence[str]:
+    """Return the rows of a term: one a coefficient, and one for all places of a process."""
+    return (f"{len(term.columns)} places",) if term.process else term.columns
+
+
+def _n_correlated(term: TermCovariance) -> int:
+    """Return how many columns the correlations of a term take, and one more."""
+    if term.process:
+        return 1 + len(term.process)
+    return len(term.columns) if term.structure in _CORRELATED else 1
 
 
 def _check_forms(comp: VarianceForm | Sequence[VarianceForm]) -> list[VarianceForm]:
@@ -72,13 +87,15 @@ def _correlation_columns(
     cells = [[""] * n_rows for _ in range(largest - 1)]
     first = 0
     for term in terms:
-        size = len(term.columns)
-        if term.structure in _CORRELATED and size > 1:
+        size = len(_names_shown(term))
+        for j, (name, value) in enumerate(term.process):
+            cells[j][first] = f"{name} {value:.{digits + 1}g}" + f" ({term.structure})" * (j == 0)
+        if not term.process and term.structure in _CORRELATED and size > 1:
             rounded = round_digits(term.correlation, digits)
             flat = format_numbers(rounded.ravel(), 7, nsmall=digits, na="NaN")
             texts = np.array(flat, dtype=object).reshape(size, size)
             pairs = [(i, j) for i in range(size) for j in range(i)]
-            if term.structure != "us":
+            if term.structure in ("cs", "ar1"):
                 pairs, texts[1, 0] = [(1, 0)], f"{texts[1, 0].strip()} ({term.structure})"
             for i, j in pairs:
                 cells[j][first + i] = str(texts[i, j])

@@ -84,7 +84,7 @@ REFUSED = [
     ("y ~ C(f, contr.poly(3, scores = c(1, 2, 4)))", "takes n and base"),
     ("y ~ rr(x | g)", r"us\(\), diag\(\), cs\(\), ar1\(\)"),
     ("y ~ foo(1 | g)", r"us\(\), diag\(\), cs\(\), ar1\(\)"),
-    ("y ~ exp(x | g)", r"us\(\), diag\(\), cs\(\), ar1\(\)"),
+    ("y ~ ou(x | g)", r"us\(\), diag\(\), cs\(\), ar1\(\)"),
     ("y ~ x + (1 | gr(g))", r"us\(\), diag\(\), cs\(\), ar1\(\)"),
     ("y ~ s(x)", r"ns\(x, df = 4\) or bs"),
     ("y ~ Q('a b')", "backticks"),

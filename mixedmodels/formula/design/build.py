@@ -21,6 +21,7 @@ from mixedmodels.formula.design.readings import warn_about_columns, warn_about_f
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.design.response import response
+from mixedmodels.formula.design.structured import StructuredResiduals
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
 from mixedmodels.formula.evaluation.contrasts import as_contrast
 from mixedmodels.formula.evaluation.environment import Environment
@@ -30,6 +31,7 @@ from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
+from mixedmodels.formula.language.residual import ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
 from mixedmodels.formula.language.terms import Terms, expand_terms
 
@@ -54,6 +56,8 @@ def build_design(
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    residual: str | ResidualCall | None = None,
+    dispersion: str | None = None,
 ) -> Design:
     """Build the design of a mixed model from a formula and data.
 
@@ -76,6 +80,10 @@ def build_design(
         Further names the formula may use: numbers, arrays or functions of arrays.
     relmat : dict, optional
         Grouping factor -> known covariance between its levels.
+    residual : str or ResidualCall, optional
+        Correlation of residuals within groups, ``"ar1(visit | subject)"``.
+    dispersion : str, optional
+        What residual variances depend on, ``"~ sex"`` or ``"power(age)"``.
 
     Raises
     ------
@@ -97,14 +105,21 @@ def build_design(
         _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
     )
     # 2. Every variable evaluated once, and the rows that are used.
+    structured = StructuredResiduals.read(residual, dispersion)
     evaluator = formula_evaluator(frame, parsed.text, dict(env), States())
     model_frame = build_model_frame(
-        evaluator, plan.variables, weights=weights, offset=offset, subset=subset, na_action=na_action
+        evaluator,
+        {**plan.variables, **structured.variables()},
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        na_action=na_action,
     )
     columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
     warn_about_columns(plan.fixed, plan.bars, columns)
     # 3. Columns to arrays.
-    return _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
+    design = _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
+    return structured.added(design, columns)
 
 
 def _read(formula: str | ParsedFormula, data: Any) -> tuple[ParsedFormula, InputFrame, ModelPlan]:

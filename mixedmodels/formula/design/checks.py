@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import Design, RandomTerm
+from mixedmodels.formula.language.bars import SPATIAL
 
 
 def check_random_terms(design: Design, linear: bool) -> None:
@@ -49,10 +50,16 @@ def check_random_terms(design: Design, linear: bool) -> None:
 
 def _check_levels(terms: tuple[RandomTerm, ...]) -> None:
     """Raise when a grouping factor has a single level."""
-    single = {term.group: term.levels[0] for term in terms if term.n_levels < 2}
+    alone = [term for term in terms if term.n_levels < 2 and not _is_process(term)]
+    single = {term.group: term.levels[0] for term in alone}
     if single:
         named = ", ".join(f"{group} (only {level!r})" for group, level in single.items())
         raise DataError(f"grouping factors must have > 1 sampled level: {named}")
+
+
+def _is_process(term: RandomTerm) -> bool:
+    """Tell whether the effects of one level are a series or a field, in which many show a variance."""
+    return term.size > 1 and term.structure.name in ("ar1", "toep", *SPATIAL)
 
 
 def _too_many(count: int, n_rows: int, linear: bool, term: RandomTerm) -> bool:

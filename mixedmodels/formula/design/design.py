@@ -14,6 +14,7 @@ import numpy as np
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.formula.design.recipe import Recipe
+from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
 from mixedmodels.formula.language.parse import ParsedFormula
 
 if TYPE_CHECKING:
@@ -153,6 +154,10 @@ class Design:
         Which rows were dropped.
     recipe : Recipe
         How to build the same columns from new data.
+    residual : ResidualDesign or None
+        Correlation of residuals within groups; None means none.
+    dispersion : tuple of VarianceTerm
+        Factors of the residual standard deviations; none means that they are equal.
     """
 
     formula: ParsedFormula
@@ -166,6 +171,8 @@ class Design:
     index: pd.Index
     missing: MissingRows
     recipe: Recipe
+    residual: ResidualDesign | None = None
+    dispersion: tuple[VarianceTerm, ...] = ()
 
     @property
     def n_rows(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mixedmodels.formula.design.fixed_effects import not_estimable
 from mixedmodels.formula.design.model_frame import row_argument
 from mixedmodels.formula.design.random_effects import random_matrix
 from mixedmodels.formula.design.recipe import Recipe
-from mixedmodels.formula.evaluation.columns import Column, as_factor, interaction
+from mixedmodels.formula.evaluation.columns import Column, Factor, as_factor, interaction
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
@@ -140,6 +141,35 @@ def random_columns(design: Design, new_data: Any) -> tuple[FloatArray, ...]:
     return tuple(random_matrix(random, columns, evaluator.frame.n_rows) for random in recipe.random)
 
 
+def variables_on(
+    design: Design, new_data: Any, variables: Mapping[str, Node], groups: Collection[str]
+) -> dict[str, Column]:
+    """Return expressions evaluated on new data, by their printed texts.
+
+    Parameters
+    ----------
+    design : Design
+        The design of the fit.
+    new_data : table
+        New rows.
+    variables : mapping
+        Printed expression -> expression.
+    groups : collection of str
+        Which of them are grouping factors, whose levels need not be those of the fit.
+
+    Raises
+    ------
+    DataError
+        When a variable is absent.
+    """
+    evaluator = _evaluator(design.recipe, new_data)
+    evaluator.require(variables.values())
+    return {
+        text: _group_column(node, evaluator) if text in groups else evaluator.column(node)
+        for text, node in variables.items()
+    }
+
+
 def group_labels(recipe: Recipe, group: Node, new_data: Any) -> list[str | None]:
     """Return the level of a grouping factor at each row of new data, None where it is missing."""
     factor = as_factor(_group_column(group, _evaluator(recipe, new_data)))
@@ -216,9 +246,13 @@ def _group_column(group: Node, evaluator: Evaluator) -> Column:
 
 def _known_codes(term: RandomTerm, column: Column) -> CodeArray:
     """Return the codes of a grouping factor among the levels of the fit; -1 elsewhere."""
-    factor = as_factor(column)
-    position = {level: i for i, level in enumerate(term.levels)} if factor.levels != term.levels else {}
-    if not position:
+    return codes_among(term.levels, as_factor(column))
+
+
+def codes_among(levels: tuple[str, ...], factor: Factor) -> CodeArray:
+    """Return the codes of a factor among other levels; -1 where it has none of them, or is missing."""
+    if factor.levels == levels:
         return factor.codes
+    position = {level: i for i, level in enumerate(levels)}
     table = [position.get(level, -1) for level in factor.levels]
     return np.array([*table, -1], dtype=np.int32)[factor.codes]

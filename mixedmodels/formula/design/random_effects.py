@@ -14,8 +14,9 @@ from mixedmodels.errors import DataError
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.recipe import RandomRecipe
+from mixedmodels.formula.design.spatial_effects import indicators_of_places, spatial_term
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, as_factor
-from mixedmodels.formula.language.bars import Bar
+from mixedmodels.formula.language.bars import SPATIAL, Bar
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
 from mixedmodels.formula.language.terms import Terms
 
@@ -89,6 +90,8 @@ def _terms_of_bar(
 ) -> list[tuple[RandomTerm, RandomRecipe]]:
     """Return the term of a bar; a part of ``||`` gives one scalar term for each of its columns."""
     bar = plan.bar
+    if bar.structure in SPATIAL:
+        return [spatial_term(bar, plan.group, recipe, matrix, factor)]
     if bar.split_from is None:
         selections = [tuple(range(len(recipe.names)))]
     else:
@@ -136,6 +139,9 @@ def unique_labels(names: list[str]) -> list[str]:
 
 def random_matrix(recipe: RandomRecipe, columns: Mapping[str, Column], n_rows: int) -> FloatArray:
     """Return the model matrix of a term on new data, shape (n, S)."""
+    if recipe.places is not None:
+        coordinates = model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]
+        return indicators_of_places(coordinates, recipe.places)
     if all(recipe.matrix.assign[k] == 0 for k in recipe.selected):
         return np.broadcast_to(np.float64(1.0), (n_rows, 1))
     return model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]

@@ -23,11 +23,14 @@ class RandomRecipe:
         The columns of that matrix which belong to this term.
     group : Node
         The grouping factor.
+    places : ndarray, shape (S, d), or None
+        Coordinates of the places that have a coefficient each, of a process over places; None elsewhere.
     """
 
     matrix: MatrixRecipe
     selected: tuple[int, ...]
     group: Node
+    places: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

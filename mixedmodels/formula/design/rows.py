@@ -10,6 +10,7 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.fixed_effects import independent_columns
+from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
 
 
 def design_of_rows(design: Design, rows: IntArray) -> Design:
@@ -45,11 +46,31 @@ def design_of_rows(design: Design, rows: IntArray) -> Design:
         offset=_chosen(design.offset, rows),
         index=pd.RangeIndex(len(rows)),
         missing=MissingRows("omit", len(rows), np.arange(len(rows))),
+        residual=None if design.residual is None else _residual_of_rows(design.residual, rows),
+        dispersion=tuple(_variance_of_rows(term, rows) for term in design.dispersion),
     )
 
 
 def _chosen(values: FloatArray | None, rows: IntArray) -> FloatArray | None:
     return None if values is None else values[rows]
+
+
+def _residual_of_rows(residual: ResidualDesign, rows: IntArray) -> ResidualDesign:
+    """Return the residual groups of some rows; levels of time and arms stay, with their parameters."""
+    codes = residual.codes[rows]
+    occurs = np.bincount(codes, minlength=len(residual.groups)) > 0
+    return replace(
+        residual,
+        codes=(np.cumsum(occurs) - 1)[codes],
+        groups=tuple(group for group, is_there in zip(residual.groups, occurs, strict=True) if is_there),
+        positions=residual.positions[rows],
+        arms=residual.arms[occurs],
+        variance=None if residual.variance is None else _variance_of_rows(residual.variance, rows),
+    )
+
+
+def _variance_of_rows(term: VarianceTerm, rows: IntArray) -> VarianceTerm:
+    return replace(term, columns=term.columns.take(rows))
 
 
 def _term_of_rows(term: RandomTerm, rows: IntArray) -> RandomTerm:

@@ -9,6 +9,8 @@ from itertools import accumulate
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.by_correlation import ByCorrelation
+from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.formula.design.design import RandomTerm
 
@@ -45,9 +47,23 @@ def term_covariances(
         Residual standard deviation; 1 for a generalized model, whose theta is absolute.
     """
     return tuple(
-        TermCovariance(term.label, term.columns, sigma**2 * (T @ T.T), term.structure.name)
-        for term, T in zip(terms, term_factors(terms, theta), strict=True)
+        TermCovariance(
+            term.label,
+            term.columns,
+            sigma**2 * (T @ T.T),
+            term.structure.name,
+            _process(term.structure, theta[part]),
+        )
+        for term, T, part in zip(terms, term_factors(terms, theta), theta_slices(terms), strict=True)
     )
+
+
+def _process(structure: CovarianceStructure, theta: FloatArray) -> tuple[tuple[str, float], ...]:
+    """Return the parameters of the correlation of a process over places; nothing of other structures."""
+    if not (isinstance(structure, ByCorrelation) and structure.correlation.uses_coordinates):
+        return ()
+    names = structure.correlation.parameter_names()
+    return tuple(zip(names, theta[structure.n_sd :].tolist(), strict=True))
 
 
 def theta_names(terms: tuple[RandomTerm, ...]) -> tuple[str, ...]:

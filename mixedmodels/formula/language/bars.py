@@ -1,11 +1,12 @@
 """Find the random-effects terms of a formula and expand them, as lme4 does.
 
 ``(x | a/b)`` becomes ``x | b:a`` and ``x | a``; ``(x || g)`` becomes ``1 | g`` and ``0 + x | g``;
-``us(...)``, ``diag(...)``, ``cs(...)`` and ``ar1(...)`` around a bar name a covariance structure.
+``us(...)``, ``cs(...)``, ``exp(...)`` and others around a bar name a covariance structure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mixedmodels.errors import FormulaError
@@ -29,10 +30,25 @@ from mixedmodels.formula.language.syntax_tree import (
 )
 from mixedmodels.formula.language.terms import expand_terms
 
-STRUCTURES = ("us", "diag", "cs", "ar1")
+#: Covariance structures around a bar, and the arguments that they take besides it.
+STRUCTURES: Mapping[str, tuple[str, ...]] = {
+    "us": (),
+    "diag": ("hom",),
+    "cs": ("hom",),
+    "ar1": ("hom",),
+    "toep": ("hom",),
+    "exp": (),
+    "gau": (),
+    "mat": ("nu",),
+}
+#: Those over places: the left side of the bar holds coordinates.
+SPATIAL = ("exp", "gau", "mat")
+_ARGUMENTS = {"hom": "hom = TRUE or FALSE", "nu": "nu = a positive number"}
+#: A smoothness of a Matern process above this is that of a Gaussian one.
+MOST_SMOOTH = 100.0
 MAX_BARS = 500
 # Covariance structures of other packages; around a bar none of these is a function of numbers.
-FOREIGN_STRUCTURES = ("rr", "gr", "toep", "hetar1", "homdiag", "ou", "exp", "gau", "mat", "propto", "equalto",
+FOREIGN_STRUCTURES = ("rr", "gr", "hetar1", "homdiag", "homcs", "homtoep", "ou", "propto", "equalto",
                       "ar", "arma", "cosy", "car", "unstr", "nugget", "mm", "vm", "ped", "idh", "corh",
                       "idv")  # fmt: skip
 
@@ -47,8 +63,8 @@ class Bar:
         Left side of the bar, as lme4 would write this term: ``0 + x`` for a term split from ``||``.
     group : Node
         Grouping factor, expanded: a variable, a call or an interaction.
-    structure : {"us", "diag", "cs", "ar1"}
-        Covariance structure.
+    structure : str
+        Covariance structure, one of `STRUCTURES`.
     homogeneous : bool or None
         The ``hom=`` argument; None when it was not given.
     position : int
@@ -57,6 +73,8 @@ class Bar:
         The whole left side of the ``||`` this term was split from; None for a plain bar.
     part : int
         Which term of `split_from` this is, as a bit pattern of its variables; 0 for the intercept.
+    nu : float
+        The ``nu=`` argument of ``mat()``; zero when it was not given.
     """
 
     lhs: Node
@@ -66,6 +84,7 @@ class Bar:
     position: int
     split_from: Node | None = None
     part: int = 0
+    nu: float = 0.0
 
     def __str__(self) -> str:
         """Return the bar as R prints it."""
@@ -194,7 +213,8 @@ class _Collector:
         if node.function in FOREIGN_STRUCTURES and holds_bar(node):
             raise FormulaError(
                 f"'{node.function}' is not among the covariance structures: they are "
-                f"{', '.join(f'{name}()' for name in STRUCTURES)}, as in diag(x | g)",
+                f"{', '.join(f'{name}()' for name in STRUCTURES)}, as in diag(x | g)"
+                + _written_here(node.function),
                 self.text,
                 node.position,
             )
@@ -203,26 +223,26 @@ class _Collector:
         """Take up ``cs(x | g, hom = TRUE)``."""
         assert isinstance(node, Call)
         homogeneous: bool | None = None
+        nu = 0.0
+        allowed = STRUCTURES[node.function]
         for argument in node.arguments[1:]:
             value = argument.value
-            known = argument.name == "hom" and isinstance(value, Constant) and value.value is not None
-            if not known or node.function == "us":
-                raise FormulaError(
-                    f"{node.function}() takes a bar"
-                    + (", and hom = TRUE or FALSE" * (node.function != "us")),
-                    self.text,
-                    start_of(value),
-                )
-            homogeneous = value.value if isinstance(value, Constant) else None
-        self.add_bar(strip_parens(node.arguments[0].value), node.function, homogeneous)
+            if argument.name in allowed and argument.name == "hom" and _is_truth(value):
+                homogeneous = deparse(value) == "TRUE"
+            elif argument.name in allowed and isinstance(value, Number) and 0 < value.value < MOST_SMOOTH:
+                nu = float(value.value)
+            else:
+                takes = "".join(f", and {_ARGUMENTS[name]}" for name in allowed)
+                raise FormulaError(f"{node.function}() takes a bar{takes}", self.text, start_of(value))
+        self.add_bar(strip_parens(node.arguments[0].value), node.function, homogeneous, nu)
 
-    def add_bar(self, bar: Node, structure: str, homogeneous: bool | None) -> None:
+    def add_bar(self, bar: Node, structure: str, homogeneous: bool | None, nu: float = 0.0) -> None:
         """Expand one bar into its terms."""
         assert isinstance(bar, Binary)
         for side in (bar.left, bar.right):
             self.refuse_bars(side)
         groups = expand_groups(bar.right, self.text)
-        template = Bar(bar.left, bar.right, structure, homogeneous, bar.position)
+        template = Bar(bar.left, bar.right, structure, homogeneous, bar.position, nu=nu)
         if bar.operator == "||" and structure != "us":
             raise FormulaError(f"'||' cannot stand inside {structure}(); use '|'", self.text, bar.position)
         parts = _split_double(template, self.text) if bar.operator == "||" else [template]
@@ -231,9 +251,21 @@ class _Collector:
             raise FormulaError(f"more than {MAX_BARS} random-effects terms", self.text, bar.position)
 
 
+def _written_here(foreign: str) -> str:
+    """Return how a structure that glmmTMB has under a name of its own is written."""
+    hom = {"hom": "TRUE", "het": "FALSE"}.get(foreign[:3])
+    plain = foreign[3:]
+    return f"; write {plain}(x | g, hom = {hom})" if hom and plain in STRUCTURES else ""
+
+
 def holds_bar(node: Call) -> bool:
     """Tell whether the first argument of a call is ``a | b``."""
     return bool(node.arguments) and _is_bar(strip_parens(node.arguments[0].value))
+
+
+def _is_truth(node: Node) -> bool:
+    """Tell whether a node is ``TRUE`` or ``FALSE``."""
+    return isinstance(node, Constant) and node.value is not None
 
 
 def _is_structured(node: Node) -> bool:

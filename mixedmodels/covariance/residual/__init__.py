@@ -1,0 +1,1 @@
+"""Covariance structures of residuals: correlation within groups, and variances by predictors."""

@@ -1,0 +1,120 @@
+"""Where a search begins, and the curvature there: the expected information of the covariance parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.covariance.residual.structure import VarianceColumns
+from mixedmodels.engines.column_basis import moved_theta
+from mixedmodels.engines.residual.batches import Batch, Groups
+from mixedmodels.engines.residual.covariance import unit_covariances
+from mixedmodels.engines.residual.model import CovarianceModel, Parameters
+from mixedmodels.engines.residual.objective import Evaluation, inverted
+from mixedmodels.engines.residual.problem import ResidualProblem
+from mixedmodels.engines.residual.slopes import covariance_slopes
+from mixedmodels.formula.design.theta import column_scales
+
+#: Standard deviation of every random effect, in residual standard deviations, before the data are asked.
+START_SIZE = 0.4
+#: Units of a batch that curvature is taken from, where each cluster is a unit: they stand for the others.
+MOST_UNITS = 200
+#: Least eigenvalue of a Hessian scaled to unit diagonal.
+LEAST_CURVATURE = 1e-8
+
+
+def first_parameters(model: CovarianceModel) -> Parameters:
+    """Return where a search begins before the data are asked."""
+    theta = []
+    for term, basis in zip(model.terms, model.bases, strict=True):
+        structure = term.structure
+        if structure.is_unstructured:
+            theta.append(moved_theta(structure, START_SIZE * basis.inverse, structure.start()))
+            continue
+        free = structure.to_free(structure.start()) * structure.scales(column_scales(term))
+        bounded = structure.is_lower_bound()
+        theta.append(structure.from_free(free) * np.where(bounded, START_SIZE, 1.0))
+    rho = np.empty(0) if model.structure is None else model.structure.start()
+    return Parameters(np.concatenate([np.empty(0), *theta]), rho, tuple(f.start() for f in model.variances))
+
+
+def expected_hessian(problem: ResidualProblem, found: Evaluation) -> FloatArray:
+    """Return the expected Hessian of -2 log-likelihood in free coordinates, sigma profiled out, (k, k).
+
+    ``sum_i tr(V_i^-1 dV_i V_i^-1 dV_i') - t t' / n`` with ``t = sum_i tr(V_i^-1 dV_i)``.
+    """
+    k = len(found.free)
+    sample, scales = _sampled(problem)
+    units = found.units if sample is problem else unit_covariances(sample, found.at)
+    slopes = covariance_slopes(sample, found, units)
+    H, traces = np.zeros((k, k)), np.zeros(k)
+    for b, (batch, own, scale) in enumerate(zip(sample.batches, slopes, scales, strict=True)):
+        inverse = found.inverses[b] if sample is problem else inverted(units[b].V)[0]
+        counts = scale * batch.counts
+        solved = np.matmul(inverse, own)
+        flipped = solved.transpose(0, 1, 3, 2)
+        H += (counts[None, :, None, None] * solved).reshape(k, -1) @ flipped.reshape(k, -1).T
+        traces += np.einsum("kutt,u->k", solved, counts)
+    return H - np.multiply.outer(traces, traces) / problem.n
+
+
+def _sampled(problem: ResidualProblem) -> tuple[ResidualProblem, list[float]]:
+    """Return the problem with few units of each batch, and how many each of them stands for."""
+    sizes = [len(batch.rows) for batch in problem.batches]
+    if all(batch.M is None or size <= MOST_UNITS for batch, size in zip(problem.batches, sizes, strict=True)):
+        return problem, [1.0] * len(sizes)
+    kept, places, begin = [], [], 0
+    for batch in problem.batches:
+        U, T = batch.rows.shape
+        few = np.arange(U)
+        if batch.M is not None and U > MOST_UNITS:
+            few = np.linspace(0, U - 1, MOST_UNITS).astype(np.intp)
+        kept.append(few)
+        places.append((begin + few[:, None] * T + np.arange(T)).ravel())
+        begin += U * T
+    at = np.concatenate(places)
+    columns: tuple[VarianceColumns, ...] = tuple(column.take(at) for column in problem.columns)
+    found = tuple(_few_units(batch, few) for batch, few in zip(problem.batches, kept, strict=True))
+    sampled = replace(problem, batches=found, columns=columns)
+    return sampled, [size / len(few) for size, few in zip(sizes, kept, strict=True)]
+
+
+def _few_units(batch: Batch, few: IntArray) -> Batch:
+    """Return a batch with some of its units."""
+    place = np.full(len(batch.rows), -1)
+    place[few] = np.arange(len(few))
+    return replace(
+        batch,
+        rows=batch.rows[few],
+        counts=batch.counts[few],
+        real=None if batch.real is None else batch.real[few],
+        groups=tuple(_few_groups(groups, place) for groups in batch.groups),
+        same_level=tuple(None if same is None else same[few] for same in batch.same_level),
+        M=None if batch.M is None else batch.M[few],
+    )
+
+
+def _few_groups(groups: Groups, place: IntArray) -> Groups:
+    """Return the groups that lie in the units kept."""
+    kept = place[groups.unit] >= 0
+    number = np.cumsum(kept) - 1
+    by_arm = tuple((arm, number[members[kept[members]]]) for arm, members in groups.by_arm)
+    entries = None if groups.entries is None else groups.entries[kept]
+    return Groups(
+        place[groups.unit[kept]],
+        groups.places[kept],
+        groups.positions[kept],
+        by_arm,
+        entries,
+        groups.is_whole,
+    )
+
+
+def curvature(H: FloatArray) -> FloatArray:
+    """Return the inverse of a Hessian as a search uses it: positive definite, flat directions held short."""
+    scale = np.sqrt(np.maximum(np.abs(H.diagonal()), np.finfo(np.float64).tiny))
+    values, vectors = np.linalg.eigh(H / np.multiply.outer(scale, scale))
+    root = vectors / scale[:, None] / np.sqrt(np.maximum(values, LEAST_CURVATURE))
+    return np.asarray(root @ root.T)

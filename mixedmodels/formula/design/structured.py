@@ -1,0 +1,55 @@
+"""Structured residuals on their way into a design: what was asked for, and what the data make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.read_dispersion import variance_terms
+from mixedmodels.formula.design.read_residual import residual_design
+from mixedmodels.formula.evaluation.columns import Column
+from mixedmodels.formula.language.dispersion import VarianceCall, parse_dispersion
+from mixedmodels.formula.language.residual import ResidualCall, parse_residual
+from mixedmodels.formula.language.syntax_tree import Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StructuredResiduals:
+    """What ``residual=`` and ``dispersion=`` ask for, before any data.
+
+    Attributes
+    ----------
+    residual : ResidualCall or None
+        The correlation structure.
+    dispersion : tuple of VarianceCall
+        The variance functions.
+    """
+
+    residual: ResidualCall | None
+    dispersion: tuple[VarianceCall, ...]
+
+    @classmethod
+    def read(cls, residual: str | ResidualCall | None, dispersion: str | None) -> StructuredResiduals:
+        """Return what the two arguments ask for."""
+        call = (
+            residual if residual is None or isinstance(residual, ResidualCall) else parse_residual(residual)
+        )
+        return cls(call, () if dispersion is None else parse_dispersion(dispersion))
+
+    def variables(self) -> dict[str, Node]:
+        """Return printed expression -> expression of everything that has to be evaluated."""
+        found = {} if self.residual is None else self.residual.variables()
+        for call in self.dispersion:
+            found.update(call.variables())
+        return found
+
+    def added(self, design: Design, columns: Mapping[str, Column]) -> Design:
+        """Return a design with its structured residuals."""
+        if self.residual is None and not self.dispersion:
+            return design
+        residual = None if self.residual is None else residual_design(self.residual, columns, design.index)
+        dispersion = variance_terms(self.dispersion, columns, design.index)
+        variables = {**design.recipe.variables, **self.variables()}
+        recipe = replace(design.recipe, variables=variables)
+        return replace(design, residual=residual, dispersion=dispersion, recipe=recipe)

@@ -1,0 +1,175 @@
+"""Linear mixed models with structured residuals, as fitted by ``lmer(..., residual=, dispersion=)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal, Self
+
+import pandas as pd
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.engines.residual.estimates import ResidualEstimates
+from mixedmodels.engines.residual.iterated import fit_rows
+from mixedmodels.engines.residual.problem import ResidualProblem
+from mixedmodels.engines.residual.whitened import (
+    StructuredMixedEstimates,
+    solved,
+    whitened_problem,
+    whitened_rows,
+)
+from mixedmodels.errors import NotAvailableError
+from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
+from mixedmodels.fits.new_response import response_values
+from mixedmodels.fits.structured import Convention, residual_rows
+from mixedmodels.fits.structured_mixed import StructuredMixedFit
+from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.inference.robust import RobustType
+from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.models.structure_lines import structure_lines
+from mixedmodels.reports.fit_text import FitDescription
+
+
+class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
+    """A fitted linear mixed model with correlated or heteroscedastic residuals.
+
+    Made by :func:`mixedmodels.lmer` with ``residual=`` or ``dispersion=``.
+
+    Parameters
+    ----------
+    design : Design
+        Arrays of the model.
+    y : ndarray, shape (n,)
+        Response.
+    call : Call
+        How the model was asked for.
+    data : table
+        The data, for the model frame.
+    estimates : StructuredMixedEstimates
+        The fit.
+    residual_problem, problem : optional
+        The engines' forms of the design; rebuilt when needed, after unpickling for one.
+    """
+
+    _with_p_values = False
+
+    @property
+    def default_ddf(self) -> Literal["satterthwaite", "residual"]:
+        """Satterthwaite's, as of every linear mixed model."""
+        return "satterthwaite"
+
+    @property
+    def convention(self) -> Convention:
+        """Criteria are those of lme4."""
+        return "lme4"
+
+    def vcov(
+        self,
+        type: RobustType | Literal["kenward-roger"] | None = None,
+        cluster: Any = None,
+        full: bool = False,
+    ) -> pd.DataFrame:
+        """Return the covariance matrix of the fixed effects.
+
+        Parameters
+        ----------
+        type, cluster : optional
+            A cluster-robust covariance, as for :meth:`FittedModel.vcov`; or ``"kenward-roger"``, adjusted for
+            the variances being estimates.
+        full : bool
+            Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
+        """
+        if type == "kenward-roger":
+            return self._labelled(fixed_effects(self, type).covariance)
+        return super().vcov(type, cluster, full)
+
+    def REMLcrit(self) -> float:
+        """Return the REML criterion at convergence.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model was fitted by maximum likelihood.
+        """
+        if not self.is_reml:
+            raise NotAvailableError(
+                "The model was fitted by maximum likelihood and has no REML criterion; "
+                "fit it with REML=True, or use deviance()."
+            )
+        return self.residual_estimates.objective
+
+    # Related fits.
+
+    @classmethod
+    def fitted_to(cls, design: Design, y: FloatArray, call: Any, data: Any, REML: bool) -> Self:
+        """Return the model fitted to a design and a response."""
+        problem, found = fit_rows(
+            y, design.X, partial(residual_rows, design), any(t.uses_fitted for t in design.dispersion),
+            REML and design.X.shape[1] > 0, design.random, design.weights, design.offset,
+            partial(_fitted, design, y),
+        )  # fmt: skip
+        linear = whitened_problem(whitened_rows(problem, found.free, design, y))
+        warn_unless_converged(found.convergence)
+        return cls(design, y, call, data, solved(linear, found), problem, linear)
+
+    def refit(self, newresp: Any) -> Self:
+        """Fit the same model to another response.
+
+        Raises
+        ------
+        DataError
+            If the length is wrong or a value is not finite.
+        """
+        y = response_values(newresp, self.design)
+        check_response_varies(y, self.design.response.text)
+        return self.fitted_to(self.design, y, self.call, self.data, self.is_reml)
+
+    def refitML(self) -> Self:
+        """Fit the same model by maximum likelihood."""
+        if not self.is_reml:
+            return self
+        return self.fitted_to(self.design, self.y, self.call, self.data, False)
+
+    def with_design(self, design: Design) -> Self:
+        """Fit the same kind of model to another design with the same response."""
+        return self.fitted_to(design, self.y, self.call, self.data, self.is_reml)
+
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Self:
+        """Fit the same kind of model to other rows."""
+        return self.fitted_to(design, y, self.call, self.data, self.is_reml)
+
+    # Text.
+
+    def _describe(self) -> FitDescription:
+        method = "REML" if self.is_reml else "maximum likelihood "
+        criteria: Mapping[str, float] = (
+            {"REML": self.residual_estimates.objective} if self.is_reml else self._likelihood_criteria()
+        )
+        return FitDescription(
+            title=f"Linear mixed model fit by {method}",
+            class_name="lmerMod",
+            formula=self.formula(),
+            criteria=criteria,
+            terms=self.term_covariances(),
+            residual_sd=self.residual_sd,
+            nobs=self.nobs(),
+            ngrps=self.ngrps(),
+            call=self.call.lines(),
+            notes=self._notes(),
+            warnings=self._fit_warnings(),
+            optimizer=self.optimization.method,
+            messages=self._messages(),
+            converged=self.convergence().is_optimum,
+            structure=structure_lines(self.design, self.residual_estimates.parameters),
+        )
+
+
+def _fitted(design: Design, y: FloatArray, problem: ResidualProblem, found: ResidualEstimates) -> FloatArray:
+    """Return fitted values with the random effects at their modes, shape (n,)."""
+    at: StructuredMixedEstimates = solved(
+        whitened_problem(whitened_rows(problem, found.free, design, y)), found
+    )
+    b = random_effects(design.random, at.theta, at.u)
+    return linear_predictor(design.X, at.beta, design.offset, design.random, b)
