@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Self
 
+import pandas as pd
+
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
@@ -14,6 +16,7 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.structured import Convention, StructuredFit, residual_rows
 from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
@@ -75,6 +78,22 @@ class GlsModel(FixedEffectsModel, StructuredFit):
                 "fit it with REML=True, or use deviance()."
             )
         return self.estimates.objective
+
+    def covariance_parameters(self, level: float = 0.95) -> pd.DataFrame:
+        """Return the covariance parameters as SAS prints them, with standard errors and limits.
+
+        Parameters
+        ----------
+        level : float
+            Confidence level of the limits: of a chi-square distribution for variances and ranges, normal for
+            covariances and correlations.
+
+        Returns
+        -------
+        DataFrame
+            By SAS's name, ``UN(2,1)``, ``AR(1)``, ``Var(1)``, ``CS``: group, estimate, std.error, lower, upper.
+        """
+        return sas_parameters(self, level)
 
     # Prediction.
 
