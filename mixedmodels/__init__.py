@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from mixedmodels.diagnostics.r2 import icc as icc
     from mixedmodels.diagnostics.r2 import r2 as r2
     from mixedmodels.diagnostics.re_pca import rePCA as rePCA
+    from mixedmodels.diagnostics.scaled.result import ScaledResiduals as ScaledResiduals
+    from mixedmodels.diagnostics.scaled_residuals import scaled_residuals as scaled_residuals
+    from mixedmodels.diagnostics.serial_correlation import acf as acf
+    from mixedmodels.diagnostics.serial_correlation import variogram as variogram
     from mixedmodels.errors import ApproximationWarning as ApproximationWarning
     from mixedmodels.errors import ControlError as ControlError
     from mixedmodels.errors import ConvergenceError as ConvergenceError
@@ -167,6 +171,9 @@ _HOMES = {
     "diagnostics.demean": "demean",
     "diagnostics.r2": "icc r2",
     "diagnostics.re_pca": "rePCA",
+    "diagnostics.serial_correlation": "acf variogram",
+    "diagnostics.scaled.result": "ScaledResiduals",
+    "diagnostics.scaled_residuals": "scaled_residuals",
     "errors": (
         "ApproximationWarning ControlError ConvergenceError ConvergenceWarning DataError DataWarning "
         "FamilyError FormulaError FormulaWarning IdentificationWarning MissingArgumentError MixedModelsError "

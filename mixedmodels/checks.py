@@ -378,7 +378,7 @@ def numeric_response(design: Design, generalized: str = "glmer") -> FloatArray:
 
 
 def check_nested_residuals(design: Design) -> None:
-    """Raise unless residual groups are nested in the levels of every random effect, in clusters that are not huge.
+    """Raise unless residual groups are nested in the levels of every random effect.
 
     Raises
     ------
@@ -393,15 +393,15 @@ def check_nested_residuals(design: Design) -> None:
         if split is not None:
             group = residual.group_name or "the whole data"
             raise DataError(
-                f"residuals are correlated within {group}, which has several levels of {split.group}: the groups "
-                f"of residual= must be nested in those of every random effect. Write {residual.structure.name}("
-                f"{residual.time_name or 1} | {split.group}:{residual.group_name or split.group}), or leave out "
+                f"residuals are correlated within {group}, which has several levels of {split.group}: the "
+                "groups of residual= must be nested in those of every random effect. Write "
+                f"{residual.structure.name}({residual.time_name or 1} | {split.group}), or leave out "
                 f"({split.expression})."
             )
     codes = np.arange(design.n_rows) if residual is None else residual.codes
     largest = int(np.bincount(clusters_of_rows(codes, design.random)).max())
     if largest > LARGEST_CLUSTER:
         raise NotAvailableError(
-            f"crossed random effects tie {largest:,} rows together, whose covariance is dense where residuals are "
-            f"structured (limit {LARGEST_CLUSTER:,}); nested random effects have no such limit."
+            f"crossed random effects tie {largest:,} rows together, whose covariance is dense where "
+            f"residuals are structured (limit {LARGEST_CLUSTER:,}); nested random effects have no such limit."
         )

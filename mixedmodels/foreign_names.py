@@ -20,8 +20,8 @@ _SMALL_SAMPLE = (
     "m.summary(ddf='kenward-roger') by Kenward and Roger's"
 )
 _RESIDUAL_STRUCTURE = (
-    "residual correlations and variance functions are not available; random-effects terms may have "
-    "structure, as in 'ar1(0 + time | g)'"
+    "write residual='ar1(time | g)' for correlation of residuals within groups and dispersion='~ x' or "
+    "'power(x)' for their variances, in lmer() or, without random effects, mm.gls()"
 )
 _RE_FORM = "write re_form=mm.NA for predictions without random effects, re_form='~(1 | g)' for some of them"
 _BAYES = "there are no priors or chains: the fit is by (restricted) maximum likelihood"
@@ -32,6 +32,7 @@ _R2 = "write mm.r2(m), or mm.icc(m) for the intraclass correlation"
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
 _EFFECTS = "write mm.average_marginal_effects(m), or mm.emmeans(m, 'factor') for means"
+_SCALED = "write mm.scaled_residuals(m), and .test_uniformity() and its like of it"
 _INFLUENCE = "write mm.influence(m, 'group'), or mm.influence(m) for each row, and .dfbetas() of it"
 _BOOTSTRAP = "write mm.bootstrap(m, nsim=1000), and .confint() of what it returns"
 _PROFILE = "write m.profile()"
@@ -183,6 +184,20 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write n_jobs=2": "ncpus cl parallel cores",
         }
     ),
+    "scaled_residuals": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write nsim=250": "n size n_sim",
+            "write re_form=None for conditional simulations, re_form='0' for unconditional ones": (
+                "simulate_res conditional unconditional use_u use_re"
+            ),
+            "write by='g'": "group groups cluster aggregate_by sel",
+            "whole numbers are found out by themselves": "integerresponse integer_response",
+            "correlated random effects are kept by re_form=None, and need no rotation": "rotation",
+            "write n_jobs=2": "ncpus cl parallel cores",
+            "print what it returns; .residuals has what pictures show": "plot",
+        }
+    ),
     "anova": _by_name(
         {
             "write type=1, 2 or 3": "typ",
@@ -285,6 +300,7 @@ ATTRIBUTES: dict[str, str] = _by_name(
         _MEANS: "lsmeans ls_means difflsmeans post_hoc posthoc contrasts contrast pairs ref_grid cld",
         _TRENDS: "slopes lstrends",
         _EFFECTS: "marginal_effects margins get_margeff comparisons avg_predictions avg_slopes effects",
+        _SCALED: "scaled_residuals quantile_residuals simulate_residuals",
         _INFLUENCE: "influence get_influence dfbeta dfbetas dffits covratio mdffits rvc",
         "write m.hatvalues()": "hat leverage leverages hat_matrix_diag",
         "write m.cooks_distance() or, by refits, mm.influence(m, 'group').cooks_distance()": "cooks",
@@ -402,7 +418,6 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.glmer_nb('y ~ x + (1 | g)', data)": "glmer_nb glmernb glm_nb negbin",
         "write mm.glmer(formula, data, family, method='pql')": "glmmpql",
         "nonlinear models are not available": "nlme nlmer nls",
-        _RESIDUAL_STRUCTURE: "gls mmrm",
         "smooths are not available; bs() and ns() are splines in a formula": "gam gamm gamm4 bam",
         (
             "estimating equations are not available; a mixed model is near: write mm.glmer('y ~ x + (1 | "
@@ -434,6 +449,12 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.pool(fits)": "pool_fits mitools mice testestimates",
         "write mm.refit_many(m, Y)": "lmer_many",
         "write profile(m)": "thpr profile_likelihood",
+        _SCALED: (
+            "simulateresiduals simulate_residuals dharma testresiduals testuniformity testdispersion "
+            "testoutliers testzeroinflation testquantiles testtemporalautocorrelation "
+            "testspatialautocorrelation recalculateresiduals qresiduals qresid check_residuals "
+            "randomized_quantile_residuals quantile_residuals"
+        ),
         _INFLUENCE: "case_delete hlm_influence estex dfbeta dfbetas covratio covtrace mdffits rvc",
         "write mm.hatvalues(m)": "leverage",
         _PLOTS: "plot dotplot qqmath plot_model xyplot",

@@ -78,13 +78,14 @@ def gls(
     >>> data = mm.load_dataset("sleepstudy")
     >>> m = mm.gls("Reaction ~ Days", data, residual="ar1(Days | Subject)")
     >>> round(m.loglik(), 3)
-    -881.484
+    -869.603
     """
     one_of("REML", REML, (True, False))
     one_of("information", information, get_args(Information))
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, residual=residual, dispersion=dispersion, information=information,
+        contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
+        information=None if information == "observed" else information,
     )  # fmt: skip
     design = request.design
     refuse_random_terms(design, "gls", "lmer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from mixedmodels.control import LmerControl, Start, as_control, one_of, starting
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.errors import ControlError, DataError
+from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
@@ -49,6 +50,7 @@ def lmer(
     relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str | None = None,
+    information: Information = "observed",
 ) -> LinearMixedModel | StructuredLinearMixedModel:
     """Fit a linear mixed model by REML or maximum likelihood.
 
@@ -85,6 +87,9 @@ def lmer(
         effect.
     dispersion : str, optional
         Variances of the residuals: ``"ident(sex)"``, ``"power(age)"``, ``"~ sex + age"``.
+    information : {"observed", "expected"}
+        With one of these two, the information about the covariance parameters that Kenward and Roger's method
+        takes: observed as SAS, or expected as R's pbkrtest, which models without them have.
 
     Returns
     -------
@@ -109,10 +114,12 @@ def lmer(
     [251.405, 10.467]
     """
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
+    one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
+        information=None if information == "observed" else information,
     )  # fmt: skip
     require_random_terms(request.design)
     if residual is not None or dispersion is not None:

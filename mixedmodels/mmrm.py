@@ -85,7 +85,8 @@ def mmrm(
     mean, structure = split_residual(formula)
     request = read_request(
         mean, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env, residual=structure, dispersion=dispersion, information=information,
+        contrasts=contrasts, env=env, residual=structure, dispersion=dispersion,
+        information=None if information == "observed" else information,
     )  # fmt: skip
     design = request.design
     refuse_random_terms(design, "mmrm", "lmer")

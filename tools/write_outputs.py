@@ -2,7 +2,7 @@
 
 python tools/write_outputs.py docs/first_model.md ...
 
-The test suite compares what stands in the pages with what happens; read the difference before it is committed.
+The test suite compares what stands in the pages with what happens: read the difference before a commit.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ import pandas as pd
 
 
 def run(example: doctest.Example, names: dict[str, Any], page: str) -> str:
-    """Return what an example prints, an empty line as doctest writes it; errors as their last line."""
+    """Return what an example prints, an empty line as doctest writes it; of an error its last line."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         try:
             exec(compile(example.source, page, "single"), names)
         except Exception as error:
             kind = type(error)
-            name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+            name = (
+                kind.__qualname__
+                if kind.__module__ == "builtins"
+                else f"{kind.__module__}.{kind.__qualname__}"
+            )
             shown.write(f"Traceback (most recent call last):\n    ...\n{name}: {error}\n")
     lines = (line.rstrip() or "<BLANKLINE>" for line in shown.getvalue().splitlines())
     return "".join(f"{line}\n" for line in lines)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mixedmodels.errors import DataError, MixedModelsError
+from mixedmodels.families.lookup import family_with_link
 from mixedmodels.glm import glm
 from mixedmodels.glmer import glmer
 from mixedmodels.lm import lm
@@ -78,7 +79,7 @@ def _fitted(options: argparse.Namespace) -> FittedModel:
         if is_mixed:
             return lmer(options.formula, data, not options.ml, **common)
         return lm(options.formula, data, **common)
-    family = options.family if options.link is None else f"{options.family}({options.link})"
+    family = family_with_link(options.family, options.link)
     if not is_mixed:
         return glm(options.formula, data, family, **common)
     nodes = options.nagq if options.nagq == "auto" else int(options.nagq)

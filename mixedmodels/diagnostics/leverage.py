@@ -32,7 +32,7 @@ def leverages_of(fit: Fit) -> FloatArray:
 
 
 def structured_leverages(fit: StructuredResiduals) -> FloatArray:
-    """Return the variance of each fitted value over that of its residual, ``x' Cov(beta) x / Var(y)``, (n,)."""
+    """Return variances of fitted values over those of residuals, ``x' Cov(beta) x / Var(y)``, shape (n,)."""
     variances = np.einsum("ij,jk,ik->i", fit.design.X, fit._fixed_covariance(), fit.design.X)
     return np.asarray(variances * fit.prior_weights / (fit.sigma() * fit.relative_sd) ** 2)
 

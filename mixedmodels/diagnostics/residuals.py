@@ -29,7 +29,8 @@ def residuals(fit: Fit, type: ResidualType | LeverageType | None = None, scaled:
     fit : Fit
         The fit.
     type : optional
-        "response", "pearson", "deviance", "working", "standardized", "studentized" or "normalized"; by default response for a linear model and deviance for a generalized one. Of a model with structured
+        "response", "pearson", "deviance", "working", "standardized", "studentized" or "normalized"; by
+        default response for a linear model and deviance for a generalized one. Of a model with structured
         residuals those of Pearson are divided by sigma, as nlme's; normalized ones are over their Cholesky
         factor.
     scaled : bool

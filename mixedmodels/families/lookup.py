@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -76,11 +75,18 @@ _STATSMODELS_LINKS = {
     "inverse_squared": "1/mu^2",
     "identity": "identity",
 }
-# A family as R writes it: a name, and in brackets nothing or the link by name.
-_WITH_LINK = re.compile(
-    r"""(?P<name>[\w. -]+?)\s*\(\s*(?:(?:link\s*=\s*)?["']?(?P<link>[\w./^]+)["']?)?\s*\)"""
-)
 _STATSMODELS_FAMILIES = ("binomial", "poisson", "gaussian", "gamma", "inversegaussian", "negativebinomial")
+
+
+def family_with_link(name: str, link: str | None) -> Family:
+    """Return the family with a name, with another link than its usual one if one is named.
+
+    Raises
+    ------
+    FamilyError
+        If there is no such family, or it has no such link.
+    """
+    return _by_name(name) if link is None else _by_name(name, link=link)
 
 
 def get_family(family: object) -> Family:
@@ -89,9 +95,8 @@ def get_family(family: object) -> Family:
     Parameters
     ----------
     family : str, callable or object
-        R's or glmmTMB's name (``"binomial"``, ``"nbinom2"``), also with a link (``"binomial(probit)"``), a
-        constructor (``mm.binomial``), a family (``mm.binomial(link="probit")``), or a statsmodels family,
-        recognised by its class name.
+        R's or glmmTMB's name (``"binomial"``, ``"nbinom2"``), a constructor (``mm.binomial``), a family
+        (``mm.binomial(link="probit")``), or a statsmodels family, recognised by its class name.
 
     Raises
     ------
@@ -102,8 +107,6 @@ def get_family(family: object) -> Family:
     --------
     >>> get_family("poisson").link.name
     'log'
-    >>> get_family("binomial(link = 'probit')").link.name
-    'probit'
     """
     if isinstance(family, str):
         return _by_name(family)
@@ -118,16 +121,13 @@ def get_family(family: object) -> Family:
     raise FamilyError(f"{family!r} is not a family. Families are {', '.join(FAMILY_NAMES)}.")
 
 
-def _by_name(text: str) -> Family:
-    """Return the family with a name, or with a name and a link: ``"binomial(probit)"``."""
-    name, link = text.strip(), None
-    if call := _WITH_LINK.fullmatch(name):
-        name, link = call["name"], call["link"]
-    folded = name.lower().replace(" ", "_").replace("-", "_")
-    for candidate in (name, folded, _SYNONYMS.get(folded, "")):
+def _by_name(name: str, **link: str) -> Family:
+    key = name.strip().removesuffix("()")
+    folded = key.lower().replace(" ", "_").replace("-", "_")
+    for candidate in (key, folded, _SYNONYMS.get(folded, "")):
         if candidate in _FAMILIES:
-            return _FAMILIES[candidate](**({"link": link} if link else {}))
-    raise unknown_family(text, FAMILY_NAMES)
+            return _FAMILIES[candidate](**link)
+    raise unknown_family(name, FAMILY_NAMES)
 
 
 def _by_class(made: type) -> Family:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.control import one_of
 from mixedmodels.engines.residual.cells import RowCovariances, row_covariances
 from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.information import CovarianceInformation, covariance_information
@@ -192,8 +193,8 @@ class StructuredResiduals(Fit):
         Parameters
         ----------
         convention : {"R", "lme4", "SAS", "SPSS"}, optional
-            Whose count of parameters: nlme (R) and lme4 count fixed effects too, SAS and SPSS under REML the covariance
-            parameters alone. By default that of the call.
+            Whose count of parameters: nlme (R) and lme4 count fixed effects too, SAS and SPSS under REML the
+            covariance parameters alone. By default that of the call.
         """
         return akaike(self.loglik(), self.counted_parameters(convention))
 
@@ -203,8 +204,8 @@ class StructuredResiduals(Fit):
         Parameters
         ----------
         convention : {"R", "lme4", "SAS", "SPSS"}, optional
-            Whose count of parameters, as for :meth:`aic`, and of observations: lme4 takes their number, nlme (R)
-            and SPSS under REML less that of fixed effects, SAS that of subjects.
+            Whose count of parameters, as for :meth:`aic`, and of observations: lme4 takes their number, nlme
+            (R) and SPSS under REML less that of fixed effects, SAS that of subjects.
         """
         return schwarz(self.loglik(), self.counted_parameters(convention), self._counted(convention))
 
@@ -213,14 +214,19 @@ class StructuredResiduals(Fit):
         """The convention of the criteria of this kind of fit."""
         return "R"
 
+    def _checked(self, convention: Convention | None) -> Convention:
+        """Return a convention, the default where none is given."""
+        one_of("convention", convention, (None, *get_args(Convention)))
+        return self.convention if convention is None else convention
+
     def counted_parameters(self, convention: Convention | None) -> int:
         """Return the number of parameters that AIC and BIC count."""
-        own = self.convention if convention is None else convention
+        own = self._checked(convention)
         return self.n_covariance_parameters if own in ("SAS", "SPSS") and self.is_reml else self.npar
 
     def _counted(self, convention: Convention | None) -> int:
         """Return the number of observations that BIC counts."""
-        own = self.convention if convention is None else convention
+        own = self._checked(convention)
         if own == "SAS" and self.design.residual is not None:
             return self.n_subjects
         return self.nobs() - len(self.beta) * (self.is_reml and own != "lme4")

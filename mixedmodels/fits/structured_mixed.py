@@ -26,7 +26,7 @@ from mixedmodels.formula.design.design import Design
 
 
 class StructuredMixedFit(StructuredResiduals, LinearEquationsFit):
-    """A linear mixed model with structured residuals; parameters as for :class:`StructuredLinearMixedModel`."""
+    """A linear mixed model with structured residuals, as :class:`StructuredLinearMixedModel` has them."""
 
     estimates: StructuredMixedEstimates
 

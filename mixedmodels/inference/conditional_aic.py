@@ -7,6 +7,7 @@ in the response. That of a linear mixed model takes in that theta was estimated 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,8 @@ def conditional_aic(fit: Fit) -> ConditionalAic:
     if not isinstance(fit, MixedFit):
         n_phi = fit.npar - len(fit.beta)
         return ConditionalAic(fit.loglik(), float(fit.npar - n_phi), fit.aic())
+    if fit.has_structured_residuals:  # of which there is no count of what estimating them costs
+        return ConditionalAic(fit.loglik(), math.nan, math.nan)
     rows = fit.unscaled_variances(fit.design.X, [(t.Z, t.codes) for t in fit.random])
     edf = float(fit.row_information @ rows)
     if isinstance(fit, LinearFit):

@@ -22,9 +22,9 @@ from mixedmodels.inference.kenward_roger import kenward_roger
 from mixedmodels.inference.robust import RobustCovariance, robust_covariance
 from mixedmodels.inference.satterthwaite import Satterthwaite
 
-#: Methods of degrees of freedom; the linear form of Kenward and Roger's, and those between and within subjects,
-#: are of models with structured residuals. "default" is Satterthwaite's for a linear mixed model, otherwise that of the
-#: summary (residual where the dispersion is estimated, normal where it is known).
+#: Methods of degrees of freedom; the linear form of Kenward and Roger's, and those between and within
+#: subjects, are of models with structured residuals. "default" is Satterthwaite's for a linear mixed model,
+#: otherwise that of the summary (residual where the dispersion is estimated, normal where it is known).
 Ddf = Literal[
     "default", "satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual", "z"
 ]

@@ -74,35 +74,37 @@ def draw_responses(fit: Fit, kind: Kind, use_u: bool, rng: np.random.Generator, 
     """Draw responses for the rows of a fit, one a column, shape (n, count)."""
     if kind == "wild":
         return _wild(fit, rng, count)
-    eta = _fixed_part(fit)[:, None]
+    eta = fixed_part(fit)[:, None]
     if use_u:
-        eta = eta + _contributions(fit.random, [b[:, :, None] for b in fit.b])
+        eta = eta + contributions(fit.random, [b[:, :, None] for b in fit.b])
     elif fit.random:
-        effects = _normal_effects if kind == "parametric" else _resampled_effects
-        eta = eta + _contributions(fit.random, effects(fit, rng, count))
+        effects = normal_effects if kind == "parametric" else _resampled_effects
+        eta = eta + contributions(fit.random, effects(fit, rng, count))
     eta = np.broadcast_to(eta, (len(eta), count))
     if kind == "semiparametric":
         return np.asarray(eta + _resampled_residuals(fit, rng, count))
-    return _observed(fit, rng, eta)
+    return observed(fit, rng, eta)
 
 
-def _fixed_part(fit: Fit) -> FloatArray:
+def fixed_part(fit: Fit) -> FloatArray:
+    """Return ``X beta`` and the offset, shape (n,)."""
     eta = fit.design.X @ fit.beta
     return eta if fit.design.offset is None else eta + fit.design.offset
 
 
-def _observed(fit: Fit, rng: np.random.Generator, eta: FloatArray) -> FloatArray:
-    """Draw observations about linear predictors, on the scale that a new response is given in."""
+def observed(fit: Fit, rng: np.random.Generator, eta: FloatArray) -> FloatArray:
+    """Draw observations about linear predictors, shape (n, count), on the scale of a new response."""
     family, weights = fit.family(), fit.prior_weights
     if family is None:
         sd = fit.sigma() / np.sqrt(np.where(weights > 0.0, weights, 1.0))
         return np.asarray(eta + sd[:, None] * rng.standard_normal(eta.shape))
-    means = family.link.inverse(eta)
-    Y = np.column_stack([family.simulate(rng, mean, weights, fit.drawn_phi) for mean in means.T])
+    n, count = eta.shape
+    drawn = family.simulate(rng, family.link.inverse(eta.ravel("F")), np.tile(weights, count), fit.drawn_phi)
+    Y = drawn.reshape((n, count), order="F")
     return np.round(Y * weights[:, None]) if fit.design.response.kind == "cbind" else Y
 
 
-def _contributions(terms: Sequence[RandomTerm], effects: Sequence[FloatArray]) -> FloatArray:
+def contributions(terms: Sequence[RandomTerm], effects: Sequence[FloatArray]) -> FloatArray:
     """Return ``Z b`` of effects b, each (q, S, count), summed over the terms, shape (n, count)."""
     total = np.zeros((len(terms[0].codes), effects[0].shape[2]))
     for term, b in zip(terms, effects, strict=True):
@@ -111,7 +113,7 @@ def _contributions(terms: Sequence[RandomTerm], effects: Sequence[FloatArray]) -
     return total
 
 
-def _normal_effects(fit: Fit, rng: np.random.Generator, count: int) -> list[FloatArray]:
+def normal_effects(fit: Fit, rng: np.random.Generator, count: int) -> list[FloatArray]:
     """Draw ``b ~ N(0, Lambda Lambda')`` on its scale, each (q, S, count)."""
     effects = []
     for term, T in zip(fit.random, term_factors(fit.random, fit.theta_values), strict=True):
@@ -157,7 +159,7 @@ def _resampled_residuals(fit: Fit, rng: np.random.Generator, count: int) -> Floa
 
 
 def _wild(fit: Fit, rng: np.random.Generator, count: int) -> FloatArray:
-    fixed, weights = _fixed_part(fit), fit.prior_weights
+    fixed, weights = fixed_part(fit), fit.prior_weights
     Q = orthonormalize(fit.design.X, np.sqrt(weights)).Q
     leverage = np.minimum(np.einsum("ij,ij->i", Q, Q), LARGEST_LEVERAGE)
     residuals = (fit.y - fixed) / np.sqrt(1.0 - leverage)

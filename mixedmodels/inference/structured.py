@@ -106,6 +106,11 @@ def kenward_roger(fit: StructuredResiduals, linear: bool) -> FixedEffects:
             "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
             "ddf='satterthwaite'."
         )
+    if fit.residual_problem.chains:
+        raise NotAvailableError(
+            "Kenward and Roger's method needs the covariance matrix of every group, and groups as long as "
+            "these have none formed; use ddf='satterthwaite'."
+        )
     at = (
         fit.observed_covariance_information
         if fit.information_kind == "observed"

@@ -1,8 +1,8 @@
 """Confidence intervals of a model with structured residuals, from the observed information.
 
-Each covariance parameter is normal on a scale without bounds: the optimiser's own where that moves one parameter
-alone, logarithms of standard deviations, Fisher's z of correlations that move together (as nlme's ``intervals``).
-Fixed effects have limits of t with the degrees of freedom of their tests.
+Each covariance parameter is normal on a scale without bounds: the optimiser's own where that moves one
+parameter alone, logarithms of standard deviations, Fisher's z of correlations that move together (as nlme's
+``intervals``). Fixed effects have limits of t with the degrees of freedom of their tests.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _random_limits(fit: StructuredResiduals, z: float) -> FloatArray:
         scale = np.array([fit.sigma() * np.exp(0.5 * x[-1])])
         values = deviations(fit.random, model.natural(x[:-1]).theta[None], scale)[0]
         with np.errstate(divide="ignore", invalid="ignore"):  # at a bound there is no such scale
-            return np.where(is_correlation, np.arctanh(values), np.log(np.abs(values)))
+            return np.asarray(np.where(is_correlation, np.arctanh(values), np.log(np.abs(values))))
 
     x = np.append(free, 0.0)
     W, _ = _covariance(fit)
@@ -87,7 +87,7 @@ def _random_limits(fit: StructuredResiduals, z: float) -> FloatArray:
         J, centre = jacobian(unbounded, x, np.full(len(x), STEP)), unbounded(x)
         half = z * np.sqrt(np.einsum("ij,jk,ik->i", J, W, J))
         ends = np.column_stack([centre - half, centre + half])
-        return np.where(is_correlation[:, None], np.tanh(ends), np.exp(ends))
+        return np.asarray(np.where(is_correlation[:, None], np.tanh(ends), np.exp(ends)))
 
 
 def _residual_limits(fit: StructuredResiduals, z: float) -> FloatArray:

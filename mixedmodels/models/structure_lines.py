@@ -1,4 +1,4 @@
-"""The lines of a print about residual correlation and variance functions, from a design and its parameters."""
+"""The lines of a print about residual correlation and variance functions."""
 
 from __future__ import annotations
 

@@ -116,8 +116,8 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         Parameters
         ----------
         conditional : bool
-            Whether new rows are predicted from the residuals of their group too, as SAS's ``outpred=`` and R's
-            mmrm with that argument do: ``X beta + R_mo R_oo^-1 e_o``. By default the mean is, as by nlme.
+            Whether new rows are predicted from the residuals of their group too, as SAS's ``outpred=`` and
+            R's mmrm with that argument do: ``X beta + R_mo R_oo^-1 e_o``. By default the mean is, as by nlme.
         newdata, type, se_fit, offset, interval, level, df, weights, na_action
             As for :meth:`FixedEffectsModel.predict`.
 

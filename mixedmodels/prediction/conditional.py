@@ -39,7 +39,8 @@ def predict_conditional(
     """
     if newdata is None:
         raise ControlError(
-            "conditional=True predicts new rows from those of the fit, which are what was observed: give newdata=."
+            "conditional=True predicts new rows from those of the fit, which are what was observed: give "
+            "newdata=."
         )
     rows = new_rows(model, newdata, False, offset=request.offset)
     mean = rows.X @ model.beta + rows.offset

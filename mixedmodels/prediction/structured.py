@@ -1,4 +1,4 @@
-"""New rows of a model with structured residuals: their standard deviations, and what their group tells of them."""
+"""New rows of a model with structured residuals: standard deviations, and what their group tells."""
 
 from __future__ import annotations
 
@@ -135,6 +135,6 @@ def refuse_new_draws(model: Fit) -> None:
     residual = model.design.residual
     if residual is not None and residual.structure.n_parameters:
         raise NotAvailableError(
-            "responses at new rows would be drawn without the correlation of residuals; simulate at the rows of "
-            "the fit, without newdata=."
+            "responses at new rows would be drawn without the correlation of residuals; simulate at the rows "
+            "of the fit, without newdata=."
         )

@@ -242,10 +242,12 @@ class ConstantPower(OfCovariate):
         return gradient
 
     def bounds_reached(self, delta: FloatArray) -> tuple[tuple[str, float], ...]:
-        """Return the constants that are as good as zero."""
+        """Return the constants that are as good as zero, or beside which nothing else is anything."""
         names = self.parameter_names()[::2]
         pairs = zip(names, delta[::2].tolist(), strict=True)
-        return tuple((name, value) for name, value in pairs if value < 1.0 / EXTREME_RATIO)
+        return tuple(
+            (name, value) for name, value in pairs if not 1.0 / EXTREME_RATIO < value < EXTREME_RATIO
+        )
 
 
 @dataclass(frozen=True, slots=True)

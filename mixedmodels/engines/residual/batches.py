@@ -145,7 +145,7 @@ def clusters_of_rows(codes: IntArray, terms: Sequence[RandomTerm]) -> IntArray:
 
 
 def batches(
-    M: FloatArray, rows: ResidualRows, terms: Sequence[RandomTerm], cluster: IntArray
+    M: FloatArray, rows: ResidualRows, terms: Sequence[RandomTerm], cluster: IntArray, kept: IntArray
 ) -> tuple[Batch, ...]:
     """Return the batches of all clusters, by size.
 
@@ -159,13 +159,18 @@ def batches(
         Random-effects terms.
     cluster : ndarray of int, shape (n,)
         Cluster of each row.
+    kept : ndarray of int
+        The clusters to be batched.
     """
-    order = _order(rows, cluster)
+    if not len(kept):
+        return ()
+    order = row_order(rows, cluster)
     sizes = np.bincount(cluster)
     first = np.concatenate([[0], np.cumsum(sizes)])[:-1]
     keys = _keys(rows, terms)
     found: list[Batch] = []
-    for size, own in _classes(sizes):
+    for size, places_of in _classes(sizes[kept]):
+        own = kept[places_of]
         places = np.arange(size)
         at = np.minimum(first[own][:, None] + places, len(order) - 1)
         members = np.where(places < sizes[own][:, None], order[at], -1)
@@ -186,7 +191,7 @@ def _classes(sizes: IntArray) -> list[tuple[int, IntArray]]:
     return [(size, np.flatnonzero(np.isin(sizes, own))) for size, own in classes]
 
 
-def _order(rows: ResidualRows, cluster: IntArray) -> IntArray:
+def row_order(rows: ResidualRows, cluster: IntArray) -> IntArray:
     """Return the rows by cluster, residual group and position."""
     positions = rows.positions.reshape(len(cluster), -1)
     keys = [positions[:, k] for k in reversed(range(positions.shape[1]))]

@@ -8,7 +8,9 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.residual.chains import chain_sd, coloured, whitened
 from mixedmodels.engines.residual.covariance import unit_covariances
+from mixedmodels.engines.residual.model import Parameters
 from mixedmodels.engines.residual.objective import LARGE
 from mixedmodels.engines.residual.problem import ResidualProblem
 
@@ -21,6 +23,8 @@ class RowCovariances:
     ----------
     problem : ResidualProblem
         The problem.
+    at : Parameters
+        The parameters.
     V, R : tuple of ndarray, each (U, T, T)
         Covariances of responses and of residuals, of the units, by batch.
     factors : tuple of ndarray, each (U, T, T)
@@ -30,6 +34,7 @@ class RowCovariances:
     """
 
     problem: ResidualProblem
+    at: Parameters
     V: tuple[FloatArray, ...]
     R: tuple[FloatArray, ...]
     factors: tuple[FloatArray, ...]
@@ -51,6 +56,9 @@ class RowCovariances:
                     white[members] = solve_triangular(L[unit], padded[members], lower=True)
             else:
                 white[batch.members] = np.matmul(np.linalg.inv(L)[batch.unit_of], padded[batch.members])
+        for chain in self.problem.chains:
+            state = whitened(chain, self.problem.model, self.at, padded[chain.rows])
+            white[chain.rows] = state.white
         return white[:-1]
 
     def coloured(self, rows: FloatArray) -> FloatArray:
@@ -59,15 +67,20 @@ class RowCovariances:
         found = np.empty_like(padded)
         for batch, L in zip(self.problem.batches, self.factors, strict=True):
             found[batch.members] = np.matmul(L[batch.unit_of], padded[batch.members])
+        for chain in self.problem.chains:
+            found[chain.rows] = coloured(chain, self.problem.model, self.at, padded[chain.rows])
         return found[:-1]
 
 
 def row_covariances(problem: ResidualProblem, free: FloatArray) -> RowCovariances:
     """Return the covariances of the rows at optimiser coordinates."""
-    units = unit_covariances(problem, problem.model.natural(free))
+    at = problem.model.natural(free)
+    units = unit_covariances(problem, at)
     sd = np.empty(problem.n + 1)
     for batch, unit in zip(problem.batches, units, strict=True):
         sd[batch.members] = unit.sd[batch.unit_of]
+    for chain in problem.chains:
+        sd[chain.rows] = chain_sd(chain, problem.model, at)
     R = tuple(unit.R for unit in units)
     factors = tuple(np.asarray(np.linalg.cholesky(own), dtype=np.float64) for own in R)
-    return RowCovariances(problem, tuple(unit.V for unit in units), R, factors, sd[:-1])
+    return RowCovariances(problem, at, tuple(unit.V for unit in units), R, factors, sd[:-1])

@@ -60,7 +60,7 @@ def deviations(problem: ResidualProblem, delta: Sequence[FloatArray]) -> list[Fl
     log_sd = np.zeros(sum(batch.rows.size for batch in problem.batches))
     for f, own, columns in zip(functions, delta, problem.columns, strict=True):
         log_sd += f.log_sd(own, columns)
-    if len(functions) and not np.abs(log_sd).max() < LARGEST_LOG_SD:
+    if len(log_sd) and not np.abs(log_sd).max() < LARGEST_LOG_SD:
         raise ConvergenceError("relative standard deviations run out of range")
     return by_batch(problem, np.exp(log_sd), 1.0)
 
@@ -191,7 +191,7 @@ def _deviation_slopes(
     for batch, unit, own in zip(problem.batches, units, dV, strict=True):
         slope = 2.0 * (own * unit.R).sum(axis=2)
         by_row.append((slope if batch.real is None else slope * batch.real).ravel())
-    dlog_sd = np.concatenate(by_row)
+    dlog_sd = np.concatenate([np.empty(0), *by_row])
     triples = zip(functions, delta, problem.columns, strict=True)
     return tuple(f.pullback(own, columns, dlog_sd) for f, own, columns in triples)
 

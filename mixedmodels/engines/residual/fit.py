@@ -13,7 +13,7 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates, estimates_
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.engines.residual.start import curvature, expected_hessian, first_parameters
+from mixedmodels.engines.residual.start import curvature, first_parameters, search_hessian
 from mixedmodels.engines.residual.verdict import judged
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
@@ -29,6 +29,9 @@ RELATIVE_TOLERANCE = 1e-15
 MAX_SCORING_STEPS, SCORING_GAIN = 6, 3.0
 #: Halvings of a scoring step that does not lower the objective.
 MAX_HALVINGS = 6
+#: Where a search ended at a bound, flat or not at all, others begin so far from its start, along so many
+#: coordinates of the residuals; one counts if it comes lower by so much.
+LOOK, MOST_LOOKED, LOOK_GAIN = 1.0, 4, 1e-7
 #: Largest change of a free coordinate in one step: they are of order one.
 MAX_STEP = 3.0
 
@@ -75,6 +78,9 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
     first = problem.model.free(first_parameters(problem.model) if start is None else start)
     found = _minimum(search, first)
     at = search.at(_with_exact_zeros(search, found))
+    if start is None and judged(problem, at.at, found, search.hessian).verdict != "converged":
+        found = _best_of_looks(search, first, found)
+        at = search.at(_with_exact_zeros(search, found))
     slope = found.gradient * np.sqrt(np.maximum(found.inverse_hessian.diagonal(), 0.0))
     report = OptimizationReport(
         "BFGS",
@@ -86,6 +92,26 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
         found.message,
     )
     return estimates_of(problem, at, REML, report, judged(problem, at.at, found, search.hessian))
+
+
+def _best_of_looks(search: Search, first: FloatArray, found: Minimum) -> Minimum:
+    """Return the lowest of where a search ended in doubt and where others do that begin beside its start."""
+    model = search.problem.model
+    residual = range(model.n_theta, min(model.n_parameters, model.n_theta + MOST_LOOKED))
+    for k in residual:
+        for shift in (-LOOK, LOOK):
+            moved = first.copy()
+            moved[k] += shift
+            hessian = search.hessian
+            try:
+                other = _minimum(search, moved)
+            except (np.linalg.LinAlgError, ConvergenceError):
+                continue
+            if other.objective < found.objective - LOOK_GAIN:
+                found = other
+            else:
+                search.hessian = hessian
+    return found
 
 
 def _with_exact_zeros(search: Search, found: Minimum) -> FloatArray:
@@ -121,7 +147,7 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
         )
     slope = gradient(search.problem, best, search.REML)
     for _ in range(MAX_SCORING_STEPS):
-        search.hessian = expected_hessian(search.problem, best)
+        search.hessian = search_hessian(search.problem, best, search.REML)
         H = curvature(search.hessian)
         new = _scored(search, best, H @ slope)
         if new is None:

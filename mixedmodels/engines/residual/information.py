@@ -2,9 +2,9 @@
 
 The coordinates are the optimiser's, phi, and eta, the logarithm of sigma^2 over its profiled value. There the
 Hessian of the criterion is block-diagonal, the profiled one in phi and the degrees of freedom in eta, so that
-what is observed needs differences of the exact gradient alone. What is expected of the restricted likelihood is
-written in phi and log sigma^2 (Kenward & Roger 1997, Biometrics 53, 983-997), which differ from these by how
-the profiled sigma^2 moves with phi.
+what is observed needs differences of the exact gradient alone. What is expected of the restricted likelihood
+is written in phi and log sigma^2 (Kenward & Roger 1997, Biometrics 53, 983-997), which differ from these by
+how the profiled sigma^2 moves with phi.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mixedmodels.engines.residual.slopes import covariance_slopes
 #: the differences over it and over twice it count: the error is its fourth power.
 STEP = 1e-3
 POINTS = ((1.0, 4.0 / 3.0), (2.0, -1.0 / 3.0))
-#: Least eigenvalue of a Hessian scaled to unit diagonal; a direction flatter than this is taken as known, as is
-#: a parameter at a bound.
+#: Least eigenvalue of a Hessian scaled to unit diagonal; a direction flatter than this is taken as known, as
+#: is a parameter at a bound.
 LEAST_CURVATURE = 1e-8
 #: Information about a parameter, of one row, below which it is at a bound where nothing moves any more.
 STILL = 1e-10
@@ -32,7 +32,7 @@ STILL = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class CovarianceInformation:
-    """Covariance of the covariance parameters, and derivatives of the covariance of the fixed effects in them.
+    """Covariance of the covariance parameters, and derivatives of that of the fixed effects in them.
 
     The m coordinates are those of phi that move the covariance at all, and log sigma^2.
 
@@ -47,7 +47,8 @@ class CovarianceInformation:
     moving : ndarray of bool, shape (k,)
         Which elements of phi are among the coordinates.
     slopes : tuple of ndarray, each (m - 1, U, T, T)
-        Derivatives of the covariances of the units over sigma^2 in these, by batch.
+        Derivatives of the covariances of the units over sigma^2 in these, by batch; none where long groups
+        have no matrices.
     """
 
     root: FloatArray
@@ -74,10 +75,15 @@ def covariance_information(
         Whether W is from the expected information about the restricted likelihood, or from the observed one.
     """
     found = evaluation(problem, free, REML)
-    all_slopes = covariance_slopes(problem, found, found.units)
-    moving = _moving(problem, found, all_slopes)
-    slopes = tuple(own[moving] for own in all_slopes)
-    P = _weighted(problem, found, slopes)
+    if problem.chains:
+        moving: BoolArray = np.ones(len(free), dtype=np.bool_)
+        slopes: tuple[FloatArray, ...] = ()
+        P = _weighted_by_differences(problem, free, REML)
+    else:
+        all_slopes = covariance_slopes(problem, found, found.units)
+        moving = _moving(problem, found, all_slopes)
+        slopes = tuple(own[moving] for own in all_slopes)
+        P = _weighted(problem, found, slopes)
     changes = np.array([found.root @ own[:-1, :-1] @ found.root.T for own in P])
     changes = changes.reshape(len(P), problem.p, problem.p)
     W = (
@@ -104,6 +110,20 @@ def _weighted(problem: ResidualProblem, found: Evaluation, slopes: Sequence[Floa
     for batch, inverse, own in zip(problem.batches, found.inverses, slopes, strict=True):
         for k, dV in enumerate(own):
             total[k] += batch.weighted(np.matmul(np.matmul(inverse, dV), inverse))
+    return total
+
+
+def _weighted_by_differences(problem: ResidualProblem, free: FloatArray, REML: bool) -> list[FloatArray]:
+    """Return the same of long groups, by differences of S: ``-dS / dphi_k``."""
+    total = []
+    for k in range(len(free)):
+        slope = np.zeros((problem.p + 1, problem.p + 1))
+        for distance, weight in POINTS:
+            move = np.zeros(len(free))
+            move[k] = distance * STEP
+            above, below = (evaluation(problem, x, REML).S for x in (free + move, free - move))
+            slope -= weight * (above - below) / (2.0 * distance * STEP)
+        total.append(slope)
     return total
 
 
@@ -144,7 +164,7 @@ def _observed_hessian(
 def _expected_covariance(
     problem: ResidualProblem, found: Evaluation, slopes: Sequence[FloatArray], changes: FloatArray
 ) -> FloatArray:
-    """Return twice the inverse of what -2 log restricted likelihood's Hessian in phi, log sigma^2 is expected.
+    """Return twice the inverse of the expected Hessian of -2 log restricted likelihood, in phi, log sigma^2.
 
     ``tr(V^-1 V_i V^-1 V_j) - 2 tr(Phi Q_ij) + tr(Phi P_i Phi P_j)``.
     """
@@ -192,8 +212,8 @@ def bias(
     at : CovarianceInformation
         The information there.
     curved : sequence of ndarray, each (U, T, T)
-        ``sum W_ij V_ij`` over sigma^2 in the parameters that are printed, by batch; empty for a covariance that
-        is linear in them.
+        ``sum W_ij V_ij`` over sigma^2 in the parameters that are printed, by batch; empty for a covariance
+        that is linear in them.
     """
     Q = np.zeros((problem.p + 1, problem.p + 1))
     for b, (batch, inverse, own) in enumerate(zip(problem.batches, found.inverses, at.slopes, strict=True)):

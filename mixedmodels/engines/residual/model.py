@@ -202,6 +202,11 @@ class Slopes:
     rho: FloatArray
     delta: tuple[FloatArray, ...]
 
+    def plus(self, rho: FloatArray, delta: tuple[FloatArray, ...]) -> Slopes:
+        """Return the derivatives of the sum with another function of the residual parameters."""
+        both = tuple(own + other for own, other in zip(self.delta, delta, strict=True))
+        return Slopes(self.factors, self.rho + rho, both)
+
 
 def _joined(pieces: Sequence[FloatArray]) -> FloatArray:
     return np.concatenate([np.empty(0), *pieces])

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.residual.chains import ChainState, chain_slopes, whitened
 from mixedmodels.engines.residual.covariance import UnitCovariances, pulled_back, unit_covariances
 from mixedmodels.engines.residual.model import Parameters
 from mixedmodels.engines.residual.problem import ResidualProblem
@@ -40,8 +41,12 @@ class Evaluation:
         Where, in optimiser coordinates.
     at : Parameters
         The same on the natural scale.
+    S : ndarray, shape (p + 1, p + 1)
+        ``sum M'V^-1 M``.
     units : list of UnitCovariances
         Covariances of the units, by batch.
+    chains : list of ChainState
+        Long groups, whitened.
     inverses : list of ndarray, each (U, T, T)
         ``V^-1`` of the units, by batch.
     gamma : ndarray, shape (p,)
@@ -57,7 +62,9 @@ class Evaluation:
     objective: float
     free: FloatArray
     at: Parameters
+    S: FloatArray
     units: list[UnitCovariances]
+    chains: list[ChainState]
     inverses: list[FloatArray]
     gamma: FloatArray
     root: FloatArray
@@ -85,13 +92,20 @@ def evaluation(problem: ResidualProblem, free: FloatArray, REML: bool) -> Evalua
         S += batch.weighted(inverse)
         log_det_V += float(batch.counts @ log_det)
         inverses.append(inverse)
+    chains = [whitened(chain, problem.model, at, chain.M) for chain in problem.chains]
+    for state in chains:
+        flat = state.white.reshape(-1, problem.p + 1)
+        S += flat.T @ flat
+        log_det_V += state.log_det
     # 2. Fixed effects and what they leave.
     root, gamma, rss, log_det_S = _solved(S)
     df = problem.df(REML)
     objective = df * (LOG_2PI + math.log(rss / df) + 1.0) + log_det_V - problem.sum_log_weights
     if REML:
         objective += log_det_S + problem.basis.log_det_R2
-    return Evaluation(objective, free, at, units, inverses, gamma, root, rss, rss / df, log_det_V, log_det_S)
+    return Evaluation(
+        objective, free, at, S, units, chains, inverses, gamma, root, rss, rss / df, log_det_V, log_det_S
+    )
 
 
 def _solved(S: FloatArray) -> tuple[FloatArray, FloatArray, float, float]:
@@ -151,6 +165,9 @@ def gradient(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatAr
             explained = np.matmul(np.matmul(inverse, batch.contracted(Omega)), inverse)
             dV.append(batch.counts[:, None, None] * inverse - explained)
     slopes = pulled_back(problem, found.at, found.units, dV)
+    for chain, state in zip(problem.chains, found.chains, strict=True):
+        rho, delta = chain_slopes(chain, problem.model, found.at, state, Omega)
+        slopes = slopes.plus(rho, delta)
     return problem.model.free_gradient(found.free, found.at, slopes)
 
 

@@ -1,8 +1,8 @@
 """The covariance in the parameters that programs print: variances, and correlations or ranges.
 
 Kenward and Roger's adjustment depends on them through the second derivatives of the covariance. Unstructured
-covariances, compound symmetry and Toeplitz are linear in variances and covariances, which SAS prints for them:
-the second derivatives vanish. Others go by variances and by correlations or ranges.
+covariances, compound symmetry and Toeplitz are linear in variances and covariances, which SAS prints for
+them: the second derivatives vanish. Others go by variances and by correlations or ranges.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mixedmodels.engines.residual.model import CovarianceModel
 from mixedmodels.engines.residual.objective import Evaluation
 from mixedmodels.engines.residual.problem import ResidualProblem
 
-#: Structures whose covariances are parameters of their own: where each level has its own variance, or all have
-#: one.
+#: Structures whose covariances are parameters of their own: where each level has its own variance, or all
+#: have one.
 LINEAR_BY_LEVEL, LINEAR_OF_ONE_VARIANCE = ("us",), ("us", "cs", "toep")
 #: Distance of the inner points of second differences, in standard errors: their error is its fourth power.
 STEP = 1e-2

@@ -15,7 +15,14 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.structure import VarianceColumns
 from mixedmodels.engines.column_basis import column_basis
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
-from mixedmodels.engines.residual.batches import Batch, batches, clusters_of_rows, n_levels
+from mixedmodels.engines.residual.batches import (
+    Batch,
+    batches,
+    clusters_of_rows,
+    n_levels,
+    row_order,
+)
+from mixedmodels.engines.residual.chains import LONG, Chain, chains_of, is_chained
 from mixedmodels.engines.residual.model import CovarianceModel, ResidualRows
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import RandomTerm
@@ -37,6 +44,8 @@ class ResidualProblem:
         The rows of positive weight.
     batches : tuple of Batch
         Their clusters.
+    chains : tuple of Chain
+        Long groups that are whitened row by row.
     columns : tuple of VarianceColumns
         Columns of the variance functions at the rows of the units, one batch after the other.
     basis : OrthonormalBasis
@@ -58,6 +67,7 @@ class ResidualProblem:
     model: CovarianceModel
     rows: ResidualRows
     batches: tuple[Batch, ...]
+    chains: tuple[Chain, ...]
     columns: tuple[VarianceColumns, ...]
     basis: OrthonormalBasis
     projection: FloatArray
@@ -136,6 +146,7 @@ def residual_problem(
         model=CovarianceModel(orthogonal, bases, rows.structure, rows.variances, scales),
         rows=rows if len(kept) == len(y) else rows.take(kept),
         batches=(),
+        chains=(),
         columns=(),
         basis=basis,
         projection=projection,
@@ -151,10 +162,18 @@ def residual_problem(
 def _with_batches(problem: ResidualProblem, rows: ResidualRows) -> ResidualProblem:
     """Return the problem with its clusters found."""
     terms = problem.model.terms
-    found = batches(problem.M, rows, terms, clusters_of_rows(rows.codes, terms))
-    at = np.concatenate([batch.rows.ravel() for batch in found])
+    cluster = clusters_of_rows(rows.codes, terms)
+    sizes = np.bincount(cluster)
+    chains: tuple[Chain, ...] = ()
+    if not terms and is_chained(rows.structure) and sizes.max() >= LONG:
+        chains = chains_of(problem.M, rows, row_order(rows, cluster), sizes)
+        kept = np.flatnonzero(sizes < LONG)
+    else:
+        kept = np.arange(len(sizes))
+    found = batches(problem.M, rows, terms, cluster, kept)
+    at = np.concatenate([np.empty(0, dtype=np.intp), *(batch.rows.ravel() for batch in found)])
     columns = tuple(column.take(at) for column in rows.columns)
-    return replace(problem, rows=rows, batches=found, columns=columns)
+    return replace(problem, rows=rows, batches=found, chains=chains, columns=columns)
 
 
 def _of_rows(term: RandomTerm, kept: IntArray) -> RandomTerm:

@@ -8,19 +8,25 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.structure import VarianceColumns
+from mixedmodels.differences import hessian
 from mixedmodels.engines.column_basis import moved_theta
 from mixedmodels.engines.residual.batches import Batch, Groups
 from mixedmodels.engines.residual.covariance import unit_covariances
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
-from mixedmodels.engines.residual.objective import Evaluation, inverted
+from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient, inverted
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.slopes import covariance_slopes
 from mixedmodels.formula.design.theta import column_scales
 
 #: Standard deviation of every random effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
+#: Half the distance of the points of differences of the gradient in free coordinates.
+OBSERVED_STEP = 1e-4
 #: Units of a batch that curvature is taken from, where each cluster is a unit: they stand for the others.
 MOST_UNITS = 200
+#: Information about a free coordinate, which is of order one, that a search takes for granted: with none at
+#: the start, as about what multiplies a power of zero, the first step would have no length.
+LEAST_INFORMATION = 1e-2
 #: Least eigenvalue of a Hessian scaled to unit diagonal.
 LEAST_CURVATURE = 1e-8
 
@@ -38,6 +44,19 @@ def first_parameters(model: CovarianceModel) -> Parameters:
         theta.append(structure.from_free(free) * np.where(bounded, START_SIZE, 1.0))
     rho = np.empty(0) if model.structure is None else model.structure.start()
     return Parameters(np.concatenate([np.empty(0), *theta]), rho, tuple(f.start() for f in model.variances))
+
+
+def search_hessian(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:
+    """Return the Hessian that a search begins with: the expected one, of long groups the observed one."""
+    if not problem.chains:
+        return expected_hessian(problem, found)
+
+    def slope(free: FloatArray) -> FloatArray:
+        return gradient(problem, evaluation(problem, free, REML), REML)
+
+    H = hessian(slope, found.free, np.full(len(found.free), OBSERVED_STEP))
+    values, vectors = np.linalg.eigh(H)
+    return np.asarray((vectors * np.abs(values)) @ vectors.T)
 
 
 def expected_hessian(problem: ResidualProblem, found: Evaluation) -> FloatArray:
@@ -114,7 +133,7 @@ def _few_groups(groups: Groups, place: IntArray) -> Groups:
 
 def curvature(H: FloatArray) -> FloatArray:
     """Return the inverse of a Hessian as a search uses it: positive definite, flat directions held short."""
-    scale = np.sqrt(np.maximum(np.abs(H.diagonal()), np.finfo(np.float64).tiny))
+    scale = np.sqrt(np.maximum(np.abs(H.diagonal()), LEAST_INFORMATION))
     values, vectors = np.linalg.eigh(H / np.multiply.outer(scale, scale))
     root = vectors / scale[:, None] / np.sqrt(np.maximum(values, LEAST_CURVATURE))
     return np.asarray(root @ root.T)

@@ -1,8 +1,8 @@
 """A model with random effects and structured residuals as an ordinary linear mixed model of whitened rows.
 
-With L_i the Cholesky factor of the residual covariance of group i over sigma^2, the rows ``L_i^-1 [X Z y]`` have
-independent residuals of one variance. Where residual groups are nested in the levels of the random effects each
-of them still belongs to one level, and everything about a linear mixed model holds as it is.
+With L_i the Cholesky factor of the residual covariance of group i over sigma^2, the rows ``L_i^-1 [X Z y]``
+have independent residuals of one variance. Where residual groups are nested in the levels of the random
+effects each of them still belongs to one level, and everything about a linear mixed model holds as it is.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def solved(linear: LinearProblem, estimates: ResidualEstimates) -> StructuredMix
 
 
 def split_levels(rows_codes: IntArray, terms: Sequence[RandomTerm]) -> RandomTerm | None:
-    """Return a term that has several levels within one residual group; None where groups are nested in all."""
+    """Return a term that has several levels within one residual group, None where there is none."""
     for term in terms:
         first = np.full(int(rows_codes.max()) + 1, -1, dtype=np.intp)
         first[rows_codes] = term.codes
