@@ -56,11 +56,10 @@ def mmrm_structure(model: Mapping[str, Any]) -> str:
 def fit_mmrm(run: PublishedRun, information: str = "observed") -> Any:
     """Fit the model of a run of PROC MIXED with a REPEATED statement."""
     model, data = run.record["model"], run_data(run)
-    if "female" in model.get("fixed", ""):
-        # SAS drops the last level of an effect that depends on others, R the last column.
-        data = data.assign(
-            female=data["SEX"].eq("Female").astype(float), ARMCD=data["ARMCD"].cat.reorder_categories(["TRT", "PBO"])
-        )
+    if "ARMCD:" in model["fixed"] and " ARMCD " not in model["fixed"]:
+        # The cells determine one effect less: SAS drops the last level, the column that R drops is then the same.
+        female = data["SEX"].eq("Female").astype(float)
+        data = data.assign(female=female, ARMCD=data["ARMCD"].cat.reorder_categories(["TRT", "PBO"]))
     key = (
         f"{model['fixed']} + {mmrm_structure(model)}", model["method"] == "REML", model["weights"], information,
         tuple(model.get("time_levels") or ()), model.get("time"),
