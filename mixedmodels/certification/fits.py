@@ -89,7 +89,7 @@ def _fitted(key: tuple[Any, ...], table: _Data) -> Any:
     data = table.data
     if time is not None:
         levels = list(order) or data[time].cat.categories
-        data = data.assign(TIME=pd.Categorical(data[time].astype(str), levels))
+        data = data.assign(TIME=pd.Categorical(data[time].map("{}".format).str.removesuffix(".0"), levels))
     with warnings.catch_warnings():
         # Two runs have more effects than their cells determine, as SAS has by its coding.
         warnings.filterwarnings("ignore", ".*rank deficient", DataWarning)
