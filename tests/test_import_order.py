@@ -34,7 +34,7 @@ ORDER = (
     ("lmer", "glm", "lm", "gls", "mmrm"),
     ("glmer",),
     ("update",),
-    ("replication",),
+    ("replication", "certification"),
     ("command",),
     ("__main__",),
 )

@@ -46,6 +46,7 @@ ROOMS = (
     "tidy",
     "models",
     "replication",
+    "certification",
     "command",
 )
 

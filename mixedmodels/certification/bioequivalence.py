@@ -65,7 +65,9 @@ def _model_a(data: Any, printed: Mapping[str, Any]) -> Iterator[Number]:
             yield from number(f"A {name}", printed[name], value)
 
 
-def _mixed(fit: Any, model: str, printed: Mapping[str, Any], deviances: list[tuple[float, float]]) -> Iterator[Number]:
+def _mixed(
+    fit: Any, model: str, printed: Mapping[str, Any], deviances: list[tuple[float, float]]
+) -> Iterator[Number]:
     """Yield the numbers of a mixed model."""
     deviance, n = -2.0 * fit.loglik(), fit.nobs() - len(fit.beta)
     k = len(deviances)
@@ -113,7 +115,9 @@ def _tests(fit: Any, fixed: FixedEffects, model: str, printed: Mapping[str, Any]
 def _means(fit: Any, effect: str) -> tuple[FloatArray, list[str]]:
     """Return the marginal means of an effect as functions of the fixed effects, and its levels."""
     means = fit.emmeans(effect)
-    return means.functions.L[:, means.functions.basis.kept], means.functions.labels[effect].astype(str).tolist()
+    return means.functions.L[:, means.functions.basis.kept], means.functions.labels[effect].astype(
+        str
+    ).tolist()
 
 
 def _deviances_b(fit: Any) -> list[tuple[float, float]]:

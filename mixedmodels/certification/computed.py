@@ -28,7 +28,11 @@ def computed(run: PublishedRun) -> list[Number]:
 def _with_names(run: PublishedRun) -> PublishedRun:
     """Return the run with its coefficients named by effect and levels, as the other runs name them."""
     rows = [
-        {**row, "effect": row["effect"].replace("SexFemale", "Sex").replace(":", "*"), "levels": {"Sex": "Female"}}
+        {
+            **row,
+            "effect": row["effect"].replace("SexFemale", "Sex").replace(":", "*"),
+            "levels": {"Sex": "Female"},
+        }
         if "Sex" in row["effect"]
         else row
         for row in run.expected["fixed"]
@@ -49,7 +53,10 @@ def _large(run: PublishedRun) -> Iterator[Number]:
     by_method = {ddf: fixed_effects(fit, ddf) for ddf in ("satterthwaite", "kenward-roger")}
     names = by_method["satterthwaite"].names
     rows = [(row["name"], np.eye(len(names))[names.index(row["name"])], row) for row in optimum["fixed"]]
-    rows += [(f"treatment at {row['visit']}", _at_visit(names, row["visit"]), row) for row in optimum["treatment_at_visit"]]
+    rows += [
+        (f"treatment at {row['visit']}", _at_visit(names, row["visit"]), row)
+        for row in optimum["treatment_at_visit"]
+    ]
     L = np.array([weights for _, weights, _ in rows])
     ours = {ddf: linear_functions(fixed, L) for ddf, fixed in by_method.items()}
     for k, (label, _, row) in enumerate(rows):

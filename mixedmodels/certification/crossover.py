@@ -112,7 +112,10 @@ def crossover(data: pd.DataFrame) -> tuple[Any, Crossover]:
         "subject(sequence)": within,
     }
     subject_columns = [names.index(f"subject{s}") if f"subject{s}" in names else -1 for s in subjects]
-    own = {effect: [k for k, name in enumerate(names) if name.startswith(effect)] for effect in ("period", "treatment")}
+    own = {
+        effect: [k for k, name in enumerate(names) if name.startswith(effect)]
+        for effect in ("period", "treatment")
+    }
     hypotheses = {effect: np.eye(len(names))[columns] for effect, columns in own.items()}
     for effect, U in weights.items():
         L = np.zeros((len(U), len(names)))

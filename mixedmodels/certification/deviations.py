@@ -54,6 +54,12 @@ NOT_IDENTIFIED = Deviation(
     "nobody takes the test treatment twice: the data tell the sum of its two variances alone (the likelihoods "
     "agree), and SPSS inverts a singular Hessian",
 )
+FLAT = Deviation(
+    "likelihood of a singular Hessian",
+    r"C (-2 log likelihood|aic|aicc|caic|bic)",
+    "SPSS did not converge along the flat direction and prints 3.3e-7 less than the lowest value there is, "
+    "1387.0928273412 wherever the variance of the residuals is held",
+)
 AT_BOUND = Deviation(
     "correlation of 1",
     rf"C {OF_DF}",
@@ -66,31 +72,41 @@ NOT_CONVERGED = Deviation(
     "SPSS did not converge: -2 log-likelihood 14.94 with standard errors of 343; nlme and Metida have 26.3165 as here",
 )
 ABOVE_OPTIMUM = Deviation(
-    "SPSS stops above the optimum", "[BC] .*", "SPSS stopped above the optimum: ours is the lower -2 log-likelihood"
+    "SPSS stops above the optimum",
+    "[BC] .*",
+    "SPSS stopped above the optimum: ours is the lower -2 log-likelihood",
 )
-DEVIATIONS = (WEIGHTED, PREDICTION, NOT_IDENTIFIED, AT_BOUND, NOT_CONVERGED, ABOVE_OPTIMUM)
+DEVIATIONS = (WEIGHTED, PREDICTION, NOT_IDENTIFIED, AT_BOUND, NOT_CONVERGED, ABOVE_OPTIMUM, FLAT)
 #: Deviations of runs by name; those of model C go by the data and by what SPSS said.
-BY_RUN = {"fev_us_reml_satt_full_weighted": WEIGHTED, "rds30": NOT_CONVERGED, "rds27": ABOVE_OPTIMUM}
+BY_RUN = {
+    "fev_us_reml_satt_full_weighted": (WEIGHTED,),
+    "rds07": (FLAT, NOT_IDENTIFIED),
+    "rds27": (ABOVE_OPTIMUM,),
+    "rds30": (NOT_CONVERGED,),
+}
 
 
-def deviation_of(run: PublishedRun) -> Deviation | None:
+def deviations_of(run: PublishedRun) -> tuple[Deviation, ...]:
     """Return what is known to differ in a run."""
     if run.name in BY_RUN:
         return BY_RUN[run.name]
     if run.record.get("ddf") == "kenward-roger" and "caseresults" in run.expected:
-        return PREDICTION
+        return (PREDICTION,)
     if run.kind != "bioequivalence":
-        return None
+        return ()
     data = run_data(run)
     tests = data[data["treatment"] == "T"].groupby("subject", observed=True).size()
     if tests.max() == 1:
-        return NOT_IDENTIFIED
-    return AT_BOUND if "bound" in run.record.get("spss_C_verdict", "") else None
+        return (NOT_IDENTIFIED,)
+    return (AT_BOUND,) if "bound" in run.record.get("spss_C_verdict", "") else ()
 
 
 def with_reasons(run: PublishedRun, numbers: Sequence[Number]) -> list[Number]:
     """Return the numbers, those known to differ with the name of the deviation."""
-    known = deviation_of(run)
-    if known is None:
-        return list(numbers)
-    return [replace(n, reason=known.name) if re.fullmatch(known.quantities, n.quantity) else n for n in numbers]
+    known = deviations_of(run)
+    return [_with_reason(known, number) for number in numbers] if known else list(numbers)
+
+
+def _with_reason(known: Sequence[Deviation], number: Number) -> Number:
+    names = [each.name for each in known if re.fullmatch(each.quantities, number.quantity)]
+    return replace(number, reason=names[0]) if names else number

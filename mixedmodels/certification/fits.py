@@ -15,7 +15,12 @@ from mixedmodels.datasets import load_dataset
 from mixedmodels.errors import DataWarning
 
 #: Data sets that have another name here.
-NAMES = {"ftdf3": "metida_ftdf3", "df1": "metida_df1", "rep_missing": "metida_missing", "orthodont": "Orthodont"}
+NAMES = {
+    "ftdf3": "metida_ftdf3",
+    "df1": "metida_df1",
+    "rep_missing": "metida_missing",
+    "orthodont": "Orthodont",
+}
 #: Structures by the names that the records have, where they have others here.
 STRUCTURES = {"sp_exp": "exp", "sp_gau": "gau"}
 
@@ -72,7 +77,9 @@ class _Data:
 
     def __init__(self, data: pd.DataFrame) -> None:
         self.data = data
-        levels = [tuple(data[c].cat.categories) for c in data if isinstance(data[c].dtype, pd.CategoricalDtype)]
+        levels = [
+            tuple(data[c].cat.categories) for c in data if isinstance(data[c].dtype, pd.CategoricalDtype)
+        ]
         self.key = (data.attrs.get("name"), len(data), tuple(data.columns), *levels)
 
     def __hash__(self) -> int:

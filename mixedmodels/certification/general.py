@@ -34,7 +34,9 @@ FITS: Mapping[str, Callable[[pd.DataFrame], Any]] = {
     "model07": lambda d: mm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", d),
     "model08": lambda d: mm.lmer("Pulse ~ 1 + (1 | Time)", d, residual="ar1(Day | Time)"),
     "test_df1_fda": lambda d: mm.lmer(
-        "var ~ sequence + period + formulation + (0 + formulation | subject)", d, dispersion="ident(formulation)"
+        "var ~ sequence + period + formulation + (0 + formulation | subject)",
+        d,
+        dispersion="ident(formulation)",
     ),
     "test_ftdf3_ar_diag": lambda d: mm.lmer(
         "response ~ factor + ar1(0 + r1 | subject)", d, dispersion="ident(p)"

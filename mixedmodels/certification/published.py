@@ -59,7 +59,8 @@ class PublishedRun:
 def published_runs() -> tuple[PublishedRun, ...]:
     """Return all runs."""
     return tuple(
-        PublishedRun(record["id"], record["folder"], record) for record in json.loads(_read("published_runs.json"))
+        PublishedRun(record["id"], record["folder"], record)
+        for record in json.loads(_read("published_runs.json"))
     )
 
 

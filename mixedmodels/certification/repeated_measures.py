@@ -46,7 +46,9 @@ def repeated_measures(run: PublishedRun) -> list[Number]:
     found += _precise(fit, fixed, run, printed["precise"])
     if "caseresults" in printed:
         rows = published_rows(printed["caseresults"])
-        found += residual_columns(fit, fixed, rows) if "resid" in rows else prediction_columns(fit, fixed, rows)
+        found += (
+            residual_columns(fit, fixed, rows) if "resid" in rows else prediction_columns(fit, fixed, rows)
+        )
     return found
 
 
@@ -91,7 +93,9 @@ def _counts_and_criteria(fit: Any, run: PublishedRun, printed: Mapping[str, Any]
         test, df = printed["null_model_lrt"], fit.n_covariance_parameters - 1
         yield from number("null model test df", test["df"], df)
         yield from number("null model test chisq", test["chisq"], null - deviance, SAS.loglik)
-        yield from number("null model test p", test["p"], float(stats.chi2.sf(null - deviance, df)), SAS.loglik)
+        yield from number(
+            "null model test p", test["p"], float(stats.chi2.sf(null - deviance, df)), SAS.loglik
+        )
 
 
 def _without_structure(run: PublishedRun) -> Any:
@@ -172,11 +176,19 @@ def _tests(fit: Any, fixed: FixedEffects, run: PublishedRun, printed: Mapping[st
     yield from term_tests(fit, 3, printed.get("type3", ()), run)
     yield from marginal_means(fit, fixed, printed.get("lsmeans", ()), "mean of ")
     yield from marginal_means(fit, fixed, printed.get("differences", ()), "")
-    for row in printed.get("slices", ()):
+    yield from _slices(fit, run.record["ddf"], printed.get("slices", ()))
+
+
+def _slices(fit: Any, ddf: Any, rows: Sequence[Mapping[str, Any]]) -> Iterator[Number]:
+    """Yield the tests of an effect at each level of another."""
+    tables = {name: fit.joint_tests(by=name, ddf=ddf) for name in {next(iter(row["levels"])) for row in rows}}
+    for row in rows:
         ((variable, level),) = row["levels"].items()
         others = [name for name in row["effect"].split("*") if name != variable]
-        table = fit.joint_tests(by=variable, ddf=run.record["ddf"])
-        own = table[(table[variable].astype(str) == level) & (table["model term"] == ":".join(others))].iloc[0]
+        table = tables[variable]
+        own = table[(table[variable].astype(str) == level) & (table["model term"] == ":".join(others))].iloc[
+            0
+        ]
         ours = {"num_df": own["df1"], "den_df": own["df2"], "f": own["F.ratio"], "p_f": own["p.value"]}
         yield from f_row(f"slice {label_of(row)}", row, ours, SAS)
 
@@ -203,8 +215,11 @@ def marginal_means(
     fit: Any, fixed: FixedEffects, rows: Sequence[Mapping[str, Any]], prefix: str, suffix: str = ""
 ) -> Iterator[Number]:
     """Yield marginal means, or differences of them."""
+    by_effect = {
+        variables: fit.emmeans(list(variables)) for variables in {tuple(row["levels"]) for row in rows}
+    }
     for row in rows:
-        means = fit.emmeans(list(row["levels"]))
+        means = by_effect[tuple(row["levels"])]
         L = means.functions.L[:, means.functions.basis.kept]
         weights = L[_cell(means, row["levels"])]
         if "minus" in row:
@@ -220,7 +235,9 @@ def _cell(means: Any, levels: Mapping[str, str]) -> int:
     return int(np.flatnonzero(at)[0])
 
 
-def _precise(fit: Any, fixed: FixedEffects, run: PublishedRun, precise: Mapping[str, Any]) -> Iterator[Number]:
+def _precise(
+    fit: Any, fixed: FixedEffects, run: PublishedRun, precise: Mapping[str, Any]
+) -> Iterator[Number]:
     """Yield what upstream exported in more digits than a listing has."""
     more = " in more digits"
     yield from _coefficients(fixed, precise.get("fixed", ()), more)
@@ -231,7 +248,9 @@ def _precise(fit: Any, fixed: FixedEffects, run: PublishedRun, precise: Mapping[
         for i, row in enumerate(printed):
             for j in range(i + 1):
                 scale = np.sqrt(ours[i, i] * ours[j, j])
-                yield from number(f"covariance of fixed effects({i + 1},{j + 1})", row[j], ours[i, j], 4e-4 * scale)
+                yield from number(
+                    f"covariance of fixed effects({i + 1},{j + 1})", row[j], ours[i, j], 4e-4 * scale
+                )
 
 
 def prediction_columns(fit: Any, fixed: FixedEffects, rows: pd.DataFrame) -> Iterator[Number]:
@@ -239,8 +258,12 @@ def prediction_columns(fit: Any, fixed: FixedEffects, rows: pd.DataFrame) -> Ite
     data = fit.data
     mean = linear_functions(fixed, fit.design.X[_first_alike(fit, data)])
     frame = pd.DataFrame(mean)
-    yield from column("predm", list(rows["predm"]), frame["estimate"].to_numpy(), SAS.estimate * frame["se"].to_numpy())
-    yield from column("se_predm", list(rows["se_predm"]), frame["se"].to_numpy(), SAS.se * frame["se"].to_numpy())
+    yield from column(
+        "predm", list(rows["predm"]), frame["estimate"].to_numpy(), SAS.estimate * frame["se"].to_numpy()
+    )
+    yield from column(
+        "se_predm", list(rows["se_predm"]), frame["se"].to_numpy(), SAS.se * frame["se"].to_numpy()
+    )
     found = fit.predict(data, se_fit=True, conditional=True)
     is_missing = data["FEV1"].isna().to_numpy()
     for name, ours, slack in (
@@ -264,7 +287,11 @@ def residual_columns(fit: Any, fixed: FixedEffects, rows: pd.DataFrame) -> Itera
     r = fit.residuals().to_numpy()
     sd = fit.sigma() * fit.relative_sd / np.sqrt(fit.prior_weights)
     se = mean["se"].to_numpy()
-    df = np.full(len(r), fit.nobs() - len(fit.beta)) if isinstance(fixed.degrees, BetweenWithin) else mean["df"].to_numpy()
+    df = (
+        np.full(len(r), fit.nobs() - len(fit.beta))
+        if isinstance(fixed.degrees, BetweenWithin)
+        else mean["df"].to_numpy()
+    )
     half = stats.t.isf(0.025, df) * se
     off = SAS.estimate * se
     # A residual is off by what its mean is, and standardised by a deviation that is off by half its variance.

@@ -19,7 +19,9 @@ def add_certify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         epilog="The exit status is 1 if any number misses its tolerance for no known reason.",
     )
     parser.add_argument("--list", action="store_true", help="list the runs and fit nothing")
-    parser.add_argument("--table", metavar="NAME", default="", help="only runs with NAME in their name or kind")
+    parser.add_argument(
+        "--table", metavar="NAME", default="", help="only runs with NAME in their name or kind"
+    )
     parser.set_defaults(run=certify)
 
 
@@ -44,7 +46,10 @@ def _certify(runs: Sequence[PublishedRun]) -> int:
         comparisons.append(compare(run))
         print(comparison_text(comparisons[-1]), end="\n\n", flush=True)
     seconds = time.perf_counter() - start
-    total, held, named = (sum(c.total for c in comparisons), *(sum(c.count(v) for c in comparisons) for v in ("ok", "named")))
+    total, held, named = (
+        sum(c.total for c in comparisons),
+        *(sum(c.count(v) for c in comparisons) for v in ("ok", "named")),
+    )
     print(summary_text(comparisons))
     print(
         f"{held} of {total} published numbers in {len(runs)} runs within their tolerance, {named} beyond it for a "

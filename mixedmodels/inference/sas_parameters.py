@@ -25,7 +25,13 @@ from mixedmodels.inference.covariance_parameters import deviation_parts, deviati
 STEP = 1e-5
 #: SAS's names of the correlations of structures with a variance for each level, and of those with one variance.
 BY_LEVEL = {"cs": "CSH", "ar1": "ARH(1)", "toep": "TOEPH({})", "ante": "Rho({})"}
-OF_ONE_VARIANCE = {"ar1": "AR(1)", "exp": "SP(EXP)", "gau": "SP(GAU)", "sp_pow": "SP(POW)", "spher": "SP(SPH)"}
+OF_ONE_VARIANCE = {
+    "ar1": "AR(1)",
+    "exp": "SP(EXP)",
+    "gau": "SP(GAU)",
+    "sp_pow": "SP(POW)",
+    "spher": "SP(SPH)",
+}
 #: Structures with one variance whose parameters are covariances in SAS.
 COVARIANCES = {"cs": "CS", "toep": "TOEP({})"}
 #: Correlation functions whose first parameter is a range, bounded by zero.
@@ -133,9 +139,7 @@ def _of_random_effects(fit: StructuredResiduals, theta: FloatArray, sigma2: floa
     return found
 
 
-def _without_structure(
-    fit: StructuredResiduals, delta: list[FloatArray], sigma2: float
-) -> list[_Parameter]:
+def _without_structure(fit: StructuredResiduals, delta: list[FloatArray], sigma2: float) -> list[_Parameter]:
     """Return the variances of independent residuals: of each level where there is one function of levels."""
     functions = [term.function for term in fit.design.dispersion]
     if len(functions) == 1 and isinstance(functions[0], Ident):
@@ -154,7 +158,9 @@ def _cells(residual: ResidualDesign) -> dict[tuple[int, int], int]:
     arms = residual.arms[residual.codes]
     by_level = residual.call.heterogeneous or residual.structure.name == "us"
     levels = residual.positions.astype(np.intp) if by_level else np.zeros(len(arms), dtype=np.intp)
-    places = np.zeros(len(arms), dtype=np.intp) if residual.variance is None else residual.variance.columns.strata
+    places = (
+        np.zeros(len(arms), dtype=np.intp) if residual.variance is None else residual.variance.columns.strata
+    )
     triples = np.unique(np.column_stack([arms, levels, places]), axis=0)
     return {(a, k): place for a, k, place in triples.tolist()}
 
