@@ -1,7 +1,7 @@
 """What SPSS prints of average bioequivalence in replicate crossover trials: models A, B and C.
 
-A is least squares, B has a random intercept of the subject, C random effects of both treatments and a residual
-variance of each (the model of the FDA).
+A is least squares, B has a random intercept of the subject, C random effects of both treatments and a
+residual variance of each (the model of the FDA).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _tests(fit: Any, fixed: FixedEffects, model: str, printed: Mapping[str, Any]
         if row["effect"] == "Intercept":
             hypothesis = L.mean(axis=0, keepdims=True)
         else:
-            # Degrees of freedom of several rows depend on the basis: SPSS has differences from the last level.
+            # Degrees of freedom of several rows depend on their basis: SPSS takes differences from the last.
             of_levels, _ = _means(fit, row["effect"])
             hypothesis = of_levels[:-1] - of_levels[-1]
         found = hypothesis_test(fixed, hypothesis)
@@ -121,7 +121,7 @@ def _means(fit: Any, effect: str) -> tuple[FloatArray, list[str]]:
 
 
 def _deviances_b(fit: Any) -> list[tuple[float, float]]:
-    """Return residual variance and variance of subjects, with standard errors from the observed information."""
+    """Return the variances of residuals and subjects, with standard errors from the observed information."""
     sigma, theta = fit.sigma(), float(fit.theta().iloc[0])
     W = fit.parameter_covariance.of_theta_and_sigma()
     J = np.array([[0.0, 2.0 * sigma], [2.0 * theta * sigma**2, 2.0 * sigma * theta**2]])

@@ -1,8 +1,8 @@
-"""Least squares of a crossover trial with subjects as random in the expected mean squares, as UNIANOVA has it.
+"""Least squares of a crossover trial, subjects random in the expected mean squares, as UNIANOVA has it.
 
-All effects are fixed; hypotheses of the sequences and of the intercept give subjects equal weights within their
-sequence, and are tested against the mixture of the mean squares of subjects and of the error whose expectation is
-theirs (Searle 1971, Linear Models, chapter 11), with Satterthwaite's degrees of freedom.
+All effects are fixed; hypotheses of the sequences and of the intercept give subjects equal weights within
+their sequence, and are tested against the mixture of the mean squares of subjects and of the error whose
+expectation is theirs (Searle 1971, Linear Models, chapter 11), with Satterthwaite's degrees of freedom.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def crossover(data: pd.DataFrame) -> tuple[Any, Crossover]:
     at = np.array([[float(s == q) for s in sequence_of] for q in sequences])
     average = at / at.sum(axis=1, keepdims=True)
     within = np.vstack([_differences(own) for own in at])
-    # The intercept's hypothesis is orthogonal to those of all effects in the columns of sequences and subjects.
+    # Type III: the intercept's hypothesis is orthogonal to those of sequences and subjects.
     share = 1.0 / (1.0 + 1.0 / at.sum(axis=1))
     weights = {
         "Intercept": (share / share.sum() @ average)[None],

@@ -39,20 +39,20 @@ class Deviation:
 WEIGHTED = Deviation(
     "weighted Satterthwaite",
     OF_DF,
-    "SAS differentiates R without the weights in Satterthwaite's degrees of freedom of a weighted unstructured "
-    "covariance: it prints 407 where the derivative of the covariance it fitted gives 170.2",
+    "SAS differentiates R without the weights in Satterthwaite's degrees of freedom of a weighted "
+    "unstructured covariance: it prints 407 where the derivative of what it fitted gives 170.2",
 )
 PREDICTION = Deviation(
     "Kenward-Roger prediction",
     "se_pred .*",
-    "SAS adds twice the variance that estimated covariances give a prediction; ours has what the fixed effects "
-    "and the residuals leave open",
+    "SAS adds twice the variance that estimated covariances give a prediction; ours has what the fixed "
+    "effects and the residuals leave open",
 )
 NOT_IDENTIFIED = Deviation(
     "test treatment not replicated",
     rf"C ((Repeated|treatment).*\[treatment=T\].*|.*CSH rho.*|{OF_DF})",
-    "nobody takes the test treatment twice: the data tell the sum of its two variances alone (the likelihoods "
-    "agree), and SPSS inverts a singular Hessian",
+    "nobody takes the test treatment twice: the data tell the sum of its two variances alone (the "
+    "likelihoods agree), and SPSS inverts a singular Hessian",
 )
 FLAT = Deviation(
     "likelihood of a singular Hessian",
@@ -63,13 +63,14 @@ FLAT = Deviation(
 AT_BOUND = Deviation(
     "correlation of 1",
     rf"C {OF_DF}",
-    "the correlation is at its bound of 1, where SPSS says that its Hessian is not positive definite and prints "
-    "degrees of freedom from it all the same; here the correlation is taken as known",
+    "the correlation is at its bound of 1, where SPSS says that its Hessian is not positive definite and "
+    "prints degrees of freedom from it all the same; here the correlation is taken as known",
 )
 NOT_CONVERGED = Deviation(
     "SPSS did not converge",
     "C .*",
-    "SPSS did not converge: -2 log-likelihood 14.94 with standard errors of 343; nlme and Metida have 26.3165 as here",
+    "SPSS did not converge: -2 log-likelihood 14.94 with standard errors of 343; nlme and Metida have "
+    "26.3165, as here",
 )
 ABOVE_OPTIMUM = Deviation(
     "SPSS stops above the optimum",

@@ -62,12 +62,13 @@ def fit_mmrm(run: PublishedRun, information: str = "observed") -> Any:
     """Fit the model of a run of PROC MIXED with a REPEATED statement."""
     model, data = run.record["model"], run_data(run)
     if "ARMCD:" in model["fixed"] and " ARMCD " not in model["fixed"]:
-        # The cells determine one effect less: SAS drops the last level, the column that R drops is then the same.
+        # One effect less is determined: SAS leaves out the last level, R the last column.
         female = data["SEX"].eq("Female").astype(float)
-        data = data.assign(female=female, ARMCD=data["ARMCD"].cat.reorder_categories(["TRT", "PBO"]))
+        arms = data["ARMCD"].cat.reorder_categories(["TRT", "PBO"])
+        data = data.assign(female=female, ARMCD=arms)
     key = (
-        f"{model['fixed']} + {mmrm_structure(model)}", model["method"] == "REML", model["weights"], information,
-        tuple(model.get("time_levels") or ()), model.get("time"),
+        f"{model['fixed']} + {mmrm_structure(model)}", model["method"] == "REML", model["weights"],
+        information, tuple(model.get("time_levels") or ()), model.get("time"),
     )  # fmt: skip
     return _fitted(key, _Data(data))
 

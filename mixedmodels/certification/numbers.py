@@ -1,9 +1,10 @@
 """A printed number beside ours, and how far apart they may be.
 
 SAS stops at a relative criterion of 1e-8 and prints what it has there: measured against optima of independent
-Newton fits, its -2 log-likelihood is up to 1.3e-5 too high, its estimates are up to 0.0025 standard errors off,
-standard errors up to 1.2e-4, degrees of freedom up to 4e-4 and covariances up to 0.5 % of their value. `SAS` has
-these distances, rounded up; `SPSS`, which prints eight decimals, those of its last ones. Half a unit of the last printed digit is added to all.
+Newton fits, its -2 log-likelihood is up to 1.3e-5 too high, its estimates are up to 0.0025 standard errors
+off, standard errors up to 1.2e-4, degrees of freedom up to 4e-4 and covariances up to 0.5 % of their value.
+`SAS` has these distances, rounded up; `SPSS`, which prints eight decimals, those of its last ones. Half a unit
+of the last printed digit is added to all.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Slack:
     estimate : float
         Estimates, in standard errors.
     se, df, covariance : float
-        Standard errors, degrees of freedom and covariance parameters, relative; parameters below 1 absolutely.
+        Standard errors, degrees of freedom, covariance parameters, relative; parameters below 1 absolutely.
     """
 
     loglik: float = 0.0

@@ -1,7 +1,8 @@
 """The published runs of SAS and SPSS: one record each in published_runs.json.
 
-Sources: the SAS listings and data sets of openpharma/mmrm (Apache-2.0), the SPSS listings of PharmCat/Metida.jl
-(MIT), and two runs of the SAS manual. Each record names its repository, commit, files and licence.
+Sources: the SAS listings and data sets of openpharma/mmrm (Apache-2.0), the SPSS listings of
+PharmCat/Metida.jl (MIT), and two runs of the SAS manual. Each record names its repository, commit, files and
+licence.
 """
 
 from __future__ import annotations

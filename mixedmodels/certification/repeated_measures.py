@@ -254,7 +254,7 @@ def _precise(
 
 
 def prediction_columns(fit: Any, fixed: FixedEffects, rows: pd.DataFrame) -> Iterator[Number]:
-    """Yield means of all rows, and predictions of missing visits from those observed, with standard errors."""
+    """Yield means of all rows and predictions of missing visits, with standard errors."""
     data = fit.data
     mean = linear_functions(fixed, fit.design.X[_first_alike(fit, data)])
     frame = pd.DataFrame(mean)

@@ -52,7 +52,7 @@ def _certify(runs: Sequence[PublishedRun]) -> int:
     )
     print(summary_text(comparisons))
     print(
-        f"{held} of {total} published numbers in {len(runs)} runs within their tolerance, {named} beyond it for a "
-        f"named reason, {total - held - named} missed ({seconds:.1f} s)"
+        f"{held} of {total} published numbers in {len(runs)} runs within their tolerance, "
+        f"{named} beyond it for a named reason, {total - held - named} missed ({seconds:.1f} s)"
     )
     return 0 if held + named == total else 1

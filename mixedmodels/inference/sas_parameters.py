@@ -1,7 +1,7 @@
 """Covariance parameters as SAS prints them: variances, covariances, correlations and their limits.
 
-Names, order and limits are those of PROC MIXED: a variance or a range, which is bounded by zero, has limits of a
-chi-square distribution (Satterthwaite 1946), a covariance or a correlation those of a normal one.
+Names, order and limits are those of PROC MIXED: a variance or a range, which is bounded by zero, has limits
+of a chi-square distribution (Satterthwaite 1946), a covariance or a correlation those of a normal one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mixedmodels.inference.covariance_parameters import deviation_parts, deviati
 
 #: Half the distance of first differences in free coordinates.
 STEP = 1e-5
-#: SAS's names of the correlations of structures with a variance for each level, and of those with one variance.
+#: SAS's names of correlations: of structures with a variance for each level, and with one variance.
 BY_LEVEL = {"cs": "CSH", "ar1": "ARH(1)", "toep": "TOEPH({})", "ante": "Rho({})"}
 OF_ONE_VARIANCE = {
     "ar1": "AR(1)",
@@ -101,7 +101,7 @@ def _limits(parameter: _Parameter, se: float, level: float) -> tuple[float, floa
         half = float(stats.norm.isf(tail)) * se
         return parameter.value - half, parameter.value + half
     df = 2.0 * (parameter.value / se) ** 2
-    above, below = stats.chi2.isf([tail, 1.0 - tail], df).tolist()
+    above, below = float(stats.chi2.isf(tail, df)), float(stats.chi2.isf(1.0 - tail, df))
     # Of a parameter that is not known at all the distribution has no quantiles that a number could hold.
     lower = df * parameter.value / above if above > 0.0 else 0.0
     return lower, df * parameter.value / below if below > 0.0 else np.inf
@@ -208,7 +208,7 @@ def _correlations(
     structure = residual.structure
     labels = list(structure.parameter_names())
     pattern = names.get(structure.name, "")
-    if len(rho) == 1 and pattern or "{}" in pattern:
+    if pattern and (len(rho) == 1 or "{}" in pattern):
         labels = [pattern.format(k + 1) for k in range(len(rho))]
     return [
         _Parameter(label, group, value, k == 0 and structure.name in WITH_RANGE)

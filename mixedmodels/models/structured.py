@@ -91,7 +91,7 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         Returns
         -------
         DataFrame
-            By SAS's name, ``UN(2,1)``, ``AR(1)``, ``Var(1)``, ``CS``: group, estimate, std.error, lower, upper.
+            By SAS's name, ``UN(2,1)``, ``AR(1)``, ``Var(1)``: group, estimate, std.error, lower, upper.
         """
         return sas_parameters(self, level)
 

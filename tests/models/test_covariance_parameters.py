@@ -1,4 +1,4 @@
-"""Covariance parameters as SAS prints them: names, order, values from the matrix, standard errors and limits."""
+"""Covariance parameters as SAS prints them: names, order, values, standard errors and limits."""
 
 import numpy as np
 import pandas as pd

@@ -167,7 +167,7 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
 
 
 def _one_step_on(found: Minimum) -> Minimum:
-    """Return an end of the search moved by the step that it has left, which the last evaluation takes along."""
+    """Return an end of the search moved by the step that it has left, which costs no evaluation."""
     step = found.inverse_hessian @ found.gradient
     if not found.converged or np.abs(step).max() > LAST_STEP:
         return found
