@@ -3,8 +3,8 @@
 SAS stops at a relative criterion of 1e-8 and prints what it has there: measured against optima of independent
 Newton fits, its -2 log-likelihood is up to 1.3e-5 too high, its estimates are up to 0.0025 standard errors
 off, standard errors up to 1.2e-4, degrees of freedom up to 4e-4 and covariances up to 0.5 % of their value.
-`SAS` has these distances, rounded up; `SPSS`, which prints eight decimals, those of its last ones. Half a unit
-of the last printed digit is added to all.
+`SAS` has these distances, rounded up; `SPSS`, which prints eight decimals, those of its last ones. Half a
+unit of the last printed digit is added to all.
 """
 
 from __future__ import annotations

@@ -129,11 +129,8 @@ def _covariances(fit: Any, run: PublishedRun, printed: Mapping[str, Any]) -> Ite
 
 def _R(fit: Any, subject: str) -> FloatArray:
     """Return the residual covariance of a subject's rows, in the order of time."""
-    residual = fit.design.residual
-    order = residual.in_order()
-    group = next(k for k, name in enumerate(residual.groups) if subject in name.split(":"))
-    rows = order[residual.codes[order] == group]
-    return np.asarray(fit.sigma() ** 2 * fit.residual_covariance(fit.prior_weights, rows))
+    group = next(name for name in fit.design.residual.groups if subject in name.split(":"))
+    return np.asarray(fit.covariance(group))
 
 
 def linear_functions(fixed: FixedEffects, L: FloatArray, level: float = LEVEL) -> list[dict[str, float]]:

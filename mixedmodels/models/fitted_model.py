@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import pandas as pd
@@ -13,6 +14,7 @@ from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.diagnostics.leverage import leverages_of
 from mixedmodels.diagnostics.residuals import LeverageType, cooks_distances, residuals, rstandard, rstudent
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import fixed_matrix
@@ -313,7 +315,11 @@ class FittedModel(Fit):
 
         What would need the data says so.
         """
-        answers = {name: getattr(self, name)() for name in KEPT_ANSWERS if hasattr(type(self), name)}
+        answers: dict[str, Any] = {}
+        for name in KEPT_ANSWERS:
+            with suppress(NotAvailableError):  # what this fit cannot say, it does not keep
+                if hasattr(type(self), name):
+                    answers[name] = getattr(self, name)()
         return StrippedModel(self, answers, (repr(self), str(self.summary())))
 
     # The protocol of the package maketables.

@@ -16,6 +16,7 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.structured import Convention, StructuredFit, residual_rows
 from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.residual_covariance import group_covariance, level_covariances
 from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
@@ -78,6 +79,31 @@ class GlsModel(FixedEffectsModel, StructuredFit):
                 "fit it with REML=True, or use deviance()."
             )
         return self.estimates.objective
+
+    # Covariance of the residuals.
+
+    def VarCorr(self) -> pd.DataFrame | dict[str, pd.DataFrame]:
+        """Return the covariance matrix of the residuals at all levels of time, by arm where there are arms.
+
+        Raises
+        ------
+        NotAvailableError
+            If residuals do not go by levels of time.
+        """
+        found = level_covariances(self)
+        return found if len(found) > 1 else next(iter(found.values()))
+
+    def covariance(self, group: Any) -> pd.DataFrame:
+        """Return the covariance of the responses of one residual group, as nlme's ``getVarCov``.
+
+        Raises
+        ------
+        ControlError
+            If there is no such group.
+        NotAvailableError
+            If the residuals have no groups.
+        """
+        return group_covariance(self, group)
 
     def covariance_parameters(self, level: float = 0.95) -> pd.DataFrame:
         """Return the covariance parameters as SAS prints them, with standard errors and limits.

@@ -26,6 +26,7 @@ from mixedmodels.fits.structured import Convention, residual_rows
 from mixedmodels.fits.structured_mixed import StructuredMixedFit
 from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.inference.residual_covariance import group_covariance
 from mixedmodels.inference.robust import RobustType
 from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.models.mixed_model import MixedModel
@@ -116,6 +117,18 @@ class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
                 "fit it with REML=True, or use deviance()."
             )
         return self.residual_estimates.objective
+
+    def covariance(self, group: Any) -> pd.DataFrame:
+        """Return the covariance of the responses of one residual group, as nlme's ``getVarCov``.
+
+        Raises
+        ------
+        ControlError
+            If there is no such group.
+        NotAvailableError
+            If the residuals have no groups.
+        """
+        return group_covariance(self, group)
 
     # Related fits.
 

@@ -60,3 +60,28 @@ def test_the_structure_may_stand_anywhere_among_the_terms():
     other = mm.mmrm("fev ~ arm + us(visit | subject)", fev())
     assert one.loglik() == pytest.approx(other.loglik(), abs=1e-9)
     assert one.design.x_names == other.design.x_names
+
+
+def test_the_covariance_of_the_visits_is_that_of_sas():
+    # UN(1,1), UN(2,1), ... in the order of the visits.
+    m = mm.mmrm(f"{FULL} + us(visit | subject)", fev())
+    V = m.VarCorr()
+    assert list(V.index) == ["VIS1", "VIS2", "VIS3", "VIS4"]
+    expected = [40.55443838, 14.39597828, 26.57143809, 4.976043446, 2.783618722, 14.89795547]
+    np.testing.assert_allclose(V.to_numpy()[np.tril_indices(3)], expected, rtol=1e-5)
+    one = m.covariance("PT1")
+    assert list(one.index) == ["VIS2", "VIS4"]
+    np.testing.assert_allclose(one, V.loc[one.index, one.index], rtol=1e-10)
+    with pytest.raises(mm.ControlError, match="nobody"):
+        m.covariance("nobody")
+
+
+def test_the_covariance_of_each_arm_is_its_own():
+    m = mm.mmrm("fev ~ 1 + ar1(visit | arm / subject)", fev())
+    by_arm = m.VarCorr()
+    np.testing.assert_allclose(
+        [by_arm["PBO"].iloc[0, 0], by_arm["TRT"].iloc[0, 0]], [78.66351243, 100.7855451]
+    )
+    assert by_arm["TRT"].iloc[0, 1] == pytest.approx(100.7855451 * 0.4830349059, rel=1e-6)
+    with pytest.raises(mm.NotAvailableError, match="levels of time"):
+        mm.mmrm("fev ~ 1 + exp(x | subject)", fev()).VarCorr()

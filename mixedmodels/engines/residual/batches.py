@@ -23,6 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.residual.structure import Positions
 from mixedmodels.engines.residual.model import ResidualRows
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design.design import RandomTerm
 
 #: Clusters of one pattern, in multiples of T m / (T + m), from which its cross-products are the shorter way:
@@ -33,6 +34,9 @@ WORTH = 8.0
 IN_CACHE = 200_000
 #: Operations that one batch more costs in overhead: sizes are filled up to a larger one for less.
 OVERHEAD = 2e5
+#: Elements of all matrices of clusters of more than so many rows that are held at once: a quarter of a
+#: gigabyte, and a handful of such stacks in an evaluation.
+MOST_ELEMENTS, SMALL = 3e7, 50
 #: Levels of time up to which correlations are looked up in one matrix of all levels.
 MOST_LEVELS = 64
 
@@ -168,6 +172,7 @@ def batches(
     sizes = np.bincount(cluster)
     first = np.concatenate([[0], np.cumsum(sizes)])[:-1]
     keys = _keys(rows, terms)
+    _refuse_too_large(sizes[kept])
     found: list[Batch] = []
     for size, places_of in _classes(sizes[kept]):
         own = kept[places_of]
@@ -176,6 +181,18 @@ def batches(
         members = np.where(places < sizes[own][:, None], order[at], -1)
         found += _of_size(M, rows, terms, keys, members)
     return tuple(found)
+
+
+def _refuse_too_large(sizes: IntArray) -> None:
+    """Raise NotAvailableError where clusters are so large that their matrices fill the memory."""
+    elements = float(np.sum(sizes[sizes > SMALL].astype(np.float64) ** 2))
+    if elements > MOST_ELEMENTS:
+        raise NotAvailableError(
+            f"residual correlation and random effects tie up to {int(sizes.max()):,} rows together, whose "
+            f"covariance matrices have {elements:.2g} elements in all (limit {MOST_ELEMENTS:.0e}). Long groups "
+            "have no matrices with ar1, car1 and exp and no random effects; weights= takes variances that are "
+            "known."
+        )
 
 
 def _classes(sizes: IntArray) -> list[tuple[int, IntArray]]:
