@@ -16,7 +16,8 @@ from mixedmodels.certification.report import KINDS, Comparison, compare
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "repeated_measures.md"
 TITLES = {
-    "mmrm": "SAS PROC MIXED on the FEV trial: `us`, `toep`, `toeph`, `ar1`, `ar1h`, `cs`, `csh`, `adh`, `exp`, `gau`, `sp_pow`",
+    "mmrm": "SAS PROC MIXED on the FEV trial: `us`, `toep`, `toeph`, `ar1`, `ar1h`, `cs`, `csh`, `adh`, `exp`, "
+    "`gau`, `sp_pow`",
     "bioequivalence": "SPSS on replicate crossover trials: models A (least squares), B, C",
     "metida": "SPSS and Metida: structures of random effects beside those of residuals",
     "computed": "`bcva_data` (1,000 patients, ten visits; an independent fit) and Orthodont (the SAS manual)",
@@ -25,10 +26,16 @@ TITLES = {
 
 def counts(comparisons: list[Comparison]) -> str:
     """Return the table of counts."""
-    lines = ["| what | runs | numbers | within tolerance | differ, named | missed |", "|---|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| what | runs | numbers | within tolerance | differ, named | missed |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for kind in KINDS:
         own = [c for c in comparisons if c.run.kind == kind]
-        numbers = [sum(c.total for c in own), *(sum(c.count(v) for c in own) for v in ("ok", "named", "MISSED"))]
+        numbers = [
+            sum(c.total for c in own),
+            *(sum(c.count(v) for c in own) for v in ("ok", "named", "MISSED")),
+        ]
         lines.append(f"| {TITLES[kind]} | {len(own)} | " + " | ".join(f"{n:,}" for n in numbers) + " |")
     return "\n".join(lines)
 
@@ -37,10 +44,13 @@ def differences(comparisons: list[Comparison]) -> str:
     """Return the table of known differences."""
     lines = ["| difference | runs | numbers | why |", "|---|---|--:|---|"]
     for each in DEVIATIONS:
-        of_runs = {c.run.name: [n for n in c.numbers if n.verdict == "named" and n.reason == each.name] for c in comparisons}
+        of_runs = {
+            c.run.name: [n for n in c.numbers if n.verdict == "named" and n.reason == each.name]
+            for c in comparisons
+        }
         runs = [c.run.name for c in comparisons if each in deviations_of(c.run) and of_runs[c.run.name]]
         if runs:
-            numbers = sum(len(of_runs[name]) for name in runs)
+            numbers = sum(1 + n.beyond for name in runs for n in of_runs[name])
             lines.append(f"| {each.name} | {', '.join(runs)} | {numbers} | {each.reason} |")
     return "\n".join(lines)
 
@@ -51,7 +61,9 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for mark, table in (("certify", counts(comparisons)), ("deviations", differences(comparisons))):
         pattern = rf"(<!-- {mark}:begin -->\n).*?(<!-- {mark}:end -->)"
-        text = re.sub(pattern, lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL)
+        text = re.sub(
+            pattern, lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL
+        )
     PAGE.write_text(text, encoding="utf-8")
 
 

@@ -79,8 +79,9 @@ class Number:
         How far ours may be below and above.
     reason : str
         Why it differs, where that is known; it then counts as named.
-    count : int
-        How many printed numbers this one stands for: the worst of a column.
+    count, beyond : int
+        How many printed numbers this one, the worst of a column, stands for, and how many of the others are
+        beyond their tolerance too.
     """
 
     quantity: str
@@ -90,6 +91,7 @@ class Number:
     above: float
     reason: str = ""
     count: int = 1
+    beyond: int = 0
 
     @property
     def difference(self) -> float:
@@ -146,7 +148,9 @@ def column(quantity: str, printed: list[str], ours: FloatArray, slack: FloatArra
         for each in number(quantity, text, value, own)
     ]
     worst = max(rows, key=lambda each: abs(each.difference) / each.above)
-    return [replace(worst, quantity=f"{worst.quantity} (worst of {len(rows)})", count=len(rows))]
+    others = sum(not row.holds for row in rows) - (not worst.holds)
+    quantity = f"{worst.quantity} (worst of {len(rows)})"
+    return [replace(worst, quantity=quantity, count=len(rows), beyond=others)]
 
 
 def test_row(label: str, printed: Mapping[str, Any], ours: Mapping[str, float], slack: Slack) -> list[Number]:

@@ -31,9 +31,9 @@ class Comparison:
 
     def count(self, verdict: str) -> int:
         """Return how many printed numbers have a verdict."""
-        # A column counts as held but for the row that is shown.
-        held = sum(n.count - 1 for n in self.numbers) if verdict == "ok" else 0
-        return held + sum(n.verdict == verdict for n in self.numbers)
+        if verdict == "ok":
+            return self.total - self.count("named") - self.count("MISSED")
+        return sum(1 + n.beyond for n in self.numbers if n.verdict == verdict)
 
     @property
     def total(self) -> int:
@@ -69,6 +69,8 @@ def summary_text(comparisons: Sequence[Comparison]) -> str:
             counts = [sum(c.count(verdict) for c in own) for verdict in ("ok", "named", "MISSED")]
             total = sum(c.total for c in own)
             lines.append(f"{kind:16} {len(own):5d} {total:8d} {counts[0]:8d} {counts[1]:6d} {counts[2]:6d}")
-    reasons = Counter(n.reason for c in comparisons for n in c.numbers if n.verdict == "named")
+    reasons: Counter[str] = Counter()
+    for n in (n for c in comparisons for n in c.numbers if n.verdict == "named"):
+        reasons[n.reason] += 1 + n.beyond
     lines += [f"{count:6d} differ: {reason}" for reason, count in reasons.items()]
     return "\n".join(lines)

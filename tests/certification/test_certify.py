@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,3 +198,18 @@ def test_the_list_fits_nothing_and_an_unknown_name_is_an_error(capsys, monkeypat
     assert len(capsys.readouterr().out.splitlines()) == len(RUNS)
     assert main(["certify", "--table", "no such run"]) == 2
     assert "--list" in capsys.readouterr().err
+
+
+# The page.
+
+
+def test_the_page_names_every_difference_and_counts_every_run():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "repeated_measures.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- deviations:begin -->\n(.*?)<!-- deviations:end -->", page, re.S)[1]
+    shown = {row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[2:]}
+    known = {each.name for run in RUNS.values() for each in deviations_of(run)}
+    assert shown == known
+    assert all(each.reason in table for run in RUNS.values() for each in deviations_of(run))
+    counted = re.search(r"<!-- certify:begin -->\n(.*?)<!-- certify:end -->", page, re.S)[1].splitlines()[2:]
+    assert sum(int(row.split(" | ")[1]) for row in counted) == len(RUNS)
+    assert all(row.endswith(" | 0 |") for row in counted)
