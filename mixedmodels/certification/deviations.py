@@ -45,14 +45,15 @@ WEIGHTED = Deviation(
 PREDICTION = Deviation(
     "Kenward-Roger prediction",
     "se_pred .*",
-    "SAS adds twice the variance that estimated covariances give a prediction; ours has what the fixed "
-    "effects and the residuals leave open",
+    "SAS adds about twice the variance that estimated covariances give a prediction (Prasad & Rao 1990); "
+    "ours has what the fixed effects and the residuals leave open",
 )
 NOT_IDENTIFIED = Deviation(
     "test treatment not replicated",
     rf"C ((Repeated|treatment).*\[treatment=T\].*|.*CSH rho.*|{OF_DF})",
     "nobody takes the test treatment twice: the data tell the sum of its two variances alone (the "
-    "likelihoods agree), and SPSS inverts a singular Hessian",
+    "likelihoods agree), and SPSS inverts a singular Hessian; ours are the degrees of freedom with either "
+    "variance held",
 )
 FLAT = Deviation(
     "likelihood of a singular Hessian",
@@ -63,8 +64,9 @@ FLAT = Deviation(
 AT_BOUND = Deviation(
     "correlation of 1",
     rf"C {OF_DF}",
-    "the correlation is at its bound of 1, where SPSS says that its Hessian is not positive definite and "
-    "prints degrees of freedom from it all the same; here the correlation is taken as known",
+    "the correlation is at its bound of 1, and SPSS says that its Hessian is not positive definite: it "
+    "prints the standard errors that the variances have with the correlation known, as here, but degrees of "
+    "freedom that do not follow from them; ours do",
 )
 NOT_CONVERGED = Deviation(
     "SPSS did not converge",
