@@ -44,9 +44,11 @@ check: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m mypy
 
-# Warnings are errors: a broken reference, a cell that fails, a page that nothing leads to.
+# Warnings are errors: a broken reference, a cell that fails, a page that nothing leads to. Then every page's
+# examples run, those of packages that `make test` does without too.
 docs: $(VENV)/.installed-docs
 	$(PYTHON_IN_VENV) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PYTHON_IN_VENV) -m pytest tests/test_docs.py
 	@echo "docs/_build/html/index.html"
 
 # Addresses outside the site too: needs a network.
@@ -64,11 +66,11 @@ $(VENV)/.installed: pyproject.toml tools/bootstrap.sh
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml tools/bootstrap.sh
-	@tools/bootstrap.sh test,dev,plot
+	@tools/bootstrap.sh test,dev,plot,sklearn,tables
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml tools/bootstrap.sh
-	@tools/bootstrap.sh docs
+	@tools/bootstrap.sh docs,test,plot,sklearn,tables,marginaleffects
 	@touch $@ $(VENV)/.installed
 
 clean:

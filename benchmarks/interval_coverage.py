@@ -4,13 +4,15 @@
 
 Each data set is drawn anew with its random effects; a confidence interval covers if it holds the mean of its
 row (a known group's own, or that of the population), a prediction interval if it holds a response drawn.
-Intervals take theta as known, which few groups punish: designs are shown with few and with many groups.
+By default intervals take theta as known, which few groups punish: designs are shown with few and with many
+groups, and of linear models beside ``df="satterthwaite"``, which counts that theta and sigma are estimates.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +58,7 @@ def covered(
     eta: np.ndarray,
     rng: np.random.Generator,
     family: str,
-) -> dict[tuple[str, str], float]:
+) -> dict[tuple[str, str, str], float]:
     """Return the share of rows covered by every kind of interval."""
     rows = design(len(model.ranef()["g"]))
     beta = COUNT_BETA if family == "poisson" else BETA
@@ -68,10 +70,13 @@ def covered(
         options = {"re_form": re_form, "allow_new_levels": is_new, "level": LEVEL}
         mean = {"known group": eta, "population": beta[0] + beta[1] * rows["x"], "new group": new_eta}[name]
         y = again if name == "known group" else new_y
-        for interval, truth, scale in (("confidence", mean, "link"), ("prediction", y, "response")):
-            table = model.predict(at, type=scale, interval=interval, **options)
+        kinds = (("confidence", mean, "link"), ("prediction", y, "response"))
+        for (interval, truth, scale), df in product(kinds, (None, "satterthwaite")):
+            if df is not None and family == "poisson":
+                continue
+            table = model.predict(at, type=scale, interval=interval, df=df, **options)
             inside = (table["lower"].to_numpy() <= truth) & (truth <= table["upper"].to_numpy())
-            found[name, interval] = float(np.mean(inside))
+            found[name, interval, df or "normal"] = float(np.mean(inside))
     return found
 
 
@@ -93,8 +98,9 @@ def simulate(family: str, n_groups: int, simulations: int) -> pd.DataFrame:
         {
             "family": family,
             "groups": n_groups,
-            "target": [name for name, _ in shares.columns],
-            "interval": [interval for _, interval in shares.columns],
+            "target": [name for name, _, _ in shares.columns],
+            "interval": [interval for _, interval, _ in shares.columns],
+            "df": [df for _, _, df in shares.columns],
             "coverage": shares.mean().to_numpy().round(4),
             "monte_carlo_error": (shares.std() / np.sqrt(simulations)).to_numpy().round(4),
             "simulations": simulations,

@@ -85,14 +85,14 @@ def drawn(seed: int) -> RandomModel:
     eta = 0.3 + rng.normal(0.0, 0.5) * x + sd[0] * rng.normal(size=n_levels)[g]
     eta += sd[2] * rng.normal(size=n_levels + 3)[h]
     eta += (x if "z" not in SHAPES[shape] else z - z.mean()) * sd[1] * rng.normal(size=n_levels)[g]
-    y, trials = _response(family, np.clip(eta, LEAST_ETA, LARGEST_ETA), rng)
+    y, trials = response(family, np.clip(eta, LEAST_ETA, LARGEST_ETA), rng)
     if shape == "low group" and y.min() > 0.0 and family != "beta":
         y = np.where(g == 0, 10.0 ** rng.uniform(-9.0, -1.0), y)
     factors = {"g": g.astype(str), "h": h.astype(str), "k": (g // 3).astype(str)}
     return RandomModel(family, shape, size, pd.DataFrame({"y": y, "m": trials, "x": x, "z": z, **factors}))
 
 
-def _response(family: str, eta: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def response(family: str, eta: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return a response of the family and its numbers of trials."""
     mu, trials = np.exp(eta), np.ones(len(eta))
     chance = mu / (1.0 + mu)

@@ -3,7 +3,9 @@
     python -m benchmarks.type_one_error --simulations 2000 --output benchmarks/results/type_one_error.csv
 
 Responses are drawn without the effect that is tested. Beside Satterthwaite's and Kenward and Roger's tests
-stand those that trust the estimated variances: the normal test and the likelihood ratio.
+stand those that trust the estimated variances: the normal test and the likelihood ratio. Fits of the larger
+model whose covariance is singular, where an estimated variance or correlation is at its boundary, are counted
+apart too.
 """
 
 from __future__ import annotations
@@ -71,24 +73,32 @@ def p_values(large: mm.LinearMixedModel, small: mm.LinearMixedModel) -> dict[str
 
 
 def simulate(design: str, simulations: int) -> pd.DataFrame:
-    """Return the share of rejections of every test on one design, with its Monte Carlo error."""
+    """Return the share of rejections of every test on one design, singular fits apart as well."""
     larger, smaller, data = DESIGNS[design]()
     rng = np.random.default_rng(SEED)
     data = data.assign(y=drawn(data, rng))
     large, small = mm.lmer(larger, data), mm.lmer(smaller, data)
-    found = []
+    found, at_boundary = [], []
     for _ in range(simulations):
         y = drawn(data, rng)
-        found.append(p_values(large.refit(y), small.refit(y)))
-    rejected = pd.DataFrame(found) < LEVEL
-    error = np.sqrt(LEVEL * (1.0 - LEVEL) / simulations)
+        fit = large.refit(y)
+        found.append(p_values(fit, small.refit(y)))
+        at_boundary.append(fit.is_singular())
+    rejected, boundary = pd.DataFrame(found) < LEVEL, np.array(at_boundary)
+    parts = {"all": rejected, "interior": rejected[~boundary], "boundary": rejected[boundary]}
+    return pd.concat([_shares(design, fits, part) for fits, part in parts.items() if len(part)])
+
+
+def _shares(design: str, fits: str, rejected: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of rejections of every test among some of the fits."""
     return pd.DataFrame(
         {
             "design": design,
+            "fits": fits,
             "test": rejected.columns,
             "rejected": rejected.mean().to_numpy(),
-            "monte_carlo_error": error,
-            "simulations": simulations,
+            "monte_carlo_error": np.sqrt(LEVEL * (1.0 - LEVEL) / len(rejected)),
+            "simulations": len(rejected),
         }
     )
 

@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from mixedmodels.families import nbinom2 as nbinom2
     from mixedmodels.families import negative_binomial as negative_binomial
     from mixedmodels.families import poisson as poisson
-    from mixedmodels.families import power as power
     from mixedmodels.families import quasi as quasi
     from mixedmodels.families import quasibinomial as quasibinomial
     from mixedmodels.families import quasipoisson as quasipoisson
@@ -134,7 +133,6 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import rstandard as rstandard
     from mixedmodels.models.functions import rstudent as rstudent
     from mixedmodels.models.functions import sigma as sigma
-    from mixedmodels.models.functions import simulate as simulate
     from mixedmodels.models.functions import summary as summary
     from mixedmodels.models.functions import terms as terms
     from mixedmodels.models.functions import theta as theta
@@ -148,9 +146,36 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
+    from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
+    from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
+    from mixedmodels.plots.convergence import plot_convergence as plot_convergence
+    from mixedmodels.plots.effects import plot_effects as plot_effects
+    from mixedmodels.plots.group_fits import plot_groups as plot_groups
+    from mixedmodels.plots.overview import plot as plot
+    from mixedmodels.plots.profile_curves import plot_profile as plot_profile
+    from mixedmodels.plots.profile_curves import plot_profile_density as plot_profile_density
+    from mixedmodels.plots.profile_pairs import plot_profile_pairs as plot_profile_pairs
+    from mixedmodels.plots.random_effects_pairs import plot_ranef_pairs as plot_ranef_pairs
+    from mixedmodels.plots.random_effects_qq import plot_ranef_qq as plot_ranef_qq
+    from mixedmodels.plots.residual_panels import plot_diagnostics as plot_diagnostics
+    from mixedmodels.plots.residual_panels import plot_qq as plot_qq
+    from mixedmodels.plots.residual_panels import plot_residuals as plot_residuals
+    from mixedmodels.plots.residual_panels import plot_scale_location as plot_scale_location
+    from mixedmodels.plots.scaled_residuals import plot_scaled_residuals as plot_scaled_residuals
+    from mixedmodels.plots.shrinkage import plot_shrinkage as plot_shrinkage
+    from mixedmodels.power.extend import extend as extend
+    from mixedmodels.power.result import Power as Power
+    from mixedmodels.power.result import PowerCurve as PowerCurve
+    from mixedmodels.power.study import power as power
+    from mixedmodels.power.study import power_curve as power_curve
+    from mixedmodels.simulate import simulate as simulate
+    from mixedmodels.specify import specify as specify
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
+    from mixedmodels.tidy.marginaleffects import marginaleffects_model as marginaleffects_model
     from mixedmodels.tidy.regression_table import regression_table as regression_table
+    from mixedmodels.tidy.report import report as report
     from mixedmodels.tidy.tidy import tidy as tidy
     from mixedmodels.update import update as update
     from mixedmodels.versions import show_versions as show_versions
@@ -181,7 +206,7 @@ _HOMES = {
     ),
     "families": (
         "Gamma beta betabinomial binomial gaussian inverse_gaussian nbinom1 nbinom2 "
-        "negative_binomial poisson power quasi quasibinomial quasipoisson truncated_nbinom1 "
+        "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
     "formula": "model_terms",
@@ -215,7 +240,7 @@ _HOMES = {
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "
         "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
-        "resid residuals rstandard rstudent sigma simulate summary terms theta vcov weights"
+        "resid residuals rstandard rstudent sigma summary terms theta vcov weights"
     ),
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
@@ -224,9 +249,30 @@ _HOMES = {
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
     "models.structured_mixed": "StructuredLinearMixedModel",
+    "power.extend": "extend",
+    "power.result": "Power PowerCurve",
+    "power.study": "power power_curve",
+    "simulate": "simulate",
+    "specify": "specify",
+    "plots.binned_residuals": "plot_binned_residuals",
+    "plots.caterpillar": "plot_ranef",
+    "plots.coefficients": "plot_coefs",
+    "plots.convergence": "plot_convergence",
+    "plots.effects": "plot_effects",
+    "plots.group_fits": "plot_groups",
+    "plots.overview": "plot",
+    "plots.profile_curves": "plot_profile plot_profile_density",
+    "plots.profile_pairs": "plot_profile_pairs",
+    "plots.random_effects_pairs": "plot_ranef_pairs",
+    "plots.random_effects_qq": "plot_ranef_qq",
+    "plots.residual_panels": "plot_diagnostics plot_qq plot_residuals plot_scale_location",
+    "plots.scaled_residuals": "plot_scaled_residuals",
+    "plots.shrinkage": "plot_shrinkage",
     "tidy.augment": "augment",
     "tidy.glance": "glance",
+    "tidy.marginaleffects": "marginaleffects_model",
     "tidy.regression_table": "regression_table",
+    "tidy.report": "report",
     "tidy.tidy": "tidy",
     "update": "update",
     "versions": "show_versions",
@@ -237,12 +283,7 @@ __all__ = sorted(_HOME_OF)
 
 def _version() -> str:
     """Return the version that is installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("mixedmodels")
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    return str(importlib.import_module("mixedmodels.version").version())
 
 
 def _no_such_name(name: str) -> AttributeError:

@@ -31,6 +31,7 @@ from mixedmodels.foreign_names import (
     FAMILIES,
     FAMILY_MEANT,
     LINKS,
+    LISTS,
     MIXED_ONLY,
     OF_MIXED_MODELS,
     OPTIONS,
@@ -144,11 +145,14 @@ def _refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Map
         raise UnknownArgumentError(
             f"{name}() has no argument {first!r}: {_sentence(_about_argument(name, first, allowed))}"
         )
+    if name in LISTS:
+        raise UnknownArgumentError(f"{name}() takes {LISTS[name]}.")
     by_place = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]
     others = [p.name for p in known if p.kind is p.KEYWORD_ONLY]
     naming = f"; name what follows, as in {others[0]}=" if others else ""
     taken = f"takes only {', '.join(by_place)} by position" if by_place else "takes no arguments by position"
-    raise UnknownArgumentError(f"{name}() {taken}, not a further {shown(surplus[0])}{naming}.")
+    further = shown(surplus[0]).removeprefix("a ").removeprefix("an ")
+    raise UnknownArgumentError(f"{name}() {taken}, not a further {further}{naming}.")
 
 
 def _about_argument(function: str, name: str, allowed: list[str]) -> str:

@@ -27,7 +27,10 @@ _RE_FORM = "write re_form=mm.NA for predictions without random effects, re_form=
 _BAYES = "there are no priors or chains: the fit is by (restricted) maximum likelihood"
 _TESTS = "m.summary().coefficients has estimates, standard errors and tests"
 _ERRORS = "write m.standard_errors()"
-_PLOTS = "plots are not available; m.fitted() and m.residuals() have what they show"
+_PLOTS = (
+    "write m.plot() for the first pictures; mm.plot_residuals(m), mm.plot_ranef(m), "
+    "mm.plot_effects(m, 'x') and others draw one"
+)
 _R2 = "write mm.r2(m), or mm.icc(m) for the intraclass correlation"
 _MEANS = "write mm.emmeans(m, 'factor'): its pairs() and contrast() compare the means"
 _TRENDS = "write mm.emtrends(m, 'factor', var='covariate')"
@@ -109,7 +112,6 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "m.VarCorr() has the parameters of the random effects": "ran_pars",
             "write nsim=, the number of simulated responses": "n size",
             "write seed=": "random_state",
-            "write seed=, which a numpy Generator may be": "rng",
             "write use_u=True to keep the random effects at their modes": "use_re",
         }
     ),
@@ -156,6 +158,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "predict": _by_name(
         {
             "REML is chosen when the model is fitted": "reml",
+            "this model has no random effects and predicts from the fixed effects alone: leave it out": (
+                "re_form reform random_only allow_new_levels"
+            ),
             "contributions of single terms are columns of m.model_matrix(newdata=...) times m.fixef()": (
                 "terms"
             ),
@@ -165,7 +170,34 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "simulate": _by_name(
         {
             "responses are simulated on their own scale": "type",
-            "there are no random effects": "use_u re_form",
+            "there are no random effects": "use_u re_form allow_new_levels",
+        }
+    ),
+    "specify": _by_name(
+        {
+            "write data": "newdata",
+            "write beta=, theta= (or sd= and cor=), sigma= and phi=, each by its name": "newparams params",
+            "write beta=": "fixef fixed coef coefs effects",
+            "write sd={'subject': [25, 6]} and cor={'subject': 0.1}": "varcorr vcov random",
+            "write phi=": "dispersion shape",
+        }
+    ),
+    "power": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write nsim=1000": "n_sim n_simulations n_sims replicates",
+            "write method='satterthwaite', 'kenward-roger', 'residual', 'z' or 'lrt'": "ddf",
+            "write extend={'subject': 60}": "along n",
+            "write newparams={'beta': {'x': 0.4}}": "effect effect_size effects",
+            "write mm.power_curve(m, along='subject', breaks=[20, 40, 60])": "breaks",
+        }
+    ),
+    "power_curve": _by_name(
+        {
+            "write rng=1": "seed random_state",
+            "write method='satterthwaite', 'kenward-roger', 'residual', 'z' or 'lrt'": "ddf",
+            "write along='subject' and breaks=[20, 40, 60]": "extend",
+            "write newparams={'beta': {'x': 0.4}}": "effect effect_size effects",
         }
     ),
     "confint": _by_name(
@@ -269,6 +301,7 @@ OPTIONS: dict[str, str] = _by_name(
 #: Attributes of fitted models.
 ATTRIBUTES: dict[str, str] = _by_name(
     {
+        "write mm.power(m, test='x')": "power powersim",
         "write m.fixef() for the fixed effects": (
             "params fe_params coefs coefficients fixed_effects fixedeffects coef coefficient betas "
             "intercept exog_names x_names exog_re_names fe"
@@ -289,8 +322,8 @@ ATTRIBUTES: dict[str, str] = _by_name(
             "fit fit_regularized train estimate run model"
         ),
         _PLOTS: (
-            "plot plots plot_summary plot_diagnostics qqplot dotplot qqmath residplot plot_partial "
-            "plot_residuals sjplot"
+            "plots plot_summary plot_diagnostics qqplot dotplot qqmath residplot plot_partial plot_residuals "
+            "plot_ranef plot_effects sjplot"
         ),
         "write m.loglik()": "llf loglike loglikelihood log_likelihood logl ll",
         _R2: (
@@ -406,6 +439,11 @@ PACKAGE: dict[str, str] = _by_name(
         "write mm.lmer('y ~ x + (1 | g)', data); grouping goes into the formula, as in 'y ~ x + (1 | g)'": (
             "mixedlm mixed_lm mixed lmm mixedmodel lme blmer model fit mixedeffects mixed_model lmer"
         ),
+        "write mm.power(m, test='x')": "powersim power_sim",
+        "write mm.power_curve(m, along='subject', breaks=[20, 40])": "powercurve",
+        "write mm.specify('y ~ x + (1 | g)', data, beta=[10, 0.5], sd=1, sigma=2)": (
+            "makelmer makeglmer make_lmer make_glmer simulate_formula"
+        ),
         _SMALL_SAMPLE: "lmertest satmodcomp kenward_roger satterthwaite ddf",
         "write mm.kr_modcomp(large, small)": "krmodcomp",
         "write m.vcov('kenward-roger')": "vcovadj",
@@ -426,6 +464,8 @@ PACKAGE: dict[str, str] = _by_name(
         "models of ordered or many classes are not available": "clm clmm polr mnlogit orderedmodel",
         "models of survival times are not available": "coxme coxph",
         _BAYES: "brm stan_lmer stan_glmer mcmcglmm bambi",
+        "write 'from mixedmodels.sklearn import MixedModelRegressor'": "mixedmodelregressor",
+        "write 'from mixedmodels.sklearn import MixedModelClassifier'": "mixedmodelclassifier",
         "write mm.LmerControl()": "lmercontrol",
         "write mm.GlmerControl()": "glmercontrol",
         "write mm.fixef(m), or m.fixef()": "fixed_effects",
@@ -457,7 +497,17 @@ PACKAGE: dict[str, str] = _by_name(
         ),
         _INFLUENCE: "case_delete hlm_influence estex dfbeta dfbetas covratio covtrace mdffits rvc",
         "write mm.hatvalues(m)": "leverage",
-        _PLOTS: "plot dotplot qqmath plot_model xyplot",
+        _PLOTS: "plots sjplot autoplot",
+        "write mm.plot_ranef(m)": "dotplot caterpillar caterpillarplot",
+        "write mm.plot_ranef_qq(m) for random effects, mm.plot_qq(m) for residuals": "qqmath qqnorm qqplot",
+        "write mm.plot_effects(m, 'x') for effects, mm.plot_coefs(m) for coefficients": "plot_model",
+        "write mm.plot_effects(m, 'x')": "effect_plot alleffects plot_predictions emmip interact_plot",
+        "write mm.plot_coefs(m)": "modelplot coefplot dwplot ggcoef ggcoef_model plot_summs",
+        "write mm.plot_profile(m) for profiles, mm.plot_groups(m) for fits of groups": "xyplot",
+        "write mm.plot_profile_density(m)": "densityplot",
+        "write mm.plot_profile_pairs(m), or mm.plot_ranef_pairs(m) of random effects": "splom pairsplot",
+        "write mm.plot_shrinkage(m)": "shrinkageplot",
+        "write mm.plot_binned_residuals(m)": "binnedplot binned_residuals",
         "write mm.anova(m)": "anova_lm",
         "write mm.anova(m0, m1)": "lrtest lrt",
         "write mm.compare(m1, m2)": "compare_performance model_sel aictab aicctab caic aicc",
@@ -567,5 +617,11 @@ EXAMPLE_VALUES_OF = {
     "load_dataset": {"name": "'sleepstudy'"},
     "demean": {"x": "'x'", "by": "'g'"},
     "model_terms": {"formula": "'y ~ x'"},
-    "power": {"exponent": "0.5"},
+    "power": {"model": "m, test='x'"},
+    "power_curve": {"model": "m, along='subject', breaks=[20, 40]"},
+    "extend": {"data": "data, subject=60"},
+    "specify": {"data": "data, beta=[10, 0.5], sd=1, sigma=2"},
 }
+
+#: What a function takes that is given things one by one where it has one list of them.
+LISTS = {"pool": "one list of fits, one for each imputed data set: write pool([m1, m2, m3])"}

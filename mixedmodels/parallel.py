@@ -61,6 +61,8 @@ def in_order(task: Callable[[P], R], pieces: Sequence[P], n_jobs: int) -> Iterat
         with warnings.catch_warnings():
             # Python warns of forking beside threads; those of BLAS know of forks.
             warnings.simplefilter("ignore", DeprecationWarning)
+            # Libraries that a user has beside us (JAX) warn for themselves; a worker does not touch them.
+            warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
             results = pool.map(_run, pieces)
         yield from results
     finally:

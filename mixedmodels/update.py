@@ -80,7 +80,7 @@ def update(model: Fit, formula: str | None = None, data: Any = None, **arguments
     changed = (
         str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
     )
-    kept = _kept_arguments(model)
+    kept = kept_arguments(model)
     if isinstance(model, MmrmModel):  # whose formula has the structure among its terms
         changed = f"{changed} + {kept.pop('residual')}"
     if data is not None:
@@ -88,7 +88,7 @@ def update(model: Fit, formula: str | None = None, data: Any = None, **arguments
     return fitter(changed, model.data if data is None else data, **kept | arguments)
 
 
-def _kept_arguments(model: Fit) -> dict[str, Any]:
+def kept_arguments(model: Fit) -> dict[str, Any]:
     """Return the arguments that fitted a model."""
     kept: dict[str, Any] = dict(model.call.arguments)
     if model.design.recipe.env:

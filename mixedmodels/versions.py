@@ -6,15 +6,16 @@ import importlib.util
 import os
 import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from mixedmodels.advice import advises
+from mixedmodels.version import version
 
 #: Packages whose versions matter to a fit or to what is made of one.
 PACKAGES = (
     "mixedmodels", "numpy", "scipy", "pandas", "formulaic", "narwhals", "threadpoolctl", "scikit-sparse",
-    "polars", "pyarrow", "matplotlib", "tqdm", "maketables",
+    "polars", "pyarrow", "matplotlib", "tqdm", "maketables", "scikit-learn",
+    "marginaleffects",
 )  # fmt: skip
 KERNELS = Path(__file__).with_name("kernels")
 
@@ -29,17 +30,10 @@ def show_versions() -> None:
     >>> mm.show_versions()  # doctest: +ELLIPSIS
     mixedmodels   ...
     """
-    facts = {name: _version(name) for name in PACKAGES}
+    facts = {name: version(name) for name in PACKAGES}
     facts |= {"kernels": _kernels(), "BLAS": _blas(), "python": sys.version.split()[0]}
     facts |= {"system": f"{platform.system()} {platform.machine()}", "cores": str(os.cpu_count())}
     print("\n".join(f"{name:13} {value}" for name, value in facts.items()))
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _kernels() -> str:

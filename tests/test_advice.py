@@ -158,7 +158,7 @@ ATTRIBUTES = [
     ("pvalues", "summary"),
     ("tvalues", "summary"),
     ("fit", "fitted when it is made"),
-    ("plot", "not available"),
+    ("qqmath", r"write m.plot\(\)"),
     ("r2", "mm.r2|no random|r_squared"),
     ("random_effects", "ranef|no random"),
     ("cov_re", "VarCorr|no random"),

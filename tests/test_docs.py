@@ -14,10 +14,14 @@ PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*
 WITH_EXAMPLES = [path for path, text in PAGES.items() if ">>> " in text]
 #: Blanks at the ends of lines are not shown.
 FLAGS = doctest.NORMALIZE_WHITESPACE
+#: Packages of the extras that a page shows.
+NEEDED = {"tidy": ("maketables", "sklearn", "marginaleffects"), "gallery": ("matplotlib.pyplot",)}
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_prints_what_stands_there(page):
+    for package in NEEDED.get(page.stem, ()):
+        pytest.importorskip(package)
     with pd.option_context("display.width", 100):
         found = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8")
     assert found.attempted
@@ -37,3 +41,12 @@ def test_the_reference_has_every_public_name_once():
         for name in re.findall(r"^   (\w+)$", block, flags=re.MULTILINE)
     ]
     assert sorted(listed) == sorted(mm.__all__)
+
+
+def test_every_image_of_a_page_is_there_and_no_other():
+    shown = {
+        (path.parent / image).resolve()
+        for path, text in PAGES.items()
+        for image in re.findall(r"!\[[^\]]*\]\(([^):]+)\)", text)
+    }
+    assert shown == {path.resolve() for path in DOCS.glob("_gallery/*.png")}

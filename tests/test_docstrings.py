@@ -20,6 +20,12 @@ def modules_with_examples():
 
 @pytest.mark.parametrize("name", list(modules_with_examples()))
 def test_examples(name):
-    found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    if name.startswith("mixedmodels.plots."):
+        pytest.importorskip("matplotlib.pyplot").close("all")
+    try:
+        module = importlib.import_module(name)
+    except mixedmodels.NotAvailableError as error:  # of a package that an extra installs
+        pytest.skip(str(error))
+    found = doctest.testmod(module, optionflags=FLAGS)
     assert found.attempted
     assert not found.failed

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "mixedmodels"
 # Rooms from the first to the last; those on one line know nothing of each other. A module belongs to the
 # longest name that fits.
 ORDER = (
-    ("arrays", "errors", "missing", "foreign_names"),
+    ("arrays", "errors", "missing", "foreign_names", "version"),
     ("advice", "differences"),
     ("versions",),
     ("control", "datasets", "progress"),
@@ -28,13 +28,15 @@ ORDER = (
     ("inference",),
     ("diagnostics",),
     ("tidy",),
+    ("plots",),
     ("checks",),
     ("request",),
     ("models",),
     ("lmer", "glm", "lm", "gls", "mmrm"),
     ("glmer",),
-    ("update",),
-    ("replication", "certification"),
+    ("update", "specify", "sklearn"),
+    ("simulate", "power"),
+    ("replication", "certification",),
     ("command",),
     ("__main__",),
 )

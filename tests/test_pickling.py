@@ -45,6 +45,9 @@ RESULTS = {
     "exact_rlrt": lambda m, g: mm.exact_rlrt(
         mm.lmer("Reaction ~ Days + (1 | Subject)", SLEEP), nsim=100, rng=1
     ),
+    "power": lambda m, g: mm.power(m, nsim=3, rng=1),
+    "power_curve": lambda m, g: mm.power_curve(m, along="Subject", breaks=[5, 8], nsim=3, rng=1),
+    "specify": lambda m, g: mm.specify("y ~ Days + (1 | Subject)", SLEEP, beta=[1, 2], sd=1, sigma=1),
     "vcov": lambda m, g: m.vcov("CR2"),
     "estfun": lambda m, g: mm.estfun(m),
     "marginal_coefs": lambda m, g: mm.marginal_coefs(g),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.correlation import OneCorrelation
 
 
@@ -38,25 +39,30 @@ class Autoregressive(OneCorrelation):
         """Return -1 and 1."""
         return -1.0, 1.0
 
-    def _lags(self) -> tuple[FloatArray, FloatArray]:
-        """Return i - j and a mask of the lower triangle."""
-        position = np.arange(self.size, dtype=np.float64)
-        lag = position[:, None] - position
-        return np.maximum(lag, 0.0), np.tril(np.ones((self.size, self.size)))
-
     def correlation_factor(self, rho: float) -> FloatArray:
         """Return R from its closed form."""
-        lag, lower = self._lags()
-        R: FloatArray = lower * np.float64(rho) ** lag
+        R = _of_lag(np.float64(rho) ** np.arange(self.size))
         R[:, 1:] *= np.sqrt(1.0 - rho**2)
         return R
 
     def correlation_derivative(self, rho: float) -> FloatArray:
         """Return dR/drho."""
-        lag, lower = self._lags()
-        power = lower * np.float64(rho) ** lag
-        slope = lower * lag * np.float64(rho) ** np.maximum(lag - 1.0, 0.0)
+        lag = np.arange(self.size)
+        power = np.float64(rho) ** lag
+        slope = lag * np.append(0.0, power[:-1])
         root = np.sqrt(1.0 - rho**2)
-        dR: FloatArray = slope * root - power * rho / root
-        dR[:, 0] = slope[:, 0]
+        dR = _of_lag(slope * root - power * rho / root)
+        dR[:, 0] = slope
         return dR
+
+
+@cache
+def _places_by_lag(size: int) -> IntArray:
+    """Return i - j for every place of a matrix, ``size`` above the diagonal."""
+    lag = np.subtract.outer(np.arange(size), np.arange(size))
+    return np.where(lag < 0, size, lag)
+
+
+def _of_lag(values: FloatArray) -> FloatArray:
+    """Return the lower triangular matrix with a value for each i - j."""
+    return np.append(values, 0.0)[_places_by_lag(len(values))]

@@ -22,6 +22,7 @@ from mixedmodels.inference.refits import FAILED
 from mixedmodels.parallel import in_order, number_of_jobs
 from mixedmodels.progress import Progress
 from mixedmodels.reports.influence_text import influence_text
+from mixedmodels.reports.page import html_of
 
 #: Deletions of one piece of work.
 PIECE = 20
@@ -230,7 +231,7 @@ class Influence:
         return influence_text(title, self._formula, self._shown(), self.notes())
 
     def _repr_html_(self) -> str:
-        return str(self._shown().to_html())
+        return html_of(repr(self))
 
     def _shown(self) -> pd.DataFrame:
         """Return the largest deletions with their measures."""

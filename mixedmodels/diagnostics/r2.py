@@ -17,7 +17,8 @@ from mixedmodels.diagnostics.singular import is_singular
 from mixedmodels.diagnostics.variance_components import VarianceComponents, variance_components
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.html import Table
+from mixedmodels.reports.page import Page, html_of
 
 #: A fit is singular here below it, as in R's package performance; lme4's own is ten times as large.
 SINGULAR = 1e-5
@@ -57,7 +58,7 @@ class R2:
         )
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -89,15 +90,15 @@ class ICC:
         )
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
-def _text(title: str, values: dict[str, float], note: str) -> str:
+def _text(title: str, values: dict[str, float], note: str) -> Page:
     width = max(map(len, values))
-    lines = [
-        f"  {name:>{width}}: {'NA' if np.isnan(value) else f'{value:.3f}'}" for name, value in values.items()
-    ]
-    return "\n".join([f"# {title}", "", *lines, *(["", note] if note else [])])
+    texts = ["NA" if np.isnan(value) else f"{value:.3f}" for value in values.values()]
+    lines = [f"  {name:>{width}}: {text}" for name, text in zip(values, texts, strict=True)]
+    table = Table("\n".join(lines), tuple((text,) for text in texts), tuple(values), ("",))
+    return Page([f"# {title}", "", table, *(["", note] if note else [])])
 
 
 @advises

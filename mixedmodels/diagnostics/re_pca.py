@@ -13,8 +13,8 @@ from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.diagnostics.required import a_mixed_fit
 from mixedmodels.formula.design.theta import term_factors
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, round_digits
+from mixedmodels.reports.page import Page, html_of
 from mixedmodels.reports.text_tables import text_matrix
 
 IMPORTANCE = ("Standard deviation", "Proportion of Variance", "Cumulative Proportion")
@@ -53,20 +53,20 @@ class PrincipalComponents:
         cells = [format_numbers(column, DIGITS) for column in values.T]
         rows = [list(row) for row in zip(*cells, strict=True)]
         table = text_matrix(rows, IMPORTANCE, [str(c) for c in self.rotation.columns], right=True)
-        return f"Importance of components:\n{table}"
+        return Page(["Importance of components:", table])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 class RandomEffectsPCA(dict[str, PrincipalComponents]):
     """Principal components by grouping factor, printed as R's ``summary(rePCA(m))``."""
 
     def __repr__(self) -> str:
-        return "\n".join(f"${group}\n{components!r}\n" for group, components in self.items())
+        return Page(part for group, found in self.items() for part in (f"${group}", repr(found), ""))
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @advises

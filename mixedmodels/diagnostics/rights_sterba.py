@@ -23,7 +23,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import Page, frame_table, html_of
 
 SOURCES = ("fixed, within", "fixed, between", "slope variation", "mean variation", "sigma2")
 #: Measures by the sources they are made of, out of the variance in all, within and between clusters.
@@ -59,11 +59,12 @@ class RightsSterba:
     r2: pd.DataFrame
 
     def __repr__(self) -> str:
-        tables = [t.round(4).to_string(na_rep="") for t in (self.decomposition, self.r2)]
-        return f"# Decomposition of Rights & Sterba\n\n{tables[0]}\n\n# R2\n\n{tables[1]}"
+        rounded = [table.round(4) for table in (self.decomposition, self.r2)]
+        tables = [frame_table(table.to_string(na_rep=""), table) for table in rounded]
+        return Page(["# Decomposition of Rights & Sterba", "", tables[0], "", "# R2", "", tables[1]])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def rights_sterba(fit: MixedFit) -> RightsSterba:

@@ -139,7 +139,7 @@ def _spans(codes: IntArray, steps: IntArray) -> IntArray:
     np.minimum.at(first, codes, steps)
     np.maximum.at(last, codes, steps)
     occurs = np.bincount(codes, minlength=n_groups) > 0
-    return last[occurs] - first[occurs]
+    return np.asarray(last[occurs] - first[occurs])
 
 
 def _lagged(r: FloatArray, codes: IntArray, steps: IntArray, largest: int) -> tuple[FloatArray, IntArray]:
@@ -243,7 +243,7 @@ def _coordinates(fit: Fit, over: str | None) -> FloatArray:
         return np.asarray(residual.positions)
     _, steps = _series(fit)
     scale = 1.0 if residual is None else residual.step
-    return steps[:, None] * scale
+    return np.asarray(steps[:, None] * scale, dtype=np.float64)
 
 
 def _evaluated(fit: Fit, over: str) -> FloatArray:
@@ -283,7 +283,7 @@ def _pairs(codes: IntArray, coordinates: FloatArray, r: FloatArray) -> tuple[Flo
         halves.append(0.5 * (r[rows[first]] - r[rows[second]]) ** 2)
     distance, half = np.concatenate(distances), np.concatenate(halves)
     known = ~np.isnan(distance)
-    return distance[known], half[known]
+    return np.asarray(distance[known], dtype=np.float64), np.asarray(half[known], dtype=np.float64)
 
 
 def _collapsed(

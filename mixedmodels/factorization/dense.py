@@ -12,6 +12,9 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 
 from mixedmodels.arrays import FloatArray
 
+#: Rows and columns of a matrix that are transposed together; 128 kB.
+TILE = 128
+
 
 def cholesky(A: FloatArray) -> FloatArray:
     """Overwrite the lower triangle of A with its Cholesky factor and return A; the rest is untouched.
@@ -71,10 +74,29 @@ def multiply(A: FloatArray, x: FloatArray) -> FloatArray:
 
 def mirror(A: FloatArray) -> FloatArray:
     """Return A with its upper triangle filled from the lower one."""
+    return _tile(A) if len(A) <= TILE else fill_upper(A.copy())
+
+
+def _tile(A: FloatArray) -> FloatArray:
+    """Return a small matrix with its upper triangle filled from the lower one."""
     lower = np.tril(A)
     full = lower + lower.T
     np.einsum("ii->i", full)[:] *= 0.5
     return full
+
+
+def fill_upper(A: FloatArray) -> FloatArray:
+    """Fill the upper triangle of A from the lower one, in place, and return A.
+
+    Tile by tile: a transpose of all of A at once misses the caches at every element.
+    """
+    n = len(A)
+    for start in range(0, n, TILE):
+        stop = min(start + TILE, n)
+        A[start:stop, start:stop] = _tile(A[start:stop, start:stop])
+        for below in range(stop, n, TILE):
+            A[start:stop, below : below + TILE] = A[below : below + TILE, start:stop].T
+    return A
 
 
 def diagonal_faces(A: FloatArray, size: int, where: slice) -> FloatArray:

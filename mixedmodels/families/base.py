@@ -110,9 +110,10 @@ def checked_link(link: str | Link, family: str, allowed: tuple[str, ...]) -> Lin
     if found is not None and (found.name in allowed or (powers and found.name.startswith("mu^"))):
         return found
     names = ", ".join(name for name in LINK_NAMES if name in allowed)
+    more = ", and 'power(0.5)' of any exponent" if powers else ""
     raise FamilyError(
         f"link {link if found is None else found.name!r} not available for {family} family; "
-        f"available links are {names}{' and power(exponent)' if powers else ''}."
+        f"available links are {names}{more}."
     )
 
 

@@ -8,6 +8,7 @@ has long reached 0 or 1 in floating point.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
@@ -509,12 +510,15 @@ _LINKS: dict[str, Link] = {
     "identity": Power(1.0, "identity"),
 }
 LINK_NAMES = tuple(_LINKS)
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+#: A power as R writes it, ``power(1/3)``, and as it is printed, ``mu^0.333``.
+_POWER = re.compile(rf"power\(\s*(?:lambda\s*=\s*)?({_NUMBER})\s*(?:/\s*({_NUMBER})\s*)?\)|mu\^({_NUMBER})")
 
 
 def get_link(link: str | Link) -> Link:
     """Return the link of that name, or the link itself.
 
-    Names are R's; ``"mu^0.333"`` is read as ``power(0.333)``.
+    Names are R's; ``"power(0.333)"`` and ``"power(1/3)"`` are :func:`power`, as is ``"mu^0.333"``.
 
     Raises
     ------
@@ -528,15 +532,16 @@ def get_link(link: str | Link) -> Link:
     """
     found = find_link(link) if isinstance(link, str) else link
     if found is None:
-        raise FamilyError(f"Unknown link {link!r}. Links are {', '.join(LINK_NAMES)} and power(exponent).")
+        raise FamilyError(
+            f"Unknown link {link!r}. Links are {', '.join(LINK_NAMES)} and 'power(0.5)' of any exponent."
+        )
     return found
 
 
 def find_link(name: str) -> Link | None:
-    """Return the link of that name, ``"mu^2"`` being ``power(2)``, or None if there is none."""
-    if name.startswith("mu^"):
-        try:
-            return power(float(name[3:]))
-        except ValueError:
-            return None
-    return _LINKS.get(name)
+    """Return the link of that name, ``"power(2)"`` and ``"mu^2"`` being a power, or None if there is none."""
+    written = _POWER.fullmatch(name)
+    if written is None:
+        return _LINKS.get(name)
+    numerator, divisor = float(written[1] or written[3]), float(written[2] or 1.0)
+    return power(numerator / divisor) if divisor else None

@@ -76,3 +76,39 @@ class LeastSquaresFit(Fit):
     def _raw_residuals(self, type: ResidualType) -> FloatArray:
         difference = self.y - self.mean
         return difference if type in ("response", "working") else np.sqrt(self.prior_weights) * difference
+
+    # Explained variance.
+
+    def r_squared(self, adjusted: bool = False) -> float:
+        """Return the share of the weighted sum of squares that the model explains.
+
+        Without an intercept the sum of squares is that about zero, as in R.
+
+        Parameters
+        ----------
+        adjusted : bool
+            Whether to compare mean squares: ``1 - (1 - R^2) (n - 1) / (n - p)``.
+        """
+        explained, rss, intercept = self._explained(), self.estimates.rss, self.design.recipe.fixed.intercept
+        total = explained + rss
+        share = explained / total if total > 0.0 else np.nan
+        if not adjusted:
+            return float(share)
+        left = self.df_residual()
+        return float(1.0 - (1.0 - share) * ((self.nobs() - intercept) / left if left else np.nan))
+
+    def f_statistic(self) -> tuple[float, float, float] | None:
+        """Return the F statistic of all terms and its two degrees of freedom; None where there are none."""
+        numerator = len(self.beta) - self.design.recipe.fixed.intercept
+        if numerator <= 0:
+            return None
+        variance = self.estimates.sigma**2
+        F = self._explained() / numerator / variance if variance > 0.0 else np.nan
+        return float(F), float(numerator), float(self.df_residual())
+
+    def _explained(self) -> float:
+        """Return the sum of squares of the fitted values, about their mean where there is an intercept."""
+        offset = 0.0 if self.design.offset is None else self.design.offset
+        values, w = self.mean - offset, self.prior_weights
+        centre = np.average(values, weights=w) if self.design.recipe.fixed.intercept else 0.0
+        return float(np.sum(w * (values - centre) ** 2))

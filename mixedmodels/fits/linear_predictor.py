@@ -48,6 +48,15 @@ def contribution(Z: FloatArray, codes: CodeArray, b: FloatArray) -> FloatArray:
     return np.where(codes < 0, 0.0, values)
 
 
+def contributions(Z: FloatArray, codes: CodeArray, b: FloatArray) -> FloatArray:
+    """Return the same of several sets of random effects, each (q, S): of b, shape (q, S, R), as (n, R)."""
+    total = np.zeros((len(Z), b.shape[2]))
+    for j in range(Z.shape[1]):
+        total += Z[:, j, None] * b[codes, j]
+    total[codes < 0] = 0.0
+    return total
+
+
 def linear_predictor(
     X: FloatArray,
     beta: FloatArray,

@@ -17,7 +17,7 @@ from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference import comparison
-from mixedmodels.inference.boundary_tests import added_effect, boundary_p_value
+from mixedmodels.inference.boundary_tests import added_cone, added_effect, boundary_bounds, boundary_p_value
 from mixedmodels.inference.comparability import (
     different_approximations,
     different_criteria,
@@ -33,11 +33,13 @@ from mixedmodels.inference.term_tests import (
     wald_chi_square,
     wald_f,
 )
-from mixedmodels.reports.anova_text import anova_text, boundary_text
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.anova_text import anova_text, boundary_text, bounds_text
+from mixedmodels.reports.page import Page, html_of
 
 # Column of the p-values that know of the boundary.
 CHIBAR = "Pr(>Chibar)"
+# Columns of bounds of such a p-value, where several random effects are added at once.
+CHIBAR_BOUNDS = ("Pr(>Chibar) min", "Pr(>Chibar) max")
 
 
 class AnovaTable(pd.DataFrame):
@@ -53,16 +55,21 @@ class AnovaTable(pd.DataFrame):
 
     def __repr__(self) -> str:
         # Printed is R's own table, which has no column for variances on their boundary; these stand below.
-        table, rows = self.drop(columns=CHIBAR, errors="ignore"), list(map(str, self.index))
-        text = anova_text(table.to_numpy(dtype=np.float64), rows, list(table.columns), self.heading)
-        if CHIBAR not in self.columns:
-            return text
-        return f"{text}\n{boundary_text(rows, self[CHIBAR].to_numpy(dtype=np.float64))}"
+        rows = list(map(str, self.index))
+        table = self.drop(columns=[CHIBAR, *CHIBAR_BOUNDS], errors="ignore")
+        lines: list[str] = [
+            anova_text(table.to_numpy(dtype=np.float64), rows, list(table.columns), self.heading)
+        ]
+        if CHIBAR in self.columns:
+            lines.append(boundary_text(rows, self[CHIBAR].to_numpy(dtype=np.float64)))
+        if CHIBAR_BOUNDS[0] in self.columns:
+            lines.append(bounds_text(rows, self[list(CHIBAR_BOUNDS)].to_numpy(dtype=np.float64)))
+        return lines[0] if len(lines) == 1 else Page(lines)
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @advises
@@ -74,6 +81,7 @@ def anova(
     ddf: Ddf | None = "default",
     test: Literal["F", "Chisq"] | None = None,
     vcov: Any = None,
+    bounds: bool = False,
 ) -> AnovaTable:
     """Compare fitted models by likelihood-ratio tests, or test the fixed-effects terms of one model.
 
@@ -99,6 +107,9 @@ def anova(
         car, the default of generalized models with a type (then type II unless said otherwise).
     vcov : optional
         Another covariance of the fixed effects.
+    bounds : bool
+        Of several models: whether to bound the p-value where a model adds several random effects at once,
+        whose mixture of chi-squares depends on the data; :func:`mixedmodels.pb_modcomp` simulates it.
 
     Returns
     -------
@@ -106,7 +117,8 @@ def anova(
         A DataFrame. Of several models: npar, AIC, BIC, logLik, -2*log(L), Chisq, Df and Pr(>Chisq); where a
         model adds one random effect to the one above, Pr(>Chibar) is the p-value that knows of the boundary,
         at which the smaller model has its variance: from a mixture of chi-squares with Df - 1 and Df degrees
-        of freedom (Self & Liang 1987), printed below the table. Of one linear mixed model: Sum Sq, Mean Sq,
+        of freedom (Self & Liang 1987), printed below the table. With `bounds`, a model that adds several has
+        the columns Pr(>Chibar) min and max, and no exact value. Of one linear mixed model: Sum Sq, Mean Sq,
         NumDF, DenDF, F value and Pr(>F).
 
     Raises
@@ -149,7 +161,7 @@ def anova(
         return _analysis_of_deviance(models, names)
     if all(m.is_least_squares for m in models):
         return _f_tests(models, names)
-    return _likelihood_ratio(comparable(models, names, refit), names)
+    return _likelihood_ratio(comparable(models, names, refit), names, bounds)
 
 
 @advises
@@ -317,7 +329,7 @@ def comparable(models: Sequence[Fit], names: Sequence[str], refit: bool) -> list
     return list(models)
 
 
-def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
+def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str], bounds: bool) -> AnovaTable:
     loglik = [m.loglik() for m in models]
     order = np.argsort([m.npar for m in models], kind="stable")
     values = comparison.likelihood_ratio_table(
@@ -327,8 +339,10 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable
     heading = [f"Data: {models[0].call.data}"] if models[0].call.data else []
     heading += ["Models:", *(f"{names[i]}: {models[i].formula()}" for i in order)]
     columns = list(comparison.LIKELIHOOD_RATIO_COLUMNS)
-    chibar = _boundary_p_values([models[i] for i in order], values[:, columns.index("Chisq")])
-    return with_boundary(values, chibar, rows, columns, heading)
+    chisq = values[:, columns.index("Chisq")]
+    chibar = _boundary_p_values([models[i] for i in order], chisq)
+    table = with_boundary(values, chibar, rows, columns, heading)
+    return _with_bounds(table, [models[i] for i in order], chisq) if bounds else table
 
 
 def _boundary_p_values(models: Sequence[Fit], chisq: FloatArray) -> FloatArray:
@@ -339,6 +353,18 @@ def _boundary_p_values(models: Sequence[Fit], chisq: FloatArray) -> FloatArray:
         if added is not None:
             p_values[i] = boundary_p_value(chisq[i], *added)
     return p_values
+
+
+def _with_bounds(table: AnovaTable, models: Sequence[Fit], chisq: FloatArray) -> AnovaTable:
+    """Return a table with bounds for the models that add several random effects, if any does."""
+    ends = np.full((len(models), 2), np.nan)
+    for i in range(1, len(models)):
+        cone = added_cone(models[i - 1], models[i])
+        if cone is not None and added_effect(models[i - 1], models[i]) is None:
+            ends[i] = boundary_bounds(float(chisq[i]), *cone)
+    if not np.isnan(ends).all():
+        table[list(CHIBAR_BOUNDS)] = ends
+    return table
 
 
 def with_boundary(

@@ -35,8 +35,8 @@ from mixedmodels.inference.wald import check_level
 from mixedmodels.parallel import number_of_jobs
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.bootstrap_text import bootstrap_text
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import percent_names
+from mixedmodels.reports.page import html_of
 
 Statistic = Callable[[Any], Any]
 
@@ -210,7 +210,7 @@ class Bootstrap:
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 advises(Bootstrap)

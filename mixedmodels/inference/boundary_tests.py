@@ -70,6 +70,25 @@ def boundary_p_value(chisq: Any, added_variances: int = 1, added_covariances: in
     return np.asarray(np.sum(tails, axis=0))
 
 
+def boundary_bounds(chisq: float, free: int, total: int) -> tuple[float, float]:
+    """Return bounds of the p-value of a likelihood ratio for several effects that are absent at once.
+
+    The parameters added range over a convex cone that holds `free` whole lines and one half-line more, and
+    lies in a half-space of all `total` of them. The squared length of a projection on a cone grows with the
+    cone, so that the p-value lies between those of the two, whatever the information is.
+
+    Parameters
+    ----------
+    chisq : float
+        Likelihood-ratio statistic.
+    free, total : int
+        As :func:`added_cone` returns them.
+    """
+    statistic = np.maximum(np.asarray(chisq, dtype=np.float64), 0.0)
+    low, high = (float(0.5 * (_tail(statistic, k) + _tail(statistic, k + 1))) for k in (free, total - 1))
+    return low, high
+
+
 def _tail(statistic: FloatArray, df: int) -> FloatArray:
     """Return P(chi-square >= statistic); with no degrees of freedom all its mass is at zero."""
     return np.asarray(special.chdtrc(df, statistic) if df else np.where(statistic > 0.0, 0.0, 1.0))
@@ -94,6 +113,39 @@ def added_to_terms(small: Sequence[RandomTerm], large: Sequence[RandomTerm]) -> 
     if len(after) - len(before) == len(new) - len(gone) and len(new) == 1 and len(gone) <= 1:
         return _added(gone, new[0])
     return None
+
+
+def added_cone(small: Fit, large: Fit) -> tuple[int, int] | None:
+    """Return how many lines the cone of the parameters holds that random effects add, and its dimension.
+
+    Each term of the smaller model stands in the larger one, as it is or with further coefficients: these
+    bring a positive semidefinite matrix of their own, or variances alone, and free covariances with those
+    before. None where models differ in anything else, or a structure has parameters that mean nothing at a
+    variance of zero.
+    """
+    if _fixed_part(small) != _fixed_part(large):
+        return None
+    before, after = ([_described(term) for term in model.random] for model in (small, large))
+    gone = [term for term in before if term not in after]
+    new = [term for term in after if term not in before]
+    free = total = 0
+    for group, columns, structure, related in new:
+        own = [
+            t
+            for t in gone
+            if t[0] == group and t[1] < columns and t[2] in (structure, "us") and t[3] == related
+        ]
+        if len(own) > 1 or structure not in ("us", "diag"):
+            return None
+        old = 0
+        if own:
+            gone.remove(own[0])
+            old = len(own[0][1])
+        k = len(columns) - old
+        lines = k * old if structure == "us" else 0
+        free += lines
+        total += lines + (k * (k + 1) // 2 if structure == "us" else k)
+    return (free, total) if new and not gone else None
 
 
 def _fixed_part(model: Fit) -> tuple[object, ...]:

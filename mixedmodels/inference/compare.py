@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from mixedmodels.control import one_of
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.criteria import akaike_small_sample, akaike_weights
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference.anova import (
     NO_LIKELIHOOD,
     AnovaTable,
@@ -27,6 +28,12 @@ from mixedmodels.inference.conditional_aic import conditional_aic
 from mixedmodels.inference.nested import is_nested
 
 Criterion = Literal["AIC", "AICc", "BIC", "cAIC"]
+#: What the penalty of the conditional AIC of a generalized mixed model takes theta for.
+Penalty = Literal["known theta", "refits"]
+PENALTIES: Mapping[Penalty, str] = {
+    "known theta": "(cAIC of generalized models takes theta as known)",
+    "refits": "(cAIC of generalized models by refits, theta estimated in each)",
+}
 COLUMNS = (
     "npar", "logLik", "AIC", "AICc", "BIC", "cAIC", "edf", "delta", "weight", "Chisq", "Df", "Pr(>Chisq)",
 )  # fmt: skip
@@ -38,6 +45,7 @@ def compare(
     criterion: Criterion = "AIC",
     refit: bool = True,
     model_names: Sequence[str] | None = None,
+    caic: Penalty = "known theta",
 ) -> AnovaTable:
     """Compare fitted models by information criteria, and those that are nested by likelihood ratios.
 
@@ -52,6 +60,10 @@ def compare(
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional
         Names of the rows; by default MODEL1, MODEL2, ... in the order given.
+    caic : {"known theta", "refits"}
+        Penalty of the conditional AIC of generalized mixed models. That of linear ones counts that theta is
+        estimated; of generalized ones this takes a fit for each distinct row, and there is an unbiased
+        penalty for Poisson models and for responses of zeros and ones. The printed table says which it is.
 
     Returns
     -------
@@ -85,6 +97,7 @@ def compare(
     """
     check_models(models, "compare")
     one_of("criterion", criterion, ("AIC", "AICc", "BIC", "cAIC"))
+    one_of("caic", caic, get_args(Penalty))
     if any(m.is_quasi or not m.has_likelihood for m in models):
         raise NotAvailableError(NO_LIKELIHOOD)
     names = row_names(models, model_names)
@@ -92,20 +105,23 @@ def compare(
     fits = comparable(models, names, refit)
     order = sorted(range(len(fits)), key=lambda i: fits[i].npar)
     fits, names = [fits[i] for i in order], [names[i] for i in order]
-    criteria = np.array([_criteria(m) for m in fits])
+    criteria = np.array([_criteria(m, caic == "refits") for m in fits])
     chosen = criteria[:, COLUMNS.index(criterion)]
     values = np.column_stack(
         [criteria, chosen - np.nanmin(chosen), akaike_weights(chosen), _likelihood_ratios(fits)]
     )
     heading = ["Comparison of models", ""]
     heading += [f"{name}: {m.formula()}" for name, m in zip(names, fits, strict=True)]
-    heading += [f"(delta and weight by {criterion})", ""]
+    heading += [f"(delta and weight by {criterion})"]
+    if any(isinstance(m, MixedFit) and m.family() is not None for m in fits):
+        heading.append(PENALTIES[caic])
+    heading.append("")
     return make_table(values, names, COLUMNS, heading)
 
 
-def _criteria(m: Fit) -> list[float]:
+def _criteria(m: Fit, by_refits: bool) -> list[float]:
     """Return npar, logLik, AIC, AICc, BIC, cAIC and edf of a model."""
-    conditional = conditional_aic(m)
+    conditional = conditional_aic(m, by_refits)
     corrected = akaike_small_sample(m.loglik(), m.npar, m.nobs())
     return [m.npar, m.loglik(), m.aic(), corrected, m.bic(), conditional.caic, conditional.edf]
 

@@ -2,7 +2,8 @@
 
 Its penalty counts what random effects contribute to the fit: the trace of the derivative of the fitted values
 in the response. That of a linear mixed model takes in that theta was estimated from the same response (Greven
-& Kneib 2010), that of a generalized one takes theta as known (Donohue, Overholser, Xu & Vaida 2011).
+& Kneib 2010), that of a generalized one takes theta as known (Donohue, Overholser, Xu & Vaida 2011) unless
+refits are asked for, from which Poisson and Bernoulli models have one that does not (Saefken et al. 2014).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.inference.conditional_aic_refits import edf_by_refits
 
 # Step of a central difference of fitted values, beside the size of theta: its error is of the order of the
 # square, rounding of that of its inverse.
@@ -46,13 +48,29 @@ class ConditionalAic:
     caic: float
 
 
-def conditional_aic(fit: Fit) -> ConditionalAic:
-    """Return the conditional AIC of a fit; the ordinary one where there are no random effects."""
+def conditional_aic(fit: Fit, by_refits: bool = False) -> ConditionalAic:
+    """Return the conditional AIC of a fit; the ordinary one where there are no random effects.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    by_refits : bool
+        Whether a generalized model counts by refits that theta is estimated.
+
+    Raises
+    ------
+    NotAvailableError
+        If refits are asked for of a family that has no identity for them.
+    """
     if not isinstance(fit, MixedFit):
         n_phi = fit.npar - len(fit.beta)
         return ConditionalAic(fit.loglik(), float(fit.npar - n_phi), fit.aic())
     if fit.has_structured_residuals:  # of which there is no count of what estimating them costs
         return ConditionalAic(fit.loglik(), math.nan, math.nan)
+    if by_refits and not isinstance(fit, LinearFit):
+        edf, loglik = edf_by_refits(fit), _family_log_likelihood(fit)
+        return ConditionalAic(loglik, edf, akaike(loglik, edf))
     rows = fit.unscaled_variances(fit.design.X, [(t.Z, t.codes) for t in fit.random])
     edf = float(fit.row_information @ rows)
     if isinstance(fit, LinearFit):

@@ -26,8 +26,8 @@ from mixedmodels.inference.profile.wald_limits import wald_limits
 from mixedmodels.inference.structured_intervals import structured_limits
 from mixedmodels.inference.wald import check_level, wald_intervals
 from mixedmodels.prediction.draws import Seed
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, percent_names
+from mixedmodels.reports.page import Page, html_of
 from mixedmodels.reports.text_tables import fill_line, text_matrix
 
 Method: TypeAlias = Literal["profile", "Wald", "boot"]
@@ -69,12 +69,12 @@ class ConfidenceIntervals(pd.DataFrame):
         columns = [format_numbers(self[name].to_numpy()) for name in self.columns]
         cells = list(zip(*columns, strict=True))
         text = text_matrix(cells, list(map(str, self.index)), list(self.columns), right=True)
-        return "\n".join([text, *(fill_line(note.split(" ")) for note in self.notes)])
+        return Page([text, *(fill_line(note.split(" ")) for note in self.notes)])
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def confint(

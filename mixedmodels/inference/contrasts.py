@@ -7,6 +7,7 @@ freedom a contrast has, is decided once, in :mod:`mixedmodels.inference.fixed_ef
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +15,8 @@ import numpy as np
 from scipy import special
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.errors import listed
+from mixedmodels.reports.text_tables import fill_line
 
 # A row of L is dependent where the rows before it leave less than this of its norm.
 INDEPENDENT_SHARE = 1e-8
@@ -187,6 +190,30 @@ def hypothesis_test(fixed: FixedEffects, L: FloatArray, rhs: FloatArray | float 
     wald = float(difference @ np.linalg.solve(L @ fixed.covariance @ L.T, difference))
     statistic = scale * wald / rank
     return HypothesisTest(statistic, rank, df, upper_tail(statistic, rank, df), scale)
+
+
+def untested_note(names: Sequence[str], ranks: Sequence[float], df: Sequence[float]) -> tuple[str, ...]:
+    """Return what tables say of hypotheses that no degrees of freedom are left for; nothing of others.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What is tested.
+    ranks, df : sequence of float
+        Numerator and denominator degrees of freedom of each.
+    """
+    lost = [
+        f"{name} ({q:.0f} coefficients)"
+        for name, q, v in zip(names, ranks, df, strict=True)
+        if q > 0 and np.isnan(v)
+    ]
+    if not lost:
+        return ()
+    text = (
+        f"Note: no test of {listed(lost)}: so few clusters leave no degrees of freedom for it. Test fewer "
+        "together, or by linear_hypothesis(test='Chisq')."
+    )
+    return (fill_line(text.split(" ")),)
 
 
 def upper_tail(F: float, numerator_df: float, df: float) -> float:

@@ -19,6 +19,7 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference.anova import AnovaTable, make_table
 from mixedmodels.inference.comparison import chi_square_tail
+from mixedmodels.inference.contrasts import untested_note
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects, refuse_ddf_of_chi_square
 from mixedmodels.inference.hypotheses import deletion_hypotheses, term_columns
 from mixedmodels.inference.term_tests import F_COLUMNS, f_test_rows, method_text
@@ -92,7 +93,9 @@ def _f_tests(model: Fit, ddf: Ddf, vcov: Any) -> AnovaTable:
     hypotheses = {label: _hypothesis(model, label) for label in droppable(model.design)}
     values = f_test_rows(fixed, hypotheses, model.sigma())
     title = f"Single term deletions using {method_text(fixed)}:"
-    return make_table(values, list(hypotheses), F_COLUMNS, [title, "", "Model:", model.formula()])
+    untested = untested_note(list(hypotheses), values[:, 2].tolist(), values[:, 3].tolist())
+    heading = [title, "", "Model:", model.formula(), *untested]
+    return make_table(values, list(hypotheses), F_COLUMNS, heading)
 
 
 def _hypothesis(model: Fit, label: str) -> FloatArray:

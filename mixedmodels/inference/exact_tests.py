@@ -26,8 +26,8 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.inference.comparability import different_responses, different_sizes
 from mixedmodels.prediction.draws import Seed, generator
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, format_p_values
+from mixedmodels.reports.page import Page, html_of
 
 #: Ends of the grid of log lambda, relative to the largest eigenvalue, and its points; the maximum is then
 #: moved to the vertex of the parabola through the best point and its neighbours.
@@ -71,14 +71,17 @@ class ExactTest:
         # No simulated ratio being larger says that p is below one in their number, and no more.
         least = format_numbers([1.0 / self.nsim], 4)[0].strip()
         p = format_p_values([self.p_value], 4)[0].strip() if self.p_value > 0.0 else f"< {least}"
-        return (
-            f"Simulated finite sample distribution of {self.name}\n"
-            f"(p-value based on {self.nsim} simulated values)\n\n"
-            f"{self.name} = {value}, p-value {p if p.startswith('<') else f'= {p}'}"
+        return Page(
+            [
+                f"Simulated finite sample distribution of {self.name}",
+                f"(p-value based on {self.nsim} simulated values)",
+                "",
+                f"{self.name} = {value}, p-value {p if p.startswith('<') else f'= {p}'}",
+            ]
         )
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @advises

@@ -27,6 +27,7 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.design.new_data import fixed_columns
 from mixedmodels.formula.evaluation.columns import Column
 from mixedmodels.formula.evaluation.contrasts import code_levels, default_contrast
+from mixedmodels.inference.hypothesis_tables import Hypotheses
 
 #: Which definition: lmerTest's is that of SAS.
 Convention = Literal["lmerTest", "car"]
@@ -41,7 +42,7 @@ RANK = 1e-7
 
 
 @advises
-def hypotheses(model: Fit, type: object = 3, convention: Convention = "lmerTest") -> dict[str, pd.DataFrame]:
+def hypotheses(model: Fit, type: object = 3, convention: Convention = "lmerTest") -> Hypotheses:
     """Return the matrix L of the hypothesis ``L beta = 0`` that each term of the fixed effects is tested by.
 
     Parameters
@@ -58,9 +59,9 @@ def hypotheses(model: Fit, type: object = 3, convention: Convention = "lmerTest"
 
     Returns
     -------
-    dict
-        Term -> DataFrame, one row a hypothesis, one column a coefficient. A term that the data say nothing
-        about, its cells being empty, has no rows.
+    Hypotheses
+        A dict, term -> DataFrame, one row a hypothesis, one column a coefficient, that prints as tables. A
+        term that the data say nothing about, its cells being empty, has no rows.
 
     Raises
     ------
@@ -86,7 +87,8 @@ def hypotheses(model: Fit, type: object = 3, convention: Convention = "lmerTest"
     else:
         found = term_hypotheses(model, number)
     names = list(model.design.x_names)
-    return {term: pd.DataFrame(L, columns=names) for term, L in found.items()}
+    tables = {term: pd.DataFrame(L, columns=names) for term, L in found.items()}
+    return Hypotheses(tables, f"Hypotheses of type {ROMAN[number]} ({convention}), L beta = 0 with L")
 
 
 def type_number(type: object) -> int:

@@ -5,10 +5,11 @@ denominator degrees of freedom so that its first two moments are those of an F d
 1997, Biometrics 53, 983-997; Halekoh & Hojsgaard 2014, J. Stat. Softw. 59(9), whose pbkrtest gives the same
 numbers). The covariance of the variances is twice the inverse of their expected information.
 
-Unstructured and diagonal terms are linear in their variances and covariances. Others, ``cs`` and ``ar1``, are
-taken as linear at the estimates: the second derivatives of their covariance, which Kenward and Roger's bias
-would add and which depend on how a structure is parametrised, are left out. Variances that are zero count as
-estimated, as in pbkrtest. Prior weights are part of the covariance of the rows, which pbkrtest leaves out.
+Unstructured, diagonal and homogeneous compound symmetric terms are linear in variances and covariances. Other
+``cs`` and ``ar1`` terms are not: Kenward and Roger's bias has their second derivatives, which depend on how
+a structure is parametrised and are taken in variances and correlations, as SAS does; where a parameter is at
+its bound the term is taken as linear. Variances that are zero count as estimated, as in pbkrtest. Prior
+weights are part of the covariance of the rows, which pbkrtest leaves out.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ def kenward_roger(fit: LinearFit) -> tuple[FloatArray, KenwardRoger]:
     P, Q = K @ pieces.P @ K.T, K @ pieces.Q @ K.T
     W = variance_covariance(pieces, P, Q, fit.problem.n)
     bias = np.einsum("ij,ijpq->pq", W[:-1, :-1], Q - np.einsum("ipq,jqs->ijps", P, P))
+    bias -= 0.25 * K @ pieces.second_order(W) @ K.T
     identity = np.eye(len(root))
     adjusted = root.T @ (identity + 2.0 * bias) @ root
     return sigma**2 * adjusted, KenwardRoger(root, np.concatenate([P, -identity[None]]), W)

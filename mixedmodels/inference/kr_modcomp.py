@@ -16,7 +16,7 @@ from mixedmodels.inference.anova import check_models
 from mixedmodels.inference.comparability import different_responses, different_sizes
 from mixedmodels.inference.contrasts import hypothesis_test, upper_tail
 from mixedmodels.inference.fixed_effects import fixed_effects, linear
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import Page, html_of
 from mixedmodels.reports.text_tables import coefficient_table
 
 #: What is left of a column of the smaller model outside the larger one, relative to its length, if in it.
@@ -48,12 +48,12 @@ class KRComparison(pd.DataFrame):
         table = coefficient_table(
             values[[shown]], [str(self.index[shown])], list(self.columns), statistics=(0, 1, 2), na=""
         )
-        return "\n".join([*self.heading, table])
+        return Page([*self.heading, table])
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @advises

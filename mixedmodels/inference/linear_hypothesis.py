@@ -22,6 +22,7 @@ from mixedmodels.inference.contrasts import (
     contrast_tests,
     hypothesis_test,
     independent_rows,
+    untested_note,
 )
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects, refuse_ddf_of_chi_square
 from mixedmodels.inference.hypothesis_text import has_equals_sign, hypothesis_label, read_hypotheses
@@ -283,6 +284,8 @@ def _heading(
     lines += [f"Model 2: {model.formula()}", ""]
     if fixed.degrees.method and np.isfinite(found.df):
         lines += [f"Note: F test with {fixed.degrees.method}.", ""]
+    if untested := untested_note(["all together"], [found.numerator_df], [found.df]):
+        lines += [*untested, ""]
     if supplied:
         lines += ["Note: Coefficient covariance matrix supplied.", ""]
     return tuple(lines)

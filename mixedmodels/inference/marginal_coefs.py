@@ -130,7 +130,7 @@ def average_marginal_effects(
     at, covariance = natural_estimates(fit)
     labels, estimates, errors = [], [], []
     for name in names:
-        for contrast, high, low, over in _changes(frame, name, _levels(fit, fitted, name)):
+        for contrast, high, low, over in _changes(frame, name, variable_levels(fit, fitted, name)):
             pair = (average_rows(fit, high), average_rows(fit, low))
 
             def effect(
@@ -163,13 +163,17 @@ def _effects_table(
     })  # fmt: skip
 
 
-def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
-    """Return the columns of the data whose effects are asked for."""
+def fixed_variables(fit: Fit) -> list[str]:
+    """Return the columns of the data that the fixed effects use."""
     recipe = fit.design.recipe
     nodes = [recipe.variables[variable.name] for variable in recipe.fixed.variables]
-    known = [
-        n for n in dict.fromkeys(name.name for node in nodes for name in names_in(node)) if n in fit.data
-    ]
+    names = dict.fromkeys(name.name for node in nodes for name in names_in(node))
+    return [name for name in names if name in fit.data]
+
+
+def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
+    """Return the columns of the data whose effects are asked for."""
+    known = fixed_variables(fit)
     if variables is None:
         return known
     if not isinstance(variables, (str, list, tuple)):
@@ -186,7 +190,7 @@ def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
     return asked
 
 
-def _levels(fit: Fit, fitted: pd.DataFrame, name: str) -> list[Any] | None:
+def variable_levels(fit: Fit, fitted: pd.DataFrame, name: str) -> list[Any] | None:
     """Return the levels of a variable in the rows of the fit, in order; None of a number.
 
     A number that the formula makes a factor of, as ``factor(x)`` does, has levels.

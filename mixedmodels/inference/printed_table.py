@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, format_p_values
+from mixedmodels.reports.page import html_of
 from mixedmodels.reports.text_tables import is_p_value, text_matrix
 
 #: Significant digits of numbers, and of p-values, which have fewer in R too.
@@ -27,7 +27,7 @@ class PrintedTable(pd.DataFrame):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def _texts(column: pd.Series) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import Page, frame_table, html_of
 
 
 class RandomEffects(Mapping[str, pd.DataFrame]):
@@ -83,12 +83,12 @@ class RandomEffects(Mapping[str, pd.DataFrame]):
         return pd.concat(parts, ignore_index=True)
 
     def __repr__(self) -> str:
-        blocks = [f"${group}\n{table}\n" for group, table in self._tables.items()]
+        blocks = [part for g, t in self._tables.items() for part in (f"${g}", frame_table(str(t), t), "")]
         names = " ".join(f"“{group}”" for group in self._tables)
-        return "\n".join([*blocks, f"with conditional variances for {names}"])
+        return Page([*blocks, f"with conditional variances for {names}"])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def coefficients_by_group(fixed: pd.Series, random: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -22,9 +22,11 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import clusters_of
+from mixedmodels.prediction.draws import draw_gaussian, draw_random_effects
 
 Kind = Literal["parametric", "semiparametric", "cluster", "wild"]
 
@@ -76,10 +78,10 @@ def draw_responses(fit: Fit, kind: Kind, use_u: bool, rng: np.random.Generator, 
         return _wild(fit, rng, count)
     eta = fixed_part(fit)[:, None]
     if use_u:
-        eta = eta + contributions(fit.random, [b[:, :, None] for b in fit.b])
+        eta = eta + random_part(fit.random, [b[:, :, None] for b in fit.b])
     elif fit.random:
         effects = normal_effects if kind == "parametric" else _resampled_effects
-        eta = eta + contributions(fit.random, effects(fit, rng, count))
+        eta = eta + random_part(fit.random, effects(fit, rng, count))
     eta = np.broadcast_to(eta, (len(eta), count))
     if kind == "semiparametric":
         return np.asarray(eta + _resampled_residuals(fit, rng, count))
@@ -96,34 +98,25 @@ def observed(fit: Fit, rng: np.random.Generator, eta: FloatArray) -> FloatArray:
     """Draw observations about linear predictors, shape (n, count), on the scale of a new response."""
     family, weights = fit.family(), fit.prior_weights
     if family is None:
-        sd = fit.sigma() / np.sqrt(np.where(weights > 0.0, weights, 1.0))
-        return np.asarray(eta + sd[:, None] * rng.standard_normal(eta.shape))
+        return draw_gaussian(rng, eta, fit.sigma(), weights)
     n, count = eta.shape
     drawn = family.simulate(rng, family.link.inverse(eta.ravel("F")), np.tile(weights, count), fit.drawn_phi)
     Y = drawn.reshape((n, count), order="F")
     return np.round(Y * weights[:, None]) if fit.design.response.kind == "cbind" else Y
 
 
-def contributions(terms: Sequence[RandomTerm], effects: Sequence[FloatArray]) -> FloatArray:
+def random_part(terms: Sequence[RandomTerm], effects: Sequence[FloatArray]) -> FloatArray:
     """Return ``Z b`` of effects b, each (q, S, count), summed over the terms, shape (n, count)."""
-    total = np.zeros((len(terms[0].codes), effects[0].shape[2]))
-    for term, b in zip(terms, effects, strict=True):
-        for j in range(term.size):
-            total += term.Z[:, j, None] * b[term.codes, j]
-    return total
+    parts = [contributions(term.Z, term.codes, b) for term, b in zip(terms, effects, strict=True)]
+    return np.asarray(np.sum(parts, axis=0))
 
 
-def normal_effects(fit: Fit, rng: np.random.Generator, count: int) -> list[FloatArray]:
+def normal_effects(fit: Fit, rng: np.random.Generator, count: int) -> Sequence[FloatArray]:
     """Draw ``b ~ N(0, Lambda Lambda')`` on its scale, each (q, S, count)."""
-    effects = []
-    for term, T in zip(fit.random, term_factors(fit.random, fit.theta_values), strict=True):
-        u = fit.random_scale * rng.standard_normal((term.n_levels, term.size, count))
-        b = np.einsum("st,qtr->qsr", T, u)
-        effects.append(b if term.relationship is None else np.einsum("ql,lsr->qsr", term.relationship, b))
-    return effects
+    return draw_random_effects(rng, fit.random, fit.theta_values, fit.random_scale, count)
 
 
-def _resampled_effects(fit: Fit, rng: np.random.Generator, count: int) -> list[FloatArray]:
+def _resampled_effects(fit: Fit, rng: np.random.Generator, count: int) -> Sequence[FloatArray]:
     """Draw levels with replacement; effects of terms on one factor stay together."""
     chosen: dict[str, IntArray] = {}
     effects = []

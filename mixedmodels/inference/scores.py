@@ -21,9 +21,18 @@ from mixedmodels.engines.generalized.problem import natural_to_psi
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
+from mixedmodels.fits.glm import GlmFit
+from mixedmodels.fits.least_squares import LeastSquaresFit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
 from mixedmodels.inference.clusters import clusters_of, level_covariance, relative_covariance
+from mixedmodels.inference.plain_scores import (
+    glm_information,
+    glm_scores,
+    least_squares_information,
+    least_squares_scores,
+    sums_by_cluster,
+)
 
 # Rows of one cluster beyond which its dense covariance is refused: 800 MB.
 LARGEST_CLUSTER = 10_000
@@ -39,16 +48,18 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     Parameters
     ----------
     fit : Fit
-        A linear or generalized linear mixed model.
+        A linear or generalized linear model, with or without random effects.
     cluster : str or array_like, optional
-        The clusters; by default the grouping factor that all others are nested in.
+        The clusters; by default the grouping factor that all others are nested in, or each row by itself
+        without random effects.
 
     Returns
     -------
     DataFrame
         One row for each cluster, one column for each fixed effect, then theta, then sigma or the parameters
         of the family, all on their natural scale. Columns sum to zero at a maximum of the likelihood inside
-        the parameter space; of a linear model fitted by REML these are the scores of the likelihood too.
+        the parameter space; of a linear model fitted by REML, or by least squares with n - p in its sigma,
+        these are the scores of the likelihood too.
 
     Raises
     ------
@@ -63,7 +74,10 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     True
     """
     clusters = clusters_of(_with_scores(fit), cluster)
-    if isinstance(fit, GeneralizedFit):
+    if isinstance(fit, (LeastSquaresFit, GlmFit)):
+        by_row = least_squares_scores(fit) if isinstance(fit, LeastSquaresFit) else glm_scores(fit)
+        values = sums_by_cluster(by_row, clusters.codes, clusters.size)
+    elif isinstance(fit, GeneralizedFit):
         values = _generalized_scores(fit, clusters.codes, clusters.size)
     else:
         values = _linear_scores(fit, clusters.rows(), _linear_parameters(fit))
@@ -83,6 +97,9 @@ def information(fit: Fit) -> pd.DataFrame:
         dense covariance of them.
     """
     names = _names(_with_scores(fit))
+    if isinstance(fit, (LeastSquaresFit, GlmFit)):
+        plain = least_squares_information(fit) if isinstance(fit, LeastSquaresFit) else glm_information(fit)
+        return pd.DataFrame(plain, index=names, columns=names)
     if isinstance(fit, GeneralizedFit):
         return pd.DataFrame(_generalized_information(fit), index=names, columns=names)
     rows = _independent_rows(fit)
@@ -96,9 +113,15 @@ def _with_scores(fit: Fit) -> Fit:
     """Return the fit if its kind has scores."""
     if isinstance(fit, GeneralizedFit) and fit.estimates.nAGQ == 0:
         raise NotAvailableError("nAGQ=0 maximises no likelihood in the fixed effects: fit with nAGQ=1.")
-    if not isinstance(fit, (LinearFit, GeneralizedFit)):
+    if isinstance(fit, GlmFit) and fit.is_quasi:
         raise NotAvailableError(
-            "scores and information are those of linear and generalized linear mixed models (lmer, glmer)."
+            f"the {fit.family().name} family has no likelihood, and so no scores of its own; a family with "
+            f"one is {fit.family().name.removeprefix('quasi')!r}."
+        )
+    if not isinstance(fit, (LinearFit, GeneralizedFit, LeastSquaresFit, GlmFit)):
+        raise NotAvailableError(
+            "scores and information are those of models with a likelihood: of lmer, glmer, lm and glm, not "
+            "of penalized quasi-likelihood."
         )
     return fit
 

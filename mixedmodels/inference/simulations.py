@@ -26,7 +26,8 @@ def simulate_in_pieces(
     nsim: int,
     rng: Seed,
     *,
-    together: bool,
+    together: bool = False,
+    size: int | None = None,
     jobs: int,
     progress: bool | None,
     label: str,
@@ -43,6 +44,8 @@ def simulate_in_pieces(
         Seed.
     together : bool
         Whether the replicates of a piece are fitted together.
+    size : int, optional
+        Replicates of one piece; by default that of `together`.
     jobs : int
         Processes.
     progress : bool, optional
@@ -50,7 +53,7 @@ def simulate_in_pieces(
     label : str
         What is being done.
     """
-    size = TOGETHER if together else ONE_BY_ONE
+    size = size or (TOGETHER if together else ONE_BY_ONE)
     counts = [min(size, nsim - first) for first in range(0, nsim, size)]
     pieces = list(zip(generator(rng).spawn(len(counts)), counts, strict=True))
     results: list[R] = []

@@ -11,7 +11,7 @@ from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.inference.contrasts import FixedEffects
 from mixedmodels.inference.wald import table_of_tests
 from mixedmodels.reports.fit_text import FitDescription, summary_text
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import html_of
 
 #: What lmerTest calls lme4's class once its fixed effects have t tests.
 LMERTEST = {"lmerMod": "lmerModLmerTest"}
@@ -56,7 +56,7 @@ class Summary:
         )
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def tested_by(plain: Summary, fixed: FixedEffects, own_covariance: bool) -> Summary:

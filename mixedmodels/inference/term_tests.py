@@ -11,7 +11,13 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.inference.contrasts import FixedEffects, HypothesisTest, asymptotic, hypothesis_test
+from mixedmodels.inference.contrasts import (
+    FixedEffects,
+    HypothesisTest,
+    asymptotic,
+    hypothesis_test,
+    untested_note,
+)
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.hypotheses import ROMAN, coefficient_hypotheses, empty_cells, term_hypotheses
 
@@ -54,7 +60,9 @@ def analysis_of_variance(fit: Fit, type: int, ddf: Ddf, vcov: Any = None) -> Ter
             "Interpret type III hypotheses with care.",
             *heading,
         )
-    return TermTests(f_test_rows(fixed, found, fit.sigma()), tuple(found), F_COLUMNS, heading)
+    values = f_test_rows(fixed, found, fit.sigma())
+    heading = (*heading, *untested_note(tuple(found), values[:, 2].tolist(), values[:, 3].tolist()))
+    return TermTests(values, tuple(found), F_COLUMNS, heading)
 
 
 def f_test_rows(fixed: FixedEffects, hypotheses: Mapping[str, FloatArray], sigma: float) -> FloatArray:
@@ -95,9 +103,9 @@ def wald_f(fit: Fit, type: int, ddf: Ddf, vcov: Any = None) -> TermTests:
     tests = _tests_of_coefficients(fit, fixed, type)
     rows = [[t.statistic, t.numerator_df, t.df, t.p_value] for t in tests.values()]
     kind = f"(Type {ROMAN[type]} Wald F tests with {_short(fixed)} df)"
-    return TermTests(
-        np.array(rows, dtype=np.float64).reshape(-1, 4), tuple(tests), WALD_F_COLUMNS, _heading(fit, kind)
-    )
+    values = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    untested = untested_note(tuple(tests), values[:, 1].tolist(), values[:, 2].tolist())
+    return TermTests(values, tuple(tests), WALD_F_COLUMNS, (*_heading(fit, kind), *untested))
 
 
 def least_squares_tests(fit: Fit, type: int, vcov: Any = None) -> TermTests:

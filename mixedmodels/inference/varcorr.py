@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.errors import ControlError
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import html_of
 from mixedmodels.reports.variance_text import VarianceForm, variance_table
 
 RowOrder = Literal["cov.last", "lower.tri"]
@@ -100,7 +100,7 @@ class VarCorr(Mapping[str, pd.DataFrame]):
         return self.to_string()
 
     def _repr_html_(self) -> str:
-        return preformatted(self.to_string())
+        return html_of(repr(self))
 
 
 def _rows(term: TermCovariance, order: RowOrder) -> list[tuple[str, str | None, str | None, float, float]]:

@@ -27,15 +27,17 @@ from mixedmodels.inference.drop1 import drop1
 from mixedmodels.inference.emmeans import means, term_tests, trends
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.hypotheses import Convention, hypotheses
+from mixedmodels.inference.hypothesis_tables import Hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary, tested_by
 from mixedmodels.models.stripped import StrippedModel
+from mixedmodels.plots import overview
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
-from mixedmodels.reports.html import preformatted
-from mixedmodels.tidy import augment, glance, tidy
+from mixedmodels.reports.page import html_of
+from mixedmodels.tidy import augment, glance, report, tidy
 from mixedmodels.tidy.maketables import coefficient_frame, statistic_labels, statistics_of
 
 #: Accessors whose answers a model without its data keeps.
@@ -275,11 +277,13 @@ class FittedModel(Fit):
         ddf: Ddf | None = "default",
         test: Literal["F", "Chisq"] | None = None,
         vcov: Any = None,
+        bounds: bool = False,
     ) -> AnovaTable:
         """Compare this model with others, or test its terms; see :func:`mixedmodels.anova`."""
         return anova(
-            self, *others, refit=refit, model_names=model_names, type=type, ddf=ddf, test=test, vcov=vcov
-        )
+            self, *others, refit=refit, model_names=model_names, type=type, ddf=ddf, test=test, vcov=vcov,
+            bounds=bounds,
+        )  # fmt: skip
 
     def drop1(
         self, test: Literal["Chisq", "F"] = "Chisq", ddf: Ddf = "default", vcov: Any = None
@@ -287,7 +291,7 @@ class FittedModel(Fit):
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
         return drop1(self, test=test, ddf=ddf, vcov=vcov)
 
-    def hypotheses(self, type: object = 3, convention: Convention = "lmerTest") -> dict[str, pd.DataFrame]:
+    def hypotheses(self, type: object = 3, convention: Convention = "lmerTest") -> Hypotheses:
         """Return the hypothesis that each term is tested by; see :func:`mixedmodels.hypotheses`."""
         return hypotheses(self, type, convention)
 
@@ -309,6 +313,8 @@ class FittedModel(Fit):
     tidy = tidy.tidy
     glance = glance.glance
     augment = augment.augment
+    report = report.report
+    plot = overview.plot
 
     def strip(self) -> StrippedModel:
         """Return the results without the data: kilobytes when pickled, predictions at new rows included.
@@ -320,7 +326,7 @@ class FittedModel(Fit):
             with suppress(NotAvailableError):  # what this fit cannot say, it does not keep
                 if hasattr(type(self), name):
                     answers[name] = getattr(self, name)()
-        return StrippedModel(self, answers, (repr(self), str(self.summary())))
+        return StrippedModel(self, answers, (repr(self), repr(self.summary())))
 
     # The protocol of the package maketables.
 
@@ -351,7 +357,7 @@ class FittedModel(Fit):
         return print_text(self._describe(), self.design.x_names, self.beta)
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
     # How texts and tables are put together.
 

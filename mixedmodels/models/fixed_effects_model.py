@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,8 +10,14 @@ import pandas as pd
 from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import predict
-from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
-from mixedmodels.prediction.simulate import simulate
+from mixedmodels.prediction.request import (
+    DfOfLimits,
+    IntervalType,
+    NewNaAction,
+    PredictionRequest,
+    PredictionType,
+)
+from mixedmodels.prediction.simulate import SimulationRequest, one_generator, simulate
 
 
 class FixedEffectsModel(FittedModel):
@@ -29,7 +36,7 @@ class FixedEffectsModel(FittedModel):
         offset: Any = None,
         interval: IntervalType | None = None,
         level: float = 0.95,
-        df: float | None = None,
+        df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:
@@ -50,7 +57,7 @@ class FixedEffectsModel(FittedModel):
             Limits to return: of the mean, or of a response yet to be seen.
         level : float
             Probability of the limits.
-        df : float, optional
+        df : float or "satterthwaite", optional
             Degrees of freedom of t quantiles; by default those of the tests of the summary, normal limits
             where it has none.
         weights : number, array_like or str, optional
@@ -91,6 +98,11 @@ class FixedEffectsModel(FittedModel):
         nsim: int = 1,
         seed: Seed = None,
         newdata: Any = None,
+        *,
+        newparams: Mapping[str, Any] | None = None,
+        weights: Any = None,
+        offset: Any = None,
+        rng: Seed = None,
     ) -> pd.DataFrame:
         """Simulate responses, with the dispersion of the summary.
 
@@ -102,15 +114,28 @@ class FixedEffectsModel(FittedModel):
             Seed of the random numbers.
         newdata : DataFrame or other table, optional
             Rows to simulate at; by default those of the fit.
+        newparams : mapping, optional
+            Parameters in place of the estimates, by name or in order: ``{"beta": {"x": 5}, "sigma": 2}``;
+            "phi" of the family. What is not named stays.
+        weights, offset : number, array_like or str, optional
+            Of the new rows, in place of those that the columns of the fit give.
+        rng : int or numpy Generator, optional
+            The same as `seed`.
 
         Returns
         -------
         DataFrame
-            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
+            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response; NaN at new rows with a
+            missing value.
 
         Raises
         ------
         NotAvailableError
             If the family is a quasi family, which has no distribution.
+        ControlError
+            If a parameter is unknown or impossible.
         """
-        return simulate(self, nsim, seed, False, None, newdata, False)
+        request = SimulationRequest(
+            re_form=None, newdata=newdata, newparams=newparams, weights=weights, offset=offset
+        )
+        return simulate(self, nsim, one_generator(seed, rng), request)

@@ -19,6 +19,7 @@ from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.linear_text import LinearDescription, linear_print_text, linear_summary_text
+from mixedmodels.reports.page import Page
 
 
 class LinearModel(FixedEffectsModel, LeastSquaresFit):
@@ -48,42 +49,6 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
     def test_df(self) -> float | None:
         """Residual degrees of freedom."""
         return float(self.df_residual())
-
-    # Explained variance.
-
-    def r_squared(self, adjusted: bool = False) -> float:
-        """Return the share of the weighted sum of squares that the model explains.
-
-        Without an intercept the sum of squares is that about zero, as in R.
-
-        Parameters
-        ----------
-        adjusted : bool
-            Whether to compare mean squares: ``1 - (1 - R^2) (n - 1) / (n - p)``.
-        """
-        explained, rss, intercept = self._explained(), self.estimates.rss, self.design.recipe.fixed.intercept
-        total = explained + rss
-        share = explained / total if total > 0.0 else np.nan
-        if not adjusted:
-            return float(share)
-        left = self.df_residual()
-        return float(1.0 - (1.0 - share) * ((self.nobs() - intercept) / left if left else np.nan))
-
-    def f_statistic(self) -> tuple[float, float, float] | None:
-        """Return the F statistic of all terms and its two degrees of freedom; None where there are none."""
-        numerator = len(self.beta) - self.design.recipe.fixed.intercept
-        if numerator <= 0:
-            return None
-        variance = self.estimates.sigma**2
-        F = self._explained() / numerator / variance if variance > 0.0 else np.nan
-        return float(F), float(numerator), float(self.df_residual())
-
-    def _explained(self) -> float:
-        """Return the sum of squares of the fitted values, about their mean where there is an intercept."""
-        offset = 0.0 if self.design.offset is None else self.design.offset
-        values, w = self.mean - offset, self.prior_weights
-        centre = np.average(values, weights=w) if self.design.recipe.fixed.intercept else 0.0
-        return float(np.sum(w * (values - centre) ** 2))
 
     # Related fits.
 
@@ -188,4 +153,4 @@ class LinearSummary(Summary):
     def __repr__(self) -> str:
         columns = list(self.coefficients.columns)
         text = linear_summary_text(self.linear, self.coefficients.to_numpy(), columns)
-        return f"{text}\n{self.tests}\n" if self.tests else text
+        return Page([text, self.tests, ""]) if self.tests else text

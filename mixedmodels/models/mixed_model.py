@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -25,8 +25,14 @@ from mixedmodels.prediction.averaged import predict_average
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.predict import new_random_matrix, predict
 from mixedmodels.prediction.re_form import ReForm
-from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
-from mixedmodels.prediction.simulate import UNSET, simulate
+from mixedmodels.prediction.request import (
+    DfOfLimits,
+    IntervalType,
+    NewNaAction,
+    PredictionRequest,
+    PredictionType,
+)
+from mixedmodels.prediction.simulate import UNSET, SimulationRequest, one_generator, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
 
@@ -149,7 +155,7 @@ class MixedModel(FittedModel, MixedFit):
         offset: Any = None,
         interval: IntervalType | None = None,
         level: float = 0.95,
-        df: float | None = None,
+        df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:
@@ -181,8 +187,10 @@ class MixedModel(FittedModel, MixedFit):
             effects that the prediction does not condition on vary in it, as do residuals by their weights.
         level : float
             Probability of the limits.
-        df : float, optional
-            Degrees of freedom of t quantiles; by default limits are normal.
+        df : float or "satterthwaite", optional
+            Degrees of freedom of t quantiles; by default limits are normal and theta counts as known.
+            ``"satterthwaite"``, of linear models, counts that theta and sigma are estimates: each row has
+            degrees of freedom of its own, and its standard error what the random effects owe to theta.
         weights : number, array_like or str, optional
             Prior weights of the new rows for prediction limits, numbers of trials included, in place of those
             that the columns of the fit's weights give.
@@ -227,6 +235,11 @@ class MixedModel(FittedModel, MixedFit):
         re_form: ReForm = UNSET,
         newdata: Any = None,
         allow_new_levels: bool = False,
+        *,
+        newparams: Mapping[str, Any] | None = None,
+        weights: Any = None,
+        offset: Any = None,
+        rng: Seed = None,
     ) -> pd.DataFrame:
         """Simulate responses.
 
@@ -245,18 +258,30 @@ class MixedModel(FittedModel, MixedFit):
             default those of the fit.
         allow_new_levels : bool
             Whether a grouping level that was not in the data is allowed; its random effects are drawn.
+        newparams : mapping, optional
+            Parameters in place of the estimates, by name or in order: ``{"beta": {"Days": 5}, "sigma": 20}``;
+            of the random effects "theta", or "sd" and "cor" by term, ``{"sd": {"Subject": [25, 6]}}``; "phi"
+            of the family. What is not named stays, random effects that are kept included.
+        weights, offset : number, array_like or str, optional
+            Of the new rows, in place of those that the columns of the fit give.
+        rng : int or numpy Generator, optional
+            The same as `seed`.
 
         Returns
         -------
         DataFrame
-            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response.
+            Columns sim_1, sim_2, ...; numbers of successes for a ``cbind`` response; NaN at new rows with a
+            missing value.
 
         Raises
         ------
         ControlError
-            If both `use_u` and `re_form` are given.
+            If both `use_u` and `re_form` are given, or a parameter is unknown or impossible.
+        DataError
+            If a level is new and not allowed, or a drawn mean is none that the family can have.
         """
-        return simulate(self, nsim, seed, use_u, re_form, newdata, allow_new_levels)
+        request = SimulationRequest(use_u, re_form, newdata, allow_new_levels, newparams, weights, offset)
+        return simulate(self, nsim, one_generator(seed, rng), request)
 
     # Text.
 

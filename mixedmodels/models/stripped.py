@@ -17,6 +17,7 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.request import PredictionRequest
+from mixedmodels.reports.page import html_of
 
 
 class StrippedModel:
@@ -90,6 +91,9 @@ class StrippedModel:
 
     def __repr__(self) -> str:
         return self._texts[0]
+
+    def _repr_html_(self) -> str:
+        return html_of(repr(self))
 
 
 class StrippedError(NotAvailableError, AttributeError):

@@ -22,7 +22,13 @@ from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
 from mixedmodels.prediction.conditional import predict_conditional
-from mixedmodels.prediction.request import IntervalType, NewNaAction, PredictionRequest, PredictionType
+from mixedmodels.prediction.request import (
+    DfOfLimits,
+    IntervalType,
+    NewNaAction,
+    PredictionRequest,
+    PredictionType,
+)
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.gls_text import GlsDescription, gls_print_text, gls_summary_text
 
@@ -133,7 +139,7 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         offset: Any = None,
         interval: IntervalType | None = None,
         level: float = 0.95,
-        df: float | None = None,
+        df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.Series | pd.DataFrame:

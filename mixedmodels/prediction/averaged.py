@@ -199,6 +199,11 @@ def predict_average(fit: Fit, newdata: Any, request: PredictionRequest) -> pd.Se
             "an average over the random effects has interval='confidence'; limits of responses of new groups "
             "are predict(re_form='0', interval='prediction')."
         )
+    if request.df == "satterthwaite":
+        raise ControlError(
+            "df='satterthwaite' is for predictions of linear models, whose average over the random effects "
+            "is re_form='0'."
+        )
     if newdata is None:
         refuse_for_training_rows(request)
     rows, family = average_rows(fit, newdata, request.offset), fit.family()

@@ -8,7 +8,6 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
-from mixedmodels.fits.linear_predictor import random_effects
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 
@@ -30,24 +29,34 @@ def generator(seed: Seed) -> np.random.Generator:
 
 
 def draw_random_effects(
-    rng: np.random.Generator, terms: Sequence[RandomTerm], theta: FloatArray, sigma: float
+    rng: np.random.Generator, terms: Sequence[RandomTerm], theta: FloatArray, sigma: float, count: int
 ) -> tuple[FloatArray, ...]:
-    """Draw ``b ~ N(0, sigma^2 Lambda Lambda')`` of each term, shape (q, S)."""
-    u = [sigma * rng.standard_normal((term.n_levels, term.size)) for term in terms]
-    return random_effects(terms, theta, u)
+    """Draw ``b ~ N(0, sigma^2 Lambda Lambda')`` of each term `count` times, shape (q, S, count)."""
+    effects = []
+    for term, T in zip(terms, term_factors(terms, theta), strict=True):
+        b = _draw_levels(rng, T, sigma, term.n_levels, count)
+        effects.append(b if term.relationship is None else np.einsum("ql,lsr->qsr", term.relationship, b))
+    return tuple(effects)
 
 
 def draw_new_levels(
-    rng: np.random.Generator, term: RandomTerm, theta: FloatArray, sigma: float, n_levels: int
+    rng: np.random.Generator, term: RandomTerm, theta: FloatArray, sigma: float, n_levels: int, count: int
 ) -> FloatArray:
-    """Draw the effects of `n_levels` levels that were not in the data, shape (n_levels, S)."""
+    """Draw the effects of `n_levels` levels that were not in the data, shape (n_levels, S, count)."""
     (T,) = term_factors([term], theta)
-    return sigma * rng.standard_normal((n_levels, term.size)) @ T.T
+    return _draw_levels(rng, T, sigma, n_levels, count)
+
+
+def _draw_levels(
+    rng: np.random.Generator, T: FloatArray, sigma: float, n_levels: int, count: int
+) -> FloatArray:
+    u = sigma * rng.standard_normal((n_levels, len(T), count))
+    return np.asarray(np.einsum("st,qtr->qsr", T, u))
 
 
 def draw_gaussian(
     rng: np.random.Generator, mean: FloatArray, sigma: float, weights: FloatArray
 ) -> FloatArray:
-    """Draw ``y ~ N(mean, sigma^2 / w)``, shape (n,); rows of zero weight get the noise of weight 1."""
-    precision = np.where(weights > 0.0, weights, 1.0)
-    return mean + sigma / np.sqrt(precision) * rng.standard_normal(len(mean))
+    """Draw ``y ~ N(mean, sigma^2 / w)``, shape (n, count); rows of zero weight get the noise of weight 1."""
+    sd = sigma / np.sqrt(np.where(weights > 0.0, weights, 1.0))
+    return np.asarray(mean + sd[:, None] * rng.standard_normal(mean.shape))

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.fits.family_quantities import response_mean
-from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.formula import random_columns
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.prediction.request import PredictionRequest
@@ -42,10 +42,10 @@ def fixed_variances(model: Fit, X: FloatArray) -> FloatArray:
 
 
 def confidence_limits(
-    model: Fit, eta: FloatArray, se: FloatArray, request: PredictionRequest
+    model: Fit, eta: FloatArray, se: FloatArray, request: PredictionRequest, df: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Return lower and upper limits of means, on the scale asked for, each (m,)."""
-    half = request.quantile(model.test_df) * se
+    """Return lower and upper limits of means, on the scale asked for, each (m,); `df` may be by row."""
+    half = request.quantile(model.test_df, df) * se
     family = model.family()
     if request.type == "link" or family is None:
         return eta - half, eta + half
@@ -53,13 +53,10 @@ def confidence_limits(
     return np.minimum(*ends), np.maximum(*ends)
 
 
-def drawn_variances(
-    model: Fit,
-    newdata: Any,
-    random: Sequence[tuple[FloatArray, CodeArray]],
-    masks: Sequence[BoolArray],
-) -> FloatArray | float:
-    """Return the variances of the random effects that are not conditioned on, shape (m,).
+def drawn_rows(
+    model: Fit, newdata: Any, random: Sequence[RandomRows], masks: Sequence[BoolArray]
+) -> list[RandomRows]:
+    """Return the random-effects rows of what a prediction does not condition on, by term; none if nothing is.
 
     Parameters
     ----------
@@ -73,21 +70,40 @@ def drawn_variances(
         Which coefficients of each term are conditioned on.
     """
     if all(mask.all() for mask in masks):
-        return 0.0
+        return []
     columns = [Z for Z, _ in random] if newdata is None else random_columns(model.design, newdata)
+    return [
+        (np.where(mask, 0.0, Z), codes) for Z, (_, codes), mask in zip(columns, random, masks, strict=True)
+    ]
+
+
+def relative_variances(model: Fit, rows: Sequence[RandomRows], theta: FloatArray) -> FloatArray | float:
+    """Return the variances of random effects at some rows as theta has them, over sigma^2, shape (m,).
+
+    Zero where no rows are given.
+    """
     total: FloatArray | float = 0.0
-    factors = term_factors(model.random, model.theta_values)
-    for term, T, Z, (_, codes), mask in zip(model.random, factors, columns, random, masks, strict=True):
-        variance = ((np.where(mask, 0.0, Z) @ T) ** 2).sum(axis=1)
+    for term, T, (Z, codes) in zip(model.random, term_factors(model.random, theta), rows, strict=False):
+        variance = ((Z @ T) ** 2).sum(axis=1)
         if term.relationship is not None:
             own = (term.relationship**2).sum(axis=1)
             variance = variance * np.where(codes < 0, 1.0, own[codes])
-        total = total + model.random_scale**2 * variance
+        total = total + variance
     return total
 
 
+def noise_weights(weights: FloatArray) -> FloatArray:
+    """Return the weights that the noise of responses has: those of rows of zero weight are 1."""
+    return np.where(weights == 0.0, 1.0, weights)
+
+
 def prediction_limits(
-    model: Fit, eta: FloatArray, variances: FloatArray, weights: FloatArray, request: PredictionRequest
+    model: Fit,
+    eta: FloatArray,
+    variances: FloatArray,
+    weights: FloatArray,
+    request: PredictionRequest,
+    df: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return limits of responses, each (m,).
 
@@ -101,6 +117,8 @@ def prediction_limits(
         Prior weights, numbers of trials included; rows of zero weight get the noise of weight 1.
     request : PredictionRequest
         Scale and level.
+    df : ndarray, shape (m,), optional
+        Degrees of freedom of each row; by default those of the request.
 
     Raises
     ------
@@ -110,9 +128,9 @@ def prediction_limits(
         If the family has no distribution.
     """
     family = model.family()
-    weights = np.where(weights == 0.0, 1.0, weights)
+    weights = noise_weights(weights)
     if family is None:
-        half = request.quantile(model.test_df) * np.sqrt(variances + model.sigma() ** 2 / weights)
+        half = request.quantile(model.test_df, df) * np.sqrt(variances + model.sigma() ** 2 / weights)
         return eta - half, eta + half
     if request.type == "link":
         raise ControlError(

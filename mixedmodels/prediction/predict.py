@@ -11,10 +11,11 @@ import pandas as pd
 import scipy.sparse
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
-from mixedmodels.errors import ControlError, DataError, FormulaError, listed
+from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError, listed
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.fit import Fit, RandomRows
+from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import contribution
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.design import Design
@@ -27,14 +28,22 @@ from mixedmodels.formula.language.syntax_tree import Node, names_in
 from mixedmodels.formula.language.terms import expand_terms
 from mixedmodels.prediction.intervals import (
     confidence_limits,
-    drawn_variances,
+    drawn_rows,
     fixed_variances,
+    noise_weights,
     prediction_limits,
+    relative_variances,
 )
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.re_form import ReForm, named_effects, plain_re_form
 from mixedmodels.prediction.request import NewNaAction, PredictionRequest
 from mixedmodels.prediction.structured import relative_sd
+from mixedmodels.prediction.theta_uncertainty import (
+    Spread,
+    conditions_on_effects,
+    predicted_rows,
+    spread,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +269,11 @@ def _uncertainty(
     request: PredictionRequest,
 ) -> dict[str, FloatArray]:
     """Return the columns se_fit, lower and upper that are asked for."""
+    owed = None
+    if request.df == "satterthwaite":
+        owed = _owed_to_theta(model, newdata, rows, masks, request)
+        variances = variances + (0.0 if owed is None else owed.added)
+    df = None if owed is None else owed.df
     se, family = np.sqrt(variances), model.family()
     columns = {}
     if request.se_fit:
@@ -267,21 +281,57 @@ def _uncertainty(
         if request.type == "response" and family is not None:
             columns["se_fit"] = se * np.abs(response_slope(family, eta, model.phi))
     if request.interval == "confidence":
-        lower, upper = confidence_limits(model, eta, se, request)
+        lower, upper = confidence_limits(model, eta, se, request, df)
         columns |= {"lower": lower, "upper": upper}
     elif request.interval == "prediction":
-        n = len(eta)
-        weights = model.prior_weights if newdata is None else new_weights(model, newdata, n, request.weights)
+        weights = _weights(model, newdata, len(eta), request)
         if model.has_structured_residuals:
             weights = weights / relative_sd(model, newdata, eta) ** 2
-        drawn = variances + drawn_variances(model, newdata, rows.random, masks)
-        lower, upper = prediction_limits(model, eta, drawn, weights, request)
+        others = drawn_rows(model, newdata, rows.random, masks)
+        drawn = model.random_scale**2 * relative_variances(model, others, model.theta_values)
+        lower, upper = prediction_limits(model, eta, variances + drawn, weights, request, df)
         columns |= {"lower": lower, "upper": upper}
     return columns
 
 
-def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
-    """Return the variances of the predictions, NaN where a variable is missing."""
+def _weights(model: Fit, newdata: Any, n: int, request: PredictionRequest) -> FloatArray:
+    """Return the prior weights of the rows, shape (n,)."""
+    return model.prior_weights if newdata is None else new_weights(model, newdata, n, request.weights)
+
+
+def _owed_to_theta(
+    model: Fit, newdata: Any, rows: Rows, masks: Sequence[BoolArray], request: PredictionRequest
+) -> Spread | None:
+    """Return what the limits owe to estimated variances; None of a linear model without random effects.
+
+    Raises
+    ------
+    NotAvailableError
+        If the model is of another kind.
+    """
+    if model.is_least_squares:
+        return None
+    if not isinstance(model, LinearFit):
+        raise NotAvailableError(
+            "df='satterthwaite' is for linear models, of lmer() and lm(); limits of others are normal, or of "
+            "t with a number given as df."
+        )
+    X, random, _ = _complete(rows, masks, request.random_only)
+    of_response = request.interval == "prediction"
+    drawn = drawn_rows(model, newdata, rows.random, masks) if of_response else []
+    weights = noise_weights(_weights(model, newdata, len(X), request)) if of_response else np.inf
+
+    def others(theta: FloatArray) -> FloatArray:
+        return np.asarray(relative_variances(model, drawn, theta) + 1.0 / weights)
+
+    predicted = predicted_rows(model, X, random, masks, others)
+    return spread(model, predicted, conditions_on_effects(random, len(X)))
+
+
+def _complete(
+    rows: Rows, masks: Sequence[BoolArray], random_only: bool
+) -> tuple[FloatArray, list[RandomRows], BoolArray]:
+    """Return the rows, zero where nothing is conditioned on or a variable is missing, and which these are."""
     X = np.zeros_like(rows.X) if random_only else rows.X
     random = [(np.where(mask, Z, 0.0), codes) for (Z, codes), mask in zip(rows.random, masks, strict=True)]
     missing = np.asarray(np.isnan(X).any(axis=1))
@@ -290,6 +340,12 @@ def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: 
     if missing.any():
         X = np.where(missing[:, None], 0.0, X)
         random = [(np.where(missing[:, None], 0.0, Z), codes) for Z, codes in random]
+    return X, random, missing
+
+
+def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: bool) -> FloatArray:
+    """Return the variances of the predictions, NaN where a variable is missing."""
+    X, random, missing = _complete(rows, masks, random_only)
     if any(mask.any() for mask in masks):
         variances = model.prediction_variances(X, random)
     else:

@@ -8,12 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of, real_number
 from mixedmodels.errors import ControlError
 
 PredictionType = Literal["link", "response"]
 IntervalType = Literal["confidence", "prediction"]
 NewNaAction = Literal["pass", "exclude", "omit", "fail"]
+DfOfLimits = float | Literal["satterthwaite"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class PredictionRequest:
         Kind of limits.
     level : float
         Their probability.
-    df : float or None
+    df : float, "satterthwaite" or None
         Degrees of freedom of their t quantiles; None for those of the fit's own tests, normal if it has none.
     na_action : {"pass", "exclude", "omit", "fail"}
         What is done with new rows that have a missing value.
@@ -55,7 +57,7 @@ class PredictionRequest:
     se_fit: bool = False
     interval: IntervalType | None = None
     level: float = 0.95
-    df: float | None = None
+    df: DfOfLimits = None
     na_action: NewNaAction = "pass"
 
     def __post_init__(self) -> None:
@@ -66,7 +68,9 @@ class PredictionRequest:
             raise ControlError(
                 f"level must be a probability between 0 and 1, such as 0.95, not {self.level!r}."
             )
-        if self.df is not None:
+        if isinstance(self.df, str):
+            one_of("df", self.df, ("satterthwaite",))
+        elif self.df is not None:
             real_number("df", self.df)
         if self.random_only and self.interval == "prediction":
             raise ControlError(
@@ -74,14 +78,19 @@ class PredictionRequest:
                 "these have interval='confidence'."
             )
 
-    def quantile(self, test_df: float | None) -> float:
+    def quantile(self, test_df: float | None, df: FloatArray | None = None) -> FloatArray | float:
         """Return the quantile that a standard error is multiplied by.
 
         Parameters
         ----------
         test_df : float or None
             Degrees of freedom of the fit's own tests.
+        df : ndarray, shape (m,), optional
+            Degrees of freedom of each row, where they have their own.
         """
-        df = test_df if self.df is None else self.df
         tail = 0.5 + 0.5 * self.level
-        return float(ndtri(tail) if df is None or np.isinf(df) else stdtrit(df, tail))
+        if df is not None:
+            finite = np.isfinite(df)
+            return np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
+        one = test_df if self.df is None or isinstance(self.df, str) else self.df
+        return float(ndtri(tail) if one is None or np.isinf(one) else stdtrit(one, tail))

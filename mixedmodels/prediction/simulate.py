@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mixedmodels.advice import shown
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.control import whole_number
-from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.families.family import Family
+from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.fit import Fit
-from mixedmodels.fits.linear_predictor import contribution
+from mixedmodels.fits.linear_predictor import contribution, contributions
+from mixedmodels.fits.specified import parameters_of, with_parameters
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import NAType
@@ -23,6 +28,7 @@ from mixedmodels.prediction.draws import (
     draw_random_effects,
     generator,
 )
+from mixedmodels.prediction.given_parameters import read_parameters
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.predict import (
     Rows,
@@ -35,6 +41,11 @@ from mixedmodels.prediction.predict import (
 from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.structured import drawn_residuals, refuse_new_draws, relative_sd
 
+#: Numbers of one block of draws: 16 MB.
+MOST_VALUES = 2**21
+#: Families whose means lie between 0 and 1.
+MEANS_BELOW_ONE = (*TRIALS_FAMILIES, "beta")
+
 
 class Unset(NAType):
     """The type of the default of `re_form`, to tell it from NA given by the caller."""
@@ -46,44 +57,166 @@ class Unset(NAType):
 UNSET = Unset()
 
 
-def simulate(
-    model: Fit,
-    nsim: int,
-    seed: Seed,
-    use_u: bool,
-    re_form: ReForm,
-    newdata: Any,
-    allow_new_levels: bool,
-) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class SimulationRequest:
+    """What is asked of a simulation.
+
+    Attributes
+    ----------
+    use_u : bool
+        Whether to keep the random effects at their conditional modes.
+    re_form
+        Random effects to keep so; the others are drawn.
+    newdata : table or None
+        Rows to simulate at; None for those of the fit.
+    allow_new_levels : bool
+        Whether levels that were not in the data are allowed.
+    newparams : mapping or None
+        Parameters in place of those of the fit.
+    weights, offset : optional
+        In place of those of the fit, at new rows.
+
+    Raises
+    ------
+    ControlError
+        If two of these contradict each other.
+    """
+
+    use_u: bool = False
+    re_form: ReForm = UNSET
+    newdata: Any = None
+    allow_new_levels: bool = False
+    newparams: Mapping[str, Any] | None = None
+    weights: Any = None
+    offset: Any = None
+
+    def __post_init__(self) -> None:
+        if self.use_u and not isinstance(self.re_form, Unset):
+            raise ControlError("should specify only one of 'use_u' and 're_form'.")
+        if self.newparams is not None and not isinstance(self.newparams, Mapping):
+            raise ControlError(
+                "newparams must be a dict such as {'beta': {'x': 0.5}, 'sigma': 2}, not "
+                f"{shown(self.newparams)}."
+            )
+        for name, given in (("offset", self.offset), ("weights", self.weights)):
+            if given is not None and self.newdata is None:
+                raise ControlError(
+                    f"{name}= is for new rows; those of the fit have their own. Give newdata=."
+                )
+
+
+def simulate(model: Fit, nsim: int, rng: np.random.Generator, request: SimulationRequest) -> pd.DataFrame:
     """Simulate; see the method of that name."""
-    if use_u and not isinstance(re_form, Unset):
-        raise ControlError("should specify only one of 'use_u' and 're_form'.")
-    family = model.family()
+    nsim = whole_number("nsim", nsim, 1)
+    simulation = prepared_simulation(model, request)
+    values = simulation.draw(rng, nsim)
+    columns = [f"sim_{i + 1}" for i in range(nsim)]
+    if request.newdata is not None:
+        return pd.DataFrame(values, index=simulation.rows.index, columns=columns)
+    missing = model.design.missing
+    if missing.action != "exclude" or not missing.n_dropped:
+        return pd.DataFrame(values, index=model.design.index, columns=columns)
+    padded = np.full((missing.n_input, nsim), np.nan)
+    padded[missing.kept] = values
+    return pd.DataFrame(padded, index=missing.input_index, columns=columns)
+
+
+def one_generator(seed: Seed, rng: Seed) -> np.random.Generator:
+    """Return the generator of a call that may name its seed in two ways.
+
+    Raises
+    ------
+    ControlError
+        If it has both.
+    """
+    if seed is not None and rng is not None:
+        raise ControlError("seed and rng are two names of one argument; give one of them.")
+    return generator(seed if rng is None else rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What is the same in every simulated response.
+
+    Attributes
+    ----------
+    model : Fit
+        The model, with the parameters to draw from.
+    rows : Rows
+        The rows.
+    fresh : sequence of ndarray or None
+        By term, codes that number new levels on after those of the fit; None where all are known.
+    fixed : ndarray, shape (m,)
+        Fixed effects, offset and the random effects that are kept; NaN where a variable is missing.
+    masks : sequence of ndarray
+        By term, which of its coefficients are kept.
+    weights : ndarray, shape (m,)
+        Prior weights.
+    """
+
+    model: Fit
+    rows: Rows
+    fresh: Sequence[CodeArray | None]
+    fixed: FloatArray
+    masks: Sequence[BoolArray]
+    weights: FloatArray
+
+    def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
+        """Draw responses on the scale that a new response is given in, one a column, shape (m, count)."""
+        largest = max(len(self.fixed), *(term.n_levels * term.size for term in self.model.random), 1)
+        block = max(MOST_VALUES // largest, 1)
+        blocks = [self._draw_block(rng, min(block, count - first)) for first in range(0, count, block)]
+        return blocks[0] if len(blocks) == 1 else np.column_stack(blocks)
+
+    def _draw_block(self, rng: np.random.Generator, count: int) -> FloatArray:
+        eta = np.broadcast_to(self.fixed[:, None], (len(self.fixed), count))
+        if any(codes is not None for codes in self.fresh) or not all(mask.all() for mask in self.masks):
+            eta = eta + _drawn_effects(self.model, rng, self.rows, self.fresh, self.masks, count)
+        if isinstance(self.model, StructuredResiduals) and self.rows.is_training:
+            return eta + np.column_stack([drawn_residuals(self.model, rng) for _ in range(count)])
+        known = np.isfinite(eta).all(axis=1)
+        if known.all():
+            return _observed(self.model, rng, eta, self.weights)
+        y = np.full(eta.shape, np.nan)
+        y[known] = _observed(self.model, rng, eta[known], self.weights[known])
+        return y
+
+
+def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
+    """Return what is the same in every simulated response.
+
+    Raises
+    ------
+    NotAvailableError
+        If the family is a quasi family.
+    ControlError, DataError
+        If parameters or rows are at fault.
+    """
+    family, newdata = model.family(), request.newdata
     if family is not None and family.is_quasi:
         raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
-    nsim = whole_number("nsim", nsim, 1)
-    rng = generator(seed)
+    if request.newparams is not None:
+        model = with_parameters(
+            model, read_parameters(model.design, family, request.newparams, parameters_of(model))
+        )
     # 1. Which effects stay at their modes, and the rows.
-    masks = select_effects(model.design, None if use_u else re_form)
-    rows = training_rows(model) if newdata is None else new_rows(model, newdata, True)
-    if newdata is not None and not allow_new_levels:
+    masks = select_effects(model.design, None if request.use_u else request.re_form)
+    rows = training_rows(model) if newdata is None else new_rows(model, newdata, True, offset=request.offset)
+    if newdata is not None and not request.allow_new_levels:
         everything = [np.ones_like(mask) for mask in masks]
         refuse_new_levels(model, rows.random, everything, newdata)
     # 2. What is the same in every draw: fixed effects, offset, the effects that stay.
     fixed = rows.X @ model.beta + rows.offset
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         fixed = fixed + contribution(Z * mask, codes, b)
-    weights = model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed))
+    weights = (
+        model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed), request.weights)
+    )
     if newdata is not None and model.has_structured_residuals:
         refuse_new_draws(model)
         weights = weights / relative_sd(model, newdata, fixed) ** 2
     fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
-    # 3. The draws: other effects and levels not seen afresh, then the observations.
-    draws = [_draw(model, rng, rows, fresh, fixed, masks, weights) for _ in range(nsim)]
-    columns = [f"sim_{i + 1}" for i in range(nsim)]
-    if newdata is None:
-        return pd.concat([model.by_row(d, c) for d, c in zip(draws, columns, strict=True)], axis=1)
-    return pd.DataFrame(np.column_stack(draws), index=rows.index, columns=columns)
+    return Simulation(model, rows, fresh, fixed, masks, weights)
 
 
 def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None]:
@@ -105,27 +238,32 @@ def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None
     return found
 
 
-def _draw(
-    model: Fit,
-    rng: np.random.Generator,
-    rows: Rows,
-    fresh: Sequence[CodeArray | None],
-    fixed: FloatArray,
-    masks: Sequence[BoolArray],
-    weights: FloatArray,
-) -> FloatArray:
-    """Draw one response: the effects that are not conditioned on, then the observations."""
-    eta = fixed
-    if any(codes is not None for codes in fresh) or not all(mask.all() for mask in masks):
-        eta = fixed + _drawn_effects(model, rng, rows, fresh, masks)
+def _observed(model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray) -> FloatArray:
+    """Draw observations about linear predictors, shape (m, count)."""
     family = model.family()
-    if family is None and isinstance(model, StructuredResiduals) and rows.is_training:
-        return eta + drawn_residuals(model, rng)
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
-    y = family.simulate(rng, family.link.inverse(eta), weights, model.drawn_phi)
+    mean = family.link.inverse(eta)
+    _refuse_impossible(family, eta, mean)
+    each = np.repeat(weights, eta.shape[1])
+    y = family.simulate(rng, mean.ravel(), each, model.drawn_phi).reshape(eta.shape)
     counts = model.design.response.kind == "cbind"
-    return np.round(y * weights) if counts else y
+    return np.round(y * weights[:, None]) if counts else y
+
+
+def _refuse_impossible(family: Family, eta: FloatArray, mean: FloatArray) -> None:
+    """Raise DataError where a linear predictor leads to a mean that the family cannot have."""
+    if family.name == "gaussian":
+        return
+    possible = family.link.gives_positive_mean(eta)
+    if family.name in MEANS_BELOW_ONE:
+        possible = (mean >= 0.0) & (mean <= 1.0)
+    if not possible.all():
+        raise DataError(
+            f"the linear predictor {eta[~possible][0]:.4g} leads by the link {family.link.name!r} to no mean "
+            f"that the {family.name} family can have, in {int((~possible).sum())} of {possible.size} "
+            "draws: the random effects are too large for this link, or the fixed effects too near its end."
+        )
 
 
 def _drawn_effects(
@@ -134,21 +272,22 @@ def _drawn_effects(
     rows: Rows,
     fresh: Sequence[CodeArray | None],
     masks: Sequence[BoolArray],
+    count: int,
 ) -> FloatArray:
-    """Return the contribution of freshly drawn random effects to each row."""
+    """Return the contribution of freshly drawn random effects to each row, shape (m, count)."""
     scale, theta = model.random_scale, model.theta_values
-    drawn = draw_random_effects(rng, model.random, theta, scale)
-    total = np.zeros(len(rows.X))
+    drawn = draw_random_effects(rng, model.random, theta, scale, count)
+    total = np.zeros((len(rows.X), count))
     parts = (theta[part] for part in theta_slices(model.random))
     for term, part, (Z, codes), extended, b, mask in zip(
         model.random, parts, rows.random, fresh, drawn, masks, strict=True
     ):
         if extended is None:
-            total += contribution(Z * ~mask, codes, b)
+            total += contributions(Z * ~mask, codes, b)
             continue
         n_new = int(extended.max()) + 1 - term.n_levels
-        effects = np.vstack([b, draw_new_levels(rng, term, part, scale, n_new)])
+        effects = np.vstack([b, draw_new_levels(rng, term, part, scale, n_new, count)])
         # The effects of a new level are drawn even where those of known levels are kept.
         drawn_columns = (codes < 0)[:, None] | ~mask
-        total += contribution(Z * drawn_columns, extended, effects)
+        total += contributions(Z * drawn_columns, extended, effects)
     return total

@@ -8,6 +8,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.reports.numbers import format_p_values
+from mixedmodels.reports.page import Page
 from mixedmodels.reports.text_tables import coefficient_table, fill_line, is_p_value
 
 _STATISTICS = ("F value", "Chisq", "F", "Cp", "stat")
@@ -15,7 +16,7 @@ _STATISTICS = ("F value", "Chisq", "F", "Cp", "stat")
 
 def anova_text(
     values: FloatArray, rows: Sequence[str], columns: Sequence[str], heading: Sequence[str]
-) -> str:
+) -> Page:
     """Lay out an anova table below its heading, as R's ``print.anova``."""
     statistics = [j for j, name in enumerate(columns) if name in _STATISTICS]
     zapped = [
@@ -24,7 +25,7 @@ def anova_text(
         if j not in statistics and not name.endswith("Df") and not is_p_value(name)
     ]
     table = coefficient_table(values, rows, columns, 5, statistics=statistics, zapped=zapped, na="")
-    return "\n".join([*heading, table])
+    return Page([*heading, table])
 
 
 def boundary_text(rows: Sequence[str], p_values: FloatArray) -> str:
@@ -34,3 +35,12 @@ def boundary_text(rows: Sequence[str], p_values: FloatArray) -> str:
     named = ", ".join(f"{p} ({rows[i]})" for i, p in zip(known, texts, strict=True))
     what = "Pr(>Chibar), from the mixture of chi-squares that holds where a variance is zero:"
     return fill_line(f"{what} {named}".split(" "))
+
+
+def bounds_text(rows: Sequence[str], bounds: FloatArray) -> str:
+    """Return what stands below a table of which some rows have bounds of a p-value, shape (rows, 2)."""
+    known = np.flatnonzero(~np.isnan(bounds[:, 0])).tolist()
+    texts = [format_p_values(bounds[i], digits=3) for i in known]
+    named = ", ".join(f"{low} to {high} ({rows[i]})" for i, (low, high) in zip(known, texts, strict=True))
+    what = "Pr(>Chibar), bounds where several random effects are added at once:"
+    return fill_line(f"{what} {named}; pb_modcomp() simulates it.".split(" "))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.reports.page import Page
 from mixedmodels.reports.text_tables import text_matrix
 
 #: Significant digits of a standard error, which decide how many decimals its row has.
@@ -21,7 +22,7 @@ def bootstrap_text(
     values: FloatArray,
     rows: Sequence[str],
     columns: Sequence[str],
-) -> str:
+) -> Page:
     """Lay out what was done, how the refits ended, and a table of the quantities kept.
 
     Parameters
@@ -43,7 +44,7 @@ def bootstrap_text(
     if endings:
         lines.append(f"Refits: {endings}")
     cells = [_row(row.tolist()) for row in values]
-    return "\n".join([*lines, "", text_matrix(cells, rows, columns, right=True)])
+    return Page([*lines, "", text_matrix(cells, rows, columns, right=True)])
 
 
 def _row(values: Sequence[float]) -> list[str]:

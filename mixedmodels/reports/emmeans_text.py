@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.reports.html import Table
 from mixedmodels.reports.numbers import format_numbers, round_digits, zap_small
+from mixedmodels.reports.page import Page
 
 _STATISTICS = ("t.ratio", "z.ratio", "F.ratio")
 # A table has as many digits as its estimates need to be told from their limits, and no fewer than this.
@@ -42,27 +44,30 @@ class EmmeansText:
     notes: tuple[str, ...]
 
 
-def emmeans_text(text: EmmeansText) -> str:
+def emmeans_text(text: EmmeansText) -> Page:
     """Lay out a table in parts by the levels of `by`, its notes below."""
     table = text.table
     digits = _digits(table, text.estimate)
     cells = {str(name): _column(table[name], str(name), text.estimate, digits) for name in table.columns}
     shown = [name for name in cells if name not in text.by]
-    lines: list[str] = []
+    lines: list[str | Table] = []
     for heading, rows in _parts(table, text.by, cells):
         if heading:
             lines.append(f"{heading}:")
-        lines += _block(cells, shown, rows, table)
-        lines.append("")
-    return "\n".join([*lines, *text.notes]).rstrip("\n")
+        lines += [_block(cells, shown, rows, table), ""]
+    return Page([*lines, *text.notes] if text.notes else lines[:-1])
 
 
 def _digits(table: pd.DataFrame, estimate: str) -> int:
     """Return the significant digits that tell each estimate from two standard errors beside it."""
     if "SE" not in table or not len(table):
         return DIGITS
-    values, se = (table[name].to_numpy(dtype=np.float64) for name in (estimate, "SE"))
-    return max((_digits_of(v, s) for v, s in zip(values, se, strict=True)), default=FEWEST_DIGITS)
+    return digits_of_estimates(table[[estimate, "SE"]].to_numpy(dtype=np.float64))
+
+
+def digits_of_estimates(estimates: FloatArray) -> int:
+    """Return the significant digits for estimates and their standard errors, shape (m, 2)."""
+    return max((_digits_of(value, se) for value, se in estimates.tolist()), default=FEWEST_DIGITS)
 
 
 def _digits_of(value: float, se: float) -> int:
@@ -80,7 +85,7 @@ def _column(values: pd.Series, name: str, estimate: str, digits: int) -> list[st
         return _labels(values, name)
     numbers = values.to_numpy(dtype=np.float64)
     texts = _numbers(numbers, name, digits)
-    if name == estimate:
+    if name == estimate and name not in _STATISTICS:
         texts = ["nonEst" if math.isnan(x) else t for t, x in zip(texts, numbers, strict=True)]
     width = max(len(name), *(len(t) for t in texts)) if texts else len(name)
     return [t.rjust(width) for t in texts]
@@ -126,14 +131,15 @@ def _parts(
 
 def _block(
     cells: dict[str, list[str]], shown: Sequence[str], rows: Sequence[int], table: pd.DataFrame
-) -> list[str]:
+) -> Table:
     head = []
     for name in shown:
         width = len(cells[name][rows[0]]) if rows else len(name)
         is_text = bool(rows) and not _is_right(table[name])
         head.append(name.ljust(width) if is_text else name.rjust(width))
     body = [[cells[name][row] for name in shown] for row in rows]
-    return [" " + " ".join(line) for line in [head, *body]]
+    lines = [" " + " ".join(line) for line in [head, *body]]
+    return Table("\n".join(lines), tuple(map(tuple, body)), ("",) * len(body), tuple(shown))
 
 
 def _is_right(values: pd.Series) -> bool:

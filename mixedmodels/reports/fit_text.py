@@ -13,6 +13,7 @@ from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.reports.abbreviate import abbreviate
 from mixedmodels.reports.formula_text import break_formula
 from mixedmodels.reports.numbers import format_numbers, round_digits, zap_small
+from mixedmodels.reports.page import Page
 from mixedmodels.reports.text_tables import (
     LINE_WIDTH,
     coefficient_table,
@@ -84,7 +85,7 @@ class FitDescription:
     structure: tuple[str, ...] = ()
 
 
-def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digits: int = 4) -> str:
+def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digits: int = 4) -> Page:
     """Return the short text of a fit: ``print(m)``."""
     lines = [*_heading(fit), *_criteria(fit.criteria, 4), *_random_effects(fit, "Std.Dev.", digits)]
     if len(beta):
@@ -94,7 +95,7 @@ def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digi
     lines += _fit_warnings(fit)
     if fit.messages:
         lines += [_outcome(fit), *fit.messages]
-    return "\n".join(lines)
+    return Page(lines)
 
 
 def summary_text(
@@ -106,7 +107,7 @@ def summary_text(
     scaled_residuals: FloatArray | None,
     correlation: bool | None = None,
     digits: int = 4,
-) -> str:
+) -> Page:
     """Return the long text of a fit: ``print(m.summary())``.
 
     Parameters
@@ -142,7 +143,7 @@ def summary_text(
     lines += _fit_warnings(fit)
     if fit.messages:
         lines += [_outcome(fit), *fit.messages, ""]
-    return "\n".join(lines)
+    return Page(lines)
 
 
 def _heading(fit: FitDescription) -> list[str]:
@@ -197,7 +198,8 @@ def _correlation_block(correlation: FloatArray, rows: Sequence[str], show: bool 
         return []
     if show is None and p > CORRELATION_MAX:
         return [
-            f"\nCorrelation matrix not shown by default, as p = {p} > {CORRELATION_MAX}.",
+            "",
+            f"Correlation matrix not shown by default, as p = {p} > {CORRELATION_MAX}.",
             "Use print(m.summary(correlation=True))  or",
             "    m.vcov()        if you need it",
         ]
@@ -205,7 +207,7 @@ def _correlation_block(correlation: FloatArray, rows: Sequence[str], show: bool 
     cells = np.array(texts, dtype=object).reshape(p, p)
     cells[np.triu_indices(p)] = ""
     table = text_matrix(cells[1:, :-1].tolist(), abbreviate(rows, 11)[1:], abbreviate(rows, 6)[:-1])
-    return ["\nCorrelation of Fixed Effects:", table]
+    return ["", "Correlation of Fixed Effects:", table]
 
 
 def _outcome(fit: FitDescription) -> str:

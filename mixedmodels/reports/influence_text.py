@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mixedmodels.reports.numbers import format_numbers
+from mixedmodels.reports.page import Page
 from mixedmodels.reports.text_tables import fill_line, text_matrix
 
 #: Significant digits of the smallest measure of a column.
 DIGITS = 3
 
 
-def influence_text(title: str, formula: str, largest: pd.DataFrame, notes: Sequence[str]) -> str:
+def influence_text(title: str, formula: str, largest: pd.DataFrame, notes: Sequence[str]) -> Page:
     """Lay out the deletions that moved the estimates most.
 
     Parameters
@@ -33,4 +34,4 @@ def influence_text(title: str, formula: str, largest: pd.DataFrame, notes: Seque
         right=True,
     )
     lines = [title, f"Formula: {formula}", "", "Largest Cook's distances:", table]
-    return "\n".join([*lines, *(fill_line(note.split()) for note in notes)])
+    return Page([*lines, *(fill_line(note.split()) for note in notes)])

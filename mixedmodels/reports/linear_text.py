@@ -11,6 +11,7 @@ from scipy import special
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.reports.numbers import format_numbers, format_p_values, zap_small
+from mixedmodels.reports.page import Page
 from mixedmodels.reports.text_tables import coefficient_table, named_values
 
 # R prints all residuals, and not their quantiles, where fewer degrees of freedom are left.
@@ -61,7 +62,7 @@ class LinearDescription:
     n_missing: int
 
 
-def linear_print_text(fit: LinearDescription, beta: FloatArray, digits: int = 4) -> str:
+def linear_print_text(fit: LinearDescription, beta: FloatArray, digits: int = 4) -> Page:
     """Return the short text of a linear model."""
     values = np.full(len(fit.names), np.nan)
     values[fit.estimated] = beta
@@ -70,12 +71,12 @@ def linear_print_text(fit: LinearDescription, beta: FloatArray, digits: int = 4)
         if len(values)
         else ["No coefficients"]
     )
-    return "\n".join(["", "Call:", fit.call, "", *body, ""])
+    return Page(["", "Call:", fit.call, "", *body, ""])
 
 
 def linear_summary_text(
     fit: LinearDescription, coefficients: FloatArray, columns: Sequence[str], digits: int = 4
-) -> str:
+) -> Page:
     """Return the long text of a linear model.
 
     Parameters
@@ -100,7 +101,7 @@ def linear_summary_text(
         lines.append(f"  ({fit.n_missing} observation{'s' * (fit.n_missing > 1)} deleted due to missingness)")
     if fit.f_statistic is not None:
         lines += _overall_lines(fit, fit.f_statistic, digits)
-    return "\n".join([*lines, ""])
+    return Page([*lines, ""])
 
 
 def _residual_lines(fit: LinearDescription, digits: int) -> list[str]:

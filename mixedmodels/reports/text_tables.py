@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.reports.html import RULE, Table
 from mixedmodels.reports.numbers import (
     SIGNIFICANCE_LEGEND,
     format_numbers,
@@ -16,6 +17,7 @@ from mixedmodels.reports.numbers import (
     significance_marks,
     zap_small,
 )
+from mixedmodels.reports.page import Page
 
 LINE_WIDTH = 80
 
@@ -31,7 +33,7 @@ def fill_line(pieces: Sequence[str], separator: str = " ", width: int = LINE_WID
     return "\n".join(lines)
 
 
-def named_values(names: Sequence[str], cells: Sequence[str], gap: int = 1, width: int = LINE_WIDTH) -> str:
+def named_values(names: Sequence[str], cells: Sequence[str], gap: int = 1, width: int = LINE_WIDTH) -> Page:
     """Lay out a named vector: names above values, right justified, as many on a line as fit."""
     cell_width = max((len(t) for t in (*names, *cells)), default=0)
     per_line = max(1, width // (cell_width + gap))
@@ -41,7 +43,7 @@ def named_values(names: Sequence[str], cells: Sequence[str], gap: int = 1, width
         for row in (names, cells):
             part = row[first : first + per_line]
             lines.append("".join(t.rjust(cell_width) + space for t in part))
-    return "\n".join(lines)
+    return Page([Table("\n".join(lines), (tuple(cells),), ("",), tuple(names))])
 
 
 def text_matrix(
@@ -50,7 +52,7 @@ def text_matrix(
     columns: Sequence[str],
     right: bool = False,
     width: int = LINE_WIDTH,
-) -> str:
+) -> Page:
     """Lay out a character matrix with its margins; columns that do not fit go into a further block."""
     label_width = max((len(r) for r in rows), default=0)
     widths = [max([len(name)] + [len(row[j]) for row in cells]) for j, name in enumerate(columns)]
@@ -68,7 +70,7 @@ def text_matrix(
             ]
             lines.append(" ".join([label.ljust(label_width), *parts]))
         first = last
-    return "\n".join(lines)
+    return Page([Table("\n".join(lines), tuple(map(tuple, cells)), tuple(rows), tuple(columns))])
 
 
 def is_p_value(column: str) -> bool:
@@ -85,7 +87,7 @@ def coefficient_table(
     statistics: Sequence[int] = (),
     zapped: Sequence[int] = (),
     na: str = "NA",
-) -> str:
+) -> Page:
     """Lay out a table of estimates and tests by the rules of R's ``printCoefmat``.
 
     Parameters
@@ -128,7 +130,7 @@ def coefficient_table(
     if not marks:
         return text_matrix(cells.tolist(), rows, columns, right=True)
     starred = [[*row, mark] for row, mark in zip(cells.tolist(), marks, strict=True)]
-    return f"{text_matrix(starred, rows, [*columns, ''], right=True)}\n---\n{SIGNIFICANCE_LEGEND}"
+    return Page([text_matrix(starred, rows, [*columns, ""], right=True), RULE, SIGNIFICANCE_LEGEND])
 
 
 def _joint_format(block: FloatArray, digits: int) -> np.ndarray[tuple[int, ...], np.dtype[np.object_]]:

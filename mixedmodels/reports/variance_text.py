@@ -10,6 +10,7 @@ import numpy as np
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.errors import ControlError
 from mixedmodels.reports.numbers import format_numbers, round_digits
+from mixedmodels.reports.page import Page
 from mixedmodels.reports.text_tables import text_matrix
 
 _CORRELATED = ("us", "cs", "ar1", "toep")
@@ -21,7 +22,7 @@ def variance_table(
     residual_sd: float | None,
     comp: VarianceForm | Sequence[VarianceForm] = "Std.Dev.",
     digits: int = 5,
-) -> str:
+) -> Page:
     """Lay out standard deviations, variances or both, with the correlations of each term.
 
     Parameters

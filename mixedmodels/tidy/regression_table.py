@@ -50,6 +50,8 @@ def regression_table(
     NotAvailableError
         If maketables is not installed.
     """
+    if isinstance(format, Fit):
+        raise ControlError("regression_table() takes one list of models: write regression_table([m1, m2]).")
     one_of("format", format, get_args(TableFormat))
     chosen = [models] if isinstance(models, Fit) else list(models)
     for model in chosen:

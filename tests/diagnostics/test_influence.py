@@ -260,5 +260,5 @@ def test_text(fitted):
     assert text.startswith("Influence of 18 levels of Subject, exact deletion\nFormula: Reaction ~ Days")
     assert text.splitlines()[5].split()[:3] == ["309", "10", "0.1320"]
     assert found.largest(3, by="covratio").index[0] == found.covratio().apply(np.log).abs().idxmax()
-    assert "<table" in found._repr_html_()
+    assert "<table>" in found._repr_html_()
     assert list(found.to_frame())[:5] == ["n", "cooks_distance", "mdffits", "covtrace", "covratio"]

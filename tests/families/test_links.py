@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixedmodels import families as mf
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.links import LINK_NAMES, get_link, power
 
@@ -99,3 +100,24 @@ def test_unknown_link_lists_the_links():
         get_link("logti")
     with pytest.raises(FamilyError, match="mu\\^x"):
         get_link("mu^x")
+
+
+@pytest.mark.parametrize(
+    ("text", "exponent"),
+    [
+        ("power(0.5)", 0.5),
+        ("power(1/3)", 1 / 3),
+        ("power( lambda = -0.25 )", -0.25),
+        ("mu^0.7", 0.7),
+        ("power(2)", 2),
+    ],
+)
+def test_a_power_by_its_name(text, exponent):
+    assert get_link(text) == power(exponent)
+    assert mf.Gamma(link=text).link == power(exponent)
+
+
+@pytest.mark.parametrize("text", ["power(x)", "power()", "power(1/0)", "mu^1/3", "power(1, 2)", "mu^x"])
+def test_what_is_no_power(text):
+    with pytest.raises(FamilyError, match=r"'power\(0.5\)' of any exponent"):
+        mf.Gamma(link=text)

@@ -38,12 +38,12 @@ def test_related_levels():
     (b,) = random_effects(design.random, np.array([2.0]), [np.array([[1.0], [1.0]])])
     np.testing.assert_allclose(b[:, 0], 2.0 * np.linalg.cholesky(K).sum(axis=1))
     rng, one = np.random.default_rng(7), np.array([1.0])
-    draws = [draw_random_effects(rng, design.random, one, 1.0)[0][:, 0] for _ in range(4000)]
+    draws = [draw_random_effects(rng, design.random, one, 1.0, 1)[0][:, 0, 0] for _ in range(4000)]
     np.testing.assert_allclose(np.cov(np.array(draws).T), K, atol=0.08)
 
 
 def test_noise_of_a_row_of_zero_weight_is_finite():
-    noise = draw_gaussian(np.random.default_rng(1), np.zeros(3), 1.0, np.array([0.0, 1.0, 1e6]))
+    noise = draw_gaussian(np.random.default_rng(1), np.zeros((3, 1)), 1.0, np.array([0.0, 1.0, 1e6]))
     assert np.isfinite(noise).all()
     assert abs(noise[2]) < 0.01
 

@@ -23,7 +23,7 @@ def table(seed=0):
             "arm": pd.Categorical(np.repeat(["PBO", "TRT"] * 6, 4)),
             "visit": pd.Categorical(np.tile(VISITS, 12), categories=VISITS),
             "week": np.tile([0, 4, 8, 16], 12),
-            "time": np.tile([0.1, 0.35, 1.7, 2.0], 12) + np.repeat(rng.uniform(0, 0.05, 12), 4),
+            "time": np.tile([0.1, 0.35, 1.7, 2.0], 12) + rng.uniform(0, 0.05, n),
             "x": rng.uniform(1, 2, n),
             "z": rng.normal(size=n),
             "y": rng.normal(size=n),
@@ -49,10 +49,29 @@ def test_levels_come_from_the_categories_and_not_from_the_rows():
 
 def test_numbers_count_in_steps():
     found = read("ar1(week | subject)").residual
-    assert (found.origin, found.step) == (0.0, 4.0)
+    assert (found.origins.tolist(), found.step) == ([0.0] * 12, 4.0)
     assert found.positions[:4].tolist() == [0, 1, 2, 4]
     data = table().assign(week=lambda d: d["week"] * 0.1 + 0.3)
     assert read("ar1(week | subject)", data).residual.positions[:4].tolist() == [0, 1, 2, 4]
+
+
+def test_steps_are_those_within_groups():
+    data = table().assign(week=lambda d: d["week"] + d["subject"] % 4)
+    found = read("ar1(week | subject)", data).residual
+    assert found.step == 4.0
+    assert found.positions[:8].tolist() == [0, 1, 2, 4, 0, 1, 2, 4]
+    even = data[data["visit"].isin(["V1", "V3", "V4"])]
+    assert read("ar1(week | subject)", even).residual.step == 8.0
+
+
+def test_dates_are_days():
+    start = pd.Timestamp("2024-02-26")
+    data = table().assign(date=lambda d: start + pd.to_timedelta(d["week"] * 7, unit="D"))
+    found = read("ar1(date | subject)", data).residual
+    assert (found.step, found.positions[:4].tolist()) == (28.0, [0, 1, 2, 4])
+    places = read("car1(date | subject)", data).residual.positions
+    assert np.diff(places[:4, 0]).tolist() == [28.0, 28.0, 56.0]
+    assert read("us(date | subject)", data).residual.levels[0] == "2024-02-26"
 
 
 def test_times_without_a_common_step_are_for_continuous_time():
@@ -273,7 +292,7 @@ def test_places_of_new_rows():
         }
     )
     found = new_residual(design, new)
-    assert found.positions[:2].tolist() == [2, 6]
+    assert found.positions[:2].tolist() == [2, 0]
     assert design.residual.groups[found.codes[0]] == "PBO:103"
     assert found.codes[1:].tolist() == [-1, -1]
     assert found.arms.tolist() == [0, 1, 1]
@@ -282,6 +301,9 @@ def test_places_of_new_rows():
     assert new_variance_columns(design, ident, new).strata.tolist() == [3, 0, 1]
     with pytest.raises(DataError, match="no whole number of steps of 4"):
         new_residual(design, new.assign(week=[1, 2, 3]))
+    toeplitz = read("toep(week | subject)")
+    with pytest.raises(DataError, match=r"rows of subject 102 5 steps apart.*4 steps or fewer"):
+        new_residual(toeplitz, new.assign(week=20.0))
     with pytest.raises(DataError, match="visit has 'V9' in the new data"):
         new_variance_columns(design, ident, new.assign(visit="V9"))
 
@@ -301,3 +323,15 @@ def test_places_of_the_rows_of_the_fit_are_those_of_the_fit(text):
         columns = new_variance_columns(design, term, data)
         np.testing.assert_array_equal(columns.values, term.columns.values)
         np.testing.assert_array_equal(columns.strata, term.columns.strata)
+
+
+@pytest.mark.parametrize("text", ["lin(at | 1)", "spher(at | 1)"])
+def test_the_smallest_distance_of_a_long_series_is_known(text):
+    rng = np.random.default_rng(2)
+    at = np.cumsum(rng.uniform(0.5, 1.5, 1000))
+    data = pd.DataFrame({"at": at, "x": rng.normal(size=1000), "y": rng.normal(size=1000)})
+    structure = read(text, data.sample(frac=1.0, random_state=0)).residual.structure
+    assert structure.nearest == pytest.approx(np.diff(at).min())
+    assert structure.typical == pytest.approx(
+        np.median(np.subtract.outer(at, at)[np.tril_indices(1000, -1)]), rel=0.05
+    )

@@ -55,6 +55,13 @@ def natural(structure, theta: Array, sigma: float) -> tuple[Array, Callable[[Arr
     if structure.name == "diag":
         return (sigma * theta) ** 2, lambda gamma: np.diag(np.broadcast_to(gamma, (S,)))
     n_sd = structure.n_sd
+    if structure.name == "cs" and structure.homogeneous:
+        # Linear in one variance and one covariance.
+        variance, rho = (sigma * theta[0]) ** 2, theta[1]
+        ones = np.ones((S, S))
+        return np.array(
+            [variance, variance * rho]
+        ), lambda gamma: gamma[0] * np.eye(S) + gamma[1] * (ones - np.eye(S))
     start = np.append((sigma * theta[:n_sd]) ** 2, theta[n_sd:])
 
     def covariance(gamma: Array) -> Array:
@@ -174,7 +181,7 @@ class DenseKenwardRoger:
 
 
 def kenward_roger(at: Dense) -> DenseKenwardRoger:
-    """Return their quantities, V taken as linear in its parameters."""
+    """Return their quantities."""
     Vi, X, Phi, k = at.inverse, at.X, at.fixed, len(at.first)
     A = Vi @ X
     P = [-A.T @ G @ A for G in at.first]
@@ -185,5 +192,6 @@ def kenward_roger(at: Dense) -> DenseKenwardRoger:
             information[i, j] = np.trace(Vi @ at.first[i] @ Vi @ at.first[j])
             information[i, j] += np.trace(Phi @ P[i] @ Phi @ P[j]) - 2 * np.trace(Phi @ Q[i, j])
     W = 2 * np.linalg.inv(information)
-    bias = sum(W[i, j] * (Q[i, j] - P[i] @ Phi @ P[j]) for i in range(k) for j in range(k))
+    R = [[A.T @ at.second[i][j] @ A for j in range(k)] for i in range(k)]
+    bias = sum(W[i, j] * (Q[i, j] - P[i] @ Phi @ P[j] - 0.25 * R[i][j]) for i in range(k) for j in range(k))
     return DenseKenwardRoger(Phi, Phi + 2 * Phi @ bias @ Phi, P, W)

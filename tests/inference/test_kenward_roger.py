@@ -1,5 +1,7 @@
 """Kenward and Roger's tests against dense algebra and pbkrtest."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mixedmodels as mm
+from mixedmodels.covariance import Autoregressive, CompoundSymmetry
+from mixedmodels.covariance.jacobian import covariance_curvature
 from mixedmodels.engines.linear import expected_information
 from mixedmodels.engines.linear.independent_groups import group_stacks, independent_groups
 from mixedmodels.inference.contrasts import contrast_tests, hypothesis_test
@@ -209,3 +213,56 @@ def test_collinear_columns_take_no_digits():
         tests = [contrast_tests(fixed_effects(m, ddf), np.eye(3)[2:]) for m in (near, far)]
         np.testing.assert_allclose(tests[0].df, tests[1].df, rtol=DF)
         np.testing.assert_allclose(tests[0].statistic, tests[1].statistic, rtol=DF)
+
+
+@pytest.mark.parametrize(
+    ("bars", "share"),
+    [("cs(0 + t | g)", 3e-3), ("ar1(0 + t | g)", 3e-2), ("ar1(0 + t | g, hom = FALSE) + (1 | h)", 1e-2)],
+)
+@pytest.mark.parametrize("seed", [0, 4])
+def test_second_derivatives_of_a_covariance_count(bars, share, seed):
+    model = mm.lmer(f"y ~ x + z + {bars}", random_data(seed))
+    assert not model.is_singular()
+    found = fixed_effects(model, "kenward-roger").covariance
+    at = dense(model)
+    np.testing.assert_allclose(found, kenward_roger(at).adjusted, rtol=DENSE, atol=DENSE * found.max())
+    flat = replace(at, second=[[0.0 * M for M in row] for row in at.second])
+    without = kenward_roger(flat).adjusted
+    assert np.abs(np.diag(found) / np.diag(without) - 1.0).max() > share
+
+
+@pytest.mark.parametrize(
+    ("curved", "linear"),
+    [
+        ("cs(1 + Days | Subject)", "(1 + Days | Subject)"),
+        ("cs(0 + half | Subject, hom = TRUE)", "ar1(0 + half | Subject)"),
+    ],
+)
+def test_equal_models_have_equal_tests_however_their_covariance_is_written(curved, linear):
+    data = mm.load_dataset("sleepstudy").iloc[:-7]
+    data["half"] = np.where(data["Days"] < 5, "a", "b")
+    first, second = (
+        fixed_effects(mm.lmer(f"Reaction ~ Days + {bars}", data), "kenward-roger")
+        for bars in (curved, linear)
+    )
+    np.testing.assert_allclose(first.covariance, second.covariance, rtol=1e-5)
+    np.testing.assert_allclose(first.degrees.of_rows(np.eye(2)), second.degrees.of_rows(np.eye(2)), rtol=1e-5)
+
+
+def test_at_a_bound_a_term_is_linear():
+    structure = CompoundSymmetry(3)
+    assert covariance_curvature(structure, np.array([1.0, 0.0, 2.0, 0.3])) is None
+    assert covariance_curvature(structure, np.array([1.0, 0.5, 2.0, 1.0])) is None
+    assert covariance_curvature(CompoundSymmetry(4, homogeneous=True), np.array([1.3, 0.2])) is None
+    assert covariance_curvature(structure, np.array([1.0, 0.5, 2.0, 0.3])) is not None
+
+
+def test_curvature_of_an_autoregressive_term_by_hand():
+    variance, rho = 1.44, 0.3
+    second = covariance_curvature(Autoregressive(3), np.array([np.sqrt(variance), rho]))
+    lags = np.abs(np.subtract.outer(np.arange(3), np.arange(3)))
+    slope = lags * rho ** np.maximum(lags - 1, 0)
+    # d(variance) = 2 sd d(sd).
+    np.testing.assert_allclose(second[0, 0], 0.0, atol=1e-8)
+    np.testing.assert_allclose(second[0, 1], 2.0 * np.sqrt(variance) * slope, atol=1e-8)
+    np.testing.assert_allclose(second[1, 1], variance * 2.0 * (lags == 2), atol=1e-8)

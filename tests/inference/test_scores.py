@@ -119,5 +119,7 @@ def test_generalized_information_is_the_inverse_of_the_covariance():
 
 
 def test_other_fits_have_no_scores():
-    with pytest.raises(mm.NotAvailableError, match="lmer, glmer"):
-        mm.estfun(mm.lm("Reaction ~ Days", mm.load_dataset("sleepstudy")))
+    data = mm.load_dataset("cbpp")
+    pql = mm.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", data, "binomial", method="pql")
+    with pytest.raises(mm.NotAvailableError, match="quasi-likelihood"):
+        mm.estfun(pql)

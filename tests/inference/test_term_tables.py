@@ -168,9 +168,10 @@ def test_tables_print_as_in_r(name, data):
     assert [line.rstrip() for line in text.split("\n")] == (PRINTED / f"{name}.txt").read_text().splitlines()
 
 
-def test_a_notebook_shows_the_text(fitted):
+def test_a_notebook_shows_a_table(fitted):
     table = fitted("sleepstudy").anova()
-    assert table._repr_html_().startswith("<pre>Type III Analysis of Variance Table with Satterthwaite")
+    head = '<p class="head">Type III Analysis of Variance Table with Satterthwaite\'s method</p><table>'
+    assert head in table._repr_html_()
     assert type(table[["F value"]]) is pd.DataFrame
 
 

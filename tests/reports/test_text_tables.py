@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from mixedmodels.formula import parse_formula
 from mixedmodels.reports.formula_text import break_formula, shown_formula
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.text_tables import coefficient_table, fill_line, named_values, text_matrix
 
 # formula -> lines of R's deparse()
@@ -85,10 +84,6 @@ def test_tiny_estimates_are_not_rounded_away():
         4, estimates=(0, 1), statistics=(2,),
     )  # fmt: skip
     assert text.split("\n")[2] == "b 1.000e-09  2.000e-10     5.0"
-
-
-def test_html_is_escaped():
-    assert preformatted("a <b> & c") == "<pre>a &lt;b&gt; &amp; c</pre>"
 
 
 @given(st.text("abcxyz_.0123456789+-*/|~(), `'\"", max_size=300))

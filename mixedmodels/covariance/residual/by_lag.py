@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.residual.arma_covariance import arma_autocovariances
+from mixedmodels.covariance.residual.arma_series import (
+    banded_factor,
+    solve_factor,
+    times_factor,
+    with_autoregression,
+    without_autoregression,
+    without_autoregression_pullback,
+)
 from mixedmodels.covariance.residual.free_coordinates import (
     Interval,
     at_ends,
@@ -14,7 +24,7 @@ from mixedmodels.covariance.residual.free_coordinates import (
     line_slope,
     to_line,
 )
-from mixedmodels.covariance.residual.one_correlation import lags
+from mixedmodels.covariance.residual.one_correlation import LITTLE_CORRELATION, lags
 from mixedmodels.covariance.residual.partial_autocorrelation import (
     Numbers,
     autocorrelations,
@@ -26,6 +36,8 @@ from mixedmodels.covariance.residual.partial_autocorrelation import (
 from mixedmodels.covariance.residual.structure import Positions
 
 _PARTIAL: Interval = (-1.0, 1.0)
+# Step of differences in logits: errors of 1e-12 from the fourth power, and of 1e-13 from rounding.
+_STEP = 1e-3
 
 
 def _names(kind: str, count: int) -> tuple[str, ...]:
@@ -149,18 +161,19 @@ class AutoregressiveMovingAverage:
         return False
 
     def start(self) -> FloatArray:
-        """Return small coefficients.
+        """Return a little autoregression, or moving average where there is none.
 
-        With all of them zero an autoregressive and a moving average part could not be told apart: phi and
-        theta have the same derivative there.
+        With all coefficients zero, phi and theta of one lag have the same derivative, and rows that are two
+        steps apart at least have none.
         """
         start = np.zeros(self.n_parameters)
-        start[: min(self.p, 1)] = 0.1 if self.q else 0.0
+        start[0] = LITTLE_CORRELATION
         return start
 
     def autocorrelations(self, rho: Numbers, n_lags: int) -> Numbers:
         """Return the correlations at lags 0 to `n_lags`, shape (n_lags + 1,)."""
-        return arma_autocorrelations(rho[: self.p], rho[self.p :], n_lags)
+        g = arma_autocovariances(rho[: self.p], rho[self.p :], n_lags)
+        return np.asarray(g / g[0])
 
     def correlation(self, rho: FloatArray, positions: Positions) -> FloatArray:
         """Return the correlation at each lag."""
@@ -207,37 +220,81 @@ class AutoregressiveMovingAverage:
         )
         return at_ends(names, partial, _PARTIAL)
 
+    def whiten(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> tuple[FloatArray, float]:
+        """Return ``L^-1 rows`` and the sum of ``log |C|``, of series without gaps by banded factors."""
+        series = without_gaps(positions)
+        white, log_det = np.empty_like(rows), 0.0
+        if series.any():
+            factor = banded_factor(rho[: self.p], rho[self.p :], rows.shape[1])
+            stacked = without_autoregression(rho[: self.p], _rows_first(rows[series]))
+            white[series] = _groups_first(solve_factor(factor, stacked), rows.shape[2])
+            log_det += 2.0 * np.count_nonzero(series) * float(np.sum(np.log(factor[0])))
+        if not series.all():
+            L = np.linalg.cholesky(self.correlation(rho, positions[~series]))
+            white[~series] = np.linalg.solve(L, rows[~series])
+            log_det += 2.0 * float(np.sum(np.log(np.diagonal(L, axis1=1, axis2=2))))
+        return white, log_det
 
-def arma_autocorrelations(phi: Numbers, theta: Numbers, n_lags: int) -> Numbers:
-    """Return the autocorrelations of an ARMA process at lags 0 to `n_lags`.
+    def whiten_pullback(
+        self, rho: FloatArray, positions: Positions, rows: FloatArray, dwhite: FloatArray, dlog_det: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the gradients in the coefficients, by differences of the fourth order, and in `rows`."""
 
-    The Yule-Walker equations of Brockwell and Davis (1991, section 3.3): for k <= p,
-    ``g_k - sum_j phi_j g_|k-j| = sum_j theta_j psi_{j-k}``, then the recursion in k.
+        def value(at: FloatArray) -> float:
+            white, log_det = self.whiten(self.from_free(at), positions, rows)
+            return float(np.vdot(dwhite, white) + dlog_det * log_det)
 
-    Examples
-    --------
-    >>> arma_autocorrelations(np.array([0.5]), np.array([]), 2).tolist()
-    [1.0, 0.5, 0.25]
-    """
-    p, q = len(phi), len(theta)
-    kind = np.result_type(phi, theta, np.float64)
-    # 1. The moving average's share of each covariance.
-    ma = np.concatenate([[1.0], theta]).astype(kind)
-    psi = np.zeros(q + 1, dtype=kind)
-    for j in range(q + 1):
-        reach = min(j, p)
-        psi[j] = ma[j] + phi[:reach] @ psi[j - reach : j][::-1]
-    share = np.zeros(max(n_lags, p, q) + 1, dtype=kind)
-    for k in range(q + 1):
-        share[k] = ma[k:] @ psi[: q + 1 - k]
-    # 2. The first p + 1 covariances together.
-    A = np.eye(p + 1, dtype=kind)
-    for k in range(p + 1):
-        for j in range(1, p + 1):
-            A[k, abs(k - j)] -= phi[j - 1]
-    g = np.zeros(len(share), dtype=kind)
-    g[: p + 1] = np.linalg.solve(A, share[: p + 1])
-    # 3. The others one after the other.
-    for k in range(p + 1, len(g)):
-        g[k] = phi @ g[k - p : k][::-1] + share[k]
-    return np.asarray((g / g[0])[: n_lags + 1])
+        free = self.to_free(rho)
+        slopes = np.array([_slope(value, free, k) for k in range(self.n_parameters)])
+        J = exact_jacobian(self._coefficients, from_line(free, _PARTIAL)) * line_slope(free, _PARTIAL)
+        return np.linalg.solve(J.T, slopes), self._pullback_in_rows(rho, positions, dwhite)
+
+    def _pullback_in_rows(self, rho: FloatArray, positions: Positions, dwhite: FloatArray) -> FloatArray:
+        """Return ``L^-T dwhite``."""
+        series = without_gaps(positions)
+        drows = np.empty_like(dwhite)
+        if series.any():
+            factor = banded_factor(rho[: self.p], rho[self.p :], dwhite.shape[1])
+            solved = solve_factor(factor, _rows_first(dwhite[series]), transposed=True)
+            stacked = without_autoregression_pullback(rho[: self.p], solved)
+            drows[series] = _groups_first(stacked, dwhite.shape[2])
+        if not series.all():
+            L = np.linalg.cholesky(self.correlation(rho, positions[~series]))
+            drows[~series] = np.linalg.solve(np.swapaxes(L, 1, 2), dwhite[~series])
+        return drows
+
+    def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+        """Return ``L rows``, the inverse of whitening."""
+        series = without_gaps(positions)
+        coloured = np.empty_like(rows)
+        if series.any():
+            factor = banded_factor(rho[: self.p], rho[self.p :], rows.shape[1])
+            stacked = with_autoregression(rho[: self.p], times_factor(factor, _rows_first(rows[series])))
+            coloured[series] = _groups_first(stacked, rows.shape[2])
+        if not series.all():
+            C = self.correlation(rho, positions[~series])
+            coloured[~series] = np.linalg.cholesky(C) @ rows[~series]
+        return coloured
+
+
+def without_gaps(positions: Positions) -> BoolArray:
+    """Tell which groups have a row at every step, shape (K,)."""
+    return np.asarray(np.all(np.diff(positions, axis=1) == 1, axis=1))
+
+
+def _rows_first(rows: FloatArray) -> FloatArray:
+    """Return (T, K q) of (K, T, q)."""
+    return np.moveaxis(rows, 0, 1).reshape(rows.shape[1], -1).copy()
+
+
+def _groups_first(stacked: FloatArray, q: int) -> FloatArray:
+    """Return (K, T, q) of (T, K q)."""
+    return np.moveaxis(stacked.reshape(len(stacked), -1, q), 1, 0)
+
+
+def _slope(value: Callable[[FloatArray], float], at: FloatArray, k: int) -> float:
+    """Return a derivative from four points, whose error is of the fourth power of the step."""
+    step = np.zeros(len(at))
+    step[k] = _STEP
+    near, far = value(at + step) - value(at - step), value(at + 2.0 * step) - value(at - 2.0 * step)
+    return (8.0 * near - far) / (12.0 * _STEP)

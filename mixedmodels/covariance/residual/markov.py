@@ -34,3 +34,12 @@ def whiten_steps_pullback(
     error = np.sum(scaled * (rows[:, 1:] - a[..., None] * rows[:, :-1]), axis=-1)
     # v = 1 - a^2: d white / dv = -white / (2 v), d log v / dv = 1 / v, and dv/da = -2 a.
     return error * a / v - direct - 2.0 * dlog_det * a / v, drows
+
+
+def colour_steps(a: FloatArray, v: FloatArray, rows: FloatArray) -> FloatArray:
+    """Return ``L rows``, the inverse of :func:`whiten_steps`, row after row."""
+    coloured = rows.copy()
+    for t in range(1, rows.shape[1]):
+        kept, new = a[:, t - 1, None], np.sqrt(v[:, t - 1, None])
+        coloured[:, t] = kept * coloured[:, t - 1] + new * rows[:, t]
+    return coloured

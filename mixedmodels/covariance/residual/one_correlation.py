@@ -9,12 +9,12 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.free_coordinates import Interval, at_ends, from_line, line_slope, to_line
-from mixedmodels.covariance.residual.markov import whiten_steps, whiten_steps_pullback
+from mixedmodels.covariance.residual.markov import colour_steps, whiten_steps, whiten_steps_pullback
 from mixedmodels.covariance.residual.structure import Positions
 
 
 class OneResidualCorrelation(ABC):
-    """A structure whose parameter is one correlation in an interval, zero where a search begins."""
+    """A structure whose parameter is one correlation in an interval."""
 
     __slots__ = ()
 
@@ -106,6 +106,11 @@ class CompoundSymmetric(OneResidualCorrelation):
         return ("Rho",)
 
 
+#: Where a search begins: with zero the square of a correlation has no derivative, and rows two steps apart do
+#: not say in which direction it goes.
+LITTLE_CORRELATION = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Autoregressive1(OneResidualCorrelation):
     """Rows k steps apart have correlation phi^k, ``ar1(visit | subject)``.
@@ -131,6 +136,10 @@ class Autoregressive1(OneResidualCorrelation):
         """From -1 to 1."""
         return -1.0, 1.0
 
+    def start(self) -> FloatArray:
+        """Return a little correlation."""
+        return np.array([LITTLE_CORRELATION])
+
     def correlation(self, rho: FloatArray, positions: Positions) -> FloatArray:
         """Return ``phi^|s - t|``."""
         return np.asarray(rho[0] ** lags(positions))
@@ -153,6 +162,10 @@ class Autoregressive1(OneResidualCorrelation):
         da, drows = whiten_steps_pullback(a, v, rows, dwhite, dlog_det)
         lag = np.diff(positions, axis=1)
         return np.array([np.sum(da * lag * rho[0] ** (lag - 1))]), drows
+
+    def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+        """Return ``L rows``."""
+        return colour_steps(*self._steps(rho, positions), rows)
 
     def _steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
         """Return the correlation a of each row with the one before it, and ``1 - a^2``, shape (K, T - 1)."""

@@ -23,7 +23,7 @@ from mixedmodels.covariance.residual.free_coordinates import (
     line_slope,
     to_line,
 )
-from mixedmodels.covariance.residual.markov import whiten_steps, whiten_steps_pullback
+from mixedmodels.covariance.residual.markov import colour_steps, whiten_steps, whiten_steps_pullback
 from mixedmodels.covariance.residual.structure import Positions
 
 _UNIT: Interval = (0.0, 1.0)
@@ -218,6 +218,11 @@ class ExponentialSeries(Exponential):
         a = np.exp(-gap)
         da, drows = whiten_steps_pullback(a, -np.expm1(-2.0 * gap), rows, dwhite, dlog_det)
         return np.array([np.sum(da * a * gap) / rho[0]]), drows
+
+    def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+        """Return ``L rows``."""
+        gap = np.diff(positions[..., 0], axis=1) / rho[0]
+        return colour_steps(np.exp(-gap), -np.expm1(-2.0 * gap), rows)
 
 
 class Gaussian(Spatial):
@@ -544,3 +549,8 @@ class ContinuousAutoregressive(PowerOfDistance):
         v = -np.expm1(2.0 * np.log(rho[0]) * gap)
         da, drows = whiten_steps_pullback(a, v, rows, dwhite, dlog_det)
         return np.array([np.sum(da * gap * a) / rho[0]]), drows
+
+    def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+        """Return ``L rows``."""
+        log_a = np.log(rho[0]) * np.diff(positions[..., 0], axis=1) / self.unit
+        return colour_steps(np.exp(log_a), -np.expm1(2.0 * log_a), rows)

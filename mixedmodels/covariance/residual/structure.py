@@ -74,10 +74,11 @@ class ResidualStructure(Protocol):
 
 @runtime_checkable
 class Markov(Protocol):
-    """A structure in which a row depends on the row before it alone, so that a group costs as it is long.
+    """A structure in which a row depends on few rows before it, so that a group costs as it is long.
 
-    Rows of each group are in increasing order of their positions. Row t is predicted from row t - 1 with the
-    coefficient that is their correlation, so the inverse factor of C has two diagonals.
+    Rows of each group are in increasing order of their positions. In processes of the first order row t
+    is predicted from row t - 1 with the coefficient that is their correlation, so the inverse factor of C
+    has two diagonals.
     """
 
     def whiten(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> tuple[FloatArray, float]:
@@ -87,6 +88,9 @@ class Markov(Protocol):
         self, rho: FloatArray, positions: Positions, rows: FloatArray, dwhite: FloatArray, dlog_det: float
     ) -> tuple[FloatArray, FloatArray]:
         """Return the gradients in rho (n_parameters,) and in `rows` (K, T, q)."""
+
+    def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+        """Return ``L rows`` (K, T, q), the inverse of whitening."""
 
 
 @dataclass(frozen=True, slots=True)

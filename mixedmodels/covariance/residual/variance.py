@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -190,9 +191,13 @@ class ConstantPower(OfCovariate):
     ----------
     strata : tuple of str
         Names of strata with two parameters each; one empty name where all rows share them.
+    typical : float
+        Geometric mean of ``|x|``: the free coordinates are power and the logarithm of the constant over
+        ``typical^power``, which says how much of a usual row the constant is, whatever the unit of x.
     """
 
     strata: tuple[str, ...] = ("",)
+    typical: float = 1.0
 
     @property
     def name(self) -> str:
@@ -205,8 +210,8 @@ class ConstantPower(OfCovariate):
         return ("const", "power")
 
     def start(self) -> FloatArray:
-        """Return a constant of one, and no power: equal standard deviations."""
-        return np.tile([1.0, 0.0], len(self.strata))
+        """Return a constant as large as the power, which is a half: one of no power stands for sigma."""
+        return np.tile([math.sqrt(self.typical), 0.5], len(self.strata))
 
     def log_sd(self, delta: FloatArray, columns: VarianceColumns) -> FloatArray:
         """Return ``log(const + |x|^power)``, for zeros of x too."""
@@ -224,30 +229,32 @@ class ConstantPower(OfCovariate):
         return np.column_stack([by_const, by_power]).ravel()
 
     def to_free(self, delta: FloatArray) -> FloatArray:
-        """Return the logarithm of each constant."""
+        """Return logarithms of the constants over ``typical^power``, and powers."""
         free = delta.astype(np.float64)
-        free[::2] = np.log(free[::2])
+        free[::2] = np.log(delta[::2]) - delta[1::2] * math.log(self.typical)
         return free
 
     def from_free(self, free: FloatArray) -> FloatArray:
-        """Return the constants from their logarithms."""
+        """Return constants and powers."""
         delta = free.astype(np.float64)
-        delta[::2] = np.exp(np.clip(free[::2], -300.0, 300.0))
+        delta[::2] = np.exp(self._log_const(free))
         return delta
 
+    def _log_const(self, free: FloatArray) -> FloatArray:
+        return np.clip(free[::2] + free[1::2] * math.log(self.typical), -300.0, 300.0)
+
     def free_pullback(self, free: FloatArray, ddelta: FloatArray) -> FloatArray:
-        """Return the gradient in the logarithms."""
+        """Return the gradient in the coordinates."""
         gradient = ddelta.astype(np.float64)
-        gradient[::2] *= np.exp(np.clip(free[::2], -300.0, 300.0))
+        gradient[::2] *= np.exp(self._log_const(free))
+        gradient[1::2] += gradient[::2] * math.log(self.typical)
         return gradient
 
     def bounds_reached(self, delta: FloatArray) -> tuple[tuple[str, float], ...]:
-        """Return the constants that are as good as zero, or beside which nothing else is anything."""
-        names = self.parameter_names()[::2]
-        pairs = zip(names, delta[::2].tolist(), strict=True)
-        return tuple(
-            (name, value) for name, value in pairs if not 1.0 / EXTREME_RATIO < value < EXTREME_RATIO
-        )
+        """Return the constants that are as good as nothing, or all, of the standard deviations."""
+        share = np.exp(self.to_free(delta)[::2])
+        pairs = zip(self.parameter_names()[::2], delta[::2].tolist(), share.tolist(), strict=True)
+        return tuple((n, value) for n, value, s in pairs if not 1.0 / EXTREME_RATIO < s < EXTREME_RATIO)
 
 
 @dataclass(frozen=True, slots=True)

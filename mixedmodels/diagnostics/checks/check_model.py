@@ -19,7 +19,8 @@ from mixedmodels.diagnostics.checks.singularity import check_singularity
 from mixedmodels.diagnostics.checks.zero_inflation import check_zero_inflation
 from mixedmodels.diagnostics.required import a_fit
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.html import Table
+from mixedmodels.reports.page import Page, html_of
 
 CHECKS: dict[str, Callable[[Any], Check]] = {
     "convergence": check_convergence,
@@ -65,10 +66,11 @@ class ModelChecks:
             head = f"{MARKS[check.is_fine]:<{mark}}{title:<{name}}"
             filled = textwrap.wrap(check.sentence, LINE_WIDTH, initial_indent=head, subsequent_indent=indent)
             lines.extend(filled)
-        return "\n".join(lines)
+        cells = tuple((MARKS[c.is_fine], title, c.sentence) for title, c in self.checks.items())
+        return Page([Table("\n".join(lines), cells, ("",) * len(cells), ("", "Check", "Finding"))])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @advises

@@ -6,8 +6,8 @@ from abc import abstractmethod
 
 import numpy as np
 
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_p_values
+from mixedmodels.reports.page import html_of
 
 #: A test is taken to speak against a model below this.
 SIGNIFICANT = 0.05
@@ -32,7 +32,7 @@ class Check:
         return self.sentence
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def fine(p_value: float) -> bool | None:

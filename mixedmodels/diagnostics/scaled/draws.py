@@ -17,7 +17,7 @@ from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.clusters import Clusters
-from mixedmodels.inference.resampling import contributions, normal_effects, observed
+from mixedmodels.inference.resampling import normal_effects, observed, random_part
 from mixedmodels.parallel import in_order
 
 R = TypeVar("R")
@@ -120,7 +120,7 @@ class ResponseDraws:
         """Return responses as ``refit`` takes them, shape (n, count)."""
         eta = np.broadcast_to(self.eta[:, None], (len(self.eta), count))
         if self.redrawn:
-            eta = eta + contributions(self.redrawn, normal_effects(self.fit, rng, count))
+            eta = eta + random_part(self.redrawn, normal_effects(self.fit, rng, count))
         return observed(self.fit, rng, eta)
 
     def block(self, piece: Piece) -> FloatArray:

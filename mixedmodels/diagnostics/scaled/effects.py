@@ -23,7 +23,7 @@ from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.mixed_model_equations import joint_system
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix
-from mixedmodels.inference.resampling import contributions, fixed_part
+from mixedmodels.inference.resampling import fixed_part, random_part
 
 
 def kept_terms(fit: Fit, masks: Sequence[BoolArray]) -> tuple[RandomTerm, ...]:
@@ -36,7 +36,7 @@ def kept_predictor(fit: Fit, masks: Sequence[BoolArray]) -> FloatArray:
     eta = fixed_part(fit)
     if not any(mask.any() for mask in masks):
         return eta
-    return np.asarray(eta + contributions(kept_terms(fit, masks), [b[:, :, None] for b in fit.b])[:, 0])
+    return np.asarray(eta + random_part(kept_terms(fit, masks), [b[:, :, None] for b in fit.b])[:, 0])
 
 
 def drawn_errors(fit: Fit, masks: Sequence[BoolArray], rng: np.random.Generator) -> FloatArray:

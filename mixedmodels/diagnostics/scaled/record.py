@@ -11,8 +11,8 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.checks.record import SIGNIFICANT
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, format_p_values
+from mixedmodels.reports.page import html_of
 
 Alternative = Literal["two.sided", "greater", "less"]
 
@@ -58,7 +58,7 @@ class ResidualTest:
         return f"\n\t{self.method}\n\n{self.line}\nalternative hypothesis: {self.alternative}\n"
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def _number(value: float) -> str:

@@ -35,7 +35,8 @@ from mixedmodels.diagnostics.scaled.uniformity import HYPOTHESES, STATISTICS, ks
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.inference.resampling import fixed_part
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.html import Table
+from mixedmodels.reports.page import Page, html_of
 
 #: Numbers that are ranked together where residuals depend on each other: a gigabyte.
 MOST_NUMBERS = 2**27
@@ -412,13 +413,13 @@ class ScaledResiduals:
     def __repr__(self) -> str:
         what = f"{self.nsim} {'simulations' if self._refitted is None else 'refits to simulations'}"
         kept = "with random effects drawn afresh" if self._draws.redrawn else "given all effects"
-        lines = [f"Scaled residuals of {len(self._u)} responses among {what} {kept}", ""]
-        for name, test in self.tests().items():
-            lines.append(f"{MARKS[test.is_fine]:<6}{name:<16}{test.line}")
-        return "\n".join(lines)
+        cells = tuple((MARKS[test.is_fine], name, test.line) for name, test in self.tests().items())
+        lines = "\n".join(f"{mark:<6}{name:<16}{line}" for mark, name, line in cells)
+        table = Table(lines, cells, ("",) * len(cells), ("", "Test", "Result"))
+        return Page([f"Scaled residuals of {len(self._u)} responses among {what} {kept}", "", table])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
     # What the tests share.
 

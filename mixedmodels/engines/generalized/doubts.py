@@ -10,6 +10,9 @@ from mixedmodels.engines.generalized.optimum import Optimum
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
 from mixedmodels.optimization.report import ConvergenceReport
 
+# Size of -2 log-likelihood beyond which its decimals are not worth their space.
+ABSURD = 1e9
+
 
 def with_doubts(
     report: ConvergenceReport,
@@ -39,12 +42,12 @@ def with_doubts(
 
 def rejected(nAGQ: int, optimum: Optimum, found: Exactness | None) -> str:
     """Return what is said of an optimum that was left for that without a variance."""
-    where = f"{_name(nAGQ)} has an optimum of {optimum.objective:.3f} at larger variances"
+    where = f"{_name(nAGQ)} has an optimum of {_shown(optimum.objective)} at larger variances"
     if found is None:
         return f"{where}, worse than without random effects."
     return (
-        f"{where} that is none of the likelihood: {found.nAGQ} nodes give {found.objective:.3f} there, worse "
-        "than without random effects."
+        f"{where} that is none of the likelihood: {found.nAGQ} nodes give {_shown(found.objective)} there, "
+        "worse than without random effects."
     )
 
 
@@ -52,13 +55,18 @@ def _difference(nAGQ: int, objective: float, found: Exactness, nested: float) ->
     """Say how far more nodes are from the optimum found."""
     still = "" if found.is_settled else ", and still more change it again"
     if found.objective > nested:
-        still += f", worse than without random effects ({nested:.3f})"
+        still += f", worse than without random effects ({_shown(nested)})"
     how = "not quite exact" if found.is_close(nested) else "coarse"
     return (
         f"{_name(nAGQ)} is {how} here: at these estimates {found.nAGQ} quadrature nodes give "
-        f"-2 log-likelihood {found.objective:.3f} instead of {objective:.3f}{still}, and would move an "
-        f"estimate by {found.move:.1f} standard errors."
+        f"-2 log-likelihood {_shown(found.objective)} instead of {_shown(objective)}{still}, and would move "
+        f"an estimate by {found.move:.1f} standard errors."
     )
+
+
+def _shown(objective: float) -> str:
+    """Return a value with three decimals, one that is no likelihood of any data with three digits."""
+    return f"{objective:.3f}" if abs(objective) < ABSURD else f"{objective:.3g}"
 
 
 def _name(nAGQ: int) -> str:

@@ -74,7 +74,8 @@ class Exactness:
     n_rules : int
         How many rules were tried.
     error : float
-        What the objective of the fit is below that of these nodes.
+        What the objective of the fit is below that of these nodes: at the optimum found, or if it was found
+        by quadrature at the optimum that these nodes are expected to have, if that is further off.
     allowed : (float, float)
         Error that is let pass, and share of the gain that is.
     """
@@ -131,8 +132,11 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
         apart = _largest(optimum.inverse_hessian @ (slope - gradient), spread)
         agree = apart <= SAME_ESTIMATES and abs(following - value) <= allowed[0]
         n_agreeing = n_agreeing + 1 if agree else 0
-        move = _largest(optimum.inverse_hessian @ slope, spread)
-        error = following - optimum.objective
+        step = optimum.inverse_hessian @ slope
+        move, error = _largest(step, spread), following - optimum.objective
+        if evaluator.nAGQ > 1:
+            # What is taken for exact must have the right optimum, which lies lower still.
+            error = min(error, error - 0.5 * float(slope @ step), key=lambda value: -abs(value))
         found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried, error, allowed)
         if found.is_settled or following > nested + LAPLACE_ERROR[0]:
             return found

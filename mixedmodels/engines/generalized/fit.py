@@ -16,7 +16,7 @@ from mixedmodels.engines.generalized.equal_rows import EqualRows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.exactness import Exactness, exactness, nodes_to_search_with, with_search
 from mixedmodels.engines.generalized.hessian import natural_parameters
-from mixedmodels.engines.generalized.looks import RELATIVE_GAIN, SMALLEST_GAIN, after_looks, better
+from mixedmodels.engines.generalized.looks import RELATIVE_GAIN, SMALLEST_GAIN, after_looks, better, lower_of
 from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
 from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
 from mixedmodels.engines.generalized.pirls import EdgeError, Mode, mode_border
@@ -53,6 +53,8 @@ WORTH_A_TRY = 0.1
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
 # response of a bootstrap is one to four away, and takes half the time from there.
 NEAR = 50.0
+# Rows beyond which a search from the data beside that from a given start costs too much.
+MANY_ROWS = 20_000
 
 
 def fit_generalized(
@@ -114,9 +116,18 @@ def _optimize(
         optimum = _from_estimates(evaluator, layout, near)
         if optimum is not None:
             return optimum
-    if start is not None:
-        optimum = from_start(evaluator, layout, _given_start(evaluator.problem, start))
-        return _no_worse_than_default(evaluator, layout, optimum)
+    if start is None:
+        return _from_data(evaluator, layout)
+    psi = _given_start(evaluator.problem, start)
+    optimum = _no_worse_than_default(evaluator, layout, from_start(evaluator, layout, psi))
+    if evaluator.nAGQ > 0:
+        optimum = _no_worse_than_start(evaluator, layout, optimum, psi)
+    evaluator.forget()
+    return optimum
+
+
+def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
+    """Return the lowest optimum that starting values from the data lead to."""
     optimum = from_start(evaluator, layout, None)
     if row_effects(evaluator.problem) is not None:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
@@ -134,14 +145,34 @@ def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
 
 
 def _no_worse_than_default(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
-    """Return the optimum, or that from the default start if already the start itself is better."""
+    """Return the optimum that a given start led to, or the lower one that the data lead to.
+
+    In a large model the data are asked only if the search broke down, or the default start itself is better.
+    """
     problem, values = evaluator.problem, starting_values(evaluator.problem)
     psi = pack(problem, values.thetas, values.gamma, values.phi)
-    default = Evaluator(problem, evaluator.nAGQ)(psi)[0]
-    if optimum.found.converged and optimum.objective <= default:
+    evaluator.forget()
+    is_asked_less = len(problem.y) > MANY_ROWS and optimum.found.converged
+    if is_asked_less and optimum.objective <= evaluator(psi)[0]:
         return optimum
-    again = from_start(evaluator, layout, None)
-    return again if again.objective < optimum.objective else optimum
+    try:
+        default = _from_data(evaluator, layout)
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return optimum
+    return lower_of(evaluator, optimum, default)
+
+
+def _no_worse_than_start(evaluator: Evaluator, layout: Layout, optimum: Optimum, psi: FloatArray) -> Optimum:
+    """Return the optimum, or that next to a start which is lower itself: nAGQ = 0 may lead away from it."""
+    evaluator.forget()
+    try:
+        first = evaluator(psi)
+        if not first[0] < optimum.objective - RELATIVE_GAIN * abs(optimum.objective) - SMALLEST_GAIN:
+            return optimum
+        H = _first_inverse(evaluator, layout, psi)
+        return lower_of(evaluator, optimum, joint_fit(evaluator, layout, psi, H, 1, first=first))
+    except (np.linalg.LinAlgError, ConvergenceError):
+        return optimum
 
 
 def _from_estimates(evaluator: Evaluator, layout: Layout, near: GeneralizedEstimates) -> Optimum | None:
@@ -230,15 +261,22 @@ def _from_nested(evaluator: Evaluator, layout: Layout) -> Optimum | None:
     problem = evaluator.problem
     values = starting_values(problem)
     psi = pack(problem, zero_thetas(problem), values.gamma, values.phi)
-    k = problem.n_theta + problem.n_fixed
     try:
         if evaluator.nAGQ == 0:
             return _canonical_optimum(evaluator, layout, from_start(evaluator, layout, psi))
-        H = start_inverse(evaluator, layout, psi, np.diag(1.0 / values.curvature))
-        H[range(k, len(psi)), range(k, len(psi))] = 1.0 / len(problem.y)
+        H = _first_inverse(evaluator, layout, psi)
         return _canonical_optimum(evaluator, layout, joint_fit(evaluator, layout, psi, H, 0))
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
+
+
+def _first_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray) -> FloatArray:
+    """Return an inverse Hessian to start with, parameters of the family included."""
+    problem = evaluator.problem
+    H = start_inverse(evaluator, layout, psi, np.diag(1.0 / starting_values(problem).curvature))
+    of_family = range(problem.n_theta + problem.n_fixed, len(psi))
+    H[of_family, of_family] = 1.0 / len(problem.y)
+    return H
 
 
 def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:

@@ -74,22 +74,31 @@ def better(
 
     A search that takes more than `most` evaluations leads nowhere.
     """
+    was_optimum = _is_optimum(evaluator, optimum)
+    # A start means the same whatever was found before: modes are searched from zero.
     evaluator.forget()
-    gain, was_optimum = (
-        RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN,
-        _is_optimum(evaluator, optimum),
-    )
     try:
         again = from_start(evaluator, layout, start, LOOK_TOLERANCE, most)
         if again.found.converged and (not was_optimum or _is_promising(evaluator, layout, optimum, again)):
             again = _finished_look(evaluator, layout, again, optimum)
-        is_optimum = _is_optimum(evaluator, again)
+        return lower_of(evaluator, optimum, again)
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
-    is_lower = again.objective < optimum.objective - gain
-    is_better = is_lower if is_optimum == was_optimum else is_optimum
-    n_evaluations = optimum.n_evaluations + again.n_evaluations
-    return replace(again if is_better else optimum, n_evaluations=n_evaluations)
+    finally:
+        # Nor do modes where a look has ended say anything of those where others begin.
+        evaluator.forget()
+
+
+def lower_of(evaluator: Evaluator, optimum: Optimum, other: Optimum) -> Optimum:
+    """Return the lower of two ends of searches, or that which is an optimum, with the evaluations of both."""
+    gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
+    is_optimum = _is_optimum(evaluator, other)
+    evaluator.forget()
+    is_better = other.objective < optimum.objective - gain
+    if is_optimum != _is_optimum(evaluator, optimum):
+        is_better = is_optimum
+    n_evaluations = optimum.n_evaluations + other.n_evaluations
+    return replace(other if is_better else optimum, n_evaluations=n_evaluations)
 
 
 def _is_promising(evaluator: Evaluator, layout: Layout, optimum: Optimum, look: Optimum) -> bool:
@@ -111,9 +120,12 @@ def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
 
 
 def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: Optimum) -> Optimum:
-    """Go on from where a rough search ended to the optimum, unless it turns out to be the known one."""
+    """Go on from where a rough search ended to the optimum, unless it turns out to be the known one.
+
+    Where a search broke down none is known: an optimum may lie nearby.
+    """
     problem, scale = evaluator.problem, layout.scale
-    is_higher = look.objective > known.objective
+    is_higher = look.objective > known.objective and _is_optimum(evaluator, known)
 
     def is_known(psi: FloatArray) -> bool:
         return is_higher and is_same_basin(problem, scale, known.psi, psi)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.engines.glm.newton import (
@@ -34,6 +35,8 @@ from mixedmodels.optimization.report import ConvergenceReport
 # Distance from the end of the range, relative to the largest predictor, at which rows are held: at the end
 # itself the likelihood has no derivatives.
 AT_END = 1e-11
+# Decrement below which Newton's step is tried.
+CLOSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +124,29 @@ def _reach(point: GlmPoint) -> float:
 
 
 def _step(problem: EdgeProblem, point: GlmPoint, held: BoolArray) -> tuple[FloatArray, float]:
-    """Return the Newton step in (beta, free phi) that keeps the rows held, and its decrement."""
+    """Return the step in (beta, free phi) that keeps the rows held, and its decrement.
+
+    That of Fisher scoring, and close to the maximum Newton's, where the Hessian is positive definite: rows
+    with means near their end make the expected information so much larger that scoring crawls.
+    """
     p, n_phi = problem.Q.shape[1], len(point.phi)
     Z = null_space(problem.Q[held])
     free = np.zeros((p + n_phi, Z.shape[1] + n_phi))
     free[:p, : Z.shape[1]], free[p:, Z.shape[1] :] = Z, np.eye(n_phi)
-    information = np.where(held, 0.0, point.rows.information)
     data = (problem.y, problem.weights, problem.Q, problem.family, point)
     gradient = free.T @ score(*data)
-    step = free @ solve_positive(free.T @ negative_hessian(*data, information) @ free, gradient)
-    return step, 0.5 * float(score(*data) @ step)
+
+    def step_by(information: FloatArray) -> tuple[FloatArray, float, bool]:
+        H = free.T @ negative_hessian(*data, np.where(held, 0.0, information)) @ free
+        own = solve_positive(H, gradient)
+        return free @ own, 0.5 * float(gradient @ own), bool(dpotrf(H)[1] == 0)
+
+    step, decrement, _ = step_by(point.rows.information)
+    if decrement < CLOSE:
+        newton, of_newton, is_definite = step_by(-point.rows.d2)
+        if is_definite:
+            return newton, of_newton
+    return step, decrement
 
 
 def _search(problem: EdgeProblem, point: GlmPoint, step: FloatArray) -> tuple[GlmPoint | None, BoolArray]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.covariance.jacobian import factor_jacobian
+from mixedmodels.covariance.jacobian import covariance_curvature, covariance_jacobian, factor_jacobian
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.engines.linear.independent_groups import (
     GroupStack,
@@ -49,12 +49,51 @@ class ExpectedInformation:
         ``tr(S^-1 G_i)``.
     products : ndarray, shape (k, k)
         ``tr(S^-1 G_i S^-1 G_j)``.
+    curved : tuple of CurvedTerm
+        The terms whose covariance is linear in no coordinates.
     """
 
     P: FloatArray
     Q: FloatArray
     traces: FloatArray
     products: FloatArray
+    curved: tuple[CurvedTerm, ...]
+
+    def second_order(self, covariance: FloatArray) -> FloatArray:
+        """Return ``sum_ij W_ij X'S^-1 (d^2 S / dg_i dg_j) S^-1 X``, g variances and correlations, (p, p).
+
+        Parameters
+        ----------
+        covariance : ndarray, shape (k + 1, k + 1)
+            Covariance of the coordinates along the directions, and of the scale of all variances.
+        """
+        total = np.zeros(self.P.shape[1:])
+        for term in self.curved:
+            W = term.scaled @ covariance @ term.scaled.T
+            total += np.einsum("st,sptq->pq", np.einsum("kl,klst->st", W, term.second), term.spread)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class CurvedTerm:
+    """A term whose covariance has second derivatives.
+
+    Attributes
+    ----------
+    term : int
+        Which term.
+    second : ndarray, shape (m, m, S, S)
+        Second derivatives of the covariance of one level along its m directions.
+    scaled : ndarray, shape (m, k + 1)
+        How its parameters move along all directions and with the scale of all variances.
+    spread : ndarray, shape (S, p, S, p)
+        Sum over levels of the products of rows of ``Z'S^-1 X``.
+    """
+
+    term: int
+    second: FloatArray
+    scaled: FloatArray
+    spread: FloatArray
 
 
 def directions(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
@@ -69,12 +108,10 @@ def directions(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
         D = np.zeros((len(rows), S, S))
         D[np.arange(len(rows)), rows, columns] = D[np.arange(len(rows)), columns, rows] = 1.0
         return D
-    dT = factor_jacobian(structure, theta)
     rows, columns = structure.places()
     if np.array_equal(rows, columns):
-        return dT
-    half = dT @ structure.factor(theta).T
-    return np.asarray(half + half.transpose(0, 2, 1))
+        return factor_jacobian(structure, theta)
+    return covariance_jacobian(structure, theta)
 
 
 def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedInformation:
@@ -104,11 +141,33 @@ def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedI
         along = np.eye(term.size) if term.structure.is_unstructured else C
         moves += [(t, along @ D @ along.T) for D in directions(term.structure, theta[part])]
     k, p = len(moves), problem.p
-    total = ExpectedInformation(np.zeros((k, p, p)), np.zeros((k, k, p, p)), np.zeros(k), np.zeros((k, k)))
+    total = ExpectedInformation(
+        np.zeros((k, p, p)), np.zeros((k, k, p, p)), np.zeros(k), np.zeros((k, k)),
+        _curved_terms(problem, theta, [t for t, _ in moves]),
+    )  # fmt: skip
     with threads_for(int(groups.sizes.max())):
         for stack in group_stacks(problem, groups):
             _add(total, stack, covariances, moves)
     return total
+
+
+def _curved_terms(
+    problem: LinearProblem, theta: FloatArray, term_of_move: Sequence[int]
+) -> tuple[CurvedTerm, ...]:
+    """Return the terms whose covariance is curved, their sums over levels still zero."""
+    found = []
+    for t, ((term, part), basis) in enumerate(zip(problem.parts, problem.column_bases, strict=True)):
+        structure, own = term.structure, theta[part]
+        second = covariance_curvature(structure, own)
+        if second is None:
+            continue
+        scaled = np.zeros((len(own), len(term_of_move) + 1))
+        scaled[:, :-1] = np.eye(len(term_of_move))[np.equal(term_of_move, t)]
+        # With all variances in proportion the deviations grow by half as much, correlations not at all.
+        scaled[:, -1] = np.where(structure.is_lower_bound(), 0.5 * own, 0.0)
+        S, p = structure.size, problem.p
+        found.append(CurvedTerm(t, basis.C @ second @ basis.C.T, scaled, np.zeros((S, p, S, p))))
+    return tuple(found)
 
 
 def _refuse_large(groups: IndependentGroups) -> None:
@@ -132,6 +191,10 @@ def _add(
     places = [stack.places[t] for t, _ in moves]
     DB = [_on_rows(D, B[:, where]) for where, (_, D) in zip(places, moves, strict=True)]
     DC = [_on_rows(D, C[:, where]) for where, (_, D) in zip(places, moves, strict=True)]
+    for term in total.curved:
+        S = len(term.spread)
+        rows = C[:, stack.places[term.term]].reshape(-1, S * p)
+        term.spread.reshape(S * p, S * p)[:] += rows.T @ rows
     for j, at_j in enumerate(places):
         flat = DC[j].reshape(-1, p)
         BDC = B[:, :, at_j] @ DC[j]

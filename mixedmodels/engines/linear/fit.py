@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -51,10 +51,13 @@ INTERIOR, HARD_EVALUATIONS = 0.2, 30
 #: Decreases at which a further look pauses, and how many times what it has before it may still be missing: it
 #: goes on only if it may come lower than what is found.
 LOOK_TOLERANCES = ((1e-2, 30.0), (1e-5, 1.0))
+#: Distance of two pauses, relative to theta and its scale, that are one place.
+SAME_PLACE = 0.03
 #: Decrement of a look that ends in no optimum and does not count.
 LOOK_DECREMENT = 1e-3
-#: Points without residual that a search tries before it is given up, and what is said where no search ends.
-MAX_BEYOND = 10
+#: Points without residual that a search tries before it is given up, those with a small one where it is known
+#: what they lead to, and what is said where no search ends.
+MAX_BEYOND, MAX_SMALL = 10, 5
 NO_RESIDUAL = "the objective only falls on as the residual variance goes to zero"
 #: Evaluations after which a search ends, a further look, and a search that has no optimum to find.
 MOST_EVALUATIONS, LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 1000, 400, 100
@@ -101,10 +104,16 @@ class Search:
         Rounding above which a point counts as having no residual.
     n_beyond : int
         Points beyond it that the current search tried.
+    n_small : int
+        Points with a small residual variance that the current search tried.
+    most_small : float
+        Number of them after which it is given up: where it goes the rows themselves have been asked.
     most_evaluations : int
         Evaluations after which a search ends.
     has_looked : bool
         Whether further looks were taken.
+    paused : list of ndarray
+        Thetas at which looks have paused for the first time.
     """
 
     problem: LinearProblem
@@ -115,8 +124,11 @@ class Search:
     rounding: float = 0.0
     ceiling: float = math.inf
     n_beyond: int = 0
+    n_small: int = 0
+    most_small: float = math.inf
     most_evaluations: int = MOST_EVALUATIONS
     has_looked: bool = False
+    paused: list[FloatArray] = field(default_factory=list)
 
     def objective(self, theta: FloatArray) -> float:
         """Return the objective at theta."""
@@ -145,6 +157,10 @@ class Search:
             if self.n_beyond > MAX_BEYOND:
                 raise NoResidualLeft
             raise np.linalg.LinAlgError("the residual variance vanishes")
+        if math.isfinite(self.most_small) and is_small(self.problem, point.sigma2):
+            self.n_small += 1
+            if self.n_small > self.most_small:
+                raise NoResidualLeft
         self.rounding = point.rounding
         return point.objective, point.gradient
 
@@ -191,7 +207,7 @@ def fit_linear(
     except ResidualVanishes as vanishing:
         estimates = fit_separated(problem, y, REML, vanishing.free, vanishing.sigma)
         if may_be_saturated(problem) and not search.has_looked:
-            estimates = _with_a_residual(search, estimates)
+            estimates = _with_a_residual(search, estimates, "data" if start is None else "user")
     except np.linalg.LinAlgError:
         if start is not None or not is_small(problem, 0.0):
             raise
@@ -228,16 +244,15 @@ def _vanishing_from(search: Search, theta: FloatArray) -> ResidualVanishes | Non
     return None
 
 
-def _with_a_residual(search: Search, estimates: LinearEstimates) -> LinearEstimates:
+def _with_a_residual(search: Search, estimates: LinearEstimates, origin: Origin) -> LinearEstimates:
     """Return the better of a fit with a small residual variance and the lowest optimum with a larger one."""
-    began, search.has_rows = time.perf_counter(), False
-    found = _lowest_look(search, None, "user")
+    began, search.has_rows, search.most_small = time.perf_counter(), False, MAX_SMALL
+    known = estimates.solution.objective if estimates.convergence.is_optimum else math.inf
+    found = _lowest_look(search, None, origin, known)
     if found is None:
         return estimates
     theta, found = _off_saddle(search, found)
     looked = _estimates(search, theta, found, time.perf_counter() - began)
-    if estimates.convergence.is_optimum and estimates.solution.objective <= looked.solution.objective:
-        return estimates
     # That the likelihood has no bound holds whichever optimum stands for it.
     return looked if estimates.convergence.is_optimum else without_bound(search.problem, looked)
 
@@ -287,11 +302,13 @@ def _best_of_looks(search: Search, found: Minimum | None, origin: Origin) -> Min
     return found
 
 
-def _lowest_look(search: Search, found: Minimum | None, origin: Origin) -> Minimum | None:
-    """Return the lowest of an optimum, if there is one, and what further starts lead to."""
+def _lowest_look(
+    search: Search, found: Minimum | None, origin: Origin, known: float = math.inf
+) -> Minimum | None:
+    """Return the lowest of an optimum, if there is one, and what further starts lead to below `known`."""
     for theta, scored in further_starts(search.problem, every=found is None, data=origin != "data"):
         with suppress(np.linalg.LinAlgError, NoResidualLeft):
-            again = _look(search, theta, scored, math.inf if found is None else found.objective)
+            again = _look(search, theta, scored, known if found is None else found.objective)
             found = found if again is None else again
     return found
 
@@ -306,12 +323,14 @@ def _endless(search: Search) -> Minimum:
 
 def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> Minimum | None:
     """Return the optimum that a start leads to, or None once it cannot be lower than `objective`."""
-    search.n_beyond, search.most_evaluations = 0, LOOK_EVALUATIONS
+    search.n_beyond, search.n_small, search.most_evaluations = 0, 0, LOOK_EVALUATIONS
     at = search.at(starting.free_of(search.problem, theta))
     if at.rounding > search.ceiling:
         return None
     search_on = _search_scored if scored else _search
     found = search_on(search, at, tolerance=LOOK_TOLERANCES[0][0])
+    if _is_where_another_was(search, found):
+        return None
     for (tolerance, trust), following in zip(
         LOOK_TOLERANCES, (*LOOK_TOLERANCES[1:], (TOLERANCE, 0.0)), strict=True
     ):
@@ -321,6 +340,17 @@ def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> 
         found = _minimized(search, found.x, found.inverse_hessian, first, _tolerance(first[0], following[0]))
     settled = found.decrement < LOOK_DECREMENT and not _is_endless(search, found)
     return found if settled and found.objective < objective else None
+
+
+def _is_where_another_was(search: Search, found: Minimum) -> bool:
+    """Tell whether a look has paused where another did, which has gone on from there."""
+    problem = search.problem
+    theta = canonical(problem.terms, starting.theta_of(problem, found.x))
+    near = SAME_PLACE * (np.abs(theta) + problem.scales)
+    if any((np.abs(theta - other) <= near).all() for other in search.paused):
+        return True
+    search.paused.append(theta)
+    return False
 
 
 def _is_endless(search: Search, found: Minimum) -> bool:

@@ -41,7 +41,7 @@ def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[
         yield first_theta(problem, size / START_SIZE), True
     if problem.n_theta == 1:
         return
-    yield np.full(problem.n_theta, SAME), False
+    yield all_alike(problem, SAME), False
     if every or len(problem.pattern.blocks) == 1:
         for size in OWN_SIZES:
             yield own_columns(problem, size), True
@@ -51,6 +51,18 @@ def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
     """Yield thetas at which an objective below that of an optimum betrays a lower one."""
     for size in FAR_SIZES:
         yield first_theta(problem, size / START_SIZE)
+
+
+def all_alike(problem: LinearProblem, size: float) -> FloatArray:
+    """Return the theta whose elements are all the same, but for correlations: those are none.
+
+    At the end of its range a correlation has no gradient, and no search leaves it.
+    """
+    theta = np.full(problem.n_theta, size)
+    for term, part in problem.parts:
+        if not term.structure.is_unstructured:
+            theta[part] = np.where(term.structure.is_lower_bound(), size, term.structure.start())
+    return theta
 
 
 def own_columns(problem: LinearProblem, size: float) -> FloatArray:

@@ -17,7 +17,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.estimates import LinearEstimates
-from mixedmodels.engines.linear.looks import may_be_saturated
+from mixedmodels.engines.linear.looks import all_alike, may_be_saturated
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.small_residual import (
     ResidualVanishes,
@@ -29,9 +29,9 @@ from mixedmodels.engines.linear.small_residual import (
 from mixedmodels.engines.linear.start import START_SIZE, first_theta, free_of
 from mixedmodels.optimization.report import ConvergenceReport
 
-#: Elements of theta, all the same as a user would write a start, from which searches over cross-products may
-#: run to where the residual vanishes; residual deviations, in units of that of the response, at which looks
-#: begin with effects in proportions drawn for each.
+#: Elements of theta, all alike as a user would write a start but for correlations, from which searches over
+#: cross-products may run to where the residual vanishes; residual deviations, in units of that of the
+#: response, at which looks begin with effects in proportions drawn for each.
 CONSTANTS = (30.0, 10.0, 3.0, 1.0, 0.1)
 DRAWN = (0.003, 0.03)
 #: How much lower an optimum must be than what is found.
@@ -91,7 +91,7 @@ def _starts(
     """Yield points from which the residual variance may run to zero."""
     problem = search.problem
     for size in CONSTANTS:
-        vanishing = vanishing_from(np.full(problem.n_theta, size))
+        vanishing = vanishing_from(all_alike(problem, size))
         if vanishing is not None:
             yield search.point(vanishing.free, vanishing.sigma)
     for seed, last in enumerate(DRAWN):

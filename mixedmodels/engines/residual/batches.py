@@ -188,10 +188,9 @@ def _refuse_too_large(sizes: IntArray) -> None:
     elements = float(np.sum(sizes[sizes > SMALL].astype(np.float64) ** 2))
     if elements > MOST_ELEMENTS:
         raise NotAvailableError(
-            f"residual correlation and random effects tie up to {int(sizes.max()):,} rows together, whose "
-            f"covariance matrices have {elements:.2g} elements in all (limit {MOST_ELEMENTS:.0e}). Long groups "
-            "have no matrices with ar1, car1 and exp and no random effects; weights= takes variances that are "
-            "known."
+            f"residual correlation and random effects tie up to {int(sizes.max()):,} rows together, and all "
+            f"covariance matrices have {elements:.2g} elements (limit {MOST_ELEMENTS:.0e}). Without random "
+            "effects ar1, arma, car1 and exp form no matrices; weights= takes known variances."
         )
 
 

@@ -17,6 +17,9 @@ from mixedmodels.engines.residual.model import CovarianceModel, Parameters, Resi
 
 #: Rows of a group from which it is whitened row by row: shorter ones share their matrices.
 LONG = 64
+#: Difference of a row from what whitening makes of it again from which a structure goes by more than one step
+#: back, as ARMA processes do: its groups are coloured by their matrices.
+NOT_STEPS = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +113,33 @@ def whitened(chain: Chain, model: CovarianceModel, at: Parameters, rows: FloatAr
 
 
 def coloured(chain: Chain, model: CovarianceModel, at: Parameters, rows: FloatArray) -> FloatArray:
-    """Return ``D L rows`` (K, T, q): the inverse of whitening, row after row."""
+    """Return ``D L rows`` (K, T, q): the inverse of whitening, for draws."""
     markov, rho = _markov(chain, model, at)
-    T = rows.shape[1]
-    every, even = np.ones((1, T, 1)), (np.arange(T) % 2 == 0).astype(np.float64)
     found = np.empty_like(rows)
     for k, positions in enumerate(chain.positions):
-        # Whitening has two diagonals, told apart by what it makes of every row and of every other row.
-        both = markov.whiten(rho, positions[None], every)[0][0, :, 0]
-        of_even = markov.whiten(rho, positions[None], even[None, :, None])[0][0, :, 0]
-        on = np.where(even == 1.0, of_even, both - of_even)
-        before = np.where(even == 1.0, both - of_even, of_even)
-        found[k, 0] = rows[k, 0] / on[0]
-        for t in range(1, T):
-            found[k, t] = (rows[k, t] - before[t] * found[k, t - 1]) / on[t]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of other structures: seen below
+            found[k] = _step_by_step(markov, rho, positions[None], rows[k])
+            again, _ = markov.whiten(rho, positions[None], found[k][None])
+        if not np.abs(again[0] - rows[k]).max(initial=0.0) <= NOT_STEPS:
+            assert model.structure is not None
+            C = model.structure.structure.correlation(rho, positions[None])[0]
+            found[k] = np.linalg.cholesky(C) @ rows[k]
     return found * chain_sd(chain, model, at)[:, :, None]
+
+
+def _step_by_step(markov: Markov, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
+    """Return ``L rows`` (T, q) as if whitening had two diagonals, which every other row tells apart."""
+    T = len(rows)
+    every, even = np.ones((1, T, 1)), (np.arange(T) % 2 == 0).astype(np.float64)
+    both = markov.whiten(rho, positions, every)[0][0, :, 0]
+    of_even = markov.whiten(rho, positions, even[None, :, None])[0][0, :, 0]
+    on = np.where(even == 1.0, of_even, both - of_even)
+    before = both - on
+    found = np.empty_like(rows)
+    found[0] = rows[0] / on[0]
+    for t in range(1, T):
+        found[t] = (rows[t] - before[t] * found[t - 1]) / on[t]
+    return found
 
 
 def chain_slopes(

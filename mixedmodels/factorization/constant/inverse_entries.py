@@ -163,7 +163,10 @@ def inverse_entries(factor: Factor) -> InverseEntries:
 
 def _related(tail: DenseTailInverse) -> FloatArray:
     """Return a dense V in full, known covariances between levels applied to both sides."""
-    V, pattern = dense.mirror(tail.V), tail.tail.pattern
+    pattern = tail.tail.pattern
+    is_related = any(pattern.blocks[t].relationship is not None for t in pattern.tail)
+    # The upper triangle of the tail's own array is free to be filled: only the lower one counts there.
+    V = dense.mirror(tail.V) if is_related else dense.fill_upper(tail.V)
     for r, t in enumerate(pattern.tail):
         block, where = pattern.blocks[t], pattern.tail_slice(r)
         if block.relationship is not None:

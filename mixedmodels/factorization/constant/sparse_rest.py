@@ -14,10 +14,13 @@ from mixedmodels.factorization import dense
 from mixedmodels.factorization.constant.rest import along_fixed, lifted_fixed
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.kernels import faces
+from mixedmodels.kernels.pairs import multiply_pairs
 from mixedmodels.kernels.schur import add_sandwich, subtract_schur
 
 #: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.
 CHUNK_DOUBLES = 1 << 20
+#: Pairs of entries whose elements of V are gathered at once; 32 MB.
+PAIRS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +142,37 @@ class SparseRest:
 
     def sampled_product(self, V: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``[E; X]'V`` at the entries of E, shape (S, nnz), and at X, shape (p, S, q)."""
-        n_tail, indptr = self.n_tail, self.coupling.indptr
-        full, across = dense.mirror(V[:n_tail, :n_tail]), V[n_tail:, :n_tail]
+        n_tail, places = self.n_tail, self.places
+        block, across = V[:n_tail, :n_tail], V[n_tail:, :n_tail]
         at_X = np.zeros(self.XZ.shape)
         if len(across):
             at_X = self._transposed(across.T) + np.tensordot(
                 dense.mirror(V[n_tail:, n_tail:]), self.XZ, axes=1
             )
-        at_entries = np.empty_like(self.values)
-        for levels, chunk in self._chunks(np.arange(len(indptr) - 1)):
-            product = (chunk.reshape(-1, n_tail) @ full).reshape(chunk.shape)
-            product += np.einsum("pal,pt->lat", self.XZ[: len(across), :, levels], across)
-            inside, own = entries_of(indptr, levels)
-            at_entries[:, inside] = product[own, :, self.coupling.rows[inside]].T
+        at_entries = self._sampled(block)
+        for x, row in zip(self.XZ, across, strict=False):
+            at_entries += x[:, places.columns] * row[places.rows]
         return at_entries, at_X
+
+    def _sampled(self, V: FloatArray) -> FloatArray:
+        """Return ``E'V`` at the entries of E, the fixed effects left out, shape (S, nnz)."""
+        indptr, rows = self.coupling.indptr, self.coupling.rows
+        at_entries = np.empty_like(self.values)
+        for levels in batches_of_pairs(np.diff(indptr), self.places.light):
+            inside, own = entries_of(indptr, levels)
+            starts, second = pairs_of_levels(own)
+            # Rows ascend within a level: each pair lies in the lower triangle.
+            met = V[np.repeat(rows[inside], np.diff(starts)), rows[inside][second]]
+            numbers = np.arange(len(met), dtype=np.int32)
+            values = np.ascontiguousarray(self.values[:, inside])
+            at_entries[:, inside] = multiply_pairs(starts, second, numbers, values, met)
+        if len(self.places.heavy):
+            full = dense.mirror(V)
+            for levels, chunk in self._chunks(self.places.heavy):
+                product = (chunk.reshape(-1, len(V)) @ full).reshape(chunk.shape)
+                inside, own = entries_of(indptr, levels)
+                at_entries[:, inside] = product[own, :, rows[inside]].T
+        return at_entries
 
     def lifted(self, inner: Self, link_P: FloatArray, parent: IntArray, lift: IntArray) -> SparseRest:
         """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
@@ -216,6 +236,31 @@ def dense_rows(coupling: Coupling, values: FloatArray, n_rows: int, levels: IntA
     for s, row in enumerate(values):
         chunk[own, s, rows] = row[inside]
     return chunk
+
+
+def batches_of_pairs(counts: IntArray, levels: CodeArray) -> Iterator[IntArray]:
+    """Yield levels, of `counts` entries each, some at a time, so that a batch has not too many pairs."""
+    levels = levels[counts[levels] > 0]
+    pairs = np.cumsum(counts[levels] * (counts[levels] + 1) // 2)
+    batch = pairs // PAIRS_AT_ONCE
+    yield from (part.astype(np.intp) for part in np.split(levels, np.flatnonzero(np.diff(batch)) + 1))
+
+
+def pairs_of_levels(own: IntArray) -> tuple[CodeArray, CodeArray]:
+    """Return the pairs of entries with those of their level that are not after them: starts and seconds.
+
+    Parameters
+    ----------
+    own : ndarray, shape (nnz,)
+        Level of each entry, those of a level one after the other.
+    """
+    entry = np.arange(len(own))
+    first = np.append(0, np.flatnonzero(np.diff(own)) + 1) if len(own) else entry
+    level_start = np.repeat(first, np.diff(np.append(first, len(own))))
+    partners = entry - level_start + 1
+    starts = np.concatenate(([0], np.cumsum(partners)))
+    second = np.arange(starts[-1]) - np.repeat(starts[:-1] - level_start, partners)
+    return starts.astype(np.int32), second.astype(np.int32)
 
 
 def entries_of(indptr: IntArray, levels: IntArray) -> tuple[IntArray, IntArray]:

@@ -27,7 +27,7 @@ from mixedmodels.covariance.residual.structure import Positions, ResidualStructu
 from mixedmodels.errors import DataError
 from mixedmodels.formula.language.residual import ResidualCall
 
-# Rows of one group among which distances are looked at.
+# Groups, and rows of one group, among which distances are looked at.
 _MOST_SAMPLED = 300
 # Distances for which the correlation at distance 1 is a number that says something.
 _USUAL = (0.02, 1e4)
@@ -88,14 +88,28 @@ def spatial_structure(call: ResidualCall, codes: IntArray, positions: FloatArray
 
 
 def typical_distances(codes: IntArray, positions: FloatArray) -> tuple[float, float]:
-    """Return the median distance between rows of one group, and the smallest that is not zero."""
+    """Return the median distance between rows of one group, and the smallest that is not zero.
+
+    Of many groups some are looked at, and of long ones some rows: then the smallest distance over several
+    coordinates is not known, and zero.
+    """
     order = np.lexsort([*positions.T[::-1], codes])
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    found = []
-    for rows in np.split(order, starts[1:]):
-        if len(rows) > 1:
-            some = positions[rows[:: -(-len(rows) // _MOST_SAMPLED)]]
-            found.append(pair_distances(some[None])[0])
-    apart = np.concatenate(found or [np.zeros(0)])
-    apart = apart[apart > 0.0]
-    return (float(np.median(apart)), float(apart.min())) if len(apart) else (1.0, 0.0)
+    sizes = np.diff(np.append(starts, len(order)))
+    several = np.flatnonzero(sizes > 1)
+    found = [np.zeros(0)]
+    for group in several[:: _stride(len(several))].tolist():
+        rows = order[starts[group] : starts[group] + sizes[group]]
+        found.append(pair_distances(positions[rows[:: _stride(len(rows))]][None])[0])
+    apart = np.concatenate(found)
+    typical = float(np.median(apart[apart > 0.0])) if np.any(apart > 0.0) else 1.0
+    if positions.shape[1] == 1:
+        apart = np.diff(positions[order, 0])[np.diff(codes[order]) == 0]
+    elif max(len(several), int(sizes.max())) > _MOST_SAMPLED:
+        return typical, 0.0
+    return typical, float(np.min(apart[apart > 0.0], initial=np.inf)) if np.any(apart > 0.0) else 0.0
+
+
+def _stride(count: int) -> int:
+    """Return every how many of so many are looked at."""
+    return max(-(-count // _MOST_SAMPLED), 1)

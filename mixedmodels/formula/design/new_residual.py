@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
+from mixedmodels.covariance.residual.by_lag import Toeplitz
 from mixedmodels.covariance.residual.structure import Positions, VarianceColumns
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.coding import model_matrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.new_data import codes_among, variables_on
-from mixedmodels.formula.design.positions import coordinate_positions
+from mixedmodels.formula.design.positions import as_times, coordinate_positions
 from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
 from mixedmodels.formula.evaluation.columns import Column, as_factor
 from mixedmodels.formula.evaluation.evaluate import as_numbers
@@ -69,7 +70,7 @@ def new_residual(design: Design, new_data: Any) -> NewResidual:
         arms = _codes(residual.arm_names, columns[deparse(call.arm)])
     missing = _missing(columns, n_rows)
     codes[missing] = -1
-    return NewResidual(codes, arms, _positions(residual, columns, missing))
+    return NewResidual(codes, arms, _positions(residual, columns, codes))
 
 
 def _missing(columns: dict[str, Column], n_rows: int) -> BoolArray:
@@ -85,8 +86,8 @@ def _codes(levels: tuple[str, ...], column: Column) -> IntArray:
     return codes_among(levels, as_factor(column)).astype(np.intp)
 
 
-def _positions(residual: ResidualDesign, columns: dict[str, Column], missing: BoolArray) -> Positions:
-    """Return positions of new rows; any where a variable is missing."""
+def _positions(residual: ResidualDesign, columns: dict[str, Column], codes: IntArray) -> Positions:
+    """Return positions of new rows; any where the group is not known."""
     call = residual.call
     names = [deparse(node) for node in call.times]
     found = [columns[name] for name in names]
@@ -96,8 +97,9 @@ def _positions(residual: ResidualDesign, columns: dict[str, Column], missing: Bo
         if residual.structure.name == "cs":
             return _codes(residual.levels, found[0])  # the same correlation wherever a row is
         return _known_levels(residual.levels, found[0], names[0])
-    times = as_numbers(found[0], names[0])
-    return _steps(residual, np.where(missing, residual.origin, times))
+    times = as_times(found[0])
+    times = as_numbers(found[0], names[0]) if times is None else times
+    return _steps(residual, codes, times)
 
 
 def _known_levels(levels: tuple[str, ...], column: Column, name: str) -> IntArray:
@@ -113,16 +115,39 @@ def _known_levels(levels: tuple[str, ...], column: Column, name: str) -> IntArra
     return codes
 
 
-def _steps(residual: ResidualDesign, times: FloatArray) -> IntArray:
-    """Return times as whole numbers of steps, which may be before the first of the fit."""
-    steps = (times - residual.origin) / residual.step
+def _steps(residual: ResidualDesign, codes: IntArray, times: FloatArray) -> IntArray:
+    """Return times as whole numbers of steps in known groups, which may be before the first of the fit."""
+    known = codes >= 0
+    steps = np.where(known, (times - residual.origins[codes]) / residual.step, 0.0)
     off = np.abs(steps - np.rint(steps)) > _STEP_TOLERANCE
     if off.any():
+        row = int(np.argmax(off))
         raise DataError(
-            f"{residual.time_name} = {times[int(np.argmax(off))]:g} in the new data is no whole number of "
-            f"steps of {residual.step:g} from {residual.origin:g}, by which {residual.text} goes"
+            f"{residual.time_name} = {times[row]:g} in the new data is no whole number of steps of "
+            f"{residual.step:g} from {residual.origins[codes[row]]:g}, by which {residual.text} goes"
         )
-    return np.rint(steps).astype(np.intp)
+    positions = np.rint(steps).astype(np.intp)
+    if isinstance(residual.structure, Toeplitz):
+        _refuse_long_lags(residual, residual.structure.n_lags, codes, positions)
+    return positions
+
+
+def _refuse_long_lags(residual: ResidualDesign, n_lags: int, codes: IntArray, positions: IntArray) -> None:
+    """Raise where a new row is farther from one of its group than any two of the fit."""
+    known = codes >= 0
+    all_codes = np.concatenate([residual.codes, codes[known]])
+    all_positions = np.concatenate([residual.positions, positions[known]])
+    first = np.full(len(residual.groups), all_positions.max())
+    last = np.full(len(residual.groups), all_positions.min())
+    np.minimum.at(first, all_codes, all_positions)
+    np.maximum.at(last, all_codes, all_positions)
+    far = np.flatnonzero(last - first > n_lags)
+    if len(far):
+        raise DataError(
+            f"the new data have rows of {residual.group_name} {residual.groups[far[0]]} "
+            f"{last[far[0]] - first[far[0]]} steps apart, and {residual.text} knows correlations of "
+            f"{n_lags} steps or fewer"
+        )
 
 
 def new_variance_columns(design: Design, term: VarianceTerm, new_data: Any) -> VarianceColumns:

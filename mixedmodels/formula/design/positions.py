@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.errors import DataError, DataWarning, warn
-from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric, as_factor
+from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric, as_factor
+from mixedmodels.formula.evaluation.evaluate import as_numbers
 
 # Times are multiples of a step if they are so to this share of it, which rounding of decimals stays below.
 _STEP_TOLERANCE = 1e-4
 # A step so many times smaller than the shortest time between two rows is one that only rounding makes.
 _FINEST_STEP = 60
+# Numbers of steps are whole to this; and times apart by less than this share of the longest are one.
+_MOST_OFF, _ROUNDING = 0.01, 1e-9
+#: Whole numbers below this are exact.
+LARGEST_WHOLE = 2.0**53
 
 
 def level_positions(column: Column, name: str, ordered: bool) -> tuple[IntArray, tuple[str, ...]]:
@@ -53,51 +59,80 @@ class Steps:
     Attributes
     ----------
     positions : int ndarray, shape (n,)
-        Steps since the origin.
-    origin, step : float
-        The first time, and how long a step is.
+        Steps since the first row of the group.
+    origins : ndarray, shape (n_groups,)
+        Time of that row.
+    step : float
+        How long a step is.
     """
 
     positions: IntArray
-    origin: float
+    origins: FloatArray
     step: float
 
 
-def step_positions(column: Numeric, name: str) -> Steps:
-    """Return times as whole numbers of the largest step of which all of them are multiples.
+def step_positions(times: FloatArray, codes: IntArray, name: str) -> Steps:
+    """Return times as whole numbers of the largest step of which all times within groups are multiples.
 
-    0, 7, 21 are 0, 1 and 3 weeks.
+    0, 7, 21 are 0, 1 and 3 weeks; which rows are how many steps apart within a group is all that counts.
 
     Raises
     ------
     DataError
         When they are no multiples of a step.
     """
-    times = column.as_float()
-    distinct = np.unique(times)
-    step = _common_step(distinct) if len(distinct) > 1 else 1.0
+    origins = np.full(int(codes.max()) + 1, np.inf)
+    np.minimum.at(origins, codes, times)
+    since = times - origins[codes]
+    step = _common_step(since)
     if step == 0.0:
         raise DataError(
             f"{name} has times at unequal distances, without a common step; a structure in continuous time "
             f"takes them: car1({name} | group)"
         )
-    origin = float(distinct[0])
-    return Steps(np.rint((times - origin) / step).astype(np.intp), origin, step)
+    return Steps(np.rint(since / step).astype(np.intp), origins, step)
 
 
-def _common_step(distinct: FloatArray) -> float:
-    """Return the largest step of which all distances are multiples; 0 where there is none worth the name."""
-    gaps = np.diff(distinct)
-    if np.array_equal(distinct, np.rint(distinct)) and np.abs(distinct).max() < 2**53:
-        return float(np.gcd.reduce(gaps.astype(np.int64)))
-    shortest = float(gaps.min())
+def _common_step(since: FloatArray) -> float:
+    """Return the largest step of which all times since the first are multiples; 0 where there is none."""
+    distinct = np.unique(since)
+    distinct = distinct[distinct > 0.0]
+    if len(distinct) == 0:
+        return 1.0
+    if np.array_equal(distinct, np.rint(distinct)) and distinct[-1] < LARGEST_WHOLE:
+        return float(np.gcd.reduce(distinct.astype(np.int64)))
+    shortest = float(np.min(np.diff(distinct, prepend=0.0), where=_apart(distinct), initial=distinct[0]))
     for divisor in range(1, _FINEST_STEP + 1):
-        multiples = gaps * (divisor / shortest)
-        if np.all(np.abs(multiples - np.rint(multiples)) < _STEP_TOLERANCE * np.maximum(multiples, 1.0)):
-            step = float((distinct[-1] - distinct[0]) / np.rint(multiples).sum())
-            steps = (distinct - distinct[0]) / step
-            return step if np.all(np.abs(steps - np.rint(steps)) < 0.01) else 0.0
+        steps = distinct * (divisor / shortest)
+        off = np.abs(steps - np.rint(steps))
+        if np.all(off < _STEP_TOLERANCE * np.maximum(steps, 1.0)) and np.all(off < _MOST_OFF):
+            whole = np.rint(steps)
+            return float(distinct @ whole / (whole @ whole))
     return 0.0
+
+
+def _apart(distinct: FloatArray) -> BoolArray:
+    """Tell which times are later than the one before by more than rounding."""
+    return np.asarray(np.diff(distinct, prepend=0.0) > _ROUNDING * distinct[-1])
+
+
+def as_times(column: Column) -> FloatArray | None:
+    """Return a variable of time as numbers, dates as days; None where it goes by levels."""
+    if isinstance(column, Numeric):
+        return column.as_float()
+    if isinstance(column, Factor) and column.is_date:
+        return _days(column)
+    return None
+
+
+def _days(column: Factor) -> FloatArray | None:
+    """Return dates as days since 1970; None where their names do not say which days they are."""
+    try:
+        moments = pd.to_datetime(pd.Series(column.levels, dtype=object), utc=True)
+    except (ValueError, TypeError):
+        return None
+    days = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "D")
+    return np.append(days.to_numpy(dtype=np.float64), np.nan)[column.codes]
 
 
 def coordinate_positions(columns: Sequence[Column], names: Sequence[str], structure: str) -> FloatArray:
@@ -110,18 +145,17 @@ def coordinate_positions(columns: Sequence[Column], names: Sequence[str], struct
     """
     parts: list[FloatArray] = []
     for column, name in zip(columns, names, strict=True):
-        if isinstance(column, Factor):
-            kind = "holds dates" if column.is_date else "is categorical"
+        times = as_times(column)
+        if times is None and isinstance(column, Factor):
             raise DataError(
-                f"{name} {kind}, and {structure}() goes by distances between numbers; make {name} numeric "
-                "(days since the start, say), or take a structure over levels such as ar1() or toep()"
+                f"{name} is categorical, and {structure}() goes by distances between numbers; make {name} "
+                "numeric, or take a structure over levels such as ar1() or toep()"
             )
-        parts.append(column.values if isinstance(column, Matrix) else _numbers(column)[:, None])
+        if times is not None:
+            parts.append(times[:, None])
+        else:
+            parts.append(column.values if isinstance(column, Matrix) else as_numbers(column, name)[:, None])
     return np.column_stack(parts)
-
-
-def _numbers(column: Numeric | Logical) -> FloatArray:
-    return column.as_float()
 
 
 def row_positions(codes: IntArray) -> IntArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,6 @@ from mixedmodels.formula.evaluation.columns import Column, Factor, as_factor
 from mixedmodels.formula.evaluation.evaluate import as_numbers
 from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse
-
-_OF_COVARIATE: Mapping[str, Callable[[tuple[str, ...]], VarianceFunction]] = {
-    "power": Power,
-    "exp": Exponential,
-    "constpower": ConstantPower,
-}
 
 
 def variance_terms(
@@ -70,11 +64,21 @@ def _term(call: VarianceCall, columns: Mapping[str, Column], index: pd.Index) ->
         function = Ident(names)
     else:
         values = _values(call, columns, index)[:, None]
-        function = Fixed() if call.function == "fixed" else _OF_COVARIATE[call.function](names)
+        function = _of_covariate(call, names, values)
     columns_ = VarianceColumns(values, strata)
     return VarianceTerm(
         call.text, call.formula, function, columns_, call.uses_fitted, VarianceRecipe(call, levels)
     )
+
+
+def _of_covariate(call: VarianceCall, names: tuple[str, ...], values: FloatArray) -> VarianceFunction:
+    """Return a variance function of numbers."""
+    if call.function == "constpower":
+        sizes = np.abs(values[values != 0.0])
+        return ConstantPower(names, float(np.exp(np.mean(np.log(sizes)))) if len(sizes) else 1.0)
+    if call.function == "fixed":
+        return Fixed()
+    return Power(names) if call.function == "power" else Exponential(names)
 
 
 def _strata(

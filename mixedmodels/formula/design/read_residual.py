@@ -9,12 +9,13 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import IntArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.structure import Positions, VarianceColumns
 from mixedmodels.covariance.residual.variance import Ident
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.correlation_structures import correlation_structure
 from mixedmodels.formula.design.positions import (
+    as_times,
     coordinate_positions,
     level_positions,
     row_positions,
@@ -22,7 +23,7 @@ from mixedmodels.formula.design.positions import (
 )
 from mixedmodels.formula.design.residual import ResidualDesign, VarianceRecipe, VarianceTerm
 from mixedmodels.formula.design.residual_checks import refuse_twins, refuse_unseen
-from mixedmodels.formula.evaluation.columns import Column, Matrix, Numeric, as_factor
+from mixedmodels.formula.evaluation.columns import Column, Matrix, as_factor
 from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.residual import ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, binary, deparse
@@ -69,7 +70,7 @@ def residual_design(call: ResidualCall, columns: Mapping[str, Column], index: pd
         group_name="" if call.group is None else deparse(call.group),
         time_name=call.time_name,
         call=call,
-        origin=places.origin,
+        origins=np.zeros(len(groups)) if places.origins is None else places.origins,
         step=places.step,
     )
 
@@ -104,7 +105,7 @@ class _Places:
 
     positions: Positions
     levels: tuple[str, ...] = ()
-    origin: float = 0.0
+    origins: FloatArray | None = None
     step: float = 1.0
 
 
@@ -120,9 +121,10 @@ def _places(call: ResidualCall, codes: IntArray, columns: Mapping[str, Column]) 
     found = [columns[name] for name in names]
     if by == "coordinates":
         return _Places(coordinate_positions(found, names, call.kind.base))
-    if by == "steps" and isinstance(found[0], Numeric):
-        steps = step_positions(found[0], names[0])
-        return _Places(steps.positions, (), steps.origin, steps.step)
+    times = as_times(found[0]) if by == "steps" else None
+    if times is not None:
+        steps = step_positions(times, codes, names[0])
+        return _Places(steps.positions, (), steps.origins, steps.step)
     return _Places(*level_positions(found[0], names[0], call.kind.ordered))
 
 

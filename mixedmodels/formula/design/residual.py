@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixedmodels.arrays import IntArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.by_group import ByGroup
 from mixedmodels.covariance.residual.structure import (
     Positions,
@@ -103,8 +103,10 @@ class ResidualDesign:
         The variables: ``"subject"``, ``"visit"``; empty where there is none.
     call : ResidualCall
         What was asked for.
-    origin, step : float
-        Where numbers begin that are counted in steps, and how long a step is.
+    origins : ndarray, shape (n_groups,)
+        Where numbers that are counted in steps begin in each group: positions are steps since then.
+    step : float
+        How long a step is.
     """
 
     text: str
@@ -120,7 +122,7 @@ class ResidualDesign:
     group_name: str
     time_name: str
     call: ResidualCall
-    origin: float = 0.0
+    origins: FloatArray
     step: float = 1.0
 
     @property

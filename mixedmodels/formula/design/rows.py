@@ -65,6 +65,7 @@ def _residual_of_rows(residual: ResidualDesign, rows: IntArray) -> ResidualDesig
         groups=tuple(group for group, is_there in zip(residual.groups, occurs, strict=True) if is_there),
         positions=residual.positions[rows],
         arms=residual.arms[occurs],
+        origins=residual.origins[occurs],
         variance=None if residual.variance is None else _variance_of_rows(residual.variance, rows),
     )
 

@@ -21,6 +21,8 @@ from mixedmodels.inference.emmeans.multivariate_t import largest_t
 STEPWISE = ("holm", "hochberg", "hommel", "bh", "fdr", "by")
 #: Names of the adjustments.
 METHODS = ("none", "tukey", "scheffe", "sidak", "bonferroni", "dunnettx", "mvt", *STEPWISE)
+#: Those that p-values alone suffice for, across families.
+CROSS_METHODS = ("none", "sidak", "bonferroni", *STEPWISE)
 # Degrees of freedom of equal contrasts differ by rounding: beyond these digits they move no p-value.
 DIGITS_OF_DF = 9
 # Where Tukey's and Sidak's limits are so near, that between them is found by no search (emmeans).
@@ -86,14 +88,8 @@ def p_values(statistics: Statistics, adjust: str) -> FloatArray:
     t, df, tail = statistics.t, statistics.df, statistics.tail
     p = unadjusted(t, df, tail)
     m = len(t)
-    if adjust == "none":
-        return p
-    if adjust == "bonferroni":
-        return np.minimum(m * p, 1.0)
-    if adjust == "sidak":
-        return np.asarray(-np.expm1(m * np.log1p(-np.minimum(p, 1.0 - 1e-16))))
-    if adjust in STEPWISE:
-        return stepwise(p, adjust)
+    if adjust in CROSS_METHODS:
+        return adjusted_p_values(p, adjust)
     if adjust == "scheffe":
         return np.array(
             [_f_tail(x**2 / statistics.rank, statistics.rank, v) for x, v in zip(t, df, strict=True)]
@@ -105,6 +101,31 @@ def p_values(statistics: Statistics, adjust: str) -> FloatArray:
         return tukey
     sidak = -np.expm1(m * np.log1p(-np.minimum(p, 1.0 - 1e-16)))
     return np.asarray((1.0 - 1.0 / m) * tukey + sidak / m)
+
+
+def cross_adjustment_named(adjust: str) -> str:
+    """Return the name of an adjustment across families, lower case.
+
+    Raises
+    ------
+    ControlError
+        If there is none of that name.
+    """
+    name = adjust.lower() if isinstance(adjust, str) else adjust
+    one_of("cross_adjust", name, CROSS_METHODS)
+    return str(name)
+
+
+def adjusted_p_values(p: FloatArray, method: str) -> FloatArray:
+    """Return p-values adjusted for how many they are, by a method that needs nothing else, shape (m,)."""
+    m = len(p)
+    if method == "none":
+        return p
+    if method == "bonferroni":
+        return np.minimum(m * p, 1.0)
+    if method == "sidak":
+        return np.asarray(-np.expm1(m * np.log1p(-np.minimum(p, 1.0 - 1e-16))))
+    return stepwise(p, method)
 
 
 def _groups(tests: int) -> float:

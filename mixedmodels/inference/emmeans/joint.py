@@ -20,6 +20,7 @@ from mixedmodels.inference.sandwich import SandwichDegrees
 
 DEPENDENT = "d: df1 reduced due to linear dependence"
 NOT_ESTIMABLE = "e: df1 reduced due to non-estimability"
+NO_DF = "n: no test, as so few clusters leave no degrees of freedom for so many contrasts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class JointTest:
     p_value : float
         Upper tail.
     note : str
-        ``"d"`` where some depend on others, ``"e"`` where some are not estimable.
+        ``"d"`` where some depend on others, ``"e"`` where some are not estimable, ``"n"`` where no degrees of
+        freedom are left.
     L : ndarray, shape (df1, columns)
         Orthogonal functions that were tested.
     """
@@ -83,6 +85,7 @@ def joint_test(basis: Basis, L: FloatArray, offset: FloatArray) -> JointTest:
     V = orthogonal[:, basis.kept] @ basis.fixed.covariance @ orthogonal[:, basis.kept].T
     F = float(values @ np.linalg.solve(V, values)) / len(rows)
     df2, scale = _denominator(basis.fixed, orthogonal[:, basis.kept])
+    note += "n" if np.isnan(df2) else ""
     return JointTest(len(rows), df2, F * scale, upper_tail(F * scale, len(rows), df2), note, orthogonal)
 
 
@@ -130,6 +133,6 @@ def tests_table(heads: pd.DataFrame, tests: Sequence[JointTest], by: Sequence[st
         columns["note"] = notes
     table = EmmeansTable(pd.concat([heads, pd.DataFrame(columns, index=heads.index)], axis=1))
     table.estimate, table.by = "F.ratio", tuple(by)
-    said = [(DEPENDENT, "d"), (NOT_ESTIMABLE, "e")]
+    said = [(DEPENDENT, "d"), (NOT_ESTIMABLE, "e"), (NO_DF, "n")]
     table.notes = tuple(text for text, letter in said if any(letter in note for note in notes))
     return table

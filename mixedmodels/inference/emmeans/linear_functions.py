@@ -65,12 +65,15 @@ class Family:
         Adjustment of p-values and limits by default.
     intervals, tests : bool
         Whether a table shows limits and tests by default.
+    cross_adjust : str
+        Adjustment of p-values across the families, after that within each.
     """
 
     kind: Kind = "means"
     adjust: str = "none"
     intervals: bool = True
     tests: bool = False
+    cross_adjust: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

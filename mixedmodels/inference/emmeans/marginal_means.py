@@ -25,6 +25,7 @@ from mixedmodels.inference.emmeans.linear_functions import (
     on_response_scale,
 )
 from mixedmodels.inference.emmeans.options import number
+from mixedmodels.inference.emmeans.pairwise_matrix import PairwiseMatrices, Shown, pairwise_matrices
 from mixedmodels.inference.emmeans.summary_table import (
     EmmeansTable,
     Request,
@@ -32,7 +33,7 @@ from mixedmodels.inference.emmeans.summary_table import (
     summary_table,
     with_request,
 )
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import Page, html_of
 
 
 @advises
@@ -63,6 +64,7 @@ class MarginalMeans:
         delta: float = 0.0,
         bias_adjust: bool | None = None,
         sigma: float | None = None,
+        cross_adjust: str | None = None,
     ) -> EmmeansTable:
         """Return the table of estimates, standard errors, limits and tests.
 
@@ -88,6 +90,9 @@ class MarginalMeans:
             Whether back-transformed estimates are adjusted for bias.
         sigma : float, optional
             Standard deviation for that.
+        cross_adjust : str, optional
+            Adjustment of p-values for the number of families, after that within each: sidak, bonferroni,
+            holm, hochberg, hommel, bh, by or none.
 
         Raises
         ------
@@ -98,7 +103,7 @@ class MarginalMeans:
             self.functions,
             Request(
                 *_pair(infer), level, adjust, self._by(by), type, number("null", null), side,
-                number("delta", delta), bias_adjust, sigma,
+                number("delta", delta), bias_adjust, sigma, cross_adjust,
             ),
         )  # fmt: skip
 
@@ -118,6 +123,7 @@ class MarginalMeans:
         adjust: str | None = None,
         by: str | Sequence[str] | None = None,
         type: Scale | None = None,
+        cross_adjust: str | None = None,
     ) -> EmmeansTable:
         """Return the table with tests; with `joint` the F test that all of a family are `null`.
 
@@ -137,6 +143,8 @@ class MarginalMeans:
             Variables that divide the rows into families; an empty list for one family.
         type : {"link", "response"}, optional
             Scale of the estimates shown.
+        cross_adjust : str, optional
+            Adjustment for the number of families.
 
         Raises
         ------
@@ -147,8 +155,9 @@ class MarginalMeans:
             functions = with_request(self.functions, Request(by=self._by(by)))
             return joint_table(replace(functions, offset=functions.offset - number("null", null)))
         return self.summary(
-            infer=(False, True), null=null, side=side, delta=delta, adjust=adjust, by=by, type=type
-        )
+            infer=(False, True), null=null, side=side, delta=delta, adjust=adjust, by=by, type=type,
+            cross_adjust=cross_adjust,
+        )  # fmt: skip
 
     def to_frame(
         self,
@@ -167,7 +176,7 @@ class MarginalMeans:
         *,
         by: str | Sequence[str] | None = None,
         adjust: str | None = None,
-        simple: str | Sequence[str] | None = None,
+        simple: str | Sequence[Any] | None = None,
         interaction: bool | str | Sequence[Any] = False,
         type: Scale | None = None,
         name: str = "contrast",
@@ -175,7 +184,8 @@ class MarginalMeans:
         reverse: bool | None = None,
         exclude: Any = None,
         max_degree: int | None = None,
-    ) -> MarginalMeans:
+        cross_adjust: str | None = None,
+    ) -> Any:
         """Return contrasts of the means within each family.
 
         Parameters
@@ -192,7 +202,8 @@ class MarginalMeans:
             Dunnett's (approximate) for comparisons with a control, false discovery rates for effects,
             multivariate t for changes, none for polynomials and coefficients of your own.
         simple : str or list of str, optional
-            Variables to contrast, within the levels of all others.
+            Variables to contrast, within the levels of all others; ``"each"`` takes one after the other, and
+            a list of lists the sets in it.
         interaction : bool, str or list
             Methods for each variable, for contrasts of contrasts; True takes `method` for all of them.
         type : {"link", "response"}, optional
@@ -207,6 +218,13 @@ class MarginalMeans:
             Levels to leave out.
         max_degree : int, optional
             Highest degree of ``"poly"``.
+        cross_adjust : str, optional
+            Adjustment of p-values for the number of families, after that within each.
+
+        Returns
+        -------
+        MarginalMeans or SimpleContrasts
+            The contrasts; one set of them a variable where `simple` names several sets.
 
         Raises
         ------
@@ -214,6 +232,15 @@ class MarginalMeans:
             If the method is unknown, or coefficients do not fit the means.
         """
         functions = self.functions
+        if (sets := self._simple_sets(simple)) is not None:
+            return SimpleContrasts({
+                f"simple contrasts for {'*'.join(mine)}": self.contrast(
+                    method, adjust=adjust, simple=mine, interaction=interaction, type=type, name=name,
+                    ref=ref, reverse=reverse, exclude=exclude, max_degree=max_degree,
+                    cross_adjust=cross_adjust,
+                )
+                for mine in sets
+            })  # fmt: skip
         families = self._by(by) if simple is None else self._all_but(simple)
         groups = list(functions.by if families is None else families)
         given = {"ref": ref, "reverse": reverse, "exclude": exclude, "max_degree": max_degree}
@@ -226,7 +253,8 @@ class MarginalMeans:
         if not len(found.labels):
             raise ControlError("every family has one mean only, so there is nothing to contrast.")
         family = found.family if adjust is None else replace(found.family, adjust=adjustment_named(adjust))
-        return MarginalMeans(with_request(replace(found, family=family), Request(type=type)))
+        found = replace(found, family=family)
+        return MarginalMeans(with_request(found, Request(type=type, cross_adjust=cross_adjust)))
 
     def pairs(
         self,
@@ -234,13 +262,53 @@ class MarginalMeans:
         *,
         by: str | Sequence[str] | None = None,
         adjust: str | None = None,
-        simple: str | Sequence[str] | None = None,
+        simple: str | Sequence[Any] | None = None,
         type: Scale | None = None,
         exclude: Any = None,
-    ) -> MarginalMeans:
+        cross_adjust: str | None = None,
+    ) -> Any:
         """Return all pairwise differences, or ratios, in each family; arguments as for :meth:`contrast`."""
         method = "revpairwise" if reverse else "pairwise"
-        return self.contrast(method, by=by, adjust=adjust, simple=simple, type=type, exclude=exclude)
+        return self.contrast(
+            method, by=by, adjust=adjust, simple=simple, type=type, exclude=exclude, cross_adjust=cross_adjust
+        )
+
+    def pwpm(
+        self,
+        *,
+        by: str | Sequence[str] | None = None,
+        adjust: str | None = None,
+        type: Scale | None = None,
+        pvals: bool = True,
+        means: bool = True,
+        diffs: bool = True,
+        reverse: bool = False,
+        flip: bool = False,
+    ) -> PairwiseMatrices:
+        """Return means, differences and p-values in one square for each family.
+
+        Parameters
+        ----------
+        by : str or list of str, optional
+            Variables that divide the means into families.
+        adjust : str, optional
+            Adjustment of the p-values, Tukey's by default.
+        type : {"link", "response"}, optional
+            Scale of means and differences.
+        pvals, means, diffs : bool
+            Whether the p-values above the diagonal, the means on it and the differences below are shown.
+        reverse : bool
+            Whether differences are later less earlier.
+        flip : bool
+            Whether p-values stand below the diagonal and differences above.
+
+        Returns
+        -------
+        PairwiseMatrices
+            A dict, family -> DataFrame of numbers, that prints as R's emmeans prints it.
+        """
+        shown = Shown(pvals, means, diffs, reverse, flip)
+        return pairwise_matrices(self.functions, shown, Request(by=self._by(by), adjust=adjust, type=type))
 
     def regrid(self, *, bias_adjust: bool | None = None, sigma: float | None = None) -> MarginalMeans:
         """Return the means on the scale of the response as estimates of their own.
@@ -329,10 +397,18 @@ class MarginalMeans:
         return repr(self.summary())
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
     def _by(self, by: str | Sequence[str] | None) -> tuple[str, ...] | None:
         return None if by is None else tuple(_listed(by))
+
+    def _simple_sets(self, simple: Any) -> list[list[str]] | None:
+        """Return the sets of variables to contrast one after the other; None where there is one set."""
+        columns = list(self.functions.labels.columns)
+        if isinstance(simple, str) and simple == "each" and simple not in columns:
+            return [[name] for name in columns]
+        is_listed = isinstance(simple, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in simple)
+        return [_listed(mine) for mine in simple] if is_listed else None
 
     def _all_but(self, simple: str | Sequence[str]) -> tuple[str, ...]:
         names = _listed(simple)
@@ -342,6 +418,19 @@ class MarginalMeans:
                 f"simple names {unknown[0]!r}; the variables are {listed(self.functions.labels)}."
             )
         return tuple(name for name in self.functions.labels.columns if name not in names)
+
+
+class SimpleContrasts(dict[str, MarginalMeans]):
+    """Contrasts of one variable after the other: ``"simple contrasts for a"`` -> those within all others."""
+
+    def __repr__(self) -> str:
+        parts = [part for name, found in self.items() for part in (f"$`{name}`", repr(found), "")]
+        return Page(parts[:-1])
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return html_of(repr(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,10 +449,10 @@ class MeansAndContrasts:
     contrasts: MarginalMeans
 
     def __repr__(self) -> str:
-        return f"$emmeans\n{self.emmeans!r}\n\n$contrasts\n{self.contrasts!r}"
+        return Page(["$emmeans", repr(self.emmeans), "", "$contrasts", repr(self.contrasts)])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 def _pair(infer: Any) -> tuple[bool | None, bool | None]:

@@ -15,9 +15,11 @@ from mixedmodels.errors import ControlError
 from mixedmodels.inference.emmeans.adjustment import (
     STEPWISE,
     Statistics,
+    adjusted_p_values,
     adjustment_named,
     applied,
     critical_values,
+    cross_adjustment_named,
     p_values,
 )
 from mixedmodels.inference.emmeans.linear_functions import (
@@ -32,7 +34,7 @@ from mixedmodels.inference.emmeans.options import positive_number
 from mixedmodels.inference.emmeans.response_scale import ResponseScale, back_transformed
 from mixedmodels.inference.wald import check_level
 from mixedmodels.reports.emmeans_text import EmmeansText, emmeans_text
-from mixedmodels.reports.html import preformatted
+from mixedmodels.reports.page import html_of
 
 Side = Literal["two-sided", "<", ">"]
 _TAILS = {"two-sided": 0, "<": -1, ">": 1}
@@ -68,7 +70,7 @@ class EmmeansTable(pd.DataFrame):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class Request:
         Whether back-transformed means are adjusted for bias.
     sigma : float or None
         Standard deviation for that.
+    cross_adjust : str or None
+        Adjustment of p-values for how many families there are.
     """
 
     intervals: bool | None = None
@@ -110,6 +114,7 @@ class Request:
     delta: float = 0.0
     bias_adjust: bool | None = None
     sigma: float | None = None
+    cross_adjust: str | None = None
 
 
 def with_request(functions: LinearFunctions, request: Request) -> LinearFunctions:
@@ -134,6 +139,9 @@ def with_request(functions: LinearFunctions, request: Request) -> LinearFunction
         adjust=family.adjust if given.adjust is None else adjustment_named(given.adjust),
         intervals=family.intervals if given.intervals is None else given.intervals,
         tests=family.tests if given.tests is None else given.tests,
+        cross_adjust=family.cross_adjust
+        if given.cross_adjust is None
+        else cross_adjustment_named(given.cross_adjust),
     )
     return replace(
         functions,
@@ -312,13 +320,14 @@ def _tests(
         own = applied(functions.family.adjust, len(rows), functions.family.kind == "pairs", tail != 0)
         used.append(own)
         p[rows] = p_values(_statistics(functions, found, t, rows, own, tail), own)
+    p, crossed = _across_families(p, groups, functions.family.cross_adjust)
     columns: dict[str, FloatArray] = {}
     shown = null if scale is None else float(back_transformed(scale, np.array([null]), sigma)[0][0])
     if shown != 0.0:
         columns["null"] = np.full(len(t), shown)
     columns["z.ratio" if is_normal else "t.ratio"] = t
     columns["p.value"] = p
-    notes = _adjustment_note("P value adjustment", used, groups, functions, "tests")
+    notes = _adjustment_note("P value adjustment", used, groups, functions, "tests") + crossed
     if delta:
         notes.append(f"Statistics are tests of {_EQUIVALENCES[side]} with a threshold of {delta:.5g}")
     if tail:
@@ -326,6 +335,27 @@ def _tests(
     if scale is not None:
         notes.append(f"Tests are performed on the {scale.name} scale")
     return columns, notes
+
+
+def _across_families(p: FloatArray, groups: Sequence[IntArray], method: str) -> tuple[FloatArray, list[str]]:
+    """Return p-values adjusted across families, place by place, and what is said of it.
+
+    Raises
+    ------
+    ControlError
+        If families are of several sizes, so that their places do not correspond.
+    """
+    if method == "none" or len(groups) < 2:
+        return p, []
+    if len({len(rows) for rows in groups}) > 1:
+        raise ControlError(
+            "cross_adjust= compares each test with the same one of all other families, and these families "
+            "have different numbers of tests; by=[] makes one family of all, for adjust=."
+        )
+    places, found = np.array(groups), p.copy()
+    for place in places.T:
+        found[place] = adjusted_p_values(p[place], method)
+    return found, [f"Cross-group P-value adjustment: {method.upper() if method in ('bh', 'by') else method}"]
 
 
 def _adjustment_note(

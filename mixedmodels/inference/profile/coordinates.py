@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.deviations import deviations_in_theta
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design.design import RandomTerm
@@ -56,12 +57,8 @@ def scaled_parameters(structure: CovarianceStructure) -> BoolArray:
     NotAvailableError
         If T is not in proportion to them: the structure has no absolute parameters.
     """
-    at = structure.parameter_at()
-    scaled = np.array(structure.is_lower_bound())
-    scaled[at[at >= 0]] = True
-    theta = structure.start()
-    doubled = structure.factor(np.where(scaled, 2.0 * theta, theta))
-    if not np.allclose(doubled, 2.0 * structure.factor(theta)):
+    scaled = deviations_in_theta(structure)
+    if scaled is None:
         raise NotAvailableError(
             f"The covariance structure {structure.name!r} has parameters that do not scale with the standard "
             "deviations; intervals are available for the fixed effects only, with parm='beta_'."

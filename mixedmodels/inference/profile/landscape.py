@@ -326,7 +326,8 @@ def without_column(fit: Fit, k: int) -> ShiftedResponse:
     of_column = replace(problem, offset=None).with_response(column)
     # Only what the other columns leave of either counts, and they leave both with nothing of themselves.
     residual, own = _residual(problem, y), _residual(replace(problem, offset=None), column)
-    return ShiftedResponse(problem, of_column.equations.rhs, (float(residual @ own), float(own @ own)))
+    products = (float(residual @ own), float(own @ own))
+    return ShiftedResponse(problem, of_column.equations.rhs, products, of_column.projection)
 
 
 def _residual(problem: LinearProblem, y: FloatArray) -> FloatArray:

@@ -18,8 +18,8 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.inference.profile.parameters import Parameter
 from mixedmodels.inference.profile.selection import selected
 from mixedmodels.inference.wald import check_level
-from mixedmodels.reports.html import preformatted
 from mixedmodels.reports.numbers import format_numbers, percent_names
+from mixedmodels.reports.page import Page, html_of
 from mixedmodels.reports.text_tables import text_matrix
 
 ProfileScale = Literal["sd", "log", "var"]
@@ -202,12 +202,12 @@ class Profile(Mapping[str, ProfileCurve]):
         columns = [format_numbers(column, 5) for column in zip(*ends, strict=True)]
         points = [str(len(c.values)) for c in self.curves]
         cells = list(zip(*columns, points, strict=True))
-        title = f"Profile of the {'deviance' if self.criterion == 'ML' else 'REML criterion'}\n"
+        title = f"Profile of the {'deviance' if self.criterion == 'ML' else 'REML criterion'}"
         heads = ["from", "to", "zeta from", "to", "points"]
-        return title + text_matrix(cells, rows, heads, right=True)
+        return Page([title, text_matrix(cells, rows, heads, right=True)])
 
     def _repr_html_(self) -> str:
-        return preformatted(repr(self))
+        return html_of(repr(self))
 
 
 #: Of each scale what it makes of a standard deviation, and the derivative of that.

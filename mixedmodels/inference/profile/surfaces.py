@@ -157,11 +157,14 @@ class ShiftedResponse:
         Cross-products of what the other columns leave of the column.
     products : tuple of float
         Product of that with the residual of the response, and with itself.
+    projection : ndarray, shape (p - 1,)
+        The column on the orthonormal other columns: what moving it takes out of their coefficients.
     """
 
     problem: LinearProblem
     column: RightHandSide
     products: tuple[float, float]
+    projection: FloatArray
 
     def at(self, change: float) -> LinearProblem:
         """Return the problem at ``v = v0 + change``; nothing as long as the data is touched."""
@@ -172,7 +175,11 @@ class ShiftedResponse:
             equations.rhs.X - change * self.column.X,
         )
         rss = equations.rss - 2.0 * change * with_y + change**2 * square
-        return replace(self.problem, equations=replace(equations, rhs=rhs, rss=rss))
+        return replace(
+            self.problem,
+            equations=replace(equations, rhs=rhs, rss=rss),
+            projection=self.problem.projection - change * self.projection,
+        )
 
 
 @dataclass(frozen=True, slots=True)

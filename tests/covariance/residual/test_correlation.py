@@ -115,11 +115,29 @@ def test_units_of_time_change_nothing_in_free_coordinates(structure, unit):
     np.testing.assert_allclose(scaled.correlation(theirs, positions * unit), C, atol=1e-7)
 
 
+ARMA = [s for s in ALL if s.name == "arma"]
+
+
+@given(st.sampled_from(ARMA), st.integers(0, 10_000), st.sampled_from([1, 2, 3, 4, 7, 40]))
+@settings(max_examples=60, deadline=None)
+def test_series_without_gaps_are_whitened_by_banded_factors(structure, seed, T):
+    rng = np.random.default_rng(seed)
+    positions, rho = np.broadcast_to(np.arange(T), (2, T)) + np.array([[0], [5]]), random_rho(structure, rng)
+    rows, dwhite = rng.normal(size=(2, 2, T, 3))
+    L = np.linalg.cholesky(structure.correlation(rho, positions))
+    white, log_det = structure.whiten(rho, positions, rows)
+    np.testing.assert_allclose(white, np.linalg.solve(L, rows), atol=1e-7)
+    np.testing.assert_allclose(log_det, 2 * np.log(np.diagonal(L, axis1=1, axis2=2)).sum(), atol=1e-8)
+    np.testing.assert_allclose(structure.colour(rho, positions, white), rows, atol=1e-7)
+    _, drows = structure.whiten_pullback(rho, positions, rows, dwhite, 1.0)
+    np.testing.assert_allclose(drows, np.linalg.solve(np.swapaxes(L, 1, 2), dwhite), atol=1e-6)
+
+
 MARKOV = [s for s in ALL if isinstance(s, Markov)]
 
 
 def test_structures_in_which_rows_follow_each_other_are_known():
-    assert {s.name for s in MARKOV} == {"ar1", "car1", "exp"}
+    assert {s.name for s in MARKOV} == {"ar1", "car1", "exp", "arma"}
 
 
 @given(st.sampled_from(MARKOV), st.integers(0, 10_000), st.integers(1, 6))
@@ -132,6 +150,7 @@ def test_whitening_by_steps_is_the_cholesky_factor(structure, seed, T):
     C = structure.correlation(rho, positions)
     np.testing.assert_allclose(white, np.linalg.solve(np.linalg.cholesky(C), rows), atol=1e-8)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(C)[1].sum(), atol=1e-8)
+    np.testing.assert_allclose(structure.colour(rho, positions, white), rows, atol=1e-7)
 
 
 @given(st.sampled_from(MARKOV), st.integers(0, 10_000), st.integers(1, 6))

@@ -9,6 +9,10 @@ from scipy.optimize import linprog
 
 import mixedmodels as mm
 from benchmarks.random_generalized import FAMILIES, drawn
+from benchmarks.random_starts import drawn as drawn_small
+from mixedmodels.engines.generalized.hessian import natural_parameters
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.problem import natural_to_psi
 
 # Two searches for one optimum, as the verdict demands of each.
 AGAIN = 1e-4
@@ -132,3 +136,23 @@ def test_the_verdict_on_cells_is_that_of_a_linear_program(link, seed):
     fit = quietly(mm.glm, "y ~ a + x", data, mm.binomial(link=link))
     separated = is_separated(np.asarray(fit.model_matrix()), data["y"].to_numpy())
     assert fit.convergence().is_optimum is not separated
+
+
+def gaussian_with_log_link(seed):
+    """Return data of steep slopes whose search for modes can end far from them."""
+    rng = np.random.default_rng(seed)
+    g, x = np.repeat(np.arange(6), 6), rng.normal(size=36)
+    eta = 0.3 + 0.4 * x + 2.0 * rng.normal(size=6)[g] + 0.6 * rng.normal(size=6)[g] * x
+    y = np.abs(np.exp(np.clip(eta, -8.0, 6.0)) + 0.5 * rng.normal(size=36)) + 0.01
+    return pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+
+
+@pytest.mark.parametrize("data", [drawn_small(22)[2], *map(gaussian_with_log_link, range(3))])
+def test_modes_where_a_look_has_ended_do_not_spoil_the_optimum(data):
+    # From there quadrature at the optimum of the first, 78.208, was 8e200: it was left for 84.865.
+    model = quietly(mm.glmer, "y ~ x + (x | g)", data, mm.gaussian("log"))
+    fresh = Evaluator(model.problem, 1)
+    psi = natural_to_psi(model.problem, natural_parameters(model.estimates))
+    assert fresh(psi)[0] == pytest.approx(-2.0 * model.loglik(), abs=1e-6)
+    assert model.convergence().is_optimum
+    assert not any("none of the likelihood" in reason for reason in model.convergence().reasons)

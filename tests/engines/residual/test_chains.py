@@ -22,7 +22,7 @@ def series(n=150, groups=2, seed=1):
     return data.sample(frac=1.0, random_state=seed)
 
 
-@pytest.mark.parametrize("residual", ["ar1(t | g)", "car1(t | g)", "exp(t | g)"])
+@pytest.mark.parametrize("residual", ["ar1(t | g)", "car1(t | g)", "exp(t | g)", "arma(t | g, p = 1, q = 1)"])
 def test_whitening_row_by_row_gives_what_matrices_give(residual, monkeypatch):
     data, arguments = series(), {"residual": residual, "dispersion": "power(z)", "weights": "w"}
     chained = mm.gls("y ~ x + t", data, **arguments)
@@ -55,3 +55,9 @@ def test_the_decay_over_a_long_time_does_not_run_off_its_scale():
     car1, ar1 = (mm.gls("y ~ x", data, residual=f"{name}(t)") for name in ("car1", "ar1"))
     assert car1.loglik() == pytest.approx(ar1.loglik(), abs=1e-7)
     assert car1.convergence().verdict == "converged"
+
+
+def test_clusters_that_would_fill_the_memory_are_refused_before_they_do():
+    data = pd.DataFrame({"y": np.arange(7000.0) % 5, "t": np.arange(7000)})
+    with pytest.raises(mm.NotAvailableError, match="7,000 rows"):
+        mm.gls("y ~ 1", data, residual="gau(t)")

@@ -98,7 +98,7 @@ def test_means_by_another_factor(oats):
     assert repr(both.emmeans) == MEANS
     assert repr(both.contrasts) == PAIRS
     assert repr(both) == f"$emmeans\n{MEANS}\n\n$contrasts\n{PAIRS}"
-    assert "<pre>" in both.emmeans._repr_html_()
+    assert "<table>" in both.emmeans._repr_html_()
 
 
 def test_contrasts(oats):

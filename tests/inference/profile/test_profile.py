@@ -72,6 +72,22 @@ def test_table_has_every_parameter_along_every_curve(sleepstudy, curves):
     assert (frame.groupby(".par")[".zeta"].max()[["(Intercept)", ".sigma"]] ** 2 >= covered).all()
 
 
+def test_other_fixed_effects_along_the_curve_of_one_are_those_of_a_refit(sleepstudy, curves):
+    data = mm.load_dataset("sleepstudy")
+    table = curves.to_frame().query("`.par` == '(Intercept)'")
+    # lme4 2.0-1, profile(fm, which = "beta_"), between its points: 10.146548 at 261.7013.
+    np.testing.assert_allclose(np.interp(261.7013, table["(Intercept)"], table["Days"]), 10.146548, rtol=1e-4)
+    row = table.iloc[3]
+    held = mm.lmer(
+        "Reaction ~ 0 + Days + (Days | Subject)", data, REML=False,
+        offset=np.full(len(data), row["(Intercept)"]),
+    )  # fmt: skip
+    np.testing.assert_allclose(row["Days"], held.fixef()["Days"], rtol=1e-5)
+    np.testing.assert_allclose(
+        row[".zeta"] ** 2, 2.0 * (sleepstudy.refitML().loglik() - held.loglik()), rtol=1e-6
+    )
+
+
 def test_logarithms_and_variances(curves):
     plain = curves.confint([".sig01", ".sigma"])
     logs, squares = curves.to_scale("log"), curves.to_scale("var")

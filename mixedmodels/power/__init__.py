@@ -1,0 +1,1 @@
+"""The power of a test by simulation: designs, decisions, studies and curves."""
