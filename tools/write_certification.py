@@ -16,8 +16,8 @@ from mixedmodels.certification.report import KINDS, Comparison, compare
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "repeated_measures.md"
 TITLES = {
-    "mmrm": "SAS PROC MIXED on the FEV trial: `us`, `toep`, `toeph`, `ar1`, `ar1h`, `cs`, `csh`, `adh`, `exp`, "
-    "`gau`, `sp_pow`",
+    "mmrm": "SAS PROC MIXED on the FEV trial: `us`, `toep`, `toeph`, `ar1`, `ar1h`, `cs`, `csh`, `adh`, "
+    "`exp`, `gau`, `sp_pow`",
     "bioequivalence": "SPSS on replicate crossover trials: models A (least squares), B, C",
     "metida": "SPSS and Metida: structures of random effects beside those of residuals",
     "computed": "`bcva_data` (1,000 patients, ten visits; an independent fit) and Orthodont (the SAS manual)",
