@@ -1,4 +1,5 @@
 # make replicate   fit every model behind the published tables and print ours beside theirs
+# make certify     fit what SAS and SPSS were run on and print each of their numbers beside ours
 # make test        lint, type-check and test
 # make check       only lint and type-check
 # make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
@@ -19,7 +20,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 # Two targets must not set up the same environment at once.
 .NOTPARALLEL:
-.PHONY: help install replicate test check docs docs-links wheel bench clean
+.PHONY: help install replicate certify test check docs docs-links wheel bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -28,6 +29,9 @@ install: $(VENV)/.installed
 
 replicate: $(VENV)/.installed
 	$(PYTHON_IN_VENV) -m mixedmodels
+
+certify: $(VENV)/.installed
+	$(PYTHON_IN_VENV) -m mixedmodels certify
 
 # The tests run even where the checks fail, so that one look shows everything that is wrong.
 test: $(VENV)/.installed-dev

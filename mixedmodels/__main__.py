@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mixedmodels.command.certify import add_certify
 from mixedmodels.command.fit import add_fit
 from mixedmodels.command.replicate import add_replicate
 from mixedmodels.versions import show_versions
@@ -30,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_fit(commands)
     add_replicate(commands)
+    add_certify(commands)
     versions = commands.add_parser("versions", help="print what a bug report needs: versions, kernels, BLAS")
     versions.set_defaults(run=_versions)
     return parser

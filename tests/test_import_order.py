@@ -36,7 +36,10 @@ ORDER = (
     ("glmer",),
     ("update", "specify", "sklearn"),
     ("simulate", "power"),
-    ("replication",),
+    (
+        "replication",
+        "certification",
+    ),
     ("command",),
     ("__main__",),
 )

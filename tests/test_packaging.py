@@ -66,8 +66,9 @@ def test_the_wheel_holds_every_module_the_data_and_the_published_tables(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mixedmodels").rglob("*.py")}
     data = {f"mixedmodels/data/{path.name}" for path in (ROOT / "datasets").iterdir()}
+    certification = {f"mixedmodels/certification/published_{name}" for name in ("runs.json", "rows.csv.gz")}
     assert modules | data <= names
-    assert {"mixedmodels/py.typed", "mixedmodels/replication/published_tables.json"} <= names
+    assert {"mixedmodels/py.typed", "mixedmodels/replication/published_tables.json", *certification} <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "datasets/"))]
 
 
@@ -82,7 +83,7 @@ def test_an_installed_wheel_works_far_from_the_checkout(wheel, tmp_path):
     )
     where, data, numbers = run_python(code, path=site, folder=tmp_path).splitlines()
     assert where.startswith(str(site))
-    assert data == "73421 87"
+    assert data == "73421 94"
     assert numbers == "463"
 
 

@@ -48,6 +48,7 @@ ROOMS = (
     "models",
     "power",
     "replication",
+    "certification",
     "command",
 )
 

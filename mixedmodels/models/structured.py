@@ -17,6 +17,7 @@ from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.structured import Convention, StructuredFit, residual_rows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.residual_covariance import group_covariance, level_covariances
+from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
@@ -109,6 +110,22 @@ class GlsModel(FixedEffectsModel, StructuredFit):
             If the residuals have no groups.
         """
         return group_covariance(self, group)
+
+    def covariance_parameters(self, level: float = 0.95) -> pd.DataFrame:
+        """Return the covariance parameters as SAS prints them, with standard errors and limits.
+
+        Parameters
+        ----------
+        level : float
+            Confidence level of the limits: of a chi-square distribution for variances and ranges, normal for
+            covariances and correlations.
+
+        Returns
+        -------
+        DataFrame
+            By SAS's name, ``UN(2,1)``, ``AR(1)``, ``Var(1)``: group, estimate, std.error, lower, upper.
+        """
+        return sas_parameters(self, level)
 
     # Prediction.
 

@@ -28,6 +28,7 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.fixed_effects import fixed_effects
 from mixedmodels.inference.residual_covariance import group_covariance
 from mixedmodels.inference.robust import RobustType
+from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.structure_lines import structure_lines
 from mixedmodels.reports.fit_text import FitDescription
@@ -65,6 +66,22 @@ class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
     def convention(self) -> Convention:
         """Criteria are those of lme4."""
         return "lme4"
+
+    def covariance_parameters(self, level: float = 0.95) -> pd.DataFrame:
+        """Return the covariance parameters as SAS prints them, with standard errors and limits.
+
+        Parameters
+        ----------
+        level : float
+            Confidence level of the limits: of a chi-square distribution for variances and ranges, normal for
+            covariances and correlations.
+
+        Returns
+        -------
+        DataFrame
+            By SAS's name, ``UN(2,1)``, ``AR(1)``, ``Var(1)``: group, estimate, std.error, lower, upper.
+        """
+        return sas_parameters(self, level)
 
     def vcov(
         self,

@@ -25,6 +25,8 @@ from mixedmodels.optimization.report import OptimizationReport
 TOLERANCE = 1e-12
 #: The same relative to the size of the objective, where rounding rules.
 RELATIVE_TOLERANCE = 1e-15
+#: Largest change of a free coordinate by the step that is left where the search has ended.
+LAST_STEP = 1e-3
 #: Steps of Fisher scoring go on while each lowers the objective by this much.
 MAX_SCORING_STEPS, SCORING_GAIN = 6, 3.0
 #: Halvings of a scoring step that does not lower the objective.
@@ -158,9 +160,18 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
             break
     tolerance = TOLERANCE + RELATIVE_TOLERANCE * abs(best.objective)
     first = (best.objective, slope)
-    return minimize(
+    found = minimize(
         search.objective_and_gradient, best.free, H, first=first, tolerance=tolerance, max_step=MAX_STEP
     )
+    return _one_step_on(found)
+
+
+def _one_step_on(found: Minimum) -> Minimum:
+    """Return an end of the search moved by the step that it has left, which costs no evaluation."""
+    step = found.inverse_hessian @ found.gradient
+    if not found.converged or np.abs(step).max() > LAST_STEP:
+        return found
+    return replace(found, x=found.x - step)
 
 
 def _scored(search: Search, best: Evaluation, step: FloatArray) -> Evaluation | None:

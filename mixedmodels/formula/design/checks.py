@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.language.bars import SPATIAL
@@ -36,8 +38,9 @@ def check_random_terms(design: Design, linear: bool) -> None:
             f"(problems: {', '.join(excess)}): {n_rows} rows, {problems} levels; "
             "did you swap the sides of '|'?"
         )
+    structured = design.residual is not None or bool(design.dispersion)
     for term in design.random:
-        effects = term.n_levels * term.size
+        effects = _effects_with_rows(term) if structured else term.n_levels * term.size
         if term.structure.is_unstructured and _too_many(effects, n_rows, linear, term):
             relation = "<=" if linear else "<"
             rest = " and the residual variance (or scale parameter)" if linear else ""
@@ -46,6 +49,18 @@ def check_random_terms(design: Design, linear: bool) -> None:
                 f"for term ({term.expression}); the random-effects parameters{rest} are "
                 "probably unidentifiable"
             )
+
+
+def _effects_with_rows(term: RandomTerm) -> int:
+    """Return how many effects have a row: one of a treatment that a subject did not have says nothing.
+
+    lme4 counts all; the variances of models with structured residuals, in which such designs are usual, are
+    judged where the search ends.
+    """
+    seen = np.zeros((term.n_levels, term.size), dtype=bool)
+    row, column = np.nonzero(term.Z)
+    seen[term.codes[row], column] = True
+    return int(seen.sum())
 
 
 def _check_levels(terms: tuple[RandomTerm, ...]) -> None:
