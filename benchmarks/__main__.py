@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _run_options(commands.add_parser("run", help="fit the models and write a results file (the default)"))
     commands.add_parser("list", help="list the models of the suite")
     table = commands.add_parser(
-        "report", help="make the table, the chart and the README's table from results"
+        "report", help="make the tables and the chart, in README and site too, from results"
     )
     table.add_argument("--results", type=Path, help="results file (default: the newest)")
     curves = commands.add_parser("growth", help="time against rows, levels and parameters: CSV and chart")

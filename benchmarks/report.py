@@ -1,4 +1,4 @@
-"""The table and the chart made from a results file, and the table's place in the README."""
+"""The tables and the chart made from a results file, and the places of the tables in README and site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from benchmarks.records import Record
 from benchmarks.suite import MODELS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-CHART = "![Times of all contestants on all models](benchmarks/results/results.svg)"
+#: Pages with a table between the markers, and the tag of the models that it shows: None for all.
+PAGES = (("README.md", "first"), ("docs/benchmarks.md", None))
 OURS = "mixedmodels"
 NAMES = tuple(entry.name for entry in CONTESTANTS)
 
@@ -32,18 +33,18 @@ def newest(directory: Path) -> Path:
 
 
 def write(path: Path, root: Path) -> list[Path]:
-    """Write ``results.md`` and ``results.svg`` beside the results, and the table into the README."""
+    """Write ``results.md`` and ``results.svg`` beside the results, and the tables into README and site."""
     kept = fewest_threads(records.read(path))
     rows = compare(kept, MODELS)
     table = path.with_name("results.md")
     table.write_text(f"{heading(kept, path)}\n\n{full_table(rows)}\n\n{notes(rows)}")
     written = [table]
-    readme = root / "README.md"
-    if readme.exists():
-        readme.write_text(
-            insert(readme.read_text(), f"{short_table(rows)}\n\n{heading(kept, path)}\n\n{CHART}")
-        )
-        written.append(readme)
+    for name, tag in PAGES:
+        page = root / name
+        if page.exists():
+            shown = short_table([row for row in rows if tag is None or tag in row.model.tags])
+            page.write_text(insert(page.read_text(), f"{shown}\n\n{heading(kept, path)}"))
+            written.append(page)
     try:
         written.append(draw(rows, path.with_name("results.svg")))
     except ImportError:
@@ -75,7 +76,7 @@ def heading(kept: Sequence[Record], path: Path) -> str:
 
 
 def short_table(rows: Sequence[Row]) -> str:
-    """Return the README's table: ours, lme4, the fastest other at the optimum, and the ratios."""
+    """Return the table for readers: ours, lme4, the fastest other at the optimum, and the ratios."""
     lines = ["| model | data | mixedmodels | lme4 | times longer | fastest other | times longer |"]
     lines.append("|---|---|--:|--:|--:|--:|--:|")
     for row in rows:
@@ -159,7 +160,7 @@ def times(ratio: float | None) -> str:
 
 
 def insert(text: str, table: str) -> str:
-    """Put the table between the README's markers, which are added at the end where they are missing."""
+    """Put the table between the markers of a page, which are added at the end where they are missing."""
     block = f"{BEGIN}\n{table}\n{END}"
     if BEGIN not in text or END not in text:
         return f"{text.rstrip()}\n\n{block}\n"

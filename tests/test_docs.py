@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from benchmarks import records, report
+from benchmarks.compare import compare
+from benchmarks.suite import MODELS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
@@ -43,10 +46,20 @@ def test_the_reference_has_every_public_name_once():
     assert sorted(listed) == sorted(mm.__all__)
 
 
-def test_every_image_of_a_page_is_there_and_no_other():
+def test_every_image_of_a_page_is_there_and_every_picture_of_the_gallery_is_shown():
     shown = {
         (path.parent / image).resolve()
         for path, text in PAGES.items()
         for image in re.findall(r"!\[[^\]]*\]\(([^):]+)\)", text)
     }
-    assert shown == {path.resolve() for path in DOCS.glob("_gallery/*.png")}
+    assert all(image.exists() for image in shown)
+    assert {path.resolve() for path in DOCS.glob("_gallery/*.png")} <= shown
+
+
+def test_the_pages_on_benchmarks_show_the_newest_results():
+    directory = DOCS.parent / "benchmarks" / "results"
+    kept = report.fewest_threads(records.read(report.newest(directory)))
+    rows = compare(kept, MODELS)
+    for name, tag in report.PAGES:
+        shown = report.short_table([row for row in rows if tag is None or tag in row.model.tags])
+        assert shown in (DOCS.parent / name).read_text(encoding="utf-8")

@@ -98,7 +98,7 @@ def test_the_readme_keeps_everything_but_the_table():
     assert report.insert("# Title\n", "new").endswith(f"{report.BEGIN}\nnew\n{report.END}\n")
 
 
-def test_report_writes_table_readme_and_chart(tmp_path):
+def test_report_writes_tables_pages_and_chart(tmp_path):
     results = tmp_path / "results"
     path = results / "2026-01-02.csv"
     sleepstudy = {
@@ -115,16 +115,23 @@ def test_report_writes_table_readme_and_chart(tmp_path):
     lme4 = records.from_fields(
         header | sleepstudy | {"contestant": "lme4", "objective": 1743.64, "cpu_seconds": 0.01}
     )
-    records.write([ours, lme4], path)
-    (tmp_path / "README.md").write_text("# Title\n")
+    slow = header | sleepstudy | {"model": "kb07-4", "objective": 1.0}
+    records.write([ours, lme4, records.from_fields(slow)], path)
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / page).write_text("# Title\n")
     written = report.write(path, tmp_path)
-    assert [file.name for file in written[:2]] == ["results.md", "README.md"]
+    assert [file.name for file in written[:3]] == ["results.md", "README.md", "benchmarks.md"]
     table = (results / "results.md").read_text()
     assert "1 ms (9)" in table
     assert "10 ms\\*" in table
     assert "3 ms met" in table
     assert "sleepstudy: lme4 +0.01173" in table
-    assert "| 10 |" in (tmp_path / "README.md").read_text()
+    readme, page = ((tmp_path / name).read_text() for name in ("README.md", "docs/benchmarks.md"))
+    assert "| 10 |" in readme
+    assert "| 10 |" in page
+    assert "kb07-4" not in readme
+    assert "kb07-4" in page
 
 
 def test_the_same_numbers_give_the_same_chart(tmp_path):
