@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from mixedmodels.replication.published import published_tables
 from mixedmodels.replication.report import Comparison, compare, table_text
 
 TABLES = {table.title: table for table in published_tables()}
+PAGES = Path(__file__).resolve().parents[1] / "docs" / "replications"
 
 
 @pytest.mark.parametrize("title", TABLES)
@@ -86,3 +88,29 @@ def test_a_difference_of_exactly_the_tolerance_holds():
     number = dataclasses.replace(TABLES["cm1"].numbers[0], published="0.3", tolerance=0.1)
     assert Comparison(number, 0.4).holds
     assert not Comparison(number, 0.4001).holds
+
+
+def test_the_frame_has_numbers_as_they_are_printed():
+    frame = report.side_by_side(TABLES["Epileptic seizures glmm2GQ (random intercept, nAGQ = 20)"])
+    assert list(frame.columns) == ["published", "ours", "within"]
+    assert frame["within"].all()
+    # Decimals of the print: fixed, in powers of ten, and no more than five digits.
+    assert frame.loc["se group"].tolist() == ["0.21067", "0.21067", True]
+    assert frame.loc["p (Intercept)", "ours"] == "1.35e-11"
+    assert report.side_by_side(TABLES["cm6"]).loc["(Intercept)", "ours"] == "-1.3408"
+
+
+def test_the_frame_shows_what_misses_and_what_is_not_computed():
+    table = TABLES["CBPP m1 (Laplace)"]
+    number = table.numbers[0]
+    wrong = dataclasses.replace(number, published="100.0")
+    unknown = dataclasses.replace(number, quantity="of another model")
+    frame = report.side_by_side(dataclasses.replace(table, numbers=(wrong, unknown)))
+    assert frame["within"].tolist() == [False, False]
+    assert frame["ours"].tolist() == ["194.1", "-"]
+
+
+def test_each_text_has_a_page_that_shows_every_one_of_its_tables():
+    pages = [path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")]
+    for title in TABLES:
+        assert sum(title in page for page in pages) >= 1, title

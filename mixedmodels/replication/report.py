@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import pandas as pd
 
 from mixedmodels.errors import MixedModelsError
 from mixedmodels.replication.published import PublishedNumber, PublishedTable
@@ -13,6 +16,8 @@ from mixedmodels.replication.quantities import our_number
 # What an iterative optimum may be off, relative to the number: the exact optimum of the Dyestuff data,
 # 1764.05, is as far from the printed 1764.0 as the tolerance of 0.05 allows.
 OPTIMUM_ERROR = 1e-8
+# Digits of ours that are the same on every machine, and no fewer than readers compare.
+MOST_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +87,39 @@ def _line(comparison: Comparison, width: int) -> str:
         return f"{start} {'-':>14} {'-':>11} {number.tolerance:9.2g}  NOT COMPUTED: {comparison.reason}"
     verdict = "ok" if comparison.holds else "MISSED"
     return f"{start} {comparison.ours:14.8g} {comparison.difference:11.2g} {number.tolerance:9.2g}  {verdict}"
+
+
+def side_by_side(table: PublishedTable) -> pd.DataFrame:
+    """Return the printed numbers and ours, with as many digits as are printed, and whether each is within.
+
+    Parameters
+    ----------
+    table : PublishedTable
+        From :func:`~mixedmodels.replication.published.published_tables`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each number, called as the table calls it; columns ``published`` and ``ours``, both text,
+        ours with five digits at most, and ``within`` the tolerance.
+    """
+    compared = compare(table)
+    return pd.DataFrame(
+        {
+            "published": [c.number.published for c in compared],
+            "ours": ["-" if c.ours is None else _as_printed(c.ours, c.number.published) for c in compared],
+            "within": [c.holds for c in compared],
+        },
+        index=[c.number.quantity for c in compared],
+    )
+
+
+def _as_printed(value: float, printed: str) -> str:
+    """Write a number with the decimals of the print, but with no more than `MOST_DIGITS` digits."""
+    mantissa, is_power, _ = printed.partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    if is_power:
+        return f"{value:.{min(decimals, MOST_DIGITS - 1)}e}"
+    before = len(re.sub(r"^0$", "", f"{abs(value):.0f}"))
+    leading = len(re.match(r"0*", f"{abs(value):.12f}".partition(".")[2])[0]) if before == 0 else 0
+    return f"{value:.{max(0, min(decimals, MOST_DIGITS - before + leading))}f}"
