@@ -1,14 +1,20 @@
 """How the pages in this folder become a site: ``make docs``.
 
 Sphinx, because the reference is made from the docstrings that an editor shows too (numpydoc), because a
-broken link or reference is a warning that stops the build, and because the search needs no server. Pages are
-Markdown (MyST). What a page prints stands in it behind ``>>>`` and is compared with what happens by the test
-suite; pages that start with a kernel are executed when the site is built, which is how pictures get into it.
+broken link or reference is a warning that stops the build, and because search and equations need no server.
+Pages are Markdown (MyST). What a page prints stands in it behind ``>>>`` and is compared with what happens by
+the test suite; pages that start with a kernel are executed when the site is built, which is how pictures get
+into it.
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import mixedmodels
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "mixedmodels"
 author = "the mixedmodels developers"
@@ -19,10 +25,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx.ext.viewcode",
     "numpydoc",
     "myst_nb",
     "sphinx_design",
+    "plain_index",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]

@@ -1,6 +1,7 @@
 """What the pages in docs/ show is what happens, and the reference has every public name."""
 
 import doctest
+import importlib.util
 import re
 from pathlib import Path
 
@@ -63,3 +64,17 @@ def test_the_pages_on_benchmarks_show_the_newest_results():
     for name, tag in report.PAGES:
         shown = report.short_table([row for row in rows if tag is None or tag in row.model.tags])
         assert shown in (DOCS.parent / name).read_text(encoding="utf-8")
+
+
+def test_the_plain_index_has_every_page_and_every_public_name():
+    spec = importlib.util.spec_from_file_location("plain_index", DOCS / "plain_index.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = module.index_text(DOCS)
+    for page in WITH_EXAMPLES:
+        assert f"](_sources/{page.relative_to(DOCS).as_posix()}.txt): " in text
+    for name in mm.__all__:
+        assert re.search(rf"^- `{name}[(`].*: .+$", text, flags=re.MULTILINE), name
+    # A page that begins with questions is described by them, and a bare list of pages is left out.
+    assert module.what_it_says("# Questions\n\n## Why?\n\nNo.\n\n## When?\n") == "Why?; When?"
+    assert module.what_it_says("# A list\n\n```{toctree}\nx\n```\n") == ""
