@@ -1,4 +1,4 @@
-"""The tables and the chart made from a results file, and the places of the tables in README and site."""
+"""The tables and the chart made from a results file, and the pages that show the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.suite import MODELS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 #: Pages with a table between the markers, and the tag of the models that it shows: None for all.
-PAGES = (("README.md", "first"), ("docs/benchmarks.md", None))
+PAGES = (("README.md", "first"), ("docs/benchmarks.md", None), ("paper/paper.md", "first"))
 OURS = "mixedmodels"
 NAMES = tuple(entry.name for entry in CONTESTANTS)
 
@@ -33,7 +33,7 @@ def newest(directory: Path) -> Path:
 
 
 def write(path: Path, root: Path) -> list[Path]:
-    """Write ``results.md`` and ``results.svg`` beside the results, and the tables into README and site."""
+    """Write ``results.md`` and ``results.svg`` beside the results, and the tables into the pages."""
     kept = fewest_threads(records.read(path))
     rows = compare(kept, MODELS)
     table = path.with_name("results.md")
