@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -120,6 +120,6 @@ def _as_printed(value: float, printed: str) -> str:
     decimals = len(mantissa.partition(".")[2])
     if is_power:
         return f"{value:.{min(decimals, MOST_DIGITS - 1)}e}"
-    before = len(re.sub(r"^0$", "", f"{abs(value):.0f}"))
-    leading = len(re.match(r"0*", f"{abs(value):.12f}".partition(".")[2])[0]) if before == 0 else 0
-    return f"{value:.{max(0, min(decimals, MOST_DIGITS - before + leading))}f}"
+    # The place of the first digit: 2 for 123.4, -2 for 0.0123.
+    first = math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(0, min(decimals, MOST_DIGITS - 1 - first))}f}"
