@@ -24,6 +24,7 @@ from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
+from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
@@ -45,6 +46,7 @@ def lmer(
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    verbose: Verbosity = None,
 ) -> LinearMixedModel:
     """Fit a linear mixed model by REML or maximum likelihood.
 
@@ -75,6 +77,11 @@ def lmer(
         Further names the formula may use.
     relmat : mapping, optional
         Known covariance between the levels of a grouping factor.
+    verbose : {0, 1, 2}, optional
+        Whether to print a line at the end (1), and one for each evaluation of the search (2). By default
+        nothing is printed, but a bar is drawn for a fit of more than three seconds where tqdm is installed
+        and a terminal or notebook is there; 0 draws none. The logger "mixedmodels" has the same lines, of
+        levels INFO and DEBUG.
 
     Returns
     -------
@@ -105,7 +112,10 @@ def lmer(
         contrasts=contrasts, env=env, relmat=relmat,
     )  # fmt: skip
     require_random_terms(request.design)
-    return fit_linear_request(request, REML, start, options)
+    with watched("lmer", verbose):
+        model = fit_linear_request(request, REML, start, options)
+    say_what_was_done("lmer", verbose, model.optimization, model.convergence())
+    return model
 
 
 def fit_linear_request(request: Request, REML: bool, start: Start, options: LmerControl) -> LinearMixedModel:
