@@ -141,7 +141,7 @@ def _refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Map
     known = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "unknown")]
     if unknown:
         first = next(iter(unknown))
-        allowed = [p.name for p in known if p.kind is not p.VAR_POSITIONAL]
+        allowed = [p.name for p in known if p.kind not in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY)]
         raise UnknownArgumentError(
             f"{name}() has no argument {first!r}: {_sentence(_about_argument(name, first, allowed))}"
         )

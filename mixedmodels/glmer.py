@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +43,59 @@ from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.glm import fit_glm_request
 from mixedmodels.lmer import fit_linear_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
+from mixedmodels.models.glm import GeneralizedLinearModel
+from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 
+#: What glmer() returns: which of them, the formula and the family say.
+AnyModel = GeneralizedLinearMixedModel | QuasiLikelihoodMixedModel | GeneralizedLinearModel | LinearMixedModel
 
+Mixed = TypeVar("Mixed", bound=MixedModel)
+
+
+@overload
+def glmer(
+    formula: str,
+    data: Any,
+    family: Any = None,
+    nAGQ: int | Literal["auto"] = 1,
+    *,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: GlmerControl | Mapping[str, Any] | None = None,
+    method: Literal["ml"] = "ml",
+    hessian: Literal["observed", "expected"] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    verbose: Verbosity = None,
+) -> GeneralizedLinearMixedModel | GeneralizedLinearModel | LinearMixedModel: ...
+@overload
+def glmer(
+    formula: str,
+    data: Any,
+    family: Any = None,
+    nAGQ: int | Literal["auto"] = 1,
+    *,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: GlmerControl | Mapping[str, Any] | None = None,
+    method: Literal["pql"],
+    hessian: Literal["observed", "expected"] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    verbose: Verbosity = None,
+) -> QuasiLikelihoodMixedModel | GeneralizedLinearModel: ...
 @advises
 def glmer(
     formula: str,
@@ -65,7 +114,8 @@ def glmer(
     hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
-) -> Any:
+    verbose: Verbosity = None,
+) -> AnyModel:
     """Fit a generalized linear mixed model by maximum likelihood.
 
     Parameters
@@ -89,7 +139,7 @@ def glmer(
         multiply the log-likelihood of a row, as in lme4.
     offset : str or array_like, optional
         Known part of the linear predictor, added to any ``offset()`` in the formula.
-    subset, na_action, contrasts, env, relmat
+    subset, na_action, contrasts, env, relmat, verbose
         As for :func:`mixedmodels.lmer`.
     start : array_like or mapping, optional
         Starting values of theta, or ``{"theta": ..., "fixef": ...}``.
@@ -108,7 +158,9 @@ def glmer(
     -------
     GeneralizedLinearMixedModel
         Or a QuasiLikelihoodMixedModel for ``method="pql"``, a GeneralizedLinearModel without random
-        effects, a LinearMixedModel for the gaussian family with the identity link.
+        effects, a LinearMixedModel for the gaussian family with the identity link. The formula and the
+        family decide, which no type checker reads: to it the result is one of these, until ``assert
+        isinstance(m, mm.GeneralizedLinearMixedModel)``. Functions such as ``mm.ranef(m)`` take any of them.
 
     Raises
     ------
@@ -139,7 +191,8 @@ def glmer(
         return fit_glm_request(request, chosen, options)
     if chosen.name == "gaussian" and chosen.link.name == "identity":
         _refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
-        return fit_linear_request(request, True, start, options)
+        with watched("glmer", verbose):
+            return _said(fit_linear_request(request, True, start, options), verbose)
     if method == "ml":
         refuse_quasi(chosen)
         _check_hessian(hessian, chosen)
@@ -149,10 +202,17 @@ def glmer(
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)
     refuse_constant_levels(design, y, chosen)
-    if method == "pql":
-        return _fit_pql(request, y, trials, chosen)
-    begin = _start_vector(start, design, y, trials, chosen)
-    return _fit_ml(request, y, trials, chosen, nodes, begin, hessian)
+    begin = None if method == "pql" else _start_vector(start, design, y, trials, chosen)
+    with watched("glmer", verbose):
+        if method == "pql":
+            return _said(_fit_pql(request, y, trials, chosen), verbose)
+        return _said(_fit_ml(request, y, trials, chosen, nodes, begin, hessian), verbose)
+
+
+def _said(model: Mixed, verbose: Verbosity) -> Mixed:
+    """Return a model, having said what its search did if someone wants to know."""
+    say_what_was_done("glmer", verbose, model.optimization, model.convergence())
+    return model
 
 
 def _fit_pql(
@@ -246,7 +306,8 @@ def glmer_nb(
     hessian: Literal["expected", "observed"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
-) -> Any:
+    verbose: Verbosity = None,
+) -> GeneralizedLinearMixedModel | GeneralizedLinearModel:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
 
     The same as :func:`glmer` with ``family="nbinom2"``; unlike lme4's ``glmer.nb`` the standard errors
@@ -254,7 +315,7 @@ def glmer_nb(
 
     Parameters
     ----------
-    formula, data, nAGQ, weights, offset, subset, na_action, contrasts, start, control, env, relmat
+    formula, data, nAGQ, weights, offset, subset, na_action, contrasts, start, control, env, relmat, verbose
         As for :func:`glmer`.
     family : str, constructor or Family
         A negative binomial with another link or variance: ``mm.nbinom2(link="sqrt")``, ``"nbinom1"``, also
@@ -282,10 +343,13 @@ def glmer_nb(
     chosen = get_family(family)
     if not (chosen.phi_names and ("nbinom" in chosen.name or chosen.name == "Negative Binomial")):
         raise ControlError(_no_negative_binomial(family, chosen))
-    return glmer(
+    found = glmer(
         formula, data, chosen, nAGQ, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, start=start, control=control, hessian=hessian, env=env, relmat=relmat,
+        verbose=verbose,
     )  # fmt: skip
+    assert not isinstance(found, LinearMixedModel)  # a negative binomial is not gaussian
+    return found
 
 
 def _no_negative_binomial(family: Any, chosen: Family) -> str:

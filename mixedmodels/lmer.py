@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +27,53 @@ from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
+from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
 
 
+@overload
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    *,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    residual: None = None,
+    dispersion: None = None,
+    information: Information = "observed",
+    verbose: Verbosity = None,
+) -> LinearMixedModel: ...
+@overload
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    *,
+    residual: str,
+    dispersion: str | None = None,
+    **options: Any,
+) -> StructuredLinearMixedModel: ...
+@overload
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    *,
+    residual: str | None = None,
+    dispersion: str,
+    **options: Any,
+) -> StructuredLinearMixedModel: ...
 @advises
 def lmer(
     formula: str,
@@ -51,6 +92,7 @@ def lmer(
     residual: str | None = None,
     dispersion: str | None = None,
     information: Information = "observed",
+    verbose: Verbosity = None,
 ) -> LinearMixedModel | StructuredLinearMixedModel:
     """Fit a linear mixed model by REML or maximum likelihood.
 
@@ -90,6 +132,11 @@ def lmer(
     information : {"observed", "expected"}
         With one of these two, the information about the covariance parameters that Kenward and Roger's method
         takes: observed as SAS, or expected as R's pbkrtest, which models without them have.
+    verbose : {0, 1, 2}, optional
+        Whether to print a line at the end (1), and one for each evaluation of the search (2). By default
+        nothing is printed, but a bar is drawn for a fit of more than three seconds where tqdm is installed
+        and a terminal or notebook is there; 0 draws none. The logger "mixedmodels" has the same lines, of
+        levels INFO and DEBUG.
 
     Returns
     -------
@@ -122,9 +169,12 @@ def lmer(
         information=None if information == "observed" else information,
     )  # fmt: skip
     require_random_terms(request.design)
-    if residual is not None or dispersion is not None:
-        return _fit_structured(request, REML, start, options)
-    return fit_linear_request(request, REML, start, options)
+    structured = residual is not None or dispersion is not None
+    fit = _fit_structured if structured else fit_linear_request
+    with watched("lmer", verbose):
+        model = fit(request, REML, start, options)
+    say_what_was_done("lmer", verbose, model.optimization, model.convergence())
+    return model
 
 
 def fit_linear_request(request: Request, REML: bool, start: Start, options: LmerControl) -> LinearMixedModel:

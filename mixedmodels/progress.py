@@ -19,6 +19,11 @@ def _is_watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
+def can_draw() -> bool:
+    """Tell whether there is a bar to draw and someone to see it."""
+    return tqdm is not None and _is_watched()
+
+
 class Progress:
     """Count work that is done, in a bar if there is one.
 
@@ -50,7 +55,7 @@ class Progress:
         if show and tqdm is None:
             raise ControlError("progress=True needs tqdm: pip install tqdm.")
         self.done = 0
-        wanted = _is_watched() if show is None else show
+        wanted = can_draw() if show is None else show
         self._bar: Any = tqdm(total=total, desc=label or None) if wanted and tqdm is not None else None
 
     def add(self, n: int = 1) -> None:

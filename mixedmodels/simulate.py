@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, overload
 
 import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.models.fixed_effects_model import FixedEffectsModel
+from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.prediction.draws import Seed
+from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.specify import ModelSpecification, specify
 
 
+@overload
+def simulate(
+    model: MixedModel,
+    /,
+    nsim: int = 1,
+    seed: Seed = None,
+    use_u: bool = False,
+    re_form: ReForm = ...,
+    newdata: Any = None,
+    allow_new_levels: bool = False,
+    *,
+    newparams: Mapping[str, Any] | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    rng: Seed = None,
+) -> pd.DataFrame: ...
+@overload
+def simulate(
+    model: FixedEffectsModel,
+    /,
+    nsim: int = 1,
+    seed: Seed = None,
+    newdata: Any = None,
+    *,
+    newparams: Mapping[str, Any] | None = None,
+    weights: Any = None,
+    offset: Any = None,
+    rng: Seed = None,
+) -> pd.DataFrame: ...
+@overload
+def simulate(
+    model: ModelSpecification, /, nsim: int = 1, rng: Seed = None, *, seed: Seed = None
+) -> pd.DataFrame: ...
+@overload
+def simulate(
+    model: str, /, data: Any, nsim: int = 1, *, rng: Seed = None, seed: Seed = None, **parameters: Any
+) -> pd.DataFrame: ...
 @advises
 def simulate(model: Any, /, *args: Any, **kwargs: Any) -> pd.DataFrame:
     """Simulate responses, one a column.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast, overload
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
 from mixedmodels.glm import glm
-from mixedmodels.glmer import glmer
+from mixedmodels.glmer import AnyModel, glmer
 from mixedmodels.gls import gls
 from mixedmodels.lm import lm
 from mixedmodels.lmer import lmer
@@ -36,8 +36,24 @@ FITTERS: dict[type, Callable[..., Any]] = {
 }
 
 
+@overload
+def update(
+    model: LinearMixedModel, formula: str | None = None, data: Any = None, **arguments: Any
+) -> LinearMixedModel: ...
+@overload
+def update(
+    model: LinearModel, formula: str | None = None, data: Any = None, **arguments: Any
+) -> LinearModel: ...
+@overload
+def update(
+    model: GeneralizedLinearModel, formula: str | None = None, data: Any = None, **arguments: Any
+) -> GeneralizedLinearModel: ...
+@overload
+def update(model: Fit, formula: str | None = None, data: Any = None, **arguments: Any) -> AnyModel: ...
 @advises
-def update(model: Fit, formula: str | None = None, data: Any = None, **arguments: Any) -> Any:
+def update(
+    model: Fit, formula: str | None = None, data: Any = None, **arguments: Any
+) -> AnyModel | LinearModel:
     """Fit a model again with another formula, other data or other arguments, as R's update().
 
     Parameters
@@ -85,7 +101,9 @@ def update(model: Fit, formula: str | None = None, data: Any = None, **arguments
         changed = f"{changed} + {kept.pop('residual')}"
     if data is not None:
         _refuse_arrays(kept, arguments)
-    return fitter(changed, model.data if data is None else data, **kept | arguments)
+    return cast(
+        AnyModel | LinearModel, fitter(changed, model.data if data is None else data, **kept | arguments)
+    )
 
 
 def kept_arguments(model: Fit) -> dict[str, Any]:

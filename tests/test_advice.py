@@ -62,7 +62,7 @@ KEYWORDS = [
     ("lmer", {"family": "binomial"}, "glmer"),
     ("lmer", {"method": "ML"}, "REML=False"),
     ("lmer", {"reml": False}, "REML="),
-    ("lmer", {"verbose": 1}, "m.optimization"),
+    ("glm", {"verbose": 1}, "lmer.. and glmer.. have verbose="),
     ("lmer", {"groups": "Subject"}, r"\(1 \| g\)"),
     ("lmer", {"re_formula": "~Days"}, r"\(x \| g\)"),
     ("lmer", {"vc_formula": {}}, "formula"),

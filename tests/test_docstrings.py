@@ -9,6 +9,11 @@ import pytest
 import mixedmodels
 
 FOLDER = Path(mixedmodels.__file__).parent
+#: Packages of an extra that the examples of a module call.
+USES = {
+    "mixedmodels.tidy.regression_table": "maketables",
+    "mixedmodels.tidy.marginaleffects": "marginaleffects",
+}
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -22,6 +27,8 @@ def modules_with_examples():
 def test_examples(name):
     if name.startswith("mixedmodels.plots."):
         pytest.importorskip("matplotlib.pyplot").close("all")
+    if name in USES:
+        pytest.importorskip(USES[name])
     try:
         module = importlib.import_module(name)
     except mixedmodels.NotAvailableError as error:  # of a package that an extra installs

@@ -145,6 +145,11 @@ def beta(link: str | Link = "logit") -> Beta:
     link : str or Link
         logit, probit, cloglog, loglog, cauchit, log or identity.
 
+    Returns
+    -------
+    Beta
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

@@ -141,6 +141,11 @@ def betabinomial(link: str | Link = "logit") -> BetaBinomial:
     link : str or Link
         logit, probit, cloglog, loglog, cauchit, log or identity.
 
+    Returns
+    -------
+    BetaBinomial
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

@@ -108,6 +108,11 @@ def binomial(link: str | Link = "logit") -> Binomial:
     link : str or Link
         logit, probit, cloglog, loglog, cauchit, log or identity.
 
+    Returns
+    -------
+    Binomial
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

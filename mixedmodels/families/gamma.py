@@ -101,6 +101,11 @@ def Gamma(link: str | Link = "inverse") -> GammaFamily:
     link : str or Link
         inverse, log, identity, sqrt, 1/mu^2 or a power.
 
+    Returns
+    -------
+    GammaFamily
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

@@ -136,6 +136,11 @@ def gaussian(link: str | Link = "identity") -> Gaussian:
     link : str or Link
         Any link.
 
+    Returns
+    -------
+    Gaussian
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

@@ -106,6 +106,11 @@ def inverse_gaussian(link: str | Link = "1/mu^2") -> InverseGaussian:
     link : str or Link
         1/mu^2, inverse, log, identity, sqrt or a power.
 
+    Returns
+    -------
+    InverseGaussian
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

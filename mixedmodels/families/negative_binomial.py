@@ -222,6 +222,11 @@ def negative_binomial(theta: float | None = None, link: str | Link = "log") -> F
     link : str or Link
         log, sqrt, identity, inverse, 1/mu^2 or a power.
 
+    Returns
+    -------
+    Family
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError
@@ -254,6 +259,11 @@ def nbinom2(link: str | Link = "log", *, zi: bool = False) -> Family:
     zi : bool
         Whether to add zeros with a probability of their own (zero inflation, intercept only).
 
+    Returns
+    -------
+    Family
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError
@@ -278,6 +288,11 @@ def nbinom1(link: str | Link = "log", *, zi: bool = False) -> Family:
         log, sqrt, identity, inverse, 1/mu^2 or a power.
     zi : bool
         Whether to add zeros with a probability of their own (zero inflation, intercept only).
+
+    Returns
+    -------
+    Family
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
 
     Raises
     ------

@@ -81,6 +81,11 @@ def poisson(link: str | Link = "log", *, zi: bool = False) -> Family:
     zi : bool
         Whether to add zeros with a probability of their own (zero inflation, intercept only).
 
+    Returns
+    -------
+    Family
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Raises
     ------
     FamilyError

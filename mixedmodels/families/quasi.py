@@ -102,6 +102,21 @@ class Quasi(FamilyBase):
 def quasibinomial(link: str | Link = "logit") -> Quasi:
     """Return the quasi family with variance phi mu (1 - mu) / n, for models without random effects.
 
+    Parameters
+    ----------
+    link : str or Link
+        logit, probit, cloglog, loglog, cauchit, log or identity.
+
+    Returns
+    -------
+    Quasi
+        What `family=` of :func:`mixedmodels.glm` takes.
+
+    Raises
+    ------
+    FamilyError
+        If the family has no such link.
+
     Examples
     --------
     >>> quasibinomial().is_quasi
@@ -114,6 +129,21 @@ def quasibinomial(link: str | Link = "logit") -> Quasi:
 @advises
 def quasipoisson(link: str | Link = "log") -> Quasi:
     """Return the quasi family with variance phi mu, for models without random effects.
+
+    Parameters
+    ----------
+    link : str or Link
+        log, identity, sqrt, inverse, 1/mu^2 or a power.
+
+    Returns
+    -------
+    Quasi
+        What `family=` of :func:`mixedmodels.glm` takes.
+
+    Raises
+    ------
+    FamilyError
+        If the family has no such link.
 
     Examples
     --------
@@ -134,6 +164,11 @@ def quasi(link: str | Link = "identity", variance: VarianceFunction = "constant"
         A link that the exponential family with this variance function has.
     variance : {"constant", "mu(1-mu)", "mu", "mu^2", "mu^3"}
         Variance as a function of the mean, up to the dispersion.
+
+    Returns
+    -------
+    Quasi
+        What `family=` of :func:`mixedmodels.glm` takes.
 
     Raises
     ------

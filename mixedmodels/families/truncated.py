@@ -23,6 +23,11 @@ def truncated_poisson(link: str | Link = "log", *, zi: bool = False) -> WithZero
     zi : bool
         Whether zeros occur, with a probability of their own (intercept only).
 
+    Returns
+    -------
+    WithZeroPart
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Examples
     --------
     >>> truncated_poisson(zi=True).name
@@ -42,6 +47,11 @@ def truncated_nbinom2(link: str | Link = "log", *, zi: bool = False) -> WithZero
     zi : bool
         Whether zeros occur, with a probability of their own (intercept only): the hurdle model.
 
+    Returns
+    -------
+    WithZeroPart
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
+
     Examples
     --------
     >>> truncated_nbinom2().name
@@ -60,6 +70,11 @@ def truncated_nbinom1(link: str | Link = "log", *, zi: bool = False) -> WithZero
         Link of the negative binomial family.
     zi : bool
         Whether zeros occur, with a probability of their own (intercept only): the hurdle model.
+
+    Returns
+    -------
+    WithZeroPart
+        What `family=` of :func:`mixedmodels.glmer` and :func:`mixedmodels.glm` takes.
 
     Examples
     --------

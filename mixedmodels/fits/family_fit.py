@@ -62,7 +62,7 @@ class FamilyFit(Fit, Generic[Estimates]):
         """Return the family, with its link."""
         return self._family
 
-    def family_parameters(self) -> pd.Series:
+    def family_parameters(self) -> pd.Series[float]:
         """Return the parameters of the family: dispersion, theta of the negative binomial and the like."""
         return pd.Series(self.phi, index=list(self._family.phi_names), dtype=float)
 

@@ -10,12 +10,14 @@ import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import columns_in_use
+from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.formula_text import shown_formula
 
@@ -121,15 +123,70 @@ class Fit:
         raise NotImplementedError
 
     def family(self) -> Family | None:
-        """Return the family; None for a linear model."""
+        """Return the family; None for a linear model.
+
+        Returns
+        -------
+        Family or None
+            Its `name`, `link` and functions.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> ticks = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> m = mm.glmer(ticks, mm.load_dataset("cbpp"), "binomial")
+        >>> m.family().link.name
+        'logit'
+        """
         return None
 
     def sigma(self) -> float:
-        """Return the residual standard deviation; 1 for families without a dispersion."""
+        """Return the residual standard deviation; 1 for families without a dispersion.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> round(m.sigma(), 3)
+        25.592
+        """
         raise NotImplementedError
 
     def loglik(self) -> float:
-        """Return the log-likelihood (of a REML fit, minus half the REML criterion)."""
+        """Return the log-likelihood (of a REML fit, minus half the REML criterion).
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> round(m.loglik(), 3)
+        -871.814
+        """
+        raise NotImplementedError
+
+    def convergence(self) -> ConvergenceReport:
+        """Return the verdict on the fit, with its reasons.
+
+        Returns
+        -------
+        ConvergenceReport
+            `verdict`, `reasons` and `is_optimum`.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.convergence().verdict
+        'converged'
+        """
         raise NotImplementedError
 
     @property
@@ -227,14 +284,31 @@ class Fit:
     @property
     def effects(self) -> FloatArray:
         """``Q'y`` of a least-squares fit, whose squares are sums of squares of its columns, shape (p,)."""
-        raise NotImplementedError
+        raise NotAvailableError("only a linear model fitted by lm() has effects of least squares.")
 
     def dispersion(self) -> float:
         """Return the dispersion of a quasi-likelihood fit."""
-        raise NotImplementedError
+        raise NotAvailableError(
+            "only glm() fits have dispersion(): sigma() is the residual standard deviation, and "
+            "family_parameters() has the parameters of a family."
+        )
 
     def deviance(self) -> float:
-        """Return the deviance."""
+        """Return the deviance.
+
+        Returns
+        -------
+        float
+            Of a linear mixed model -2 log-likelihood, at the estimates; else the sum of squared deviance
+            residuals.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.load_dataset("Dyestuff"), REML=False)
+        >>> round(m.deviance(), 3)
+        327.327
+        """
         raise NotImplementedError
 
     def refitML(self) -> Fit:
@@ -256,11 +330,36 @@ class Fit:
     # What follows.
 
     def formula(self) -> str:
-        """Return the formula as R prints it."""
+        """Return the formula as R prints it.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.formula()
+        'Reaction ~ Days + (Days | Subject)'
+        """
         return shown_formula(self.design.formula)
 
     def terms(self) -> list[str]:
-        """Return the labels of the fixed-effects terms, in R's order."""
+        """Return the labels of the fixed-effects terms, in R's order.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> ticks = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> m = mm.glmer(ticks, mm.load_dataset("cbpp"), "binomial")
+        >>> m.terms()
+        ['period']
+        """
         labels = column_terms(self.design.recipe.fixed)
         return list(dict.fromkeys(label for label in labels if label != "(Intercept)"))
 
@@ -268,11 +367,35 @@ class Fit:
         return np.sqrt(np.diag(self._fixed_covariance()))
 
     def nobs(self) -> int:
-        """Return the number of observations, those of zero weight left out."""
+        """Return the number of observations, those of zero weight left out.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.nobs()
+        180
+        """
         return int(np.count_nonzero(self.prior_weights > 0))
 
     def df_residual(self) -> int:
-        """Return the number of observations minus the number of parameters."""
+        """Return the number of observations minus the number of parameters.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.df_residual()
+        174
+        """
         return self.nobs() - self.npar
 
     def aic(self) -> float:
@@ -283,7 +406,7 @@ class Fit:
         """Return Schwarz's information criterion, with the number of observations."""
         return schwarz(self.loglik(), self.npar, self.nobs())
 
-    def by_row(self, values: FloatArray, name: str) -> pd.Series:
+    def by_row(self, values: FloatArray, name: str) -> pd.Series[float]:
         """Label values by the rows of the data; with na_action="exclude", NaN at the rows dropped."""
         missing = self.design.missing
         if missing.action != "exclude" or not missing.n_dropped:
@@ -292,13 +415,25 @@ class Fit:
         padded[missing.kept] = values
         return pd.Series(padded, index=missing.input_index, name=name)
 
-    def fixef(self, add_dropped: bool = False) -> pd.Series:
+    def fixef(self, add_dropped: bool = False) -> pd.Series[float]:
         """Return the fixed effects.
 
         Parameters
         ----------
         add_dropped : bool
             Whether to list columns dropped from a rank-deficient model matrix, with value NaN.
+
+        Returns
+        -------
+        Series
+            By name of coefficient, on the scale of the linear predictor.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.fixef().round(3).to_dict()
+        {'(Intercept)': 251.405, 'Days': 10.467}
         """
         values = pd.Series(self.beta, index=list(self.design.x_names), name="Estimate", dtype=float)
         if not add_dropped or not self.design.dropped:

@@ -79,10 +79,21 @@ class MixedFit(Fit):
     def REMLcrit(self) -> float:
         """Return the REML criterion of a linear model fitted by REML.
 
+        Returns
+        -------
+        float
+
         Raises
         ------
         NotAvailableError
             If the model was not fitted by REML.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> round(m.REMLcrit(), 2)
+        1743.63
         """
         raise NotAvailableError("only a linear mixed model fitted by REML has a REML criterion.")
 
@@ -133,8 +144,20 @@ class MixedFit(Fit):
         """Linear predictor of each row used, offset included, shape (n,)."""
         return linear_predictor(self.design.X, self.beta, self.design.offset, self.random, self.b)
 
-    def theta(self) -> pd.Series:
-        """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``."""
+    def theta(self) -> pd.Series[float]:
+        """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``.
+
+        Returns
+        -------
+        Series
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.theta().round(3).to_dict()
+        {'Subject.(Intercept)': 0.967, 'Subject.Days.(Intercept)': 0.015, 'Subject.Days': 0.231}
+        """
         return pd.Series(self.theta_values, index=list(theta_names(self.random)), name="theta")
 
     def term_covariances(self) -> tuple[TermCovariance, ...]:
@@ -142,7 +165,19 @@ class MixedFit(Fit):
         return term_covariances(self.random, self.theta_values, self.random_scale)
 
     def ngrps(self) -> dict[str, int]:
-        """Return the number of levels of each grouping factor."""
+        """Return the number of levels of each grouping factor.
+
+        Returns
+        -------
+        dict of int
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.ngrps()
+        {'Subject': 18}
+        """
         return {term.group: term.n_levels for term in self.random}
 
     def prediction_variances(self, X: FloatArray, random: Sequence[RandomRows]) -> FloatArray:

@@ -63,6 +63,13 @@ def drop1(
         If `test` is neither, or `ddf` or `vcov` is given to likelihood ratios.
     NotAvailableError
         If the model has no likelihood, or F tests are asked for of a generalized model.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> m = mm.lmer("yield ~ nitro + Variety + (1 | Block/Variety)", mm.load_dataset("Oats"))
+    >>> mm.drop1(m)["LRT"].round(2).to_dict()
+    {'<none>': nan, 'nitro': 63.26, 'Variety': 3.12}
     """
     if not isinstance(model, Fit):
         raise ControlError(f"drop1() needs a fitted model, not {shown(model)}.")

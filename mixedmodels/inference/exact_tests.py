@@ -102,6 +102,11 @@ def exact_rlrt(
     rng : int or numpy Generator, optional
         Seed.
 
+    Returns
+    -------
+    ExactTest
+        Statistic and p-value.
+
     Raises
     ------
     NotAvailableError
@@ -149,6 +154,11 @@ def exact_lrt(
     rng : int or numpy Generator, optional
         Seed.
 
+    Returns
+    -------
+    ExactTest
+        Statistic and p-value.
+
     Raises
     ------
     NotAvailableError
@@ -157,6 +167,15 @@ def exact_lrt(
         If `null` is no linear model, or has fixed effects that `model` has not.
     DataError
         If the models were not fitted to the same response at the same rows.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> dyestuff = mm.load_dataset("Dyestuff")
+    >>> m = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff, REML=False)
+    >>> test = mm.exact_lrt(m, mm.lm("Yield ~ 1", dyestuff), rng=1)
+    >>> bool(0.002 < test.p_value < 0.02)
+    True
     """
     fit = _one_variance(model, "exact_lrt")
     nsim = whole_number("nsim", nsim, 1)

@@ -34,7 +34,7 @@ def _z_list(model: MixedFit) -> list[sparse.csc_array]:
 
 
 def _lambda(model: MixedFit) -> sparse.csc_array:
-    return relative_factor(model.random, model.theta().to_numpy())
+    return relative_factor(model.random, model.theta_values)
 
 
 def _stacked(parts: tuple[FloatArray, ...]) -> FloatArray:
@@ -68,7 +68,7 @@ _QUANTITIES: dict[str, Callable[[MixedFit], Any]] = {
     "Lind": lambda m: theta_index(m.random),
     "Lambdat": lambda m: sparse.csc_array(_lambda(m).T),
     "Tlist": lambda m: {
-        t.label: T for t, T in zip(m.random, term_factors(m.random, m.theta().to_numpy()), strict=True)
+        t.label: T for t, T in zip(m.random, term_factors(m.random, m.theta_values), strict=True)
     },
     "A": lambda m: sparse.csc_array(_lambda(m).T @ random_effects_matrix(m.random, m.design.n_rows).T),
     "RX": lambda m: np.linalg.cholesky(np.linalg.inv(m.unscaled_vcov)).T,

@@ -88,13 +88,28 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
 def information(fit: Fit) -> pd.DataFrame:
     """Return the observed information: minus the Hessian of the log-likelihood in all parameters.
 
-    Rows and columns as the columns of :func:`estfun`.
+    Parameters
+    ----------
+    fit : Fit
+        A linear or generalized linear model, with or without random effects.
+
+    Returns
+    -------
+    DataFrame
+        Rows and columns as the columns of :func:`estfun`.
 
     Raises
     ------
     NotAvailableError
         If the Hessian of a generalized model is singular, or a crossed linear model has too many rows for a
         dense covariance of them.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> m = mm.lmer("Reaction ~ Days + (1 | Subject)", mm.load_dataset("sleepstudy"), REML=False)
+    >>> list(mm.information(m).index)
+    ['(Intercept)', 'Days', 'Subject.(Intercept)', '.sigma']
     """
     names = _names(_with_scores(fit))
     if isinstance(fit, (LeastSquaresFit, GlmFit)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ from mixedmodels.inference.hypothesis_tables import Hypotheses
 from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
 from mixedmodels.inference.robust import RobustType, robust_covariance
 from mixedmodels.inference.summary import Summary, tested_by
+from mixedmodels.models.shown_names import shown_names
 from mixedmodels.models.stripped import StrippedModel
 from mixedmodels.plots import overview
 from mixedmodels.prediction.draws import Seed
@@ -53,11 +54,18 @@ class FittedModel(Fit):
 
     _with_p_values = True
 
-    def __getattr__(self, name: str) -> Any:
-        """Say what to write in place of a name that models do not have."""
-        if hasattr(type(self), name):  # a property that failed: let its own error be seen
-            return object.__getattribute__(self, name)
-        raise unknown_attribute(self, name)
+    # Type checkers know the names by themselves, and would take any other one for granted.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what to write in place of a name that models do not have."""
+            if hasattr(type(self), name):  # a property that failed: let its own error be seen
+                return object.__getattribute__(self, name)
+            raise unknown_attribute(self, name)
+
+    def __dir__(self) -> list[str]:
+        """List what users ask for; arrays of the fit are there as well, and documented, but not listed."""
+        return shown_names(type(self), super().__dir__())
 
     def vcov(self, type: RobustType | None = None, cluster: Any = None) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
@@ -70,17 +78,41 @@ class FittedModel(Fit):
         cluster : str or array_like, optional
             Clusters of a robust covariance.
 
+        Returns
+        -------
+        DataFrame, shape (p, p)
+            By name of coefficient.
+
         Raises
         ------
         ControlError, DataError, NotAvailableError
             If `type` or `cluster` is unknown, or the clusters are not independent.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.vcov().loc["Days"].round(3).tolist()
+        [-1.451, 2.389]
         """
         if type is not None or cluster is not None:
             return robust_covariance(self, type or "CR2", cluster)
         return self._labelled(self._fixed_covariance())
 
-    def standard_errors(self) -> pd.Series:
-        """Return the standard errors of the fixed effects."""
+    def standard_errors(self) -> pd.Series[float]:
+        """Return the standard errors of the fixed effects.
+
+        Returns
+        -------
+        Series
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.standard_errors().round(3).tolist()
+        [6.825, 1.546]
+        """
         return pd.Series(
             self._standard_errors(), index=list(self.design.x_names), name="Std. Error", dtype=float
         )
@@ -90,11 +122,26 @@ class FittedModel(Fit):
         """Name of the ratio of estimate and standard error in the summary, ``"t value"`` or ``"z value"``."""
         return "z value" if self.test_df is None and self._with_p_values else "t value"
 
-    def fitted(self) -> pd.Series:
-        """Return the fitted means, the random effects at their conditional modes."""
+    def fitted(self) -> pd.Series[float]:
+        """Return the fitted means, the random effects at their conditional modes.
+
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.fitted().head(3).round(2).tolist()
+        [253.66, 273.33, 293.0]
+        """
         return self.by_row(self.mean, "fitted")
 
-    def residuals(self, type: ResidualType | LeverageType | None = None, scaled: bool = False) -> pd.Series:
+    def residuals(
+        self, type: ResidualType | LeverageType | None = None, scaled: bool = False
+    ) -> pd.Series[float]:
         """Return residuals.
 
         Parameters
@@ -104,40 +151,117 @@ class FittedModel(Fit):
         scaled : bool
             Whether to divide by sigma.
 
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
         Raises
         ------
         ControlError
             If `type` is none of these.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.residuals().head(3).round(2).tolist()
+        [-4.1, -14.63, -42.2]
+        >>> m.residuals("pearson", scaled=True).head(3).round(2).tolist()
+        [-0.16, -0.57, -1.65]
         """
         return self.by_row(residuals(self, type, scaled), "residuals")
 
-    def rstandard(self) -> pd.Series:
-        """Return deviance residuals divided by their standard deviations; NaN where the leverage is 1."""
+    def rstandard(self) -> pd.Series[float]:
+        """Return deviance residuals divided by their standard deviations; NaN where the leverage is 1.
+
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.rstandard().head(3).round(3).tolist()
+        [-0.183, -0.627, -1.764]
+        """
         return self.by_row(rstandard(self), "rstandard")
 
-    def rstudent(self) -> pd.Series:
+    def rstudent(self) -> pd.Series[float]:
         """Return studentized residuals as lme4 or, without random effects, R; NaN where the leverage is 1.
 
         Those of a mixed model have the sigma of the fit; ``influence(m)`` refits without each row.
+
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.rstudent().head(3).round(3).tolist()
+        [-0.183, -0.627, -1.764]
         """
         return self.by_row(rstudent(self), "rstudent")
 
-    def hatvalues(self) -> pd.Series:
+    def hatvalues(self) -> pd.Series[float]:
         """Return the leverages of the rows at the estimated covariance parameters.
 
         For a generalized model, those of the last weighted least-squares problem.
+
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.hatvalues().head(3).round(3).tolist()
+        [0.229, 0.17, 0.127]
         """
         return self.by_row(leverages_of(self), "hat")
 
-    def cooks_distance(self) -> pd.Series:
+    def cooks_distance(self) -> pd.Series[float]:
         """Return Cook's distance of each row from its leverage, the covariance parameters as they are.
 
         That of refits without rows or groups is ``influence(m, groups).cooks_distance()``.
+
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.cooks_distance().idxmax()
+        59
         """
         return self.by_row(cooks_distances(self), "cooks_distance")
 
-    def weights(self) -> pd.Series:
-        """Return the prior weights; the numbers of trials included for a binomial."""
+    def weights(self) -> pd.Series[float]:
+        """Return the prior weights; the numbers of trials included for a binomial.
+
+        Returns
+        -------
+        Series
+            By the labels of the rows.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> ticks = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> m = mm.glmer(ticks, mm.load_dataset("cbpp"), "binomial")
+        >>> m.weights().head(3).tolist()
+        [14.0, 12.0, 9.0]
+        """
         return self.by_row(self.prior_weights, "weights")
 
     def confint(
@@ -188,11 +312,18 @@ class FittedModel(Fit):
             If the fit has no likelihood of the parameters asked for.
         ConvergenceError
             If the fit is not at its optimum.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.confint(parm="beta_", method="Wald").round(2).loc["Days"].tolist()
+        [7.44, 13.5]
         """
         options = BootOptions(nsim, rng, type, n_jobs, progress)
         return confint(self, parm, level, method, signames, options)
 
-    def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> Any:
+    def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> pd.DataFrame:
         """Return the fixed-effects model matrix, X, as a DataFrame.
 
         Parameters
@@ -220,7 +351,19 @@ class FittedModel(Fit):
         return pd.DataFrame(X, index=index, columns=list(self.design.x_names))
 
     def model_frame(self) -> pd.DataFrame:
-        """Return the variables of the model at the rows used."""
+        """Return the variables of the model at the rows used.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> list(m.model_frame().columns)
+        ['Reaction', 'Days', 'Subject']
+        """
         return used_variables(self.data, self.design)
 
     def summary(
@@ -239,12 +382,24 @@ class FittedModel(Fit):
         vcov : {"CR0", ..., "CR3"} or array of shape (p, p), optional
             Another covariance of the fixed effects; a robust one brings its own degrees of freedom.
 
+        Returns
+        -------
+        Summary
+            Prints itself; `coefficients` is its table.
+
         Raises
         ------
         ControlError
             If `ddf` or `vcov` is none of these.
         NotAvailableError
             If the method does not exist for this kind of model.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.summary().coefficients.loc["Days"].round(3).to_dict()
+        {'Estimate': 10.467, 'Std. Error': 1.546, 'df': 17.0, 't value': 6.771, 'Pr(>|t|)': 0.0}
         """
         plain = self._plain_summary(correlation)
         if vcov is None and (ddf is None or (ddf == "default" and self._with_p_values)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import pandas as pd
 
@@ -23,10 +23,52 @@ from mixedmodels.prediction.simulate import SimulationRequest, one_generator, si
 class FixedEffectsModel(FittedModel):
     """A model without random effects; see :class:`LinearModel` and :class:`GeneralizedLinearModel`."""
 
-    def coef(self) -> pd.Series:
+    def coef(self) -> pd.Series[float]:
         """Return the coefficients: without random effects, the fixed effects."""
         return self.fixef()
 
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: Literal[False] = False,
+        *,
+        offset: Any = None,
+        interval: None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float]: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: bool = False,
+        *,
+        offset: Any = None,
+        interval: IntervalType,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        *,
+        se_fit: Literal[True],
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
     def predict(
         self,
         newdata: Any = None,
@@ -39,7 +81,7 @@ class FixedEffectsModel(FittedModel):
         df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
-    ) -> pd.Series | pd.DataFrame:
+    ) -> pd.Series[float] | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
         Parameters

@@ -71,6 +71,10 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
             From the Hessian of the maximised objective (the default), or from the penalized least-squares
             factor, which ignores that theta was estimated (the default of an nAGQ = 0 fit).
 
+        Returns
+        -------
+        DataFrame
+
         Raises
         ------
         ControlError

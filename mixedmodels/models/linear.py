@@ -74,6 +74,10 @@ class LinearMixedModel(MixedModel, LinearFit):
         full : bool
             Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
 
+        Returns
+        -------
+        DataFrame
+
         Raises
         ------
         NotAvailableError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import pandas as pd
+from scipy import sparse
 
 from mixedmodels.control import one_of
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
@@ -42,11 +43,40 @@ class MixedModel(FittedModel, MixedFit):
     # Random effects and their covariance.
 
     def VarCorr(self) -> VarCorr:
-        """Return variances, standard deviations and correlations of the random effects."""
+        """Return variances, standard deviations and correlations of the random effects.
+
+        Returns
+        -------
+        VarCorr
+            Prints itself; `to_frame()` is its table.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.VarCorr()
+         Groups   Name        Std.Dev. Corr
+         Subject  (Intercept) 24.7405
+                  Days         5.9221  0.066
+         Residual             25.5918
+        """
         return VarCorr(self.term_covariances(), self.residual_sd)
 
     def ranef(self) -> RandomEffects:
-        """Return the conditional modes of the random effects, with their conditional variances."""
+        """Return the conditional modes of the random effects, with their conditional variances.
+
+        Returns
+        -------
+        RandomEffects
+            Tables by grouping factor; `to_frame()` is one long table with standard deviations.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.ranef()["Subject"].loc["308"].round(3).tolist()
+        [2.259, 9.199]
+        """
         return RandomEffects(self.random, self.b, self._conditional_covariances())
 
     def coef(self) -> dict[str, pd.DataFrame]:
@@ -61,6 +91,17 @@ class MixedModel(FittedModel, MixedFit):
         tol : float
             A diagonal element of T counts as zero below it, on the scale of a predictor of unit root
             mean square and of rows of unit information, so that the unit of prior weights does not matter.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.is_singular()
+        False
         """
         return is_singular(self, tol)
 
@@ -81,11 +122,13 @@ class MixedModel(FittedModel, MixedFit):
 
     # Matrices.
 
+    @overload
+    def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> pd.DataFrame: ...
+    @overload
+    def model_matrix(self, type: Literal["random"], newdata: Any = None) -> sparse.csc_array: ...
     def model_matrix(
-        self,
-        type: Literal["fixed", "random"] = "fixed",
-        newdata: Any = None,
-    ) -> Any:
+        self, type: Literal["fixed", "random"] = "fixed", newdata: Any = None
+    ) -> pd.DataFrame | sparse.csc_array:
         """Return the model matrix.
 
         Parameters
@@ -95,25 +138,56 @@ class MixedModel(FittedModel, MixedFit):
         newdata : DataFrame or other table, optional
             Rows to build it for; by default those of the fit.
 
+        Returns
+        -------
+        DataFrame or sparse array
+            Shape (n, p) or (n, q).
+
         Raises
         ------
         ControlError
             If `type` is neither.
         DataError
             If a variable is missing in the new rows, or a level of a grouping factor is new.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.model_matrix().head(2).to_numpy().tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+        >>> m.model_matrix("random").shape
+        (180, 36)
         """
         one_of("type", type, ("fixed", "random"), "; new rows are newdata=")
         if type == "fixed":
             return self._fixed_matrix(newdata)
-        return get_me(self, "Z") if newdata is None else new_random_matrix(self, newdata)
+        return sparse.csc_array(get_me(self, "Z") if newdata is None else new_random_matrix(self, newdata))
 
     def getME(self, name: str | list[str]) -> Any:
         """Return an internal quantity by lme4's name, or a dictionary for a list of names.
+
+        Parameters
+        ----------
+        name : str or list of str
+            lme4's name.
+
+        Returns
+        -------
+        object
+            An array, a sparse array, a number or a text; of a list of names a dict of these.
 
         Raises
         ------
         ControlError
             If there is no such quantity; the message lists all names.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.getME("theta").round(3).tolist()
+        [0.967, 0.015, 0.231]
         """
         if not isinstance(name, (list, tuple)):
             return get_me(self, name)
@@ -128,6 +202,10 @@ class MixedModel(FittedModel, MixedFit):
             A cluster-robust covariance, as for :meth:`FittedModel.vcov`.
         full : bool
             Whether to return the joint covariance of prediction errors of (b, beta) instead, dense.
+
+        Returns
+        -------
+        DataFrame
         """
         return self._joint_vcov() if full else super().vcov(type, cluster)
 
@@ -143,6 +221,57 @@ class MixedModel(FittedModel, MixedFit):
 
     # Prediction.
 
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "link",
+        allow_new_levels: bool = False,
+        se_fit: Literal[False] = False,
+        random_only: bool = False,
+        *,
+        offset: Any = None,
+        interval: None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float]: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "link",
+        allow_new_levels: bool = False,
+        se_fit: bool = False,
+        random_only: bool = False,
+        *,
+        offset: Any = None,
+        interval: IntervalType,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "link",
+        allow_new_levels: bool = False,
+        *,
+        se_fit: Literal[True],
+        random_only: bool = False,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
     def predict(
         self,
         newdata: Any = None,
@@ -158,7 +287,7 @@ class MixedModel(FittedModel, MixedFit):
         df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
-    ) -> pd.Series | pd.DataFrame:
+    ) -> pd.Series[float] | pd.DataFrame:
         """Predict at the rows of the data or at new rows.
 
         Parameters
@@ -214,6 +343,16 @@ class MixedModel(FittedModel, MixedFit):
             If a column is missing, a level is new and not allowed, or a row is missing with "fail".
         FormulaError
             If `re_form` names random effects that the model does not have.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> new = {"Days": [10, 10], "Subject": ["308", "309"]}
+        >>> m.predict(new).round(1).tolist()
+        [450.3, 229.5]
+        >>> m.predict(new, re_form=mm.NA).round(1).tolist()
+        [356.1, 356.1]
         """
         request = PredictionRequest(
             type, allow_new_levels, random_only, offset, weights, se_fit, interval, level, df, na_action
@@ -279,6 +418,13 @@ class MixedModel(FittedModel, MixedFit):
             If both `use_u` and `re_form` are given, or a parameter is unknown or impossible.
         DataError
             If a level is new and not allowed, or a drawn mean is none that the family can have.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+        >>> m.simulate(2, seed=1).shape
+        (180, 2)
         """
         request = SimulationRequest(use_u, re_form, newdata, allow_new_levels, newparams, weights, offset)
         return simulate(self, nsim, one_generator(seed, rng), request)

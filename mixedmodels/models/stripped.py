@@ -47,7 +47,7 @@ class StrippedModel:
         re_form: ReForm = None,
         type: Literal["link", "response"] = "link",
         allow_new_levels: bool = False,
-    ) -> pd.Series:
+    ) -> pd.Series[float]:
         """Predict at new rows; arguments as of the model's own method.
 
         Raises

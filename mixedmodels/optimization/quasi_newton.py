@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.optimization.watch import Watch, current_watch
 
 Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
@@ -74,10 +75,26 @@ class _Counted:
 
     function: Objective
     noise: Callable[[], float] | None = None
+    watch: Watch | None = field(default_factory=current_watch)
     n: int = 0
+
+    def __post_init__(self) -> None:
+        if self.watch is not None:
+            self.watch.begin_search()
 
     def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
         self.n += 1
+        value, gradient = self._evaluate(x)
+        if self.watch is not None:
+            self.watch.evaluated(value)
+        return value, gradient
+
+    def stepped(self, decrement: float, tolerance: float) -> None:
+        """Tell whoever watches how far the search is."""
+        if self.watch is not None:
+            self.watch.stepped(decrement, tolerance)
+
+    def _evaluate(self, x: FloatArray) -> tuple[float, FloatArray]:
         try:
             value, gradient = self.function(x)
         except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError, OverflowError):
@@ -146,6 +163,7 @@ def minimize(
             H = _positive(H)
             direction = -H.dot(g)
             slope = float(direction.dot(g))
+        function.stepped(-slope / 2.0, tolerance)
         if -slope / 2.0 <= tolerance:
             message = "the objective cannot decrease by more than the tolerance"
             break

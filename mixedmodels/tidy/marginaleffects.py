@@ -70,6 +70,15 @@ def marginaleffects_model(model: Fit, re_form: ReForm = "0", type: PredictionTyp
     References
     ----------
     Arel-Bundock, Greifer & Heiss (2024), J. Stat. Softw. 111(9).
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> import marginaleffects
+    >>> m = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
+    >>> slopes = marginaleffects.avg_slopes(mm.marginaleffects_model(m), variables="Days")
+    >>> round(slopes["estimate"][0], 3)
+    10.467
     """
     check_fit(model, "marginaleffects_model")
     one_of("type", type, ("response", "link"))

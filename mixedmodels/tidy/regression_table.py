@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 from mixedmodels.advice import advises
 from mixedmodels.control import one_of
@@ -13,11 +13,33 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.tidy.maketables import statistic_labels, statistics_of
 from mixedmodels.tidy.tidy import check_fit
 
-TableFormat = Literal["html", "latex", "markdown", "docx", "typst", "gt"]
+TextFormat = Literal["html", "latex", "markdown", "typst"]
+ObjectFormat = Literal["docx", "gt"]
+TableFormat = Literal[TextFormat, ObjectFormat]
 #: What maketables calls the formats that it makes.
 MAKETABLES = {"latex": "tex"}
 
 
+@overload
+def regression_table(
+    models: Fit | Sequence[Fit],
+    format: TextFormat = "html",
+    names: Sequence[str] | None = None,
+    *,
+    coef_fmt: str = ...,
+    caption: str | None = None,
+    notes: str = "",
+) -> str: ...
+@overload
+def regression_table(
+    models: Fit | Sequence[Fit],
+    format: ObjectFormat,
+    names: Sequence[str] | None = None,
+    *,
+    coef_fmt: str = ...,
+    caption: str | None = None,
+    notes: str = "",
+) -> Any: ...
 @advises
 def regression_table(
     models: Fit | Sequence[Fit],
@@ -43,12 +65,26 @@ def regression_table(
     caption, notes : str, optional
         Text above and below.
 
+    Returns
+    -------
+    str
+        Or the object of the other package for ``"docx"`` and ``"gt"``.
+
     Raises
     ------
     ControlError
         If `format` is none of these, there is no model, or a wrong number of names.
     NotAvailableError
         If maketables is not installed.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> sleepstudy = mm.load_dataset("sleepstudy")
+    >>> m0 = mm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> m1 = mm.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> print(mm.regression_table([m0, m1], "markdown").splitlines()[3])
+    | Days | 10.467***   (0.804) | 10.467***   (1.546) |
     """
     if isinstance(format, Fit):
         raise ControlError("regression_table() takes one list of models: write regression_table([m1, m2]).")

@@ -90,7 +90,7 @@ REFUSED = [
     ("y ~ Q('a b')", "backticks"),
     ("y ~ cr(x)", r"ns\(x"),
     ("y ~ lag(x)", "make the column first"),
-    ("y ~ np.log(z)", r"write log\("),
+    ("y ~ pd.log(z)", r"write log\("),
     ("Reaction time ~ x", "`Reaction time`"),
     ("'Reaction time' ~ x", "backticks: `Reaction time`"),
     ("y ~ pre-test", "`pre-test`"),

@@ -61,6 +61,11 @@ def check_convergence(model: Any) -> ConvergenceCheck:
     model : fitted mixed model
         The model.
 
+    Returns
+    -------
+    ConvergenceCheck
+        Prints a sentence; `verdict` and the numbers behind it are attributes.
+
     Raises
     ------
     NotAvailableError

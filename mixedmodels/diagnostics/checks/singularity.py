@@ -61,6 +61,11 @@ def check_singularity(model: Any, *, tol: float = SINGULAR_TOLERANCE) -> Singula
     tol : float
         What counts as zero, as for :func:`mixedmodels.is_singular`.
 
+    Returns
+    -------
+    SingularityCheck
+        Prints a sentence; `singular` and the numbers behind it are attributes.
+
     Raises
     ------
     NotAvailableError

@@ -11,6 +11,7 @@ from functools import lru_cache
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.language.bars import Bar, split_bars
 from mixedmodels.formula.language.number_format import LARGEST_EXACT
+from mixedmodels.formula.language.numpy_names import name_in_the_language
 from mixedmodels.formula.language.syntax_tree import (
     Argument,
     Binary,
@@ -332,7 +333,8 @@ class _Parser:
             elif not self.is_operator(")"):
                 raise self._trailing()
         self.advance()
-        return self._bounded(call(token.text, tuple(arguments), token.position), token.position)
+        name = name_in_the_language(token.text)
+        return self._bounded(call(name, tuple(arguments), token.position), token.position)
 
     def argument(self) -> Argument:
         """Parse one argument, ``value`` or ``name = value``."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -170,6 +170,24 @@ class MarginalMeans:
         """Return the table as an ordinary DataFrame; arguments as for :meth:`summary`."""
         return pd.DataFrame(self.summary(infer=infer, level=level, adjust=adjust, type=type))
 
+    @overload
+    def contrast(
+        self,
+        method: Any = "eff",
+        *,
+        by: str | Sequence[str] | None = None,
+        adjust: str | None = None,
+        simple: None = None,
+        interaction: bool | str | Sequence[Any] = False,
+        type: Scale | None = None,
+        name: str = "contrast",
+        ref: Any = None,
+        reverse: bool | None = None,
+        exclude: Any = None,
+        max_degree: int | None = None,
+        cross_adjust: str | None = None,
+    ) -> MarginalMeans: ...
+    @overload
     def contrast(
         self,
         method: Any = "eff",
@@ -185,7 +203,23 @@ class MarginalMeans:
         exclude: Any = None,
         max_degree: int | None = None,
         cross_adjust: str | None = None,
-    ) -> Any:
+    ) -> MarginalMeans | SimpleContrasts: ...
+    def contrast(
+        self,
+        method: Any = "eff",
+        *,
+        by: str | Sequence[str] | None = None,
+        adjust: str | None = None,
+        simple: str | Sequence[Any] | None = None,
+        interaction: bool | str | Sequence[Any] = False,
+        type: Scale | None = None,
+        name: str = "contrast",
+        ref: Any = None,
+        reverse: bool | None = None,
+        exclude: Any = None,
+        max_degree: int | None = None,
+        cross_adjust: str | None = None,
+    ) -> MarginalMeans | SimpleContrasts:
         """Return contrasts of the means within each family.
 
         Parameters
@@ -235,8 +269,8 @@ class MarginalMeans:
         if (sets := self._simple_sets(simple)) is not None:
             return SimpleContrasts({
                 f"simple contrasts for {'*'.join(mine)}": self.contrast(
-                    method, adjust=adjust, simple=mine, interaction=interaction, type=type, name=name,
-                    ref=ref, reverse=reverse, exclude=exclude, max_degree=max_degree,
+                    method, by=list(self._all_but(mine)), adjust=adjust, interaction=interaction, type=type,
+                    name=name, ref=ref, reverse=reverse, exclude=exclude, max_degree=max_degree,
                     cross_adjust=cross_adjust,
                 )
                 for mine in sets
@@ -256,6 +290,19 @@ class MarginalMeans:
         found = replace(found, family=family)
         return MarginalMeans(with_request(found, Request(type=type, cross_adjust=cross_adjust)))
 
+    @overload
+    def pairs(
+        self,
+        reverse: bool = False,
+        *,
+        by: str | Sequence[str] | None = None,
+        adjust: str | None = None,
+        simple: None = None,
+        type: Scale | None = None,
+        exclude: Any = None,
+        cross_adjust: str | None = None,
+    ) -> MarginalMeans: ...
+    @overload
     def pairs(
         self,
         reverse: bool = False,
@@ -266,7 +313,18 @@ class MarginalMeans:
         type: Scale | None = None,
         exclude: Any = None,
         cross_adjust: str | None = None,
-    ) -> Any:
+    ) -> MarginalMeans | SimpleContrasts: ...
+    def pairs(
+        self,
+        reverse: bool = False,
+        *,
+        by: str | Sequence[str] | None = None,
+        adjust: str | None = None,
+        simple: str | Sequence[Any] | None = None,
+        type: Scale | None = None,
+        exclude: Any = None,
+        cross_adjust: str | None = None,
+    ) -> MarginalMeans | SimpleContrasts:
         """Return all pairwise differences, or ratios, in each family; arguments as for :meth:`contrast`."""
         method = "revpairwise" if reverse else "pairwise"
         return self.contrast(
@@ -433,26 +491,24 @@ class SimpleContrasts(dict[str, MarginalMeans]):
         return html_of(repr(self))
 
 
-@dataclass(frozen=True, slots=True)
-class MeansAndContrasts:
-    """Marginal means and contrasts of them, as ``"pairwise ~ a"`` asks for.
+class MeansAndContrasts(MarginalMeans):
+    """Marginal means, and beside them the contrasts that ``"pairwise ~ a"`` asks for.
 
-    Attributes
+    Parameters
     ----------
     emmeans : MarginalMeans
-        The means.
+        The means, which all methods are of.
     contrasts : MarginalMeans
         The contrasts.
     """
 
-    emmeans: MarginalMeans
-    contrasts: MarginalMeans
+    def __init__(self, emmeans: MarginalMeans, contrasts: MarginalMeans) -> None:
+        super().__init__(emmeans.functions)
+        self.emmeans = emmeans
+        self.contrasts = contrasts
 
     def __repr__(self) -> str:
         return Page(["$emmeans", repr(self.emmeans), "", "$contrasts", repr(self.contrasts)])
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 def _pair(infer: Any) -> tuple[bool | None, bool | None]:

@@ -38,7 +38,7 @@ def emmeans(
     cov_keep: Sequence[str] = (),
     bias_adjust: bool = False,
     sigma: float | None = None,
-) -> Any:
+) -> MarginalMeans:
     """Return estimated marginal means: predictions at the levels of some factors, averaged over the others.
 
     Parameters
@@ -83,8 +83,8 @@ def emmeans(
 
     Returns
     -------
-    MarginalMeans or MeansAndContrasts
-        The means; with contrasts where `specs` names a method.
+    MarginalMeans
+        The means; where `specs` names a method, MeansAndContrasts, which holds `contrasts` too.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def emmeans(
     return with_contrasts(means, asked, chosen)
 
 
-def with_contrasts(means: LinearFunctions, asked: Specs, adjust: str | None) -> Any:
+def with_contrasts(means: LinearFunctions, asked: Specs, adjust: str | None) -> MarginalMeans:
     """Return means as they are shown, with the contrasts asked for; an adjustment is for those."""
     if asked.contrast is None:
         family = means.family if adjust is None else replace(means.family, adjust=adjust)

@@ -24,6 +24,7 @@ from mixedmodels.inference.emmeans.averaging import Weights
 from mixedmodels.inference.emmeans.grid import Grid
 from mixedmodels.inference.emmeans.linear_functions import basis_of
 from mixedmodels.inference.emmeans.marginal import check_model, means_of_grid
+from mixedmodels.inference.emmeans.marginal_means import MarginalMeans
 from mixedmodels.inference.emmeans.means import with_contrasts
 from mixedmodels.inference.emmeans.reference_grid import (
     CovReduce,
@@ -55,7 +56,7 @@ def emtrends(
     adjust: str | None = None,
     cov_reduce: CovReduce | None = None,
     cov_keep: Sequence[str] = (),
-) -> Any:
+) -> MarginalMeans:
     """Return marginal trends: the slope of the linear predictor in a covariate at the levels of factors.
 
     Parameters
@@ -88,8 +89,8 @@ def emtrends(
 
     Returns
     -------
-    MarginalMeans or MeansAndContrasts
-        The trends.
+    MarginalMeans
+        The trends; where `specs` names a method, MeansAndContrasts, which holds `contrasts` too.
 
     Raises
     ------

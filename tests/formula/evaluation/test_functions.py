@@ -10,7 +10,7 @@ from mixedmodels.formula import build_design
 WRONG = [
     ("hack(x)", 0, "unknown function 'hack'"),
     ("sqt(x)", 0, "did you mean sqrt"),
-    ("np.log(x)", 0, "write log"),
+    ("pd.log(x)", 0, "write log"),
     ("os.system('x')", 0, "unknown function"),
     ("eval('x')", 0, "unknown function"),
     ("log(f)", 4, "'f' is a factor"),

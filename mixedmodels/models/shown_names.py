@@ -1,0 +1,36 @@
+"""Which names of a fitted model its user is shown: ``dir(m)``, ``m.<TAB>``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.mixed_fit import MixedFit
+
+#: What tests, predictions and diagnostics read of a fit, with no accessor's labels: there, and not shown.
+_OF_THE_FIT = """
+    approximation b beta by_row call covariance_root data design drawn_phi effects estimates
+    expected_information has_likelihood hessian_covariance is_least_squares is_quasi joint_covariance
+    joint_system linear_predictor mean observed parameter_covariance phi prediction_variances
+    prior_weights problem random random_scale residual_sd row_information solution spherical statistic
+    term_covariances test_df theta_values unscaled_variances unscaled_vcov with_design with_rows y
+"""
+OF_THE_FIT = frozenset(_OF_THE_FIT.split())
+
+
+def shown_names(kind: type, names: Iterable[str]) -> list[str]:
+    """Return those of its names that a user of such a model is shown.
+
+    Parameters
+    ----------
+    kind : type
+        Kind of model.
+    names : iterable of str
+        All names of such a model.
+    """
+    refused = {
+        name
+        for name, contract in (("dispersion", Fit), ("REMLcrit", MixedFit))
+        if getattr(kind, name, None) is vars(contract)[name]
+    }
+    return sorted(set(names) - OF_THE_FIT - refused)
