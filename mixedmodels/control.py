@@ -106,6 +106,26 @@ def real_number(name: str, value: object, least: float = 0.0) -> float:
     raise ControlError(f"{name} must be a number larger than {least:g}, not {shown(value)}.")
 
 
+def tolerance(name: str, value: object) -> float:
+    """Return `value` as a float.
+
+    Raises
+    ------
+    ControlError
+        If it is not a finite number, 0 or more.
+    """
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if number and 0.0 <= value < np.inf:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    raise ControlError(f"{name} must be a number, 0 or more, not {shown(value)}.")
+
+
+def true_or_false(**flags: object) -> None:
+    """Raise ControlError, in its name, unless every flag is True or False."""
+    for name, value in flags.items():
+        one_of(name, value, (True, False))
+
+
 ControlT = TypeVar("ControlT", bound=LmerControl)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
 import threadpoolctl
 
 from mixedmodels.control import whole_number
@@ -36,7 +37,7 @@ def number_of_jobs(n_jobs: object) -> int:
     ControlError
         If it is neither -1 nor a whole number, 1 or more.
     """
-    if n_jobs == -1 and not isinstance(n_jobs, bool):
+    if isinstance(n_jobs, (int, np.integer)) and n_jobs == -1:
         return os.cpu_count() or 1
     try:
         return whole_number("n_jobs", n_jobs, 1)

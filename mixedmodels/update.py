@@ -93,6 +93,10 @@ def update(
     fitter = FITTERS.get(type(model))
     if fitter is None:
         raise ControlError(f"update() needs a fitted model, not {shown(model)}.")
+    if formula is not None and not isinstance(formula, str):
+        raise ControlError(
+            f"formula must be a text such as '. ~ . - x', not {shown(formula)}; new data are data=."
+        )
     changed = (
         str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
     )

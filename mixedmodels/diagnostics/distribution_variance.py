@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import polygamma
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError
+from mixedmodels.control import one_of
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.family_quantities import response_mean, response_slope
@@ -47,11 +47,12 @@ def chosen_method(family: Family, method: VarianceMethod | None) -> VarianceMeth
     methods = variance_methods(family)
     if method is None:
         return methods[0]
-    if method not in methods:
-        raise ControlError(
-            f"variance must be one of {', '.join(map(repr, methods))} for the {family.name} family with link "
-            f"{family.link.name!r}, not {method!r}."
-        )
+    one_of(
+        "variance",
+        method,
+        methods,
+        f"; the model is of the {family.name} family with link {family.link.name!r}",
+    )
     return method
 
 

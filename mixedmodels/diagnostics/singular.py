@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mixedmodels.control import tolerance
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.theta import term_factors
 
@@ -20,7 +21,13 @@ def is_singular(model: MixedFit, tol: float = SINGULAR_TOLERANCE) -> bool:
     tol : float
         A diagonal element of T counts as zero below it, on the scale of a predictor of unit root mean square
         and of rows of unit information, so that the unit of prior weights does not matter.
+
+    Raises
+    ------
+    ControlError
+        If `tol` is not a number, 0 or more.
     """
+    tol = tolerance("tol", tol)
     unit = float(np.sqrt(np.abs(model.row_information).mean()))
     return any(
         bool((np.abs(np.diag(T)) * unit * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())

@@ -104,8 +104,7 @@ def checked_ddf(ddf: Ddf) -> Ddf:
         If it is none.
     """
     name = ddf.lower() if isinstance(ddf, str) else ddf
-    if name not in get_args(Ddf):
-        one_of("ddf", ddf, get_args(Ddf), "; ddf=None of summary() gives lme4's table")
+    one_of("ddf", name, get_args(Ddf), "; ddf=None of summary() gives lme4's table")
     return cast("Ddf", name)
 
 

@@ -156,6 +156,6 @@ def adjusted_scores(
 def symmetric_power(A: FloatArray, power: float) -> FloatArray:
     """Return a power of a positive semidefinite matrix, its null space left out."""
     values, vectors = np.linalg.eigh(A)
-    positive = values > DETERMINED * max(float(values[-1]), 0.0)
+    positive = values > DETERMINED * values.max(initial=0.0)
     powers = np.where(positive, np.where(positive, values, 1.0) ** power, 0.0)
     return np.asarray((vectors * powers) @ vectors.T)

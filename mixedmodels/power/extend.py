@@ -70,7 +70,7 @@ def extend(
     frame = as_frame(data).reset_index(drop=True)
     if levels is not None and not isinstance(levels, Mapping):
         raise ControlError(f"levels must be a dict such as {{'subject': 60}}, not {shown(levels)}.")
-    inner = (nested,) if isinstance(nested, str) else tuple(nested)
+    inner = _nested_columns(nested)
     for column, wanted in {**(levels or {}), **columns}.items():
         frame = _along(frame, str(column), wanted, inner)
     if within is not None and not isinstance(within, Mapping):
@@ -78,6 +78,20 @@ def extend(
     for cell, count in (within or {}).items():
         frame = _within(frame, cell_columns(cell), whole_number("the number of rows within", count, 1))
     return frame
+
+
+def _nested_columns(nested: Any) -> tuple[str, ...]:
+    """Return the names of the columns that are renamed within copies.
+
+    Raises
+    ------
+    ControlError
+        If they are not names.
+    """
+    names = (nested,) if isinstance(nested, str) else nested
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise ControlError(f"nested must be the name of a column, or a list of them, not {shown(nested)}.")
 
 
 def cell_columns(cell: Any) -> tuple[str, ...]:
@@ -90,7 +104,7 @@ def _along(frame: pd.DataFrame, column: str, wanted: Any, nested: Sequence[str])
     _require(frame, (column, *nested))
     codes, old = _levels(frame[column])
     order = balanced_order(frame, column, codes)
-    if isinstance(wanted, (str, bytes, Mapping)) or not np.ndim(wanted):
+    if isinstance(wanted, (str, bytes, Mapping)) or np.ndim(wanted) != 1:
         n = whole_number(f"the number of levels of {column}", wanted, 1)
         names = more_levels(old, n, column) if n > len(old) else old
     else:

@@ -80,6 +80,14 @@ def _no_covariance(given: Mapping[str, Any]) -> FloatArray:
 # Sigma and the family's own.
 
 
+def _deviation(sigma: object) -> float:
+    """Return the residual standard deviation, a finite one."""
+    value = real_number("sigma", sigma)
+    if not np.isfinite(value):
+        raise ControlError("sigma must be a finite number, not inf.")
+    return value
+
+
 def _scale(
     family: Family | None, given: Mapping[str, Any], base: Parameters | None
 ) -> tuple[float, FloatArray]:
@@ -88,7 +96,7 @@ def _scale(
         if "phi" in given:
             raise ControlError("a linear model has no phi; its residual standard deviation is sigma=.")
         if "sigma" in given:
-            return real_number("sigma", given["sigma"]), np.empty(0)
+            return _deviation(given["sigma"]), np.empty(0)
         if base is None:
             raise ControlError("sigma is missing: the residual standard deviation, as in sigma=1.")
         return base.sigma, np.empty(0)
@@ -102,7 +110,7 @@ def _scale(
             raise ControlError(f"the {family.name} family has no sigma; {own}.")
         if "phi" in given:
             raise ControlError("sigma is the square root of the dispersion, phi: give one of them.")
-        given = {"phi": real_number("sigma", given["sigma"]) ** 2}
+        given = {"phi": _deviation(given["sigma"]) ** 2}
     what = f"parameters of the {family.name} family"
     phi = _values(given.get("phi"), "phi", what, family.phi_names, None if base is None else base.phi)
     with np.errstate(all="ignore"):
@@ -333,7 +341,10 @@ def _by_term(parts: Sequence[_TermParts], kind: str, given: Mapping[Any, Any], w
 
 def _triangle(matrix: Any, term: RandomTerm) -> FloatArray:
     """Return the correlations below the diagonal of a matrix, column by column."""
-    R = np.asarray(matrix, dtype=np.float64)
+    try:
+        R = np.asarray(matrix, dtype=np.float64)
+    except (TypeError, ValueError):
+        R = np.empty(0)
     S = term.size
     if R.shape != (S, S) or np.abs(R - R.T).max() > ROUNDING or np.abs(R.diagonal() - 1.0).max() > ROUNDING:
         raise ControlError(

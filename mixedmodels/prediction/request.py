@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.control import one_of, real_number
+from mixedmodels.control import one_of, real_number, true_or_false
 from mixedmodels.errors import ControlError
 
 PredictionType = Literal["link", "response"]
@@ -62,6 +62,9 @@ class PredictionRequest:
 
     def __post_init__(self) -> None:
         one_of("type", self.type, ("link", "response"))
+        true_or_false(
+            allow_new_levels=self.allow_new_levels, random_only=self.random_only, se_fit=self.se_fit
+        )
         one_of("interval", self.interval, (None, "confidence", "prediction"))
         one_of("na_action", self.na_action, ("pass", "exclude", "omit", "fail"))
         if real_number("level", self.level) >= 1.0:

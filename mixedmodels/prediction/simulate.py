@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixedmodels.advice import shown
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
-from mixedmodels.control import whole_number
+from mixedmodels.control import true_or_false, whole_number
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
@@ -91,6 +91,7 @@ class SimulationRequest:
     offset: Any = None
 
     def __post_init__(self) -> None:
+        true_or_false(use_u=self.use_u, allow_new_levels=self.allow_new_levels)
         if self.use_u and not isinstance(self.re_form, Unset):
             raise ControlError("should specify only one of 'use_u' and 're_form'.")
         if self.newparams is not None and not isinstance(self.newparams, Mapping):

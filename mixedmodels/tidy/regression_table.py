@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, overload
 
-from mixedmodels.advice import advises
+from mixedmodels.advice import advises, shown
 from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
@@ -75,7 +75,7 @@ def regression_table(
     ControlError
         If `format` is none of these, there is no model, or a wrong number of names.
     NotAvailableError
-        If maketables is not installed.
+        If maketables is not installed, or a model has no fixed effects.
 
     Examples
     --------
@@ -89,12 +89,15 @@ def regression_table(
     if isinstance(format, Fit):
         raise ControlError("regression_table() takes one list of models: write regression_table([m1, m2]).")
     one_of("format", format, get_args(TableFormat))
-    chosen = [models] if isinstance(models, Fit) else list(models)
+    chosen: list[Any] = list(models) if isinstance(models, (list, tuple)) else [models]
     for model in chosen:
         check_fit(model, "regression_table")
+    if names is not None and not isinstance(names, (list, tuple)):
+        raise ControlError(f"names must be a list of one text for each model, not {shown(names)}.")
     if not chosen or (names is not None and len(names) != len(chosen)):
         given = "no model" if not chosen else f"{len(names or ())} names for {len(chosen)} models"
         raise ControlError(f"regression_table() needs models, and one name for each; there is {given}.")
+    _require_fixed_effects(chosen)
     keys: dict[str, object] = {}
     for model in chosen:
         keys |= statistics_of(model)
@@ -105,6 +108,16 @@ def regression_table(
         model_heads=None if names is None else list(names), caption=caption, notes=notes,
     )  # fmt: skip
     return _markdown(table.df) if format == "markdown" else table.make(MAKETABLES.get(format, format))
+
+
+def _require_fixed_effects(models: Sequence[Fit]) -> None:
+    """Raise NotAvailableError if a model has no fixed effects, which are the rows of the table."""
+    for model in models:
+        if not len(model.beta):
+            raise NotAvailableError(
+                f"regression_table() prints fixed effects, of which {model.design.formula} has none; "
+                "VarCorr() and tidy() have its random effects."
+            )
 
 
 def _maketables() -> Any:

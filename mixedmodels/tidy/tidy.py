@@ -11,7 +11,7 @@ from scipy import special
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
-from mixedmodels.control import one_of
+from mixedmodels.control import one_of, true_or_false
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
@@ -116,6 +116,7 @@ def tidy(
     chosen = _checked_effects(model, effects)
     one_of("conf_method", conf_method, get_args(ConfMethod))
     one_of("scales", scales, tuple(PREFIXES))
+    true_or_false(conf_int=conf_int, exponentiate=exponentiate)
     check_level(conf_level)
     limits = _limits(model, conf_method, conf_level, nsim, rng) if conf_int else None
     parts = []
@@ -141,7 +142,7 @@ def check_fit(model: object, function: str) -> None:
 
 def _checked_effects(model: Fit, effects: Any) -> tuple[str, ...]:
     check_fit(model, "tidy")
-    names = (effects,) if isinstance(effects, str) else tuple(effects)
+    names = tuple(effects) if isinstance(effects, (list, tuple, set, frozenset)) else (effects,)
     for name in names:
         one_of("effects", name, get_args(Effect))
     if not names:

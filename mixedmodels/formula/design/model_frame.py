@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
+from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, DataError, DataWarning, warn
 from mixedmodels.formula.design.design import MissingRows, NaAction
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
@@ -79,8 +80,7 @@ def build_model_frame(
     DataError
         When variables are missing from the data, lengths differ, values are infinite, or no row is left.
     """
-    if na_action not in _ACTIONS:
-        raise ControlError(f"na_action must be one of {', '.join(map(repr, _ACTIONS))}, not {na_action!r}")
+    one_of("na_action", na_action, _ACTIONS)
     frame = evaluator.frame
     _require_names(evaluator, variables.values(), (weights, offset, subset))
     columns = {text: evaluator.column(node) for text, node in variables.items()}
