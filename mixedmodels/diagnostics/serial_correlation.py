@@ -280,7 +280,7 @@ def _evaluated(fit: Fit, over: str) -> FloatArray:
 
 
 def pairs_of_groups(fit: Fit, over: str | None) -> Iterator[tuple[IntArray, IntArray, IntArray, FloatArray]]:
-    """Yield rows of positive weight of each group; first, second and distance of each two, counted among them.
+    """Yield rows of positive weight of each group; first, second and distance of each two among them.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def plot_residuals(
         Of any kind.
     x : str, optional
         A variable of the model, by default the linear predictor (for a linear model the fitted values).
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}, optional
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
         Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
         model with structured residuals.
     span : float
@@ -103,7 +103,7 @@ def plot_scale_location(
     ----------
     model : fitted model
         Of any kind.
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}, optional
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
         Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
         model with structured residuals.
     span : float
@@ -151,7 +151,7 @@ def plot_qq(model: Fit, *, type: str | None = None, ax: Any = None) -> Picture:
     ----------
     model : fitted model
         Of any kind; residuals of counts and of few trials are not normal, however good the model.
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}, optional
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
         Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
         model with structured residuals.
     ax : Axes, optional
@@ -198,7 +198,7 @@ def plot_diagnostics(model: Fit, *, type: str | None = None, ax: Any = None) -> 
     ----------
     model : fitted model
         Of any kind.
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}, optional
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
         Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
         model with structured residuals.
     ax : Axes, optional
