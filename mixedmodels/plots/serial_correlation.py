@@ -63,7 +63,7 @@ def plot_acf(
     >>> m = mm.lmer("Reaction ~ Days + (1 | Subject)", mm.load_dataset("sleepstudy"))
     >>> data = mm.plot_acf(m).data
     >>> data["lag"][data["outside"]].tolist()
-    [1, 4, 5, 6, 7, 8]
+    [1, 5, 6, 7, 8]
     """
     check_axes(ax)
     fit = a_fit(model, "plot_acf")
