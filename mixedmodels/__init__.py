@@ -163,6 +163,8 @@ if TYPE_CHECKING:
     from mixedmodels.plots.residual_panels import plot_residuals as plot_residuals
     from mixedmodels.plots.residual_panels import plot_scale_location as plot_scale_location
     from mixedmodels.plots.scaled_residuals import plot_scaled_residuals as plot_scaled_residuals
+    from mixedmodels.plots.serial_correlation import plot_acf as plot_acf
+    from mixedmodels.plots.serial_correlation import plot_variogram as plot_variogram
     from mixedmodels.plots.shrinkage import plot_shrinkage as plot_shrinkage
     from mixedmodels.power.extend import extend as extend
     from mixedmodels.power.result import Power as Power
@@ -267,6 +269,7 @@ _HOMES = {
     "plots.random_effects_qq": "plot_ranef_qq",
     "plots.residual_panels": "plot_diagnostics plot_qq plot_residuals plot_scale_location",
     "plots.scaled_residuals": "plot_scaled_residuals",
+    "plots.serial_correlation": "plot_acf plot_variogram",
     "plots.shrinkage": "plot_shrinkage",
     "tidy.augment": "augment",
     "tidy.glance": "glance",

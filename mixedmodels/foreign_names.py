@@ -403,9 +403,13 @@ ATTRIBUTES: dict[str, str] = _by_name(
 OF_MIXED_MODELS = "ranef VarCorr ngrps is_singular getME REMLcrit theta factorization joint_system spherical"
 MIXED_ONLY = "it has no random effects; lmer() and glmer() fit models that do"
 #: Attributes of one kind of model, before those of all.
+_NO_PROFILE = _by_name({"its intervals are m.confint(), without a profile": "profile profile_re prof"})
 ATTRIBUTES_OF: dict[str, dict[str, str]] = {
+    "GlsModel": _NO_PROFILE,
+    "MmrmModel": _NO_PROFILE,
     "LinearModel": _by_name(
         {
+            "its intervals are m.confint(), without a profile": "profile profile_re prof",
             "write m.r_squared()": "r2 rsquared r_squared score",
             "write m.r_squared(adjusted=True)": "rsquared_adj adj_r_squared adjusted_r_squared",
             "write m.f_statistic()": "fvalue f_pvalue fstatistic f_test fstat",

@@ -8,7 +8,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.least_squares import least_squares_leverages
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.fits.structured import StructuredResiduals
+from mixedmodels.fits.structured import StructuredFit
 
 
 def leverages_of(fit: Fit) -> FloatArray:
@@ -23,7 +23,7 @@ def leverages_of(fit: Fit) -> FloatArray:
     """
     if isinstance(fit, MixedFit):
         return leverages(fit)
-    if isinstance(fit, StructuredResiduals):
+    if isinstance(fit, StructuredFit):
         return structured_leverages(fit)
     weights, family = fit.prior_weights, fit.family()
     if family is not None:
@@ -31,10 +31,16 @@ def leverages_of(fit: Fit) -> FloatArray:
     return least_squares_leverages(fit.design.X * np.sqrt(np.maximum(weights, 0.0))[:, None])
 
 
-def structured_leverages(fit: StructuredResiduals) -> FloatArray:
-    """Return variances of fitted values over those of residuals, ``x' Cov(beta) x / Var(y)``, shape (n,)."""
-    variances = np.einsum("ij,jk,ik->i", fit.design.X, fit._fixed_covariance(), fit.design.X)
-    return np.asarray(variances * fit.prior_weights / (fit.sigma() * fit.relative_sd) ** 2)
+def structured_leverages(fit: StructuredFit) -> FloatArray:
+    """Return variances of fitted values over those of the responses, shape (n,).
+
+    ``x' (X' V^-1 X)^-1 x / v``, at most 1, which leaves ``1 - h`` of the variance v to the residual; factors
+    that a covariance of the fixed effects has beside, such as n / (n - p), belong to no row.
+    """
+    X, e = fit.design.X, fit.residual_estimates
+    return np.asarray(
+        np.einsum("ij,jk,ik->i", X, e.unscaled_vcov, X) * fit.prior_weights / fit.relative_sd**2
+    )
 
 
 def leverages(fit: MixedFit) -> FloatArray:

@@ -166,7 +166,7 @@ def r2(
       Conditional R2: 0.799
          Marginal R2: 0.279
     """
-    fit = a_mixed_fit(model, "r2", "; of a linear model without them, m.r_squared()")
+    fit = a_mixed_fit(model, "r2", "; of lm(), m.r_squared()")
     one_of("method", method, ("nakagawa", "rights-sterba"))
     if method == "rights-sterba":
         if variance is not None or mean is not None:

@@ -7,7 +7,7 @@ term, ``z = zbar + w``. Then the variance of the response is the sum of
     f2   between clusters, by fixed effects      var(mean of X beta)
     v    within clusters, by random slopes       tr(T Cov(w))
     m    between clusters, by random effects     mean of zbar' T zbar
-    s    residual                                sigma^2
+    s    residual                                sigma^2, its mean over rows that differ in it
 
 With predictors centred within clusters m is the variance of the intercepts, and all are the authors' own.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.diagnostics.variance_components import residual_variance
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -96,7 +97,7 @@ def rights_sterba(fit: MixedFit) -> RightsSterba:
         slopes += float(np.sum(record.covariance * (w.T @ w))) / (len(w) - 1)
         means += float(np.einsum("ij,jk,ik->i", zbar, record.covariance, zbar).mean())
     fixed = [float(np.var(part, ddof=1)) for part in (eta - between, between)]
-    return _tables(np.array([*fixed, slopes, means, fit.sigma() ** 2]))
+    return _tables(np.array([*fixed, slopes, means, residual_variance(fit)]))
 
 
 def cluster_means(values: FloatArray, codes: IntArray) -> FloatArray:

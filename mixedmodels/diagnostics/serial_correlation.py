@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -76,6 +77,8 @@ def acf(model: Any, max_lag: int | None = None, type: ResidualKind | None = None
     fit = a_fit(model, "acf")
     r = _values(fit, type)
     codes, steps = _series(fit)
+    counted = fit.prior_weights > 0
+    r, codes, steps = r[counted], codes[counted], steps[counted]
     longest = int(np.max(_spans(codes, steps)))
     if longest == 0:
         raise NotAvailableError("acf() needs groups of two rows or more; every group has one.")
@@ -99,30 +102,44 @@ def _lag(given: int) -> int:
     return int(given)
 
 
+def residual_kind(fit: Fit, type: ResidualKind | None) -> ResidualKind:
+    """Return the type of residuals asked for, by default that without correlation where the model is right.
+
+    Raises
+    ------
+    ControlError
+        If there is no such type.
+    """
+    one_of("type", type, (None, *get_args(ResidualKind)))
+    if type is not None:
+        return type
+    return "normalized" if fit.family() is None else "pearson"
+
+
 def _values(fit: Fit, type: ResidualKind | None) -> FloatArray:
     """Return residuals of a type, those of Pearson over their standard deviations."""
-    linear = fit.family() is None
-    chosen = ("normalized" if linear else "pearson") if type is None else type
-    one_of("type", chosen, get_args(ResidualKind))
+    chosen, linear = residual_kind(fit, type), fit.family() is None
     divide = chosen == "pearson" and linear and not fit.has_structured_residuals
     return np.asarray(residuals(fit, chosen, scaled=divide))
 
 
 def _series(fit: Fit) -> tuple[IntArray, IntArray]:
-    """Return the group of each row, and its level, step or place in the order of the group."""
+    """Return the group of each row, and its level, step or place in the order of the group.
+
+    Places are counted among rows of positive weight; others have none, and 0 stands for it.
+    """
     residual = fit.design.residual
-    codes = _groups(fit)
-    if residual is None:
-        return codes, row_positions(codes)
-    if residual.positions.ndim == 1:
+    codes = groups_of(fit)
+    if residual is not None and residual.positions.ndim == 1:
         return codes, residual.positions
-    order = residual.in_order()
-    places = np.empty(len(order), dtype=np.intp)
+    order = np.arange(len(codes)) if residual is None else residual.in_order()
+    order = order[fit.prior_weights[order] > 0]
+    places = np.zeros(len(codes), dtype=np.intp)
     places[order] = row_positions(codes[order])
     return codes, places
 
 
-def _groups(fit: Fit) -> IntArray:
+def groups_of(fit: Fit) -> IntArray:
     """Return the group within which residuals of each row may be correlated."""
     if fit.design.residual is not None:
         return fit.design.residual.codes
@@ -223,18 +240,16 @@ def variogram(
     one_of("collapse", collapse, get_args(Collapse))
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ControlError(f"bins must be a whole number of classes, one or more, not {bins!r}.")
-    distance, half_square = _pairs(_groups(fit), _coordinates(fit, over), _values(fit, type))
+    distance, half_square = _pairs(fit, over, _values(fit, type))
     if max_distance is not None:
         near = distance <= max_distance
         distance, half_square = distance[near], half_square[near]
     if len(distance) == 0:
         raise NotAvailableError("variogram() needs two rows of one group, and max_distance leaves none.")
-    if collapse == "none":
-        return pd.DataFrame({"distance": distance, "variogram": half_square, "n_pairs": 1})
-    return _collapsed(distance, half_square, bins, collapse, robust)
+    return in_classes(distance, half_square, bins, collapse, robust)
 
 
-def _coordinates(fit: Fit, over: str | None) -> FloatArray:
+def coordinates_of(fit: Fit, over: str | None) -> FloatArray:
     """Return where each row is, shape (n, d)."""
     residual = fit.design.residual
     if over is not None:
@@ -264,8 +279,17 @@ def _evaluated(fit: Fit, over: str) -> FloatArray:
     return found[labels.get_indexer(index)]
 
 
-def _pairs(codes: IntArray, coordinates: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return distance and half the squared difference of each two rows of one group."""
+def pairs_of_groups(fit: Fit, over: str | None) -> Iterator[tuple[IntArray, IntArray, IntArray, FloatArray]]:
+    """Yield rows of positive weight of each group; first, second and distance of each two among them.
+
+    Raises
+    ------
+    NotAvailableError
+        If no group has two rows, or all pairs do not fit into memory.
+    """
+    coordinates = coordinates_of(fit, over)
+    counted = np.flatnonzero(fit.prior_weights > 0)
+    codes = groups_of(fit)[counted]
     sizes = np.bincount(codes)
     n_pairs = int(np.sum(sizes * (sizes - 1) // 2))
     if n_pairs == 0:
@@ -274,22 +298,30 @@ def _pairs(codes: IntArray, coordinates: FloatArray, r: FloatArray) -> tuple[Flo
         raise NotAvailableError(
             f"variogram() would take {n_pairs} pairs of rows of one group, more than {MOST_PAIRS}."
         )
-    order = np.argsort(codes, kind="stable")
-    distances, halves = [], []
+    order = counted[np.argsort(codes, kind="stable")]
     for rows in np.split(order, np.cumsum(sizes)[:-1]):
         first, second = np.triu_indices(len(rows), 1)
         apart = coordinates[rows[first]] - coordinates[rows[second]]
-        distances.append(np.sqrt(np.sum(apart**2, axis=1)))
+        yield rows, first, second, np.sqrt(np.sum(apart**2, axis=1))
+
+
+def _pairs(fit: Fit, over: str | None, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return distance and half the squared difference of each two rows of one group."""
+    distances, halves = [], []
+    for rows, first, second, distance in pairs_of_groups(fit, over):
+        distances.append(distance)
         halves.append(0.5 * (r[rows[first]] - r[rows[second]]) ** 2)
     distance, half = np.concatenate(distances), np.concatenate(halves)
     known = ~np.isnan(distance)
     return np.asarray(distance[known], dtype=np.float64), np.asarray(half[known], dtype=np.float64)
 
 
-def _collapsed(
-    distance: FloatArray, half_square: FloatArray, bins: int, collapse: Collapse, robust: bool
+def in_classes(
+    distance: FloatArray, half_square: FloatArray, bins: int, collapse: Collapse, robust: bool = False
 ) -> pd.DataFrame:
     """Return one row a class of distances, nlme's: each open at its lower end, the first too."""
+    if collapse == "none":
+        return pd.DataFrame({"distance": distance, "variogram": half_square, "n_pairs": 1})
     distinct = np.unique(distance)
     if bins < len(distinct):
         edges = (

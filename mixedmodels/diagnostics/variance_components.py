@@ -18,7 +18,9 @@ from mixedmodels.diagnostics.distribution_variance import (
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
+from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.refits import attempt
 
@@ -108,7 +110,7 @@ def _chance(fit: MixedFit, method: VarianceMethod | None, mean: float | None) ->
     family = fit.family()
     if family is None:
         _refuse_for_linear(method, mean)
-        return fit.sigma() ** 2, 0.0
+        return residual_variance(fit), 0.0
     chosen = chosen_method(family, method)
     needs_mean = chosen != "theoretical" or correlation_of_trials(family, fit.phi) > 0.0
     mu = _mean(fit, family, mean) if needs_mean else 0.5
@@ -116,6 +118,12 @@ def _chance(fit: MixedFit, method: VarianceMethod | None, mean: float | None) ->
     scale = 1.0 if family.has_dispersion else fit.sigma() ** 2
     chance = scale * distribution_variance(family, mu, fit.phi, chosen)
     return chance, trial_dispersion(family, mu, fit.phi) if needs_mean else 0.0
+
+
+def residual_variance(fit: Fit) -> float:
+    """Return the residual variance of a linear model, the mean over the rows where rows differ in it."""
+    relative = float(np.mean(fit.relative_sd**2)) if isinstance(fit, StructuredResiduals) else 1.0
+    return fit.sigma() ** 2 * relative
 
 
 def _refuse_for_linear(method: VarianceMethod | None, mean: float | None) -> None:

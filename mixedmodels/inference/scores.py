@@ -135,8 +135,8 @@ def _with_scores(fit: Fit) -> Fit:
         )
     if not isinstance(fit, (LinearFit, GeneralizedFit, LeastSquaresFit, GlmFit)):
         raise NotAvailableError(
-            "scores and information are those of models with a likelihood: of lmer, glmer, lm and glm, not "
-            "of penalized quasi-likelihood."
+            "scores and information are those of lmer, glmer, lm and glm: penalized quasi-likelihood has no "
+            "likelihood, and models with structured residuals have their information in m.confint()."
         )
     return fit
 

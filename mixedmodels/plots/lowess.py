@@ -16,7 +16,9 @@ ROUNDING = 1e-12
 MOST_POINTS = 20_000
 
 
-def lowess(x: FloatArray, y: FloatArray, span: float = 2.0 / 3.0) -> tuple[FloatArray, FloatArray]:
+def lowess(
+    x: FloatArray, y: FloatArray, span: float = 2.0 / 3.0, rounds: int = ROBUST_ROUNDS
+) -> tuple[FloatArray, FloatArray]:
     """Return places along x and the smooth line there.
 
     At each place a straight line is fitted to the nearest points, their weights falling by the tricube of the
@@ -28,6 +30,8 @@ def lowess(x: FloatArray, y: FloatArray, span: float = 2.0 / 3.0) -> tuple[Float
         The points, all finite.
     span : float
         Share of the points that each local line is fitted to.
+    rounds : int
+        Rounds in which outlying points lose their weight; of skewed points the line is their mean by none.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def lowess(x: FloatArray, y: FloatArray, span: float = 2.0 / 3.0) -> tuple[Float
     reach = np.partition(distance, nearest - 1, axis=1)[:, nearest - 1]
     tricube = (1.0 - np.minimum(distance / _positive(reach, distance)[:, None], 1.0) ** 3) ** 3
     line = _local_lines(tricube, x, y, at)
-    for _ in range(ROBUST_ROUNDS):
+    for _ in range(rounds):
         residual = np.abs(y - np.interp(x, at, line))
         spread = 6.0 * float(np.median(residual))
         if spread <= ROUNDING * float(np.abs(y).max()):

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 #: Rows above which points are drawn as an image, so that files stay small.
 MANY = 3000
-#: Standardised residuals as Pearson's, of any family; "deviance" and the others as for ``m.residuals()``.
-DEFAULT_TYPE = "pearson"
+#: Types that are residuals over their own standard deviation, sigma included.
+STANDARDISED = ("standardized", "studentized", "normalized")
 
 
 @advises
 def plot_residuals(
-    model: Fit, x: str | None = None, *, type: str = DEFAULT_TYPE, span: float = 2.0 / 3.0, ax: Any = None
+    model: Fit, x: str | None = None, *, type: str | None = None, span: float = 2.0 / 3.0, ax: Any = None
 ) -> Picture:
     """Draw residuals over sigma against the fitted values, or against a variable, with a smooth line.
 
@@ -44,8 +44,9 @@ def plot_residuals(
         Of any kind.
     x : str, optional
         A variable of the model, by default the linear predictor (for a linear model the fitted values).
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized"}
-        Residuals; those not standardised are divided by sigma.
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
+        Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
+        model with structured residuals.
     span : float
         Share of the points that each part of the smooth line is fitted to.
     ax : Axes, optional
@@ -78,10 +79,11 @@ def plot_residuals(
     fit = a_fit(model, "plot_residuals")
     check_span(span)
     name, along = along_x(fit, x, "plot_residuals")
-    residual = scaled(fit, type)
+    chosen = chosen_type(fit, type)
+    residual = scaled(fit, chosen)
     host, _ = panels(ax, 1, 1, 4.8, 3.6)
     host.axhline(0.0, color=SHADE, linewidth=0.8, zorder=0)
-    host.set(xlabel=name, ylabel=residual_label(type))
+    host.set(xlabel=name, ylabel=residual_label(chosen))
     if not pd.api.types.is_numeric_dtype(along.dtype) or pd.api.types.is_bool_dtype(along.dtype):
         return _boxes(host, along.rename(name), residual)
     data = smoothed(along.to_numpy(dtype=np.float64), residual, span, name, along.index)
@@ -91,7 +93,7 @@ def plot_residuals(
 
 @advises
 def plot_scale_location(
-    model: Fit, *, type: str = DEFAULT_TYPE, span: float = 2.0 / 3.0, ax: Any = None
+    model: Fit, *, type: str | None = None, span: float = 2.0 / 3.0, ax: Any = None
 ) -> Picture:
     """Draw the root of the size of residuals over sigma against the fitted values, with a smooth line.
 
@@ -101,8 +103,9 @@ def plot_scale_location(
     ----------
     model : fitted model
         Of any kind.
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized"}
-        Residuals; those not standardised are divided by sigma.
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
+        Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
+        model with structured residuals.
     span : float
         Share of the points that each part of the smooth line is fitted to.
     ax : Axes, optional
@@ -131,24 +134,26 @@ def plot_scale_location(
     fit = a_fit(model, "plot_scale_location")
     check_span(span)
     name, along = along_x(fit, None, "plot_scale_location")
-    root = np.sqrt(np.abs(scaled(fit, type)))
+    chosen = chosen_type(fit, type)
+    root = np.sqrt(np.abs(scaled(fit, chosen)))
     data = smoothed(along.to_numpy(), root, span, name, along.index).rename(columns={"residual": "root"})
     host, _ = panels(ax, 1, 1, 4.8, 3.6)
     draw_smooth(host, data, name, "root")
-    host.set(xlabel=name, ylabel=f"root of |{residual_label(type)}|", ylim=(0.0, None))
+    host.set(xlabel=name, ylabel=f"root of |{residual_label(chosen)}|", ylim=(0.0, None))
     return finished(host, data)
 
 
 @advises
-def plot_qq(model: Fit, *, type: str = DEFAULT_TYPE, ax: Any = None) -> Picture:
+def plot_qq(model: Fit, *, type: str | None = None, ax: Any = None) -> Picture:
     """Draw residuals over sigma against normal quantiles, with the line through their quartiles.
 
     Parameters
     ----------
     model : fitted model
         Of any kind; residuals of counts and of few trials are not normal, however good the model.
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized"}
-        Residuals; those not standardised are divided by sigma.
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
+        Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
+        model with structured residuals.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -173,26 +178,29 @@ def plot_qq(model: Fit, *, type: str = DEFAULT_TYPE, ax: Any = None) -> Picture:
     """
     check_axes(ax)
     fit = a_fit(model, "plot_qq")
-    residual = pd.Series(scaled(fit, type), index=fit.design.index, name="residual").dropna().sort_values()
+    chosen = chosen_type(fit, type)
+    residual = pd.Series(scaled(fit, chosen), index=fit.design.index, name="residual")
+    residual = residual.dropna().sort_values()
     data = residual.to_frame()
     data.insert(0, "quantile", normal_quantiles(len(residual)))
     host, _ = panels(ax, 1, 1, 4.0, 3.6)
     draw_points(host, data["quantile"], data["residual"])
     draw_quartile_line(host, data["quantile"].to_numpy(), data["residual"].to_numpy())
-    host.set(xlabel="normal quantile", ylabel=residual_label(type))
+    host.set(xlabel="normal quantile", ylabel=residual_label(chosen))
     return finished(host, data)
 
 
 @advises
-def plot_diagnostics(model: Fit, *, type: str = DEFAULT_TYPE, ax: Any = None) -> Picture:
+def plot_diagnostics(model: Fit, *, type: str | None = None, ax: Any = None) -> Picture:
     """Draw three panels of residuals: against fitted values, their spread, their normal quantiles.
 
     Parameters
     ----------
     model : fitted model
         Of any kind.
-    type : {"pearson", "deviance", "response", "working", "standardized", "studentized"}
-        Residuals.
+    type : {"pearson", "deviance", "response", "working", "standardized", "studentized", "normalized"}
+        Residuals, those not standardised divided by sigma: by default Pearson's, and normalized ones of a
+        model with structured residuals.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -257,16 +265,23 @@ def along_x(fit: Fit, x: Any, function: str) -> tuple[str, pd.Series]:
     return x, known[x]
 
 
+def chosen_type(fit: Fit, type: str | None) -> str:
+    """Return the type of residuals asked for, or the one whose values are alike where the model is right."""
+    if type is not None:
+        return type
+    return "normalized" if fit.has_structured_residuals else "pearson"
+
+
 def scaled(fit: Fit, type: Any) -> FloatArray:
     """Return residuals over sigma, shape (n,)."""
-    is_scaled = type in ("standardized", "studentized")
-    return residuals(fit, type, scaled=not is_scaled)
+    by_sigma = type in STANDARDISED or (type == "pearson" and fit.has_structured_residuals)
+    return residuals(fit, type, scaled=not by_sigma)
 
 
 def residual_label(type: str) -> str:
     """Return what an axis of residuals is called."""
     name = "Pearson" if type == "pearson" else type
-    return f"{name} residual" + ("" if type in ("standardized", "studentized") else r" / $\sigma$")
+    return f"{name} residual" + ("" if type in STANDARDISED else r" / $\sigma$")
 
 
 def smoothed(x: FloatArray, y: FloatArray, span: float, name: str, index: pd.Index) -> pd.DataFrame:

@@ -20,14 +20,18 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.least_squares import LeastSquaresFit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.wald import check_level, table_of_tests
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.html import html
 from mixedmodels.reports.text_tables import LINE_WIDTH
 from mixedmodels.tidy import words
+from mixedmodels.tidy.residual_words import residual_structure
 from mixedmodels.tidy.tidy import check_fit
 
+#: Fits that end a search.
+WITH_SEARCH = (MixedFit, GlmFit, StructuredResiduals)
 #: Verdicts of which nothing needs to be said.
 FINE = "converged"
 #: p-values below it are said to be so.
@@ -117,7 +121,7 @@ def report(
     if exponentiate and (family := model.family()) and family.link.name not in ("log", "logit", "cloglog"):
         raise ControlError(f"the {family.link.name} link has no exponentiated coefficients: leave it out.")
     formula = model.formula()
-    verdict = model.convergence() if isinstance(model, MixedFit | GlmFit) else None
+    verdict = model.convergence() if isinstance(model, WITH_SEARCH) else None
     sentences = [*_fitted(model, formula), *_verdict(verdict)]
     if verdict is None or verdict.is_optimum:
         sentences += _fixed(model, ddf, vcov, conf_level, exponentiate)
@@ -210,15 +214,19 @@ def _estimates_alone(fit: Fit) -> str:
 
 def _random(fit: Fit) -> list[str]:
     """Return the standard deviations and correlations of the random effects, and that of the residuals."""
-    sigma = fit.residual_sd if isinstance(fit, MixedFit) else (fit.sigma() if fit.is_least_squares else None)
+    has_sigma = fit.is_least_squares or fit.has_structured_residuals
+    sigma = fit.residual_sd if isinstance(fit, MixedFit) else (fit.sigma() if has_sigma else None)
     what = "residual standard deviation" if fit.family() is None else "square root of the dispersion"
+    if fit.has_structured_residuals:
+        what += " (sigma)"
     # The parameters of a family that has a dispersion are listed with it.
     residual = "" if sigma is None or len(fit.phi) else f"The {what} was {sigma:.4g}."
+    structure = residual_structure(fit)
     if not isinstance(fit, MixedFit):
-        return [residual]
+        return [*structure, residual]
     groups = {term.label: term.group for term in fit.random}
     parts = [_deviations(term, groups[term.label]) for term in fit.term_covariances()]
-    return [f"Standard deviations of the random effects: {'; '.join(parts)}.", residual]
+    return [f"Standard deviations of the random effects: {'; '.join(parts)}.", *structure, residual]
 
 
 def _deviations(term: TermCovariance, group: str) -> str:

@@ -105,12 +105,17 @@ def check_normality(model: Any, *, effects: Literal["residuals", "random"] = "re
 
 
 def standardized_residuals(fit: Fit) -> FloatArray:
-    """Return ``sqrt(w) (y - mean) / (sigma sqrt(1 - h))`` of the rows of positive weight and h < 1."""
+    """Return ``sqrt(w) (y - mean) / (sigma sqrt(1 - h))`` of the rows of positive weight and h < 1.
+
+    Of a model with structured residuals the normalized ones, which the test may take as independent.
+    """
     if fit.family() is not None:
         raise NotAvailableError(
             "residuals of a generalized model are not normal; effects='random' checks its random effects."
         )
     weights = fit.prior_weights
+    if fit.has_structured_residuals:
+        return fit.normalized()[weights > 0.0]
     h = leverages_of(fit)
     used = (weights > 0.0) & (1.0 - h > FULL_LEVERAGE)
     return np.asarray(fit._raw_residuals("pearson")[used] / (fit.sigma() * np.sqrt(1.0 - h[used])))

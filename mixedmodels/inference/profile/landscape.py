@@ -217,7 +217,8 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
     """
     if not isinstance(fit, (LinearFit, GeneralizedFit)):
         raise NotAvailableError(
-            "profiles and their intervals need the likelihood of a mixed model; use confint(method='Wald')."
+            "profiles and their intervals are those of lmer() and glmer() without residual= and dispersion=; "
+            "use confint(method='Wald') or 'boot'."
         )
     if needs_optimum:
         _refuse_no_optimum(fit)
