@@ -39,9 +39,12 @@ from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
+from mixedmodels.families.modelled_dispersion import ModelledDispersion, check_has_dispersion
+from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.language.dispersion import VarianceCall, parse_family_dispersion
 from mixedmodels.glm import fit_glm_request
-from mixedmodels.lmer import fit_linear_request
+from mixedmodels.lmer import fit_linear_request, fit_structured_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.request import Request, read_request
@@ -65,6 +68,7 @@ def glmer(
     hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    dispersion: str | None = None,
 ) -> Any:
     """Fit a generalized linear mixed model by maximum likelihood.
 
@@ -103,6 +107,11 @@ def glmer(
         the default, makes it the second-order expansion for every family and link, as glmmTMB; the expected
         one gives lme4's values. They are the same for canonical links (logit, the Poisson's log), and fits
         with different ones are not comparable.
+    dispersion : str, optional
+        Predictors of the family's dispersion parameter, ``"~ x"``, as glmmTMB's ``dispformula``: the log
+        of the dispersion (gaussian, Gamma, inverse Gaussian), theta (nbinom2), alpha (nbinom1) or precision
+        (beta, betabinomial) is linear in them, and the coefficients are estimated with the others. For the
+        gaussian family with the identity link as for :func:`mixedmodels.lmer`.
 
     Returns
     -------
@@ -128,17 +137,23 @@ def glmer(
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family("gaussian" if family is None else family)
+    is_linear = chosen.name == "gaussian" and chosen.link.name == "identity"
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
+        dispersion=dispersion if dispersion is None or is_linear else _read_dispersion(dispersion, chosen),
     )  # fmt: skip
     design = request.design
+    if dispersion is not None:
+        _check_dispersion(design, method)
     if family is None:
         warn_if_family_forgotten("glmer", design)
     if not design.random:
         return fit_glm_request(request, chosen, options)
-    if chosen.name == "gaussian" and chosen.link.name == "identity":
+    if is_linear:
         _refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
+        if design.dispersion:
+            return fit_structured_request(request, False, start, options)
         return fit_linear_request(request, True, start, options)
     if method == "ml":
         refuse_quasi(chosen)
@@ -152,6 +167,7 @@ def glmer(
     if method == "pql":
         return _fit_pql(request, y, trials, chosen)
     begin = _start_vector(start, design, y, trials, chosen)
+    chosen = with_dispersion_of(design, chosen)
     return _fit_ml(request, y, trials, chosen, nodes, begin, hessian)
 
 
@@ -246,6 +262,7 @@ def glmer_nb(
     hessian: Literal["expected", "observed"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    dispersion: str | None = None,
 ) -> Any:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
 
@@ -261,6 +278,8 @@ def glmer_nb(
         one with a zero part.
     hessian : {"expected", "observed"}, optional
         As for :func:`glmer`; by default expected where the family has it.
+    dispersion : str, optional
+        Predictors of log(theta), ``"~ x"``, as for :func:`glmer`.
 
     Returns
     -------
@@ -285,6 +304,7 @@ def glmer_nb(
     return glmer(
         formula, data, chosen, nAGQ, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, start=start, control=control, hessian=hessian, env=env, relmat=relmat,
+        dispersion=dispersion,
     )  # fmt: skip
 
 
@@ -296,6 +316,26 @@ def _no_negative_binomial(family: Any, chosen: Family) -> str:
         f"glmer_nb() fits a negative binomial whose theta is estimated, not {what} ({shown(family)}). Use "
         "glmer(formula, data, family=...) for other families, and family=mm.nbinom2(link=...) for the link."
     )
+
+
+def _read_dispersion(text: str, family: Family) -> tuple[VarianceCall, ...]:
+    """Return the terms of a dispersion model, if the family can have one."""
+    refuse_quasi(family)
+    check_has_dispersion(family)
+    return parse_family_dispersion(text)
+
+
+def _check_dispersion(design: Design, method: str) -> None:
+    """Raise ControlError where dispersion= is given to a model that cannot have it."""
+    if not design.random:
+        raise ControlError(
+            "dispersion= of glmer() is for models with random effects, and the formula has none; gls() "
+            "has it for the gaussian family with the identity link."
+        )
+    if method == "pql":
+        raise ControlError(
+            "dispersion= needs a likelihood, which method='pql' does not have; leave method out."
+        )
 
 
 def _check_hessian(hessian: str | None, family: Family) -> None:
@@ -332,5 +372,7 @@ def _start_vector(
     plain = fit_glm(y, weights, design.X, design.offset, family)
     theta = starting_values(start, "theta", len(initial), ("theta", "fixef"))
     beta = starting_values(start, "fixef", len(plain.beta), ("theta", "fixef"))
-    parts = (initial if theta is None else theta, plain.beta if beta is None else beta, plain.phi)
+    with_dispersion = with_dispersion_of(design, family)
+    phi = with_dispersion.nearest(plain.phi) if isinstance(with_dispersion, ModelledDispersion) else plain.phi
+    parts = (initial if theta is None else theta, plain.beta if beta is None else beta, phi)
     return np.concatenate(parts)

@@ -123,7 +123,7 @@ def lmer(
     )  # fmt: skip
     require_random_terms(request.design)
     if residual is not None or dispersion is not None:
-        return _fit_structured(request, REML, start, options)
+        return fit_structured_request(request, REML, start, options)
     return fit_linear_request(request, REML, start, options)
 
 
@@ -154,7 +154,7 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     return LinearMixedModel(design, y, request.call, request.data, estimates, problem)
 
 
-def _fit_structured(
+def fit_structured_request(
     request: Request, REML: bool, start: Start, options: LmerControl
 ) -> StructuredLinearMixedModel:
     """Check what was asked for and fit its linear mixed model with structured residuals."""
