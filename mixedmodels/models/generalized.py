@@ -204,7 +204,7 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
             nobs=self.nobs(),
             ngrps=self.ngrps(),
             family=(family_label(self._family, self.phi), self._family.link.name),
-            call=self.call.lines(),
+            call=(*self.call.lines(), *(("Dispersion:", term.text) for term in self.design.dispersion)),
             notes=(*self._notes(), *family_note(self._family, self.phi)),
             warnings=self._fit_warnings(),
             optimizer=self.optimization.method,

@@ -124,7 +124,7 @@ def parse_family_dispersion(text: str) -> tuple[VarianceCall, ...]:
             f"family's dispersion parameter, not {shown}; variance functions are for lmer() and gls()"
         )
     calls = _log_linear(text)
-    if not calls and not expand_terms(parse_tilde(text)[1], text).patterns:
+    if not calls and not expand_terms(parse_tilde(text)[1], text).intercept:
         raise FormulaError("the dispersion has no coefficient left; '~ 1' is one for all rows", text, 0)
     return tuple(replace(call, function="dispersion") for call in calls)
 
