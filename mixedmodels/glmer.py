@@ -39,14 +39,18 @@ from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
+from mixedmodels.families.modelled_dispersion import ModelledDispersion, check_has_dispersion
+from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design, NaAction
+from mixedmodels.formula.language.dispersion import VarianceCall, parse_family_dispersion
 from mixedmodels.glm import fit_glm_request
-from mixedmodels.lmer import fit_linear_request
+from mixedmodels.lmer import fit_linear_request, fit_structured_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 
@@ -74,8 +78,30 @@ def glmer(
     hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    dispersion: None = None,
     verbose: Verbosity = None,
 ) -> GeneralizedLinearMixedModel | GeneralizedLinearModel | LinearMixedModel: ...
+@overload
+def glmer(
+    formula: str,
+    data: Any,
+    family: Any = None,
+    nAGQ: int | Literal["auto"] = 1,
+    *,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: GlmerControl | Mapping[str, Any] | None = None,
+    method: Literal["ml"] = "ml",
+    hessian: Literal["observed", "expected"] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    dispersion: str,
+    verbose: Verbosity = None,
+) -> GeneralizedLinearMixedModel | StructuredLinearMixedModel: ...
 @overload
 def glmer(
     formula: str,
@@ -94,6 +120,7 @@ def glmer(
     hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    dispersion: None = None,
     verbose: Verbosity = None,
 ) -> QuasiLikelihoodMixedModel | GeneralizedLinearModel: ...
 @advises
@@ -114,8 +141,9 @@ def glmer(
     hessian: Literal["observed", "expected"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    dispersion: str | None = None,
     verbose: Verbosity = None,
-) -> AnyModel:
+) -> AnyModel | StructuredLinearMixedModel:
     """Fit a generalized linear mixed model by maximum likelihood.
 
     Parameters
@@ -153,6 +181,11 @@ def glmer(
         the default, makes it the second-order expansion for every family and link, as glmmTMB; the expected
         one gives lme4's values. They are the same for canonical links (logit, the Poisson's log), and fits
         with different ones are not comparable.
+    dispersion : str, optional
+        Predictors of the family's dispersion parameter, ``"~ x"``, as glmmTMB's ``dispformula``: the log
+        of the dispersion (gaussian, Gamma, inverse Gaussian), theta (nbinom2), alpha (nbinom1) or precision
+        (beta, betabinomial) is linear in them, and the coefficients are estimated with the others. For the
+        gaussian family with the identity link as for :func:`mixedmodels.lmer`.
 
     Returns
     -------
@@ -180,18 +213,24 @@ def glmer(
     nodes = nAGQ if nAGQ == "auto" else whole_number("nAGQ", nAGQ)
     options = as_control(control, GlmerControl)
     chosen = get_family("gaussian" if family is None else family)
+    is_linear = chosen.name == "gaussian" and chosen.link.name == "identity"
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
+        dispersion=dispersion if dispersion is None or is_linear else _read_dispersion(dispersion, chosen),
     )  # fmt: skip
     design = request.design
+    if dispersion is not None:
+        _check_dispersion(design, method)
     if family is None:
         warn_if_family_forgotten("glmer", design)
     if not design.random:
         return fit_glm_request(request, chosen, options)
-    if chosen.name == "gaussian" and chosen.link.name == "identity":
+    if is_linear:
         _refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
         with watched("glmer", verbose):
+            if design.dispersion:
+                return _said(fit_structured_request(request, False, start, options), verbose)
             return _said(fit_linear_request(request, True, start, options), verbose)
     if method == "ml":
         refuse_quasi(chosen)
@@ -203,6 +242,7 @@ def glmer(
     check_design(design, options, linear=False)
     refuse_constant_levels(design, y, chosen)
     begin = None if method == "pql" else _start_vector(start, design, y, trials, chosen)
+    chosen = with_dispersion_of(design, chosen)
     with watched("glmer", verbose):
         if method == "pql":
             return _said(_fit_pql(request, y, trials, chosen), verbose)
@@ -306,6 +346,7 @@ def glmer_nb(
     hessian: Literal["expected", "observed"] | None = None,
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
+    dispersion: str | None = None,
     verbose: Verbosity = None,
 ) -> GeneralizedLinearMixedModel | GeneralizedLinearModel:
     """Fit a negative binomial mixed model, its theta estimated with the other parameters.
@@ -322,6 +363,8 @@ def glmer_nb(
         one with a zero part.
     hessian : {"expected", "observed"}, optional
         As for :func:`glmer`; by default expected where the family has it.
+    dispersion : str, optional
+        Predictors of log(theta), ``"~ x"``, as for :func:`glmer`.
 
     Returns
     -------
@@ -346,6 +389,7 @@ def glmer_nb(
     found = glmer(
         formula, data, chosen, nAGQ, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, start=start, control=control, hessian=hessian, env=env, relmat=relmat,
+        dispersion=dispersion,
         verbose=verbose,
     )  # fmt: skip
     assert not isinstance(found, LinearMixedModel)  # a negative binomial is not gaussian
@@ -360,6 +404,26 @@ def _no_negative_binomial(family: Any, chosen: Family) -> str:
         f"glmer_nb() fits a negative binomial whose theta is estimated, not {what} ({shown(family)}). Use "
         "glmer(formula, data, family=...) for other families, and family=mm.nbinom2(link=...) for the link."
     )
+
+
+def _read_dispersion(text: str, family: Family) -> tuple[VarianceCall, ...]:
+    """Return the terms of a dispersion model, if the family can have one."""
+    refuse_quasi(family)
+    check_has_dispersion(family)
+    return parse_family_dispersion(text)
+
+
+def _check_dispersion(design: Design, method: str) -> None:
+    """Raise ControlError where dispersion= is given to a model that cannot have it."""
+    if not design.random:
+        raise ControlError(
+            "dispersion= of glmer() is for models with random effects, and the formula has none; gls() "
+            "has it for the gaussian family with the identity link."
+        )
+    if method == "pql":
+        raise ControlError(
+            "dispersion= needs a likelihood, which method='pql' does not have; leave method out."
+        )
 
 
 def _check_hessian(hessian: str | None, family: Family) -> None:
@@ -396,5 +460,7 @@ def _start_vector(
     plain = fit_glm(y, weights, design.X, design.offset, family)
     theta = starting_values(start, "theta", len(initial), ("theta", "fixef"))
     beta = starting_values(start, "fixef", len(plain.beta), ("theta", "fixef"))
-    parts = (initial if theta is None else theta, plain.beta if beta is None else beta, plain.phi)
+    with_dispersion = with_dispersion_of(design, family)
+    phi = with_dispersion.nearest(plain.phi) if isinstance(with_dispersion, ModelledDispersion) else plain.phi
+    parts = (initial if theta is None else theta, plain.beta if beta is None else beta, phi)
     return np.concatenate(parts)

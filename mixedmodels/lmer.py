@@ -60,9 +60,19 @@ def lmer(
     data: Any,
     REML: bool = True,
     *,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str,
     dispersion: str | None = None,
-    **options: Any,
+    information: Information = "observed",
+    verbose: Verbosity = None,
 ) -> StructuredLinearMixedModel: ...
 @overload
 def lmer(
@@ -70,9 +80,19 @@ def lmer(
     data: Any,
     REML: bool = True,
     *,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: Start = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str,
-    **options: Any,
+    information: Information = "observed",
+    verbose: Verbosity = None,
 ) -> StructuredLinearMixedModel: ...
 @advises
 def lmer(
@@ -170,7 +190,7 @@ def lmer(
     )  # fmt: skip
     require_random_terms(request.design)
     structured = residual is not None or dispersion is not None
-    fit = _fit_structured if structured else fit_linear_request
+    fit = fit_structured_request if structured else fit_linear_request
     with watched("lmer", verbose):
         model = fit(request, REML, start, options)
     say_what_was_done("lmer", verbose, model.optimization, model.convergence())
@@ -204,7 +224,7 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     return LinearMixedModel(design, y, request.call, request.data, estimates, problem)
 
 
-def _fit_structured(
+def fit_structured_request(
     request: Request, REML: bool, start: Start, options: LmerControl
 ) -> StructuredLinearMixedModel:
     """Check what was asked for and fit its linear mixed model with structured residuals."""

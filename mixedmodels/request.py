@@ -11,6 +11,7 @@ from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
+from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula
 from mixedmodels.formula.language.residual import ResidualCall
 
@@ -46,7 +47,7 @@ def read_request(
     env: Mapping[str, Any] | None,
     relmat: Mapping[str, Any] | None = None,
     residual: str | ResidualCall | None = None,
-    dispersion: str | None = None,
+    dispersion: str | tuple[VarianceCall, ...] | None = None,
     information: str | None = None,
 ) -> Request:
     """Read formula and data; arguments as for :func:`mixedmodels.lmer`.
@@ -61,8 +62,11 @@ def read_request(
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
     )  # fmt: skip
     shown = residual.text if isinstance(residual, ResidualCall) else residual
+    spread = dispersion
+    if isinstance(dispersion, tuple):
+        spread = dispersion[0].text if dispersion else None
     call = record_call(
         data, weights, offset, subset, na_action=na_action, contrasts=contrasts, relmat=relmat,
-        residual=shown, dispersion=dispersion, information=information,
+        residual=shown, dispersion=spread, information=information,
     )  # fmt: skip
     return Request(with_terms_once(design), call, keep(data))

@@ -199,7 +199,8 @@ class MixedModelRegressor(RegressorMixin, _MixedModelEstimator):
             model: Fit = glmer(self.formula_, data, self.family, self.nAGQ, **given)
             return model
         if has_bars:
-            return lmer(self.formula_, data, self.REML, **given)
+            fitted: Fit = lmer(self.formula_, data, self.REML, **given)
+            return fitted
         return lm(self.formula_, data, **given)
 
     def predict(self, X: Any) -> FloatArray:

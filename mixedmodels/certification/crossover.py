@@ -129,7 +129,7 @@ def crossover(data: pd.DataFrame) -> tuple[Any, Crossover]:
         overall[:, columns] = 1.0 / (len(columns) + 1)
     error = MeanSquare(fit.sigma() ** 2, float(fit.df_residual()))
     XtX_inverse = fit.vcov().to_numpy() / error.value
-    return fit, Crossover(fit.fixef().to_numpy(), XtX_inverse, error, hypotheses, weights)
+    return fit, Crossover(fit.fixef().to_numpy(dtype=np.float64), XtX_inverse, error, hypotheses, weights)
 
 
 def _differences(members: FloatArray) -> FloatArray:

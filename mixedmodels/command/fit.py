@@ -77,7 +77,8 @@ def _fitted(options: argparse.Namespace) -> FittedModel:
     is_mixed = "|" in options.formula
     if options.family is None:
         if is_mixed:
-            return lmer(options.formula, data, not options.ml, **common)
+            linear: FittedModel = lmer(options.formula, data, not options.ml, **common)
+            return linear
         return lm(options.formula, data, **common)
     family = family_with_link(options.family, options.link)
     if not is_mixed:

@@ -111,7 +111,7 @@ class Beta(FamilyBase):
         left, right = shape_parameter(a[0], phi)[0], shape_parameter(b[0], phi)[0]
         curves = _curve(left), _curve(right)
         P, Q = _side(left, np.log(y), curves[0]), _side(right, np.log1p(-y), curves[1])
-        loglik = _curve(phi[:1])[0] + P[1] + Q[1]
+        loglik = _curve(np.atleast_1d(phi[0]))[0] + P[1] + Q[1]
         d1, d2 = slopes_in_log_precision(P, Q, a, b)
         information = (
             -d2 if observed else curves[0][2] * bounded(a[1]) ** 2 + curves[1][2] * bounded(b[1]) ** 2

@@ -101,7 +101,8 @@ class Family(Protocol):
     """Distribution of the response given the linear predictor.
 
     `phi` is on its natural scale (dispersion, shape, theta of the negative binomial); the optimiser
-    works with `phi_to_free(phi)`, usually the logarithm.
+    works with `phi_to_free(phi)`, usually the logarithm. What takes rows takes phi of each row too, of shape
+    (n_phi, n), as :class:`ModelledDispersion` has it.
     """
 
     @property

@@ -112,7 +112,7 @@ class Gaussian(FamilyBase):
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return phi."""
-        return np.full_like(mu, phi[0])
+        return np.asarray(phi[0] + np.zeros_like(mu))
 
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return w (y - mu)^2."""

@@ -16,6 +16,7 @@ from mixedmodels.families.gamma import Gamma
 from mixedmodels.families.gaussian import gaussian
 from mixedmodels.families.inverse_gaussian import inverse_gaussian
 from mixedmodels.families.links import Link, get_link, power
+from mixedmodels.families.modelled_dispersion import base_of
 from mixedmodels.families.negative_binomial import nbinom1, nbinom2, negative_binomial
 from mixedmodels.families.poisson import poisson
 from mixedmodels.families.quasi import quasi, quasibinomial, quasipoisson
@@ -111,7 +112,8 @@ def get_family(family: object) -> Family:
     if isinstance(family, str):
         return _by_name(family)
     if callable(getattr(family, "evaluate", None)) and not isinstance(family, type):
-        return cast(Family, family)
+        # The family of a fit may hold a model of its dispersion, which belongs to the fit's rows.
+        return base_of(cast(Family, family))
     if isinstance(family, type):
         return _by_class(family)
     if _is_statsmodels(family):

@@ -75,8 +75,8 @@ class NegativeBinomial(_Counts):
         """``("theta",)`` when theta is estimated."""
         return ("theta",) if self.theta is None else ()
 
-    def _shape(self, phi: FloatArray) -> float:
-        return float(phi[0]) if self.theta is None else self.theta
+    def _shape(self, phi: FloatArray) -> FloatArray:
+        return np.asarray(phi[0] if self.theta is None else self.theta)
 
     def start_phi(self, y: FloatArray, mu: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the moment estimate of theta."""
@@ -99,10 +99,10 @@ class NegativeBinomial(_Counts):
     ) -> LogMeanTerms:
         """Return the terms with p = mu / (theta + mu), in forms that tend to the Poisson's."""
         theta = self._shape(phi)
-        log_theta = float(np.log(theta))
+        log_theta = np.log(theta)
         excess = t - log_theta
         p, q, softplus = logistic(excess)
-        rise = _by_count(lambda count: log_gamma_difference(count, np.full_like(count, theta)), y)
+        rise = _by_count(log_gamma_difference, y, theta)
         kernel = rise + y * (excess - softplus) - theta * softplus
         curvature = weights * (y + theta) * p * q
         information = weights * theta * p
@@ -121,10 +121,10 @@ class NegativeBinomial(_Counts):
         """Return the derivatives in log(theta)."""
         if self.theta is not None:
             return PositiveFamily.phi_terms(self, y, t, weights, phi)
-        theta = float(phi[0])
-        log_theta = float(np.log(theta))
+        theta = phi[0]
+        log_theta = np.log(theta)
         p, q, softplus = logistic(t - log_theta)
-        rise = _by_count(lambda count: polygamma_differences(count, np.full_like(count, theta))[0], y)
+        rise = _by_count(_first_difference, y, theta)
         loglik = weights * (theta * (rise - softplus) + theta * p - y * q)
         l1 = weights * p * (y * q - theta * p)
         l2 = weights * p * q * ((y + theta) * (q - p) - theta)
@@ -173,9 +173,9 @@ class NegativeBinomial1(_Counts):
         self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray, constant: FloatArray
     ) -> LogMeanTerms:
         """Return the terms as functions of the size s = mu / alpha."""
-        alpha = float(phi[0])
+        alpha = phi[0]
         s = _size(t, alpha)
-        log1p_alpha = float(np.log1p(alpha))
+        log1p_alpha = np.log1p(alpha)
         kernel = log_gamma_difference(y, s) - s * log1p_alpha + y * (np.log(alpha) - log1p_alpha)
         l1, l2, l3 = _size_derivatives(y, s, log1p_alpha)
         return LogMeanTerms(weights * kernel + constant, weights * l1, weights * l2, weights * l3)
@@ -184,9 +184,9 @@ class NegativeBinomial1(_Counts):
         self, y: FloatArray, t: FloatArray, weights: FloatArray, phi: FloatArray
     ) -> LogMeanPhiTerms:
         """Return the derivatives in log(alpha), of which the size is a decreasing function."""
-        alpha = float(phi[0])
+        alpha = phi[0]
         s = _size(t, alpha)
-        l1, l2, l3 = _size_derivatives(y, s, float(np.log1p(alpha)))
+        l1, l2, l3 = _size_derivatives(y, s, np.log1p(alpha))
         share = s * (alpha / (1.0 + alpha))
         return LogMeanPhiTerms(
             (weights * (y / (1.0 + alpha) - share - l1))[None],
@@ -201,7 +201,7 @@ class NegativeBinomial1(_Counts):
     def deviance(self, y: FloatArray, mu: FloatArray, weights: FloatArray, phi: FloatArray) -> FloatArray:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
         eta = np.log(np.maximum(mu, np.finfo(np.float64).tiny))
-        high = float(np.log1p(y.max(initial=0.0)) + np.log1p(phi[0])) + 5.0
+        high = float(np.log1p(y.max(initial=0.0)) + np.log1p(phi[0]).max()) + 5.0
         return deviance_by_search(nbinom1("log"), y, eta, weights, phi, -40.0, high)
 
     def simulate(
@@ -308,13 +308,13 @@ def nbinom1(link: str | Link = "log", *, zi: bool = False) -> Family:
     return zero_inflated(base) if zi else base
 
 
-def _size(t: FloatArray, alpha: float) -> FloatArray:
+def _size(t: FloatArray, alpha: FloatArray) -> FloatArray:
     bound = float(np.log(_LARGEST_SIZE))
     return np.asarray(np.exp(np.clip(t - np.log(alpha), -bound, bound)))
 
 
 def _size_derivatives(
-    y: FloatArray, s: FloatArray, log1p_alpha: float
+    y: FloatArray, s: FloatArray, log1p_alpha: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return three derivatives in log(s) of log Gamma(y + s) - log Gamma(s) - s log(1 + alpha)."""
     first, second, third = rising(y, s)
@@ -322,12 +322,19 @@ def _size_derivatives(
     return first - slope, second - slope, third - slope
 
 
-def _by_count(function: Callable[[FloatArray], FloatArray], y: FloatArray) -> FloatArray:
-    """Return function(y), computed once for each count where counts are small whole numbers."""
+def _first_difference(count: FloatArray, theta: FloatArray) -> FloatArray:
+    return polygamma_differences(count, theta)[0]
+
+
+def _by_count(
+    function: Callable[[FloatArray, FloatArray], FloatArray], y: FloatArray, theta: FloatArray
+) -> FloatArray:
+    """Return function(y, theta), computed once for each count where counts are small whole numbers."""
     largest = y.max(initial=0.0)
-    if not 0.0 <= largest < len(y):
-        return function(y)
+    if np.ndim(theta) or not 0.0 <= largest < len(y):
+        return function(y, np.broadcast_to(theta, y.shape))
     counts = y.astype(np.intp)
     if not np.array_equal(counts, y):
-        return function(y)
-    return np.asarray(function(np.arange(largest + 1.0))[counts])
+        return function(y, np.full_like(y, theta))
+    of_counts = np.arange(largest + 1.0)
+    return np.asarray(function(of_counts, np.full_like(of_counts, theta))[counts])

@@ -25,13 +25,16 @@ def deviance_by_search(
 ) -> FloatArray:
     """Return twice the log-likelihood ratio of each row against its own best linear predictor.
 
-    The best one is sought in [low, high], once for each distinct pair of
-    response and weight.
+    The best one is sought in [low, high], once for each distinct pair of response and weight; by row where
+    each has its own phi, shape (n_phi, n).
 
     Returns
     -------
     ndarray, shape (n,)
     """
+    if phi.ndim > 1:
+        best = _largest_loglik(family, y, weights, phi, low, high)
+        return np.asarray(np.maximum(2.0 * (best - family.evaluate(y, eta, weights, phi).loglik), 0.0))
     pairs, positions = np.unique(np.column_stack([y, weights]), axis=0, return_inverse=True)
     best = _largest_loglik(family, pairs[:, 0], pairs[:, 1], phi, low, high)[positions.ravel()]
     current = family.evaluate(y, eta, weights, phi).loglik

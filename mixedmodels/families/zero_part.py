@@ -166,7 +166,7 @@ class WithZeroPart:
     ) -> Derivatives:
         """Return log-likelihood terms and derivatives in eta; the information is the observed one."""
         base, pi = self._split(phi)
-        zeta = float(np.log(pi[0]) - np.log1p(-pi[0])) if len(pi) else -np.inf
+        zeta = np.asarray(np.log(pi[0]) - np.log1p(-pi[0]) if len(pi) else -np.inf)
         eta = np.maximum(eta, _LOWEST_ETA) if self.link.name == "log" else eta
         unit = np.ones_like(y)
         g = _jet(self.base.evaluate(np.zeros_like(y), eta, unit, base, order=3))
@@ -174,7 +174,7 @@ class WithZeroPart:
         if self.part == "inflated":
             zeros, positive = inflated_zero(g, zeta), counts
         else:
-            zeros, positive = _constant_like(g, log_expit(zeta)), truncated(counts, g)
+            zeros, positive = _constant_like(g, np.asarray(log_expit(zeta))), truncated(counts, g)
         share = log_expit(-zeta)
         positive = (positive[0] + share, *positive[1:])
         loglik, d1, d2, d3 = (
@@ -197,24 +197,24 @@ class WithZeroPart:
         g_phi = self.base.phi_derivatives(zero, eta, unit, base, observed=True)
         y_phi = self.base.phi_derivatives(y, eta, unit, base, observed=True)
         if self.part == "inflated":
-            zeta = float(np.log(pi[0]) - np.log1p(-pi[0]))
+            zeta = np.log(pi[0]) - np.log1p(-pi[0])
             zeros, positive = _inflated_zero_phi(g, g_phi, zeta), _stack(y_phi)
         else:
             zeros, positive = np.zeros((3, *g_phi.loglik.shape)), _truncated_phi(g, g_phi, y_phi)
         parts = np.where(y > 0.0, positive, zeros)
         if self.has_zero_probability:
-            in_pi = self._zero_probability_derivatives(y, g, float(pi[0]))
+            in_pi = self._zero_probability_derivatives(y, g, pi[0])
             parts = np.concatenate([parts, in_pi[:, None, :]], axis=1)
         loglik, d1, d2 = np.where(weights > 0.0, weights * parts, 0.0)
         return PhiDerivatives(loglik, d1, -d2, d2)
 
-    def _zero_probability_derivatives(self, y: FloatArray, g: Jet, pi: float) -> FloatArray:
+    def _zero_probability_derivatives(self, y: FloatArray, g: Jet, pi: FloatArray) -> FloatArray:
         """Return the derivatives of loglik, d1 and d2 in logit(pi), shape (3, n)."""
         out = np.zeros((3, len(y)))
         if self.part == "hurdle":
             out[0] = np.where(y > 0.0, -pi, 1.0 - pi)
             return out
-        zeta = float(np.log(pi) - np.log1p(-pi))
+        zeta = np.log(pi) - np.log1p(-pi)
         q = expit(g[0] - zeta)
         g1 = np.where(q > 0.0, g[1], 0.0)
         g2 = np.where(q > 0.0, g[2], 0.0)
@@ -241,7 +241,7 @@ class WithZeroPart:
         """Return twice the log-likelihood ratio of each row against its own best mean."""
         on_log_scale = replace(self, base=replace(cast(Any, self.base), link=get_link("log")))
         eta = np.log(np.maximum(mu, np.finfo(np.float64).tiny))
-        high = float(np.log1p(y.max(initial=0.0)) + np.log1p(self._split(phi)[0]).sum()) + 5.0
+        high = float(np.log1p(y.max(initial=0.0)) + np.log1p(self._split(phi)[0]).sum(axis=0).max()) + 5.0
         return deviance_by_search(on_log_scale, y, eta, weights, phi, -40.0, high)
 
     def simulate(
@@ -267,7 +267,7 @@ def hurdle(base: Family) -> WithZeroPart:
     return WithZeroPart(base, "hurdle")
 
 
-def inflated_zero(g: Jet, zeta: float) -> Jet:
+def inflated_zero(g: Jet, zeta: FloatArray) -> Jet:
     """Return log(pi + (1 - pi) f(0)) and its derivatives, pi = expit(zeta), from g = log f(0).
 
     With q the probability that a zero is one of the counts, q = expit(g - zeta).
@@ -322,7 +322,7 @@ def _truncated_phi(g: Jet, g_phi: PhiDerivatives, y_phi: PhiDerivatives) -> Floa
     return np.stack([y_phi.loglik + a_phi, d1, d2])
 
 
-def _inflated_zero_phi(g: Jet, g_phi: PhiDerivatives, zeta: float) -> FloatArray:
+def _inflated_zero_phi(g: Jet, g_phi: PhiDerivatives, zeta: FloatArray) -> FloatArray:
     """Return the derivatives in phi of log(pi + (1 - pi) f(0)), shape (3, n_phi, n)."""
     q = expit(g[0] - zeta)
     alive = q > 0.0
@@ -342,9 +342,9 @@ def _jet(rows: Derivatives) -> Jet:
     return rows.loglik, rows.d1, rows.d2, rows.d3
 
 
-def _constant_like(jet: Jet, value: float) -> Jet:
+def _constant_like(jet: Jet, value: FloatArray) -> Jet:
     zero = np.zeros_like(jet[0])
-    return np.full_like(jet[0], value), zero, zero, zero
+    return value + zero, zero, zero, zero
 
 
 def _log_zero(base: Family, mu: FloatArray, phi: FloatArray) -> FloatArray:
@@ -365,6 +365,6 @@ def _positive_counts(
     y = np.where((y == 0.0) & (mu < 1e-6), 1.0, y)
     zero = y == 0.0
     while zero.any():
-        y[zero] = base.simulate(rng, mu[zero], weights[zero], phi)
+        y[zero] = base.simulate(rng, mu[zero], weights[zero], phi if phi.ndim == 1 else phi[:, zero])
         zero = y == 0.0
     return y

@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.problem_from_data import (
 from mixedmodels.families import log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
+from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.fits.family_quantities import response_scale
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -117,6 +118,7 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
 
     def _arranged(self, design: Design, y: FloatArray, weights: FloatArray) -> GeneralizedProblem:
         return generalized_problem(
-            y, weights, design.X, design.random, design.offset, self._family, self.observed,
+            y, weights, design.X, design.random, design.offset, with_dispersion_of(design, self._family),
+            self.observed,
             log_constant(design, y, weights, self._family),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +15,15 @@ from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
+from mixedmodels.fits.family_dispersion import dispersion_name, row_dispersions, with_dispersion_of
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
+from mixedmodels.inference.dispersion_tests import dispersion_coefficients, dispersion_table
 from mixedmodels.inference.robust import RobustType
+from mixedmodels.inference.summary import Summary
 from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.family_text import family_label, family_note
 from mixedmodels.reports.fit_text import FitDescription
 
@@ -99,6 +104,32 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         rows = [(step.nAGQ, step.objective, step.largest_move) for step in steps]
         return pd.DataFrame(rows, columns=["nAGQ", "-2*log(L)", "largest move"])
 
+    def dispersion_coefficients(self) -> pd.DataFrame:
+        """Return the coefficients of the dispersion model, with standard errors and z tests.
+
+        The logarithm of the family's dispersion parameter is linear in them.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model was fitted without ``dispersion=``.
+        """
+        return dispersion_coefficients(self)
+
+    def row_dispersions(self, newdata: Any = None) -> pd.Series:
+        """Return the family's dispersion parameter at each row, of the fit or of `newdata`.
+
+        Raises
+        ------
+        NotAvailableError
+            If the model was fitted without ``dispersion=``.
+        DataError
+            If a predictor of the dispersion is missing in the new rows.
+        """
+        values = row_dispersions(self, newdata)
+        index = self.design.index if newdata is None else row_labels(newdata, len(values))
+        return pd.Series(values, index=index, name=dispersion_name(self))
+
     # Criteria.
 
     def deviance(self) -> float:
@@ -153,7 +184,15 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         estimates = fit_generalized(problem, self.estimates.nAGQ, near=near)
         warn_unless_converged(estimates.convergence)
         return GeneralizedLinearMixedModel(
-            design, y, weights, self.call, self.data, self._family, estimates, self.observed, problem
+            design,
+            y,
+            weights,
+            self.call,
+            self.data,
+            with_dispersion_of(design, self._family),
+            estimates,
+            self.observed,
+            problem,
         )
 
     # Text.
@@ -169,13 +208,21 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
             nobs=self.nobs(),
             ngrps=self.ngrps(),
             family=(family_label(self._family, self.phi), self._family.link.name),
-            call=self.call.lines(),
+            call=(*self.call.lines(), *(("Dispersion:", term.text) for term in self.design.dispersion)),
             notes=(*self._notes(), *family_note(self._family, self.phi)),
             warnings=self._fit_warnings(),
             optimizer=self.optimization.method,
             messages=self._messages(),
             converged=self.convergence().is_optimum,
+            dispersion=dispersion_table(self, with_tests=False),
         )
+
+    def _plain_summary(self, correlation: bool | None) -> Summary:
+        plain = super()._plain_summary(correlation)
+        if not self.design.dispersion:
+            return plain
+        with_tests = replace(plain.description, dispersion=dispersion_table(self, with_tests=True))
+        return replace(plain, description=with_tests)
 
     def _approximation(self) -> str:
         nodes = self.estimates.nAGQ

@@ -22,6 +22,7 @@ from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
 from mixedmodels.prediction.conditional import predict_conditional
+from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.request import (
     DfOfLimits,
     IntervalType,
@@ -129,7 +130,7 @@ class GlsModel(FixedEffectsModel, StructuredFit):
 
     # Prediction.
 
-    def predict(
+    def predict(  # type: ignore[override]  # one more argument than the overloads above it
         self,
         newdata: Any = None,
         type: PredictionType = "link",
@@ -158,16 +159,11 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         ControlError, DataError
             As there, and if a conditional prediction is asked for without new rows.
         """
-        if not conditional:
-            return super().predict(
-                newdata, type, se_fit, offset=offset, interval=interval, level=level, df=df,
-                weights=weights, na_action=na_action,
-            )  # fmt: skip
         request = PredictionRequest(
             type, offset=offset, weights=weights, se_fit=se_fit, interval=interval, level=level, df=df,
             na_action=na_action,
         )  # fmt: skip
-        return predict_conditional(self, newdata, request)
+        return predict_conditional(self, newdata, request) if conditional else predict(self, newdata, request)
 
     # Related fits.
 

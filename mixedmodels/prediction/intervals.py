@@ -21,6 +21,7 @@ from scipy.special import ndtri
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.family import Family
+from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.formula import random_columns
@@ -42,11 +43,19 @@ def fixed_variances(model: Fit, X: FloatArray) -> FloatArray:
 
 
 def confidence_limits(
-    model: Fit, eta: FloatArray, se: FloatArray, request: PredictionRequest, df: FloatArray | None = None
+    model: Fit,
+    eta: FloatArray,
+    se: FloatArray,
+    request: PredictionRequest,
+    df: FloatArray | None = None,
+    at: Family | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return lower and upper limits of means, on the scale asked for, each (m,); `df` may be by row."""
+    """Return lower and upper limits of means, on the scale asked for, each (m,); `df` may be by row.
+
+    `at` is the family at the rows, by default that of the fit.
+    """
     half = request.quantile(model.test_df, df) * se
-    family = model.family()
+    family = at or model.family()
     if request.type == "link" or family is None:
         return eta - half, eta + half
     ends = [response_mean(family, eta + sign * half, model.phi) for sign in (-1.0, 1.0)]
@@ -104,6 +113,7 @@ def prediction_limits(
     weights: FloatArray,
     request: PredictionRequest,
     df: FloatArray | None = None,
+    at: Family | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return limits of responses, each (m,).
 
@@ -119,6 +129,8 @@ def prediction_limits(
         Scale and level.
     df : ndarray, shape (m,), optional
         Degrees of freedom of each row; by default those of the request.
+    at : Family, optional
+        The family at the rows; by default that of the fit.
 
     Raises
     ------
@@ -127,7 +139,7 @@ def prediction_limits(
     NotAvailableError
         If the family has no distribution.
     """
-    family = model.family()
+    family = at or model.family()
     weights = noise_weights(weights)
     if family is None:
         half = request.quantile(model.test_df, df) * np.sqrt(variances + model.sigma() ** 2 / weights)
@@ -158,6 +170,7 @@ def _simulated_limits(
         rows = known[start : start + size]
         drawn = eta[rows] + sd[rows] * spread[:, None]
         mu, w = family.link.inverse(drawn).ravel(), np.broadcast_to(weights[rows], drawn.shape).ravel()
-        y = family.simulate(rng, mu, w, phi).reshape(drawn.shape)
+        each = rows_of(family, np.tile(rows, N_DRAWS))
+        y = each.simulate(rng, mu, w, phi).reshape(drawn.shape)
         limits[:, rows] = np.quantile(y, tails, axis=0, method="inverted_cdf")
     return limits[0], limits[1]

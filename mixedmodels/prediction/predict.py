@@ -13,6 +13,7 @@ import scipy.sparse
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError, listed
 from mixedmodels.fits.columns import column_terms
+from mixedmodels.fits.family_dispersion import family_at
 from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear import LinearFit
@@ -218,7 +219,7 @@ def predict(
     for (Z, codes), b, mask in zip(rows.random, model.b, masks, strict=True):
         if mask.any():
             eta = eta + contribution(Z[:, mask], codes, b[:, mask])
-    columns = {"fit": eta if request.type == "link" else response_values(model, eta)}
+    columns = {"fit": eta if request.type == "link" else response_values(model, eta, newdata)}
     if request.se_fit or request.interval is not None:
         variances = _variances(model, rows, masks, request.random_only)
         columns |= _uncertainty(model, newdata, rows, masks, eta, variances, request)
@@ -235,9 +236,9 @@ def refuse_for_training_rows(request: PredictionRequest) -> None:
             )
 
 
-def response_values(model: Fit, eta: FloatArray) -> FloatArray:
-    """Return the means of the response at a linear predictor."""
-    family = model.family()
+def response_values(model: Fit, eta: FloatArray, newdata: Any = None) -> FloatArray:
+    """Return the means of the response at a linear predictor of the fit's rows, or of new ones."""
+    family = family_at(model, newdata)
     return eta if family is None else response_mean(family, eta, model.phi)
 
 
@@ -274,14 +275,14 @@ def _uncertainty(
         owed = _owed_to_theta(model, newdata, rows, masks, request)
         variances = variances + (0.0 if owed is None else owed.added)
     df = None if owed is None else owed.df
-    se, family = np.sqrt(variances), model.family()
+    se, family = np.sqrt(variances), family_at(model, newdata)
     columns = {}
     if request.se_fit:
         columns["se_fit"] = se
         if request.type == "response" and family is not None:
             columns["se_fit"] = se * np.abs(response_slope(family, eta, model.phi))
     if request.interval == "confidence":
-        lower, upper = confidence_limits(model, eta, se, request, df)
+        lower, upper = confidence_limits(model, eta, se, request, df, family)
         columns |= {"lower": lower, "upper": upper}
     elif request.interval == "prediction":
         weights = _weights(model, newdata, len(eta), request)
@@ -289,7 +290,7 @@ def _uncertainty(
             weights = weights / relative_sd(model, newdata, eta) ** 2
         others = drawn_rows(model, newdata, rows.random, masks)
         drawn = model.random_scale**2 * relative_variances(model, others, model.theta_values)
-        lower, upper = prediction_limits(model, eta, variances + drawn, weights, request, df)
+        lower, upper = prediction_limits(model, eta, variances + drawn, weights, request, df, family)
         columns |= {"lower": lower, "upper": upper}
     return columns
 

@@ -14,7 +14,9 @@ from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.control import true_or_false, whole_number
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.families.family import Family
+from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.families.response import TRIALS_FAMILIES
+from mixedmodels.fits.family_dispersion import family_at
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution, contributions
 from mixedmodels.fits.specified import parameters_of, with_parameters
@@ -153,6 +155,8 @@ class Simulation:
         By term, which of its coefficients are kept.
     weights : ndarray, shape (m,)
         Prior weights.
+    family : Family or None
+        The family at the rows.
     """
 
     model: Fit
@@ -161,6 +165,7 @@ class Simulation:
     fixed: FloatArray
     masks: Sequence[BoolArray]
     weights: FloatArray
+    family: Family | None
 
     def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Draw responses on the scale that a new response is given in, one a column, shape (m, count)."""
@@ -177,9 +182,10 @@ class Simulation:
             return eta + np.column_stack([drawn_residuals(self.model, rng) for _ in range(count)])
         known = np.isfinite(eta).all(axis=1)
         if known.all():
-            return _observed(self.model, rng, eta, self.weights)
+            return _observed(self.model, rng, eta, self.weights, self.family)
         y = np.full(eta.shape, np.nan)
-        y[known] = _observed(self.model, rng, eta[known], self.weights[known])
+        family = None if self.family is None else rows_of(self.family, np.flatnonzero(known))
+        y[known] = _observed(self.model, rng, eta[known], self.weights[known], family)
         return y
 
 
@@ -217,7 +223,7 @@ def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
         refuse_new_draws(model)
         weights = weights / relative_sd(model, newdata, fixed) ** 2
     fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
-    return Simulation(model, rows, fresh, fixed, masks, weights)
+    return Simulation(model, rows, fresh, fixed, masks, weights, family_at(model, newdata))
 
 
 def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None]:
@@ -239,15 +245,17 @@ def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None
     return found
 
 
-def _observed(model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray) -> FloatArray:
+def _observed(
+    model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray, family: Family | None
+) -> FloatArray:
     """Draw observations about linear predictors, shape (m, count)."""
-    family = model.family()
     if family is None:
         return draw_gaussian(rng, eta, model.sigma(), weights)
     mean = family.link.inverse(eta)
     _refuse_impossible(family, eta, mean)
     each = np.repeat(weights, eta.shape[1])
-    y = family.simulate(rng, mean.ravel(), each, model.drawn_phi).reshape(eta.shape)
+    of_draws = rows_of(family, np.repeat(np.arange(len(eta)), eta.shape[1]))
+    y = of_draws.simulate(rng, mean.ravel(), each, model.drawn_phi).reshape(eta.shape)
     counts = model.design.response.kind == "cbind"
     return np.round(y * weights[:, None]) if counts else y
 

@@ -28,6 +28,37 @@ SINGULAR_NOTE = "boundary (singular) fit: see m.convergence()"
 
 
 @dataclass(frozen=True, slots=True)
+class DispersionTable:
+    """Coefficients of a linear model of the log dispersion.
+
+    Attributes
+    ----------
+    parameter : str
+        What its logarithm is linear in them: ``"theta"``.
+    names : tuple of str
+        Names of the coefficients.
+    table : ndarray, shape (k, 1) or (k, 4)
+        Estimates, or with standard errors, z values and p-values.
+    """
+
+    parameter: str
+    names: tuple[str, ...]
+    table: FloatArray
+
+    def lines(self, digits: int) -> list[str]:
+        """Return the lines that show them."""
+        title = f"Dispersion model (log {self.parameter}):"
+        if self.table.shape[1] == 1:
+            return [title, named_values(self.names, format_numbers(self.table[:, 0], digits), gap=2)]
+        columns = ("Estimate", "Std. Error", "z value", "Pr(>|z|)")
+        return [
+            "",
+            title,
+            coefficient_table(self.table, self.names, columns, digits, estimates=range(2), statistics=(2,)),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class FitDescription:
     """What the text of a model shows, with nothing left to compute.
 
@@ -65,6 +96,8 @@ class FitDescription:
         Whether the optimum was reached.
     structure : tuple of str
         Lines about residual correlation and variance functions, below the random effects.
+    dispersion : DispersionTable or None
+        The model of the dispersion, below the fixed effects.
     """
 
     title: str
@@ -83,6 +116,7 @@ class FitDescription:
     messages: tuple[str, ...] = ()
     converged: bool = True
     structure: tuple[str, ...] = ()
+    dispersion: DispersionTable | None = None
 
 
 def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digits: int = 4) -> Page:
@@ -92,6 +126,8 @@ def print_text(fit: FitDescription, names: Sequence[str], beta: FloatArray, digi
         lines += ["Fixed Effects:", named_values(names, format_numbers(beta, digits), gap=2)]
     else:
         lines.append("No fixed effect coefficients")
+    if fit.dispersion is not None:
+        lines += fit.dispersion.lines(digits)
     lines += _fit_warnings(fit)
     if fit.messages:
         lines += [_outcome(fit), *fit.messages]
@@ -140,6 +176,8 @@ def summary_text(
         )  # R prints degrees of freedom in the format of the estimates
         lines += ["", "Fixed effects:", table]
         lines += _correlation_block(vcov_correlation, rows, correlation)
+    if fit.dispersion is not None:
+        lines += fit.dispersion.lines(digits)
     lines += _fit_warnings(fit)
     if fit.messages:
         lines += [_outcome(fit), *fit.messages, ""]

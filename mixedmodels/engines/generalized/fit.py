@@ -313,7 +313,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     return GeneralizedEstimates(
         theta=np.concatenate([theta for theta, _ in outer]),
         beta=problem.unscale @ parameters.gamma,
-        phi=parameters.phi,
+        phi=problem.user_phi(parameters.phi),
         u=_effects(problem, mode, [signs for _, signs in outer]),
         eta=problem.as_given(mode.eta),
         objective=optimum.objective,

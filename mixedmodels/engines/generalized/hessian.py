@@ -132,7 +132,8 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
     end = start + problem.n_fixed
     J[start:end, start:end] = problem.unscale
     if problem.n_phi:
-        J[end:, end:] = np.diag(problem.family.phi_natural_derivative(parameters.phi))
+        of_phi = np.diag(problem.family.phi_natural_derivative(parameters.phi))
+        J[end:, end:] = of_phi if problem.phi_unscale is None else problem.phi_unscale @ of_phi
     return J
 
 

@@ -75,7 +75,9 @@ def one_step(
         term.structure.canonical(own if basis is None else moved_theta(term.structure, basis.inverse, own))
         for term, basis, own in zip(problem.terms, problem.column_bases, at.thetas, strict=True)
     ]
-    return Step(np.concatenate(theta), problem.unscale @ at.gamma, at.phi, _vcov_rx(problem, mode))
+    return Step(
+        np.concatenate(theta), problem.unscale @ at.gamma, problem.user_phi(at.phi), _vcov_rx(problem, mode)
+    )
 
 
 def _vcov_rx(problem: GeneralizedProblem, mode: Mode) -> FloatArray:

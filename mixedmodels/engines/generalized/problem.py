@@ -98,6 +98,9 @@ class GeneralizedProblem:
         Whether log|L| takes the observed information instead of the expected one.
     by_level : LevelRows or None
         The rows as the compiled loops over levels take them; None where the model is not one for them.
+    phi_unscale : ndarray, shape (n_phi, n_phi), or None
+        What makes parameters of the family the user's, where the predictors of its dispersion were made
+        orthogonal too; None where they are.
     """
 
     y: FloatArray
@@ -114,6 +117,7 @@ class GeneralizedProblem:
     first_rows: IntArray
     observed: bool = True
     by_level: LevelRows | None = None
+    phi_unscale: FloatArray | None = None
 
     @property
     def n_fixed(self) -> int:
@@ -154,6 +158,14 @@ class GeneralizedProblem:
     def has_one_mode(self) -> bool:
         """Whether the log-likelihood is surely concave in eta, as for canonical links."""
         return self.family.is_canonical
+
+    def user_phi(self, phi: FloatArray) -> FloatArray:
+        """Return parameters of the family as the user has them."""
+        return phi if self.phi_unscale is None else self.phi_unscale @ phi
+
+    def own_phi(self, phi: FloatArray) -> FloatArray:
+        """Return parameters of the family as the problem has them."""
+        return phi if self.phi_unscale is None else np.asarray(np.linalg.solve(self.phi_unscale, phi), float)
 
     def with_response(self, y: FloatArray, constant: FloatArray) -> GeneralizedProblem:
         """Return the same problem with another response and its log-likelihood terms without parameters."""
@@ -206,7 +218,7 @@ def natural_to_psi(problem: GeneralizedProblem, natural: FloatArray) -> FloatArr
         start = end
     beta = natural[start : start + problem.n_fixed]
     gamma = dtrtrs(problem.unscale, beta)[0] if len(beta) else beta
-    return pack(problem, thetas, gamma, natural[start + problem.n_fixed :])
+    return pack(problem, thetas, gamma, problem.own_phi(natural[start + problem.n_fixed :]))
 
 
 def unpack(problem: GeneralizedProblem, psi: FloatArray) -> Parameters:

@@ -30,6 +30,7 @@ from mixedmodels.factorization.blocks import amalgamate, term_slices
 from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.factorization.weighted.row_inverse import diagonal_faces
 from mixedmodels.families.family import Family
+from mixedmodels.families.modelled_dispersion import ModelledDispersion, rows_of
 from mixedmodels.formula.design.design import RandomTerm
 
 __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
@@ -70,6 +71,7 @@ def generalized_problem(
     terms = tuple(terms) if order is None else tuple(_chosen(term, order) for term in terms)
     y, weights, offset = _sorted_rows(y, weights, offset, order)
     X = X if order is None else X[order]
+    family, phi_unscale = _on_orthogonal_predictors(family if order is None else rows_of(family, order))
     constant = family.log_constant(y, weights) if constant is None else _in_order(constant, order)
     equal = equal_rows(X, terms, offset, family)
     row_origin = RowOrigin(order, equal, weights)
@@ -95,7 +97,25 @@ def generalized_problem(
         first_rows=first_rows,
         observed=observed,
         by_level=level_rows(system.blocks, first_rows, family, len(y)),
+        phi_unscale=phi_unscale,
     )
+
+
+def _on_orthogonal_predictors(family: Family) -> tuple[Family, FloatArray | None]:
+    """Return a family on orthogonal predictors of its dispersion, and what takes its parameters back.
+
+    Predictors far from zero, years for one, would make coefficients that the search could not tell apart.
+    """
+    if not isinstance(family, ModelledDispersion):
+        return family, None
+    D = family.matrix
+    n, k = D.shape
+    if np.linalg.matrix_rank(D) < k:
+        return family, None
+    basis = orthonormalize(D, None)
+    unscale = np.eye(len(family.phi_names))
+    unscale[:k, :k] = np.sqrt(n) * basis.R_inverse
+    return family.at(np.ascontiguousarray(np.sqrt(n) * basis.Q)), unscale
 
 
 def _sorted_rows(

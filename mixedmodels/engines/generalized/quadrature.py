@@ -26,6 +26,7 @@ from mixedmodels.engines.generalized.quadrature_grid import Grid, no_integral, q
 from mixedmodels.errors import ControlError
 from mixedmodels.factorization.weighted.penalized_system import sum_by_level
 from mixedmodels.factorization.weighted.row_inverse import PatternInverse, gather_rows
+from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.kernels import faces
 
 # Nodes times rows evaluated at once: 16 MB an array.
@@ -183,7 +184,7 @@ def _at_nodes(
 ) -> tuple[FloatArray, FloatArray]:
     """Return log-likelihood terms and first derivatives at the nodes, each of shape (K, rows)."""
     shape = eta.shape
-    found = problem.family.evaluate(
+    found = rows_of(problem.family, part).evaluate(
         np.broadcast_to(problem.y[part], shape),
         eta,
         np.broadcast_to(problem.weights[part], shape),
@@ -200,7 +201,8 @@ def _phi_average(
     """Return the averages over nodes of d log f / d phi, summed over rows, shape (n_phi,)."""
     n_nodes = len(eta)
     y, weights = np.tile(problem.y[part], n_nodes), np.tile(problem.weights[part], n_nodes)
-    found = problem.family.phi_derivatives(y, eta.ravel(), weights, phi)
+    rows = np.tile(np.arange(part.start, part.stop), n_nodes)
+    found = rows_of(problem.family, rows).phi_derivatives(y, eta.ravel(), weights, phi)
     return np.asarray(found.loglik @ p.ravel())
 
 

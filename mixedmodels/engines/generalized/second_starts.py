@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack, un
 from mixedmodels.engines.generalized.start import information_by_level, row_effects, starting_values
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.weighted.penalized_system import sum_by_level
+from mixedmodels.families.modelled_dispersion import base_of
 from mixedmodels.families.zero_part import WithZeroPart
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import boundaries, column_scales
@@ -82,13 +83,14 @@ def _uninflated(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray
     optimum with each: that of the smaller model must not be missed.
     """
     family, k = problem.family, problem.n_theta + problem.n_fixed
-    if not isinstance(family, WithZeroPart) or family.part != "inflated":
+    counts = base_of(family)
+    if not isinstance(counts, WithZeroPart) or counts.part != "inflated":
         return []
     if family.phi_from_free(psi[k:])[-1] < LITTLE_INFLATION:
         return []
     values = starting_values(problem)
     mu = family.link.inverse(problem.fixed_basis @ values.gamma + problem.offset)
-    phi = np.append(family.base.start_phi(problem.y, mu, problem.weights), LITTLE_INFLATION)
+    phi = np.append(family.start_phi(problem.y, mu, problem.weights)[:-1], LITTLE_INFLATION)
     return [pack(problem, values.thetas, values.gamma, phi)]
 
 

@@ -30,6 +30,7 @@ from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.language.bars import Bar
+from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.language.residual import ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
@@ -57,7 +58,7 @@ def build_design(
     env: Mapping[str, Any] | None = None,
     relmat: Mapping[str, Any] | None = None,
     residual: str | ResidualCall | None = None,
-    dispersion: str | None = None,
+    dispersion: str | tuple[VarianceCall, ...] | None = None,
 ) -> Design:
     """Build the design of a mixed model from a formula and data.
 
@@ -82,8 +83,8 @@ def build_design(
         Grouping factor -> known covariance between its levels.
     residual : str or ResidualCall, optional
         Correlation of residuals within groups, ``"ar1(visit | subject)"``.
-    dispersion : str, optional
-        What residual variances depend on, ``"~ sex"`` or ``"power(age)"``.
+    dispersion : str or tuple of VarianceCall, optional
+        What residual variances, or the dispersions of a family, depend on: ``"~ sex"``, ``"power(age)"``.
 
     Raises
     ------

@@ -116,13 +116,16 @@ def _values(call: VarianceCall, columns: Mapping[str, Column], index: pd.Index) 
 
 
 def _log_linear(call: VarianceCall, columns: Mapping[str, Column], n_rows: int) -> VarianceTerm:
-    """Return the columns of a linear predictor without its intercept, which sigma is."""
+    """Return the columns of a linear predictor, that of residuals without its intercept, which sigma is."""
     assert call.terms is not None
     recipe = matrix_recipe(call.terms, columns, {})
     values = model_matrix(recipe, columns, n_rows)
-    # The intercept comes first, so that columns which depend on it are left out and not it.
-    kept = independent_columns(np.column_stack([np.ones(n_rows), values])) - 1
-    kept = kept[kept >= 0]
+    if call.function == "dispersion":
+        kept = independent_columns(values)
+    else:
+        # The intercept comes first, so that columns which depend on it are left out and not it.
+        kept = independent_columns(np.column_stack([np.ones(n_rows), values])) - 1
+        kept = kept[kept >= 0]
     names = tuple(recipe.names[k] for k in kept.tolist())
     if not names:
         raise DataError(f"dispersion='{call.text}' says nothing: its columns are constant")

@@ -30,11 +30,15 @@ class StructuredResiduals:
     dispersion: tuple[VarianceCall, ...]
 
     @classmethod
-    def read(cls, residual: str | ResidualCall | None, dispersion: str | None) -> StructuredResiduals:
+    def read(
+        cls, residual: str | ResidualCall | None, dispersion: str | tuple[VarianceCall, ...] | None
+    ) -> StructuredResiduals:
         """Return what the two arguments ask for."""
         call = (
             residual if residual is None or isinstance(residual, ResidualCall) else parse_residual(residual)
         )
+        if isinstance(dispersion, tuple):
+            return cls(call, dispersion)
         return cls(call, () if dispersion is None else parse_dispersion(dispersion))
 
     def variables(self) -> dict[str, Node]:

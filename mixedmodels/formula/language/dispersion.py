@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mixedmodels.errors import FormulaError
@@ -38,7 +38,8 @@ class VarianceCall:
     text : str
         As R would print it.
     function : str
-        ``"ident"``, ``"power"``, ``"exp"``, ``"constpower"``, ``"fixed"`` or ``"loglinear"``.
+        ``"ident"``, ``"power"``, ``"exp"``, ``"constpower"``, ``"fixed"``, ``"loglinear"``, or
+        ``"dispersion"`` for a log-linear model of a family's parameter, its intercept included.
     covariate : Node or None
         What it is a function of; None for the fitted values, and where there is none.
     strata : Node or None
@@ -102,6 +103,32 @@ def parse_dispersion(text: str) -> tuple[VarianceCall, ...]:
     return tuple(_variance_call(factor, text) for factor in [node, *reversed(factors)])
 
 
+@lru_cache(maxsize=256)
+def parse_family_dispersion(text: str) -> tuple[VarianceCall, ...]:
+    """Return the terms of a linear model of a family's log dispersion; nothing for ``~ 1``.
+
+    Raises
+    ------
+    FormulaError
+        With a caret under the place.
+
+    Examples
+    --------
+    >>> [call.text for call in parse_family_dispersion("~ age + sex")]
+    ['~age + sex']
+    """
+    if not isinstance(text, str) or not text.lstrip().startswith("~"):
+        shown = f"'{text}'" if isinstance(text, str) else type(text).__name__
+        raise FormulaError(
+            "dispersion= of a generalized model is a formula such as '~ sex', linear in the logarithm of the "
+            f"family's dispersion parameter, not {shown}; variance functions are for lmer() and gls()"
+        )
+    calls = _log_linear(text)
+    if not calls and not expand_terms(parse_tilde(text)[1], text).intercept:
+        raise FormulaError("the dispersion has no coefficient left; '~ 1' is one for all rows", text, 0)
+    return tuple(replace(call, function="dispersion") for call in calls)
+
+
 def _log_linear(text: str) -> tuple[VarianceCall, ...]:
     """Return the terms of ``~ sex``; nothing for ``~ 1``."""
     _, right = parse_tilde(text)
@@ -110,7 +137,9 @@ def _log_linear(text: str) -> tuple[VarianceCall, ...]:
         raise FormulaError("the dispersion cannot have random effects", text, start_of(right))
     terms = expand_terms(right, text)
     if terms.offsets:
-        raise FormulaError("the dispersion cannot have an offset; fixed(x) is a known variance", text, 0)
+        raise FormulaError(
+            "the dispersion cannot have an offset; in lmer() and gls() fixed(x) is a known variance", text, 0
+        )
     patterns = tuple(pattern for pattern in terms.patterns if pattern)
     return (VarianceCall(f"~{deparse(right)}", "loglinear", terms=terms),) if patterns else ()
 

@@ -118,7 +118,10 @@ class Landscape:
             unscale = self.surface.evaluator.problem.unscale
             functional[start : start + len(unscale)] = unscale[parameter.index]
         elif parameter.kind == "phi":
-            functional[start + len(self.fit.beta) + parameter.index] = 1.0
+            assert isinstance(self.surface, GeneralizedSurface)
+            problem = self.surface.evaluator.problem
+            own = np.eye(problem.n_phi) if problem.phi_unscale is None else problem.phi_unscale
+            functional[start + problem.n_fixed :] = own[parameter.index]
         else:
             functional[-1] = 1.0
         return functional
@@ -247,7 +250,7 @@ def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:
             "fit with nAGQ=1, or use confint(method='Wald')."
         )
     gamma = solve_triangular(fit.problem.unscale, fit.beta) if len(fit.beta) else fit.beta
-    free = fit.family().phi_to_free(fit.phi) if len(fit.phi) else fit.phi
+    free = fit.family().phi_to_free(fit.problem.own_phi(fit.phi)) if len(fit.phi) else fit.phi
     x = np.concatenate([*covariance, gamma, free])
     return generalized_surface(fit.problem, terms, fit.estimates.nAGQ), x
 
