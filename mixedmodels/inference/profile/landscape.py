@@ -186,6 +186,10 @@ class Landscape:
         theta = relative_theta(self.fit.random, point.x, 1.0).tolist()
         return {"theta": theta, "fixef": self._fixed_at(held, point).tolist()}
 
+    def way_out(self, held: Held, point: CurvePoint) -> str:
+        """Return what to do where a point of a profile is lower than the fit."""
+        return f"Fit the model again with start={self.start_values(held, point)}."
+
     def _fixed_at(self, held: Held, point: CurvePoint) -> FloatArray:
         surface = self.surface
         if isinstance(held, HeldFixedEffect):
@@ -220,12 +224,12 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
             "profiles and their intervals need the likelihood of a mixed model; use confint(method='Wald')."
         )
     if needs_optimum:
-        _refuse_no_optimum(fit)
+        refuse_no_optimum(fit)
         _refuse_small_residual(fit)
     surface, x = _described(fit)
-    sizes = np.concatenate([_boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
+    sizes = np.concatenate([boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
     objective = with_term_held(surface, x)[0]
-    hessian = _hessian(surface, x, sizes)
+    hessian = hessian_at(surface, x, sizes)
     bases = tuple(column_basis(term.Z).C for term in surface.terms)
     H = inverse_of(hessian, sizes)
     return Landscape(fit, surface, x, objective, hessian, H, sizes, bases, parameters_of(fit))
@@ -234,10 +238,7 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
 def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:
     """Return the surface and the coordinates of the optimum."""
     terms, sigma = fit.random, fit.random_scale
-    covariance = [
-        absolute_free(term, fit.theta_values[part], sigma)
-        for term, part in zip(terms, theta_slices(terms), strict=True)
-    ]
+    covariance = covariance_coordinates(fit)
     if isinstance(fit, LinearFit):
         return LinearSurface(fit.problem, fit.is_reml), np.concatenate([*covariance, [math.log(sigma)]])
     if fit.estimates.nAGQ == 0:
@@ -251,7 +252,16 @@ def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:
     return generalized_surface(fit.problem, terms, fit.estimates.nAGQ), x
 
 
-def _refuse_no_optimum(fit: MixedFit) -> None:
+def covariance_coordinates(fit: Fit) -> list[FloatArray]:
+    """Return the coordinates of every random-effects term at the estimates."""
+    terms = fit.random
+    return [
+        absolute_free(term, fit.theta_values[part], fit.random_scale)
+        for term, part in zip(terms, theta_slices(terms), strict=True)
+    ]
+
+
+def refuse_no_optimum(fit: Fit) -> None:
     report = fit.convergence()
     if report.verdict == "not converged":
         raise ConvergenceError(
@@ -268,7 +278,7 @@ def _refuse_small_residual(fit: LinearFit | GeneralizedFit) -> None:
         )
 
 
-def _boundary_sizes(fit: MixedFit) -> FloatArray:
+def boundary_sizes(fit: Fit) -> FloatArray:
     """Return the size of the coordinates of the terms that have their boundary at zero, 0 for others."""
     scale = fit.random_scale
     sizes = [
@@ -277,7 +287,7 @@ def _boundary_sizes(fit: MixedFit) -> FloatArray:
         )
         for term in fit.random
     ]
-    return np.concatenate(sizes) * boundaries(fit.random)
+    return np.concatenate([np.empty(0), *sizes]) * boundaries(fit.random)
 
 
 def _relative_sizes(term: RandomTerm) -> FloatArray:
@@ -286,7 +296,7 @@ def _relative_sizes(term: RandomTerm) -> FloatArray:
     return structure.from_free(structure.scales(column_scales(term)))
 
 
-def _hessian(surface: Surface, x: FloatArray, sizes: FloatArray) -> FloatArray:
+def hessian_at(surface: Surface, x: FloatArray, sizes: FloatArray) -> FloatArray:
     """Return the Hessian at x by central differences of the exact gradient."""
     typical = np.maximum(np.abs(x), np.where(sizes > 0.0, sizes, 1.0))
     rows = [_hessian_row(surface, x, k, FIRST_STEP * float(typical[k])) for k in range(len(x))]
