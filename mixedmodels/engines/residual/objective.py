@@ -162,9 +162,10 @@ def gradient(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatAr
 
 
 def natural_slopes(problem: ResidualProblem, found: Evaluation, REML: bool) -> Slopes:
-    """Return the derivatives in factors and natural parameters, fixed effects and sigma^2 as `found` has them.
+    """Return the derivatives in factors and natural parameters.
 
-    Where these are held at values and not profiled out, the derivatives are those of -2 log-likelihood there.
+    Fixed effects and sigma^2 of `found` may be held at values and not profiled out: the derivatives are those
+    of -2 log-likelihood there.
     """
     Omega = _omega(problem, found, REML)
     dV = []

@@ -17,7 +17,6 @@ from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
-from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import boundaries, column_scales, theta_slices
 from mixedmodels.inference.profile.coordinates import absolute_free, scaled_parameters
@@ -39,6 +38,7 @@ from mixedmodels.inference.profile.surfaces import (
     term_parts,
     with_term_held,
 )
+from mixedmodels.optimization.report import ConvergenceReport
 
 #: Steps of central differences in units of a standard error, and, before it is known, of a coordinate's size.
 STEP, FIRST_STEP = 1e-3, 1e-4
@@ -224,7 +224,7 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
             "profiles and their intervals need the likelihood of a mixed model; use confint(method='Wald')."
         )
     if needs_optimum:
-        refuse_no_optimum(fit)
+        refuse_no_optimum(fit.convergence())
         _refuse_small_residual(fit)
     surface, x = _described(fit)
     sizes = np.concatenate([boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
@@ -261,8 +261,8 @@ def covariance_coordinates(fit: Fit) -> list[FloatArray]:
     ]
 
 
-def refuse_no_optimum(fit: Fit) -> None:
-    report = fit.convergence()
+def refuse_no_optimum(report: ConvergenceReport) -> None:
+    """Refuse a fit whose search has not come to an end."""
     if report.verdict == "not converged":
         raise ConvergenceError(
             "The fit is not at an optimum, and there is no profile of the likelihood to speak of: "
@@ -296,22 +296,27 @@ def _relative_sizes(term: RandomTerm) -> FloatArray:
     return structure.from_free(structure.scales(column_scales(term)))
 
 
-def hessian_at(surface: Surface, x: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Return the Hessian at x by central differences of the exact gradient."""
+def hessian_at(
+    surface: Surface, x: FloatArray, sizes: FloatArray, longest: FloatArray | None = None
+) -> FloatArray:
+    """Return the Hessian at x by central differences of the exact gradient, steps up to the `longest`."""
+    longest = np.full(len(x), math.inf) if longest is None else longest
     typical = np.maximum(np.abs(x), np.where(sizes > 0.0, sizes, 1.0))
-    rows = [_hessian_row(surface, x, k, FIRST_STEP * float(typical[k])) for k in range(len(x))]
+    rows = [
+        _hessian_row(surface, x, k, FIRST_STEP * float(typical[k]), float(longest[k])) for k in range(len(x))
+    ]
     hessian = np.array(rows)
     return np.asarray(0.5 * (hessian + hessian.T))
 
 
-def _hessian_row(surface: Surface, x: FloatArray, k: int, step: float) -> FloatArray:
+def _hessian_row(surface: Surface, x: FloatArray, k: int, step: float, longest: float) -> FloatArray:
     """Return one row, the step being in proportion to the standard error that it finds."""
     shift = np.zeros(len(x))
     for _ in range(2):
         shift[k] = step
         up, down = with_term_held(surface, x + shift)[1], with_term_held(surface, x - shift)[1]
         row = (up - down) / (2.0 * step)
-        wanted = STEP * math.sqrt(2.0 / row[k]) if row[k] > 0.0 else step
+        wanted = min(STEP * math.sqrt(2.0 / row[k]), longest) if row[k] > 0.0 else step
         if step / WRONG_STEP < wanted < step * WRONG_STEP:
             break
         step = wanted

@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import column_basis
+from mixedmodels.engines.residual.start import LEAST_INFORMATION
 from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.structured import StructuredResiduals
@@ -26,12 +27,18 @@ from mixedmodels.inference.profile.landscape import (
 from mixedmodels.inference.profile.parameters import Parameter
 from mixedmodels.inference.profile.structured_held import HeldJoint, HeldStructuredFixed
 from mixedmodels.inference.profile.structured_parameters import structured_parameters
-from mixedmodels.inference.profile.structured_surface import StructuredSurface, structured_surface
+from mixedmodels.inference.profile.structured_surface import (
+    ResidualBlock,
+    StructuredSurface,
+    structured_surface,
+)
 from mixedmodels.inference.profile.surfaces import n_covariance, with_term_held
 
 #: Longest first step along a coordinate of a parameter with bounds: such coordinates are of order one, and
 #: near a bound, where the likelihood is flat in them, a standard error is no guide.
 LONGEST_STEP = 2.0
+#: Longest step of a difference along such a coordinate, for the same reason.
+LONGEST_DIFFERENCE = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +68,25 @@ class StructuredLandscape(Landscape):
         along = self.inverse_hessian @ functional
         return HeldLinear(parameter, self.surface, functional, along / float(functional @ along))
 
-    def _joint(self, parameter: Parameter) -> HeldJoint:
+    def _block(self, parameter: Parameter) -> tuple[ResidualBlock, int]:
+        """Return the parameters of the residuals that one is among, and its number there."""
         place = n_covariance(self.surface) + parameter.index
         block = next(b for b in self.structured.blocks if b.part.start <= place < b.part.stop)
-        H, number = self.inverse_hessian, place - block.part.start
+        return block, place - block.part.start
+
+    def _joint(self, parameter: Parameter) -> HeldJoint:
+        (block, number), H = self._block(parameter), self.inverse_hessian
         held = HeldJoint(parameter, self.structured, block, number, H, np.zeros(len(H)))
         return replace(held, direction=H @ held.rates(self.x))
 
     def functional(self, parameter: Parameter) -> FloatArray:
         """Return the coefficients of a parameter whose place is linear in x."""
         functional = np.zeros(len(self.x))
-        functional[-1 if parameter.kind == "sigma" else n_covariance(self.surface) + parameter.index] = 1.0
+        if parameter.kind == "sigma":
+            functional[-1] = 1.0
+        else:
+            block, number = self._block(parameter)
+            functional[block.part.start + number] = block.sign(number)
         return functional
 
     def place(self, parameter: Parameter, x: FloatArray) -> float:
@@ -122,7 +137,12 @@ def structured_landscape(fit: StructuredResiduals) -> StructuredLandscape:
     x = np.concatenate([*covariance, estimates.free[n_theta:], [math.log(estimates.sigma)]])
     random_sizes = boundary_sizes(fit) if fit.random else np.empty(0)
     sizes = np.concatenate([random_sizes, np.zeros(len(x) - len(random_sizes))])
-    hessian = hessian_at(surface, x, sizes)
+    longest = np.where(np.arange(len(x)) < n_covariance(surface), math.inf, LONGEST_DIFFERENCE)
+    hessian = hessian_at(surface, x, sizes, longest)
+    # Near a bound the likelihood is flat in the coordinates of the residuals, which are of order one.
+    flat = np.maximum(LEAST_INFORMATION - hessian.diagonal(), 0.0)
+    flat[: n_covariance(surface)] = 0.0
+    hessian = hessian + np.diag(flat)
     return StructuredLandscape(
         fit,
         surface,
@@ -143,8 +163,8 @@ def _refuse(fit: StructuredResiduals) -> None:
             "a variance function of the fitted values has no profile: the fit goes by the fitted values of "
             "the step before and maximises no likelihood in the fixed effects; use confint(method='Wald')."
         )
-    refuse_no_optimum(fit)
-    report = fit.convergence()
+    report = fit.residual_estimates.convergence
+    refuse_no_optimum(report)
     if report.verdict == "not identified":
         raise ConvergenceError(
             f"The parameters have no profile: {' '.join(report.reasons)} confint('beta_', method='Wald') has "

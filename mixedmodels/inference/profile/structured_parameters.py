@@ -20,7 +20,11 @@ from mixedmodels.inference.profile.parameters import (
     residual_parameter,
 )
 from mixedmodels.inference.profile.scales import Scale, fisher_scale, log_scale, plain_scale
-from mixedmodels.inference.profile.structured_surface import ResidualBlock, StructuredSurface
+from mixedmodels.inference.profile.structured_surface import (
+    ResidualBlock,
+    StructuredSurface,
+    slopes_somewhere,
+)
 
 #: Structures whose parameters are correlations that are functions of several coordinates, and those whose
 #: parameters have any sign; parameters of others that are such functions are positive.
@@ -49,28 +53,24 @@ def structured_parameters(fit: StructuredResiduals, surface: StructuredSurface) 
 
 def _of_block(block: ResidualBlock, free: FloatArray, k: int, name: str, index: int) -> Parameter:
     """Return parameter k of a block, the coordinates of which are `free` at the estimates."""
-    form = block.form
+    form, sign = block.form, block.sign(k)
     if not _is_joint(form, k):
         scale = Scale(
-            partial(_value, form, free, k),
-            partial(_inverse, form, form.from_free(free), k),
-            partial(_rate, form, free, k),
-            ends=(_far(form, free, k, -FAR), _far(form, free, k, FAR)),
+            partial(_value, form, free, k, sign),
+            partial(_inverse, form, form.from_free(free), k, sign),
+            partial(_rate, form, free, k, sign),
+            ends=(_far(form, free, k, -sign * FAR), _far(form, free, k, sign * FAR)),
         )
         return Parameter(name, name, "residual", scale, index)
     kind = form.structure.name if isinstance(form, ByGroup) else form.name
-    if kind in CORRELATIONS:
-        scale = fisher_scale()
-    else:
-        scale = plain_scale() if kind in ANY_SIGN else log_scale()
+    others = plain_scale() if kind in ANY_SIGN else log_scale()
+    scale = fisher_scale() if kind in CORRELATIONS else others
     return Parameter(name, name, "joint", scale, index)
 
 
 def _is_joint(form: ByGroup | VarianceFunction, k: int) -> bool:
     """Tell whether parameter k is a function of several coordinates, at a point with nothing special."""
-    chosen = np.zeros(form.n_parameters)
-    chosen[k] = 1.0
-    slopes = np.abs(form.free_pullback(np.linspace(0.1, 0.3, form.n_parameters), chosen))
+    slopes = np.abs(slopes_somewhere(form, k))
     return bool(slopes.sum() - slopes[k] > SHARED * slopes.sum())
 
 
@@ -81,22 +81,24 @@ def _moved(free: FloatArray, k: int, place: float) -> FloatArray:
     return moved
 
 
-def _value(form: ByGroup | VarianceFunction, free: FloatArray, k: int, place: float) -> float:
-    return float(form.from_free(_moved(free, k, place))[k])
+def _value(form: ByGroup | VarianceFunction, free: FloatArray, k: int, sign: float, place: float) -> float:
+    return float(form.from_free(_moved(free, k, sign * place))[k])
 
 
-def _inverse(form: ByGroup | VarianceFunction, natural: FloatArray, k: int, value: float) -> float:
-    return float(form.to_free(_moved(natural, k, value))[k])
+def _inverse(
+    form: ByGroup | VarianceFunction, natural: FloatArray, k: int, sign: float, value: float
+) -> float:
+    return sign * float(form.to_free(_moved(natural, k, value))[k])
 
 
-def _rate(form: ByGroup | VarianceFunction, free: FloatArray, k: int, place: float) -> float:
-    chosen = _moved(np.zeros(len(free)), k, 1.0)
-    return float(form.free_pullback(_moved(free, k, place), chosen)[k])
+def _rate(form: ByGroup | VarianceFunction, free: FloatArray, k: int, sign: float, place: float) -> float:
+    chosen = _moved(np.zeros(len(free)), k, sign)
+    return float(form.free_pullback(_moved(free, k, sign * place), chosen)[k])
 
 
 def _far(form: ByGroup | VarianceFunction, free: FloatArray, k: int, place: float) -> float:
     """Return what a parameter tends to at an end of its coordinate."""
-    value = _value(form, free, k, place)
+    value = _value(form, free, k, 1.0, place)
     if abs(value) > EVERYTHING:
         return math.copysign(math.inf, value)
     return 0.0 if abs(value) < NOTHING else round(value, DIGITS)

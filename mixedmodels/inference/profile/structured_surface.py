@@ -1,6 +1,6 @@
-"""The likelihood of a model with structured residuals as a function of absolute factors and what else it has.
+"""The likelihood of a model with structured residuals in absolute factors and what else it has.
 
-What follows the terms in x are the free coordinates of the residual correlation and of the variance functions,
+What follows the terms in x are the free coordinates of residual correlation and of variance functions,
 and the logarithm of sigma. Fixed effects are profiled out in closed form, one of them being held at a value
 where that is asked for: with ``a'gamma = c`` the sum of squares rises by ``(c - a'gamma)^2 / a'S_QQ^-1 a``.
 """
@@ -26,6 +26,9 @@ from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.inference.profile.coordinates import free_factor
 from mixedmodels.inference.profile.surfaces import Value
 
+#: Sigma whose square is as good as zero to the arithmetic.
+TINY = 1e-150
+
 
 @dataclass(frozen=True, slots=True)
 class ResidualBlock:
@@ -46,6 +49,10 @@ class ResidualBlock:
         """Return the parameters at x."""
         return self.form.from_free(x[self.part])
 
+    def sign(self, k: int) -> float:
+        """Return -1 if parameter k falls as its own coordinate grows, else 1."""
+        return -1.0 if slopes_somewhere(self.form, k)[k] < 0.0 else 1.0
+
     def gradient(self, x: FloatArray, k: int) -> FloatArray:
         """Return the derivatives of parameter k of the block in x, shape (m,)."""
         chosen = np.zeros(self.form.n_parameters)
@@ -53,6 +60,13 @@ class ResidualBlock:
         gradient = np.zeros(len(x))
         gradient[self.part] = self.form.free_pullback(x[self.part], chosen)
         return gradient
+
+
+def slopes_somewhere(form: ByGroup | VarianceFunction, k: int) -> FloatArray:
+    """Return the derivatives of parameter k in all coordinates, at a point with nothing special."""
+    chosen = np.zeros(form.n_parameters)
+    chosen[k] = 1.0
+    return form.free_pullback(np.linspace(0.1, 0.3, form.n_parameters), chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,8 @@ class StructuredSurface:
             Where a covariance matrix is not positive definite, or out of range.
         """
         problem, sigma = self.problem, math.exp(tail[-1])
+        if not TINY < sigma < 1.0 / TINY:
+            raise np.linalg.LinAlgError("sigma is out of range")
         relative = [T / sigma for T in factors]
         found = self._evaluation(relative, tail)
         df = problem.df(self.REML)
