@@ -22,6 +22,7 @@ from mixedmodels.inference.profile.landscape import landscape
 from mixedmodels.inference.profile.limits import Limits, profile_limits
 from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters, parameters_of
 from mixedmodels.inference.profile.selection import selected
+from mixedmodels.inference.profile.structured_landscape import landscape_of
 from mixedmodels.inference.profile.wald_limits import wald_limits
 from mixedmodels.inference.structured_intervals import structured_limits
 from mixedmodels.inference.wald import check_level, wald_intervals
@@ -100,7 +101,7 @@ def confint(
         parameters = _wald_parameters(fit, parm)
         limits = _wald(fit, parameters, level)
     else:
-        ml = landscape(fit.refitML())
+        ml = landscape_of(fit.refitML())
         parameters = selected(ml.parameters, parm, "parm")
         limits = profile_limits(ml, parameters, level)
     names = [p.signame if signames else p.name for p in parameters]

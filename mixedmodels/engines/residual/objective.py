@@ -21,7 +21,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.residual.chains import ChainState, chain_slopes, whitened
 from mixedmodels.engines.residual.covariance import UnitCovariances, pulled_back, unit_covariances
-from mixedmodels.engines.residual.model import Parameters
+from mixedmodels.engines.residual.model import Parameters, Slopes
 from mixedmodels.engines.residual.problem import ResidualProblem
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -82,7 +82,11 @@ def evaluation(problem: ResidualProblem, free: FloatArray, REML: bool) -> Evalua
     numpy.linalg.LinAlgError, ConvergenceError
         Where a covariance matrix is not positive definite, or out of range.
     """
-    at = problem.model.natural(free)
+    return evaluation_at(problem, problem.model.natural(free), REML, free)
+
+
+def evaluation_at(problem: ResidualProblem, at: Parameters, REML: bool, free: FloatArray) -> Evaluation:
+    """Evaluate the objective at natural parameters, which `free` are the coordinates of; errors as above."""
     units = unit_covariances(problem, at)
     # 1. S = sum M'V^-1 M and log|V|.
     S, log_det_V = np.zeros((problem.p + 1, problem.p + 1)), 0.0
@@ -154,6 +158,15 @@ def _inverted_one(V: FloatArray) -> tuple[FloatArray, float]:
 
 def gradient(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:
     """Return the exact gradient of the objective in optimiser coordinates, shape (k,)."""
+    return problem.model.free_gradient(found.free, found.at, natural_slopes(problem, found, REML))
+
+
+def natural_slopes(problem: ResidualProblem, found: Evaluation, REML: bool) -> Slopes:
+    """Return the derivatives in factors and natural parameters.
+
+    Fixed effects and sigma^2 of `found` may be held at values and not profiled out: the derivatives are those
+    of -2 log-likelihood there.
+    """
     Omega = _omega(problem, found, REML)
     dV = []
     for batch, inverse in zip(problem.batches, found.inverses, strict=True):
@@ -168,7 +181,7 @@ def gradient(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatAr
     for chain, state in zip(problem.chains, found.chains, strict=True):
         rho, delta = chain_slopes(chain, problem.model, found.at, state, Omega)
         slopes = slopes.plus(rho, delta)
-    return problem.model.free_gradient(found.free, found.at, slopes)
+    return slopes
 
 
 def _omega(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:

@@ -17,7 +17,6 @@ from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
-from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import boundaries, column_scales, theta_slices
 from mixedmodels.inference.profile.coordinates import absolute_free, scaled_parameters
@@ -39,6 +38,7 @@ from mixedmodels.inference.profile.surfaces import (
     term_parts,
     with_term_held,
 )
+from mixedmodels.optimization.report import ConvergenceReport
 
 #: Steps of central differences in units of a standard error, and, before it is known, of a coordinate's size.
 STEP, FIRST_STEP = 1e-3, 1e-4
@@ -189,6 +189,10 @@ class Landscape:
         theta = relative_theta(self.fit.random, point.x, 1.0).tolist()
         return {"theta": theta, "fixef": self._fixed_at(held, point).tolist()}
 
+    def way_out(self, held: Held, point: CurvePoint) -> str:
+        """Return what to do where a point of a profile is lower than the fit."""
+        return f"Fit the model again with start={self.start_values(held, point)}."
+
     def _fixed_at(self, held: Held, point: CurvePoint) -> FloatArray:
         surface = self.surface
         if isinstance(held, HeldFixedEffect):
@@ -224,12 +228,12 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
             "use confint(method='Wald') or 'boot'."
         )
     if needs_optimum:
-        _refuse_no_optimum(fit)
+        refuse_no_optimum(fit.convergence())
         _refuse_small_residual(fit)
     surface, x = _described(fit)
-    sizes = np.concatenate([_boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
+    sizes = np.concatenate([boundary_sizes(fit), np.zeros(len(x) - len(fit.theta_values))])
     objective = with_term_held(surface, x)[0]
-    hessian = _hessian(surface, x, sizes)
+    hessian = hessian_at(surface, x, sizes)
     bases = tuple(column_basis(term.Z).C for term in surface.terms)
     H = inverse_of(hessian, sizes)
     return Landscape(fit, surface, x, objective, hessian, H, sizes, bases, parameters_of(fit))
@@ -238,10 +242,7 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
 def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:
     """Return the surface and the coordinates of the optimum."""
     terms, sigma = fit.random, fit.random_scale
-    covariance = [
-        absolute_free(term, fit.theta_values[part], sigma)
-        for term, part in zip(terms, theta_slices(terms), strict=True)
-    ]
+    covariance = covariance_coordinates(fit)
     if isinstance(fit, LinearFit):
         return LinearSurface(fit.problem, fit.is_reml), np.concatenate([*covariance, [math.log(sigma)]])
     if fit.estimates.nAGQ == 0:
@@ -255,8 +256,17 @@ def _described(fit: LinearFit | GeneralizedFit) -> tuple[Surface, FloatArray]:
     return generalized_surface(fit.problem, terms, fit.estimates.nAGQ), x
 
 
-def _refuse_no_optimum(fit: MixedFit) -> None:
-    report = fit.convergence()
+def covariance_coordinates(fit: Fit) -> list[FloatArray]:
+    """Return the coordinates of every random-effects term at the estimates."""
+    terms = fit.random
+    return [
+        absolute_free(term, fit.theta_values[part], fit.random_scale)
+        for term, part in zip(terms, theta_slices(terms), strict=True)
+    ]
+
+
+def refuse_no_optimum(report: ConvergenceReport) -> None:
+    """Refuse a fit whose search has not come to an end."""
     if report.verdict == "not converged":
         raise ConvergenceError(
             "The fit is not at an optimum, and there is no profile of the likelihood to speak of: "
@@ -272,7 +282,7 @@ def _refuse_small_residual(fit: LinearFit | GeneralizedFit) -> None:
         )
 
 
-def _boundary_sizes(fit: MixedFit) -> FloatArray:
+def boundary_sizes(fit: Fit) -> FloatArray:
     """Return the size of the coordinates of the terms that have their boundary at zero, 0 for others."""
     scale = fit.random_scale
     sizes = [
@@ -281,7 +291,7 @@ def _boundary_sizes(fit: MixedFit) -> FloatArray:
         )
         for term in fit.random
     ]
-    return np.concatenate(sizes) * boundaries(fit.random)
+    return np.concatenate([np.empty(0), *sizes]) * boundaries(fit.random)
 
 
 def _relative_sizes(term: RandomTerm) -> FloatArray:
@@ -290,22 +300,27 @@ def _relative_sizes(term: RandomTerm) -> FloatArray:
     return structure.from_free(structure.scales(column_scales(term)))
 
 
-def _hessian(surface: Surface, x: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Return the Hessian at x by central differences of the exact gradient."""
+def hessian_at(
+    surface: Surface, x: FloatArray, sizes: FloatArray, longest: FloatArray | None = None
+) -> FloatArray:
+    """Return the Hessian at x by central differences of the exact gradient, steps up to the `longest`."""
+    longest = np.full(len(x), math.inf) if longest is None else longest
     typical = np.maximum(np.abs(x), np.where(sizes > 0.0, sizes, 1.0))
-    rows = [_hessian_row(surface, x, k, FIRST_STEP * float(typical[k])) for k in range(len(x))]
+    rows = [
+        _hessian_row(surface, x, k, FIRST_STEP * float(typical[k]), float(longest[k])) for k in range(len(x))
+    ]
     hessian = np.array(rows)
     return np.asarray(0.5 * (hessian + hessian.T))
 
 
-def _hessian_row(surface: Surface, x: FloatArray, k: int, step: float) -> FloatArray:
+def _hessian_row(surface: Surface, x: FloatArray, k: int, step: float, longest: float) -> FloatArray:
     """Return one row, the step being in proportion to the standard error that it finds."""
     shift = np.zeros(len(x))
     for _ in range(2):
         shift[k] = step
         up, down = with_term_held(surface, x + shift)[1], with_term_held(surface, x - shift)[1]
         row = (up - down) / (2.0 * step)
-        wanted = STEP * math.sqrt(2.0 / row[k]) if row[k] > 0.0 else step
+        wanted = min(STEP * math.sqrt(2.0 / row[k]), longest) if row[k] > 0.0 else step
         if step / WRONG_STEP < wanted < step * WRONG_STEP:
             break
         step = wanted

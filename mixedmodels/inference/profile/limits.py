@@ -59,19 +59,17 @@ def _one_limit(at: Landscape, curve: Curve, zeta: float) -> tuple[float, str]:
         found = limit(curve, zeta)
     except LowerOptimum as lower:
         raise not_at_optimum(at, curve, lower) from None
-    if math.isinf(found.place):
-        value = found.place if parameter.scale.inverse is float else _end(parameter, found.place)
-    else:
-        value = parameter.scale.value(found.place)
+    scale = parameter.scale
+    value = scale.end(found.place) if math.isinf(found.place) else scale.value(found.place)
     if found.reached:
         return value, ""
     side = "lower" if zeta < 0.0 else "upper"
-    if math.isinf(found.place):
+    if math.isinf(found.place) and (scale.ends is None or math.isinf(value)):
         return value, (
             f"The {side} limit of {parameter.label} is {value:g}: the likelihood does not fall far enough, "
             "however far the parameter goes."
         )
-    if found.place not in (parameter.scale.low, parameter.scale.high):
+    if found.place not in (scale.low, scale.high):
         return value, (
             f"The {side} limit of {parameter.label} lies beyond {value:.4g}, where the likelihood can no "
             "longer be computed."
@@ -82,17 +80,11 @@ def _one_limit(at: Landscape, curve: Curve, zeta: float) -> tuple[float, str]:
     )
 
 
-def _end(parameter: Parameter, place: float) -> float:
-    """Return what a parameter tends to at an infinite end of its scale."""
-    return 0.0 if place < 0.0 else math.inf
-
-
 def not_at_optimum(at: Landscape, curve: Curve, lower: LowerOptimum) -> ConvergenceError:
     """Return the error for a fit whose profile came below it, with where to fit from."""
     parameter = curve.held.parameter
-    start = at.start_values(curve.held, lower.point)
     return ConvergenceError(
         f"The fit is not at its optimum: with {parameter.label} = {lower.value:.6g} the objective is "
         f"{lower.point.objective:.6f}, below {at.objective:.6f} of the fit, so that intervals around the "
-        f"estimates would mean nothing. Fit the model again with start={start}."
+        f"estimates would mean nothing. {at.way_out(curve.held, lower.point)}"
     )

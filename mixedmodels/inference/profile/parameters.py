@@ -28,7 +28,7 @@ from mixedmodels.inference.profile.coordinates import (
 )
 from mixedmodels.inference.profile.scales import Scale, angle_scale, log_scale, plain_scale
 
-Kind = Literal["sd", "cor", "sigma", "phi", "fixed"]
+Kind = Literal["sd", "cor", "sigma", "phi", "residual", "joint", "fixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class Parameter:
     ----------
     name, signame : str
         ``"sd_(Intercept)|Subject"`` and ``".sig01"``; equal for fixed effects.
-    kind : {"sd", "cor", "sigma", "phi", "fixed"}
-        What it is.
+    kind : {"sd", "cor", "sigma", "phi", "residual", "joint", "fixed"}
+        What it is; of the correlation and the variances of residuals, ``"residual"`` where it is a function
+        of one coordinate and ``"joint"`` where it is one of several.
     scale : Scale
         The scale on which it is followed.
     index : int

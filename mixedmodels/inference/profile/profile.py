@@ -17,11 +17,12 @@ from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.profile.curve import Curve, CurvePoint, LowerOptimum, trace
-from mixedmodels.inference.profile.landscape import Landscape, landscape
+from mixedmodels.inference.profile.landscape import Landscape
 from mixedmodels.inference.profile.limits import not_at_optimum
 from mixedmodels.inference.profile.parameters import Parameter
 from mixedmodels.inference.profile.result import Profile, ProfileCurve, ProfileScale
 from mixedmodels.inference.profile.selection import selected
+from mixedmodels.inference.profile.structured_landscape import landscape_of
 
 #: Points on each side of the estimate, if the likelihood is quadratic: lme4's number.
 POINTS = 8
@@ -42,7 +43,7 @@ def profile(
     Parameters
     ----------
     model : fitted model
-        From lmer() or glmer().
+        From lmer(), glmer(), gls() or mmrm().
     which : str, int or sequence of them, optional
         Parameters, by name or number counted from 0; ``"beta_"`` is all fixed effects, ``"theta_"`` all
         others.
@@ -88,7 +89,7 @@ def profile(
         raise ControlError(f"alphamax must lie between 0 and 1, such as 0.01, not {shown(alphamax)}.")
     if not isinstance(model, Fit):
         raise NotAvailableError(f"profile() needs a fitted model; {shown(model)} is none.")
-    at = landscape(_fit_of_criterion(model, REML))
+    at = landscape_of(_fit_of_criterion(model, REML))
     chosen = _profiled(at, which, REML)
     # zeta of the joint region of all parameters.
     furthest = math.sqrt(float(special.chdtri(len(at.parameters), alphamax)))

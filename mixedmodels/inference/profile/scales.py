@@ -20,6 +20,9 @@ class Scale:
         Derivative of the parameter at a place.
     low, high : float
         The ends of this scale.
+    ends : tuple of float, optional
+        What the parameter tends to at infinite ends of this scale; by default 0 and infinity, or the ends
+        themselves where the scale is that of the parameter.
     """
 
     value: Callable[[float], float]
@@ -27,11 +30,25 @@ class Scale:
     rate: Callable[[float], float]
     low: float = -math.inf
     high: float = math.inf
+    ends: tuple[float, float] | None = None
+
+    def end(self, place: float) -> float:
+        """Return what the parameter tends to at an infinite end of this scale."""
+        if self.ends is not None:
+            return self.ends[place > 0.0]
+        if self.inverse is float:
+            return place
+        return 0.0 if place < 0.0 else math.inf
 
 
 def plain_scale(low: float = -math.inf) -> Scale:
     """Return the scale of the parameter itself."""
     return Scale(float, float, _one, low)
+
+
+def fisher_scale() -> Scale:
+    """Return Fisher's z of a correlation."""
+    return Scale(math.tanh, math.atanh, _fisher_rate, ends=(-1.0, 1.0))
 
 
 def log_scale() -> Scale:
@@ -54,6 +71,10 @@ def angle_scale(low: float, high: float) -> Scale:
 # Functions of the module and not of a function: a profile, which holds its scales, is pickled.
 def _one(place: float) -> float:
     return 1.0
+
+
+def _fisher_rate(place: float) -> float:
+    return 1.0 - math.tanh(place) ** 2
 
 
 def _from_angle(middle: float, half: float, angle: float) -> float:
