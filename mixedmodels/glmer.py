@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
@@ -386,13 +386,14 @@ def glmer_nb(
     chosen = get_family(family)
     if not (chosen.phi_names and ("nbinom" in chosen.name or chosen.name == "Negative Binomial")):
         raise ControlError(_no_negative_binomial(family, chosen))
-    found = glmer(
+    fitter: Callable[..., Any] = glmer  # its types tell dispersion from none, which is open here
+    found = fitter(
         formula, data, chosen, nAGQ, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, start=start, control=control, hessian=hessian, env=env, relmat=relmat,
-        dispersion=dispersion,
-        verbose=verbose,
+        dispersion=dispersion, verbose=verbose,
     )  # fmt: skip
-    assert not isinstance(found, LinearMixedModel)  # a negative binomial is not gaussian
+    # A negative binomial is not gaussian.
+    assert isinstance(found, (GeneralizedLinearMixedModel, GeneralizedLinearModel))
     return found
 
 

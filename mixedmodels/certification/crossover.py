@@ -128,8 +128,9 @@ def crossover(data: pd.DataFrame) -> tuple[Any, Crossover]:
     for columns in own.values():
         overall[:, columns] = 1.0 / (len(columns) + 1)
     error = MeanSquare(fit.sigma() ** 2, float(fit.df_residual()))
-    XtX_inverse = fit.vcov().to_numpy() / error.value
-    return fit, Crossover(fit.fixef().to_numpy(dtype=np.float64), XtX_inverse, error, hypotheses, weights)
+    beta = np.asarray(fit.fixef(), dtype=np.float64)
+    XtX_inverse = np.asarray(fit.vcov(), dtype=np.float64) / error.value
+    return fit, Crossover(beta, XtX_inverse, error, hypotheses, weights)
 
 
 def _differences(members: FloatArray) -> FloatArray:

@@ -163,7 +163,9 @@ class GlsModel(FixedEffectsModel, StructuredFit):
             type, offset=offset, weights=weights, se_fit=se_fit, interval=interval, level=level, df=df,
             na_action=na_action,
         )  # fmt: skip
-        return predict_conditional(self, newdata, request) if conditional else predict(self, newdata, request)
+        if conditional:
+            return predict_conditional(self, newdata, request)
+        return predict(self, newdata, None, request)
 
     # Related fits.
 

@@ -141,7 +141,7 @@ def plot_variogram(
     check_axes(ax)
     fit = a_fit(model, "plot_variogram")
     check_span(span)
-    options = {"max_distance": max_distance, "bins": bins, "collapse": collapse}
+    options: dict[str, Any] = {"max_distance": max_distance, "bins": bins, "collapse": collapse}
     data = variogram(fit, over, type, robust=robust, **options)
     # Squares are skewed: a line that gives large ones less weight would lie below their mean.
     at, line = lowess(data["distance"].to_numpy(dtype=float), data["variogram"].to_numpy(), span, rounds=0)

@@ -356,7 +356,7 @@ def test_tests_print_as_r_prints_them(counts):
     )
     assert first.startswith("D = ")
     assert second.startswith("p-value = ")
-    assert test._repr_html_().startswith("<pre")
+    assert test._repr_html_().startswith("<div")
 
 
 @pytest.mark.parametrize(
