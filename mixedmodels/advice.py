@@ -22,15 +22,13 @@ from mixedmodels.errors import (
     UnknownArgumentError,
     UnknownNameError,
 )
+from mixedmodels.foreign_families import FAMILIES, FAMILY_MEANT, LINKS
 from mixedmodels.foreign_names import (
     ARGUMENTS,
     ATTRIBUTES,
     ATTRIBUTES_OF,
     EXAMPLE_VALUES,
     EXAMPLE_VALUES_OF,
-    FAMILIES,
-    FAMILY_MEANT,
-    LINKS,
     LISTS,
     MIXED_ONLY,
     OF_MIXED_MODELS,

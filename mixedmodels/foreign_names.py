@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def _by_name(names: Mapping[str, str]) -> dict[str, str]:
+def by_name(names: Mapping[str, str]) -> dict[str, str]:
     """Return name -> advice for a table of advice -> names."""
     return {name: advice for advice, listed in names.items() for name in listed.split()}
 
@@ -42,7 +42,7 @@ _PROFILE = "write m.profile()"
 
 #: Arguments, by the function they are given to; "" holds for any function.
 ARGUMENTS: dict[str, dict[str, str]] = {
-    "": _by_name(
+    "": by_name(
         {
             "grouping goes into the formula, as in 'y ~ x + (1 | g)'": "groups group",
             "random slopes go into the formula, as in 'y ~ x + (x | g)'": "re_formula exog_re",
@@ -115,7 +115,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write use_u=True to keep the random effects at their modes": "use_re",
         }
     ),
-    "lmer": _by_name(
+    "lmer": by_name(
         {
             "write REML=True or REML=False in place of method='REML' or method='ML'": "method",
             "quadrature belongs to glmer(formula, data, family=...)": "nagq",
@@ -123,14 +123,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "dense or sparse is chosen by the structure of the model; m.factorization shows it": "sparse",
         }
     ),
-    "glmer": _by_name(
+    "glmer": by_name(
         {
             "REML belongs to linear models, lmer(formula, data, REML=True)": "reml",
             "dense or sparse is chosen by the structure of the model; m.factorization shows it": "sparse",
             "theta of the negative binomial is estimated from the start by itself": "init",
         }
     ),
-    "glm": _by_name(
+    "glm": by_name(
         {
             "REML belongs to linear mixed models, lmer(formula, data, REML=True)": "reml",
             "there is nothing to integrate without random effects; glmer() has nAGQ": "nagq",
@@ -142,7 +142,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "relmat belongs to models with random effects, lmer() and glmer()": "relmat",
         }
     ),
-    "lm": _by_name(
+    "lm": by_name(
         {
             "a generalized linear model is fitted by glm(formula, data, family=...)": "family link",
             "REML belongs to linear mixed models, lmer(formula, data, REML=True)": "reml",
@@ -155,7 +155,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "m.summary(vcov='CR2') has robust standard errors": "robust",
         }
     ),
-    "predict": _by_name(
+    "predict": by_name(
         {
             "REML is chosen when the model is fitted": "reml",
             "this model has no random effects and predicts from the fixed effects alone: leave it out": (
@@ -167,13 +167,13 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write newdata=": "x",
         }
     ),
-    "simulate": _by_name(
+    "simulate": by_name(
         {
             "responses are simulated on their own scale": "type",
             "there are no random effects": "use_u re_form allow_new_levels",
         }
     ),
-    "specify": _by_name(
+    "specify": by_name(
         {
             "write data": "newdata",
             "write beta=, theta= (or sd= and cor=), sigma= and phi=, each by its name": "newparams params",
@@ -182,7 +182,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write phi=": "dispersion shape",
         }
     ),
-    "power": _by_name(
+    "power": by_name(
         {
             "write rng=1": "seed random_state",
             "write nsim=1000": "n_sim n_simulations n_sims replicates",
@@ -192,7 +192,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write mm.power_curve(m, along='subject', breaks=[20, 40, 60])": "breaks",
         }
     ),
-    "power_curve": _by_name(
+    "power_curve": by_name(
         {
             "write rng=1": "seed random_state",
             "write method='satterthwaite', 'kenward-roger', 'residual', 'z' or 'lrt'": "ddf",
@@ -200,14 +200,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write newparams={'beta': {'x': 0.4}}": "effect effect_size effects",
         }
     ),
-    "confint": _by_name(
+    "confint": by_name(
         {
             "write method='boot' and rng=1": "seed random_state",
             "write method='boot' and type='percentile', 'basic' or 'bca'": "boot_type",
             "write mm.bootstrap(m, statistic=...), and .confint() of what it returns": "fun",
         }
     ),
-    "bootstrap": _by_name(
+    "bootstrap": by_name(
         {
             "write rng=1": "seed random_state",
             "write nsim=1000": "r b n_boot nboot n_resamples",
@@ -216,7 +216,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write n_jobs=2": "ncpus cl parallel cores",
         }
     ),
-    "scaled_residuals": _by_name(
+    "scaled_residuals": by_name(
         {
             "write rng=1": "seed random_state",
             "write nsim=250": "n size n_sim",
@@ -230,7 +230,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "print what it returns; .residuals has what pictures show": "plot",
         }
     ),
-    "anova": _by_name(
+    "anova": by_name(
         {
             "write type=1, 2 or 3": "typ",
             "write test='F' or 'Chisq'": "test_statistic",
@@ -240,39 +240,39 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "write refit=False to compare REML criteria": "reml",
         }
     ),
-    "Anova": _by_name(
+    "Anova": by_name(
         {
             "write test='F' or 'Chisq'": "test_statistic",
             "write vcov='CR2', or a matrix": "robust cov_type white_adjust",
         }
     ),
-    "drop1": _by_name(
+    "drop1": by_name(
         {
             "every term that no other contains is left out in turn": "scope",
         }
     ),
-    "VarCorr": _by_name(
+    "VarCorr": by_name(
         {
             "write m.VarCorr().to_string(comp=('Variance', 'Std.Dev.'))": "comp",
         }
     ),
-    "ranef": _by_name(
+    "ranef": by_name(
         {
             "the result is by grouping factor: m.ranef()['g']": "whichel drop",
         }
     ),
-    "residuals": _by_name(
+    "residuals": by_name(
         {
             "write scaled=True": "scale",
             "write scaled=True for residuals divided by sigma": "standardized",
         }
     ),
-    "vcov": _by_name(
+    "vcov": by_name(
         {
             "m.summary().fixed_correlation has the correlations": "correlation",
         }
     ),
-    "summary": _by_name(
+    "summary": by_name(
         {
             "the dispersion is estimated; m.dispersion() gives it": "dispersion",
             "write vcov='CR2'": "robust cov_type",
@@ -281,7 +281,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
 }
 
 #: Options of lme4's control objects.
-OPTIONS: dict[str, str] = _by_name(
+OPTIONS: dict[str, str] = by_name(
     {
         _SEARCH: (
             "optimizer optctrl maxfun maxeval maxiter ftol xtol tolpwrss compdev calc_derivs boundary_tol "
@@ -299,7 +299,7 @@ OPTIONS: dict[str, str] = _by_name(
 )
 
 #: Attributes of fitted models.
-ATTRIBUTES: dict[str, str] = _by_name(
+ATTRIBUTES: dict[str, str] = by_name(
     {
         "write mm.power(m, test='x')": "power powersim",
         "write m.fixef() for the fixed effects": (
@@ -403,11 +403,11 @@ ATTRIBUTES: dict[str, str] = _by_name(
 OF_MIXED_MODELS = "ranef VarCorr ngrps is_singular getME REMLcrit theta factorization joint_system spherical"
 MIXED_ONLY = "it has no random effects; lmer() and glmer() fit models that do"
 #: Attributes of one kind of model, before those of all.
-_NO_PROFILE = _by_name({"its intervals are m.confint(), without a profile": "profile profile_re prof"})
+_NO_PROFILE = by_name({"its intervals are m.confint(), without a profile": "profile profile_re prof"})
 ATTRIBUTES_OF: dict[str, dict[str, str]] = {
     "GlsModel": _NO_PROFILE,
     "MmrmModel": _NO_PROFILE,
-    "LinearModel": _by_name(
+    "LinearModel": by_name(
         {
             "its intervals are m.confint(), without a profile": "profile profile_re prof",
             "write m.r_squared()": "r2 rsquared r_squared score",
@@ -418,7 +418,7 @@ ATTRIBUTES_OF: dict[str, dict[str, str]] = {
             ),
         }
     ),
-    "GeneralizedLinearModel": _by_name(
+    "GeneralizedLinearModel": by_name(
         {
             f"shares of variance are those of mixed models, and {MIXED_ONLY}": (
                 "r2 rsquared r_squared r2_nakagawa pseudo_rsquared prsquared icc"
@@ -428,7 +428,7 @@ ATTRIBUTES_OF: dict[str, dict[str, str]] = {
             ),
         }
     ),
-    "GeneralizedLinearMixedModel": _by_name(
+    "GeneralizedLinearMixedModel": by_name(
         {
             "m.summary().coefficients has estimates, standard errors and z tests": (
                 "pvalues pvalue p_value p_values p tvalues tvalue zvalues zstat coeftable table results"
@@ -438,7 +438,7 @@ ATTRIBUTES_OF: dict[str, dict[str, str]] = {
 }
 
 #: Names of the package.
-PACKAGE: dict[str, str] = _by_name(
+PACKAGE: dict[str, str] = by_name(
     {
         "write mm.lmer('y ~ x + (1 | g)', data); grouping goes into the formula, as in 'y ~ x + (1 | g)'": (
             "mixedlm mixed_lm mixed lmm mixedmodel lme blmer model fit mixedeffects mixed_model lmer"
@@ -548,68 +548,6 @@ PACKAGE: dict[str, str] = _by_name(
         "this family is not available": "student_t t_family tweedie lognormal",
         "there are no global options; control=mm.LmerControl(...) has those of a fit": "options",
         "the environment variable OPENBLAS_NUM_THREADS sets the threads": "set_threads",
-    }
-)
-
-#: Families of other programs that are not here.
-FAMILIES: dict[str, str] = _by_name(
-    {
-        "it is lmer() of the logarithm, 'log(y) ~ x + (1 | g)'": "lognormal log_normal",
-        "of more than two classes two at a time are compared with family='binomial'": (
-            "multinomial categorical cumulative ordinal sratio cratio acat ordbeta"
-        ),
-        "lmer() of a transformed response may do where errors have heavy tails or are skewed": (
-            "t student student_t studentt t_family cauchy laplace skew_normal skewnormal asym_laplace sn "
-            "logistic exgaussian gumbel"
-        ),
-        "for positive responses there are 'Gamma' and 'inverse.gaussian' with a log link": (
-            "tweedie compound_poisson weibull exponential pareto frechet loggamma generalized_gamma "
-            "chi_squared"
-        ),
-        (
-            "for counts with more spread than the Poisson there are 'nbinom2', 'nbinom1' and observation-"
-            "level effects"
-        ): (
-            "compois genpois com_poisson generalized_poisson conway_maxwell_poisson truncated_compois "
-            "truncated_genpois hurdle_lognormal geometric quasinegbin"
-        ),
-        (
-            "zero parts are available for counts: 'zero_inflated_poisson', 'zero_inflated_nbinom2', "
-            "'hurdle_poisson'"
-        ): (
-            "zero_inflated_binomial zero_inflated_beta zero_one_inflated_beta hurdle_gamma zigamma zi_gamma"
-            " zoib beta_zi hurdle_beta"
-        ),
-        "no family here is near it": "von_mises vonmises dirichlet wiener bell nbinom12",
-    }
-)
-
-#: Families under other names, which are suggested and not guessed.
-FAMILY_MEANT: dict[str, str] = _by_name(
-    {
-        "nbinom2": "nb negbin negbinomial nbinom nb2 neg_binomial nbinomial",
-        "nbinom1": "nb1",
-        "binomial": "binary logistic_regression bin binom dichotomous",
-        "poisson": "pois count counts",
-        "gaussian": "gauss norm linear ols lm",
-        "quasipoisson": "quasi_poisson overdispersed_poisson",
-        "quasibinomial": "quasi_binomial",
-        "zero_inflated_poisson": "zi_poisson zipoisson zero_inflated",
-        "zero_inflated_nbinom2": "zinbinom zero_inflated_negbinomial zero_inflated_negative_binomial",
-        "hurdle_poisson": "hurdle hurdle_pois",
-        "hurdle_nbinom2": "hurdle_negbinomial hurdle_negative_binomial",
-        "inverse.gaussian": "ig wald invgauss",
-    }
-)
-
-#: Links given as a family, and a constructor that has them.
-LINKS: dict[str, str] = _by_name(
-    {
-        "binomial": "logit probit cloglog loglog cauchit",
-        "poisson": "log sqrt",
-        "gaussian": "identity",
-        "Gamma": "inverse",
-        "inverse_gaussian": "1/mu^2",
     }
 )
 

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "mixedmodels"
 # longest name that fits.
 ORDER = (
     ("arrays", "errors", "missing", "foreign_names", "version"),
+    ("foreign_families",),
     ("advice", "differences"),
     ("versions",),
     ("control", "datasets", "progress"),
