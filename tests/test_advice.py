@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-from mixedmodels import foreign_names
+from mixedmodels import foreign_families, foreign_names
 from mixedmodels.advice import advises, normalized, refuse
 from mixedmodels.families import FAMILY_NAMES
 
@@ -23,10 +23,8 @@ TICKS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 TABLES = {
     **{f"ARGUMENTS {k}": v for k, v in foreign_names.ARGUMENTS.items()},
     **{f"ATTRIBUTES of {k}": v for k, v in foreign_names.ATTRIBUTES_OF.items()},
-    **{
-        name: getattr(foreign_names, name)
-        for name in ("ATTRIBUTES", "PACKAGE", "OPTIONS", "FAMILIES", "FAMILY_MEANT")
-    },
+    **{name: getattr(foreign_names, name) for name in ("ATTRIBUTES", "PACKAGE", "OPTIONS")},
+    **{name: getattr(foreign_families, name) for name in ("FAMILIES", "FAMILY_MEANT")},
 }
 
 
@@ -48,9 +46,9 @@ def test_advice_names_only_what_there_is(name, fitted):
 @pytest.mark.parametrize("name", ["FAMILY_MEANT", "FAMILIES"])
 def test_families_that_are_there_need_no_advice(name):
     assert not set(TABLES[name]) & {family.lower() for family in FAMILY_NAMES}
-    for meant in foreign_names.FAMILY_MEANT.values():
+    for meant in foreign_families.FAMILY_MEANT.values():
         assert meant in FAMILY_NAMES
-    for link, family in foreign_names.LINKS.items():
+    for link, family in foreign_families.LINKS.items():
         assert getattr(mm, family)(link=link).link.name
 
 
