@@ -69,6 +69,20 @@ class FixedEffectsModel(FittedModel):
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: bool = False,
+        *,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float] | pd.DataFrame: ...
     def predict(
         self,
         newdata: Any = None,

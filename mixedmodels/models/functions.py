@@ -362,6 +362,24 @@ def predict(
     weights: Any = None,
     na_action: NewNaAction = "pass",
 ) -> pd.DataFrame: ...
+@overload
+def predict(
+    model: FittedModel,
+    /,
+    newdata: Any = None,
+    re_form: ReForm = None,
+    type: PredictionType = "link",
+    allow_new_levels: bool = False,
+    se_fit: bool = False,
+    random_only: bool = False,
+    *,
+    offset: Any = None,
+    interval: IntervalType | None = None,
+    level: float = 0.95,
+    df: DfOfLimits = None,
+    weights: Any = None,
+    na_action: NewNaAction = "pass",
+) -> pd.Series[float] | pd.DataFrame: ...
 @_documented_by(MixedModel.predict)
 def predict(model: FittedModel, /, *args: Any, **kwargs: Any) -> pd.Series[float] | pd.DataFrame:
     """Predict."""

@@ -272,6 +272,23 @@ class MixedModel(FittedModel, MixedFit):
         weights: Any = None,
         na_action: NewNaAction = "pass",
     ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "link",
+        allow_new_levels: bool = False,
+        se_fit: bool = False,
+        random_only: bool = False,
+        *,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float] | pd.DataFrame: ...
     def predict(
         self,
         newdata: Any = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, overload
 
 import pandas as pd
 
@@ -22,7 +22,6 @@ from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
 from mixedmodels.prediction.conditional import predict_conditional
-from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.request import (
     DfOfLimits,
     IntervalType,
@@ -130,7 +129,67 @@ class GlsModel(FixedEffectsModel, StructuredFit):
 
     # Prediction.
 
-    def predict(  # type: ignore[override]  # one more argument than the overloads above it
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: Literal[False] = False,
+        *,
+        conditional: bool = False,
+        offset: Any = None,
+        interval: None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float]: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: bool = False,
+        *,
+        conditional: bool = False,
+        offset: Any = None,
+        interval: IntervalType,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        *,
+        se_fit: Literal[True],
+        conditional: bool = False,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        type: PredictionType = "link",
+        se_fit: bool = False,
+        *,
+        conditional: bool = False,
+        offset: Any = None,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float] | pd.DataFrame: ...
+    def predict(
         self,
         newdata: Any = None,
         type: PredictionType = "link",
@@ -159,13 +218,16 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         ControlError, DataError
             As there, and if a conditional prediction is asked for without new rows.
         """
+        if not conditional:
+            return super().predict(
+                newdata, type, se_fit, offset=offset, interval=interval, level=level, df=df,
+                weights=weights, na_action=na_action,
+            )  # fmt: skip
         request = PredictionRequest(
             type, offset=offset, weights=weights, se_fit=se_fit, interval=interval, level=level, df=df,
             na_action=na_action,
         )  # fmt: skip
-        if conditional:
-            return predict_conditional(self, newdata, request)
-        return predict(self, newdata, None, request)
+        return predict_conditional(self, newdata, request)
 
     # Related fits.
 
