@@ -403,10 +403,10 @@ ATTRIBUTES: dict[str, str] = by_name(
 OF_MIXED_MODELS = "ranef VarCorr ngrps is_singular getME REMLcrit theta factorization joint_system spherical"
 MIXED_ONLY = "it has no random effects; lmer() and glmer() fit models that do"
 #: Attributes of one kind of model, before those of all.
-_NO_PROFILE = by_name({"its intervals are m.confint(), without a profile": "profile profile_re prof"})
+_PROFILE_OF_RESIDUALS = by_name({"write mm.profile(m)": "profile profile_re prof"})
 ATTRIBUTES_OF: dict[str, dict[str, str]] = {
-    "GlsModel": _NO_PROFILE,
-    "MmrmModel": _NO_PROFILE,
+    "GlsModel": _PROFILE_OF_RESIDUALS,
+    "MmrmModel": _PROFILE_OF_RESIDUALS,
     "LinearModel": by_name(
         {
             "its intervals are m.confint(), without a profile": "profile profile_re prof",

@@ -224,8 +224,8 @@ def landscape(fit: Fit, needs_optimum: bool = True) -> Landscape:
     """
     if not isinstance(fit, (LinearFit, GeneralizedFit)):
         raise NotAvailableError(
-            "profiles and their intervals are those of lmer() and glmer() without residual= and dispersion=; "
-            "use confint(method='Wald') or 'boot'."
+            "profiles and their intervals need the likelihood of a mixed model or of one with structured "
+            "residuals; use confint(method='Wald')."
         )
     if needs_optimum:
         refuse_no_optimum(fit.convergence())
