@@ -9,11 +9,10 @@ from typing import Any, Literal, Self, overload
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.checks import warn_unless_converged
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.engines.residual.iterated import fit_rows
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.structured import Convention, StructuredFit, residual_rows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.inference.residual_covariance import group_covariance, level_covariances
@@ -21,6 +20,7 @@ from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
 from mixedmodels.models.structure_lines import structure_lines
+from mixedmodels.models.structured_refits import StructuredRefits
 from mixedmodels.prediction.conditional import predict_conditional
 from mixedmodels.prediction.request import (
     DfOfLimits,
@@ -33,7 +33,7 @@ from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.gls_text import GlsDescription, gls_print_text, gls_summary_text
 
 
-class GlsModel(FixedEffectsModel, StructuredFit):
+class GlsModel(StructuredRefits, FixedEffectsModel, StructuredFit):
     """A fitted linear model with correlated or heteroscedastic residuals.
 
     Made by :func:`mixedmodels.gls`.
@@ -240,32 +240,6 @@ class GlsModel(FixedEffectsModel, StructuredFit):
         )  # fmt: skip
         warn_unless_converged(estimates.convergence)
         return cls(design, y, call, data, estimates, problem)
-
-    def refit(self, newresp: Any) -> Self:
-        """Fit the same model to another response.
-
-        Raises
-        ------
-        DataError
-            If the length is wrong or a value is not finite.
-        """
-        y = response_values(newresp, self.design)
-        check_response_varies(y, self.design.response.text)
-        return self.fitted_to(self.design, y, self.call, self.data, self.is_reml)
-
-    def refitML(self) -> Self:
-        """Fit the same model by maximum likelihood."""
-        if not self.is_reml:
-            return self
-        return self.fitted_to(self.design, self.y, self.call, self.data, False)
-
-    def with_design(self, design: Design) -> Self:
-        """Fit the same kind of model to another design with the same response."""
-        return self.fitted_to(design, self.y, self.call, self.data, self.is_reml)
-
-    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Self:
-        """Fit the same kind of model to other rows."""
-        return self.fitted_to(design, y, self.call, self.data, self.is_reml)
 
     # Text.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.checks import warn_unless_converged
 from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.iterated import fit_rows
 from mixedmodels.engines.residual.problem import ResidualProblem
@@ -21,7 +21,6 @@ from mixedmodels.engines.residual.whitened import (
 )
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
-from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.structured import Convention, residual_rows
 from mixedmodels.fits.structured_mixed import StructuredMixedFit
 from mixedmodels.formula.design.design import Design
@@ -31,10 +30,11 @@ from mixedmodels.inference.robust import RobustType
 from mixedmodels.inference.sas_parameters import sas_parameters
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.models.structure_lines import structure_lines
+from mixedmodels.models.structured_refits import StructuredRefits
 from mixedmodels.reports.fit_text import FitDescription
 
 
-class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
+class StructuredLinearMixedModel(StructuredRefits, MixedModel, StructuredMixedFit):
     """A fitted linear mixed model with correlated or heteroscedastic residuals.
 
     Made by :func:`mixedmodels.lmer` with ``residual=`` or ``dispersion=``.
@@ -143,32 +143,6 @@ class StructuredLinearMixedModel(MixedModel, StructuredMixedFit):
         linear = whitened_problem(whitened_rows(problem, found.free, design, y))
         warn_unless_converged(found.convergence)
         return cls(design, y, call, data, solved(linear, found), problem, linear)
-
-    def refit(self, newresp: Any) -> Self:
-        """Fit the same model to another response.
-
-        Raises
-        ------
-        DataError
-            If the length is wrong or a value is not finite.
-        """
-        y = response_values(newresp, self.design)
-        check_response_varies(y, self.design.response.text)
-        return self.fitted_to(self.design, y, self.call, self.data, self.is_reml)
-
-    def refitML(self) -> Self:
-        """Fit the same model by maximum likelihood."""
-        if not self.is_reml:
-            return self
-        return self.fitted_to(self.design, self.y, self.call, self.data, False)
-
-    def with_design(self, design: Design) -> Self:
-        """Fit the same kind of model to another design with the same response."""
-        return self.fitted_to(design, self.y, self.call, self.data, self.is_reml)
-
-    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Self:
-        """Fit the same kind of model to other rows."""
-        return self.fitted_to(design, y, self.call, self.data, self.is_reml)
 
     # Text.
 
