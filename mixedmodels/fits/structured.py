@@ -17,6 +17,7 @@ from mixedmodels.engines.residual.model import ResidualRows
 from mixedmodels.engines.residual.objective import Evaluation, evaluation
 from mixedmodels.engines.residual.printed_parameters import is_linear
 from mixedmodels.engines.residual.problem import ResidualProblem, residual_problem
+from mixedmodels.engines.residual.verdict import parameter_names
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
@@ -90,6 +91,13 @@ class StructuredResiduals(Fit):
     def n_covariance_parameters(self) -> int:
         """Number of covariance parameters, sigma included."""
         return len(self.residual_estimates.free) + 1
+
+    @property
+    def residual_parameters(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """Names and values of correlation parameters and of those of variance functions, sigma left out."""
+        model, at = self.residual_problem.model, self.residual_estimates.parameters
+        names = parameter_names(model)[model.n_theta :]
+        return names, tuple(np.concatenate([at.rho, *at.delta]).tolist())
 
     @property
     def npar(self) -> int:
@@ -233,9 +241,13 @@ class StructuredResiduals(Fit):
 
     @property
     def n_subjects(self) -> int:
-        """Number of residual groups that were read, those without a response included, as SAS counts."""
+        """Number of residual groups that were read, those without a response included, as SAS counts.
+
+        Without residual groups every row is a subject.
+        """
         residual, missing = self.design.residual, self.design.missing
-        assert residual is not None
+        if residual is None:
+            return missing.n_input
         names = residual.group_name.split(":")
         if self.data is None or not missing.n_dropped or not all(name in self.data for name in names):
             return len(residual.groups)

@@ -19,6 +19,7 @@ from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference import comparison
 from mixedmodels.inference.boundary_tests import added_cone, added_effect, boundary_bounds, boundary_p_value
 from mixedmodels.inference.comparability import (
+    described,
     different_approximations,
     different_criteria,
     different_responses,
@@ -146,6 +147,7 @@ def anova(
     """
     check_models(models, "anova")
     one_of("test", test, (None, "F", "Chisq"))
+    ddf = None if ddf is None else checked_ddf(ddf)
     if len(models) == 1:
         return _of_one_model(models[0], type, ddf, test, vcov)
     if type is not None or ddf != "default" or test is not None or vcov is not None:
@@ -337,7 +339,7 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str], bounds: bool)
     )
     rows = [names[i] for i in order]
     heading = [f"Data: {models[0].call.data}"] if models[0].call.data else []
-    heading += ["Models:", *(f"{names[i]}: {models[i].formula()}" for i in order)]
+    heading += ["Models:", *(f"{names[i]}: {described(models[i])}" for i in order)]
     columns = list(comparison.LIKELIHOOD_RATIO_COLUMNS)
     chisq = values[:, columns.index("Chisq")]
     chibar = _boundary_p_values([models[i] for i in order], chisq)
@@ -411,7 +413,7 @@ def _analysis_of_deviance(models: Sequence[Fit], names: Sequence[str]) -> AnovaT
         models[order[-1]].dispersion(),
     )
     heading = ["Analysis of Deviance Table", ""]
-    heading += [f"{names[i]}: {models[i].formula()}" for i in order]
+    heading += [f"{names[i]}: {described(models[i])}" for i in order]
     return make_table(values, [names[i] for i in order], comparison.DEVIANCE_COLUMNS, heading)
 
 
@@ -419,7 +421,7 @@ def _f_tests(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:
     """Compare least-squares fits by F tests, in the order given as R does."""
     values = comparison.f_test_table([m.df_residual() for m in models], [m.deviance() for m in models])
     heading = ["Analysis of Variance Table", ""]
-    heading += [f"{name}: {m.formula()}" for name, m in zip(names, models, strict=True)]
+    heading += [f"{name}: {described(m)}" for name, m in zip(names, models, strict=True)]
     return make_table(values, names, comparison.F_TEST_COLUMNS, heading)
 
 

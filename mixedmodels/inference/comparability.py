@@ -71,3 +71,9 @@ def different_approximations(models: Sequence[Fit], names: Sequence[str]) -> str
         "the likelihoods of these models are different approximations, whose difference says nothing about "
         f"the models: {shown}. Refit them with the same nAGQ and the same hessian."
     )
+
+
+def described(model: Fit) -> str:
+    """Return the formula of a model, with the structure of its residuals and dispersion where it has one."""
+    given = ((name, model.call.arguments.get(name)) for name in ("residual", "dispersion"))
+    return ", ".join([model.formula(), *(f'{name}="{text}"' for name, text in given if text is not None)])

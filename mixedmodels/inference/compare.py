@@ -23,6 +23,7 @@ from mixedmodels.inference.anova import (
     make_table,
     row_names,
 )
+from mixedmodels.inference.comparability import described
 from mixedmodels.inference.comparison import chi_square_tail
 from mixedmodels.inference.conditional_aic import conditional_aic
 from mixedmodels.inference.nested import is_nested
@@ -111,7 +112,7 @@ def compare(
         [criteria, chosen - np.nanmin(chosen), akaike_weights(chosen), _likelihood_ratios(fits)]
     )
     heading = ["Comparison of models", ""]
-    heading += [f"{name}: {m.formula()}" for name, m in zip(names, fits, strict=True)]
+    heading += [f"{name}: {described(m)}" for name, m in zip(names, fits, strict=True)]
     heading += [f"(delta and weight by {criterion})"]
     if any(isinstance(m, MixedFit) and m.family() is not None for m in fits):
         heading.append(PENALTIES[caic])

@@ -21,6 +21,7 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
@@ -100,7 +101,9 @@ def observed(fit: Fit, rng: np.random.Generator, eta: FloatArray) -> FloatArray:
     if family is None:
         return draw_gaussian(rng, eta, fit.sigma(), weights)
     n, count = eta.shape
-    drawn = family.simulate(rng, family.link.inverse(eta.ravel("F")), np.tile(weights, count), fit.drawn_phi)
+    of_draws = rows_of(family, np.tile(np.arange(n), count))
+    mu = family.link.inverse(eta.ravel("F"))
+    drawn = of_draws.simulate(rng, mu, np.tile(weights, count), fit.drawn_phi)
     Y = drawn.reshape((n, count), order="F")
     return np.round(Y * weights[:, None]) if fit.design.response.kind == "cbind" else Y
 

@@ -402,9 +402,10 @@ class FittedModel(Fit):
         {'Estimate': 10.467, 'Std. Error': 1.546, 'df': 17.0, 't value': 6.771, 'Pr(>|t|)': 0.0}
         """
         plain = self._plain_summary(correlation)
-        if vcov is None and (ddf is None or (ddf == "default" and self._with_p_values)):
+        own = ddf is None or (isinstance(ddf, str) and ddf == "default" and self._with_p_values)
+        if vcov is None and own:
             return plain
-        fixed = fixed_effects(self, ddf or "default", vcov)
+        fixed = fixed_effects(self, "default" if ddf is None else ddf, vcov)
         return tested_by(plain, fixed, own_covariance=vcov is None)
 
     def _plain_summary(self, correlation: bool | None) -> Summary:

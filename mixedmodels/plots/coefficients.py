@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_list_like
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.control import one_of
@@ -136,7 +137,7 @@ def _names(models: Sequence[Any], names: Any) -> list[str]:
     for model in models:
         check_fit(model, "plot_coefs")
     found = [f"model {k + 1}" for k in range(len(models))] if names is None else names
-    if isinstance(found, str) or len(found) != len(models) or len(set(found)) < len(found):
+    if not is_list_like(found) or len(found) != len(models) or len(set(found)) < len(found):
         raise ControlError(
             f"names must have a name of its own for each of {len(models)} models, not {shown(names)}."
         )

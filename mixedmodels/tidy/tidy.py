@@ -13,11 +13,15 @@ from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of, true_or_false
 from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.families.modelled_dispersion import PREFIX
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.bootstrap import bootstrap
 from mixedmodels.inference.confint import confint
+from mixedmodels.inference.dispersion_tests import dispersion_coefficients
 from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
 from mixedmodels.inference.ranef import RandomEffects, coefficients_by_group, tables_by_group
 from mixedmodels.inference.varcorr import VarCorr
@@ -28,7 +32,7 @@ Effect = Literal["fixed", "ran_pars", "ran_vals", "ran_coefs"]
 ConfMethod = Literal["wald", "profile", "boot"]
 #: Columns of the table in their order; those that a table has no use for are left out.
 COLUMNS = (
-    "effect", "group", "level", "term", "estimate", "std.error", "statistic", "df", "p.value",
+    "effect", "component", "group", "level", "term", "estimate", "std.error", "statistic", "df", "p.value",
     "conf.low", "conf.high",
 )  # fmt: skip
 #: What broom calls the columns of a summary.
@@ -38,6 +42,8 @@ SUMMARY_NAMES = {
 }  # fmt: skip
 #: Prefixes of a deviation and of a correlation, or of a variance and of a covariance.
 PREFIXES = {"sdcor": ("sd", "cor"), "vcov": ("var", "cov")}
+#: What confint() calls the residual standard deviation of a model with structured residuals.
+SIGMA = ".sigma"
 #: Limits by the name of a parameter, as the long names of confint() are.
 Limits = Callable[[Sequence[str]], FloatArray]
 
@@ -64,7 +70,8 @@ def tidy(
     model : fitted model
         The model.
     effects : str or sequence of str
-        Which estimates: ``"fixed"`` effects, ``"ran_pars"`` (standard deviations and correlations),
+        Which estimates: ``"fixed"`` effects, ``"ran_pars"`` (standard deviations and correlations, and the
+        parameters of structured residuals),
         ``"ran_vals"`` (conditional modes) and ``"ran_coefs"`` (fixed plus random effects of every level).
         A model without random effects has the fixed alone.
     conf_int : bool
@@ -92,8 +99,9 @@ def tidy(
     Returns
     -------
     DataFrame
-        Columns effect, group, level, term, estimate, std.error, statistic, df, p.value, conf.low, conf.high,
-        those left out that have no values.
+        Columns effect, component, group, level, term, estimate, std.error, statistic, df, p.value, conf.low,
+        conf.high, those left out that have no values. The component is "cond" or "disp", where the
+        dispersion is modelled.
 
     Raises
     ------
@@ -123,9 +131,11 @@ def tidy(
     if "fixed" in chosen:
         wald = conf_level if conf_int and conf_method == "wald" else None
         parts.append(_fixed(model, ddf, vcov, wald, limits, exponentiate))
+        if isinstance(model, GeneralizedFit) and model.design.dispersion:
+            parts = [parts[0].assign(component="cond"), _of_dispersion(model, wald, limits)]
+    if "ran_pars" in chosen and isinstance(model, (MixedFit, StructuredResiduals)):
+        parts.append(_parameters(model, scales, limits))
     if isinstance(model, MixedFit):
-        if "ran_pars" in chosen:
-            parts.append(_parameters(model, scales, limits))
         if "ran_vals" in chosen:
             parts.append(_modes(model, conf_level if conf_int else None))
         if "ran_coefs" in chosen:
@@ -147,7 +157,7 @@ def _checked_effects(model: Fit, effects: Any) -> tuple[str, ...]:
         one_of("effects", name, get_args(Effect))
     if not names:
         raise ControlError(f"effects must name some of {', '.join(get_args(Effect))}.")
-    if "fixed" not in names and not isinstance(model, MixedFit):
+    if "fixed" not in names and not isinstance(model, (MixedFit, StructuredResiduals)):
         raise NotAvailableError("the model has no random effects; effects='fixed' has its coefficients.")
     return names
 
@@ -171,7 +181,7 @@ def _fixed(
 ) -> pd.DataFrame:
     """Return the rows of the fixed effects; `wald` is the level of intervals from standard errors."""
     lme4 = ddf is None and vcov is None and isinstance(model, LinearFit)
-    tests = fixed_effects(model, "z" if lme4 else ddf or "default", vcov)
+    tests = fixed_effects(model, "z" if lme4 else "default" if ddf is None else ddf, vcov)
     table = table_of_tests(tests).rename(columns=SUMMARY_NAMES).reset_index(names="term")
     if wald is not None:
         df = table["df"].to_numpy() if "df" in table else np.full(len(table), np.inf)
@@ -187,13 +197,50 @@ def _fixed(
         ratios = [name for name in ("estimate", "conf.low", "conf.high") if name in table]
         table[ratios] = np.exp(table[ratios])
         table["std.error"] *= table["estimate"]
-    if not isinstance(model, MixedFit):
+    if not isinstance(model, (MixedFit, StructuredResiduals)):
         return table.drop(columns="df", errors="ignore")
     return table.assign(effect="fixed")
 
 
-def _parameters(model: MixedFit, scales: str, limits: Limits | None) -> pd.DataFrame:
-    """Return the rows of the covariance parameters, in the order of the lower triangle."""
+def _of_dispersion(model: GeneralizedFit, wald: float | None, limits: Limits | None) -> pd.DataFrame:
+    """Return the rows of the model of the log dispersion; `wald` is the level of its normal intervals."""
+    table = dispersion_coefficients(model).rename(columns=SUMMARY_NAMES).reset_index(names="term")
+    table = table.assign(effect="fixed", component="disp")
+    if wald is not None:
+        half = special.ndtri((1.0 + wald) / 2.0) * table["std.error"]
+        return table.assign(**{"conf.low": table["estimate"] - half, "conf.high": table["estimate"] + half})
+    return table if limits is None else _with_limits(table, limits([PREFIX + t for t in table["term"]]))
+
+
+def _parameters(model: MixedFit | StructuredResiduals, scales: str, limits: Limits | None) -> pd.DataFrame:
+    """Return the rows of the covariance parameters: of each term by the lower triangle, then of residuals."""
+    parts = []
+    if isinstance(model, MixedFit):
+        parts.append(_of_terms(model, scales, limits))
+    if isinstance(model, StructuredResiduals):
+        parts.append(_of_residuals(model, scales, limits, sigma=not parts))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_residuals(
+    model: StructuredResiduals, scales: str, limits: Limits | None, sigma: bool
+) -> pd.DataFrame:
+    """Return the rows of correlations and variance functions, and of sigma where no term has brought it."""
+    names, values = (list(part) for part in model.residual_parameters)
+    terms = list(names)
+    if sigma:
+        terms.append(f"{PREFIXES[scales][0]}__Observation")
+        names.append(SIGMA)
+        values.append(model.sigma() ** (1 if scales == "sdcor" else 2))
+    table = pd.DataFrame({"effect": "ran_pars", "group": "Residual", "term": terms, "estimate": values})
+    if limits is None:
+        return table
+    squared = np.array([scales == "vcov" and name == SIGMA for name in names])
+    return _with_limits(table, np.where(squared[:, None], np.nan, limits(names)))
+
+
+def _of_terms(model: MixedFit, scales: str, limits: Limits | None) -> pd.DataFrame:
+    """Return the rows of standard deviations and correlations of the random effects, and of sigma."""
     rows = VarCorr(model.term_covariances(), model.residual_sd).to_frame("lower.tri")
     group_of = {term.label: term.group for term in model.random}
     diagonal, off = PREFIXES[scales]
@@ -201,7 +248,7 @@ def _parameters(model: MixedFit, scales: str, limits: Limits | None) -> pd.DataF
     for label, one, other in zip(rows["grp"], rows["var1"], rows["var2"], strict=True):
         if pd.isna(one):
             terms.append(f"{diagonal}__Observation")
-            names.append("sigma")
+            names.append(SIGMA if isinstance(model, StructuredResiduals) else "sigma")
         elif pd.isna(other):
             terms.append(f"{diagonal}__{one}")
             names.append(f"sd_{one}|{group_of[label]}")
@@ -213,8 +260,13 @@ def _parameters(model: MixedFit, scales: str, limits: Limits | None) -> pd.DataF
     )
     if limits is not None:
         known = limits(names) if scales == "sdcor" else np.full((len(names), 2), np.nan)
-        table[["conf.low", "conf.high"]] = known
+        return _with_limits(table, known)
     return table
+
+
+def _with_limits(table: pd.DataFrame, limits: FloatArray) -> pd.DataFrame:
+    """Return a table with limits beside its estimates."""
+    return table.assign(**{"conf.low": limits[:, 0], "conf.high": limits[:, 1]})
 
 
 def _modes(model: MixedFit, level: float | None) -> pd.DataFrame:

@@ -127,3 +127,20 @@ def test_a_cluster_without_weight_moves_nothing(sleep):
     np.testing.assert_allclose(
         with_zeros.tidy("fixed", vcov="CR2")["df"], without.tidy("fixed", vcov="CR2")["df"], rtol=1e-8
     )
+
+
+@pytest.mark.parametrize("function", ["tidy", "summary", "anova"])
+def test_a_table_is_no_method_of_degrees_of_freedom(model, function):
+    with pytest.raises(mm.errors.ControlError, match="not a DataFrame"):
+        getattr(model, function)(ddf=pd.DataFrame({"df": [1.0]}))
+
+
+def test_an_integer_beyond_all_doubles_is_no_probability(model):
+    with pytest.raises(mm.errors.ControlError, match="level must be a probability"):
+        model.predict(interval="confidence", level=10**400)
+
+
+def test_names_of_models_are_a_list(model):
+    pytest.importorskip("matplotlib")
+    with pytest.raises(mm.errors.ControlError, match="names must have a name of its own"):
+        mm.plot_coefs(model, names=3)
