@@ -14,8 +14,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
 Check = Literal["stop", "warning", "ignore"]
-#: From here on an integer of Python has no double: it counts as infinite.
-LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,10 @@ def real_number(name: str, value: object, least: float = 0.0) -> float:
         If it is not a number larger than `least`.
     """
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        number = float(value) if abs(value) < LARGEST else float("inf" if value > 0 else "-inf")
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of Python beyond all doubles
+            number = np.inf if int(value) > 0 else -np.inf
         if number > least:
             return number
     raise ControlError(f"{name} must be a number larger than {least:g}, not {shown(value)}.")

@@ -226,7 +226,7 @@ def _of_residuals(
     model: StructuredResiduals, scales: str, limits: Limits | None, sigma: bool
 ) -> pd.DataFrame:
     """Return the rows of correlations and variance functions, and of sigma where no term has brought it."""
-    names, values = (list(part) for part in model.residual_parameters)
+    names, values = list(model.residual_parameters[0]), list(model.residual_parameters[1])
     terms = list(names)
     if sigma:
         terms.append(f"{PREFIXES[scales][0]}__Observation")
