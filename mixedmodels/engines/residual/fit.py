@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.residual.coordinates import SearchCoordinates, search_coordinates
 from mixedmodels.engines.residual.estimates import ResidualEstimates, estimates_of
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
@@ -147,23 +148,31 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
         return Minimum(
             free, best.objective, free, nothing, 0.0, 0, ((free, best.objective),), True, "closed form"
         )
+    coordinates = search_coordinates(search.problem)
     slope = gradient(search.problem, best, search.REML)
     for _ in range(MAX_SCORING_STEPS):
         search.hessian = search_hessian(search.problem, best, search.REML)
+        J = coordinates.jacobian(best.free)
+        search.hessian = J.T @ search.hessian @ J
         H = curvature(search.hessian)
-        new = _scored(search, best, H @ slope)
+        new = _scored(search, coordinates, best, H @ (J.T @ slope))
         if new is None:
             break
         gain = best.objective - new.objective
         best, slope = new, gradient(search.problem, new, search.REML)
         if gain < SCORING_GAIN:
             break
+
+    def objective_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
+        free = coordinates.free(x)
+        objective, own = search.objective_and_gradient(free)
+        return objective, coordinates.jacobian(free).T @ own
+
     tolerance = TOLERANCE + RELATIVE_TOLERANCE * abs(best.objective)
-    first = (best.objective, slope)
-    found = minimize(
-        search.objective_and_gradient, best.free, H, first=first, tolerance=tolerance, max_step=MAX_STEP
-    )
-    return _one_step_on(found)
+    first = (best.objective, coordinates.jacobian(best.free).T @ slope)
+    x = coordinates.of(best.free)
+    found = minimize(objective_and_gradient, x, H, first=first, tolerance=tolerance, max_step=MAX_STEP)
+    return coordinates.back(_one_step_on(found), coordinates.jacobian(coordinates.free(found.x)))
 
 
 def _one_step_on(found: Minimum) -> Minimum:
@@ -174,12 +183,14 @@ def _one_step_on(found: Minimum) -> Minimum:
     return replace(found, x=found.x - step)
 
 
-def _scored(search: Search, best: Evaluation, step: FloatArray) -> Evaluation | None:
+def _scored(
+    search: Search, coordinates: SearchCoordinates, best: Evaluation, step: FloatArray
+) -> Evaluation | None:
     """Return the objective after a step of Fisher scoring, halved until it falls; None if it does not."""
-    length = min(1.0, MAX_STEP / float(np.abs(step).max()))
+    length, x = min(1.0, MAX_STEP / float(np.abs(step).max())), coordinates.of(best.free)
     for _ in range(MAX_HALVINGS):
         try:
-            new = search.at(best.free - length * step)
+            new = search.at(coordinates.free(x - length * step))
         except (np.linalg.LinAlgError, ConvergenceError):
             new = None
         if new is not None and new.objective < best.objective:

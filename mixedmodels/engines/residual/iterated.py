@@ -18,7 +18,8 @@ from mixedmodels.optimization.report import ConvergenceReport
 
 #: Rounds after which fitted values and variances have not settled.
 MAX_ROUNDS = 50
-#: Largest change of a free coordinate between rounds that have settled: nothing to a standard error.
+#: Largest change of a free coordinate, of its size where that is above 1, between rounds that have settled:
+#: nothing to a standard error.
 SETTLED = 1e-8
 
 
@@ -63,7 +64,8 @@ def fit_rows(
     for _ in range(MAX_ROUNDS):
         problem = problem_at(fitted_of(problem, estimates))
         again = fit_residual(problem, REML, estimates.parameters)
-        moved = float(np.abs(again.free - estimates.free).max(initial=0.0))
+        change = np.abs(again.free - estimates.free) / np.maximum(1.0, np.abs(again.free))
+        moved = float(change.max(initial=0.0))
         estimates = again
         if moved < SETTLED:
             return problem, estimates

@@ -38,7 +38,8 @@ def judged(
     found : Minimum
         End of the search.
     hessian : ndarray, shape (k, k)
-        Expected Hessian near it: what cannot be told apart there cannot be anywhere.
+        Expected Hessian near it in the coordinates of the search, which are of order one: what cannot be told
+        apart there cannot be anywhere.
     """
     reasons = bound_reasons(problem.model, at)
     names = parameter_names(problem.model)
