@@ -17,7 +17,7 @@ odd = st.sampled_from(
      1e-300, 1j, "", "a", "1.0", "1,5", "nan", b"x", (1, 2), [1], {"a": 1}, object, Decimal("1.5"),
      Decimal("NaN"), Decimal("sNaN"), Decimal("1e400"), Fraction(1, 3), datetime.date(2024, 1, 1),
      datetime.datetime(2024, 1, 1, 12), datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
-     datetime.timedelta(1), datetime.time(1), np.datetime64("NaT"), np.datetime64("2024-01-01"),
+     datetime.timedelta(1), datetime.time(1), np.datetime64("NaT", "ns"), np.datetime64("2024-01-01"),
      np.float32(0.1), np.int8(3), np.uint64(2**63), np.bool_(True), np.str_("a"), np.longdouble(0.1)]
 )  # fmt: skip
 columns = st.lists(odd, min_size=8, max_size=8) | st.lists(odd, min_size=1, max_size=2).map(
