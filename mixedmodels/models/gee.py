@@ -361,8 +361,7 @@ def _solved(
         shown = ", ".join(f"{value:.3g}" for value in error.alpha[:MOST_SHOWN].tolist())
         more = ", ..." if len(error.alpha) > MOST_SHOWN else ""
         raise ConvergenceError(
-            f"the estimates of corr={correlation.name!r} ({shown}{more}) are no correlations that the {size} rows "
-            f"of {names.group} {group} can have: their matrix is not positive definite. Another structure can be "
-            "estimated: 'independence', whose robust standard errors hold whatever the correlation, or one with "
-            "fewer parameters."
+            f"the estimates of corr={correlation.name!r} ({shown}{more}) are no correlations that the {size} "
+            f"rows of {names.group} {group} can have: their matrix is not positive definite. Take a "
+            "structure with fewer parameters, or 'independence', whose robust standard errors hold as well."
         ) from None

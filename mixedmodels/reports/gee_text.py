@@ -95,8 +95,8 @@ def gee_summary_text(
     lines += [f"Standard errors = {fit.covariance}"] + ([tests] if tests else [])
     lines += [f"Correlation structure = {fit.corr}", *_scale(fit, digits)]
     if fit.labels:
-        table = _estimates(fit.association[:-1], fit.labels, digits)
-        lines += ["", "Estimated Correlation Parameters:", table]
+        lines += ["", "Estimated Correlation Parameters:"]
+        lines.append(_estimates(fit.association[:-1], fit.labels, digits))
     return Page([*lines, *_sizes(fit), *fit.warnings])
 
 

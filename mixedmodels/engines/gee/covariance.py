@@ -2,9 +2,9 @@
 
 With g_i the score of group i, A_i its information and M the inverse of their sum: the sandwich of Liang &
 Zeger (1986) is ``M (sum g_i g_i') M``. Residuals are too small where their group had a part in the fit:
-Kauermann & Carroll (2001) and Mancl & DeRouen (2001) take ``(I - H_i)^-1/2`` and ``(I - H_i)^-1`` of them with
-the leverage ``H_i = D_i M D_i' V_i^-1``, which multiplies scores by ``(I - A_i M)`` to the same power; Fay &
-Graubard (2001) take its diagonal alone, bounded.
+Kauermann & Carroll (2001) and Mancl & DeRouen (2001) take ``(I - H_i)^-1/2`` and ``(I - H_i)^-1`` of them,
+with the leverage ``H_i = D_i M D_i' V_i^-1``, which multiplies scores by ``(I - A_i M)`` to the same power; Fay
+& Graubard (2001) take its diagonal alone, bounded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.gee.correlation.structure import WorkingCorrelation
 from mixedmodels.engines.gee.equations import MeanPoint, WhiteRows, mean_point, variance_share, whitened
 from mixedmodels.engines.gee.estimates import GeeSolution
-from mixedmodels.engines.gee.problem import GeeProblem
+from mixedmodels.engines.gee.problem import MOST_PAIRS, GeeProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class AssociationCovariance:
     Attributes
     ----------
     alpha : ndarray, shape (q, q)
-        Covariance of the parameters of the working correlation.
+        Covariance of the parameters of the working correlation; NaN where there are too many pairs.
     phi : float
         Variance of the scale; NaN where it was given.
     """
@@ -143,23 +143,23 @@ def association_covariance(
         C = float(w.sum()) / (2.0 * phi)
         by_row = 2.0 * point.r + point.r**2 * slope
         if as_geepack:
-            by_row = by_row / np.sqrt(point.v)
+            by_row = np.asarray(by_row / np.sqrt(point.v))
         B = (w / (2.0 * phi) * by_row) @ point.D
         U2 = problem.by_group(w * (point.r**2 - phi)) / (2.0 * phi)
         in_phi = (U2 - in_beta @ B) / C
     # 2. On alpha.
     variance = float(in_phi @ in_phi) if not fixed_scale else float("nan")
-    if not correlation.labels:
-        return AssociationCovariance(np.zeros((0, 0)), variance)
+    q = len(correlation.labels)
+    if not q or problem.n_pairs > MOST_PAIRS:
+        return AssociationCovariance(np.full((q, q), np.nan), variance)
     sums = _pair_sums(problem, correlation, solution.alpha, point, phi, slope, as_geepack)
-    in_alpha = sums.U3 - in_beta @ sums.D.T - np.outer(in_phi, sums.E)
-    in_alpha = np.linalg.solve(sums.F, in_alpha.T)
-    return AssociationCovariance(in_alpha @ in_alpha.T, variance)
+    in_alpha = (sums.U3 - in_beta @ sums.D.T - np.outer(in_phi, sums.E)) / sums.F
+    return AssociationCovariance(in_alpha.T @ in_alpha, variance)
 
 
 @dataclass(frozen=True, slots=True)
 class _PairSums:
-    """Sums over pairs: U3 by group (m, q), D (q, p), E (q,) and F (q, q), which is diagonal."""
+    """Sums over pairs: U3 by group (m, q), D (q, p), E (q,) and F (q,), a diagonal."""
 
     U3: FloatArray
     D: FloatArray
@@ -186,14 +186,15 @@ def _pair_sums(
     r = point.r
     z = r[i] * r[j] / phi
     group = problem.group_of_row[i]
-    U3 = np.bincount(group * q + of, c * (z - correlation.correlation(alpha, *at)), m * q).reshape(m, q)
+    U3 = np.bincount(group * q + of, c * (z - correlation.correlation(alpha, *at)), m * q)
     # dz = -(r_j D_i + r_i D_j) / phi - z (s_i D_i + s_j D_j) / 2 with s the slope of log v along D.
     own, other = (r[i], r[j]) if as_geepack else (r[j], r[i])
     row_i = c * (own / phi + 0.5 * z * slope[i])
     row_j = c * (other / phi + 0.5 * z * slope[j])
     n = len(r)
     D = _by_parameter(of, i, row_i, q, n, point.D) + _by_parameter(of, j, row_j, q, n, point.D)
-    return _PairSums(U3, D, np.bincount(of, c * z, q) / phi, np.diag(np.bincount(of, c * E, q)))
+    E_sum, F = np.bincount(of, c * z, q) / phi, np.bincount(of, c * E, q)
+    return _PairSums(U3.reshape(m, q).astype(np.float64), D, E_sum, F.astype(np.float64))
 
 
 def _by_parameter(

@@ -19,7 +19,7 @@ def jackknife_factor(problem: GeeProblem, correlation: WorkingCorrelation) -> fl
     As geepack, which counts the scale as one, estimated or not (Yan & Fine 2004).
     """
     m = problem.n_groups
-    return (m - problem.X.shape[1] - len(correlation.labels) - 1) / m
+    return float(m - problem.X.shape[1] - len(correlation.labels) - 1) / m
 
 
 def jackknife(

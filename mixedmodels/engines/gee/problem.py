@@ -10,6 +10,9 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.families.family import Family
 
+#: Pairs of rows of one group beyond which nothing looks at each of them: a gigabyte of indices.
+MOST_PAIRS = 50_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -22,13 +22,13 @@ from mixedmodels.inference.anova import check_models, check_same_response, row_n
 
 COLUMNS = ("QIC", "QICu", "Quasi Lik", "CIC", "params", "QICC")
 Quasi = Callable[[FloatArray, FloatArray], FloatArray]
-#: Quasi-log-likelihood of a row at scale 1, without terms free of the mean (McCullagh & Nelder 1989, table 9.1).
+#: Quasi-log-likelihood of a row at scale 1, without terms free of the mean (McCullagh & Nelder, table 9.1).
 QUASI_LIKELIHOODS: Mapping[str, Quasi] = {
-    "gaussian": lambda y, mu: -0.5 * (y - mu) ** 2,
+    "gaussian": lambda y, mu: np.asarray(-0.5 * (y - mu) ** 2),
     "binomial": lambda y, mu: xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu),
     "poisson": lambda y, mu: xlogy(y, mu) - mu,
-    "Gamma": lambda y, mu: -y / mu - np.log(mu),
-    "inverse.gaussian": lambda y, mu: -0.5 * y / mu**2 + 1.0 / mu,
+    "Gamma": lambda y, mu: np.asarray(-y / mu - np.log(mu)),
+    "inverse.gaussian": lambda y, mu: np.asarray(-0.5 * y / mu**2 + 1.0 / mu),
 }
 
 

@@ -46,7 +46,7 @@ class Autoregressive:
         i, j = problem.pairs.first, problem.pairs.second
         steps = problem.positions[j] - problem.positions[i]
         weight = problem.weights[i] * problem.weights[j]
-        N = np.bincount(steps, weight)
+        N = np.bincount(steps, weight).astype(np.float64)
         S = np.bincount(steps, weight * r[i] * r[j]) / phi
         d = np.flatnonzero(N)
         return np.array([_root(d, S[d], N[d], float(alpha[0]))])

@@ -17,7 +17,7 @@ from mixedmodels.engines.gee.correlation.fixed import Fixed
 from mixedmodels.engines.gee.correlation.independence import Independence
 from mixedmodels.engines.gee.correlation.structure import WorkingCorrelation
 from mixedmodels.engines.gee.correlation.unstructured import unstructured
-from mixedmodels.engines.gee.problem import GeeProblem
+from mixedmodels.engines.gee.problem import MOST_PAIRS, GeeProblem
 from mixedmodels.errors import ControlError, DataError
 
 #: Structures by name, as messages list them.
@@ -30,8 +30,6 @@ FOREIGN = {
     "m-dependent": "m-dependent(1)", "mdep": "m-dependent(1)", "stat_m_dep": "m-dependent(1)",
     "non_stat_m_dep": "unstructured", "toep": "toeplitz",
 }  # fmt: skip
-#: Pairs of rows of one group beyond which structures that look at each are refused: a gigabyte of indices.
-MOST_PAIRS = 50_000_000
 #: More correlations than this come from a variable that is no visit.
 MOST_PARAMETERS = 2000
 #: Rounding of a matrix that was computed: elements and their mirror images, and the diagonal of ones.
@@ -195,7 +193,7 @@ def _require_correlation(R: FloatArray) -> None:
             "is made one by V / np.sqrt(np.outer(np.diag(V), np.diag(V)))."
         )
     if np.abs(R - R.T).max() > SYMMETRIC:
-        i, j = np.unravel_index(int(np.argmax(np.abs(R - R.T))), R.shape)
+        i, j = divmod(int(np.argmax(np.abs(R - R.T))), len(R))
         raise ControlError(
             f"corr must be symmetric: it has {R[i, j]:.6g} in row {i + 1}, column {j + 1}, and {R[j, i]:.6g} "
             f"in row {j + 1}, column {i + 1}."
