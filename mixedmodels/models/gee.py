@@ -357,7 +357,7 @@ def _solved(
     try:
         return solve_gee(problem, correlation, beta, scale)
     except OutsideRange as error:
-        group, size = names.groups[problem.codes[error.group]], int(problem.sizes[error.group])
+        group, size = names.groups[problem.grouping.codes[error.group]], int(problem.sizes[error.group])
         shown = ", ".join(f"{value:.3g}" for value in error.alpha[:MOST_SHOWN].tolist())
         more = ", ..." if len(error.alpha) > MOST_SHOWN else ""
         raise ConvergenceError(

@@ -3,7 +3,7 @@
 With g_i the score of group i, A_i its information and M the inverse of their sum: the sandwich of Liang &
 Zeger (1986) is ``M (sum g_i g_i') M``. Residuals are too small where their group had a part in the fit:
 Kauermann & Carroll (2001) and Mancl & DeRouen (2001) take ``(I - H_i)^-1/2`` and ``(I - H_i)^-1`` of them,
-with the leverage ``H_i = D_i M D_i' V_i^-1``, which multiplies scores by ``(I - A_i M)`` to the same power; Fay
+with the leverage ``H_i = D_i M D_i' V_i^-1``, which multiplies scores by ``(I - A_i M)`` to that power; Fay
 & Graubard (2001) take its diagonal alone, bounded.
 """
 
@@ -72,9 +72,9 @@ def group_information(problem: GeeProblem, scores: GeeScores) -> FloatArray:
     """Return the information A_i of each group, shape (m, p, p)."""
     p = scores.white.D.shape[1]
     found = np.empty((problem.n_groups, p, p))
-    for batch in problem.batches:
+    for batch in problem.grouping.batches:
         D = scores.white.D[batch.rows]
-        found[problem.group_of_row[batch.rows[:, 0]]] = D.transpose(0, 2, 1) @ D
+        found[problem.grouping.group_of_row[batch.rows[:, 0]]] = D.transpose(0, 2, 1) @ D
     return found / scores.phi
 
 
@@ -185,7 +185,7 @@ def _pair_sums(
     c = problem.weights[i] * problem.weights[j] * E
     r = point.r
     z = r[i] * r[j] / phi
-    group = problem.group_of_row[i]
+    group = problem.grouping.group_of_row[i]
     U3 = np.bincount(group * q + of, c * (z - correlation.correlation(alpha, *at)), m * q)
     # dz = -(r_j D_i + r_i D_j) / phi - z (s_i D_i + s_j D_j) / 2 with s the slope of log v along D.
     own, other = (r[i], r[j]) if as_geepack else (r[j], r[i])

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.families.family import Family
 
 #: Pairs of rows of one group beyond which nothing looks at each of them: a gigabyte of indices.
@@ -48,6 +48,68 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Grouping:
+    """Which rows are a group, and where in it they are.
+
+    Attributes
+    ----------
+    starts : int ndarray, shape (m,)
+        First row of each group.
+    positions : int ndarray, shape (n,)
+        Place of each row among the times that occur.
+    codes : int ndarray, shape (m,)
+        What number the groups had before those without a row of positive weight were left out.
+    """
+
+    starts: IntArray
+    positions: IntArray
+    codes: IntArray
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """Rows of each group, shape (m,)."""
+        return np.diff(np.append(self.starts, len(self.positions)))
+
+    @cached_property
+    def group_of_row(self) -> IntArray:
+        """Group of each row, shape (n,)."""
+        return np.repeat(np.arange(len(self.starts)), self.sizes)
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """The groups by size."""
+        found = []
+        for size in np.unique(self.sizes).tolist():
+            rows = self.starts[self.sizes == size][:, None] + np.arange(size)
+            places = self.positions[rows]
+            if (places == places[0]).all():
+                patterns, code = places[:1], np.zeros(len(rows), dtype=np.intp)
+            else:
+                patterns, code = np.unique(places, axis=0, return_inverse=True)
+            found.append(Batch(rows, patterns, code.ravel()))
+        return tuple(found)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """All pairs of rows of one group."""
+        rows = np.arange(len(self.positions))
+        following = np.repeat(self.starts + self.sizes, self.sizes) - rows - 1
+        first = np.repeat(rows, following)
+        ends = np.cumsum(following)
+        step = np.arange(len(first)) - np.repeat(ends - following, following)
+        return Pairs(first, first + step + 1)
+
+    def without(self, group: int) -> tuple[Grouping, BoolArray]:
+        """Return the others without one group, and which rows they are."""
+        begin, size = int(self.starts[group]), int(self.sizes[group])
+        keep = np.ones(len(self.positions), dtype=bool)
+        keep[begin : begin + size] = False
+        starts = np.delete(self.starts, group)
+        starts[group:] -= size
+        return Grouping(starts, self.positions[keep], np.delete(self.codes, group)), keep
+
+
+@dataclass(frozen=True, slots=True)
 class GeeProblem:
     """Rows in the order of their groups, and of their positions within them; rows of zero weight left out.
 
@@ -59,12 +121,8 @@ class GeeProblem:
         Model matrix.
     family : Family
         Link and variance function.
-    starts : int ndarray, shape (m,)
-        First row of each group.
-    positions : int ndarray, shape (n,)
-        Place of each row among the times that occur.
-    codes : int ndarray, shape (m,)
-        What number the groups had before those without a row of positive weight were left out.
+    grouping : Grouping
+        The groups.
     """
 
     y: FloatArray
@@ -72,53 +130,36 @@ class GeeProblem:
     offset: FloatArray
     X: FloatArray
     family: Family
-    starts: IntArray
-    positions: IntArray
-    codes: IntArray
+    grouping: Grouping
 
     @property
     def n_groups(self) -> int:
         """Number of groups, m."""
-        return len(self.starts)
-
-    @cached_property
-    def sizes(self) -> IntArray:
-        """Rows of each group, shape (m,)."""
-        return np.diff(np.append(self.starts, len(self.y)))
-
-    @cached_property
-    def group_of_row(self) -> IntArray:
-        """Group of each row, shape (n,)."""
-        return np.repeat(np.arange(self.n_groups), self.sizes)
-
-    @cached_property
-    def batches(self) -> tuple[Batch, ...]:
-        """The groups by size."""
-        found = []
-        for size in np.unique(self.sizes).tolist():
-            rows = self.starts[self.sizes == size][:, None] + np.arange(size)
-            patterns, code = np.unique(self.positions[rows], axis=0, return_inverse=True)
-            found.append(Batch(rows, patterns, code.ravel()))
-        return tuple(found)
+        return len(self.grouping.starts)
 
     @property
     def n_pairs(self) -> int:
         """Number of pairs of rows of one group."""
         return int((self.sizes * (self.sizes - 1) // 2).sum())
 
-    @cached_property
+    @property
+    def sizes(self) -> IntArray:
+        """Rows of each group, shape (m,)."""
+        return self.grouping.sizes
+
+    @property
+    def positions(self) -> IntArray:
+        """Place of each row among the times that occur, shape (n,)."""
+        return self.grouping.positions
+
+    @property
     def pairs(self) -> Pairs:
         """All pairs of rows of one group."""
-        rows = np.arange(len(self.y))
-        following = np.repeat(self.starts + self.sizes, self.sizes) - rows - 1
-        first = np.repeat(rows, following)
-        ends = np.cumsum(following)
-        step = np.arange(len(first)) - np.repeat(ends - following, following)
-        return Pairs(first, first + step + 1)
+        return self.grouping.pairs
 
     def by_group(self, values: FloatArray) -> FloatArray:
         """Return sums over the rows of each group, shape (m, ...)."""
-        return np.add.reduceat(values, self.starts, axis=0)
+        return np.add.reduceat(values, self.grouping.starts, axis=0)
 
     def with_columns(self, columns: IntArray) -> GeeProblem:
         """Return the problem with some columns of X alone."""
@@ -126,21 +167,9 @@ class GeeProblem:
 
     def without_group(self, group: int) -> GeeProblem:
         """Return the problem without one group."""
-        begin, size = int(self.starts[group]), int(self.sizes[group])
-        keep = np.ones(len(self.y), dtype=bool)
-        keep[begin : begin + size] = False
-        starts = np.delete(self.starts, group)
-        starts[group:] -= size
-        return GeeProblem(
-            self.y[keep],
-            self.weights[keep],
-            self.offset[keep],
-            self.X[keep],
-            self.family,
-            starts,
-            self.positions[keep],
-            np.delete(self.codes, group),
-        )
+        grouping, keep = self.grouping.without(group)
+        rows = self.y[keep], self.weights[keep], self.offset[keep], self.X[keep]
+        return GeeProblem(*rows, self.family, grouping)
 
 
 def gee_problem(
@@ -177,7 +206,5 @@ def gee_problem(
         offset[order],
         np.ascontiguousarray(X[order]),
         family,
-        starts,
-        positions[order],
-        codes[order[starts]],
+        Grouping(starts, positions[order], codes[order[starts]]),
     )

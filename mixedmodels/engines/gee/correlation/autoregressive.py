@@ -57,9 +57,9 @@ class Autoregressive:
         if not abs(rho) < 1.0:
             raise NotPositiveDefinite(int(np.argmax(problem.sizes)))
         steps = np.diff(problem.positions, prepend=0)
-        steps[problem.starts] = 1
+        steps[problem.grouping.starts] = 1
         back = rho ** steps.astype(np.float64)
-        back[problem.starts] = 0.0
+        back[problem.grouping.starts] = 0.0
         scale = np.sqrt(1.0 - back**2)[:, None]
 
         def whiten(rows: FloatArray) -> FloatArray:

@@ -176,7 +176,7 @@ def _refuse_other_sizes(T: int, problem: GeeProblem, names: GroupNames) -> None:
         return
     other = np.flatnonzero(problem.sizes != T)
     if len(other):
-        group, size = names.groups[problem.codes[other[0]]], int(problem.sizes[other[0]])
+        group, size = names.groups[problem.grouping.codes[other[0]]], int(problem.sizes[other[0]])
         more = f" (and {len(other) - 1} more differ)" if len(other) > 1 else ""
         raise DataError(
             f"corr is {T} x {T}, and {names.group} {group} has {size} row{'s' * (size > 1)}{more}: give "

@@ -74,11 +74,11 @@ def mean_products(
 
 def whitening_by_batch(correlation: WorkingCorrelation, problem: GeeProblem, alpha: FloatArray) -> Whitening:
     """Return W of any structure: a Cholesky factor for each set of positions, groups of one size together."""
-    roots = [_inverse_roots(correlation, problem, k, alpha) for k in range(len(problem.batches))]
+    roots = [_inverse_roots(correlation, problem, k, alpha) for k in range(len(problem.grouping.batches))]
 
     def whiten(rows: FloatArray) -> FloatArray:
         white = np.empty_like(rows)
-        for batch, root in zip(problem.batches, roots, strict=True):
+        for batch, root in zip(problem.grouping.batches, roots, strict=True):
             factors = root if len(root) == 1 else root[batch.code]
             white[batch.rows] = factors @ rows[batch.rows]
         return white
@@ -90,14 +90,14 @@ def _inverse_roots(
     correlation: WorkingCorrelation, problem: GeeProblem, k: int, alpha: FloatArray
 ) -> FloatArray:
     """Return the inverse Cholesky factors of the patterns of a batch, shape (P, s, s)."""
-    batch = problem.batches[k]
+    batch = problem.grouping.batches[k]
     R = correlation_matrices(correlation, alpha, batch.patterns)
     try:
         return np.linalg.inv(np.linalg.cholesky(R))
     except np.linalg.LinAlgError:
         worst = int(np.argmin(np.linalg.eigvalsh(R)[:, 0]))
         row = batch.rows[int(np.argmax(batch.code == worst)), 0]
-        raise NotPositiveDefinite(int(problem.group_of_row[row])) from None
+        raise NotPositiveDefinite(int(problem.grouping.group_of_row[row])) from None
 
 
 def correlation_matrices(
