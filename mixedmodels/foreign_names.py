@@ -461,10 +461,7 @@ PACKAGE: dict[str, str] = by_name(
         "write mm.glmer(formula, data, family, method='pql')": "glmmpql",
         "nonlinear models are not available": "nlme nlmer nls",
         "smooths are not available; bs() and ns() are splines in a formula": "gam gamm gamm4 bam",
-        (
-            "estimating equations are not available; a mixed model is near: write mm.glmer('y ~ x + (1 | "
-            "g)', data, family='binomial')"
-        ): "gee geeglm",
+        "write mm.gee('y ~ x', data, groups='g', family='binomial')": "gee geeglm geese",
         "models of ordered or many classes are not available": "clm clmm polr mnlogit orderedmodel",
         "models of survival times are not available": "coxme coxph",
         _BAYES: "brm stan_lmer stan_glmer mcmcglmm bambi",

@@ -251,6 +251,18 @@ class Fit:
         return False
 
     @property
+    def has_distribution(self) -> bool:
+        """Whether there is a distribution of all responses to draw from."""
+        family = self.family()
+        return family is None or not family.is_quasi
+
+    def refuse_draws(self) -> None:
+        """Raise NotAvailableError unless there is a distribution to draw responses from."""
+        family = self.family()
+        if not self.has_distribution and family is not None:
+            raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
+
+    @property
     def is_least_squares(self) -> bool:
         """Whether the fit is a linear model without random effects, compared with its like by F tests."""
         return False

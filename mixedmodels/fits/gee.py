@@ -22,7 +22,8 @@ from mixedmodels.formula.design.residual import ResidualDesign
 from mixedmodels.optimization.report import ConvergenceReport
 
 NO_LIKELIHOOD = (
-    "estimating equations have no likelihood: compare models by Wald tests, anova(m1, m2), or by qic(m1, m2)."
+    "estimating equations have no likelihood: compare models by Wald tests, anova(m1, m2), or by "
+    "qic(m1, m2); anova(m, type=2) tests the terms of one."
 )
 
 
@@ -129,6 +130,10 @@ class GeeFit(FamilyFit[GeeEstimates]):
         """Number of groups with a row of positive weight."""
         return self.problem.n_groups
 
+    def ngrps(self) -> dict[str, int]:
+        """Return the number of groups, by the name of their variable."""
+        return {self.groups.group_name: self.n_groups}
+
     def df_residual(self) -> int:
         """Return the number of groups minus the number of coefficients: the degrees of freedom of t tests."""
         return self.n_groups - len(self.beta)
@@ -145,6 +150,18 @@ class GeeFit(FamilyFit[GeeEstimates]):
     def has_likelihood(self) -> bool:
         """False: there are estimating equations alone."""
         return False
+
+    @property
+    def has_distribution(self) -> bool:
+        """False: there are means, variances and correlations alone."""
+        return False
+
+    def refuse_draws(self) -> NoReturn:
+        """Raise NotAvailableError: there is no distribution to draw responses from."""
+        raise NotAvailableError(
+            "estimating equations give means, variances and correlations, and no distribution to draw from; "
+            "bootstrap(m, kind='cluster') draws groups, and a mixed model has a distribution."
+        )
 
     def loglik(self) -> NoReturn:
         """Refuse: there is no likelihood.

@@ -13,6 +13,7 @@ from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError, warn
+from mixedmodels.fits import gee
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.gee import GeeFit
@@ -159,7 +160,7 @@ def anova(
             "likelihoods."
         )
     if not all(m.has_likelihood for m in models):
-        raise NotAvailableError(NO_LIKELIHOOD)
+        raise no_likelihood(models)
     names = row_names(models, model_names)
     check_same_response(models)
     if all(m.is_quasi for m in models):
@@ -237,6 +238,12 @@ def Anova(
     return _tabulated(wald_f(model, number, chosen if ddf == "default" else ddf, vcov))
 
 
+def no_likelihood(models: Sequence[Fit]) -> NotAvailableError:
+    """Return the error about models that have no likelihood to compare."""
+    marginal = any(isinstance(m, GeeFit) for m in models)
+    return NotAvailableError(gee.NO_LIKELIHOOD if marginal else NO_LIKELIHOOD)
+
+
 NO_LIKELIHOOD = (
     "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with method='ml'. "
     "anova(m, type=2) tests the terms of one model."
@@ -273,7 +280,7 @@ def _is_linear(model: Fit) -> bool:
 
 def _require_degrees_of_freedom(model: Fit) -> None:
     """Raise unless F tests are defined: for linear models, and where a dispersion is estimated."""
-    if model.test_df is None and not _is_linear(model):
+    if model.test_df is None and not _is_linear(model) and not isinstance(model, GeeFit):
         raise NotAvailableError(
             "F tests need degrees of freedom, which this generalized model has none of; write test='Chisq'."
         )
@@ -390,7 +397,7 @@ def with_boundary(
 def _sequential(model: Fit) -> AnovaTable:
     """Return sums of squares of the fixed-effects terms in the order of the formula."""
     if not model.has_likelihood:
-        raise NotAvailableError(NO_LIKELIHOOD)
+        raise no_likelihood([model])
     if not isinstance(model, MixedFit) and not model.is_least_squares:
         raise NotAvailableError(
             "anova() of one generalized linear model is not available without a type: write anova(m, type=2) "

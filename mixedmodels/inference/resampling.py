@@ -22,6 +22,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.theta import term_factors
@@ -51,6 +52,8 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
         raise ControlError(f"use_u=True keeps random effects that kind={kind!r} does not draw; leave it out.")
     if use_u and not fit.random:
         raise ControlError("use_u=True keeps random effects, and the model has none; leave it out.")
+    if kind == "parametric" and isinstance(fit, GeeFit):
+        fit.refuse_draws()
     if kind == "parametric" and family is not None and family.is_quasi:
         raise NotAvailableError(
             f"the {family.name} family has no distribution to draw from; kind='cluster' draws rows."

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from mixedmodels.engines.gee.fit import solve_gee
 from mixedmodels.engines.gee.problem import GeeProblem, gee_problem
 from mixedmodels.engines.gee.verdict import OutsideRange
 from mixedmodels.engines.glm.fit import maximize
-from mixedmodels.errors import ControlError, ConvergenceError, NotAvailableError
+from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
@@ -27,12 +26,12 @@ from mixedmodels.fits.gee import GeeFit, GeeOptions
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
 from mixedmodels.inference import wald
+from mixedmodels.inference.fixed_effects import Ddf
 from mixedmodels.inference.gee.association import Derivatives, association, working_matrix
 from mixedmodels.inference.gee.covariance import covariance_matrix, gee_covariance
 from mixedmodels.inference.gee.qic import qic
 from mixedmodels.inference.summary import Summary
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
-from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.family_text import family_label
 from mixedmodels.reports.fit_text import FitDescription
 from mixedmodels.reports.gee_text import GeeDescription, gee_print_text, gee_summary_text
@@ -221,28 +220,46 @@ class GeeModel(FixedEffectsModel, GeeFit):
         """Return the quasi-likelihood information criteria; see :func:`mixedmodels.qic`."""
         return qic(self).iloc[0].rename("qic")
 
-    def simulate(
-        self,
-        nsim: int = 1,
-        seed: Seed = None,
-        newdata: Any = None,
-        *,
-        newparams: Mapping[str, Any] | None = None,
-        weights: Any = None,
-        offset: Any = None,
-        rng: Seed = None,
-    ) -> NoReturn:
-        """Refuse: means, variances and correlations are no distribution to draw from.
+    def summary(
+        self, correlation: bool | None = None, ddf: Ddf | None = "default", vcov: Any = None
+    ) -> Summary:
+        """Summarise the fit in the layout of geepack.
+
+        Parameters
+        ----------
+        correlation : bool, optional
+            Not used by this text.
+        ddf : {"default", "z", "residual", "satterthwaite"}
+            By default Wald's chi-square tests, as geepack. ``"residual"`` gives t tests with the number of
+            groups less that of coefficients, ``"satterthwaite"`` with degrees of freedom that allow for what
+            a sandwich covariance is estimated from: both are for few groups.
+        vcov : str or array of shape (p, p), optional
+            Another covariance, as :meth:`vcov` has them.
+
+        Returns
+        -------
+        Summary
+            Prints itself; `coefficients` is its table.
 
         Raises
         ------
+        ControlError
+            If `ddf` or `vcov` is none of these.
         NotAvailableError
-            Always.
+            If the method is for other models.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> m = mm.gee("resp ~ smoke", mm.load_dataset("ohio"), groups="id", family="binomial")
+        >>> m.summary(vcov="mancl-derouen", ddf="residual").coefficients.loc["smoke"].round(3).to_dict()
+        {'Estimate': 0.272, 'Std. Error': 0.179, 'df': 535.0, 't value': 1.519, 'Pr(>|t|)': 0.129}
         """
-        raise NotAvailableError(
-            "estimating equations give means, variances and correlations, and no distribution to draw from; "
-            "a mixed model has one."
-        )
+        found = super().summary(correlation, ddf, vcov)
+        if vcov is None or not isinstance(found, GeeSummary):
+            return found
+        kind = vcov if isinstance(vcov, str) else "of a covariance that was given"
+        return replace(found, gee=replace(found.gee, covariance=kind))
 
     # Text.
 
