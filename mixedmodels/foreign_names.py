@@ -42,6 +42,17 @@ _PROFILE = "write m.profile()"
 
 #: Arguments, by the function they are given to; "" holds for any function.
 ARGUMENTS: dict[str, dict[str, str]] = {
+    "gee": by_name(
+        {
+            "write groups='g', the column whose rows are correlated": "id subject subjects cluster group",
+            "write corr='exchangeable', 'ar1' or another": "corstr cov_struct cor correlation type working",
+            "write time='visit', the column that says where rows are in their groups": "waves repeated",
+            "a fixed correlation matrix is corr=R": "zcor",
+            "write scale=1 for a known scale": "scale_fix scale_value",
+            "write cov_type='robust', 'mancl-derouen' or another": "std_err vcov",
+            "write start=, one number for each coefficient": "b start_params",
+        }
+    ),
     "": by_name(
         {
             "grouping goes into the formula, as in 'y ~ x + (1 | g)'": "groups group",
@@ -552,6 +563,7 @@ PACKAGE: dict[str, str] = by_name(
 EXAMPLE_VALUES = {"formula": "'y ~ x + (1 | g)'", "data": "data", "model": "m", "fit": "m", "name": "'theta'"}
 EXAMPLE_VALUES_OF = {
     "glm": {"formula": "'y ~ x'"},
+    "gee": {"formula": "'y ~ x'", "groups": "groups='g'"},
     "lm": {"formula": "'y ~ x'"},
     "load_dataset": {"name": "'sleepstudy'"},
     "demean": {"x": "'x'", "by": "'g'"},

@@ -168,7 +168,10 @@ def _start(request: Request, y: FloatArray, weights: FloatArray, family: Family,
     refuse_separation(design, request.data, y, weights, family, point.beta, point.eta, point.phi)
     if start is None:
         return point.beta
-    given = np.asarray(start, dtype=np.float64)
+    try:
+        given = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
     if given.shape != point.beta.shape or not np.isfinite(given).all():
         raise ControlError(
             f"start must be {len(point.beta)} numbers, one for each coefficient: {', '.join(design.x_names)}."

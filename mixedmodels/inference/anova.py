@@ -151,6 +151,10 @@ def anova(
     check_models(models, "anova")
     one_of("test", test, (None, "F", "Chisq"))
     if len(models) > 1 and isinstance(models[0], GeeFit):
+        if type is not None or ddf != "default" or test not in (None, "Chisq"):
+            raise ControlError(
+                "marginal models are compared by Wald's chi-square test: leave out type, ddf, test."
+            )
         return _between_marginal(models, vcov)
     if len(models) == 1:
         return _of_one_model(models[0], type, ddf, test, vcov)

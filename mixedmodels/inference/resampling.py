@@ -25,6 +25,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
+from mixedmodels.formula.design.rows import residual_of_copies
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.prediction.draws import draw_gaussian, draw_random_effects
@@ -187,6 +188,8 @@ def _design_of_rows(design: Design, rows: IntArray, copy: IntArray) -> Design:
         offset=None if design.offset is None else design.offset[rows],
         index=pd.RangeIndex(n),
         missing=MissingRows("omit", n, np.arange(n)),
+        residual=None if design.residual is None else residual_of_copies(design.residual, rows, copy),
+        dispersion=tuple(replace(term, columns=term.columns.take(rows)) for term in design.dispersion),
     )
 
 
