@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.plots.attenuation import plot_attenuation as plot_attenuation
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
     from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
@@ -262,6 +263,7 @@ _HOMES = {
     "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
+    "plots.attenuation": "plot_attenuation",
     "plots.binned_residuals": "plot_binned_residuals",
     "plots.caterpillar": "plot_ranef",
     "plots.coefficients": "plot_coefs",

@@ -1,4 +1,4 @@
-"""Marginal models by other routes (dense algebra, differences, glm, gls, statsmodels), and what is no matter."""
+"""Marginal models by other routes: dense algebra, differences, glm, gls, statsmodels; other orders of rows."""
 
 import numpy as np
 import pandas as pd
