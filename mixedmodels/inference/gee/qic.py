@@ -25,8 +25,8 @@ Quasi = Callable[[FloatArray, FloatArray], FloatArray]
 #: Quasi-log-likelihood of a row at scale 1, without terms free of the mean (McCullagh & Nelder, table 9.1).
 QUASI_LIKELIHOODS: Mapping[str, Quasi] = {
     "gaussian": lambda y, mu: np.asarray(-0.5 * (y - mu) ** 2),
-    "binomial": lambda y, mu: xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu),
-    "poisson": lambda y, mu: xlogy(y, mu) - mu,
+    "binomial": lambda y, mu: np.asarray(xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu)),
+    "poisson": lambda y, mu: np.asarray(xlogy(y, mu) - mu),
     "Gamma": lambda y, mu: np.asarray(-y / mu - np.log(mu)),
     "inverse.gaussian": lambda y, mu: np.asarray(-0.5 * y / mu**2 + 1.0 / mu),
 }

@@ -1,4 +1,4 @@
-"""Marginal models by other routes: dense algebra, differences, glm, gls, statsmodels; other orders of rows."""
+"""Marginal models by other routes: dense algebra, differences, glm, gls, statsmodels; other row orders."""
 
 import numpy as np
 import pandas as pd
