@@ -21,6 +21,7 @@ from mixedmodels.inference.emmeans.reference_grid import predictor_columns, refe
 from mixedmodels.plots.canvas import ACCENT, COLORS, INK, RULE, TICK, check_axes, finished, picture
 from mixedmodels.prediction.averaged import average_rows, averaged_mean
 from mixedmodels.prediction.predict import fixed_rows
+from mixedmodels.tidy.tidy import check_fit
 
 if TYPE_CHECKING:
     from mixedmodels.plots.canvas import Picture
@@ -87,7 +88,7 @@ def plot_attenuation(
     >>> picture = mm.plot_attenuation(m, "time")
     >>> first = picture.data.groupby("curve").first()["mean"].round(2)
     >>> float(first["typical group"]), float(first["average"])
-    (0.07, 0.32)
+    (0.17, 0.36)
     """
     check_axes(ax)
     mixed = _checked(model, marginal)
@@ -112,6 +113,7 @@ def _checked(model: object, marginal: object) -> MixedFit:
     NotAvailableError
         If it is none, or what should be a marginal model.
     """
+    check_fit(model, "plot_attenuation")
     if not isinstance(model, MixedFit) or model.family() is None:
         raise NotAvailableError(
             "plot_attenuation() needs a generalized mixed model, from glmer(): of others the average of the "

@@ -75,7 +75,7 @@ def qic(
     ...     for corr in ("independence", "exchangeable")
     ... ]
     >>> mm.qic(*models)["CIC"].round(3).tolist()
-    [6.439, 6.4]
+    [5.435, 5.435]
     """
     check_models(models, "qic")
     one_of("divide_by_scale", divide_by_scale, (True, False))
