@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from mixedmodels.families import truncated_nbinom2 as truncated_nbinom2
     from mixedmodels.families import truncated_poisson as truncated_poisson
     from mixedmodels.formula import model_terms as model_terms
+    from mixedmodels.gee import gee as gee
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
     from mixedmodels.glmer import glmer_nb as glmer_nb
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.exact_tests import ExactTest as ExactTest
     from mixedmodels.inference.exact_tests import exact_lrt as exact_lrt
     from mixedmodels.inference.exact_tests import exact_rlrt as exact_rlrt
+    from mixedmodels.inference.gee.qic import qic as qic
     from mixedmodels.inference.hypotheses import hypotheses as hypotheses
     from mixedmodels.inference.kr_modcomp import kr_modcomp as kr_modcomp
     from mixedmodels.inference.linear_hypothesis import linear_hypothesis as linear_hypothesis
@@ -138,6 +140,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.functions import theta as theta
     from mixedmodels.models.functions import vcov as vcov
     from mixedmodels.models.functions import weights as weights
+    from mixedmodels.models.gee import GeeModel as GeeModel
     from mixedmodels.models.generalized import GeneralizedLinearMixedModel as GeneralizedLinearMixedModel
     from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
@@ -146,6 +149,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.plots.attenuation import plot_attenuation as plot_attenuation
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
     from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
@@ -212,6 +216,7 @@ _HOMES = {
         "truncated_nbinom2 truncated_poisson"
     ),
     "formula": "model_terms",
+    "gee": "gee",
     "glm": "glm",
     "glmer": "glmer glmer_nb",
     "gls": "gls",
@@ -230,6 +235,7 @@ _HOMES = {
     "inference.marginal_coefs": "average_marginal_effects marginal_coefs",
     "inference.profile.profile": "profile",
     "inference.scores": "estfun information",
+    "inference.gee.qic": "qic",
     "inference.hypotheses": "hypotheses",
     "inference.linear_hypothesis": "linear_hypothesis",
     "inference.ranova": "ranova",
@@ -244,6 +250,7 @@ _HOMES = {
         "loglik model_frame model_matrix ngrps nobs predict ranef refit refitML "
         "resid residuals rstandard rstudent sigma summary terms theta vcov weights"
     ),
+    "models.gee": "GeeModel",
     "models.generalized": "GeneralizedLinearMixedModel",
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
@@ -256,6 +263,7 @@ _HOMES = {
     "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
+    "plots.attenuation": "plot_attenuation",
     "plots.binned_residuals": "plot_binned_residuals",
     "plots.caterpillar": "plot_ranef",
     "plots.coefficients": "plot_coefs",

@@ -257,6 +257,32 @@ def separated(
     return findings
 
 
+def refuse_separation(
+    design: Design,
+    data: Any,
+    y: FloatArray,
+    weights: FloatArray,
+    family: Family,
+    beta: FloatArray,
+    eta: FloatArray,
+    phi: FloatArray,
+) -> None:
+    """Raise where coefficients have no finite estimates, for equations that no other ones solve.
+
+    Raises
+    ------
+    ConvergenceError
+        Naming coefficients and cells.
+    """
+    mu = family.link.inverse(eta)
+    exact = family.tails(y).is_exact
+    information = eta if exact else family.evaluate(y, eta, weights, phi).information
+    findings = _findings(design, data, y, weights, family, FittedRows(beta, mu, eta, information))
+    if findings:
+        found = " ".join(finding.message for finding in findings)
+        raise ConvergenceError(f"{found} {_advice(family, findings)}")
+
+
 def separated_in_data(
     design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family
 ) -> tuple[Separation, ...]:

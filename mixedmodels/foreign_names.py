@@ -42,6 +42,17 @@ _PROFILE = "write m.profile()"
 
 #: Arguments, by the function they are given to; "" holds for any function.
 ARGUMENTS: dict[str, dict[str, str]] = {
+    "gee": by_name(
+        {
+            "write groups='g', the column whose rows are correlated": "id subject subjects cluster group",
+            "write corr='exchangeable', 'ar1' or another": "corstr cov_struct cor correlation type working",
+            "write time='visit', the column that says where rows are in their groups": "waves repeated",
+            "a fixed correlation matrix is corr=R": "zcor",
+            "write scale=1 for a known scale": "scale_fix scale_value",
+            "write cov_type='robust', 'mancl-derouen' or another": "std_err vcov",
+            "write start=, one number for each coefficient": "b start_params",
+        }
+    ),
     "": by_name(
         {
             "grouping goes into the formula, as in 'y ~ x + (1 | g)'": "groups group",
@@ -461,10 +472,7 @@ PACKAGE: dict[str, str] = by_name(
         "write mm.glmer(formula, data, family, method='pql')": "glmmpql",
         "nonlinear models are not available": "nlme nlmer nls",
         "smooths are not available; bs() and ns() are splines in a formula": "gam gamm gamm4 bam",
-        (
-            "estimating equations are not available; a mixed model is near: write mm.glmer('y ~ x + (1 | "
-            "g)', data, family='binomial')"
-        ): "gee geeglm",
+        "write mm.gee('y ~ x', data, groups='g', family='binomial')": "gee geeglm geese",
         "models of ordered or many classes are not available": "clm clmm polr mnlogit orderedmodel",
         "models of survival times are not available": "coxme coxph",
         _BAYES: "brm stan_lmer stan_glmer mcmcglmm bambi",
@@ -555,6 +563,7 @@ PACKAGE: dict[str, str] = by_name(
 EXAMPLE_VALUES = {"formula": "'y ~ x + (1 | g)'", "data": "data", "model": "m", "fit": "m", "name": "'theta'"}
 EXAMPLE_VALUES_OF = {
     "glm": {"formula": "'y ~ x'"},
+    "gee": {"formula": "'y ~ x'", "groups": "groups='g'"},
     "lm": {"formula": "'y ~ x'"},
     "load_dataset": {"name": "'sleepstudy'"},
     "demean": {"x": "'x'", "by": "'g'"},

@@ -9,12 +9,14 @@ from mixedmodels.advice import advises, shown
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
+from mixedmodels.gee import gee
 from mixedmodels.glm import glm
 from mixedmodels.glmer import AnyModel, glmer
 from mixedmodels.gls import gls
 from mixedmodels.lm import lm
 from mixedmodels.lmer import lmer
 from mixedmodels.mmrm import mmrm
+from mixedmodels.models.gee import GeeModel
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.models.linear import LinearMixedModel
@@ -33,6 +35,7 @@ FITTERS: dict[type, Callable[..., Any]] = {
     StructuredLinearMixedModel: lmer,
     GlsModel: gls,
     MmrmModel: mmrm,
+    GeeModel: gee,
 }
 
 
@@ -128,7 +131,7 @@ def kept_arguments(model: Fit) -> dict[str, Any]:
 
 def _refuse_arrays(kept: dict[str, Any], given: dict[str, Any]) -> None:
     """Raise DataError if an argument is an array of the old rows."""
-    for name in ("weights", "offset", "subset"):
+    for name in ("weights", "offset", "subset", "groups", "time"):
         if name in kept and name not in given and not isinstance(kept[name], str):
             raise DataError(
                 f"{name} was an array of the rows of the old data: give {name}= for the new ones, or None."

@@ -22,6 +22,7 @@ from mixedmodels.errors import DataError, MixedModelsWarning, NotAvailableError
 from mixedmodels.families import log_constant
 from mixedmodels.fits.family_quantities import response_scale
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.linear import LinearFit
@@ -188,7 +189,7 @@ def _of_fit(fit: Fit, covariance: CovarianceMethod) -> Deletion:
     by_rx = covariance == "rx" and isinstance(fit, GeneralizedFit)
     vcov = fit.estimates.vcov_rx if by_rx else fit._fixed_covariance()  # type: ignore[attr-defined]
     verdict, reason = "converged", ""
-    if isinstance(fit, MixedFit | GlmFit):
+    if isinstance(fit, MixedFit | GlmFit | GeeFit):
         verdict, reason = _ending(fit.convergence())
     return Deletion(fit.beta, vcov, fit.theta_values, fit.phi, fit.sigma(), verdict, reason)
 

@@ -13,7 +13,6 @@ from mixedmodels.diagnostics.scaled.place import rank_observed
 from mixedmodels.diagnostics.scaled.refitted import REFITS, RefittedResiduals
 from mixedmodels.diagnostics.scaled.result import ScaledResiduals
 from mixedmodels.diagnostics.scaled.rows import residual_rows
-from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.clusters import rows_by
 from mixedmodels.parallel import number_of_jobs
@@ -115,9 +114,7 @@ def scaled_residuals(
 
 def _simulated_fit(model: Any) -> Fit:
     fit = a_fit(model, "scaled_residuals")
-    family = fit.family()
-    if family is not None and family.is_quasi:
-        raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
+    fit.refuse_draws()
     return fit
 
 

@@ -72,7 +72,7 @@ class Fit:
         rebuilt = (
             "problem", "parameter_covariance", "expected_information", "joint_covariance", "row_covariances",
             "residual_evaluation", "observed_covariance_information", "expected_covariance_information",
-            "residual_problem",
+            "residual_problem", "scores", "group_information",
         )  # fmt: skip
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]
@@ -249,6 +249,18 @@ class Fit:
     def is_quasi(self) -> bool:
         """Whether the fit has a quasi-likelihood, compared by F tests, in place of a likelihood."""
         return False
+
+    @property
+    def has_distribution(self) -> bool:
+        """Whether there is a distribution of all responses to draw from."""
+        family = self.family()
+        return family is None or not family.is_quasi
+
+    def refuse_draws(self) -> None:
+        """Raise NotAvailableError unless there is a distribution to draw responses from."""
+        family = self.family()
+        if not self.has_distribution and family is not None:
+            raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
 
     @property
     def is_least_squares(self) -> bool:

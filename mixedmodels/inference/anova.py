@@ -13,8 +13,10 @@ from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, DataError, MixedModelsWarning, NotAvailableError, warn
+from mixedmodels.fits import gee
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference import comparison
 from mixedmodels.inference.boundary_tests import added_cone, added_effect, boundary_bounds, boundary_p_value
@@ -26,6 +28,7 @@ from mixedmodels.inference.comparability import (
     different_sizes,
 )
 from mixedmodels.inference.fixed_effects import Ddf, checked_ddf, refuse_ddf_of_chi_square
+from mixedmodels.inference.gee import wald as gee_wald
 from mixedmodels.inference.hypotheses import type_number
 from mixedmodels.inference.term_tests import (
     TermTests,
@@ -90,8 +93,9 @@ def anova(
     ----------
     *models : fitted models
         Several are ordered by their number of parameters and each is tested against the one above.
-        Generalized linear models of a quasi family, and linear models from lm(), are compared by F tests. Of
-        one model the terms are tested, as the arguments from `type` on say.
+        Generalized linear models of a quasi family, and linear models from lm(), are compared by F tests; two
+        marginal models from gee() by a Wald test in the larger one. Of one model the terms are tested, as the
+        arguments from `type` on say.
     refit : bool
         Whether models fitted by REML are first refitted by maximum likelihood, which is said on stderr.
     model_names : sequence of str, optional
@@ -148,6 +152,12 @@ def anova(
     check_models(models, "anova")
     one_of("test", test, (None, "F", "Chisq"))
     ddf = None if ddf is None else checked_ddf(ddf)
+    if len(models) > 1 and isinstance(models[0], GeeFit):
+        if type is not None or ddf != "default" or test not in (None, "Chisq"):
+            raise ControlError(
+                "marginal models are compared by Wald's chi-square test: leave out type, ddf, test."
+            )
+        return _between_marginal(models, vcov)
     if len(models) == 1:
         return _of_one_model(models[0], type, ddf, test, vcov)
     if type is not None or ddf != "default" or test is not None or vcov is not None:
@@ -156,7 +166,7 @@ def anova(
             "likelihoods."
         )
     if not all(m.has_likelihood for m in models):
-        raise NotAvailableError(NO_LIKELIHOOD)
+        raise no_likelihood(models)
     names = row_names(models, model_names)
     check_same_response(models)
     if all(m.is_quasi for m in models):
@@ -234,6 +244,12 @@ def Anova(
     return _tabulated(wald_f(model, number, chosen if ddf == "default" else ddf, vcov))
 
 
+def no_likelihood(models: Sequence[Fit]) -> NotAvailableError:
+    """Return the error about models that have no likelihood to compare."""
+    marginal = any(isinstance(m, GeeFit) for m in models)
+    return NotAvailableError(gee.NO_LIKELIHOOD if marginal else NO_LIKELIHOOD)
+
+
 NO_LIKELIHOOD = (
     "A fit by penalized quasi-likelihood has no likelihood to compare; fit the models with method='ml'. "
     "anova(m, type=2) tests the terms of one model."
@@ -247,6 +263,8 @@ def _of_one_model(
     is_linear = _is_linear(model)
     asked = test is not None or vcov is not None or ddf not in (None, "default")
     number = None if type is None else type_number(type)
+    if isinstance(model, GeeFit) and not asked and number in (None, 1):
+        return _sequential_wald(model)
     if ddf is None or (not is_linear and not asked and number in (None, 1)):
         if number not in (None, 1):
             raise ControlError("ddf=None gives lme4's table, which is sequential: leave out ddf, or type.")
@@ -268,7 +286,7 @@ def _is_linear(model: Fit) -> bool:
 
 def _require_degrees_of_freedom(model: Fit) -> None:
     """Raise unless F tests are defined: for linear models, and where a dispersion is estimated."""
-    if model.test_df is None and not _is_linear(model):
+    if model.test_df is None and not _is_linear(model) and not isinstance(model, GeeFit):
         raise NotAvailableError(
             "F tests need degrees of freedom, which this generalized model has none of; write test='Chisq'."
         )
@@ -385,7 +403,7 @@ def with_boundary(
 def _sequential(model: Fit) -> AnovaTable:
     """Return sums of squares of the fixed-effects terms in the order of the formula."""
     if not model.has_likelihood:
-        raise NotAvailableError(NO_LIKELIHOOD)
+        raise no_likelihood([model])
     if not isinstance(model, MixedFit) and not model.is_least_squares:
         raise NotAvailableError(
             "anova() of one generalized linear model is not available without a type: write anova(m, type=2) "
@@ -402,6 +420,29 @@ def _sequential(model: Fit) -> AnovaTable:
         return make_table(table, [*order, "Residuals"], comparison.TERM_COLUMNS, heading)
     values = comparison.sequential_table(model.beta, model.unscaled_vcov, assign, model.sigma())
     return make_table(values, order, comparison.SEQUENTIAL_COLUMNS, ["Analysis of Variance Table"])
+
+
+WALD = "Analysis of 'Wald statistic' Table"
+
+
+def _sequential_wald(model: GeeFit) -> AnovaTable:
+    """Return the tests of the terms of a marginal model, added in the order of the formula."""
+    values, rows = gee_wald.sequential(model)
+    family = model.family()
+    heading = [WALD, f"Model: {family.name}, link: {family.link.name}"]
+    heading += [f"Response: {model.design.response.text}", "Terms added sequentially (first to last)", ""]
+    return make_table(values, rows, gee_wald.COLUMNS, heading)
+
+
+def _between_marginal(models: Sequence[Fit], vcov: Any) -> AnovaTable:
+    """Return the Wald test of a marginal model against one nested in it."""
+    marginal = [m for m in models if isinstance(m, GeeFit)]
+    if len(models) != 2 or len(marginal) != 2:
+        raise ControlError("anova() compares two models fitted by gee(), one nested in the other.")
+    check_same_response(models)
+    smaller, larger = sorted(marginal, key=lambda m: len(m.beta))
+    heading = [WALD, "", f"Model 1 {larger.formula()} ", f"Model 2 {smaller.formula()}"]
+    return make_table(np.array([gee_wald.between(larger, smaller, vcov)]), ["1"], gee_wald.COLUMNS, heading)
 
 
 def _analysis_of_deviance(models: Sequence[Fit], names: Sequence[str]) -> AnovaTable:

@@ -10,17 +10,16 @@ import numpy as np
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
-from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.criteria import akaike_small_sample, akaike_weights
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.inference.anova import (
-    NO_LIKELIHOOD,
     AnovaTable,
     check_models,
     check_same_response,
     comparable,
     make_table,
+    no_likelihood,
     row_names,
 )
 from mixedmodels.inference.comparability import described
@@ -100,7 +99,7 @@ def compare(
     one_of("criterion", criterion, ("AIC", "AICc", "BIC", "cAIC"))
     one_of("caic", caic, get_args(Penalty))
     if any(m.is_quasi or not m.has_likelihood for m in models):
-        raise NotAvailableError(NO_LIKELIHOOD)
+        raise no_likelihood(models)
     names = row_names(models, model_names)
     check_same_response(models)
     fits = comparable(models, names, refit)

@@ -13,11 +13,13 @@ from mixedmodels.control import one_of
 from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
 from mixedmodels.errors import ControlError, NotAvailableError, listed
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference import structured
 from mixedmodels.inference.contrasts import Constant, FixedEffects
+from mixedmodels.inference.gee.fixed_effects import gee_fixed_effects
 from mixedmodels.inference.kenward_roger import kenward_roger
 from mixedmodels.inference.robust import RobustCovariance, robust_covariance
 from mixedmodels.inference.satterthwaite import Satterthwaite
@@ -56,6 +58,8 @@ def fixed_effects(fit: Fit, ddf: Ddf = "default", vcov: Any = None) -> FixedEffe
         If the method does not exist for this kind of model.
     """
     ddf = checked_ddf(ddf)
+    if isinstance(fit, GeeFit) and (vcov is None or isinstance(vcov, str)):
+        return gee_fixed_effects(fit, ddf, vcov)
     if vcov is not None:
         return with_covariance(fit, vcov, ddf)
     if isinstance(fit, StructuredResiduals):

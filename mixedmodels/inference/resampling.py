@@ -23,8 +23,10 @@ from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
+from mixedmodels.formula.design.rows import residual_of_copies
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.prediction.draws import draw_gaussian, draw_random_effects
@@ -52,6 +54,8 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
         raise ControlError(f"use_u=True keeps random effects that kind={kind!r} does not draw; leave it out.")
     if use_u and not fit.random:
         raise ControlError("use_u=True keeps random effects, and the model has none; leave it out.")
+    if kind == "parametric" and isinstance(fit, GeeFit):
+        fit.refuse_draws()
     if kind == "parametric" and family is not None and family.is_quasi:
         raise NotAvailableError(
             f"the {family.name} family has no distribution to draw from; kind='cluster' draws rows."
@@ -187,6 +191,8 @@ def _design_of_rows(design: Design, rows: IntArray, copy: IntArray) -> Design:
         offset=None if design.offset is None else design.offset[rows],
         index=pd.RangeIndex(n),
         missing=MissingRows("omit", n, np.arange(n)),
+        residual=None if design.residual is None else residual_of_copies(design.residual, rows, copy),
+        dispersion=tuple(replace(term, columns=term.columns.take(rows)) for term in design.dispersion),
     )
 
 

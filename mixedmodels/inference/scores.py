@@ -20,6 +20,7 @@ from mixedmodels.engines.generalized.hessian import natural_jacobian, natural_pa
 from mixedmodels.engines.generalized.problem import natural_to_psi
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.least_squares import LeastSquaresFit
@@ -48,7 +49,8 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     Parameters
     ----------
     fit : Fit
-        A linear or generalized linear model, with or without random effects.
+        A linear or generalized linear model, with or without random effects; of a marginal model, whose
+        clusters are its groups, these are the estimating functions of the coefficients.
     cluster : str or array_like, optional
         The clusters; by default the grouping factor that all others are nested in, or each row by itself
         without random effects.
@@ -73,6 +75,9 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     >>> bool(abs(mm.estfun(m).sum()).max() < 1e-4)
     True
     """
+    if isinstance(fit, GeeFit) and cluster is None:
+        groups = [fit.groups.groups[code] for code in fit.problem.grouping.codes]
+        return pd.DataFrame(fit.scores.scores, index=groups, columns=list(fit.design.x_names))
     clusters = clusters_of(_with_scores(fit), cluster)
     if isinstance(fit, (LeastSquaresFit, GlmFit)):
         by_row = least_squares_scores(fit) if isinstance(fit, LeastSquaresFit) else glm_scores(fit)

@@ -17,7 +17,8 @@ _OF_THE_FIT = """
     parameter_covariance phi prediction_variances prior_weights problem random random_scale relative_sd
     residual_estimates residual_evaluation residual_problem residual_sd row_covariances row_information
     solution spherical statistic term_covariances test_df theta_values unscaled_variances unscaled_vcov
-    residual_covariance n_subjects whitened_rows with_design with_rows y
+    residual_covariance correlation cov_type fixed_scale group_information groups has_distribution n_groups
+    options refuse_draws scores n_subjects whitened_rows with_design with_rows y
 """
 OF_THE_FIT = frozenset(_OF_THE_FIT.split())
 

@@ -24,6 +24,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit, RandomRows
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.formula import random_columns
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.prediction.request import PredictionRequest
@@ -149,6 +150,8 @@ def prediction_limits(
             "interval='prediction' is about responses, which a generalized model has on their own scale: "
             "add type='response'. interval='confidence' has limits of the linear predictor."
         )
+    if isinstance(model, GeeFit) and not family.has_dispersion:
+        model.refuse_draws()
     if family.is_quasi:
         raise NotAvailableError(
             f"the {family.name} family has no distribution to take prediction limits from."

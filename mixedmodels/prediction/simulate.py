@@ -12,7 +12,7 @@ import pandas as pd
 from mixedmodels.advice import shown
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.control import true_or_false, whole_number
-from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.errors import ControlError, DataError
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.families.response import TRIALS_FAMILIES
@@ -200,8 +200,7 @@ def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
         If parameters or rows are at fault.
     """
     family, newdata = model.family(), request.newdata
-    if family is not None and family.is_quasi:
-        raise NotAvailableError(f"the {family.name} family has no distribution to simulate from.")
+    model.refuse_draws()
     if request.newparams is not None:
         model = with_parameters(
             model, read_parameters(model.design, family, request.newparams, parameters_of(model))

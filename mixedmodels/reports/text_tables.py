@@ -74,8 +74,8 @@ def text_matrix(
 
 
 def is_p_value(column: str) -> bool:
-    """Tell whether a column of that name holds p-values: ``Pr(>F)``, ``p.value``."""
-    return column.startswith("Pr(") or column == "p.value"
+    """Tell whether a column of that name holds p-values: ``Pr(>F)``, ``P(>|Chi|)``, ``p.value``."""
+    return column.startswith(("Pr(", "P(")) or column == "p.value"
 
 
 def coefficient_table(

@@ -17,6 +17,7 @@ from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.diagnostics.r2 import R2, r2
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.least_squares import LeastSquaresFit
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -31,7 +32,7 @@ from mixedmodels.tidy.residual_words import residual_structure
 from mixedmodels.tidy.tidy import check_fit
 
 #: Fits that end a search.
-WITH_SEARCH = (MixedFit, GlmFit, StructuredResiduals)
+WITH_SEARCH = (MixedFit, GlmFit, GeeFit, StructuredResiduals)
 #: Verdicts of which nothing needs to be said.
 FINE = "converged"
 #: p-values below it are said to be so.

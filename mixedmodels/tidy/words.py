@@ -10,6 +10,7 @@ import numpy as np
 
 from mixedmodels.families.family import Family
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.coding import VariableCoding
@@ -63,6 +64,8 @@ def software() -> str:
 def kind_of_model(fit: Fit) -> str:
     """Return what was fitted: ``"linear mixed model"``, or a generalized one with family and link."""
     family = fit.family()
+    if isinstance(fit, GeeFit):
+        return f"marginal model ({family_words(fit.family())} family, {fit.family().link.name} link)"
     mixed = " mixed" if isinstance(fit, MixedFit) else ""
     if family is None:
         return f"linear{mixed} model"
@@ -87,6 +90,11 @@ def estimation(fit: Fit) -> str:
         return "least squares" if fit.design.weights is None else "weighted least squares"
     if fit.is_reml:
         return "restricted maximum likelihood (REML)"
+    if isinstance(fit, GeeFit):
+        corr = fit.correlation.name
+        return (
+            f"generalized estimating equations ({corr} working correlation, {fit.cov_type} standard errors)"
+        )
     if not fit.has_likelihood:
         return "penalized quasi-likelihood"
     if isinstance(fit, GeneralizedFit):
@@ -104,7 +112,7 @@ def _approximation(nodes: int) -> str:
 
 def observations(fit: Fit) -> str:
     """Return how many rows and groups there are."""
-    groups = fit.ngrps() if isinstance(fit, MixedFit) else {}
+    groups = fit.ngrps() if isinstance(fit, MixedFit | GeeFit) else {}
     counts = [f"{size} level{'s' * (size != 1)} of {name}" for name, size in groups.items()]
     n = fit.nobs()
     return f"{n} observation{'s' * (n != 1)}" + (f" of {in_series(counts)}" if counts else "")
@@ -191,6 +199,8 @@ def _argument(text: str) -> str:
 def family_parameters(fit: Fit) -> list[str]:
     """Return a sentence on the parameters of the family; none where there are none."""
     family = fit.family()
+    if isinstance(fit, GeeFit):
+        return [f"The scale was {fit.dispersion():.4g}."]
     if family is None or not (len(fit.drawn_phi) or fit.is_quasi):
         return []
     if fit.is_quasi:

@@ -271,3 +271,11 @@ def test_lines_by_group(name, models):
     np.testing.assert_allclose(ends["y"], np.asarray(m.fitted())[[12, 15]])
     assert len(mm.plot_ranef(m).data) == 14
     plt.close("all")
+
+
+def test_the_cluster_bootstrap_draws_residual_groups():
+    m = mm.gls("Reaction ~ Days", mm.load_dataset("sleepstudy"), residual="ar1(Days | Subject)")
+    drawn = mm.bootstrap(m, nsim=40, kind="cluster", rng=2).summary()["Std. Error"]
+    drawn = drawn[["(Intercept)", "Days"]]
+    robust = np.sqrt(np.diag(m.vcov("CR0", cluster="Subject")))
+    np.testing.assert_allclose(drawn, robust, rtol=0.35)

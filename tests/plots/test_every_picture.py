@@ -125,6 +125,6 @@ def test_without_matplotlib_one_error_names_the_extra(function, fitted, monkeypa
     "name", [n for n in mm.__all__ if n.startswith("plot_") and n != "plot_scaled_residuals"]
 )
 def test_what_is_no_model_is_named(name):
-    arguments = ["x"] if name == "plot_effects" else []
+    arguments = ["x"] if name in ("plot_effects", "plot_attenuation") else []
     with pytest.raises(mm.MixedModelsError, match=r"needs a (fitted )?model|neither|no fitted"):
         getattr(mm, name)([1.0], *arguments)

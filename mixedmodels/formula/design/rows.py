@@ -70,6 +70,29 @@ def _residual_of_rows(residual: ResidualDesign, rows: IntArray) -> ResidualDesig
     )
 
 
+def residual_of_copies(residual: ResidualDesign, rows: IntArray, copy: IntArray) -> ResidualDesign:
+    """Return the residual groups of rows drawn with replacement; in different copies they are different.
+
+    Parameters
+    ----------
+    residual : ResidualDesign
+        The groups of all rows.
+    rows, copy : ndarray of int, shape (m,)
+        Rows, and the number of the draw that each came in.
+    """
+    keys, codes = np.unique(copy * len(residual.groups) + residual.codes[rows], return_inverse=True)
+    old = keys % len(residual.groups)
+    return replace(
+        residual,
+        codes=codes.ravel(),
+        groups=tuple(residual.groups[k] for k in old.tolist()),
+        positions=residual.positions[rows],
+        arms=residual.arms[old],
+        origins=residual.origins[old],
+        variance=None if residual.variance is None else _variance_of_rows(residual.variance, rows),
+    )
+
+
 def _variance_of_rows(term: VarianceTerm, rows: IntArray) -> VarianceTerm:
     return replace(term, columns=term.columns.take(rows))
 

@@ -1,0 +1,1 @@
+"""Generalized estimating equations: marginal models of correlated responses."""

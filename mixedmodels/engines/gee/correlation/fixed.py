@@ -1,0 +1,47 @@
+"""A correlation matrix that was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.gee.correlation.structure import Whitening, whitening_by_batch
+from mixedmodels.engines.gee.problem import GeeProblem
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fixed:
+    """Correlations between the times, none of them estimated.
+
+    Attributes
+    ----------
+    R : ndarray, shape (T, T)
+        The correlation matrix.
+    """
+
+    R: FloatArray
+    name: ClassVar[str] = "fixed"
+    labels: ClassVar[tuple[str, ...]] = ()
+
+    def parameter_of(self, first: IntArray, second: IntArray) -> IntArray:
+        """Return -1: no pair has a parameter."""
+        return np.full(first.shape, -1, dtype=np.intp)
+
+    def correlation(self, alpha: FloatArray, first: IntArray, second: IntArray) -> FloatArray:
+        """Return the correlations given."""
+        return self.R[first, second]
+
+    def slope(self, alpha: FloatArray, first: IntArray, second: IntArray) -> FloatArray:
+        """Return zeros."""
+        return np.zeros(first.shape)
+
+    def estimate(self, problem: GeeProblem, r: FloatArray, phi: float, alpha: FloatArray) -> FloatArray:
+        """Return no parameters."""
+        return alpha
+
+    def whitening(self, problem: GeeProblem, alpha: FloatArray) -> Whitening:
+        """Return inverse Cholesky factors, group by group."""
+        return whitening_by_batch(self, problem, alpha)

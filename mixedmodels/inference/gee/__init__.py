@@ -1,0 +1,1 @@
+"""Inference about marginal models fitted by estimating equations."""

@@ -1,0 +1,1 @@
+"""Tests of generalized estimating equations."""

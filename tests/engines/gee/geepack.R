@@ -1,0 +1,33 @@
+# Makes waves.csv and geepack.json: R 4.2.2, geepack 1.3.9.
+suppressPackageStartupMessages(library(geepack)); library(jsonlite)
+ctl <- geese.control(epsilon=1e-13, maxit=1000)
+set.seed(7)
+m <- 40; d <- do.call(rbind, lapply(1:m, function(i) { n <- sample(2:5,1); t <- sort(sample(1:5,n)); b <- rnorm(1,0,.6); x <- rnorm(n); z <- i%%2; data.frame(id=i,t=t,x=x,z=z,b=b) }))
+d$yb <- rbinom(nrow(d),1,plogis(-.3+.5*d$x+.4*d$z+d$b)); d$yc <- rpois(nrow(d),exp(.8+.3*d$x-.2*d$z+d$b)); d$yg <- 2+.5*d$x+.3*d$z+d$b+rnorm(nrow(d),0,.7)
+d$yp <- exp(.5+.2*d$x+.3*d$z+.4*d$b)*rgamma(nrow(d),5,5); d$w <- sample(1:4,nrow(d),TRUE)
+d$b <- NULL; d$n <- sample(3:9, nrow(d), TRUE); d$s <- rbinom(nrow(d), d$n, plogis(-.2+.4*d$x))
+write.csv(d, "waves.csv", row.names=FALSE)
+out <- list(); save <- function() write(toJSON(out, digits=NA, auto_unbox=TRUE), "geepack.json")
+add <- function(name, args) { go <- function(e) eval(parse(text=paste0("geeglm(", args, ", data=d, id=id, control=ctl", e, ")")), globalenv()); f <- go(""); g <- f$geese
+ j <- go(", std.err='jack'")$geese$vbeta.ajs; j1 <- go(", std.err='j1s'")$geese$vbeta.j1s; fj <- go(", std.err='fij'")$geese$vbeta.fij
+ out[[name]] <<- list(coef=unname(coef(f)), robust=unname(g$vbeta), naive=unname(g$vbeta.naiv), alpha=unname(g$alpha), phi=unname(g$gamma), alpha_se=if(length(g$alpha)) sqrt(diag(as.matrix(g$valpha))), phi_se=if(length(g$vgamma)) sqrt(g$vgamma[1]), ajs=j, j1s=j1, fij=fj, qic=tryCatch(unname(QIC(f)),error=function(e) NULL)) ; cat(name, "\n"); save() }
+add("binomial_ar1_waves", 'yb ~ x + z, family=binomial, corstr="ar1", waves=t')
+add("gaussian_ex_weights", 'yg ~ x + z, family=gaussian, corstr="exchangeable", weights=w')
+add("gaussian_ar1_weights", 'yg ~ x + z, family=gaussian, corstr="ar1", weights=w, waves=t')
+add("gamma_inverse_ex", 'yp ~ x + z, family=Gamma("inverse"), corstr="exchangeable"')
+add("binomial_probit_ind", 'yb ~ x + z, family=binomial("probit"), corstr="independence"')
+add("binomial_cloglog_ex", 'yb ~ x + z, family=binomial("cloglog"), corstr="exchangeable"')
+add("poisson_ex_fixscale", 'yc ~ x + z, family=poisson, corstr="exchangeable", scale.fix=TRUE')
+add("cbind_ex", 'cbind(s, n-s) ~ x + z, family=binomial, corstr="exchangeable"')
+R <- outer(1:5,1:5,function(i,j) .5^(abs(i-j)^.7)); zc <- unlist(lapply(split(d$t,d$id), function(t) {k<-length(t); unlist(lapply(seq_len(k-1), function(i) R[t[i], t[(i+1):k]]))}))
+add("gaussian_fixed_waves", 'yg ~ x + z, family=gaussian, corstr="fixed", zcor=zc')
+lag <- unlist(lapply(split(d$t,d$id), function(t) {k<-length(t); unlist(lapply(seq_len(k-1), function(i) t[(i+1):k]-t[i]))}))
+p1 <- unlist(lapply(split(d$t,d$id), function(t) {k<-length(t); unlist(lapply(seq_len(k-1), function(i) paste(t[i], t[(i+1):k])))}))
+ZU <- model.matrix(~ p1 - 1)
+add("poisson_un_waves", 'yc ~ x + z, family=poisson, corstr="userdefined", zcor=ZU')
+Z <- cbind(as.numeric(lag==1), as.numeric(lag==2))
+add("poisson_mdep2_waves", 'yc ~ x + z, family=poisson, corstr="userdefined", zcor=Z')
+ga <- function(a,b) {tt<-anova(a,b); c(tt$Df,tt$X2)}
+f1 <- geeglm(yc ~ x*z + t, data=d,id=id,family=poisson,corstr="exchangeable",control=ctl); f2 <- geeglm(yc ~ x, data=d,id=id,family=poisson,corstr="exchangeable",control=ctl)
+out$anova2 <- ga(f1,f2)
+write(toJSON(out, digits=NA, auto_unbox=TRUE), "geepack.json")
