@@ -30,8 +30,8 @@ class ArrowFrames:
     def __init__(self, columns: Sequence[str], declared: Mapping[str, str]) -> None:
         self._columns = list(columns)
         self._declared = declared
-        # The last dictionary of each column: batches of one row group share it, and a million levels are slow to
-        # make pandas' own.
+        # The last dictionary of each column: batches of one row group share it, and it takes long to make a
+        # million levels pandas' own.
         self._levels: dict[str, tuple[Any, pd.CategoricalDtype]] = {}
 
     def batches(self, records: Iterable[Any], name: str) -> Iterator[Batch]:
@@ -108,7 +108,7 @@ _MOST_SHORT = 2**31 - 1
 
 
 def _with_levels(array: Any) -> tuple[Any, pd.CategoricalDtype]:
-    """Return a dictionary array and its type for pandas, which has each level once and none that is missing."""
+    """Return a dictionary array and its type for pandas: each level once, and none that is missing."""
     levels = _level_index(array.dictionary)
     if array.dictionary.null_count or not levels.is_unique:
         plain = array.dictionary.take(array.indices)
@@ -124,12 +124,14 @@ def _level_index(dictionary: Any) -> pd.Index:
     if types.is_binary(kind) or types.is_large_binary(kind):
         return pd.Index([None if v is None else v.decode("latin-1") for v in dictionary.to_pylist()])
     if types.is_decimal(kind):
-        return pd.Index(dictionary.to_pylist(), dtype=object)
-    return pd.Index(dictionary.to_pandas())
+        decimals: pd.Index[Any] = pd.Index(dictionary.to_pylist(), dtype=object)
+        return decimals
+    index: pd.Index[Any] = pd.Index(dictionary.to_pandas())
+    return index
 
 
 def _same_memory(one: Any, other: Any) -> bool:
-    """Tell whether two arrays are the same memory; the first is still held, so that its place is not used again."""
+    """Tell whether two arrays are the same memory; the first is still held, so its place is not free."""
     places = [[None if b is None else (b.address, b.size) for b in a.buffers()] for a in (one, other)]
     return places[0] == places[1] and len(one) == len(other) and one.offset == other.offset
 
@@ -144,7 +146,7 @@ def _masked(array: Any, masked: Any) -> Any:
 
 
 def _decimals(array: Any) -> Any:
-    """Return decimal numbers: whole ones as integers where 64 bits hold them, others as Arrow's own, exact."""
+    """Return decimal numbers: whole ones as integers where 64 bits hold them, others exactly as Arrow's."""
     if array.type.scale == 0:
         try:
             return _masked(array.cast(arrow().int64()), pd.arrays.IntegerArray)

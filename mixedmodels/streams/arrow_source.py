@@ -9,7 +9,7 @@ from mixedmodels.errors import DataError
 from mixedmodels.streams.arrow_frames import ArrowFrames, kinds_of_schema
 from mixedmodels.streams.libraries import arrow
 from mixedmodels.streams.parquet import unreadable
-from mixedmodels.streams.source import Batch, Part, require_columns, require_rows, rows_per_batch
+from mixedmodels.streams.source import Batch, Part, cannot_read, require_columns, require_rows, rows_per_batch
 
 
 class DatasetSource:
@@ -89,8 +89,8 @@ class ReaderSource:
         """
         if self._is_spent:
             raise DataError(
-                "the rows of a RecordBatchReader can be read only once, and have been read: pass a pyarrow Dataset or "
-                "Table, or a function that makes the reader anew"
+                "the rows of a RecordBatchReader can be read only once, and have been read: pass a pyarrow "
+                "Dataset or Table, or a function that makes the reader anew"
             )
         require_columns(columns, self._kinds, "the reader")
         self._is_spent = True
@@ -111,4 +111,4 @@ def numbered(records: Any, columns: Sequence[str], kinds: dict[str, str], noun: 
             yield frames.batch(record, f"{noun} {number}")
             number += 1
     except (arrow().ArrowException, OSError) as error:
-        raise unreadable(f"{noun} {number}", error) from error
+        raise cannot_read(f"{noun} {number}", error) from error

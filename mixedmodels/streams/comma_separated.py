@@ -131,7 +131,7 @@ def _blocks(reader: Any, file: File) -> Iterator[Any]:
 def _wrong_text(name: str, error: BaseException) -> DataError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].removeprefix("In CSV ")
     return DataError(
-        f"{name} cannot be read ({reason}). The first block of text settles the type of each column; where later "
-        "values are of another, write the table as Parquet, or pass pyarrow.dataset.dataset(path, schema=..., "
-        "format='csv')"
+        f"{name} cannot be read ({reason}). The first block of text settles the type of each column; where "
+        "later values are of another, write the table as Parquet, or pass pyarrow.dataset.dataset(path, "
+        "schema=..., format='csv')"
     )

@@ -87,7 +87,7 @@ def _files_of(place: str) -> list[File]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """Return the data files in a directory and below it; names with a leading dot or line are notes of writers."""
+    """Return the data files in a directory and below it, without those that writers mark by . or _."""
     found = (p for p in folder.rglob("*") if p.is_file())
     return sorted(p for p in found if not any(part[0] in "._" for part in p.relative_to(folder).parts))
 
@@ -124,8 +124,10 @@ def _format(file: File) -> str:
         suffixes.pop()
     if suffixes and suffixes[-1] in _FORMATS:
         return _FORMATS[suffixes[-1]]
-    if file.system is None and Path(file.path).open("rb").read(len(_PARQUET_MARK)) == _PARQUET_MARK:
-        return PARQUET
+    if file.system is None:
+        with Path(file.path).open("rb") as opened:
+            if opened.read(len(_PARQUET_MARK)) == _PARQUET_MARK:
+                return PARQUET
     raise DataError(
         f"{file.name!r} is read neither as Parquet nor as text: its name must end in {listed(_FORMATS)}"
     )

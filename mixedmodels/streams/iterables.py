@@ -1,4 +1,4 @@
-"""Frames one after the other: lists, generators, functions that return them, and readers of record batches."""
+"""Frames one after the other: lists, generators and functions that return them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class FramesSource:
         """Return the frames that have columns, with their names."""
         if self.once and self._is_spent:
             raise DataError(
-                "the rows of a generator or reader can be read only once, and have been read: pass a function that "
+                "the rows of a generator can be read only once, and have been read: pass a function that "
                 "makes it anew, as in lambda: read_frames(), or a list"
             )
         self._is_spent = True

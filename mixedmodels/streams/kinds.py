@@ -10,8 +10,8 @@ import pandas as pd
 from mixedmodels.errors import DataError
 from mixedmodels.streams.libraries import arrow
 
-#: Kinds of columns. "string" is text whose levels have no order of their own, "categorical" and "ordered" have the
-#: levels of their type; "unknown" is a column without values so far, which may turn out to be anything.
+#: Kinds of columns. "string" is text, whose levels have no order of their own; "categorical" and "ordered"
+#: have the levels of their type; "unknown" is a column without values so far, which may become anything.
 KINDS = (
     "integer",
     "decimal",
@@ -86,8 +86,8 @@ def kind_of_dtype(dtype: Any) -> str:
 def settled(column: pd.Series[Any], kind: str, declared: str, where: str) -> pd.Series[Any]:
     """Return a column as the kind that the table has it in.
 
-    A column without values is missing in any kind; whole numbers are whole numbers also where a missing value has
-    made floats of them.
+    A column without values is missing in any kind; whole numbers are whole numbers also where a missing
+    value has made floats of them.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def settled(column: pd.Series[Any], kind: str, declared: str, where: str) -> pd.
             return _exact_float(column, where)
         return column
     raise DataError(
-        f"{where}: column {str(column.name)!r} is {_spoken(kind)}, where the table began with {_spoken(declared)}. "
-        "Give every part of the table the same types"
+        f"{where}: column {str(column.name)!r} is {_spoken(kind)}, where the table began with "
+        f"{_spoken(declared)}. Give every part of the table the same types"
     )
 
 
@@ -144,8 +144,8 @@ def _whole(column: pd.Series[Any], where: str) -> pd.Series[Any]:
     off = (known != np.rint(known)) | (np.abs(known) > LARGEST_EXACT)
     if off.any():
         raise DataError(
-            f"{where}: column {str(column.name)!r} has the value {values[off][0]:g}, where the table began with whole "
-            "numbers. Make the column float in every part of the table"
+            f"{where}: column {str(column.name)!r} has the value {values[off][0]:g}, where the table began "
+            "with whole numbers. Make the column float in every part of the table"
         )
     return pd.Series(pd.arrays.IntegerArray(known.astype(np.int64), missing), name=column.name)
 
@@ -155,8 +155,8 @@ def _exact_float(column: pd.Series[Any], where: str) -> pd.Series[Any]:
     known = column.dropna().to_numpy()
     if known.size and max(abs(int(known.max())), abs(int(known.min()))) > LARGEST_EXACT:
         raise DataError(
-            f"{where}: column {str(column.name)!r} has whole numbers of more than 15 digits, where the table began "
-            "with floats. Make the column integer, or text, in every part of the table"
+            f"{where}: column {str(column.name)!r} has whole numbers of more than 15 digits, where the table "
+            "began with floats. Make the column integer, or text, in every part of the table"
         )
     return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), name=column.name)
 

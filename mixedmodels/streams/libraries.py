@@ -29,7 +29,8 @@ def library(module: str, extra: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise NotAvailableError(
-            f"{what} need {module.partition('.')[0]}, the extra '{extra}': pip install 'mixedmodels[{extra}]'."
+            f"{what} need {module.partition('.')[0]}, the extra '{extra}': "
+            f"pip install 'mixedmodels[{extra}]'."
         ) from None
 
 

@@ -9,17 +9,21 @@ from typing import Any
 from mixedmodels.errors import DataError
 from mixedmodels.streams.arrow_source import DatasetSource, ReaderSource
 from mixedmodels.streams.comma_separated import CsvSource
+from mixedmodels.streams.dask_source import DaskSource
+from mixedmodels.streams.duckdb_source import DuckDBSource
 from mixedmodels.streams.files import PARQUET, list_files
-from mixedmodels.streams.iterables import FramesSource, FrameSource
+from mixedmodels.streams.iterables import FrameSource, FramesSource
 from mixedmodels.streams.libraries import made_by
 from mixedmodels.streams.pandas_frames import is_frame
 from mixedmodels.streams.parquet import ParquetSource
+from mixedmodels.streams.polars_source import PolarsSource
 from mixedmodels.streams.source import Source
+from mixedmodels.streams.spark_source import SparkSource
 
 TAKEN = (
-    "a path, pattern or directory of Parquet or CSV files, a list of paths, a pyarrow Dataset or RecordBatchReader, a "
-    "DuckDB relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of DataFrames or a function that "
-    "returns one, or a table in memory"
+    "a path, pattern or directory of Parquet or CSV files, a list of paths, a pyarrow Dataset or "
+    "RecordBatchReader, a DuckDB relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of "
+    "DataFrames or a function that returns one, or a table in memory"
 )
 
 
@@ -35,8 +39,8 @@ def open_source(data: object) -> Source:
     ----------
     data : object
         A path, pattern or directory of Parquet or CSV files, or a list of them; a pyarrow Dataset or
-        RecordBatchReader; a DuckDB relation; a Polars LazyFrame; a Dask or Spark DataFrame; an iterable of frames or
-        a function without arguments that returns one; or a table in memory.
+        RecordBatchReader; a DuckDB relation; a Polars LazyFrame; a Dask or Spark DataFrame; an iterable of
+        frames or a function without arguments that returns one; or a table in memory.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def _is_paths(data: object) -> bool:
 
 
 def _is_iterable_of_frames(data: object) -> bool:
-    """Tell whether an object of a class that nobody here knows iterates over frames, as far as can be told."""
+    """Tell whether an object of a class unknown here iterates over frames, as far as can be told."""
     known = (
         made_by(data, "numpy")
         or made_by(data, "pandas")
@@ -110,4 +114,9 @@ def _open_iterable(data: Any) -> Source:
 
 _BY_PACKAGE: dict[str, dict[str, Callable[[Any], Source]]] = {
     "pyarrow": {"Dataset": DatasetSource, "RecordBatchReader": ReaderSource},
+    "_duckdb": {"DuckDBPyRelation": DuckDBSource},
+    "duckdb": {"DuckDBPyRelation": DuckDBSource},
+    "polars": {"LazyFrame": PolarsSource},
+    "dask": {"DataFrame": DaskSource},
+    "pyspark": {"DataFrame": SparkSource},
 }

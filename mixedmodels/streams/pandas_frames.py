@@ -117,13 +117,13 @@ def _column(column: pd.Series[Any], name: str, declared: str, where: str) -> Any
 def _typed(column: pd.Series[Any], name: str, where: str) -> pd.Series[Any]:
     """Return a column with the type that its values have, where they are Python objects."""
     if isinstance(column.dtype, pd.ArrowDtype) and kind_of_dtype(column.dtype) in ("categorical", "ordered"):
-        return pd.Series(column.array._pa_array.combine_chunks().to_pandas())  # type: ignore[attr-defined]
+        return pd.Series(column.array._pa_array.combine_chunks().to_pandas())
     if column.dtype != object:
         return column
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     simple = {"boolean": "boolean", "floating": "float64"}
     if inferred in simple:
-        return column.astype(simple[inferred])  # type: ignore[call-overload,no-any-return]
+        return column.astype(simple[inferred])  # type: ignore[call-overload]
     if inferred in ("integer", "mixed-integer-float"):
         return _numbers(column)
     if inferred in ("date", "datetime", "datetime64"):
@@ -141,7 +141,7 @@ def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return Python numbers as nullable integers where they are, and as floats elsewhere."""
     for dtype in ("Int64", "UInt64", "float64"):
         try:
-            return column.astype(dtype)  # type: ignore[call-overload,no-any-return]
+            return column.astype(dtype)  # type: ignore[call-overload]
         except (TypeError, ValueError, OverflowError):
             continue
     return column
@@ -159,7 +159,8 @@ def _texts(column: pd.Series[Any], inferred: str, name: str, where: str) -> np.n
         texts = known.map(str)
     else:
         raise DataError(
-            f"{where}: column {name!r} holds a mixture of types ({inferred}); make it all numbers or all strings"
+            f"{where}: column {name!r} holds a mixture of types ({inferred}); make it all numbers or "
+            "all strings"
         )
     result = np.full(len(column), None, dtype=object)
     result[column.notna().to_numpy()] = texts.to_numpy()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pandas as pd
 
@@ -26,14 +26,18 @@ class Batch:
     Attributes
     ----------
     frame : DataFrame
-        The columns asked for, in the order asked for, rows numbered from 0. Integers keep their type (as pandas'
-        nullable integers where some are missing), strings and categories are Categorical.
+        The columns asked for, in the order asked for, rows numbered from 0. Integers keep their type (as
+        pandas' nullable integers where some are missing), strings and categories are Categorical.
     name : str
         Where the rows come from, as an error says it.
     """
 
     frame: pd.DataFrame
     name: str
+
+
+#: What is made of the batches of one part; other processes must be able to import it.
+MapFunction: TypeAlias = Callable[[Iterator[Batch]], Any]
 
 
 class Part(Protocol):
@@ -62,6 +66,19 @@ class Source(Protocol):
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield all rows, with these columns."""
+
+
+@runtime_checkable
+class EngineSource(Source, Protocol):
+    """A table whose engine can map its partitions by itself."""
+
+    def mapped(
+        self, columns: Sequence[str], function: MapFunction, done: Set[str], retries: int
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield the name of each partition that is not done, once, with `function` of its batches."""
+
+    def n_partitions(self) -> int:
+        """Return the number of partitions."""
 
 
 def rows_per_batch(n_columns: int) -> int:
@@ -109,3 +126,9 @@ def require_rows(batches: Iterator[Batch], where: str) -> Iterator[Batch]:
             yield batch
     if empty:
         raise DataError(f"{where} has no rows")
+
+
+def cannot_read(name: str, error: BaseException) -> DataError:
+    """Return the error about a part that an engine cannot read, with the first line of its reason."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return DataError(f"{name} cannot be read ({reason})")
