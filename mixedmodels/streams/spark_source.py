@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +170,18 @@ class _Failing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is None or not isinstance(error, Exception) or isinstance(error, MixedModelsError):
             return
-        raise cannot_read("the Spark DataFrame", error) from error
+        raise cannot_read("the Spark DataFrame", _cause(error)) from error
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the error of a worker in Python, which Spark hands over as the text of its traceback."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    return RuntimeError(raised[-1]) if raised else error
+
+
+#: How the last line of a traceback begins.
+_RAISED = re.compile(r"([A-Za-z_]\w*\.)*[A-Z]\w*(Error|Exception|Invalid)\b: ")
 
 
 def _kind(name: str) -> str:
