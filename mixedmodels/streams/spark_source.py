@@ -82,14 +82,16 @@ class SparkSource:
         def run(records: Iterator[Any]) -> Iterator[Any]:
             return task(records)  # type: ignore[no-any-return]
 
-        return self._frame.select([_quoted(c) for c in columns]).mapInArrow(run, schema)
+        # Names of our own: mapInArrow looks columns up by name and trips over a dot in one.
+        plain = [self._frame[_quoted(c)].alias(f"c{k}") for k, c in enumerate(columns)]
+        return self._frame.select(plain).mapInArrow(run, schema)
 
     def _read(self, columns: Sequence[str], records: Any) -> Iterator[Batch]:
         frames = ArrowFrames(columns, self._kinds)
         with _Failing():
             for row in records.toLocalIterator():
                 with arrow("ipc").open_stream(bytes(row.result)) as reader:
-                    yield from frames.batches(reader, partition_name(row.part))
+                    yield from frames.batches(_renamed(reader, columns), partition_name(row.part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,16 @@ class _PartitionTask:
         number = _partition_number()
         frames = ArrowFrames(self.columns, self.kinds)
         try:
-            value = self.function(frames.batches(records, partition_name(number)))
+            value = self.function(frames.batches(_renamed(records, self.columns), partition_name(number)))
         except MixedModelsError as error:  # what is wrong with the data is wrong again in a second attempt
             value = error
         yield _row(number, pickle.dumps(value))
+
+
+def _renamed(records: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield record batches under the names of the table's columns."""
+    for record in records:
+        yield arrow().RecordBatch.from_arrays(record.columns, names=list(columns))
 
 
 def _as_bytes(records: Iterator[Any]) -> Iterator[Any]:
