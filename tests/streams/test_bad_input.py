@@ -112,7 +112,7 @@ def test_empty_parts_count_for_nothing_and_an_empty_whole_is_an_error(tmp_path: 
     (tmp_path / "none.csv").write_text("x,y\n")
     empty = pa.Table.from_pandas(none, preserve_index=False)
     for data in ([none], [none, pd.DataFrame()], tmp_path / "none.parquet", empty, empty.to_reader(), none):
-        with pytest.raises(DataError, match="has no"):
+        with pytest.raises(DataError, match=r"ha(s|ve) no (rows|frame)"):
             read(data, ["y"])
     with pytest.raises(DataError, match="has no rows"):
         read(tmp_path / "none.csv", ["x"])

@@ -97,6 +97,11 @@ def test_ctrl_c_is_held_back_only_inside() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_column_that_is_not_there(path: str) -> None:
+    with pytest.raises(DataError, match=r"the data have no column 'm'"):
+        map_parts(open_source(path), ["n", "m"], total, add)
+
+
 @pytest.mark.parametrize(("name", "value"), [("n_jobs", 0), ("n_jobs", 1.5), ("progress", "yes")])
 def test_wrong_options(path: str, name: str, value: Any) -> None:
     with pytest.raises(ControlError, match=name):
