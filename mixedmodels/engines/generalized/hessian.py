@@ -105,12 +105,10 @@ def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimat
 
 
 def _modes(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
-    """Return the flat conditional modes at the estimates; None if the problem has other columns than these."""
+    """Return the flat conditional modes at the estimates; None where the problem has columns of its own."""
     if any(basis is not None for basis in problem.column_bases):
         return None
     return np.concatenate([estimates.u[k].T.ravel() for block in problem.system.blocks for k in block.terms])
-
-
 
 
 def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:

@@ -60,6 +60,7 @@ class Evaluator:
         self.nAGQ = nAGQ
         self._last: Mode | None = None
         self._last_psi: FloatArray | None = None
+        self._last_joint: tuple[FloatArray, float] | None = None
         self._modes: FloatArray | None = None
         self._first: FloatArray | None = None
         self._n_edges = 0
@@ -161,20 +162,33 @@ class Evaluator:
     @_at_trial_points
     def joint_mode_at(self, psi: FloatArray, decrement: float = DECREMENT) -> Mode:
         """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
+        k, p = self.problem.n_theta, self.problem.n_fixed
         if self._last is not None and self.problem.family.link.is_monotone:
-            k, p = self.problem.n_theta, self.problem.n_fixed
+            if self._is_last_joint(psi, decrement):
+                return self._last
             near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
             try:
                 found = joint_mode(self.problem, unpack(self.problem, near), self._last.u, decrement)
-                return self._keep(None, found)
+                return self._keep(None, found, (psi, decrement))
             except (LinAlgError, ConvergenceError):
                 self._last = None
-        return self._keep(None, joint_mode(self.problem, unpack(self.problem, psi), None, decrement))
+        found = joint_mode(self.problem, unpack(self.problem, psi), None, decrement)
+        return self._keep(None, found, (psi, decrement))
+
+    def _is_last_joint(self, psi: FloatArray, decrement: float) -> bool:
+        """Tell whether the last mode is the joint one at these theta and phi, as exactly as is asked."""
+        if self._last_joint is None or self._last_joint[1] > decrement:
+            return False
+        differs = self._last_joint[0] != psi
+        differs[self.problem.n_theta : self.problem.n_theta + self.problem.n_fixed] = False
+        return not differs.any()
 
     def forget(self) -> None:
         """Start the next mode afresh."""
         self._last = self._modes = self._first = None
 
-    def _keep(self, psi: FloatArray | None, mode: Mode) -> Mode:
-        self._last, self._last_psi = mode, psi
+    def _keep(
+        self, psi: FloatArray | None, mode: Mode, joint: tuple[FloatArray, float] | None = None
+    ) -> Mode:
+        self._last, self._last_psi, self._last_joint = mode, psi, joint
         return mode
