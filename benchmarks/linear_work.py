@@ -129,27 +129,29 @@ def _factor(codes: np.ndarray) -> pd.Categorical:
 
 
 def _pedigree(rng: np.random.Generator, animals: int) -> tuple[Any, np.ndarray]:
-    """Return the inverse of the additive relationship of a random pedigree (Henderson 1976), and effects.
+    """Return the inverse of the additive relationship of a pedigree (Henderson 1976), and effects.
 
-    A tenth are founders; the others have a sire and a dam among the fifth of all animals born before them.
+    Ten generations: a hundredth of each are sires and a fifth dams of the next, each dam with one sire.
     """
-    founders, window = animals // 10, animals // 5
+    size = animals // 10
+    sires, dams = max(1, size // 100), size // 5
     b = rng.normal(size=animals)
-    rows, columns, values = [], [], []
-    for k in range(animals):
-        parents: list[int] = []
-        if k >= founders:
-            low = max(0, k - window)
-            parents = sorted({int(p) for p in rng.integers(low, k, size=2)})
-        weight = 1.0 / (1.0 - 0.25 * len(parents))
-        b[k] = b[parents].sum() * 0.5 + b[k] / np.sqrt(weight)
-        terms = [(k, 1.0), *((parent, -0.5) for parent in parents)]
-        for i, u in terms:
-            for j, v in terms:
-                rows.append(i)
-                columns.append(j)
-                values.append(weight * u * v)
-    return scipy.sparse.csc_array((values, (rows, columns)), shape=(animals, animals)), b
+    parents = np.full((animals, 2), -1)
+    for start in range(size, animals, size):
+        chosen = start - size + rng.permutation(size)[: sires + dams]
+        mate = rng.integers(0, sires, size=dams)
+        dam = np.arange(size) % dams
+        parents[start : start + size] = np.column_stack([chosen[mate[dam]], chosen[sires + dam]])
+        b[start : start + size] *= np.sqrt(0.5)
+        b[start : start + size] += 0.5 * b[parents[start : start + size]].sum(axis=1)
+    young = np.flatnonzero(parents[:, 0] >= 0)
+    half = np.full(len(young), -0.5)
+    T_inverse = scipy.sparse.eye_array(animals, format="csr")
+    for side in (0, 1):
+        places = (young, parents[young, side])
+        T_inverse = T_inverse + scipy.sparse.csr_array((half, places), shape=(animals, animals))
+    D_inverse = scipy.sparse.diags_array(np.where(parents[:, 0] >= 0, 2.0, 1.0))
+    return scipy.sparse.csc_array(T_inverse.T @ D_inverse @ T_inverse), b
 
 
 def standard_errors(rows: int) -> Work:

@@ -146,12 +146,18 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
 
 
 def _split(blocks: Sequence[Block]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the chain and the tail; a known covariance between levels makes every block dense."""
+    """Return the chain and the tail.
+
+    A known covariance between levels makes every block dense, unless the one block there is was made diagonal
+    or the covariance has a sparse inverse, which goes into a sparse tail.
+    """
+    if len(blocks) == 1 and blocks[0].rotation is not None:
+        return (0,), ()
     if any(block.relationship is not None for block in blocks):
         return (), tuple(range(len(blocks)))
     chain: list[int] = []
     for b, block in enumerate(blocks):
-        if all(_is_nested(blocks[c].codes, blocks[c].n_levels, block.codes) for c in chain):
+        if block.precision is None and all(_is_nested(blocks[c].codes, blocks[c].n_levels, block.codes) for c in chain):
             chain.append(b)
     return tuple(chain), tuple(b for b in range(len(blocks)) if b not in chain)
 

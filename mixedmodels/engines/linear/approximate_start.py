@@ -47,7 +47,7 @@ LEAST_LEFT, RIDGE = 0.02, 1e-10
 def is_expensive(problem: LinearProblem) -> bool:
     """Tell whether the evaluations that the approximation saves cost more than it does: a large tail."""
     pattern, tail = problem.pattern, problem.equations.A.tail
-    if not pattern.chain or not pattern.tail:
+    if not pattern.chain or not pattern.tail or any(b.precision is not None for b in pattern.blocks):
         return False
     entries = sum(
         pattern.blocks[c].size * len(coupling.rows)

@@ -25,6 +25,7 @@ from mixedmodels.factorization.constant.cross_products import (
     right_hand_side,
 )
 from mixedmodels.factorization.constant.description import describe
+from mixedmodels.factorization.eigenbasis import diagonalized
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
@@ -182,7 +183,8 @@ def cross_products(
     """
     fixed_basis = orthonormalize(X, root)
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
-    pattern = build_pattern(amalgamate(_engine_terms(terms, bases, root)), eliminate=eliminate)
+    blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
+    pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
     A = fill(pattern, fixed_basis.columns, fixed_basis.combination)
     return bases, fixed_basis, pattern.without_rows(), A
 

@@ -16,9 +16,9 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.system import System
-from mixedmodels.factorization.blocks import block_factor, term_slices
+from mixedmodels.factorization.blocks import Block, block_factor, term_slices
 from mixedmodels.factorization.constant.blocked import factorize
-from mixedmodels.factorization.constant.inverse import invert_on_pattern
+from mixedmodels.factorization.constant.inverse import invert_on_pattern, level_faces
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import term_factors, theta_slices
 
@@ -159,8 +159,15 @@ def spherical_by_term(problem: LinearProblem, u: Sequence[FloatArray]) -> tuple[
     by_term: dict[int, FloatArray] = {}
     for block, values in zip(problem.pattern.blocks, u, strict=True):
         for k, rows in term_slices(block):
-            by_term[k] = np.ascontiguousarray(values[rows].T)
+            by_term[k] = np.ascontiguousarray(_spherical(block, values[rows].T))
     return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _spherical(block: Block, effects: FloatArray) -> FloatArray:
+    """Return the spherical effects of the terms of a block, shape (q, S), from those of the engine."""
+    if block.precision is not None:
+        return block.precision.solve(effects)
+    return effects if block.rotation is None else block.rotation @ effects
 
 
 def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[FloatArray, ...]:
@@ -172,7 +179,8 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     by_term: dict[int, FloatArray] = {}
     for j, index in enumerate(pattern.chain):
         for k, rows in term_slices(pattern.blocks[index]):
-            by_term[k] = inverse.chain[j].faces[rows, rows].transpose(2, 0, 1).copy()
+            faces = level_faces(factor, inverse, j, None)
+            by_term[k] = faces[rows, rows].transpose(2, 0, 1).copy()
     for r, index in enumerate(pattern.tail):
         covariances = inverse.tail.covariances(r)
         for k, rows in term_slices(pattern.blocks[index]):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.factorization.constant.penalty import related_levels
 from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.constant.sparse_rest import dense_rows, entry_places, sparse_rest
 from mixedmodels.factorization.constant.sparse_tail_matrix import (
@@ -82,6 +84,8 @@ def _dense_row_seconds(S: int, n_tail: int) -> float:
 def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
 
+    Related levels whose precision is sparse always have one.
+
     Parameters
     ----------
     pattern : Pattern
@@ -89,7 +93,13 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     p : int
         Number of fixed effects.
     """
-    n_tail = pattern.n_tail
+    n_tail, related = pattern.n_tail, related_levels(pattern)
+    if related is not None:
+        sizes, met = meeting_levels(pattern)
+        adjacency = csc_array(meetings_of(met) + related)
+        adjacency.sort_indices()
+        fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
+        return sparse_layout(pattern, adjacency, sizes, fronts, p)
     if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
         return None
     dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3 + ELEMENT_SECONDS * float(n_tail + p) ** 2

@@ -152,7 +152,11 @@ def _faces(block: Block, weights: FloatArray | None) -> FloatArray:
     for i in range(S):
         for j in range(i + 1):
             product = _weighted_product(block.columns[i], block.columns[j], weights)
-            faces[i, j] = faces[j, i] = np.bincount(block.codes, weights=product, minlength=q)
+            sums = np.bincount(block.codes, weights=product, minlength=q)
+            if block.rotation is not None:
+                assert block.relationship is not None
+                sums = np.einsum("kl,k,kl->l", block.relationship, sums, block.relationship)
+            faces[i, j] = faces[j, i] = sums
     return faces
 
 
@@ -242,6 +246,7 @@ def _relate_tail(tail: FloatArray, where: slice, block: Block) -> None:
     assert block.relationship is not None
     q, S, n = block.n_levels, block.size, tail.shape[0]
     columns = tail[:, where].reshape(n, q, S)
-    tail[:, where] = np.einsum("nks,kl->nls", columns, block.relationship).reshape(n, q * S)
-    rows = tail[where].reshape(q, S, n)
-    tail[where] = np.einsum("ksn,kl->lsn", rows, block.relationship).reshape(q * S, n)
+    half = np.matmul(columns.transpose(0, 2, 1), block.relationship)
+    tail[:, where] = half.transpose(0, 2, 1).reshape(n, q * S)
+    rows = tail[where].reshape(q, S * n)
+    tail[where] = (block.relationship.T @ rows).reshape(q * S, n)
