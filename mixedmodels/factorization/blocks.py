@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import SparseRoot
 
@@ -38,6 +38,12 @@ class Block:
         The known covariance as the inverse of a sparse matrix, Z left as it is.
     rotation : ndarray, shape (q, q), or None
         U of a relationship ``R = L U`` that makes ``R'Z'ZR`` diagonal.
+    levels : ndarray of int, or None
+        Levels of the grouping factor that the block holds; None for all.
+    present : ndarray of bool, shape (n,), or None
+        Rows at one of them; None for all. At others codes are 0 and columns zero.
+    is_kept : bool
+        Whether the block is never eliminated.
     """
 
     group: str
@@ -49,6 +55,9 @@ class Block:
     relationship: FloatArray | None = None
     precision: SparseRoot | None = None
     rotation: FloatArray | None = None
+    levels: IntArray | None = None
+    present: BoolArray | None = None
+    is_kept: bool = False
 
     @property
     def size(self) -> int:

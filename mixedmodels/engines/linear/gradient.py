@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
@@ -11,6 +12,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.constant.blocked import Factor, Solution
 from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern
+from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.kernels import faces
 
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
@@ -159,6 +161,14 @@ def block_moments(
     for r, block in enumerate(factor.pattern.tail):
         moments[block] = _tail_moments(factor, inverse, r, solution, sigma2)
     return tuple(moments[block] for block in range(len(moments)))
+
+
+def joined_moments(split: Split, by_block: Sequence[BlockMoments]) -> tuple[BlockMoments, ...]:
+    """Return the moments of whole blocks from those of light and heavy levels, whose factor is one."""
+    variances = split.joined([moments.variances for moments in by_block])
+    light, *others, heavy = by_block
+    both = BlockMoments(light.gradient + heavy.gradient, variances[0], light.second + heavy.second)
+    return (both, *others)
 
 
 def is_singular(T: FloatArray, information: FloatArray) -> bool:

@@ -72,6 +72,7 @@ def fill(
     X: FloatArray,
     combination: FloatArray | None = None,
     weights: FloatArray | None = None,
+    layout: SparseLayout | None = None,
 ) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
@@ -85,6 +86,8 @@ def fill(
         What X is multiplied with, after the sums over the rows; None leaves it as it is.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
+    layout : SparseLayout, optional
+        Of a sparse tail; by default chosen here, if one is worth it.
     """
     blocks = pattern.blocks
     weighted = X if weights is None else X * weights[:, None]
@@ -93,7 +96,8 @@ def fill(
     if combination is not None:
         XZ = tuple(np.tensordot(combination, rows, axes=(0, 0)) for rows in XZ)
         XX = combination.T @ XX @ combination
-    layout = choose_layout(pattern, X.shape[1])
+    if layout is None:
+        layout = choose_layout(pattern, X.shape[1])
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
         links={

@@ -212,25 +212,27 @@ def meeting_levels(pattern: Pattern) -> tuple[IntArray, csc_array]:
     """Return the coefficients of each level of the tail, and the chain levels each of them meets.
 
     The outermost block of the chain decides: whoever meets within a level of an inner one meets there too.
-    The second result has shape (q, q_outer), levels of all tail blocks being counted through; without a chain
-    each pair of levels that share a row takes the place of one of its levels.
+    The second result has shape (q, q_outer), levels of all tail blocks being counted through. Pairs of levels
+    that share rows outside the chain take the place of further levels of it.
     """
     blocks = [pattern.blocks[t] for t in pattern.tail]
     counts = [block.n_levels for block in blocks]
     starts = np.cumsum([0, *counts])
+    rows, columns, width = [], [], 0
     if pattern.chain:
         pairs = pattern.couplings[-1].pairs
-        rows = np.concatenate([start + pair.second for start, pair in zip(starts[:-1], pairs, strict=True)])
-        columns = np.concatenate([pair.first for pair in pairs])
-        shape = (int(starts[-1]), pattern.blocks[pattern.chain[-1]].n_levels)
-    else:
-        # Nothing is eliminated: levels meet where they share a row.
-        sharing = pattern.tail_pairs.items()
-        first = [starts[[r, s]] + np.column_stack([p.first, p.second]) for (r, s), p in sharing]
-        met_there = np.concatenate([np.empty((0, 2), dtype=np.intp), *first])
-        rows, columns = met_there.ravel(), np.repeat(np.arange(len(met_there)), 2)
-        shape = (int(starts[-1]), len(met_there))
-    met = csc_array((np.ones(len(rows), dtype=np.bool_), (rows, columns)), shape=shape)
+        rows += [start + pair.second for start, pair in zip(starts[:-1], pairs, strict=True)]
+        columns += [pair.first for pair in pairs]
+        width = pattern.blocks[pattern.chain[-1]].n_levels
+    if not pattern.chain or any(block.present is not None for block in blocks):
+        for (r, s), pair in pattern.tail_pairs.items():
+            number = width + np.arange(len(pair.first))
+            rows += [starts[r] + pair.first, starts[s] + pair.second]
+            columns += [number, number]
+            width += len(number)
+    empty = np.empty(0, dtype=np.intp)
+    entries = np.concatenate([empty, *rows]), np.concatenate([empty, *columns])
+    met = csc_array((np.ones(len(entries[0]), dtype=np.bool_), entries), shape=(int(starts[-1]), width))
     return np.repeat([block.size for block in blocks], counts), met
 
 
