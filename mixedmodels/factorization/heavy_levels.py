@@ -20,7 +20,7 @@ from mixedmodels.factorization.pattern import Pattern
 LEAST_TAIL = 2000
 #: Share of the pairs of the tail that light levels may make meet: many more, and it is dense whatever is kept.
 LIGHT_PAIRS = 0.03
-#: Heavy levels are worth it up to this share of the tail.
+#: Heavy levels are worth it up to this share of the tail, and of all levels of their factor.
 MOST_HEAVY = 0.5
 
 
@@ -81,7 +81,7 @@ def _heavy(pattern: Pattern) -> BoolArray | None:
     pairs = np.cumsum(meets[order].astype(np.float64) ** 2)
     n_light = int(np.searchsorted(pairs, LIGHT_PAIRS * float(pattern.n_tail) ** 2))
     n_heavy = (len(meets) - n_light) * pattern.blocks[0].size
-    if not 0 < n_heavy < MOST_HEAVY * pattern.n_tail:
+    if not 0 < n_heavy < MOST_HEAVY * min(pattern.n_tail, pattern.blocks[0].n_effects):
         return None
     heavy = np.zeros(len(meets), dtype=np.bool_)
     heavy[order[n_light:]] = True
