@@ -198,9 +198,7 @@ def number_pairs(first: Block, second: Block) -> Pairs:
     """
     shared = _shared(first, second)
     if shared is not None:
-        first, second = (
-            replace(block, codes=block.codes[shared], present=None) for block in (first, second)
-        )
+        first, second = (replace(block, codes=block.codes[shared], present=None) for block in (first, second))
         pairs = number_pairs(first, second)
         of_row = np.zeros(len(shared), dtype=np.int32)
         of_row[shared] = pairs.of_row

@@ -137,7 +137,9 @@ def block_rows(
     codes = random[block.terms[0]][1]
     Z = np.vstack([bases[k].columns(random[k][0]).T for k in block.terms])
     if block.levels is not None:
-        number = np.full(int(max(block.levels.max(initial=-1), codes.max(initial=-1))) + 2, -1, dtype=np.int32)
+        number = np.full(
+            int(max(block.levels.max(initial=-1), codes.max(initial=-1))) + 2, -1, dtype=np.int32
+        )
         number[block.levels] = np.arange(len(block.levels), dtype=np.int32)
         codes = number[codes]
     if codes.min(initial=0) < 0:

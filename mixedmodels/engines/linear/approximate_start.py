@@ -304,7 +304,9 @@ def conjugate_gradients(
     return x, r
 
 
-def approximate_moments(factor: ArrowFactor, at: Effects, split: Split | None = None) -> tuple[BlockMoments, ...]:
+def approximate_moments(
+    factor: ArrowFactor, at: Effects, split: Split | None = None
+) -> tuple[BlockMoments, ...]:
     """Return the moments of every block, split ones as a whole: approximate variances, exact effects."""
     arrow = factor.arrow
     u, n = {arrow.lead: at.lead}, arrow.middle.n_effects

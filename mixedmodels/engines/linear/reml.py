@@ -182,7 +182,9 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
         _place(by_term, pattern.blocks[index], faces)
     for r, index in enumerate(pattern.tail):
         _place(by_term, pattern.blocks[index], inverse.tail.covariances(r))
-    return tuple(basis.inverse @ V @ basis.inverse.T for V, basis in zip(by_term, problem.column_bases, strict=True))
+    return tuple(
+        basis.inverse @ V @ basis.inverse.T for V, basis in zip(by_term, problem.column_bases, strict=True)
+    )
 
 
 def _place(by_term: Sequence[FloatArray], block: Block, faces: FloatArray) -> None:

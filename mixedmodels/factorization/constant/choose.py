@@ -31,8 +31,9 @@ LEAST_SPARSE = 250
 #: Seconds for two entries of a level that may make a pair of levels meet, and for a pair that does, while the
 #: tail is analysed; an analysis serves about this many evaluations.
 MEETING_SECONDS, ANALYSIS_SECONDS, EVALUATIONS = 1e-8, 2e-7, 5
-#: Share of the pairs of levels that meet above which a tail is as good as dense once it is factored.
-MOST_MEETINGS = 0.5
+#: Share of the pairs of levels that meet above which a tail is as good as dense once it is factored, and the
+#: size from which that is not worth the analysis that would tell.
+MOST_MEETINGS, LARGE_TAIL = 0.5, 1000
 #: Share of light levels below which a second representation is not worth it.
 LEAST_LIGHT_SHARE = 0.2
 
@@ -117,7 +118,7 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     if MEETING_SECONDS * (counts @ counts) > dense_seconds:
         return None
     adjacency = meetings_of(met)
-    if adjacency.nnz > MOST_MEETINGS * float(adjacency.shape[0]) ** 2:
+    if n_tail > LARGE_TAIL and adjacency.nnz > MOST_MEETINGS * float(adjacency.shape[0]) ** 2:
         return None
     budget = EVALUATIONS * dense_seconds - ANALYSIS_SECONDS * adjacency.nnz
     if budget <= 0.0:

@@ -74,7 +74,9 @@ def log_det_precision(pattern: Pattern) -> float:
     return sum(block.size * block.precision.log_det for block in blocks if block.precision is not None)
 
 
-def weighted_trace(pieces: Sequence[tuple[FloatArray, FloatArray, CodeArray, CodeArray]], q: int) -> FloatArray:
+def weighted_trace(
+    pieces: Sequence[tuple[FloatArray, FloatArray, CodeArray, CodeArray]], q: int
+) -> FloatArray:
     """Return ``sum_m Q_lm V_ml`` of every level l, shape (S, S, q), from pairs of levels on the pattern.
 
     Parameters

@@ -175,9 +175,7 @@ def marginal_precision(precision: Any, kept: IndexArray) -> csc_array | None:
 def _factored(Q: csc_array, order: str = "MMD_AT_PLUS_A") -> tuple[csc_array | None, FloatArray, IntArray]:
     """Return unit lower triangular L and pivots with ``L D L' = Q`` in the order returned; L None if D <= 0."""
     try:
-        factor = splu(
-            csc_matrix(Q), permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
+        factor = splu(csc_matrix(Q), permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     except RuntimeError:
         return None, np.zeros(0), np.arange(Q.shape[0])
     pivots = factor.U.diagonal()
