@@ -1,8 +1,8 @@
 """Related levels in the basis in which they are independent given the response.
 
 With one random effect for each level and no other grouping factor, ``L'Z'WZ L = U D U'`` does not change with
-theta. In the basis U the system is diagonal: an evaluation costs what that of unrelated levels does (Lippert et
-al. 2011, Nature Methods 8, 833-835).
+theta. In the basis U the system is diagonal: an evaluation costs what that of unrelated levels does (Lippert
+et al. 2011, Nature Methods 8, 833-835).
 """
 
 from __future__ import annotations

@@ -188,6 +188,6 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
 
 
 def _place(by_term: Sequence[FloatArray], block: Block, faces: FloatArray) -> None:
-    """Put the covariances of the levels of a block, shape (q, S, S), where they belong in those of its terms."""
+    """Put the covariances of the levels of a block, shape (q, S, S), where its terms have them."""
     for k, rows in term_slices(block):
         by_term[k][slice(None) if block.levels is None else block.levels] = faces[:, rows, rows]

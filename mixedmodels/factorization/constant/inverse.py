@@ -105,7 +105,7 @@ def level_faces(factor: Factor, inverse: Inverse, j: int, fixed: FloatArray | No
     if fixed is not None:
         by_level = (step.rest.XZ[:, 0] * step.P[0, 0]) @ block.relationship.T
         own += np.einsum("pl,pl->l", by_level, fixed @ by_level)
-    return own[None, None]
+    return np.asarray(own[None, None])
 
 
 def _invert_step(

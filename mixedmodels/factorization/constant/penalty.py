@@ -1,7 +1,7 @@
 """What the random effects of the tail have for a prior precision: the identity, or that of related levels.
 
-Where the levels of a block are related, ``b = (I (x) T) v`` with ``Cov(v) = K (x) I``, so that a sparse tail is
-``Lambda'A Lambda + Q (x) I`` with the precision ``Q = K^-1`` in place of the identity (Henderson 1976,
+Where the levels of a block are related, ``b = (I (x) T) v`` with ``Cov(v) = K (x) I``: a sparse tail is
+``Lambda'A Lambda + Q (x) I``, with the precision ``Q = K^-1`` in place of the identity (Henderson 1976,
 Biometrics 32, 69-83), and ``log|Q|`` is taken off its log-determinant: no square root of K enters.
 """
 
@@ -42,7 +42,7 @@ class Penalty:
 
 
 def related_levels(pattern: Pattern) -> csc_array | None:
-    """Return which levels of the tail have a prior precision between them, shape (q, q); None if none have."""
+    """Return which levels of the tail are related a priori, shape (q, q); None if none are."""
     blocks = [pattern.blocks[t] for t in pattern.tail]
     if all(block.precision is None for block in blocks):
         return None
@@ -54,7 +54,7 @@ def related_levels(pattern: Pattern) -> csc_array | None:
 
 
 def entries_of_precision(pattern: Pattern, r: int) -> tuple[CodeArray, CodeArray, FloatArray]:
-    """Return rows, columns and values of the lower triangle of the prior precision of one block of the tail."""
+    """Return rows, columns and values of the lower triangle of one block's prior precision."""
     block, start = pattern.blocks[pattern.tail[r]], pattern.offsets[r]
     S = np.arange(block.size, dtype=np.int32)
     if block.precision is None:

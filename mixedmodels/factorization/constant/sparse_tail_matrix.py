@@ -218,7 +218,9 @@ def meeting_levels(pattern: Pattern) -> tuple[IntArray, csc_array]:
     blocks = [pattern.blocks[t] for t in pattern.tail]
     counts = [block.n_levels for block in blocks]
     starts = np.cumsum([0, *counts])
-    rows, columns, width = [], [], 0
+    rows: list[IndexArray] = []
+    columns: list[IndexArray] = []
+    width = 0
     if pattern.chain:
         pairs = pattern.couplings[-1].pairs
         rows += [start + pair.second for start, pair in zip(starts[:-1], pairs, strict=True)]

@@ -75,8 +75,8 @@ class RandomTerm:
     structure : CovarianceStructure
         Map from this term's theta to its relative covariance factor T, ``Cov(b_l) = sigma^2 T T'``.
     relationship : ndarray, shape (q, q), SparseRoot, or None
-        Lower Cholesky factor L_K of a known covariance K between levels, or a root of it that is never formed,
-        ``Cov(vec b) = sigma^2 K (x) T T'``; None for independent levels.
+        Lower Cholesky factor L_K of a known covariance K between levels, ``Cov(vec b) = sigma^2 K (x) T T'``,
+        or a root of it that is never formed; None for independent levels.
     """
 
     label: str

@@ -86,7 +86,7 @@ def with_relationships(terms: tuple[RandomTerm, ...], relmat: Mapping[str, Any])
 
 
 def _root(group: str, given: Any, levels: tuple[str, ...]) -> Relationship:
-    """Return a square root of the covariance of `levels`, in their order: its lower Cholesky factor, if dense."""
+    """Return a square root of the covariance of `levels`: its lower Cholesky factor, if dense."""
     matrix, names = _named(group, given)
     _check_matrix(group, matrix, names)
     position = {name: i for i, name in enumerate(names)}
@@ -134,7 +134,7 @@ def _sparse_precision(matrix: Any, rows: IntArray, is_precision: bool) -> csc_ar
 
 def _share(matrix: Any) -> float:
     """Return the share of elements that are not zero."""
-    nonzero = matrix.nnz if scipy.sparse.issparse(matrix) else np.count_nonzero(matrix)
+    nonzero: int = matrix.nnz if _is_sparse(matrix) else np.count_nonzero(matrix)
     return float(nonzero) / max(1, matrix.shape[0] ** 2)
 
 
@@ -167,7 +167,7 @@ def _inverse_by_families(K: csc_array) -> csc_array | None:
 
 
 def _dense(matrix: Any) -> FloatArray:
-    return np.asarray(matrix.toarray() if scipy.sparse.issparse(matrix) else matrix)
+    return np.asarray(matrix.toarray() if _is_sparse(matrix) else matrix)
 
 
 def _named(group: str, given: Any) -> tuple[Any, tuple[str, ...]]:
@@ -177,7 +177,7 @@ def _named(group: str, given: Any) -> tuple[Any, tuple[str, ...]]:
         given, names = given.matrix, given.names
     elif isinstance(given, tuple) and len(given) == 2:
         first, second = given
-        given, names = (second, first) if np.ndim(first) == 1 and not scipy.sparse.issparse(first) else given
+        given, names = (second, first) if np.ndim(first) == 1 and not _is_sparse(first) else given
     if isinstance(given, pd.DataFrame):
         names = given.index if names is None else names
         if list(given.columns) != list(given.index) and set(given.columns) == set(given.index):
@@ -189,8 +189,8 @@ def _named(group: str, given: Any) -> tuple[Any, tuple[str, ...]]:
             "or the pair (names, matrix)"
         )
     try:
-        if scipy.sparse.issparse(given):
-            return csc_array(given, dtype=np.float64), level_names(list(names))
+        if _is_sparse(given):
+            return csc_array(given).astype(np.float64), level_names(list(names))
         return np.asarray(given, dtype=np.float64), level_names(list(names))
     except (TypeError, ValueError) as error:
         raise DataError(f"relmat[{group!r}] must be a matrix of numbers") from error
@@ -204,10 +204,14 @@ def _check_matrix(group: str, matrix: Any, names: tuple[str, ...]) -> None:
         raise DataError(f"relmat[{group!r}] has {matrix.shape[0]} rows and {len(names)} names")
     if len(set(names)) < len(names):
         raise DataError(f"relmat[{group!r}] names a level twice")
-    values = matrix.data if scipy.sparse.issparse(matrix) else matrix
+    values = matrix.data if _is_sparse(matrix) else matrix
     if not np.isfinite(values).all():
         raise DataError(f"relmat[{group!r}] has missing or infinite entries")
     asymmetry = matrix - matrix.T
-    asymmetry = asymmetry.data if scipy.sparse.issparse(asymmetry) else asymmetry
+    asymmetry = asymmetry.data if _is_sparse(asymmetry) else asymmetry
     if np.abs(asymmetry).max(initial=0.0) > _SYMMETRY_TOLERANCE * np.abs(values).max(initial=0.0):
         raise DataError(f"relmat[{group!r}] is not symmetric")
+
+
+def _is_sparse(matrix: Any) -> bool:
+    return bool(scipy.sparse.issparse(matrix))

@@ -109,8 +109,8 @@ class SparseRoot:
         """The dense matrix."""
         if len(self.order) > MOST_DENSE:
             raise NotAvailableError(
-                f"this needs the covariance between all {len(self.order)} related levels as a dense matrix; it "
-                f"is to be had for {MOST_DENSE} levels at most."
+                f"this needs the covariance between all {len(self.order)} related levels as a dense matrix; "
+                f"it is to be had for {MOST_DENSE} levels at most."
             )
         return self @ np.eye(len(self.order))
 
@@ -140,7 +140,7 @@ def level_variances(relationship: Relationship) -> FloatArray:
 def same_relationship(one: Relationship, other: Relationship) -> bool:
     """Tell whether two relationships are the same."""
     if isinstance(one, SparseRoot) and isinstance(other, SparseRoot):
-        return one.shape == other.shape and (one.precision != other.precision).nnz == 0
+        return one.shape == other.shape and abs(one.precision - other.precision).max() == 0.0
     return one is other or np.array_equal(np.asarray(one), np.asarray(other))
 
 
@@ -172,10 +172,11 @@ def marginal_precision(precision: Any, kept: IndexArray) -> csc_array | None:
     return csc_array(C @ diags_array(pivots[len(others) :]) @ C.T)
 
 
-def _factored(Q: csc_array, order: str = "MMD_AT_PLUS_A") -> tuple[csc_array | None, FloatArray, IntArray]:
-    """Return unit lower triangular L and pivots with ``L D L' = Q`` in the order returned; L None if D <= 0."""
+def _factored(Q: csc_array, order: Any = "MMD_AT_PLUS_A") -> tuple[csc_array | None, FloatArray, IntArray]:
+    """Return unit lower triangular L and pivots, ``L D L' = Q`` in the order returned; L None if D <= 0."""
     try:
-        factor = splu(csc_matrix(Q), permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        symmetric: Any = {"SymmetricMode": True}
+        factor = splu(csc_matrix(Q), permc_spec=order, diag_pivot_thresh=0.0, options=symmetric)
     except RuntimeError:
         return None, np.zeros(0), np.arange(Q.shape[0])
     pivots = factor.U.diagonal()
