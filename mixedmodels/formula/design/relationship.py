@@ -134,8 +134,8 @@ def _sparse_precision(matrix: Any, rows: IntArray, is_precision: bool) -> csc_ar
 
 def _share(matrix: Any) -> float:
     """Return the share of elements that are not zero."""
-    nonzero: int = matrix.nnz if _is_sparse(matrix) else np.count_nonzero(matrix)
-    return float(nonzero) / max(1, matrix.shape[0] ** 2)
+    nonzero = float(matrix.nnz if _is_sparse(matrix) else np.count_nonzero(matrix))
+    return nonzero / max(1.0, float(matrix.shape[0]) ** 2)
 
 
 def _inverse_by_families(K: csc_array) -> csc_array | None:
