@@ -22,6 +22,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import level_variances
 from mixedmodels.inference.refits import attempt
 
 
@@ -101,7 +102,7 @@ def term_variance(term: RandomTerm, covariance: FloatArray) -> float:
     """Return the mean over the rows of ``z' Cov(b) z`` (Johnson 2014, Methods Ecol. Evol. 5, eq. 10)."""
     of_rows = np.einsum("ij,jk,ik->i", term.Z, covariance, term.Z)
     if term.relationship is not None:
-        of_rows = of_rows * (term.relationship**2).sum(axis=1)[term.codes]
+        of_rows = of_rows * level_variances(term.relationship)[term.codes]
     return float(of_rows.mean())
 
 

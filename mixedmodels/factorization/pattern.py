@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csc_array
 
-from mixedmodels.arrays import CodeArray, IntArray
+from mixedmodels.arrays import BoolArray, CodeArray, IntArray
 from mixedmodels.factorization.blocks import Block
 
 #: Pairs of levels are numbered through a table while it stays below this many cells per data row.
@@ -146,31 +146,63 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
 
 
 def _split(blocks: Sequence[Block]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the chain and the tail; a known covariance between levels makes every block dense."""
+    """Return the chain and the tail.
+
+    A known covariance between levels makes every block dense, unless the one block there is was made diagonal
+    or the covariance has a sparse inverse, which goes into a sparse tail.
+    """
+    if len(blocks) == 1 and blocks[0].rotation is not None:
+        return (0,), ()
     if any(block.relationship is not None for block in blocks):
         return (), tuple(range(len(blocks)))
     chain: list[int] = []
     for b, block in enumerate(blocks):
-        if all(_is_nested(blocks[c].codes, blocks[c].n_levels, block.codes) for c in chain):
+        is_free = block.precision is None and not block.is_kept
+        if is_free and all(_is_nested(blocks[c], block) for c in chain):
             chain.append(b)
     return tuple(chain), tuple(b for b in range(len(blocks)) if b not in chain)
 
 
-def _is_nested(inner: CodeArray, n_inner: int, outer: CodeArray) -> bool:
+def _is_nested(inner: Block, outer: Block) -> bool:
     """Tell whether every level of `inner` occurs with one level of `outer` only."""
-    owner = np.zeros(n_inner, dtype=outer.dtype)
-    owner[inner] = outer
-    return bool(np.array_equal(owner[inner], outer))
+    inner_codes, outer_codes = _together(inner, outer)
+    owner = np.zeros(inner.n_levels, dtype=outer_codes.dtype)
+    owner[inner_codes] = outer_codes
+    return bool(np.array_equal(owner[inner_codes], outer_codes))
+
+
+def _together(first: Block, second: Block) -> tuple[CodeArray, CodeArray]:
+    """Return the levels of two blocks at the rows where both have one."""
+    shared = _shared(first, second)
+    return (first.codes, second.codes) if shared is None else (first.codes[shared], second.codes[shared])
+
+
+def _shared(first: Block, second: Block) -> BoolArray | None:
+    """Return the rows where two blocks both have a level, None for all."""
+    if first.present is None or second.present is None:
+        return first.present if second.present is None else second.present
+    return first.present & second.present
 
 
 def _parents(inner: Block, outer: Block) -> IntArray:
     parents = np.zeros(inner.n_levels, dtype=np.intp)
-    parents[inner.codes] = outer.codes
+    inner_codes, outer_codes = _together(inner, outer)
+    parents[inner_codes] = outer_codes
     return parents
 
 
 def number_pairs(first: Block, second: Block) -> Pairs:
-    """Give a number to every pair of levels of two blocks that occurs in the data."""
+    """Give a number to every pair of levels of two blocks that occurs in the data.
+
+    Rows where one of them has no level get the number 0, and add zeros to it.
+    """
+    shared = _shared(first, second)
+    if shared is not None:
+        first, second = (replace(block, codes=block.codes[shared], present=None) for block in (first, second))
+        pairs = number_pairs(first, second)
+        of_row = np.zeros(len(shared), dtype=np.int32)
+        of_row[shared] = pairs.of_row
+        return replace(pairs, of_row=of_row)
     n_cells = first.n_levels * second.n_levels
     number = _number_by_table if n_cells <= TABLE_CELLS_PER_ROW * len(first.codes) else _number_by_sorting
     return number(first, second)

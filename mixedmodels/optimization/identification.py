@@ -25,6 +25,7 @@ from scipy.sparse import csr_array
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.optimization.flat_trades import is_flat
 
@@ -370,7 +371,7 @@ def _level_products(
     return flat @ np.roll(flat, -1, axis=0).transpose(0, 2, 1), norms
 
 
-def _related_norms(R: FloatArray, d: FloatArray) -> FloatArray:
+def _related_norms(R: Relationship, d: FloatArray) -> FloatArray:
     """Return the norms of ``D_a R R' D_b``, D diagonal, from random vectors: whole products cost q^3."""
     v = _random_rows(len(d), SPARE_FORMS)
     applied = np.stack([R @ (R.T @ (d[:, [b]] * v)) for b in range(d.shape[1])])

@@ -72,6 +72,7 @@ def fill(
     X: FloatArray,
     combination: FloatArray | None = None,
     weights: FloatArray | None = None,
+    layout: SparseLayout | None = None,
 ) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
@@ -85,6 +86,8 @@ def fill(
         What X is multiplied with, after the sums over the rows; None leaves it as it is.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
+    layout : SparseLayout, optional
+        Of a sparse tail; by default chosen here, if one is worth it.
     """
     blocks = pattern.blocks
     weighted = X if weights is None else X * weights[:, None]
@@ -93,7 +96,8 @@ def fill(
     if combination is not None:
         XZ = tuple(np.tensordot(combination, rows, axes=(0, 0)) for rows in XZ)
         XX = combination.T @ XX @ combination
-    layout = choose_layout(pattern, X.shape[1])
+    if layout is None:
+        layout = choose_layout(pattern, X.shape[1])
     return CrossProducts(
         faces=tuple(_faces(block, weights) for block in blocks),
         links={
@@ -152,7 +156,11 @@ def _faces(block: Block, weights: FloatArray | None) -> FloatArray:
     for i in range(S):
         for j in range(i + 1):
             product = _weighted_product(block.columns[i], block.columns[j], weights)
-            faces[i, j] = faces[j, i] = np.bincount(block.codes, weights=product, minlength=q)
+            sums = np.bincount(block.codes, weights=product, minlength=q)
+            if block.rotation is not None:
+                assert block.relationship is not None
+                sums = np.einsum("kl,k,kl->l", block.relationship, sums, block.relationship)
+            faces[i, j] = faces[j, i] = sums
     return faces
 
 
@@ -242,6 +250,7 @@ def _relate_tail(tail: FloatArray, where: slice, block: Block) -> None:
     assert block.relationship is not None
     q, S, n = block.n_levels, block.size, tail.shape[0]
     columns = tail[:, where].reshape(n, q, S)
-    tail[:, where] = np.einsum("nks,kl->nls", columns, block.relationship).reshape(n, q * S)
-    rows = tail[where].reshape(q, S, n)
-    tail[where] = np.einsum("ksn,kl->lsn", rows, block.relationship).reshape(q * S, n)
+    half = np.matmul(columns.transpose(0, 2, 1), block.relationship)
+    tail[:, where] = half.transpose(0, 2, 1).reshape(n, q * S)
+    rows = tail[where].reshape(q, S * n)
+    tail[where] = (block.relationship.T @ rows).reshape(q * S, n)

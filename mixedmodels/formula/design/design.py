@@ -15,6 +15,7 @@ from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
+from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.language.parse import ParsedFormula
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ class RandomTerm:
         The q level names that occur in the data, in factor order.
     structure : CovarianceStructure
         Map from this term's theta to its relative covariance factor T, ``Cov(b_l) = sigma^2 T T'``.
-    relationship : ndarray, shape (q, q), or None
-        Lower Cholesky factor L_K of a known covariance K between levels,
-        ``Cov(vec b) = sigma^2 K (x) T T'``; None for independent levels.
+    relationship : ndarray, shape (q, q), SparseRoot, or None
+        Lower Cholesky factor L_K of a known covariance K between levels, ``Cov(vec b) = sigma^2 K (x) T T'``,
+        or a root of it that is never formed; None for independent levels.
     """
 
     label: str
@@ -86,7 +87,7 @@ class RandomTerm:
     codes: CodeArray
     levels: tuple[str, ...]
     structure: CovarianceStructure
-    relationship: FloatArray | None = None
+    relationship: Relationship | None = None
 
     @property
     def size(self) -> int:
