@@ -2,8 +2,8 @@
 
     python -m benchmarks.front_rows LABEL [ROW ...]
 
-writes results/front_rows.csv, in which rows of the same label are replaced. One frame is the memory of the columns that
-the model reads.
+writes results/front_rows.csv, in which rows of the same label are replaced. One frame is the memory of the
+columns that the model reads.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def ten_million() -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
     n = 10 * MILLION
     g, x = rng.integers(1000, size=n), rng.normal(size=n)
-    return pd.DataFrame({"y": x + rng.normal(size=1000)[g] + rng.normal(size=n), "x": x, "g": categorical(g, 1000)})
+    return pd.DataFrame(
+        {"y": x + rng.normal(size=1000)[g] + rng.normal(size=n), "x": x, "g": categorical(g, 1000)}
+    )
 
 
 def categorical(codes: np.ndarray[Any, Any], count: int) -> pd.Categorical:
@@ -127,7 +129,10 @@ def measure(name: str) -> dict[str, Any]:
 
     row = ROWS[name]
     data = row.frame()
-    lmer("Reaction ~ Days + (Days | Subject)", pd.read_csv(Path(__file__).parents[1] / "datasets/sleepstudy.csv"))
+    lmer(
+        "Reaction ~ Days + (Days | Subject)",
+        pd.read_csv(Path(__file__).parents[1] / "datasets/sleepstudy.csv"),
+    )
     gc.collect()
     before, seconds, model = reset_peak(), [], None
     peak_mb = 0.0
@@ -148,7 +153,9 @@ def measure(name: str) -> dict[str, Any]:
 
 def memory(data: Any) -> float:
     """Return the bytes of the columns of a table."""
-    return float(data.memory_usage(index=False).sum() if isinstance(data, pd.DataFrame) else data.estimated_size())
+    return float(
+        data.memory_usage(index=False).sum() if isinstance(data, pd.DataFrame) else data.estimated_size()
+    )
 
 
 class Counter(io.RawIOBase):
@@ -187,7 +194,9 @@ print(time.process_time() - start)
 def fresh() -> dict[str, Any]:
     """Time the first call in fresh processes, compiled files in place."""
     command = [sys.executable, "-c", FRESH]
-    found = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(11)]
+    found = [
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(11)
+    ]
     return {"row": "first call", "seconds": f"{median(found[1:]):.4g}"}
 
 
@@ -201,7 +210,11 @@ def sleepstudy() -> dict[str, Any]:
         start = time.process_time()
         model = lmer("Reaction ~ Days + (Days | Subject)", data)
         seconds.append(time.process_time() - start)
-    return {"row": "sleepstudy", "seconds": f"{median(seconds):.4g}", "objective": repr(float(model.estimates.solution.objective))}
+    return {
+        "row": "sleepstudy",
+        "seconds": f"{median(seconds):.4g}",
+        "objective": repr(float(model.estimates.solution.objective)),
+    }
 
 
 def main(arguments: list[str]) -> None:
