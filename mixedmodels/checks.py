@@ -221,7 +221,7 @@ def identified(
     The design may leave them so, or the data, of which the objective at a theta tells.
     """
     root = None if weights is None else np.sqrt(weights)
-    fixed = design.X if REML else None
+    fixed = design.fixed if REML else None
     asked = objective if report.is_optimum else None
     found = unidentified(
         design.random, theta, fixed, _fixed_labels(design), root, residual=residual, objective=asked
@@ -236,11 +236,10 @@ def _fixed_labels(design: Design) -> list[str]:
     """Return, for each column of X, the term it belongs to."""
     recipe = design.recipe.fixed
     names = [variable.name for variable in recipe.variables]
-    patterns = [recipe.assign[k] for k in design.recipe.kept]
-    return [
-        ":".join(name for i, name in enumerate(names) if pattern >> i & 1) or INTERCEPT
-        for pattern in patterns
-    ]
+    labels = {
+        term.pattern: ":".join(names[i] for i in sorted(i for i, _ in term.factors)) for term in recipe.terms
+    }
+    return [labels.get(recipe.assign[k], INTERCEPT) for k in design.recipe.kept]
 
 
 def separated(

@@ -208,10 +208,10 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     y = numeric_response(design)
     check_design(design, options, linear=True)
     theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
-    problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+    problem = linear_problem(y, design.fixed, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     try:
-        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta, y=y)
+        estimates = fit_linear(problem, REML and design.fixed.shape[1] > 0, theta, y=y)
     except DataError:
         refuse_reproduced_response(design)
         raise

@@ -49,7 +49,7 @@ class LinearFit(LinearEquationsFit):
     def problem(self) -> LinearProblem:
         """The engine's form of the design."""
         design = self.design
-        return linear_problem(self.y, design.X, design.random, design.weights, design.offset)
+        return linear_problem(self.y, design.fixed, design.random, design.weights, design.offset)
 
     @cached_property
     def parameter_covariance(self) -> ParameterCovariance:

@@ -148,7 +148,7 @@ class MixedFit(Fit):
     @property
     def linear_predictor(self) -> FloatArray:
         """Linear predictor of each row used, offset included, shape (n,)."""
-        return linear_predictor(self.design.X, self.beta, self.design.offset, self.random, self.b)
+        return linear_predictor(self.design.fixed, self.beta, self.design.offset, self.random, self.b)
 
     def theta(self) -> pd.Series[float]:
         """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``.

@@ -143,8 +143,8 @@ class LinearMixedModel(MixedModel, LinearFit):
 
     def with_design(self, design: Design) -> LinearMixedModel:
         """Fit the same kind of model to another design with the same response."""
-        problem = linear_problem(self.y, design.X, design.random, design.weights, design.offset)
-        estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0, y=self.y)
+        problem = linear_problem(self.y, design.fixed, design.random, design.weights, design.offset)
+        estimates = fit_linear(problem, self.is_reml and design.fixed.shape[1] > 0, y=self.y)
         estimates = judged(design, problem, estimates)
         return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)
 
@@ -155,7 +155,7 @@ class LinearMixedModel(MixedModel, LinearFit):
 
     def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> LinearMixedModel:
         """Fit the same kind of model to another design and response."""
-        problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+        problem = linear_problem(y, design.fixed, design.random, design.weights, design.offset)
         estimates = fit_linear(problem, self.is_reml, y=y)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(design, y, self.call, self.data, estimates, problem)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.deferred import on_first_use
 from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.constant.sparse_rest import dense_rows, entry_places, sparse_rest
 from mixedmodels.factorization.constant.sparse_tail_matrix import (
@@ -15,10 +14,8 @@ from mixedmodels.factorization.constant.sparse_tail_matrix import (
     sparse_layout,
 )
 from mixedmodels.factorization.pattern import Coupling, Pattern
+from mixedmodels.factorization.sparse.order import fill_reducing_order
 from mixedmodels.factorization.sparse.symbolic import build_fronts
-
-with on_first_use():
-    from mixedmodels.factorization.sparse import order
 
 #: Most doubles of E stored densely.
 MAX_STORED_DENSE = 1.6e7
@@ -111,7 +108,7 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     budget = EVALUATIONS * dense_seconds - ANALYSIS_SECONDS * adjacency.nnz
     if budget <= 0.0:
         return None
-    fronts = build_fronts(adjacency, order.fill_reducing_order(adjacency), sizes, p)
+    fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
     if EVALUATIONS * fronts.seconds > budget:
         return None
     return sparse_layout(pattern, adjacency, sizes, fronts, p)

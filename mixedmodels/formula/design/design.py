@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
 from mixedmodels.formula.language.parse import ParsedFormula
@@ -136,8 +135,8 @@ class Design:
         The formula; ``str()`` gives it as R prints it.
     response : Response
         Left side.
-    X : ndarray, shape (n, p)
-        Fixed-effects model matrix of full column rank, R's coding.
+    fixed : ColumnMatrix
+        Fixed-effects model matrix of full column rank, R's coding, in pieces.
     x_names : tuple of str
         R's names of the columns of `X`.
     dropped : tuple of str
@@ -162,7 +161,7 @@ class Design:
 
     formula: ParsedFormula
     response: Response
-    X: FloatArray
+    fixed: ColumnMatrix
     x_names: tuple[str, ...]
     dropped: tuple[str, ...]
     random: tuple[RandomTerm, ...]
@@ -177,4 +176,9 @@ class Design:
     @property
     def n_rows(self) -> int:
         """Number of rows used."""
-        return int(np.shape(self.X)[0])
+        return self.fixed.n_rows
+
+    @property
+    def X(self) -> FloatArray:
+        """The fixed-effects model matrix as one array, shape (n, p)."""
+        return self.fixed.dense
