@@ -124,7 +124,13 @@ def test_large_data_never_have_the_array(monkeypatch):
     frame = pd.DataFrame(
         {"y": rng.normal(size=n) + f, "x": rng.normal(size=n), "f": np.char.add("f", f.astype(str)), "g": g}
     )
-    monkeypatch.setattr(CodedColumns, "dense", lambda columns: pytest.fail("made an array of coded columns"))
+    of_few_rows = CodedColumns.dense
+
+    def dense(columns):
+        assert columns.shape[0] < n
+        return of_few_rows(columns)
+
+    monkeypatch.setattr(CodedColumns, "dense", dense)
     m = mm.lmer("y ~ x * f + (1 | g)", frame)
     assert m.convergence().is_optimum
     assert len(m.fitted()) == n
