@@ -96,7 +96,7 @@ class _Loader(importlib.abc.Loader):
                 self.loader.exec_module(module)
             finally:
                 self.is_running = False
-            module.__class__ = ModuleType
+            object.__setattr__(module, "__class__", ModuleType)
 
 
 class _Deferred(ModuleType):

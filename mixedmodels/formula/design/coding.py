@@ -230,7 +230,7 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
     """
     pieces: list[Piece] = []
     plain: list[FloatArray] = [np.ones(n_rows)] * recipe.intercept
-    codings: dict[tuple[int, ...], CodeArray] = {}
+    codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
     for term in recipe.terms:
         width = len(column_names(term, recipe.variables))
         if n_rows * (width - MOST_PLAIN) < LEAST_CODED or not _is_coded(term, recipe.variables, columns):
@@ -264,7 +264,7 @@ def _coded_term(
     term: CodedTerm,
     variables: tuple[VariableCoding, ...],
     columns: Mapping[str, Column],
-    codings: dict[tuple[int, ...], CodeArray],
+    codings: dict[tuple[int, ...], CodeArray | IntArray],
 ) -> CodedColumns:
     """Return the columns of a term of factors and numbers; `codings` has the codes of combinations."""
     table, values = np.ones((1, 1)), None

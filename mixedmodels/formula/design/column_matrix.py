@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +31,7 @@ class CodedColumns:
         v, the product of the term's numbers; None means 1.
     """
 
-    codes: CodeArray
+    codes: CodeArray | IntArray
     table: FloatArray
     values: FloatArray | None
 
@@ -56,26 +56,28 @@ class CodedColumns:
 
     def largest(self) -> FloatArray:
         """Return for each column a number that no absolute value in it exceeds."""
-        sizes = np.abs(self.table).max(axis=0, initial=0.0)
-        if self.values is None or len(self.values) == 0:
-            return sizes
-        return sizes * max(float(self.values.max()), -float(self.values.min()))
+        values = np.ones(1) if self.values is None else self.values
+        largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+        return np.asarray(largest * np.abs(self.table).max(axis=0, initial=0.0))
 
     def times(self, beta: FloatArray) -> FloatArray:
         """Return the product with a vector or matrix."""
         found = np.take(self.table @ beta, self.codes, axis=0)
-        return found if self.values is None else found * _beside(self.values, found)
+        if self.values is not None:
+            found *= _beside(self.values, found)
+        return np.asarray(found)
 
     def sums(self, column: FloatArray | None) -> FloatArray:
         """Return the sums of ``v column`` over the rows of each level, shape (L,)."""
-        return np.bincount(self.codes, _product(self.values, column), self.n_levels)
+        found = np.bincount(self.codes, _product(self.values, column), self.n_levels)
+        return found.astype(np.float64, copy=False)
 
     def sums_by(self, codes: CodeArray | IntArray, n_levels: int, column: FloatArray | None) -> FloatArray:
         """Return the sums of ``v column`` over the rows of each pair of levels, shape (L, n_levels)."""
         both = self.codes * np.intp(n_levels)
         both += codes
         found = np.bincount(both, _product(self.values, column), self.n_levels * n_levels)
-        return found.reshape(self.n_levels, n_levels)
+        return found.astype(np.float64, copy=False).reshape(self.n_levels, n_levels)
 
 
 Piece: TypeAlias = FloatArray | CodedColumns
@@ -187,7 +189,7 @@ class ColumnMatrix:
     def at(self, rows: IntArray | BoolArray | slice) -> ColumnMatrix:
         """Return some of the rows."""
         pieces: list[Piece] = []
-        codings: dict[int, CodeArray] = {}  # codes that pieces share, they go on sharing
+        codings: dict[int, CodeArray | IntArray] = {}  # codes that pieces share, they go on sharing
         for piece in self.pieces:
             if isinstance(piece, CodedColumns):
                 codes = codings.setdefault(id(piece.codes), piece.codes[rows])
@@ -203,7 +205,7 @@ class ColumnMatrix:
 
     def _places(self) -> list[slice]:
         """Return the columns of each piece."""
-        ends = np.cumsum([0, *(piece.shape[1] for piece in self.pieces)]).tolist()
+        ends = accumulate((piece.shape[1] for piece in self.pieces), initial=0)
         return [slice(a, b) for a, b in pairwise(ends)]
 
     def __getstate__(self) -> dict[str, object]:
