@@ -183,7 +183,7 @@ def _design_of_rows(design: Design, rows: IntArray, copy: IntArray) -> Design:
         weights=None if design.weights is None else design.weights[rows],
         offset=None if design.offset is None else design.offset[rows],
         index=pd.RangeIndex(n),
-        missing=MissingRows("omit", n, np.arange(n)),
+        missing=MissingRows("omit", n, None),
     )
 
 

@@ -164,7 +164,7 @@ def _without_rows(design: Design) -> Design:
         values=design.response.values[:0],
         failures=None if design.response.failures is None else design.response.failures[:0],
     )
-    missing = replace(design.missing, n_input=0, kept=design.missing.kept[:0], input_index=None)
+    missing = replace(design.missing, n_input=0, some=None, input_index=None)
     none = ColumnMatrix.of(np.empty((0, len(design.x_names))))
     return replace(
         design, fixed=none, random=random, response=response, index=design.index[:0],

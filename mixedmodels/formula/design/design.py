@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
@@ -108,21 +110,26 @@ class MissingRows:
         The na_action in force.
     n_input : int
         Rows of the data after `subset`, before missing values were handled.
-    kept : ndarray of int
-        Positions, among those `n_input` rows, of the rows used.
+    some : ndarray of int, or None
+        Positions, among those `n_input` rows, of the rows used; None where all of them are.
     input_index : pandas.Index or None
         Labels of those `n_input` rows, for results padded under "exclude"; None means 0, 1, 2, ...
     """
 
     action: NaAction
     n_input: int
-    kept: IntArray
+    some: IntArray | None
     input_index: pd.Index | None = None
 
     @property
     def n_dropped(self) -> int:
         """Number of rows dropped because a variable of the model is missing."""
-        return self.n_input - len(self.kept)
+        return 0 if self.some is None else self.n_input - len(self.some)
+
+    @property
+    def kept(self) -> IntArray:
+        """Positions, among those `n_input` rows, of the rows used."""
+        return np.arange(self.n_input) if self.some is None else self.some
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def design_of_rows(design: Design, rows: IntArray) -> Design:
         weights=_chosen(design.weights, rows),
         offset=_chosen(design.offset, rows),
         index=pd.RangeIndex(len(rows)),
-        missing=MissingRows("omit", len(rows), np.arange(len(rows))),
+        missing=MissingRows("omit", len(rows), None),
         residual=None if design.residual is None else _residual_of_rows(design.residual, rows),
         dispersion=tuple(_variance_of_rows(term, rows) for term in design.dispersion),
     )
