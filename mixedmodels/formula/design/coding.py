@@ -232,7 +232,7 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
     plain: list[FloatArray] = [np.ones(n_rows)] * recipe.intercept
     codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
     for term in recipe.terms:
-        width = len(column_names(term, recipe.variables))
+        width = recipe.assign.count(term.pattern)
         if n_rows * (width - MOST_PLAIN) < LEAST_CODED or not _is_coded(term, recipe.variables, columns):
             plain += _term_block(term, recipe.variables, columns)
             continue

@@ -140,6 +140,8 @@ class ColumnMatrix:
 
     def __matmul__(self, beta: FloatArray) -> FloatArray:
         """Return ``X beta``, shape (n,) or (n, k)."""
+        if len(self.pieces) == 1 and isinstance(self.pieces[0], np.ndarray):
+            return np.asarray(self.pieces[0].dot(beta))
         total = np.zeros((self.n_rows, *beta.shape[1:]))
         for where, piece in zip(self._places(), self.pieces, strict=True):
             part = beta[where]
