@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,21 @@ from mixedmodels.checks import (
     unfit,
     warn_unless_converged,
 )
-from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
+from mixedmodels.control import Information, LmerControl, Start, as_control, one_of, starting_values
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.errors import ControlError, DataError
-from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
-from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
+
+with on_first_use():
+    from mixedmodels.models import structured_mixed
+
+if TYPE_CHECKING:
+    from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
@@ -203,10 +208,10 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     y = numeric_response(design)
     check_design(design, options, linear=True)
     theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
-    problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+    problem = linear_problem(y, design.fixed, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     try:
-        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta, y=y)
+        estimates = fit_linear(problem, REML and design.fixed.shape[1] > 0, theta, y=y)
     except DataError:
         refuse_reproduced_response(design)
         raise
@@ -236,4 +241,4 @@ def fit_structured_request(
     y = numeric_response(design)
     check_design(design, options, linear=True)
     check_nested_residuals(design)
-    return StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)
+    return structured_mixed.StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)

@@ -21,6 +21,7 @@ from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.structured import StructuredResiduals
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import level_variances
 from mixedmodels.inference.refits import attempt
@@ -156,7 +157,9 @@ def _null_intercept(fit: MixedFit) -> float:
     design = fit.design
     if design.x_names == ("(Intercept)",):
         return float(fit.beta[0])
-    null = replace(design, X=np.ones((len(fit.y), 1)), x_names=("(Intercept)",), dropped=())
+    null = replace(
+        design, fixed=ColumnMatrix.of(np.ones((len(fit.y), 1))), x_names=("(Intercept)",), dropped=()
+    )
     found = attempt(lambda: fit.with_design(null))
     if isinstance(found, str) or not cast(MixedFit, found).convergence().is_optimum:
         raise NotAvailableError(

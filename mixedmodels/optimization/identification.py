@@ -24,6 +24,7 @@ from scipy.sparse import csr_array
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.design.theta import theta_slices
@@ -117,7 +118,7 @@ class _Rows:
 def unidentified(
     terms: Sequence[RandomTerm],
     theta: FloatArray,
-    fixed: FloatArray | None = None,
+    fixed: FloatArray | ColumnMatrix | None = None,
     labels: Sequence[str] = (),
     root_weights: FloatArray | None = None,
     *,
@@ -132,7 +133,7 @@ def unidentified(
         Terms in design order.
     theta : ndarray, shape (n_theta,)
         Estimates: a direction that leads out of the covariances from there does not count.
-    fixed : ndarray, shape (n, p), optional
+    fixed : ndarray or ColumnMatrix, shape (n, p), optional
         Fixed-effects matrix whose space the criterion takes no contrasts from (REML); None for maximum
         likelihood.
     labels : sequence of str
@@ -282,7 +283,7 @@ def _few_rows(terms: Sequence[RandomTerm]) -> IntArray:
 
 def _rows(
     terms: Sequence[RandomTerm],
-    fixed: FloatArray | None,
+    fixed: FloatArray | ColumnMatrix | None,
     root_weights: FloatArray | None,
     rows: IntArray | None,
 ) -> _Rows:

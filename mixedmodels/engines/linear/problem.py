@@ -29,6 +29,7 @@ from mixedmodels.factorization.constant.description import describe
 from mixedmodels.factorization.eigenbasis import diagonalized
 from mixedmodels.factorization.heavy_levels import Split, split_heavy
 from mixedmodels.factorization.pattern import Pattern, build_pattern
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
 
@@ -109,7 +110,7 @@ class LinearProblem:
 
 def linear_problem(
     y: FloatArray,
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     terms: Sequence[RandomTerm],
     weights: FloatArray | None = None,
     offset: FloatArray | None = None,
@@ -122,7 +123,7 @@ def linear_problem(
     ----------
     y : ndarray, shape (n,)
         Response.
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects matrix of full column rank.
     terms : sequence of RandomTerm
         Random-effects terms.
@@ -163,13 +164,17 @@ def linear_problem(
 
 
 def cross_products(
-    X: FloatArray, terms: tuple[RandomTerm, ...], root: FloatArray | None, *, eliminate: bool = True
+    X: FloatArray | ColumnMatrix,
+    terms: tuple[RandomTerm, ...],
+    root: FloatArray | None,
+    *,
+    eliminate: bool = True,
 ) -> tuple[tuple[ColumnBasis, ...], OrthonormalBasis, Pattern, CrossProducts, Split | None]:
     """Return the column bases of the terms, that of X, the pattern, the cross-products and how it was split.
 
     Parameters
     ----------
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects matrix of full column rank.
     terms : tuple of RandomTerm
         Random-effects terms.

@@ -14,6 +14,7 @@ from mixedmodels.factorization.constant.rest import Rest
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
 from mixedmodels.factorization.constant.sparse_tail_rest import sparse_tail_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class RightHandSide:
 
 def fill(
     pattern: Pattern,
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     combination: FloatArray | None = None,
     weights: FloatArray | None = None,
     layout: SparseLayout | None = None,
@@ -80,7 +81,7 @@ def fill(
     ----------
     pattern : Pattern
         Sparsity, from :func:`build_pattern`.
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects columns; p may be 0.
     combination : ndarray, shape (p, p), or None
         What X is multiplied with, after the sums over the rows; None leaves it as it is.
@@ -89,10 +90,10 @@ def fill(
     layout : SparseLayout, optional
         Of a sparse tail; by default chosen here, if one is worth it.
     """
-    blocks = pattern.blocks
-    weighted = X if weights is None else X * weights[:, None]
+    blocks, X = pattern.blocks, ColumnMatrix.of(X)
+    weighted = X if weights is None else X.scaled(weights)
     XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
-    XX = X.T @ weighted
+    XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
     if combination is not None:
         XZ = tuple(np.tensordot(combination, rows, axes=(0, 0)) for rows in XZ)
         XX = combination.T @ XX @ combination
@@ -111,11 +112,11 @@ def fill(
     )
 
 
-def _fixed_rows(block: Block, X: FloatArray) -> FloatArray:
+def _fixed_rows(block: Block, X: ColumnMatrix) -> FloatArray:
     """Return ``X'Z_b`` by level, shape (p, S, q)."""
     rows = np.empty((X.shape[1], block.size, block.n_levels))
-    for k, column in enumerate(X.T):
-        rows[k] = against(block, column)
+    for i, z in enumerate(block.columns):
+        rows[:, i] = X.sums_by(block.codes, block.n_levels, z)
     return _relate(block, rows)
 
 

@@ -104,7 +104,7 @@ def build_model_frame(
     index = frame.index if rows is None else frame.index[rows]
     _refuse_infinite(checked, index)
     _check_weights(w, index)
-    missing = MissingRows(na_action, n_input, np.arange(n_input) if kept is None else kept, input_index)
+    missing = MissingRows(na_action, n_input, kept, input_index)
     return ModelFrame(columns, w, o, len(index), index, missing)
 
 
