@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from mixedmodels.families import truncated_nbinom2 as truncated_nbinom2
     from mixedmodels.families import truncated_poisson as truncated_poisson
     from mixedmodels.formula import model_terms as model_terms
+    from mixedmodels.formula import precision as precision
     from mixedmodels.gee import gee as gee
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
