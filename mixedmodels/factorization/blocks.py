@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -54,17 +54,27 @@ class Block:
         return self.n_levels * len(self.columns)
 
 
-def amalgamate(terms: Sequence[RandomTerm]) -> tuple[Block, ...]:
+def amalgamate(
+    terms: Sequence[RandomTerm], block: Callable[[Sequence[RandomTerm], list[int]], Block] | None = None
+) -> tuple[Block, ...]:
     """Gather the terms of each grouping factor into one block, largest number of random effects first.
 
     Terms with a relationship between levels stay alone: their levels are not exchangeable with others'.
+
+    Parameters
+    ----------
+    terms : sequence of RandomTerm
+        Terms in design order.
+    block : callable, optional
+        Makes a block of the terms at some positions; by default from their rows.
     """
     gathered: dict[str, list[int]] = {}
     for k, term in enumerate(terms):
         key = term.group if term.relationship is None else f"{term.group}\0{k}"
         gathered.setdefault(key, []).append(k)
-    blocks = [_block(terms, members) for members in gathered.values()]
-    return tuple(sorted(blocks, key=lambda block: -block.n_effects))
+    make = _block if block is None else block
+    blocks = [make(terms, members) for members in gathered.values()]
+    return tuple(sorted(blocks, key=lambda made: -made.n_effects))
 
 
 def _block(terms: Sequence[RandomTerm], members: list[int]) -> Block:
