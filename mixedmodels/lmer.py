@@ -26,6 +26,8 @@ from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
+from mixedmodels.models.summed import SummedLinearMixedModel
+from mixedmodels.moments import Moments
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
@@ -180,6 +182,8 @@ def lmer(
     >>> m.fixef().round(3).tolist()
     [251.405, 10.467]
     """
+    if isinstance(formula, Moments):
+        return fit_moments(formula, REML, start, as_control(control, LmerControl), relmat)
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)
@@ -222,6 +226,25 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     estimates = judged(design, problem, estimates)
     warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, request.call, request.data, estimates, problem)
+
+
+def fit_moments(
+    sums: Moments,
+    REML: bool,
+    start: Start,
+    options: LmerControl,
+    relmat: Mapping[str, Any] | None,
+) -> SummedLinearMixedModel:
+    """Fit a linear mixed model to the sums over its rows."""
+    summed = sums.fitting_design(relmat or {})
+    design = summed.design
+    require_random_terms(design)
+    check_design(design, options, linear=True)
+    theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
+    problem = summed.problem()
+    estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+    warn_unless_converged(estimates.convergence)
+    return SummedLinearMixedModel(design, sums.call(), estimates, problem, summed.sums.sum_weights)
 
 
 def fit_structured_request(

@@ -1,0 +1,514 @@
+"""Sums over the rows of a design, from which linear mixed models are fitted: data larger than memory."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.absent_rows import AbsentColumns, AbsentRows
+from mixedmodels.advice import advises
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.moments.problem import FixedPart, TermColumns, fixed_part, problem_of_sums, pseudo_rows
+from mixedmodels.engines.moments.sums import Columns, GroupColumns, Rows, Sums, empty_sums
+from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.fits.call import Call, record_call
+from mixedmodels.formula.design.chunks import (
+    ChunkRows,
+    StreamDesign,
+    StreamRequest,
+    chunk_rows,
+    first_pass,
+    level_tables,
+    stream_design,
+    stream_request,
+)
+from mixedmodels.formula.design.design import Design, MissingRows, NaAction, RandomTerm, Response
+from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
+from mixedmodels.formula.design.level_tables import LevelTable, absorb
+from mixedmodels.formula.design.random_effects import in_order_of_levels, unique_labels
+from mixedmodels.formula.design.recipe import RandomRecipe, Recipe
+from mixedmodels.formula.design.relationship import with_relationships
+from mixedmodels.formula.evaluation.conversions import kind_of
+from mixedmodels.formula.evaluation.environment import Environment
+from mixedmodels.formula.evaluation.evaluate import States
+from mixedmodels.formula.evaluation.input_frames import input_frame
+from mixedmodels.formula.language.syntax_tree import Name, deparse
+from mixedmodels.streams.open_source import open_source
+from mixedmodels.streams.source import Batch, Source
+
+#: Rows that are gathered before the basis of the sums is taken from them, for each column.
+ROWS_PER_COLUMN = 20
+
+
+class Moments:
+    """The sums over its rows that are all a linear mixed model needs to know of its data.
+
+    Made by :func:`moments`, added by ``+``, kept by :meth:`save` and fitted by :func:`mixedmodels.lmer`.
+    They are sums by level of every grouping factor, and by pair of levels of every two: as large as the
+    levels, whatever the number of rows.
+
+    Parameters
+    ----------
+    design : StreamDesign
+        How tables become arrays.
+    tables : tuple of LevelTable
+        Levels of the grouping factors.
+    """
+
+    def __init__(self, design: StreamDesign, tables: tuple[LevelTable, ...]) -> None:
+        self._design = design
+        self._tables = tables
+        self._sums: Sums | None = None
+        self._first: list[ChunkRows] = []
+        self._n_input = 0
+        self._done: dict[str, int] = {}
+
+    def _add(self, batch: Batch) -> None:
+        """Add the rows of a batch, all of them or, where something is wrong with them, none."""
+        counts = [len(table) for table in self._tables]
+        try:
+            rows = chunk_rows(self._design, batch.frame, self._tables)
+        except BaseException:
+            for table, count in zip(self._tables, counts, strict=True):
+                table.truncate(count)
+            raise
+        with uninterrupted():
+            self._done[batch.name] = self._done.get(batch.name, 0) + 1
+            if rows is None:
+                return
+            self._n_input += rows.n_input
+            if not rows.U.shape[1]:
+                return
+            self._first.append(rows)
+            waiting = sum(chunk.U.shape[1] for chunk in self._first)
+            if waiting >= ROWS_PER_COLUMN * len(rows.U):
+                self._enter()
+
+    def _enter(self) -> None:
+        """Enter gathered rows into the sums."""
+        if not self._first:
+            return
+        rows = _joined(self._first, self._tables)
+        if self._sums is None:
+            self._sums = empty_sums(_columns(self._design), rows)
+        self._sums.add(rows)
+        self._first = []
+
+    @property
+    def sums(self) -> Sums:
+        """The sums themselves.
+
+        Raises
+        ------
+        DataError
+            If no row was used.
+        """
+        self._enter()
+        if self._sums is None or not self._sums.n_rows:
+            raise DataError("0 (non-NA) cases: no row of the source is in use")
+        return self._sums
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return self.sums.n_rows
+
+    def ngrps(self) -> dict[str, int]:
+        """Return the number of levels of each grouping factor."""
+        return {group.name: len(t) for group, t in zip(self._design.groups, self._tables, strict=True)}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the sums."""
+        return self.sums.nbytes
+
+    def formula(self) -> str:
+        """Return the formula."""
+        return str(self._design.blueprint.request.formula)
+
+    def __repr__(self) -> str:
+        groups = ", ".join(f"{name} ({count:,})" for name, count in self.ngrps().items())
+        terms = ", ".join(f"({term.expression})" for term in self._design.terms)
+        return (
+            f"Moments of {self.formula()}\n"
+            f"Rows: {self.nobs:,} used, {self._n_input - self.nobs:,} dropped\n"
+            f"Levels: {groups}\nRandom terms: {terms}; fixed columns: {len(self._design.order)}\n"
+            f"Size: {self.nbytes / 1e6:,.1f} MB"
+        )
+
+    def __add__(self, other: Moments) -> Moments:
+        """Return the moments of the rows of both, levels matched by name.
+
+        Raises
+        ------
+        DataError
+            If they are not of the same design.
+        """
+        if not isinstance(other, Moments):
+            return NotImplemented
+        refuse_other_design(self._design, other._design)
+        total, added = self._copy(), other._copy()
+        if added._sums is None and not added._first:
+            return total
+        if total._sums is None and not total._first:
+            return added
+        theirs, ours = added.sums, total.sums
+        theirs.to_basis_of(ours)
+        places = [absorb(here, there) for here, there in zip(total._tables, added._tables, strict=True)]
+        ours.absorb(theirs, places, [len(table) for table in total._tables])
+        total._n_input += added._n_input
+        for name, count in added._done.items():
+            total._done[name] = total._done.get(name, 0) + count
+        return total
+
+    def __radd__(self, other: Any) -> Moments:
+        """Let ``sum()`` begin with 0."""
+        return self if other == 0 else NotImplemented
+
+    def _copy(self) -> Moments:
+        return copy.deepcopy(self)
+
+    def call(self) -> Call:
+        """Return how the moments were asked for, as the printed text of a model repeats it."""
+        request = self._design.blueprint.request
+        return record_call(None, request.weights, request.offset, request.subset, na_action=request.na_action)
+
+    def fitting_design(self, relmat: Mapping[str, Any]) -> SummedDesign:
+        """Return names and places of the model that is fitted to the sums."""
+        return summed_design(self._design, self._tables, self.sums, self._n_input, relmat)
+
+
+@dataclass(frozen=True, slots=True)
+class SummedDesign:
+    """A design without rows, and where its columns are among the sums.
+
+    Attributes
+    ----------
+    design : Design
+        Names, levels and recipes; the rows are absent.
+    fixed : FixedPart
+        Fixed effects and response.
+    columns : tuple of TermColumns
+        Columns of each term.
+    orders : tuple of ndarray of int
+        By grouping factor, level of the design that each level of the sums is.
+    sums : Sums
+        The sums.
+    """
+
+    design: Design
+    fixed: FixedPart
+    columns: tuple[TermColumns, ...]
+    orders: tuple[IntArray, ...]
+    sums: Sums
+
+    def problem(self) -> LinearProblem:
+        """Return the engine's form of the design."""
+        return problem_of_sums(self.sums, self.fixed, self.design.random, self.columns, self.orders)
+
+
+def summed_design(
+    stream: StreamDesign, tables: tuple[LevelTable, ...], sums: Sums, n_input: int, relmat: Mapping[str, Any]
+) -> SummedDesign:
+    """Return the design of a model that is fitted to sums."""
+    request, n = stream.blueprint.request, sums.n_rows
+    sorted_levels = [table.order() for table in tables]
+    orders = tuple(_inverse(order) for order in sorted_levels)
+    levels = [_reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
+    # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with the products of all rows.
+    place = np.argsort(stream.order)
+    P = pseudo_rows(sums)[:, place]
+    kept = independent_columns(P)
+    fixed = fixed_part(sums, np.asarray(place[kept], dtype=np.intp))
+    # 2. Terms with their levels, in lme4's order.
+    built = []
+    for term, recipe, (g, places) in zip(stream.terms, stream.recipes, stream.of_term, strict=True):
+        gram = sums.groups[g].faces().sum(axis=2)
+        M = sums.groups[g].basis.coordinates(sums.columns.groups[g].has_ones)[:, list(places)]
+        squares = np.einsum("gi,gh,hi->i", M, gram, M) / n
+        absent: Any = AbsentColumns(n, np.maximum(squares, 0.0))
+        codes: Any = AbsentRows(n)
+        built.append((replace(term, levels=levels[g], Z=absent, codes=codes), (recipe, TermColumns(g, places))))
+    built = in_order_of_levels(built)
+    labels = unique_labels([term.group for term, _ in built])
+    random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
+    recipes = tuple(recipe for _, (recipe, _) in built)
+    design = _design_of(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
+    return SummedDesign(design, fixed, tuple(columns for _, (_, columns) in built), orders, sums)
+
+
+def _design_of(
+    stream: StreamDesign,
+    n: int,
+    n_input: int,
+    P: FloatArray,
+    kept: IntArray,
+    random: tuple[RandomTerm, ...],
+    recipes: tuple[RandomRecipe, ...],
+    levels: list[tuple[str, ...]],
+) -> Design:
+    request, plan, fixed = stream.blueprint.request, stream.blueprint.request.plan, stream.fixed
+    known = stream.blueprint.states
+    own = {
+        deparse(g.node): found for g, found in zip(stream.groups, levels, strict=True) if isinstance(g.node, Name)
+    }
+    schema = input_frame(stream.blueprint.schema)
+    kinds = {name: kind_of(schema.column(name)) for name in own if name in schema}
+    states = States(
+        dict(known.transforms),
+        {**{name: own[name] for name, kind in kinds.items() if kind == "Factor"}, **known.levels},
+        {**kinds, **known.kinds},
+    )
+    recipe = Recipe(
+        text=request.formula.text,
+        env=Environment(request.env),
+        states=states,
+        fixed=fixed,
+        kept=kept,
+        dependence=dependence(P, kept),
+        variables=plan.variables,
+        offsets=plan.fixed.offsets,
+        offset_argument=request.offset,
+        offset_is_array=False,
+        random=recipes,
+    )
+    absent: Any = AbsentRows(n)
+    X: Any = AbsentRows(n, len(kept))
+    has_offset = request.offset is not None or bool(plan.fixed.offsets)
+    present = set(kept.tolist())
+    assert request.formula.response is not None
+    return Design(
+        formula=request.formula,
+        response=Response(deparse(request.formula.response), "numeric", absent),
+        X=X,
+        x_names=tuple(fixed.names[k] for k in kept),
+        dropped=tuple(name for k, name in enumerate(fixed.names) if k not in present),
+        random=random,
+        weights=None if request.weights is None else absent,
+        offset=absent if has_offset else None,
+        index=pd.RangeIndex(0),
+        missing=MissingRows(request.na_action, n_input, absent, None),
+        recipe=recipe,
+    )
+
+
+def _inverse(order: IntArray) -> IntArray:
+    inverse = np.empty(len(order), dtype=np.intp)
+    inverse[order] = np.arange(len(order))
+    return inverse
+
+
+def _reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
+    return tuple(names[k] for k in order.tolist())
+
+
+def _joined(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
+    """Return chunks as one batch of rows."""
+    counts = tuple(len(table) for table in tables)
+    if len(chunks) == 1:
+        only = chunks[0]
+        return Rows(only.U, only.Z, only.codes, counts, only.weights)
+    first = chunks[0]
+    Z = tuple(
+        None if first.Z[g] is None else np.concatenate([c.Z[g] for c in chunks], axis=1) for g in range(len(counts))
+    )
+    codes = tuple(np.concatenate([c.codes[g] for c in chunks]) for g in range(len(counts)))
+    weights = None if first.weights is None else np.concatenate([c.weights for c in chunks])
+    return Rows(np.concatenate([c.U for c in chunks], axis=1), Z, codes, counts, weights)
+
+
+def _columns(design: StreamDesign) -> Columns:
+    groups = tuple(
+        GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups
+    )
+    return Columns(len(design.order) + 1, design.fixed.intercept, groups)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back an interruption from the keyboard until sums are whole again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+def refuse_other_design(one: StreamDesign, other: StreamDesign) -> None:
+    """Raise where two designs do not make the same columns.
+
+    Raises
+    ------
+    DataError
+        That names what differs.
+    """
+    a, b = one.blueprint, other.blueprint
+    for what, here, there in (
+        ("formula", str(a.request.formula), str(b.request.formula)),
+        ("weights", a.request.weights, b.request.weights),
+        ("offset", a.request.offset, b.request.offset),
+        ("columns of the fixed effects", one.fixed.names, other.fixed.names),
+        ("columns of the random effects", _random_names(one), _random_names(other)),
+    ):
+        if here != there:
+            raise DataError(f"moments of two designs cannot be added: the {what} of one: {here}; of the other: {there}.")
+    for text in {*a.states.transforms, *b.states.transforms}:
+        if not _alike(a.states.transforms.get(text), b.states.transforms.get(text)):
+            raise DataError(
+                f"moments cannot be added: {text} has learnt other numbers from each of the sources. Write the numbers "
+                "into the formula, as in I((x - 10) / 2), or pass one source of all rows."
+            )
+    for text in {*a.used, *b.used}:
+        if a.used.get(text) != b.used.get(text):
+            raise DataError(
+                f"moments cannot be added: the levels of {text} differ, {a.used.get(text)} and {b.used.get(text)}. "
+                "Give all of them to both: moments(..., levels={...})."
+            )
+
+
+def _random_names(design: StreamDesign) -> tuple[Any, ...]:
+    return tuple((term.group, term.expression, term.columns) for term in design.terms)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Tell whether two states of a transformation are the same."""
+    return repr(a) == repr(b)
+
+
+@advises
+def moments(
+    formula: str,
+    source: Any,
+    *,
+    levels: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    offset: str | None = None,
+    subset: str | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    into: Moments | None = None,
+) -> Moments:
+    """Sum what a linear mixed model needs to know of its rows, batch by batch.
+
+    Parameters
+    ----------
+    formula : str
+        lme4 formula.
+    source : path, Dataset, relation, LazyFrame, Dask or Spark DataFrame, or iterable of frames
+        The rows. They are read once where the formula has neither factors among its fixed effects and random
+        slopes nor transformations that remember numbers, such as ``scale(x)``; twice otherwise.
+    levels : mapping, optional
+        Levels of such factors, ``{"f": ["a", "b", "c"]}``: with all of them one reading is enough.
+    weights, offset, subset : str, optional
+        A column or an expression of columns, as for :func:`mixedmodels.lmer`.
+    na_action : {"omit", "exclude", "fail", "pass"}
+        What to do with rows in which a variable is missing.
+    contrasts, env : mapping, optional
+        As for :func:`mixedmodels.lmer`.
+    into : Moments, optional
+        Moments of the batches of this source that were summed before a stop: none of them is counted twice. They
+        are changed in place, so that what a further stop leaves is in them. Rows of other sources are added by ``+``.
+
+    Returns
+    -------
+    Moments
+
+    Raises
+    ------
+    FormulaError, DataError
+        If the formula or a batch is at fault; the message names the batch.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> d = mm.load_dataset("sleepstudy")
+    >>> sums = mm.moments("Reaction ~ Days + (Days | Subject)", [d[:100], d[100:]])
+    >>> mm.lmer(sums).fixef().round(3).tolist()
+    [251.405, 10.467]
+    """
+    opened = open_source(source)
+    request = stream_request(
+        formula, opened.columns(), weights=weights, offset=offset, subset=subset, na_action=na_action,
+        contrasts=contrasts, env=env,
+    )  # fmt: skip
+    columns = [name for name in request.columns() if name in opened.columns() or name not in request.env]
+    batches: Iterable[Batch] = opened.batches(columns)
+    if into is None:
+        into, batches = _begin(opened, request, columns, levels)
+    elif str(into._design.blueprint.request.formula) != str(request.formula):
+        raise DataError(f"into= holds moments of {into.formula()}, which is not {request.formula}.")
+    done = dict(into._done)
+    for batch in batches:
+        if done.get(batch.name, 0):
+            done[batch.name] -= 1
+            continue
+        with naming(batch):
+            into._add(batch)
+    with uninterrupted():
+        into._enter()
+    return into
+
+
+def _begin(
+    opened: Source, request: StreamRequest, columns: list[str], levels: Mapping[str, Any] | None
+) -> tuple[Moments, Iterable[Batch]]:
+    """Return moments of no rows, and the batches to add."""
+    stream = iter(opened.batches(columns))
+    waiting: list[Batch] = []
+    for batch in stream:
+        waiting.append(batch)
+        if len(batch.frame):
+            break
+    else:
+        raise DataError("0 (non-NA) cases: the source has no rows")
+    with naming(waiting[-1]):
+        gathered = first_pass(request, waiting[-1].frame, levels)
+    batches = chain(waiting, stream)
+    if gathered.is_needed:
+        if opened.once:
+            open_parts = [*gathered.factors, *gathered.stateful]
+            raise DataError(
+                f"{', '.join(open_parts)} must be known of all rows before they are summed, and this source can be read "
+                "only once. Give levels= of factors and numbers in place of transformations, as in I((x - 10) / 2), or "
+                "a source that can be read twice, such as a path or a list of frames."
+            )
+        for batch in batches:
+            with naming(batch):
+                gathered.add(batch.frame)
+        batches = iter(opened.batches(columns))
+    design = stream_design(gathered.blueprint())
+    return Moments(design, level_tables(design)), batches
+
+
+@contextmanager
+def naming(batch: Batch) -> Iterator[None]:
+    """Name the batch in an error about it.
+
+    Raises
+    ------
+    MixedModelsError
+        The one raised inside.
+    """
+    try:
+        yield
+    except FormulaError as error:
+        raise FormulaError(f"{batch.name}: {error.message}", error.text, error.position) from error
+    except DataError as error:
+        raise DataError(f"{batch.name}: {error}") from error
