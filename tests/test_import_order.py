@@ -17,7 +17,7 @@ ORDER = (
     ("versions",),
     ("control", "datasets", "progress"),
     ("parallel",),
-    ("covariance", "kernels"),
+    ("covariance", "kernels", "streams"),
     ("formula.language",),
     ("formula.evaluation",),
     ("formula.design",),

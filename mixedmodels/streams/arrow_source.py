@@ -1,0 +1,114 @@
+"""Datasets and readers of pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mixedmodels.errors import DataError
+from mixedmodels.streams.arrow_frames import ArrowFrames, kinds_of_schema
+from mixedmodels.streams.libraries import arrow
+from mixedmodels.streams.parquet import unreadable
+from mixedmodels.streams.source import Batch, Part, cannot_read, require_columns, require_rows, rows_per_batch
+
+
+class DatasetSource:
+    """A pyarrow Dataset, its filter included.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+        The dataset.
+    """
+
+    once = False
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._kinds = kinds_of_schema(dataset.schema)
+
+    def columns(self) -> dict[str, str]:
+        """Return the kind of each column."""
+        return dict(self._kinds)
+
+    def parts(self) -> Sequence[Part] | None:
+        """Return None: the scanner of the dataset reads its fragments in order."""
+        return None
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Yield the rows in batches, fragment by fragment."""
+        require_columns(columns, self._kinds, "the dataset")
+        yield from require_rows(self._scan(columns), "the dataset")
+
+    def _scan(self, columns: Sequence[str]) -> Iterator[Batch]:
+        scanner = self._dataset.scanner(
+            columns=list(columns), batch_size=rows_per_batch(len(columns)), use_threads=False,
+            fragment_readahead=1, batch_readahead=1,
+        )  # fmt: skip
+        frames = ArrowFrames(columns, self._kinds)
+        name = "the dataset"
+        try:
+            for tagged in scanner.scan_batches():
+                name = getattr(tagged.fragment, "path", "") or "the dataset"
+                yield frames.batch(tagged.record_batch, name)
+        except (arrow().ArrowException, OSError) as error:
+            raise unreadable(f"a fragment of the dataset, after {name},", error) from error
+
+
+class ReaderSource:
+    """A pyarrow RecordBatchReader, whose rows come only once.
+
+    Parameters
+    ----------
+    reader : pyarrow.RecordBatchReader
+        The reader.
+    """
+
+    once = True
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._kinds = kinds_of_schema(reader.schema)
+        self._is_spent = False
+
+    def columns(self) -> dict[str, str]:
+        """Return the kind of each column."""
+        return dict(self._kinds)
+
+    def parts(self) -> Sequence[Part] | None:
+        """Return None: a reader is read in order."""
+        return None
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+        """Yield the rows in batches.
+
+        Raises
+        ------
+        DataError
+            If they have been read.
+        """
+        if self._is_spent:
+            raise DataError(
+                "the rows of a RecordBatchReader can be read only once, and have been read: pass a pyarrow "
+                "Dataset or Table, or a function that makes the reader anew"
+            )
+        require_columns(columns, self._kinds, "the reader")
+        self._is_spent = True
+        yield from require_rows(numbered(self._reader, columns, self._kinds, "record batch"), "the reader")
+
+
+def numbered(records: Any, columns: Sequence[str], kinds: dict[str, str], noun: str) -> Iterator[Batch]:
+    """Yield record batches as batches that are named by their number.
+
+    Raises
+    ------
+    DataError
+        Naming the first that cannot be read.
+    """
+    frames, number = ArrowFrames(columns, kinds), 1
+    try:
+        for record in records:
+            yield frames.batch(record, f"{noun} {number}")
+            number += 1
+    except (arrow().ArrowException, OSError) as error:
+        raise cannot_read(f"{noun} {number}", error) from error
