@@ -38,6 +38,17 @@ NOTHING_LEFT = 1e-10
 
 @overload
 def lmer(
+    formula: Moments,
+    data: None = None,
+    REML: bool = True,
+    *,
+    start: Start = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    verbose: Verbosity = None,
+) -> SummedLinearMixedModel: ...
+@overload
+def lmer(
     formula: str,
     data: Any,
     REML: bool = True,
@@ -98,8 +109,8 @@ def lmer(
 ) -> StructuredLinearMixedModel: ...
 @advises
 def lmer(
-    formula: str,
-    data: Any,
+    formula: str | Moments,
+    data: Any = None,
     REML: bool = True,
     *,
     weights: str | npt.ArrayLike | None = None,

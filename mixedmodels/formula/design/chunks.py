@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.errors import DataError, FormulaError, warn, FormulaWarning
+from mixedmodels.errors import DataError, FormulaError, FormulaWarning, MixedModelsError, warn
 from mixedmodels.formula.design.build import ModelPlan, model_plan
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import NaAction, RandomTerm
@@ -555,7 +555,9 @@ class FirstPass:
             rows[USED] = used
             self.distinct[text] = _distinct(self.distinct.get(text), rows)
         for text, node in self.stateful.items():
-            self.whole.setdefault(text, []).append(_table_of(data, _columns_of(node, frame)))
+            rows = _table_of(data, _columns_of(node, frame))
+            rows[USED] = used
+            self.whole.setdefault(text, []).append(rows)
 
     def blueprint(self) -> Blueprint:
         """Return what all rows are read by.
@@ -570,7 +572,10 @@ class FirstPass:
         spatial = {text: bar for bar in request.plan.bars if bar.bar.structure in SPATIAL for text in [str(bar.bar)]}
         for text, frames in self.whole.items():
             table = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-            _evaluator(request, table, states, training=True).column(self.stateful[text])
+            flags = np.flatnonzero(table.pop(USED).to_numpy())
+            column = _evaluator(request, table, states, training=True).column(self.stateful[text])
+            if isinstance(column, Factor):
+                used[text] = column.take(flags).drop_unused().levels
         for text, rows in self.distinct.items():
             flags = rows[USED].to_numpy()
             if not flags.any():
@@ -650,13 +655,17 @@ def first_pass(request: StreamRequest, data: Any, levels: Mapping[str, Any] | No
         if text in skipped and all(isinstance(side, Name) for side in _sides(node)):
             continue
         before = len(states.transforms)
-        columns[text] = evaluator.column(node)
-        if isinstance(columns[text], Factor):
+        try:
+            columns[text] = evaluator.column(node)
+        except MixedModelsError:
+            # A few rows may be too few for a transformation that all rows allow.
+            stateful[text] = node
+            continue
+        if isinstance(columns[text], Factor) and len(states.transforms) == before:
             factors[text] = node
         elif len(states.transforms) > before:
             stateful[text] = node
     warn_about_columns(plan.fixed, plan.bars, columns)
-    matrix_recipe(plan.fixed, columns, request.contrasts)
     for bar in plan.bars:
         if bar.bar.structure in SPATIAL:
             factors[str(bar.bar)] = bar.bar.lhs
@@ -682,8 +691,12 @@ def _schema(request: StreamRequest, frame: InputFrame) -> pd.DataFrame:
         if isinstance(column, Factor):
             first = column.levels[:1] or ("1",)
             levels = column.levels or ("1",)
-            is_plain = column.is_text or column.is_date
-            made[name] = np.array(first, dtype=object) if is_plain else pd.Categorical(first, levels, column.ordered)
+            if column.is_date:
+                made[name] = pd.DatetimeIndex(["2000-01-01"])
+            elif column.is_text:
+                made[name] = np.array(first, dtype=object)
+            else:
+                made[name] = pd.Categorical(first, levels, column.ordered)
         elif isinstance(column, Logical):
             made[name] = np.array([True])
         else:
