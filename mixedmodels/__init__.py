@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
     from mixedmodels.mmrm import mmrm as mmrm
+    from mixedmodels.moments import Moments as Moments
+    from mixedmodels.moments import moments as moments
     from mixedmodels.models.functions import AIC as AIC
     from mixedmodels.models.functions import BIC as BIC
     from mixedmodels.models.functions import REMLcrit as REMLcrit
@@ -238,6 +240,7 @@ _HOMES = {
     "inference.pb_modcomp": "pb_modcomp",
     "inference.pool": "pool",
     "inference.refit_many": "refit_many",
+    "moments": "Moments moments",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

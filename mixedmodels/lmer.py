@@ -27,9 +27,10 @@ from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
 from mixedmodels.models.summed import SummedLinearMixedModel
-from mixedmodels.moments import Moments
+from mixedmodels.moments import Moments, moments
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
+from mixedmodels.streams.open_source import is_stream
 from mixedmodels.request import Request, read_request
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
@@ -195,6 +196,14 @@ def lmer(
     """
     if isinstance(formula, Moments):
         return fit_moments(formula, REML, start, as_control(control, LmerControl), relmat)
+    if is_stream(data):
+        if residual is not None or dispersion is not None:
+            raise ControlError("residual= and dispersion= need the rows in memory: give data as one table.")
+        summed = moments(
+            formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+            contrasts=contrasts, env=env,
+        )  # fmt: skip
+        return fit_moments(summed, REML, start, as_control(control, LmerControl), relmat)
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)

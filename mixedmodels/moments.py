@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import signal
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +22,7 @@ from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula.design.chunks import (
     ChunkRows,
+    FirstPass,
     StreamDesign,
     StreamRequest,
     chunk_rows,
@@ -40,14 +39,24 @@ from mixedmodels.formula.design.recipe import RandomRecipe, Recipe
 from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.evaluation.conversions import kind_of
 from mixedmodels.formula.evaluation.environment import Environment
-from mixedmodels.formula.evaluation.evaluate import States
+from mixedmodels.formula.evaluation.evaluate import CONSTANTS, States
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import Name, deparse
+from mixedmodels.parallel import number_of_jobs
+from mixedmodels.progress import Progress
+from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, map_parts
 from mixedmodels.streams.open_source import open_source
-from mixedmodels.streams.source import Batch, Source
+from mixedmodels.streams.source import Batch, EngineSource, Source
 
 #: Rows that are gathered before the basis of the sums is taken from them, for each column.
 ROWS_PER_COLUMN = 20
+#: What is said to those who stopped a sum.
+STOPPED = (
+    "What was summed up to here is not lost: it is the attribute moments of this exception (sys.last_value.moments at "
+    "a prompt), and moments(formula, source, into=it) goes on from there."
+)
+#: In place of the number of batches that were counted of a part: it is counted to its end.
+COMPLETE = -1
 
 
 class Moments:
@@ -73,8 +82,16 @@ class Moments:
         self._n_input = 0
         self._done: dict[str, int] = {}
 
-    def _add(self, batch: Batch) -> None:
-        """Add the rows of a batch, all of them or, where something is wrong with them, none."""
+    def add(self, batch: Batch, part: str) -> None:
+        """Add the rows of a batch, all of them or, where something is wrong with them, none.
+
+        Parameters
+        ----------
+        batch : Batch
+            The rows.
+        part : str
+            The part of the source that it belongs to, of which one more batch is counted.
+        """
         counts = [len(table) for table in self._tables]
         try:
             rows = chunk_rows(self._design, batch.frame, self._tables)
@@ -82,8 +99,8 @@ class Moments:
             for table, count in zip(self._tables, counts, strict=True):
                 table.truncate(count)
             raise
-        with uninterrupted():
-            self._done[batch.name] = self._done.get(batch.name, 0) + 1
+        with Unbroken():
+            self._done[part] = self._done.get(part, 0) + 1
             if rows is None:
                 return
             self._n_input += rows.n_input
@@ -93,6 +110,31 @@ class Moments:
             waiting = sum(chunk.U.shape[1] for chunk in self._first)
             if waiting >= ROWS_PER_COLUMN * len(rows.U):
                 self._enter()
+
+    def add_part(self, name: str, batches: Iterable[Batch]) -> None:
+        """Add the batches of a part that were not counted before."""
+        counted = self._done.get(name, 0)
+        if counted == COMPLETE:
+            return
+        for k, batch in enumerate(batches):
+            if k >= counted:
+                with naming(batch):
+                    self.add(batch, name)
+        self._done[name] = COMPLETE
+
+    def absorb(self, other: Moments) -> None:
+        """Add the sums of other rows of the same design, whose own are used up."""
+        if other._sums is not None or other._first:
+            theirs = other.sums
+            if self._sums is None and not self._first:
+                self._sums, self._tables = theirs, other._tables
+            else:
+                ours = self.sums
+                theirs.to_basis_of(ours)
+                places = [absorb(here, there) for here, there in zip(self._tables, other._tables, strict=True)]
+                ours.absorb(theirs, places, [len(table) for table in self._tables])
+        self._n_input += other._n_input
+        self._done |= other._done
 
     def _enter(self) -> None:
         """Enter gathered rows into the sums."""
@@ -157,26 +199,29 @@ class Moments:
         if not isinstance(other, Moments):
             return NotImplemented
         refuse_other_design(self._design, other._design)
-        total, added = self._copy(), other._copy()
-        if added._sums is None and not added._first:
-            return total
-        if total._sums is None and not total._first:
-            return added
-        theirs, ours = added.sums, total.sums
-        theirs.to_basis_of(ours)
-        places = [absorb(here, there) for here, there in zip(total._tables, added._tables, strict=True)]
-        ours.absorb(theirs, places, [len(table) for table in total._tables])
-        total._n_input += added._n_input
-        for name, count in added._done.items():
-            total._done[name] = total._done.get(name, 0) + count
+        total = copy.deepcopy(self)
+        total.absorb(copy.deepcopy(other))
         return total
+
+    def absorb_parts(self, mapped: Mapped) -> None:
+        """Add what a map over parts has given, whole or not."""
+        if mapped.value is not None:
+            mapped.value._done = {}
+            self.absorb(mapped.value)
+        self._done |= dict.fromkeys(mapped.finished, COMPLETE)
+
+    def finished(self) -> tuple[str, ...]:
+        """Return the names of the parts that are counted to their end."""
+        return tuple(name for name, count in self._done.items() if count == COMPLETE)
+
+    def finish(self) -> None:
+        """Enter the rows that wait for others into the sums."""
+        with Unbroken():
+            self._enter()
 
     def __radd__(self, other: Any) -> Moments:
         """Let ``sum()`` begin with 0."""
         return self if other == 0 else NotImplemented
-
-    def _copy(self) -> Moments:
-        return copy.deepcopy(self)
 
     def call(self) -> Call:
         """Return how the moments were asked for, as the printed text of a model repeats it."""
@@ -334,22 +379,6 @@ def _columns(design: StreamDesign) -> Columns:
     return Columns(len(design.order) + 1, design.fixed.intercept, groups)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold back an interruption from the keyboard until sums are whole again."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
-        raise KeyboardInterrupt
-
-
 def refuse_other_design(one: StreamDesign, other: StreamDesign) -> None:
     """Raise where two designs do not make the same columns.
 
@@ -404,6 +433,8 @@ def moments(
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     into: Moments | None = None,
+    n_jobs: int = 1,
+    progress: bool | None = None,
 ) -> Moments:
     """Sum what a linear mixed model needs to know of its rows, batch by batch.
 
@@ -424,7 +455,12 @@ def moments(
         As for :func:`mixedmodels.lmer`.
     into : Moments, optional
         Moments of the batches of this source that were summed before a stop: none of them is counted twice. They
-        are changed in place, so that what a further stop leaves is in them. Rows of other sources are added by ``+``.
+        are changed in place. Rows of other sources are added by ``+``.
+    n_jobs : int
+        Number of processes for files in parts; -1 is one for each processor. Dask and Spark have workers of their
+        own.
+    progress : bool, optional
+        Whether to draw a bar; by default where someone is watching.
 
     Returns
     -------
@@ -448,29 +484,64 @@ def moments(
         formula, opened.columns(), weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,
     )  # fmt: skip
-    columns = [name for name in request.columns() if name in opened.columns() or name not in request.env]
-    batches: Iterable[Batch] = opened.batches(columns)
+    work = _Work(opened, tuple(_read_columns(request, opened)), number_of_jobs(n_jobs), progress)
+    stream: Iterable[Batch] = ()
     if into is None:
-        into, batches = _begin(opened, request, columns, levels)
-    elif str(into._design.blueprint.request.formula) != str(request.formula):
+        into, stream = _begin(work, request, levels)
+    elif into.formula() != str(request.formula):
         raise DataError(f"into= holds moments of {into.formula()}, which is not {request.formula}.")
-    done = dict(into._done)
-    for batch in batches:
-        if done.get(batch.name, 0):
-            done[batch.name] -= 1
-            continue
-        with naming(batch):
-            into._add(batch)
-    with uninterrupted():
-        into._enter()
+    try:
+        _sum_up(work, into, stream)
+    except (Exception, KeyboardInterrupt) as error:
+        error.moments = into  # type: ignore[attr-defined]
+        error.add_note(STOPPED)
+        raise
     return into
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is read, and how.
+
+    Attributes
+    ----------
+    source : Source
+        The source.
+    columns : tuple of str
+        Columns that are read.
+    n_jobs : int
+        Number of processes.
+    progress : bool or None
+        Whether to draw a bar.
+    """
+
+    source: Source
+    columns: tuple[str, ...]
+    n_jobs: int
+    progress: bool | None
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether parts are worked on where they are, or in other processes."""
+        return isinstance(self.source, EngineSource) or (self.n_jobs > 1 and self.source.parts() is not None)
+
+    def mapped(self, function: Any, combine: Any, done: Iterable[str] = ()) -> Mapped:
+        """Map the parts."""
+        return map_parts(
+            self.source, self.columns, function, combine, n_jobs=self.n_jobs, progress=self.progress, done=done
+        )
+
+
+def _read_columns(request: StreamRequest, opened: Source) -> list[str]:
+    known = opened.columns()
+    return [name for name in request.columns() if name in known or name not in CONSTANTS]
+
+
 def _begin(
-    opened: Source, request: StreamRequest, columns: list[str], levels: Mapping[str, Any] | None
+    work: _Work, request: StreamRequest, levels: Mapping[str, Any] | None
 ) -> tuple[Moments, Iterable[Batch]]:
-    """Return moments of no rows, and the batches to add."""
-    stream = iter(opened.batches(columns))
+    """Return moments of no rows, and the batches of a source that can be read only once."""
+    stream = iter(work.source.batches(work.columns))
     waiting: list[Batch] = []
     for batch in stream:
         waiting.append(batch)
@@ -480,21 +551,74 @@ def _begin(
         raise DataError("0 (non-NA) cases: the source has no rows")
     with naming(waiting[-1]):
         gathered = first_pass(request, waiting[-1].frame, levels)
-    batches = chain(waiting, stream)
     if gathered.is_needed:
-        if opened.once:
-            open_parts = [*gathered.factors, *gathered.stateful]
+        if work.source.once:
             raise DataError(
-                f"{', '.join(open_parts)} must be known of all rows before they are summed, and this source can be read "
-                "only once. Give levels= of factors and numbers in place of transformations, as in I((x - 10) / 2), or "
-                "a source that can be read twice, such as a path or a list of frames."
+                f"{', '.join([*gathered.factors, *gathered.stateful])} must be known of all rows before they are "
+                "summed, and this source can be read only once. Give levels= of factors and numbers in place of "
+                "transformations, as in I((x - 10) / 2), or a source that can be read twice, such as a path or a "
+                "list of frames."
             )
+        if work.is_mapped:
+            gathered = work.mapped(_Look(gathered), FirstPass.joined).complete()
+        else:
+            for batch in work.source.batches(work.columns):
+                with naming(batch):
+                    gathered.add(batch.frame)
+    design = stream_design(gathered.blueprint())
+    return Moments(design, level_tables(design)), chain(waiting, stream) if work.source.once else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The first pass over a part."""
+
+    empty: FirstPass
+
+    def __call__(self, batches: Iterator[Batch]) -> FirstPass:
+        found = copy.deepcopy(self.empty)
         for batch in batches:
             with naming(batch):
-                gathered.add(batch.frame)
-        batches = iter(opened.batches(columns))
-    design = stream_design(gathered.blueprint())
-    return Moments(design, level_tables(design)), batches
+                found.add(batch.frame)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """The sums of a part, or of several."""
+
+    design: StreamDesign
+
+    def __call__(self, batches: Iterator[Batch]) -> Moments:
+        found = Moments(self.design, level_tables(self.design))
+        for batch in batches:
+            with naming(batch):
+                found.add(batch, batch.name)
+        found.finish()
+        return found
+
+
+def _sum_up(work: _Work, into: Moments, stream: Iterable[Batch]) -> None:
+    """Add all parts that are not counted yet."""
+    if work.is_mapped:
+        mapped = work.mapped(_Sum(into._design), _combined, into.finished())
+        into.absorb_parts(mapped)
+        mapped.complete()
+        return
+    parts = work.source.parts()
+    if parts is None:
+        into.add_part(ALL_ROWS, stream if work.source.once else work.source.batches(work.columns))
+    else:
+        with Progress(len(parts), work.progress, "parts") as bar:
+            for part in parts:
+                into.add_part(part.name, part.batches(work.columns))
+                bar.add(1)
+    into.finish()
+
+
+def _combined(one: Moments, other: Moments) -> Moments:
+    one.absorb(other)
+    return one
 
 
 @contextmanager

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "mixedmodels"
 # longest name that fits.
 ORDER = (
     ("arrays", "errors", "missing", "foreign_names", "version"),
+    ("absent_rows",),
     ("foreign_families",),
     ("advice", "differences"),
     ("versions",),
@@ -33,6 +34,7 @@ ORDER = (
     ("checks",),
     ("request",),
     ("models",),
+    ("moments",),
     ("lmer", "glm", "lm", "gls", "mmrm"),
     ("glmer",),
     ("update", "specify", "sklearn"),

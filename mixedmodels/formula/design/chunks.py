@@ -191,6 +191,7 @@ def stream_design(blueprint: Blueprint) -> StreamDesign:
     """Return how tables become arrays under a blueprint."""
     plan = blueprint.request.plan
     columns = _schema_columns(blueprint)
+    warn_about_columns(plan.fixed, plan.bars, columns)
     fixed = matrix_recipe(plan.fixed, columns, blueprint.request.contrasts)
     pairs = [pair for bar in plan.bars for pair in _bar_terms(blueprint, bar, columns)]
     pairs = _once(pairs, blueprint.request.formula)
@@ -559,6 +560,14 @@ class FirstPass:
             rows[USED] = used
             self.whole.setdefault(text, []).append(rows)
 
+    def joined(self, other: FirstPass) -> FirstPass:
+        """Return what two passes over parts of the rows have gathered."""
+        for text, rows in other.distinct.items():
+            self.distinct[text] = _distinct(self.distinct.get(text), rows)
+        for text, frames in other.whole.items():
+            self.whole.setdefault(text, []).extend(frames)
+        return self
+
     def blueprint(self) -> Blueprint:
         """Return what all rows are read by.
 
@@ -665,7 +674,6 @@ def first_pass(request: StreamRequest, data: Any, levels: Mapping[str, Any] | No
             factors[text] = node
         elif len(states.transforms) > before:
             stateful[text] = node
-    warn_about_columns(plan.fixed, plan.bars, columns)
     for bar in plan.bars:
         if bar.bar.structure in SPATIAL:
             factors[str(bar.bar)] = bar.bar.lhs
