@@ -98,8 +98,6 @@ if TYPE_CHECKING:
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
     from mixedmodels.mmrm import mmrm as mmrm
-    from mixedmodels.moments import Moments as Moments
-    from mixedmodels.moments import moments as moments
     from mixedmodels.models.functions import AIC as AIC
     from mixedmodels.models.functions import BIC as BIC
     from mixedmodels.models.functions import REMLcrit as REMLcrit
@@ -148,6 +146,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.moments import Moments as Moments
+    from mixedmodels.moments import moments as moments
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
     from mixedmodels.plots.coefficients import plot_coefs as plot_coefs

@@ -15,6 +15,10 @@ NO_ROWS = (
 )
 
 
+#: Relative difference of two sums of squares of one response: what rounding makes of it.
+SAME_SUM = 1e-10
+
+
 class AbsentRows:
     """An array of which the shape is known and the entries are not.
 
@@ -74,24 +78,52 @@ class AbsentRows:
 
 
 class AbsentColumns(AbsentRows):
-    """The columns of a random-effects term of which only the mean squares are known.
+    """Columns of a model matrix of which only the products are known.
 
     Parameters
     ----------
     n : int
         Number of rows.
-    mean_squares : ndarray, shape (S,)
-        Mean square of each column.
+    triangle : ndarray, shape (m, k)
+        A few rows with the same products: ``triangle'triangle = Z'WZ``.
     """
 
-    __slots__ = ("mean_squares",)
+    __slots__ = ("triangle",)
 
-    def __init__(self, n: int, mean_squares: FloatArray) -> None:
-        super().__init__(n, len(mean_squares))
-        self.mean_squares = mean_squares
+    def __init__(self, n: int, triangle: FloatArray) -> None:
+        super().__init__(n, triangle.shape[1])
+        self.triangle = triangle
 
     def __reduce__(self) -> Any:
-        return AbsentColumns, (self.shape[0], self.mean_squares)
+        return AbsentColumns, (self.shape[0], self.triangle)
+
+
+class AbsentResponse(AbsentRows):
+    """A response of which only the length is known, to tell it from others.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    square : float
+        Sum of its squares, offset and weights counted.
+    """
+
+    __slots__ = ("square",)
+
+    def __init__(self, n: int, square: float) -> None:
+        super().__init__(n)
+        self.square = square
+
+    def __reduce__(self) -> Any:
+        return AbsentResponse, (self.shape[0], self.square)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func is np.array_equal and all(isinstance(a, AbsentResponse) for a in args):
+            return args[0].shape == args[1].shape and bool(
+                np.isclose(args[0].square, args[1].square, rtol=SAME_SUM)
+            )
+        return super().__array_function__(func, types, args, kwargs)
 
 
 def _refuse() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args, overload
 
 import numpy as np
@@ -22,16 +23,18 @@ from mixedmodels.checks import (
 from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.moments.identification import identified_by_sums
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
+from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.models.linear import LinearMixedModel, judged
+from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.moments import Moments, moments
-from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
-from mixedmodels.streams.open_source import is_stream
 from mixedmodels.request import Request, read_request
+from mixedmodels.streams.open_source import is_stream
 
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
@@ -262,9 +265,15 @@ def fit_moments(
     check_design(design, options, linear=True)
     theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
     problem = summed.problem()
-    estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta)
+    REML = REML and design.X.shape[1] > 0
+    try:
+        estimates = fit_linear(problem, REML, theta)
+    except np.linalg.LinAlgError as error:
+        raise unfit(start is not None) from error
+    verdict = identified_by_sums(estimates.convergence, problem, REML, theta_names(design.random))
+    estimates = replace(estimates, convergence=verdict)
     warn_unless_converged(estimates.convergence)
-    return SummedLinearMixedModel(design, sums.call(), estimates, problem, summed.sums.sum_weights)
+    return SummedLinearMixedModel(summed, sums.call(), estimates, problem)
 
 
 def fit_structured_request(

@@ -5,21 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mixedmodels.absent_rows import AbsentColumns, AbsentRows
 from mixedmodels.advice import advises
-from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.engines.linear.problem import LinearProblem
-from mixedmodels.engines.moments.problem import FixedPart, TermColumns, fixed_part, problem_of_sums, pseudo_rows
 from mixedmodels.engines.moments.sums import Columns, GroupColumns, Rows, Sums, empty_sums
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.fits.call import Call, record_call
+from mixedmodels.fits.summed_design import SummedDesign, summed_design
 from mixedmodels.formula.design.chunks import (
     ChunkRows,
     FirstPass,
@@ -31,17 +27,9 @@ from mixedmodels.formula.design.chunks import (
     stream_design,
     stream_request,
 )
-from mixedmodels.formula.design.design import Design, MissingRows, NaAction, RandomTerm, Response
-from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
+from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.level_tables import LevelTable, absorb
-from mixedmodels.formula.design.random_effects import in_order_of_levels, unique_labels
-from mixedmodels.formula.design.recipe import RandomRecipe, Recipe
-from mixedmodels.formula.design.relationship import with_relationships
-from mixedmodels.formula.evaluation.conversions import kind_of
-from mixedmodels.formula.evaluation.environment import Environment
-from mixedmodels.formula.evaluation.evaluate import CONSTANTS, States
-from mixedmodels.formula.evaluation.input_frames import input_frame
-from mixedmodels.formula.language.syntax_tree import Name, deparse
+from mixedmodels.formula.evaluation.evaluate import CONSTANTS
 from mixedmodels.parallel import number_of_jobs
 from mixedmodels.progress import Progress
 from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, map_parts
@@ -131,7 +119,9 @@ class Moments:
             else:
                 ours = self.sums
                 theirs.to_basis_of(ours)
-                places = [absorb(here, there) for here, there in zip(self._tables, other._tables, strict=True)]
+                places = [
+                    absorb(here, there) for here, there in zip(self._tables, other._tables, strict=True)
+                ]
                 ours.absorb(theirs, places, [len(table) for table in self._tables])
         self._n_input += other._n_input
         self._done |= other._done
@@ -233,130 +223,6 @@ class Moments:
         return summed_design(self._design, self._tables, self.sums, self._n_input, relmat)
 
 
-@dataclass(frozen=True, slots=True)
-class SummedDesign:
-    """A design without rows, and where its columns are among the sums.
-
-    Attributes
-    ----------
-    design : Design
-        Names, levels and recipes; the rows are absent.
-    fixed : FixedPart
-        Fixed effects and response.
-    columns : tuple of TermColumns
-        Columns of each term.
-    orders : tuple of ndarray of int
-        By grouping factor, level of the design that each level of the sums is.
-    sums : Sums
-        The sums.
-    """
-
-    design: Design
-    fixed: FixedPart
-    columns: tuple[TermColumns, ...]
-    orders: tuple[IntArray, ...]
-    sums: Sums
-
-    def problem(self) -> LinearProblem:
-        """Return the engine's form of the design."""
-        return problem_of_sums(self.sums, self.fixed, self.design.random, self.columns, self.orders)
-
-
-def summed_design(
-    stream: StreamDesign, tables: tuple[LevelTable, ...], sums: Sums, n_input: int, relmat: Mapping[str, Any]
-) -> SummedDesign:
-    """Return the design of a model that is fitted to sums."""
-    request, n = stream.blueprint.request, sums.n_rows
-    sorted_levels = [table.order() for table in tables]
-    orders = tuple(_inverse(order) for order in sorted_levels)
-    levels = [_reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
-    # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with the products of all rows.
-    place = np.argsort(stream.order)
-    P = pseudo_rows(sums)[:, place]
-    kept = independent_columns(P)
-    fixed = fixed_part(sums, np.asarray(place[kept], dtype=np.intp))
-    # 2. Terms with their levels, in lme4's order.
-    built = []
-    for term, recipe, (g, places) in zip(stream.terms, stream.recipes, stream.of_term, strict=True):
-        gram = sums.groups[g].faces().sum(axis=2)
-        M = sums.groups[g].basis.coordinates(sums.columns.groups[g].has_ones)[:, list(places)]
-        squares = np.einsum("gi,gh,hi->i", M, gram, M) / n
-        absent: Any = AbsentColumns(n, np.maximum(squares, 0.0))
-        codes: Any = AbsentRows(n)
-        built.append((replace(term, levels=levels[g], Z=absent, codes=codes), (recipe, TermColumns(g, places))))
-    built = in_order_of_levels(built)
-    labels = unique_labels([term.group for term, _ in built])
-    random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
-    recipes = tuple(recipe for _, (recipe, _) in built)
-    design = _design_of(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
-    return SummedDesign(design, fixed, tuple(columns for _, (_, columns) in built), orders, sums)
-
-
-def _design_of(
-    stream: StreamDesign,
-    n: int,
-    n_input: int,
-    P: FloatArray,
-    kept: IntArray,
-    random: tuple[RandomTerm, ...],
-    recipes: tuple[RandomRecipe, ...],
-    levels: list[tuple[str, ...]],
-) -> Design:
-    request, plan, fixed = stream.blueprint.request, stream.blueprint.request.plan, stream.fixed
-    known = stream.blueprint.states
-    own = {
-        deparse(g.node): found for g, found in zip(stream.groups, levels, strict=True) if isinstance(g.node, Name)
-    }
-    schema = input_frame(stream.blueprint.schema)
-    kinds = {name: kind_of(schema.column(name)) for name in own if name in schema}
-    states = States(
-        dict(known.transforms),
-        {**{name: own[name] for name, kind in kinds.items() if kind == "Factor"}, **known.levels},
-        {**kinds, **known.kinds},
-    )
-    recipe = Recipe(
-        text=request.formula.text,
-        env=Environment(request.env),
-        states=states,
-        fixed=fixed,
-        kept=kept,
-        dependence=dependence(P, kept),
-        variables=plan.variables,
-        offsets=plan.fixed.offsets,
-        offset_argument=request.offset,
-        offset_is_array=False,
-        random=recipes,
-    )
-    absent: Any = AbsentRows(n)
-    X: Any = AbsentRows(n, len(kept))
-    has_offset = request.offset is not None or bool(plan.fixed.offsets)
-    present = set(kept.tolist())
-    assert request.formula.response is not None
-    return Design(
-        formula=request.formula,
-        response=Response(deparse(request.formula.response), "numeric", absent),
-        X=X,
-        x_names=tuple(fixed.names[k] for k in kept),
-        dropped=tuple(name for k, name in enumerate(fixed.names) if k not in present),
-        random=random,
-        weights=None if request.weights is None else absent,
-        offset=absent if has_offset else None,
-        index=pd.RangeIndex(0),
-        missing=MissingRows(request.na_action, n_input, absent, None),
-        recipe=recipe,
-    )
-
-
-def _inverse(order: IntArray) -> IntArray:
-    inverse = np.empty(len(order), dtype=np.intp)
-    inverse[order] = np.arange(len(order))
-    return inverse
-
-
-def _reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
-    return tuple(names[k] for k in order.tolist())
-
-
 def _joined(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
     """Return chunks as one batch of rows."""
     counts = tuple(len(table) for table in tables)
@@ -365,7 +231,8 @@ def _joined(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
         return Rows(only.U, only.Z, only.codes, counts, only.weights)
     first = chunks[0]
     Z = tuple(
-        None if first.Z[g] is None else np.concatenate([c.Z[g] for c in chunks], axis=1) for g in range(len(counts))
+        None if first.Z[g] is None else np.concatenate([c.Z[g] for c in chunks], axis=1)
+        for g in range(len(counts))
     )
     codes = tuple(np.concatenate([c.codes[g] for c in chunks]) for g in range(len(counts)))
     weights = None if first.weights is None else np.concatenate([c.weights for c in chunks])
@@ -373,9 +240,7 @@ def _joined(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
 
 
 def _columns(design: StreamDesign) -> Columns:
-    groups = tuple(
-        GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups
-    )
+    groups = tuple(GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups)
     return Columns(len(design.order) + 1, design.fixed.intercept, groups)
 
 
@@ -396,7 +261,9 @@ def refuse_other_design(one: StreamDesign, other: StreamDesign) -> None:
         ("columns of the random effects", _random_names(one), _random_names(other)),
     ):
         if here != there:
-            raise DataError(f"moments of two designs cannot be added: the {what} of one: {here}; of the other: {there}.")
+            raise DataError(
+                f"moments of two designs cannot be added: the {what} of one: {here}; of the other: {there}."
+            )
     for text in {*a.states.transforms, *b.states.transforms}:
         if not _alike(a.states.transforms.get(text), b.states.transforms.get(text)):
             raise DataError(
@@ -528,7 +395,13 @@ class _Work:
     def mapped(self, function: Any, combine: Any, done: Iterable[str] = ()) -> Mapped:
         """Map the parts."""
         return map_parts(
-            self.source, self.columns, function, combine, n_jobs=self.n_jobs, progress=self.progress, done=done
+            self.source,
+            self.columns,
+            function,
+            combine,
+            n_jobs=self.n_jobs,
+            progress=self.progress,
+            done=done,
         )
 
 

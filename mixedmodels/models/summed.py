@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 
-from mixedmodels.absent_rows import NO_ROWS, AbsentRows
+from mixedmodels.absent_rows import NO_ROWS, AbsentResponse, AbsentRows
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import warn_unless_converged
 from mixedmodels.engines.linear.estimates import LinearEstimates
@@ -15,8 +19,17 @@ from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.new_data import variables_on
+from mixedmodels.formula.evaluation.evaluate import as_numbers
+from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.missing import NA
 from mixedmodels.models.linear import LinearMixedModel
+from mixedmodels.prediction.streamed import in_batches, written
+from mixedmodels.streams.open_source import is_stream
+
+Path: TypeAlias = str | os.PathLike[str]
 
 
 class SummedLinearMixedModel(LinearMixedModel):
@@ -28,30 +41,100 @@ class SummedLinearMixedModel(LinearMixedModel):
 
     Parameters
     ----------
-    design : Design
-        Names and recipes; the rows are absent.
+    summed : SummedDesign
+        Names, recipes and sums.
     call : Call
         How the model was asked for.
     estimates : LinearEstimates
         The fit.
-    problem : LinearProblem
-        The cross-products.
-    sum_weights : float
-        Sum of the prior weights.
+    problem : LinearProblem, optional
+        The cross-products; formed again when needed.
     """
 
-    def __init__(
-        self, design: Design, call: Call, estimates: LinearEstimates, problem: LinearProblem, sum_weights: float
-    ) -> None:
-        absent: Any = AbsentRows(design.n_rows)
-        Fit.__init__(self, design, absent, absent, call, None)
-        self.estimates = estimates
-        self.problem = problem
-        self.sum_weights = sum_weights
+    summed: SummedDesign
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Keep the cross-products, which no rows can give again."""
-        return super().__getstate__() | {"problem": self.problem}
+    def __init__(
+        self,
+        summed: SummedDesign,
+        call: Call,
+        estimates: LinearEstimates,
+        problem: LinearProblem | None = None,
+    ) -> None:
+        n, fixed = summed.design.n_rows, summed.fixed
+        absent: Any = AbsentRows(n)
+        y: Any = AbsentResponse(n, fixed.rss + float(fixed.projection @ fixed.projection))
+        Fit.__init__(self, summed.design, y, absent, call, absent)
+        self.summed = summed
+        self.estimates = estimates
+        if problem is not None:
+            self.problem = problem
+
+    @cached_property
+    def problem(self) -> LinearProblem:
+        """The engine's form of the design."""
+        return self.summed.problem()
+
+    # Rows, read in batches.
+
+    def predict(self, newdata: Any = None, *arguments: Any, to: Path | None = None, **options: Any) -> Any:
+        """Predict at new rows: those of a table, or those of a source batch by batch.
+
+        Parameters
+        ----------
+        newdata : table or source
+            Rows to predict, those of the fit among them.
+        to : path, optional
+            A Parquet file into which the predictions of a source are written.
+        *arguments, **options
+            As of :meth:`LinearMixedModel.predict`.
+
+        Returns
+        -------
+        Series or DataFrame of a table; of a source an iterator of DataFrames, or the number of rows written.
+        """
+        if newdata is None:
+            raise NotAvailableError(NO_ROWS)
+        if not is_stream(newdata):
+            return super().predict(newdata, *arguments, **options)
+        ask = super().predict
+        return self._streamed(newdata, lambda rows: ask(rows, *arguments, **options), to)
+
+    def fitted(self, source: Any = None, to: Path | None = None) -> Any:
+        """Return the fitted values of the rows of a source, batch by batch; arguments as of :meth:`predict`."""
+        return self._rows_of(source, lambda rows: rows[[".fitted"]], to)
+
+    def residuals(self, source: Any = None, to: Path | None = None) -> Any:
+        """Return the residuals of the rows of a source, batch by batch; arguments as of :meth:`predict`."""
+        return self._rows_of(source, lambda rows: rows[[".resid"]], to)
+
+    def augment(self, source: Any = None, to: Path | None = None) -> Any:
+        """Return the rows of a source with .fitted, .fixed and .resid, batch by batch, as of :meth:`predict`."""
+        return self._rows_of(source, lambda rows: rows, to)
+
+    def _rows_of(
+        self, source: Any, choose: Callable[[pd.DataFrame], pd.DataFrame], to: Path | None
+    ) -> Iterator[pd.DataFrame] | int:
+        if source is None:
+            raise NotAvailableError(NO_ROWS)
+        return self._streamed(source, lambda rows: choose(self._augmented(rows)), to)
+
+    def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
+        fitted = LinearMixedModel.predict(self, rows)
+        fixed = LinearMixedModel.predict(self, rows, re_form=NA)
+        response = self.design.formula.response
+        assert response is not None
+        text = deparse(response)
+        y = as_numbers(variables_on(self.design, rows, {text: response}, ())[text], text)
+        added = {".fitted": np.asarray(fitted), ".fixed": np.asarray(fixed), ".resid": y - np.asarray(fitted)}
+        return rows.assign(**added)
+
+    def _streamed(
+        self, source: Any, make: Callable[[pd.DataFrame], Any], to: Path | None
+    ) -> Iterator[pd.DataFrame] | int:
+        tables = in_batches(self.design, source, make)
+        return tables if to is None else written(tables, to)
+
+    # What the sums say.
 
     def nobs(self) -> int:
         """Return the number of observations, those of zero weight left out."""
@@ -60,7 +143,7 @@ class SummedLinearMixedModel(LinearMixedModel):
     @property
     def mean_information(self) -> float:
         """Mean of the prior weights."""
-        return self.sum_weights / self.design.n_rows
+        return self.summed.sums.sum_weights / self.design.n_rows
 
     def deviance(self) -> float:
         """Return -2 log-likelihood at the estimates; of a REML fit, the ML value at the REML estimates."""
@@ -80,7 +163,7 @@ class SummedLinearMixedModel(LinearMixedModel):
         H = self.estimates.inverse_hessian
         estimates = fit_linear(self.problem, False, self._warm_start, inverse_hessian=H)
         warn_unless_converged(estimates.convergence)
-        return SummedLinearMixedModel(self.design, self.call, estimates, self.problem, self.sum_weights)
+        return SummedLinearMixedModel(self.summed, self.call, estimates, self.problem)
 
     def refit(self, newresp: Any) -> LinearMixedModel:
         """Raise: a new response has rows, the model has none."""

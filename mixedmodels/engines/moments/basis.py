@@ -127,7 +127,9 @@ def improved(gram: FloatArray) -> FloatArray | None:
     return np.asarray(inverse(R) / np.where(known, scale, 1.0)[:, None])
 
 
-def semidefinite_root(gram: FloatArray, least: float) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def semidefinite_root(
+    gram: FloatArray, least: float
+) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """Return lower triangular L with ``L L' = gram`` and which columns have no pivot, of length below `least`."""
     m = len(gram)
     L, failed = dpotrf(gram, lower=1, clean=1)

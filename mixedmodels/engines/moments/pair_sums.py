@@ -87,9 +87,7 @@ def sorted_run(keys: Keys, sums: FloatArray) -> Run:
     return Run(keys[order], sums[order])
 
 
-def summed_pairs(
-    first: IntArray, second: IntArray, rows: FloatArray, columns: FloatArray
-) -> Run:
+def summed_pairs(first: IntArray, second: IntArray, rows: FloatArray, columns: FloatArray) -> Run:
     """Return the products of columns of two factors, summed by pair of levels.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,21 @@ def pseudo_rows(sums: Sums) -> FloatArray:
     return np.asarray(L.T @ sums.basis.coordinates(sums.columns.has_ones))
 
 
+def group_rows(sums: Sums, g: int) -> FloatArray:
+    """Return the same of the columns whose effects vary over a grouping factor, shape (S, S)."""
+    root, _ = _group_root(sums, g)
+    return root @ sums.groups[g].basis.coordinates(sums.columns.groups[g].has_ones)
+
+
+def _group_root(sums: Sums, g: int) -> tuple[FloatArray, Any]:
+    """Return upper triangular R with ``R'R`` the products of a factor's columns, and which have no pivot."""
+    gram = sums.groups[g].faces().sum(axis=2)
+    scale = np.sqrt(np.maximum(np.diagonal(gram), 0.0))
+    scale = np.where(scale > 0.0, scale, 1.0)
+    L, weak = semidefinite_root(gram / np.multiply.outer(scale, scale), ROUNDING)
+    return (L * scale[:, None]).T, weak
+
+
 def fixed_part(sums: Sums, kept: IntArray) -> FixedPart:
     """Return the fixed effects made orthonormal, and what they leave of the response.
 
@@ -113,6 +128,52 @@ def fixed_part(sums: Sums, kept: IntArray) -> FixedPart:
     absent: Any = AbsentRows(sums.n_rows, p)
     basis = OrthonormalBasis(absent, np.eye(p), R_inverse, log_det)
     return FixedPart(X, y, F, f, basis, Q.T @ y, rss)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldColumn:
+    """What one fixed effect held at a value leaves.
+
+    Attributes
+    ----------
+    fixed : FixedPart
+        The other fixed effects, the response being ``y - v0 x``.
+    direction : ndarray, shape (m,)
+        Coordinates in V of what the other columns leave of the column x.
+    products : tuple of float
+        Product of that with the residual of the response, and with itself.
+    projection : ndarray, shape (p - 1,)
+        The column on the orthonormal other columns.
+    """
+
+    fixed: FixedPart
+    direction: FloatArray
+    products: tuple[float, float]
+    projection: FloatArray
+
+
+def with_column_held(fixed: FixedPart, k: int, value: float) -> HeldColumn:
+    """Return the fixed part without column k, which is held at a value.
+
+    The orthonormal columns are turned such that all but the last span the other columns.
+    """
+    R = np.linalg.inv(fixed.basis.R_inverse)
+    p = len(R)
+    H, R1 = np.linalg.qr(np.delete(R, k, axis=1), mode="complete")
+    H1, last, R1 = H[:, : p - 1], H[:, p - 1], R1[: p - 1]
+    signs = np.where(np.diagonal(R1) < 0.0, -1.0, 1.0)
+    H1, R1 = H1 * signs, R1 * signs[:, None]
+    rest = fixed.projection - value * R[:, k]
+    along, own = float(last @ rest), float(last @ R[:, k])
+    q = fixed.F @ last
+    log_det = 2.0 * float(np.log(np.diagonal(R1)).sum())
+    absent: Any = AbsentRows(fixed.basis.columns.shape[0], p - 1)
+    basis = OrthonormalBasis(absent, np.eye(p - 1), np.linalg.inv(R1), log_det)
+    others = replace(
+        fixed, X=np.delete(fixed.X, k, axis=1), F=fixed.F @ H1, f=fixed.f + along * q, basis=basis,
+        projection=H1.T @ rest, rss=fixed.rss + along**2,
+    )  # fmt: skip
+    return HeldColumn(others, own * q, (along * own, own**2), H1.T @ R[:, k])
 
 
 def _unbroken(kept: IntArray) -> int:
@@ -301,10 +362,8 @@ def problem_of_sums(
     if sums.n <= p:
         raise DataError(f"{sums.n} rows with positive weight cannot estimate {p} fixed effects and sigma.")
     based = [_based_term(sums, own) for own in columns]
-    blocks = amalgamate(terms, _block_without_rows)
-    groups = tuple(columns[block.terms[0]].group for block in blocks)
-    E = tuple(np.concatenate([based[k][1] for k in block.terms], axis=1) for block in blocks)
-    met = SumMeetings(sums, blocks, groups, E, fixed.F, orders)
+    met = _meetings(sums, fixed.F, terms, columns, orders)
+    blocks = met.blocks
     pattern = build_pattern(blocks, eliminate=eliminate, meetings=met)
     A = assemble(pattern, met, np.eye(p))
     pattern = pattern.without_rows()
@@ -327,6 +386,32 @@ def problem_of_sums(
     )
 
 
+def _meetings(
+    sums: Sums,
+    F: FloatArray,
+    terms: tuple[RandomTerm, ...],
+    columns: Sequence[TermColumns],
+    orders: tuple[IntArray, ...],
+) -> SumMeetings:
+    """Return the sums by blocks of terms, in the columns that the engine works with."""
+    based = [_based_term(sums, own) for own in columns]
+    blocks = amalgamate(terms, _block_without_rows)
+    groups = tuple(columns[block.terms[0]].group for block in blocks)
+    E = tuple(np.concatenate([based[k][1] for k in block.terms], axis=1) for block in blocks)
+    return SumMeetings(sums, blocks, groups, E, F, orders)
+
+
+def products_with(
+    sums: Sums,
+    direction: FloatArray,
+    terms: Sequence[RandomTerm],
+    columns: Sequence[TermColumns],
+    orders: tuple[IntArray, ...],
+) -> tuple[FloatArray, ...]:
+    """Return the products of each block with the column of V that has these coordinates, each (S, q)."""
+    return _meetings(sums, np.zeros((len(direction), 0)), tuple(terms), columns, orders).response(direction)
+
+
 def _block_without_rows(terms: Sequence[RandomTerm], members: list[int]) -> Block:
     first, sizes = terms[members[0]], tuple(terms[k].size for k in members)
     return Block(
@@ -342,12 +427,8 @@ def _block_without_rows(terms: Sequence[RandomTerm], members: list[int]) -> Bloc
 
 def _based_term(sums: Sums, own: TermColumns) -> tuple[ColumnBasis, FloatArray, FloatArray]:
     """Return the column basis of a term, its coordinates E among the columns summed, and 1 / RMS of Z."""
+    root, weak = _group_root(sums, own.group)
     group, about = sums.groups[own.group], sums.columns.groups[own.group]
-    gram = group.faces().sum(axis=2)
-    scale = np.sqrt(np.maximum(np.diagonal(gram), 0.0))
-    scale = np.where(scale > 0.0, scale, 1.0)
-    L, weak = semidefinite_root(gram / np.multiply.outer(scale, scale), ROUNDING)
-    root = (L * scale[:, None]).T
     M = group.basis.coordinates(about.has_ones)[:, list(own.places)]
     P = root @ M / np.sqrt(sums.n_rows)
     rms = np.sqrt(np.einsum("ij,ij->j", P, P))

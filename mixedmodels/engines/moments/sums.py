@@ -9,7 +9,14 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.moments.basis import Basis, change_between, first_basis, improved
-from mixedmodels.engines.moments.pair_sums import PairSums, Run, joined_keys, sorted_run, split_keys, summed_pairs
+from mixedmodels.engines.moments.pair_sums import (
+    PairSums,
+    Run,
+    joined_keys,
+    sorted_run,
+    split_keys,
+    summed_pairs,
+)
 
 #: Levels whose sums are changed together: their copies stay in a cache.
 LEVELS_AT_ONCE = 16_384
@@ -331,9 +338,7 @@ def empty_sums(columns: Columns, sample: Rows) -> Sums:
     return Sums(columns, basis, zero, zero.copy(), groups, {pair: PairSums() for pair in columns.pairs})
 
 
-def _based(
-    basis: Basis, U: FloatArray, weights: FloatArray | None
-) -> tuple[FloatArray, FloatArray]:
+def _based(basis: Basis, U: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
     """Return columns in a basis, and the same times the weights."""
     V = basis.columns(U)
     return V, V if weights is None else V * weights

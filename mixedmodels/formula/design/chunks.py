@@ -21,7 +21,7 @@ from mixedmodels.formula.design.random_effects import BarPlan, random_matrix, ra
 from mixedmodels.formula.design.readings import warn_about_columns, warn_about_formula
 from mixedmodels.formula.design.recipe import RandomRecipe
 from mixedmodels.formula.design.response import response
-from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Numeric, as_factor
+from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Numeric
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
@@ -223,7 +223,10 @@ def _bar_terms(
         table = blueprint.places[str(bar.bar)]
         evaluator = _evaluator(blueprint.request, table, blueprint.states, training=False)
         names = [deparse(v) for v in bar.terms.variables]
-        known, n = {name: evaluator.column(blueprint.request.plan.variables[name]) for name in names}, len(table)
+        known, n = (
+            {name: evaluator.column(blueprint.request.plan.variables[name]) for name in names},
+            len(table),
+        )
     known[bar.group_text] = Factor(np.zeros(n, dtype=np.int32), ("1",))
     found, recipes = random_terms([bar], known, n)
     return [(_bare(term), recipe) for term, recipe in zip(found, recipes, strict=True)]
@@ -255,7 +258,9 @@ def _column_key(recipe: RandomRecipe | MatrixRecipe, k: int) -> Any:
     matrix = recipe.matrix if isinstance(recipe, RandomRecipe) else recipe
     if isinstance(recipe, RandomRecipe) and recipe.places is not None:
         return object()
-    used = [(i, full) for term in matrix.terms if term.pattern == matrix.assign[k] for i, full in term.factors]
+    used = [
+        (i, full) for term in matrix.terms if term.pattern == matrix.assign[k] for i, full in term.factors
+    ]
     coding = tuple(
         (full, v.levels, None if v.reduced is None or full else v.reduced[0].tobytes())
         for v, full in ((matrix.variables[i], full) for i, full in used)
@@ -357,9 +362,7 @@ def _level_table(node: Node) -> LevelTable:
     return ColumnLevels(deparse(inner))
 
 
-def chunk_rows(
-    design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]
-) -> ChunkRows | None:
+def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) -> ChunkRows | None:
     """Return the arrays of one table, its levels added to the tables; None where no row is used.
 
     Raises
@@ -389,7 +392,9 @@ def chunk_rows(
     codes = tuple(
         _codes(table, group.node, columns) for table, group in zip(tables, design.groups, strict=True)
     )
-    return ChunkRows(U, _random_columns(design, columns, n), codes, model_frame.weights, model_frame.missing.n_input)
+    return ChunkRows(
+        U, _random_columns(design, columns, n), codes, model_frame.weights, model_frame.missing.n_input
+    )
 
 
 def _row_variables(design: StreamDesign) -> dict[str, Node]:
@@ -482,9 +487,7 @@ def _evaluator(request: StreamRequest, data: Any, states: States, *, training: b
     return formula_evaluator(input_frame(data), request.formula.text, dict(request.env), states, training)
 
 
-def _model_frame(
-    request: StreamRequest, evaluator: Evaluator, variables: Mapping[str, Node]
-) -> ModelFrame:
+def _model_frame(request: StreamRequest, evaluator: Evaluator, variables: Mapping[str, Node]) -> ModelFrame:
     return build_model_frame(
         evaluator, variables, weights=request.weights, offset=request.offset, subset=request.subset,
         na_action=request.na_action, may_be_empty=True,
@@ -578,7 +581,9 @@ class FirstPass:
         """
         states, used, places = States(), {}, {}
         request = self.request
-        spatial = {text: bar for bar in request.plan.bars if bar.bar.structure in SPATIAL for text in [str(bar.bar)]}
+        spatial = {
+            text: bar for bar in request.plan.bars if bar.bar.structure in SPATIAL for text in [str(bar.bar)]
+        }
         for text, frames in self.whole.items():
             table = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
             flags = np.flatnonzero(table.pop(USED).to_numpy())
@@ -686,7 +691,9 @@ def _outside_of_groups(request: StreamRequest) -> set[str]:
     """Return the printed variables that are more than grouping factors."""
     plan = request.plan
     names = {*plan.fixed.names, *(name for bar in plan.bars for name in bar.terms.names)}
-    return names | {deparse(node) for node in (request.formula.response, *plan.fixed.offsets) if node is not None}
+    return names | {
+        deparse(node) for node in (request.formula.response, *plan.fixed.offsets) if node is not None
+    }
 
 
 def _schema(request: StreamRequest, frame: InputFrame) -> pd.DataFrame:

@@ -88,7 +88,9 @@ class NumberLevels:
         places = numbers - self.low if self.low else numbers
         codes = self.table[places]
         if codes.min() < 0:
-            new = np.unique(places[codes < 0])
+            is_new = np.zeros(len(self.table), dtype=bool)
+            is_new[places[codes < 0]] = True
+            new = np.flatnonzero(is_new)
             self.table[new] = np.arange(len(self.keys), len(self.keys) + len(new), dtype=np.int32)
             self.keys = np.concatenate([self.keys, new + self.low])
             codes = self.table[places]
@@ -281,7 +283,9 @@ class CombinedLevels:
     def names(self) -> tuple[str, ...]:
         """Return the names of the levels."""
         first, second = self.left.names(), self.right.names()
-        return tuple(f"{first[a]}:{second[b]}" for a, b in zip(*map(np.ndarray.tolist, self._sides()), strict=True))
+        return tuple(
+            f"{first[a]}:{second[b]}" for a, b in zip(*map(np.ndarray.tolist, self._sides()), strict=True)
+        )
 
     def order(self) -> IntArray:
         """Return the levels in their order, the right side varying fastest."""

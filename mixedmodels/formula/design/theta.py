@@ -88,5 +88,5 @@ def column_scales(term: RandomTerm) -> FloatArray:
 def mean_squares(term: RandomTerm) -> FloatArray:
     """Return the mean square of each column of a term, shape (S,)."""
     if isinstance(term.Z, AbsentColumns):
-        return term.Z.mean_squares
+        return np.asarray(np.einsum("ij,ij->j", term.Z.triangle, term.Z.triangle) / len(term.Z))
     return np.asarray(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
