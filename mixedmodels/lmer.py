@@ -270,7 +270,9 @@ def fit_moments(
         estimates = fit_linear(problem, REML, theta)
     except np.linalg.LinAlgError as error:
         raise unfit(start is not None) from error
-    verdict = identified_by_sums(estimates.convergence, problem, REML, theta_names(design.random))
+    verdict = identified_by_sums(
+        estimates.convergence, problem, estimates.theta, REML, theta_names(design.random)
+    )
     estimates = replace(estimates, convergence=verdict)
     warn_unless_converged(estimates.convergence)
     return SummedLinearMixedModel(summed, sums.call(), estimates, problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.advice import advises
-from mixedmodels.engines.moments.sums import Columns, GroupColumns, Rows, Sums, empty_sums
+from mixedmodels.engines.moments.sums import Rows, Sums, empty_sums
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.fits.call import Call, record_call
-from mixedmodels.fits.summed_design import SummedDesign, summed_design
+from mixedmodels.fits.moments_file import Stored, read_moments, write_moments
+from mixedmodels.fits.summed_design import SummedDesign, summed_columns, summed_design
 from mixedmodels.formula.design.chunks import (
     ChunkRows,
     FirstPass,
@@ -132,7 +134,7 @@ class Moments:
             return
         rows = _joined(self._first, self._tables)
         if self._sums is None:
-            self._sums = empty_sums(_columns(self._design), rows)
+            self._sums = empty_sums(summed_columns(self._design), rows)
         self._sums.add(rows)
         self._first = []
 
@@ -200,6 +202,41 @@ class Moments:
             self.absorb(mapped.value)
         self._done |= dict.fromkeys(mapped.finished, COMPLETE)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the moments to a file.
+
+        Parameters
+        ----------
+        path : path
+            Where to; what was there before stays until all is written.
+
+        Raises
+        ------
+        DataError
+            If `env` or the contrasts hold what no text says, such as a function.
+        """
+        stored = Stored(self._design, self._tables, self.sums, self._n_input, self._done)
+        write_moments(stored, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Moments:
+        """Read moments that :meth:`save` wrote; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Raises
+        ------
+        DataError
+            If it is no file of moments.
+        """
+        stored = read_moments(path)
+        found = cls(stored.design, stored.tables)
+        found._sums, found._n_input, found._done = stored.sums, stored.n_input, stored.done
+        return found
+
     def finished(self) -> tuple[str, ...]:
         """Return the names of the parts that are counted to their end."""
         return tuple(name for name, count in self._done.items() if count == COMPLETE)
@@ -237,11 +274,6 @@ def _joined(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
     codes = tuple(np.concatenate([c.codes[g] for c in chunks]) for g in range(len(counts)))
     weights = None if first.weights is None else np.concatenate([c.weights for c in chunks])
     return Rows(np.concatenate([c.U for c in chunks], axis=1), Z, codes, counts, weights)
-
-
-def _columns(design: StreamDesign) -> Columns:
-    groups = tuple(GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups)
-    return Columns(len(design.order) + 1, design.fixed.intercept, groups)
 
 
 def refuse_other_design(one: StreamDesign, other: StreamDesign) -> None:

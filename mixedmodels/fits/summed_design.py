@@ -23,7 +23,7 @@ from mixedmodels.engines.moments.problem import (
     pseudo_rows,
     with_column_held,
 )
-from mixedmodels.engines.moments.sums import Sums
+from mixedmodels.engines.moments.sums import Columns, GroupColumns, Sums
 from mixedmodels.factorization.constant.cross_products import RightHandSide
 from mixedmodels.formula.design.chunks import StreamDesign
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm, Response
@@ -76,6 +76,12 @@ class SummedDesign:
         found = with_column_held(self.fixed, k, value)
         Z = products_with(self.sums, found.direction, self.design.random, self.columns, self.orders)
         return self.problem_with(found.fixed), RightHandSide(Z, np.zeros(len(found.projection))), found
+
+
+def summed_columns(design: StreamDesign) -> Columns:
+    """Return what of a stream is summed."""
+    groups = tuple(GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups)
+    return Columns(len(design.order) + 1, design.fixed.intercept, groups)
 
 
 def summed_design(

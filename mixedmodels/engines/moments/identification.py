@@ -28,13 +28,15 @@ LEAST_INFORMATION = 1e-9
 FAINT = 1e-3
 
 
-def unidentified_parameters(problem: LinearProblem, REML: bool) -> tuple[tuple[int, ...], ...]:
+def unidentified_parameters(
+    problem: LinearProblem, theta: FloatArray, REML: bool
+) -> tuple[tuple[int, ...], ...]:
     """Return, for each direction in which the parameters are open, the elements of theta that it moves.
 
     An element beyond the last stands for the residual variance.
     """
     problem = replace(problem, solver=solve_blocked)
-    free = starting.free_of(problem, starting.first_theta(problem))
+    free = starting.free_of(problem, theta)
     system = evaluation(problem, starting.factors_of(problem, free), REML).system
     assert isinstance(system, BlockedSystem)
     whole, along = average_information(problem, free, system)
@@ -54,7 +56,7 @@ def _moved(vectors: FloatArray, kept: np.ndarray[tuple[int], np.dtype[np.intp]])
 
 
 def identified_by_sums(
-    report: ConvergenceReport, problem: LinearProblem, REML: bool, names: Sequence[str]
+    report: ConvergenceReport, problem: LinearProblem, theta: FloatArray, REML: bool, names: Sequence[str]
 ) -> ConvergenceReport:
     """Return the verdict on a fit, "not identified" where its parameters are open.
 
@@ -64,15 +66,23 @@ def identified_by_sums(
         The verdict on the search.
     problem : LinearProblem
         The problem.
+    theta : ndarray, shape (n_theta,)
+        Estimates.
     REML : bool
         Which criterion was minimised.
     names : sequence of str
         Names of theta.
     """
-    try:
-        found = unidentified_parameters(problem, REML)
-    except np.linalg.LinAlgError:
-        return report
+    # A structure may lose a direction at one point, a correlation of zero for one; not at two without relation.
+    found: tuple[tuple[int, ...], ...] = ()
+    away = starting.off_zero(problem, theta, starting.START_SIZE)
+    for point in (starting.first_theta(problem), away):
+        try:
+            found = unidentified_parameters(problem, point, REML)
+        except np.linalg.LinAlgError:
+            continue
+        if not found:
+            return report
     if not found:
         return report
     reasons = []

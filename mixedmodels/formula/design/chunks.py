@@ -52,6 +52,8 @@ class StreamRequest:
         Coding of factors in the fixed effects.
     env : mapping
         Further names the formula may use.
+    given_columns : tuple of str
+        What a dot in the formula stands for; empty where there is none.
     """
 
     formula: ParsedFormula
@@ -62,6 +64,7 @@ class StreamRequest:
     na_action: NaAction
     contrasts: Mapping[str, Any]
     env: Mapping[str, Any]
+    given_columns: tuple[str, ...] = ()
 
     def columns(self) -> list[str]:
         """Return the names of the columns that are read, for any that `env` has not."""
@@ -94,16 +97,19 @@ def stream_request(
     parsed = formula if isinstance(formula, ParsedFormula) else parse_formula(formula)
     if parsed.response is None:
         raise FormulaError("the formula has no response: write y ~ ...", parsed.text, 0)
-    for name, given in (("weights", weights), ("offset", offset), ("subset", subset)):
-        if given is not None and not isinstance(given, str):
+    for name, argument in (("weights", weights), ("offset", offset), ("subset", subset)):
+        if argument is not None and not isinstance(argument, str):
             raise DataError(
                 f"{name} must be the name of a column or an expression of columns: an array cannot be matched to "
                 "rows that come in batches."
             )
     dots = any(name.name == "." for name in names_in(parsed.fixed))
-    plan = model_plan(parsed, tuple(columns) if dots else None)
+    given = tuple(columns) if dots else ()
+    plan = model_plan(parsed, given if dots else None)
     warn_about_formula(parsed, plan.fixed, plan.bars)
-    return StreamRequest(parsed, plan, weights, offset, subset, na_action, contrasts or {}, env or {})
+    return StreamRequest(
+        parsed, plan, weights, offset, subset, na_action, contrasts or {}, env or {}, given
+    )
 
 
 @dataclass(frozen=True, slots=True)

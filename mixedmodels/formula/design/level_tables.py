@@ -114,6 +114,13 @@ class NumberLevels:
         """Return the levels in increasing order."""
         return np.argsort(self.keys, kind="stable")
 
+    def renew(self) -> None:
+        """Make the table of the keys."""
+        keys, self.keys = self.keys, self.keys[:0]
+        if self.table is not None and len(keys) and self._covers(int(keys.min()), int(keys.max()), len(keys)):
+            self.table[keys - self.low] = np.arange(len(keys), dtype=np.int32)
+        self.keys = keys
+
     def truncate(self, count: int) -> None:
         """Forget the levels after the first ones."""
         self.keys = self.keys[:count]
