@@ -211,7 +211,9 @@ def stream_design(blueprint: Blueprint) -> StreamDesign:
 def _schema_columns(blueprint: Blueprint) -> dict[str, Column]:
     """Return the variables of the model on the made-up row, factors with the levels in use."""
     request = blueprint.request
-    evaluator = _evaluator(request, blueprint.schema, blueprint.states, training=False)
+    # As training data, for which calls such as C() say how their factors are coded; what was learnt is there.
+    learnt = States(dict(blueprint.states.transforms))
+    evaluator = _evaluator(request, blueprint.schema, learnt, training=True)
     columns = {text: evaluator.column(node) for text, node in request.plan.variables.items()}
     for text, levels in blueprint.used.items():
         column = columns[text]
