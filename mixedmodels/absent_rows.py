@@ -10,8 +10,9 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import NotAvailableError
 
 NO_ROWS = (
-    "this needs the rows of the data, and the model was fitted to sums over them. predict(source), fitted(source), "
-    "residuals(source) and augment(source) go through the rows batch by batch; lmer() of a table has all the rest."
+    "this needs the rows of the data, and the model was fitted to sums over them. predict(source), "
+    "fitted(source), residuals(source) and augment(source) go through the rows batch by batch; lmer() of a "
+    "table has all the rest."
 )
 
 

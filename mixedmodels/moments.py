@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mixedmodels.advice import advises
 from mixedmodels.engines.moments.sums import Rows, Sums, empty_sums
@@ -42,8 +43,8 @@ from mixedmodels.streams.source import Batch, EngineSource, Source
 ROWS_PER_COLUMN = 20
 #: What is said to those who stopped a sum.
 STOPPED = (
-    "What was summed up to here is not lost: it is the attribute moments of this exception (sys.last_value.moments at "
-    "a prompt), and moments(formula, source, into=it) goes on from there."
+    "What was summed up to here is not lost: it is the attribute moments of this exception "
+    "(sys.last_value.moments at a prompt), and moments(formula, source, into=it) goes on from there."
 )
 #: In place of the number of batches that were counted of a part: it is counted to its end.
 COMPLETE = -1
@@ -299,14 +300,14 @@ def refuse_other_design(one: StreamDesign, other: StreamDesign) -> None:
     for text in {*a.states.transforms, *b.states.transforms}:
         if not _alike(a.states.transforms.get(text), b.states.transforms.get(text)):
             raise DataError(
-                f"moments cannot be added: {text} has learnt other numbers from each of the sources. Write the numbers "
-                "into the formula, as in I((x - 10) / 2), or pass one source of all rows."
+                f"moments cannot be added: {text} has learnt other numbers from each of the sources. Write "
+                "the numbers into the formula, as in I((x - 10) / 2), or pass one source of all rows."
             )
     for text in {*a.used, *b.used}:
         if a.used.get(text) != b.used.get(text):
             raise DataError(
-                f"moments cannot be added: the levels of {text} differ, {a.used.get(text)} and {b.used.get(text)}. "
-                "Give all of them to both: moments(..., levels={...})."
+                f"moments cannot be added: the levels of {text} differ, {a.used.get(text)} and "
+                f"{b.used.get(text)}. Give all of them to both: moments(..., levels={...})."
             )
 
 
@@ -325,9 +326,9 @@ def moments(
     source: Any,
     *,
     levels: Mapping[str, Any] | None = None,
-    weights: str | None = None,
-    offset: str | None = None,
-    subset: str | None = None,
+    weights: str | npt.ArrayLike | None = None,
+    offset: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
@@ -353,11 +354,11 @@ def moments(
     contrasts, env : mapping, optional
         As for :func:`mixedmodels.lmer`.
     into : Moments, optional
-        Moments of the batches of this source that were summed before a stop: none of them is counted twice. They
-        are changed in place. Rows of other sources are added by ``+``.
+        Moments of the batches of this source that were summed before a stop: none of them is counted twice.
+        They are changed in place. Rows of other sources are added by ``+``.
     n_jobs : int
-        Number of processes for files in parts; -1 is one for each processor. Dask and Spark have workers of their
-        own.
+        Number of processes for files in parts; -1 is one for each processor. Dask and Spark have workers of
+        their own.
     progress : bool, optional
         Whether to draw a bar; by default where someone is watching.
 
@@ -392,7 +393,7 @@ def moments(
     try:
         _sum_up(work, into, stream)
     except (Exception, KeyboardInterrupt) as error:
-        error.moments = into  # type: ignore[attr-defined]
+        setattr(error, "moments", into)  # noqa: B010 - exceptions of any kind carry it
         error.add_note(STOPPED)
         raise
     return into
@@ -459,10 +460,10 @@ def _begin(
     if gathered.is_needed:
         if work.source.once:
             raise DataError(
-                f"{', '.join([*gathered.factors, *gathered.stateful])} must be known of all rows before they are "
-                "summed, and this source can be read only once. Give levels= of factors and numbers in place of "
-                "transformations, as in I((x - 10) / 2), or a source that can be read twice, such as a path or a "
-                "list of frames."
+                f"{', '.join([*gathered.factors, *gathered.stateful])} must be known of all rows before they "
+                "are summed, and this source can be read only once. Give levels= of factors and numbers in "
+                "place of transformations, as in I((x - 10) / 2), or a source that can be read twice, such "
+                "as a path or a list of frames."
             )
         if work.is_mapped:
             gathered = work.mapped(_Look(gathered), FirstPass.joined).complete()

@@ -97,8 +97,8 @@ def read_moments(path: str | os.PathLike[str], env: Mapping[str, Any] | None = N
         raise DataError(f"{os.fspath(path)} cannot be read as moments: {error}") from error
     if text.get("format") != FORMAT:
         raise DataError(
-            f"{os.fspath(path)} holds moments of format {text.get('format')}, and this version reads {FORMAT}: "
-            "sum them up again."
+            f"{os.fspath(path)} holds moments of format {text.get('format')}, and this version reads "
+            f"{FORMAT}: sum them up again."
         )
     design = stream_design(_read_blueprint(text, env or {}))
     tables = tuple(_read_table(table, arrays) for table in text["tables"])
@@ -111,7 +111,9 @@ def _blueprint_text(blueprint: Blueprint) -> dict[str, Any]:
     given = {**{f"env[{k!r}]": v for k, v in request.env.items()}, **request.contrasts}
     for name, value in given.items():
         if not _can_be_text(value):
-            raise DataError(f"moments cannot be saved because of {name}, {value!r}: give numbers or names in its place.")
+            raise DataError(
+                f"moments cannot be saved because of {name}, {value!r}: give numbers or names in its place."
+            )
     return {
         "format": FORMAT,
         "formula": request.formula.text,
@@ -132,10 +134,10 @@ def _blueprint_text(blueprint: Blueprint) -> dict[str, Any]:
 
 
 def _read_blueprint(text: dict[str, Any], env: Mapping[str, Any]) -> Blueprint:
-    request = stream_request(
-        text["formula"], text["columns"], weights=text["weights"], offset=text["offset"], subset=text["subset"],
-        na_action=text["na_action"], contrasts=from_text(text["contrasts"]), env={**from_text(text["env"]), **env},
-    )  # fmt: skip
+    arguments = {name: text[name] for name in ("weights", "offset", "subset", "na_action")}
+    known = {**from_text(text["env"]), **env}
+    contrasts = from_text(text["contrasts"])
+    request = stream_request(text["formula"], text["columns"], contrasts=contrasts, env=known, **arguments)
     states = States(
         from_text(text["transforms"]), {n: tuple(v) for n, v in text["levels"].items()}, dict(text["kinds"])
     )
@@ -200,7 +202,12 @@ def _read_table(text: dict[str, Any], arrays: Mapping[str, Any]) -> LevelTable:
 
 
 def _sums_arrays(sums: Sums) -> dict[str, Any]:
-    arrays = {"centre": sums.basis.centre, "K": sums.basis.K, "gram": sums.gram, "carry": sums.carry}
+    arrays: dict[str, Any] = {
+        "centre": sums.basis.centre,
+        "K": sums.basis.K,
+        "gram": sums.gram,
+        "carry": sums.carry,
+    }
     for g, group in enumerate(sums.groups):
         arrays[f"against{g}"] = group.against[:, :, : group.n_levels]
         if group.own is not None:

@@ -1,4 +1,4 @@
-"""The design of a linear mixed model that is fitted to sums over rows: names, levels, recipes, and no rows."""
+"""The design of a model that is fitted to sums over rows: names, levels, recipes, and no rows."""
 
 from __future__ import annotations
 
@@ -88,17 +88,17 @@ def summed_design(
     stream: StreamDesign, tables: tuple[LevelTable, ...], sums: Sums, n_input: int, relmat: Mapping[str, Any]
 ) -> SummedDesign:
     """Return the design of a model that is fitted to sums."""
-    request, n = stream.blueprint.request, sums.n_rows
+    n = sums.n_rows
     sorted_levels = [table.order() for table in tables]
     orders = tuple(_inverse(order) for order in sorted_levels)
     levels = [_reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
-    # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with the products of all rows.
+    # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with all products.
     place = np.argsort(stream.order)
     P = pseudo_rows(sums)[:, place]
     kept = independent_columns(P)
     fixed = fixed_part(sums, np.asarray(place[kept], dtype=np.intp))
     # 2. Terms with their levels, in lme4's order.
-    built = []
+    built: list[tuple[RandomTerm, tuple[RandomRecipe, TermColumns]]] = []
     for term, recipe, (g, places) in zip(stream.terms, stream.recipes, stream.of_term, strict=True):
         absent: Any = AbsentColumns(n, group_rows(sums, g)[:, list(places)])
         codes: Any = AbsentRows(n)

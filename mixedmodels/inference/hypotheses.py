@@ -180,8 +180,8 @@ def _hypotheses_without_rows(
 ) -> dict[str, FloatArray]:
     """Return L of each term from the products of X, or for type III from made-up rows.
 
-    Type III asks only which combinations of levels there are. Where X has full rank none of the model's is missing,
-    and what holds between columns in every row holds in rows of any levels and numbers.
+    Type III asks only which combinations of levels there are. Where X has full rank none of the model's is
+    missing, and what holds between columns in every row holds in rows of any levels and numbers.
     """
     if type == 1 or len(terms.labels) < 2:
         return sequential_hypotheses(triangle, terms)
@@ -189,8 +189,8 @@ def _hypotheses_without_rows(
         return partial_hypotheses(triangle, terms)
     if design.dropped:
         raise NotAvailableError(
-            "hypotheses of type III ask which combinations of levels occur, which sums over rows do not say where "
-            f"columns were dropped ({listed(design.dropped)}); use type=2, or lmer() of a table."
+            "hypotheses of type III ask which combinations of levels occur, which sums over rows do not say "
+            f"where columns were dropped ({listed(design.dropped)}); use type=2, or lmer() of a table."
         )
     recipe = design.recipe.fixed
     n = MADE_UP_ROWS * len(recipe.names)

@@ -28,6 +28,7 @@ from mixedmodels.missing import NA
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.prediction.streamed import in_batches, written
 from mixedmodels.streams.open_source import is_stream
+from mixedmodels.tidy.augment import augment
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -36,8 +37,8 @@ class SummedLinearMixedModel(LinearMixedModel):
     """A linear mixed model fitted to :class:`mixedmodels.Moments`.
 
     Made by :func:`mixedmodels.lmer` of moments, or of a source that is read in batches. Estimates, tests,
-    intervals, random effects and predictions at new rows are those of :class:`LinearMixedModel`; what needs the
-    rows it was fitted to says so.
+    intervals, random effects and predictions at new rows are those of :class:`LinearMixedModel`; what needs
+    the rows it was fitted to says so.
 
     Parameters
     ----------
@@ -100,15 +101,25 @@ class SummedLinearMixedModel(LinearMixedModel):
         return self._streamed(newdata, lambda rows: ask(rows, *arguments, **options), to)
 
     def fitted(self, source: Any = None, to: Path | None = None) -> Any:
-        """Return the fitted values of the rows of a source, batch by batch; arguments as of :meth:`predict`."""
+        """Return fitted values of the rows of a source, batch by batch; arguments as of :meth:`predict`."""
         return self._rows_of(source, lambda rows: rows[[".fitted"]], to)
 
-    def residuals(self, source: Any = None, to: Path | None = None) -> Any:
+    def residuals(self, source: Any = None, to: Any = None) -> Any:
         """Return the residuals of the rows of a source, batch by batch; arguments as of :meth:`predict`."""
         return self._rows_of(source, lambda rows: rows[[".resid"]], to)
 
-    def augment(self, source: Any = None, to: Path | None = None) -> Any:
-        """Return the rows of a source with .fitted, .fixed and .resid, batch by batch, as of :meth:`predict`."""
+    def augment(
+        self,
+        data: Any = None,
+        newdata: Any = None,
+        *,
+        allow_new_levels: bool = False,
+        to: Path | None = None,
+    ) -> Any:
+        """Return the rows of a source with .fitted, .fixed and .resid; arguments as of :meth:`predict`."""
+        if newdata is not None:
+            return augment(self, None, newdata, allow_new_levels=allow_new_levels)
+        source = data
         return self._rows_of(source, lambda rows: rows, to)
 
     def _rows_of(

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from mixedmodels.errors import DataError, NotAvailableError
+from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import column_names
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import names_in
+from mixedmodels.streams.libraries import arrow
 from mixedmodels.streams.open_source import open_source
 from mixedmodels.streams.source import Source
 
@@ -66,15 +67,11 @@ def written(tables: Iterator[pd.DataFrame], to: str | os.PathLike[str]) -> int:
     NotAvailableError
         If pyarrow is not installed.
     """
-    try:
-        import pyarrow as arrow  # deferred: an extra
-        from pyarrow import parquet
-    except ImportError as error:
-        raise NotAvailableError("to= writes Parquet, which needs pyarrow: pip install pyarrow.") from error
+    parquet = arrow("parquet")
     rows, writer = 0, None
     try:
         for table in tables:
-            block = arrow.Table.from_pandas(table, preserve_index=False)
+            block = arrow().Table.from_pandas(table, preserve_index=False)
             if writer is None:
                 writer = parquet.ParquetWriter(os.fspath(to), block.schema)
             writer.write_table(block.cast(writer.schema))

@@ -50,7 +50,9 @@ def tables():
     sleep = mm.load_dataset("sleepstudy")
     n = len(sleep)
     sleep = sleep.assign(
-        w=np.linspace(0.5, 2.0, n), o=np.arange(n) % 7 * 1.0, late=pd.Categorical(np.where(sleep.Days > 4, "l", "e"))
+        w=np.linspace(0.5, 2.0, n),
+        o=np.arange(n) % 7 * 1.0,
+        late=pd.Categorical(np.where(sleep.Days > 4, "l", "e")),
     )
     sleep.loc[3, "Reaction"] = np.nan
     sleep.loc[17, "Days"] = np.nan

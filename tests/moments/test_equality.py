@@ -1,6 +1,7 @@
 """A model fitted to sums over batches is the model fitted to the table, whatever the batches."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,9 @@ def test_a_sparse_tail_of_crossed_factors():
     n = 3000
     data = pd.DataFrame({name: rng.integers(0, q, n) for name, q in (("a", 400), ("b", 300), ("c", 20))})
     data["x"] = rng.standard_normal(n)
-    data["y"] = data.x + rng.standard_normal(400)[data.a] + rng.standard_normal(300)[data.b] + rng.standard_normal(n)
+    data["y"] = (
+        data.x + rng.standard_normal(400)[data.a] + rng.standard_normal(300)[data.b] + rng.standard_normal(n)
+    )
     formula = "y ~ x + (x | a) + (1 | b) + (1 | c)"
     assert_equal(fit_in_pieces(formula, cut(data, 6)), mm.lmer(formula, data))
 
@@ -95,7 +98,9 @@ def _drawn(seed, n):
             "w": rng.uniform(0.5, 2.0, n),
         }
     )
-    data["y"] = data.x + rng.normal(0, 2, 12)[np.unique(data.g, return_inverse=True)[1]] + rng.standard_normal(n)
+    data["y"] = (
+        data.x + rng.normal(0, 2, 12)[np.unique(data.g, return_inverse=True)[1]] + rng.standard_normal(n)
+    )
     data.loc[rng.random(n) < 0.03, "y"] = np.nan
     return data
 
@@ -113,7 +118,7 @@ FORMULAS = ("y ~ x + (1 | g)", "y ~ f + x + (x | g)", "y ~ x + (1 | g) + (1 | h)
 def test_any_partition_of_any_data(seed, formula, cuts, weighted):
     data = _drawn(seed, 120).sample(frac=1.0, random_state=seed)
     ends = [0, *sorted(cuts), len(data)]
-    pieces = [data.iloc[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    pieces = [data.iloc[a:b] for a, b in pairwise(ends)]
     options = {"weights": "w"} if weighted else {}
     whole = mm.lmer(formula, data, control={"check_rank": "ignore"}, **options)
     assert_equal(fit_in_pieces(formula, pieces, **options), whole)

@@ -2,8 +2,8 @@
 
 Sums of raw squares lose the digits by which a mean exceeds its spread. Columns U enter as ``V = (U - c) K``
 instead, K upper triangular, which the first rows give such that the columns of V are about orthonormal: means
-are taken off, collinear predictors made orthogonal, and of the response what the predictors leave. Any c and K
-give the same model; that they fit the rows only roughly is put right, exactly, by the sums themselves.
+are taken off, collinear predictors made orthogonal, and of the response what the predictors leave. Any c and
+K give the same model; that they fit the rows only roughly is put right, exactly, by the sums themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg.lapack import dpotrf, dtrtri
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 
 #: A pivot of unit columns below this is rounding: the column depends on those before it.
 DEPENDENT = 1e-8
@@ -127,10 +127,8 @@ def improved(gram: FloatArray) -> FloatArray | None:
     return np.asarray(inverse(R) / np.where(known, scale, 1.0)[:, None])
 
 
-def semidefinite_root(
-    gram: FloatArray, least: float
-) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Return lower triangular L with ``L L' = gram`` and which columns have no pivot, of length below `least`."""
+def semidefinite_root(gram: FloatArray, least: float) -> tuple[FloatArray, BoolArray]:
+    """Return lower triangular L with ``L L' = gram``, and which columns have no pivot as long as `least`."""
     m = len(gram)
     L, failed = dpotrf(gram, lower=1, clean=1)
     if not failed and np.diagonal(L).min(initial=1.0) > least:

@@ -1,9 +1,9 @@
 """Which covariance parameters sums over rows cannot tell apart.
 
 The average information about the parameters is the Gram matrix of the vectors ``V_k P y``, ``V_k`` being the
-derivative of the covariance in parameter k: where some combination of the V_k vanishes on the contrasts free of
-the fixed effects, the matrix is singular, and almost surely only there. It needs one solve for each parameter
-and no rows. It is taken where no factor is singular, because a variance of zero moves nothing.
+derivative of the covariance in parameter k: where some combination of the V_k vanishes on the contrasts free
+of the fixed effects, the matrix is singular, and almost surely only there. It needs one solve for each
+parameter and no rows. It is taken where no factor is singular, because a variance of zero moves nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.average_information import average_information
 from mixedmodels.engines.linear.problem import LinearProblem
@@ -51,7 +51,7 @@ def unidentified_parameters(
     return (*nothing, *_moved(vectors[:, values < LEAST_INFORMATION], kept))
 
 
-def _moved(vectors: FloatArray, kept: np.ndarray[tuple[int], np.dtype[np.intp]]) -> list[tuple[int, ...]]:
+def _moved(vectors: FloatArray, kept: IntArray) -> list[tuple[int, ...]]:
     return [tuple(kept[np.abs(v) > FAINT * np.abs(v).max()].tolist()) for v in vectors.T]
 
 
@@ -73,7 +73,7 @@ def identified_by_sums(
     names : sequence of str
         Names of theta.
     """
-    # A structure may lose a direction at one point, a correlation of zero for one; not at two without relation.
+    # A structure may lose a direction at one point, a correlation of zero for one; not at two unlike points.
     found: tuple[tuple[int, ...], ...] = ()
     away = starting.off_zero(problem, theta, starting.START_SIZE)
     for point in (starting.first_theta(problem), away):

@@ -1,4 +1,4 @@
-"""The problem of a linear mixed model from sums over its rows: as from the rows, in every number but rounding."""
+"""The problem of a linear mixed model from sums over its rows: as from the rows, up to rounding."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def fixed_part(sums: Sums, kept: IntArray) -> FixedPart:
     if p and np.diagonal(R).min() < RANK_TOLERANCE:
         raise DataError("the columns of the fixed effects are linearly dependent.")
     y = root @ M[:, -1]
-    # What of the response is no combination of the model's columns: the rest is taken off without subtraction.
+    # What of the response is no combination of the model's columns: the rest goes without subtraction.
     outside = M[:, -1].copy()
     outside[: _unbroken(kept)] = 0.0
     r = root @ outside

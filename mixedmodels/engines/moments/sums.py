@@ -366,7 +366,7 @@ def _add_levels(
 
 def _by_level(codes: IntArray, z: FloatArray | None, v: FloatArray, q: int) -> FloatArray:
     """Return the sums of ``z v`` by level; None stands for a column of ones."""
-    return np.bincount(codes, v if z is None else z * v, q)
+    return np.asarray(np.bincount(codes, v if z is None else z * v, q), dtype=np.float64)
 
 
 def _totals(faces: FloatArray) -> FloatArray:

@@ -100,16 +100,14 @@ def stream_request(
     for name, argument in (("weights", weights), ("offset", offset), ("subset", subset)):
         if argument is not None and not isinstance(argument, str):
             raise DataError(
-                f"{name} must be the name of a column or an expression of columns: an array cannot be matched to "
-                "rows that come in batches."
+                f"{name} must be the name of a column or an expression of columns: an array cannot be "
+                "matched to rows that come in batches."
             )
     dots = any(name.name == "." for name in names_in(parsed.fixed))
     given = tuple(columns) if dots else ()
     plan = model_plan(parsed, given if dots else None)
     warn_about_formula(parsed, plan.fixed, plan.bars)
-    return StreamRequest(
-        parsed, plan, weights, offset, subset, na_action, contrasts or {}, env or {}, given
-    )
+    return StreamRequest(parsed, plan, weights, offset, subset, na_action, contrasts or {}, env or {}, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +251,8 @@ def _once(
         key = term.group, term.columns, term.structure.name, repr(recipe.selected), repr(recipe.matrix.terms)
         if key in kept:
             warn(
-                f"{formula} holds the random-effects term ({term.expression}) twice; it is taken once, because "
-                "nothing could divide its variance between the two.",
+                f"{formula} holds the random-effects term ({term.expression}) twice; it is taken once, "
+                "because nothing could divide its variance between the two.",
                 FormulaWarning,
             )
         kept.setdefault(key, (term, recipe))

@@ -14,8 +14,8 @@ from mixedmodels.errors import DataError
 from mixedmodels.formula.evaluation.columns import Column, Factor, Numeric, as_factor
 from mixedmodels.formula.evaluation.exact_numbers import float_names
 
-#: Whole numbers are found through a table of all between the least and the largest while it has no more places
-#: than this for a level, and beside them.
+#: Whole numbers are found through a table of all between the least and the largest while it has no more
+#: places than this for a level, and beside them.
 PLACES_PER_LEVEL, SPARE_PLACES = 16, 1 << 20
 #: Whole numbers beyond this are not held exactly by floats.
 LARGEST_EXACT = 2.0**53
@@ -94,7 +94,7 @@ class NumberLevels:
             self.table[new] = np.arange(len(self.keys), len(self.keys) + len(new), dtype=np.int32)
             self.keys = np.concatenate([self.keys, new + self.low])
             codes = self.table[places]
-        return codes
+        return np.asarray(codes)
 
     def _from_index(self, numbers: npt.NDArray[Any]) -> IntArray:
         distinct, inverse = np.unique(numbers, return_inverse=True)
@@ -231,7 +231,7 @@ class ColumnLevels:
             return self.table.codes(as_factor(column) if not isinstance(column, Factor) else column)
         found, was = ("numbers", "names") if is_number else ("names", "numbers")
         raise DataError(
-            f"the grouping factor {self.name} holds {found} here and {was} before; make it one type throughout"
+            f"the grouping factor {self.name} holds {found} here and {was} before; make it one type"
         )
 
     def names(self) -> tuple[str, ...]:
