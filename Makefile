@@ -2,6 +2,7 @@
 # make certify     fit what SAS and SPSS were run on and print each of their numbers beside ours
 # make test        lint, type-check and test
 # make check       only lint and type-check
+# make test-engines  install Dask and Spark and test with them; Spark needs a Java runtime, 17 or newer
 # make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
 # make wheel       build a wheel and a source distribution, and fit with each in an empty environment
 # make bench       run the benchmarks
@@ -20,7 +21,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 # Two targets must not set up the same environment at once.
 .NOTPARALLEL:
-.PHONY: help install replicate certify test check docs docs-links wheel bench clean
+.PHONY: help install replicate certify test test-engines check docs docs-links wheel bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -38,6 +39,12 @@ test: $(VENV)/.installed-dev
 	@checked=0; $(MAKE) --no-print-directory check || checked=1; \
 	$(PYTHON_IN_VENV) -m pytest || exit 1; \
 	[ $$checked = 0 ] || { echo "The tests pass, but 'make check' fails: see above."; exit 1; }
+
+# Dask on a cluster of two processes, Spark in a session of its own. Java does not come from pip.
+test-engines: $(VENV)/.installed-engines
+	@{ [ -n "$$JAVA_HOME" ] || command -v java >/dev/null; } || { \
+	echo "Spark needs a Java runtime: on Debian or Ubuntu, sudo apt-get install default-jre-headless"; exit 1; }
+	$(PYTHON_IN_VENV) -m pytest tests/streams
 
 check: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m ruff check .
@@ -67,6 +74,10 @@ $(VENV)/.installed: pyproject.toml tools/bootstrap.sh
 
 $(VENV)/.installed-dev: pyproject.toml tools/bootstrap.sh
 	@tools/bootstrap.sh test,dev,plot,sklearn,tables
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-engines: pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh test,dask,spark
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml tools/bootstrap.sh

@@ -19,6 +19,7 @@ ROOMS = (
     "covariance",
     "covariance/residual",
     "kernels",
+    "streams",
     "formula",
     "formula/language",
     "formula/evaluation",

@@ -108,8 +108,10 @@ def _reader(file: File, columns: list[str] | None, schema: Any) -> Any:
     )
     try:
         return csv.open_csv(_stream(file), read, parse, convert)
-    except KeyError as error:
-        raise DataError(f"{file.name} has no column {str(error.args[0])!r}") from error
+    except KeyError:
+        with _reader(file, None, None) as other:
+            require_columns(columns or (), other.schema.names, file.name)
+        raise
     except (arrow().ArrowException, OSError) as error:
         raise _wrong_text(f"{file.name}, block 1", error) from error
 

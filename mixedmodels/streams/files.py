@@ -81,8 +81,8 @@ def _files_of(place: str) -> list[File]:
     matches = [m for m in sorted(glob.glob(place, recursive=True)) if os.path.isfile(m)]
     if not matches:
         advice = ": the formula comes first, then the data" if "~" in place else ""
-        kind = "file matches" if glob.has_magic(place) else "file"
-        raise DataError(f"there is no {kind} {place!r}{advice}")
+        what = "no file matches" if glob.has_magic(place) else "there is no file"
+        raise DataError(f"{what} {place!r}{advice}")
     return [File(m, m) for m in matches]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from mixedmodels.parallel import in_order, number_of_jobs
 from mixedmodels.progress import Progress
-from mixedmodels.streams.source import Batch, EngineSource, MapFunction, Part, Source
+from mixedmodels.streams.source import Batch, EngineSource, MapFunction, Part, Source, require_columns
 
 #: Pieces of work for each process: a stop loses no more than what the processes are at, one piece each.
 PIECES_PER_PROCESS = 8
@@ -120,10 +120,13 @@ def map_parts(
 
     Raises
     ------
+    DataError
+        If the table lacks a column.
     ControlError
         If `n_jobs` or `progress` is out of range, or the work cannot be sent to other processes.
     """
     n_jobs = number_of_jobs(n_jobs)
+    require_columns(columns, source.columns(), "the data")
     before = tuple(dict.fromkeys(done))
     total, results = _results(source, columns, function, set(before), n_jobs, retries)
     value, finished = None, list(before)

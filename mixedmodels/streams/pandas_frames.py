@@ -134,7 +134,7 @@ def _typed(column: pd.Series[Any], name: str, where: str) -> pd.Series[Any]:
         return column
     if inferred == "categorical":
         return pd.Series(pd.Categorical(column))
-    return pd.Series(pd.Categorical(_texts(column, inferred, name, where)))
+    return pd.Series(_texts(column, inferred, name, where), dtype="string")
 
 
 def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:

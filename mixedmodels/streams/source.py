@@ -108,7 +108,7 @@ def require_columns(asked: Iterable[str], known: Mapping[str, str] | Iterable[st
             near = difflib.get_close_matches(name, there, n=3, cutoff=0.6)
             shown.append(f"{name!r}" + (f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""))
         noun = "column" if len(absent) == 1 else "columns"
-        raise DataError(f"{where} has no {noun} {listed(shown)}. Its columns are: {listed(there)}")
+        raise DataError(f"{where} {_has(where)} no {noun} {listed(shown)}. Its columns are: {listed(there)}")
 
 
 def require_rows(batches: Iterator[Batch], where: str) -> Iterator[Batch]:
@@ -125,7 +125,11 @@ def require_rows(batches: Iterator[Batch], where: str) -> Iterator[Batch]:
             empty = False
             yield batch
     if empty:
-        raise DataError(f"{where} has no rows")
+        raise DataError(f"{where} {_has(where)} no rows")
+
+
+def _has(where: str) -> str:
+    return "have" if where == "the data" else "has"
 
 
 def cannot_read(name: str, error: BaseException) -> DataError:

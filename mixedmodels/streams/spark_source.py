@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -81,14 +82,16 @@ class SparkSource:
         def run(records: Iterator[Any]) -> Iterator[Any]:
             return task(records)  # type: ignore[no-any-return]
 
-        return self._frame.select([_quoted(c) for c in columns]).mapInArrow(run, schema)
+        # Names of our own: mapInArrow looks columns up by name and trips over a dot in one.
+        plain = [self._frame[_quoted(c)].alias(f"c{k}") for k, c in enumerate(columns)]
+        return self._frame.select(plain).mapInArrow(run, schema)
 
     def _read(self, columns: Sequence[str], records: Any) -> Iterator[Batch]:
         frames = ArrowFrames(columns, self._kinds)
         with _Failing():
             for row in records.toLocalIterator():
                 with arrow("ipc").open_stream(bytes(row.result)) as reader:
-                    yield from frames.batches(reader, partition_name(row.part))
+                    yield from frames.batches(_renamed(reader, columns), partition_name(row.part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,16 @@ class _PartitionTask:
         number = _partition_number()
         frames = ArrowFrames(self.columns, self.kinds)
         try:
-            value = self.function(frames.batches(records, partition_name(number)))
+            value = self.function(frames.batches(_renamed(records, self.columns), partition_name(number)))
         except MixedModelsError as error:  # what is wrong with the data is wrong again in a second attempt
             value = error
         yield _row(number, pickle.dumps(value))
+
+
+def _renamed(records: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield record batches under the names of the table's columns."""
+    for record in records:
+        yield arrow().RecordBatch.from_arrays(record.columns, names=list(columns))
 
 
 def _as_bytes(records: Iterator[Any]) -> Iterator[Any]:
@@ -169,7 +178,18 @@ class _Failing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is None or not isinstance(error, Exception) or isinstance(error, MixedModelsError):
             return
-        raise cannot_read("the Spark DataFrame", error) from error
+        raise cannot_read("the Spark DataFrame", _cause(error)) from error
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the error of a worker in Python, which Spark hands over as the text of its traceback."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    return RuntimeError(raised[-1]) if raised else error
+
+
+#: How the last line of a traceback begins.
+_RAISED = re.compile(r"([A-Za-z_]\w*\.)*[A-Z]\w*(Error|Exception|Invalid)\b: ")
 
 
 def _kind(name: str) -> str:
