@@ -24,7 +24,7 @@ from mixedmodels.control import LmerControl, Start, as_control, one_of, starting
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.engines.moments.identification import identified_by_sums
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, MissingArgumentError
 from mixedmodels.fits.structured import Information
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.theta import theta_names
@@ -36,6 +36,8 @@ from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 from mixedmodels.streams.open_source import is_stream
 
+#: In place of data: moments need none, and a formula without any is told so.
+NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
 
@@ -114,7 +116,7 @@ def lmer(
 @advises
 def lmer(
     formula: str | Moments,
-    data: Any = None,
+    data: Any = NOT_GIVEN,
     REML: bool = True,
     *,
     weights: str | npt.ArrayLike | None = None,
@@ -135,10 +137,12 @@ def lmer(
 
     Parameters
     ----------
-    formula : str
-        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``.
-    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
-        The variables.
+    formula : str or Moments
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or the sums that :func:`mixedmodels.moments` made of
+        the rows, which need no data.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table; or a source
+        The variables. A source is read in batches: a path of Parquet or CSV files, a pyarrow Dataset, a DuckDB
+        relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of tables.
     REML : bool
         Restricted maximum likelihood (default), or maximum likelihood.
     weights : str or array_like, optional
@@ -178,6 +182,7 @@ def lmer(
     Returns
     -------
     LinearMixedModel, or StructuredLinearMixedModel where `residual` or `dispersion` is given
+        Of moments or a source a SummedLinearMixedModel, which has no rows.
 
     Raises
     ------
@@ -199,6 +204,8 @@ def lmer(
     """
     if isinstance(formula, Moments):
         return fit_moments(formula, REML, start, as_control(control, LmerControl), relmat)
+    if data is NOT_GIVEN:
+        raise MissingArgumentError("lmer() needs data, as in lmer('y ~ x + (1 | g)', data).")
     if is_stream(data):
         if residual is not None or dispersion is not None:
             raise ControlError("residual= and dispersion= need the rows in memory: give data as one table.")

@@ -35,6 +35,7 @@ ROOMS = (
     "engines/generalized",
     "engines/glm",
     "engines/residual",
+    "engines/moments",
     "reports",
     "fits",
     "prediction",
