@@ -138,11 +138,11 @@ def lmer(
     Parameters
     ----------
     formula : str or Moments
-        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or the sums that :func:`mixedmodels.moments` made of
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or sums that :func:`mixedmodels.moments` made of
         the rows, which need no data.
     data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table; or a source
-        The variables. A source is read in batches: a path of Parquet or CSV files, a pyarrow Dataset, a DuckDB
-        relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of tables.
+        The variables. A source is read in batches: a path of Parquet or CSV files, a pyarrow Dataset, a
+        DuckDB relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of tables.
     REML : bool
         Restricted maximum likelihood (default), or maximum likelihood.
     weights : str or array_like, optional
@@ -202,21 +202,23 @@ def lmer(
     >>> m.fixef().round(3).tolist()
     [251.405, 10.467]
     """
-    if isinstance(formula, Moments):
-        return fit_moments(formula, REML, start, as_control(control, LmerControl), relmat)
-    if data is NOT_GIVEN:
-        raise MissingArgumentError("lmer() needs data, as in lmer('y ~ x + (1 | g)', data).")
-    if is_stream(data):
-        if residual is not None or dispersion is not None:
-            raise ControlError("residual= and dispersion= need the rows in memory: give data as one table.")
-        summed = moments(
-            formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-            contrasts=contrasts, env=env,
-        )  # fmt: skip
-        return fit_moments(summed, REML, start, as_control(control, LmerControl), relmat)
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)
+    asked = {
+        "weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts, "env": env,
+        "na_action": None if na_action == "omit" else na_action,
+    }  # fmt: skip
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if isinstance(formula, Moments) or is_stream(data):
+        _refuse_structure(residual, dispersion)
+        sums = _summed(formula, data, asked)
+        with watched("lmer", verbose):
+            of_sums = fit_moments(sums, REML, start, options, relmat)
+        say_what_was_done("lmer", verbose, of_sums.optimization, of_sums.convergence())
+        return of_sums
+    if data is NOT_GIVEN:
+        raise MissingArgumentError("lmer() needs data, as in lmer('y ~ x + (1 | g)', data).")
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
@@ -256,6 +258,26 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     estimates = judged(design, problem, estimates)
     warn_unless_converged(estimates.convergence)
     return LinearMixedModel(design, y, request.call, request.data, estimates, problem)
+
+
+def _refuse_structure(residual: str | None, dispersion: str | None) -> None:
+    """Raise where residuals are structured: within a group rows are needed, not sums over them."""
+    if residual is not None or dispersion is not None:
+        raise ControlError("residual= and dispersion= need the rows in memory: give data as one table.")
+
+
+def _summed(formula: str | Moments, data: Any, asked: Mapping[str, Any]) -> Moments:
+    """Return moments as they are, or those of a source."""
+    if not isinstance(formula, Moments):
+        return moments(formula, data, **asked)
+    if data is not NOT_GIVEN and data is not None:
+        raise ControlError("moments hold all that is needed of the data: leave out data.")
+    if asked:
+        name = next(iter(asked))
+        raise ControlError(
+            f"{name}= decides what is summed: give it to moments(formula, source, {name}=...)."
+        )
+    return formula
 
 
 def fit_moments(
