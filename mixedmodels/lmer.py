@@ -138,8 +138,8 @@ def lmer(
     Parameters
     ----------
     formula : str or Moments
-        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or sums that :func:`mixedmodels.moments` made of
-        the rows, which need no data.
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or sums that :func:`mixedmodels.moments` made,
+        which need no data.
     data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table; or a source
         The variables. A source is read in batches: a path of Parquet or CSV files, a pyarrow Dataset, a
         DuckDB relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of tables.

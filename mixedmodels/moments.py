@@ -46,6 +46,9 @@ STOPPED = (
     "What was summed up to here is not lost: it is the attribute moments of this exception "
     "(sys.last_value.moments at a prompt), and moments(formula, source, into=it) goes on from there."
 )
+#: Bytes of the sums by pairs of levels of two crossed factors beyond which they are refused: merging them, and
+#: what a fit makes of them, takes several times as much.
+MOST_PAIR_BYTES = 2**30
 #: In place of the number of batches that were counted of a part: it is counted to its end.
 COMPLETE = -1
 
@@ -138,6 +141,19 @@ class Moments:
             self._sums = empty_sums(summed_columns(self._design), rows)
         self._sums.add(rows)
         self._first = []
+        self._refuse_large_pairs()
+
+    def _refuse_large_pairs(self) -> None:
+        """Raise where two crossed factors meet in more pairs of levels than memory should hold."""
+        assert self._sums is not None
+        for (a, b), pairs in self._sums.pairs.items():
+            if pairs.nbytes > MOST_PAIR_BYTES:
+                one, other = self._design.groups[a].name, self._design.groups[b].name
+                raise DataError(
+                    f"{one} and {other} meet in more than {pairs.n_pairs:,} pairs of levels, whose sums take more "
+                    f"than {MOST_PAIR_BYTES / 2**30:.0f} GB: crossed factors of this size are too much for sums. "
+                    f"Leave one of them out, or make {other} a fixed effect if it has few levels."
+                )
 
     @property
     def sums(self) -> Sums:

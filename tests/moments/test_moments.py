@@ -1,5 +1,7 @@
 """Moments: added, saved, stopped and continued, and what is said about bad input."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -227,3 +229,29 @@ def test_absent_rows_have_a_shape_and_nothing_else():
     for use in (lambda: rows[0], lambda: rows @ np.eye(2), lambda: np.asarray(rows), lambda: np.sum(rows)):
         with pytest.raises(NotAvailableError):
             use()
+
+
+def test_crossed_factors_too_large_for_sums_are_refused_by_name(monkeypatch):
+    monkeypatch.setattr(sys.modules["mixedmodels.moments"], "MOST_PAIR_BYTES", 1000)
+    data = mm.load_dataset("Penicillin")
+    with pytest.raises(DataError, match="plate and sample meet in more than"):
+        mm.moments("diameter ~ 1 + (1 | plate) + (1 | sample)", cut(data, 3))
+
+
+def test_what_is_decided_by_the_sums_is_refused_later():
+    sums = mm.moments(FORMULA, [DATA])
+    with pytest.raises(mm.ControlError, match="weights= decides what is summed"):
+        mm.lmer(sums, weights="w")
+    with pytest.raises(mm.ControlError, match="leave out data"):
+        mm.lmer(sums, DATA)
+
+
+def test_files_are_read_by_processes_too(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "rows.parquet"
+    DATA.to_parquet(path, row_group_size=25)
+    whole = mm.lmer(FORMULA, DATA)
+    assert_equal(mm.lmer(mm.moments(FORMULA, path, n_jobs=2)), whole)
+    assert_equal(mm.lmer(FORMULA, path), whole)
+    factor = "Reaction ~ factor(Days) + (1 | Subject)"
+    assert_equal(mm.lmer(mm.moments(factor, path, n_jobs=2)), mm.lmer(factor, DATA))

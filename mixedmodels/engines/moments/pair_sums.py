@@ -47,6 +47,16 @@ class PairSums:
 
     runs: list[Run] = field(default_factory=list)
 
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs in all runs, those in several counted in each."""
+        return sum(len(run.keys) for run in self.runs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all runs."""
+        return sum(run.keys.nbytes + run.sums.nbytes for run in self.runs)
+
     def add(self, run: Run) -> None:
         """Add sums."""
         self.runs.append(run)
