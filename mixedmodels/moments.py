@@ -46,8 +46,8 @@ STOPPED = (
     "What was summed up to here is not lost: it is the attribute moments of this exception "
     "(sys.last_value.moments at a prompt), and moments(formula, source, into=it) goes on from there."
 )
-#: Bytes of the sums by pairs of levels of two crossed factors beyond which they are refused: merging them, and
-#: what a fit makes of them, takes several times as much.
+#: Bytes of the sums by pairs of levels of two crossed factors beyond which they are refused: merging them,
+#: and what a fit makes of them, takes several times as much.
 MOST_PAIR_BYTES = 2**30
 #: In place of the number of batches that were counted of a part: it is counted to its end.
 COMPLETE = -1
@@ -150,8 +150,8 @@ class Moments:
             if pairs.nbytes > MOST_PAIR_BYTES:
                 one, other = self._design.groups[a].name, self._design.groups[b].name
                 raise DataError(
-                    f"{one} and {other} meet in more than {pairs.n_pairs:,} pairs of levels, whose sums take more "
-                    f"than {MOST_PAIR_BYTES / 2**30:.0f} GB: crossed factors of this size are too much for sums. "
+                    f"{one} and {other} meet in more than {pairs.n_pairs:,} pairs of levels, whose sums take "
+                    f"more than {MOST_PAIR_BYTES / 2**30:.0f} GB: too much for sums of crossed factors. "
                     f"Leave one of them out, or make {other} a fixed effect if it has few levels."
                 )
 
