@@ -210,7 +210,7 @@ def lmer(
         "na_action": None if na_action == "omit" else na_action,
     }  # fmt: skip
     asked = {name: value for name, value in asked.items() if value is not None}
-    if isinstance(formula, Moments) or is_stream(data):
+    if isinstance(formula, Moments) or (isinstance(formula, str) and is_stream(data)):
         _refuse_structure(residual, dispersion)
         sums = _summed(formula, data, asked)
         with watched("lmer", verbose):
