@@ -21,16 +21,15 @@ from mixedmodels.fits.moments_file import Stored, read_moments, write_moments
 from mixedmodels.fits.summed_design import SummedDesign, summed_columns, summed_design
 from mixedmodels.formula.design.chunks import (
     ChunkRows,
-    FirstPass,
     StreamDesign,
     StreamRequest,
     chunk_rows,
-    first_pass,
     level_tables,
     stream_design,
     stream_request,
 )
 from mixedmodels.formula.design.design import NaAction
+from mixedmodels.formula.design.first_pass import FirstPass, first_pass
 from mixedmodels.formula.design.level_tables import LevelTable, absorb
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS
 from mixedmodels.parallel import number_of_jobs

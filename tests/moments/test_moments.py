@@ -1,5 +1,6 @@
 """Moments: added, saved, stopped and continued, and what is said about bad input."""
 
+import pickle
 import sys
 
 import numpy as np
@@ -255,3 +256,25 @@ def test_files_are_read_by_processes_too(tmp_path):
     assert_equal(mm.lmer(FORMULA, path), whole)
     factor = "Reaction ~ factor(Days) + (1 | Subject)"
     assert_equal(mm.lmer(mm.moments(factor, path, n_jobs=2)), mm.lmer(factor, DATA))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": {"Days": 5}}, r"levels\['Days'\] must be a list"),
+        ({"levels": {"day": [1, 2]}}, "which the model does not use; it uses 'Reaction', 'Days', 'Subject'"),
+        ({"levels": ["Days"]}, "levels must be a dict"),
+        ({"env": {"k": np.arange(180.0)}}, r"env\['k'\] holds an array"),
+    ],
+)
+def test_arguments_that_say_nothing_about_batches(options, message):
+    with pytest.raises(DataError, match=message):
+        mm.moments(FORMULA, [DATA], **options)
+
+
+def test_models_of_sums_are_pickled_and_listed_like_others():
+    summed = mm.lmer(FORMULA, cut(DATA, 2))
+    again = pickle.loads(pickle.dumps(summed))
+    assert again.loglik() == summed.loglik()
+    pd.testing.assert_frame_equal(again.confint(method="Wald"), summed.confint(method="Wald"))
+    assert "summed" not in dir(summed)
