@@ -43,7 +43,7 @@ class DatasetSource:
     def _scan(self, columns: Sequence[str]) -> Iterator[Batch]:
         scanner = self._dataset.scanner(
             columns=list(columns), batch_size=rows_per_batch(len(columns)), use_threads=False,
-            fragment_readahead=1, batch_readahead=1,
+            fragment_readahead=1, batch_readahead=1, fragment_scan_options=_options(self._dataset),
         )  # fmt: skip
         frames = ArrowFrames(columns, self._kinds)
         name = "the dataset"
@@ -53,6 +53,13 @@ class DatasetSource:
                 yield frames.batch(tagged.record_batch, name)
         except (arrow().ArrowException, OSError) as error:
             raise unreadable(f"a fragment of the dataset, after {name},", error) from error
+
+
+def _options(dataset: Any) -> Any:
+    """Return how fragments are read: of Parquet files no more than the columns of a row group at a time."""
+    if type(getattr(dataset, "format", None)).__name__ != "ParquetFileFormat":
+        return None
+    return arrow("dataset").ParquetFragmentScanOptions(pre_buffer=False)
 
 
 class ReaderSource:

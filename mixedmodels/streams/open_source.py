@@ -85,14 +85,12 @@ def _is_paths(data: object) -> bool:
 
 
 def _is_iterable_of_frames(data: object) -> bool:
-    """Tell whether an object of a class unknown here iterates over frames, as far as can be told."""
-    known = (
-        made_by(data, "numpy")
-        or made_by(data, "pandas")
-        or made_by(data, "polars")
-        or made_by(data, "builtins")
-    )
-    return isinstance(data, Iterable) and not known
+    """Tell whether an object of a class unknown here iterates over frames, as far as can be told.
+
+    Tables of other libraries (Modin, cuDF) iterate over their columns: they are read as one table in memory.
+    """
+    is_known = type(data).__module__ == "builtins" or made_by(data, "numpy") or made_by(data, "pandas")
+    return isinstance(data, Iterable) and not is_known and not hasattr(data, "columns")
 
 
 def _open_files(data: Any) -> Source:

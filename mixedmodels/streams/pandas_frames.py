@@ -123,9 +123,9 @@ def _typed(column: pd.Series[Any], name: str, where: str) -> pd.Series[Any]:
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     simple = {"boolean": "boolean", "floating": "float64"}
     if inferred in simple:
-        return column.astype(simple[inferred])  # type: ignore[call-overload]
+        return column.astype(simple[inferred])  # type: ignore[call-overload, no-any-return]
     if inferred in ("integer", "mixed-integer-float"):
-        return _numbers(column)
+        return _numbers(column, inferred)
     if inferred in ("date", "datetime", "datetime64"):
         return pd.to_datetime(column)
     if inferred in ("timedelta", "timedelta64"):
@@ -137,14 +137,14 @@ def _typed(column: pd.Series[Any], name: str, where: str) -> pd.Series[Any]:
     return pd.Series(_texts(column, inferred, name, where), dtype="string")
 
 
-def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return Python numbers as nullable integers where they are, and as floats elsewhere."""
-    for dtype in ("Int64", "UInt64", "float64"):
+def _numbers(column: pd.Series[Any], inferred: str) -> pd.Series[Any]:
+    """Return Python numbers as nullable integers where 64 bits hold them; as they are where they do not."""
+    for dtype in ("Int64", "UInt64"):
         try:
-            return column.astype(dtype)  # type: ignore[call-overload]
+            return column.astype(dtype)
         except (TypeError, ValueError, OverflowError):
             continue
-    return column
+    return column if inferred == "integer" else column.astype("float64")
 
 
 def _texts(column: pd.Series[Any], inferred: str, name: str, where: str) -> np.ndarray[Any, Any]:

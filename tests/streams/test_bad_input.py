@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,22 @@ def test_what_is_no_table(data: Any) -> None:
     assert not is_stream(data)
     with pytest.raises(DataError, match=r"data must be a path, .* not (None|a?n? ?\w+)"):
         open_source(data)
+
+
+def test_tables_of_other_libraries_are_left_to_those_who_read_tables() -> None:
+    class Table:
+        columns = ("y",)
+
+        def __iter__(self) -> Any:
+            return iter(self.columns)
+
+    assert not is_stream(Table())
+
+
+def test_other_iterables_of_frames() -> None:
+    frames = deque([table(), table()])
+    assert is_stream(frames)
+    assert read(frames, ["y"]) == 2 * N
 
 
 def test_iterables_of_something_else() -> None:

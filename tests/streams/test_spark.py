@@ -99,7 +99,7 @@ def test_what_fails_is_said_in_one_line(data: Any, session: Any) -> None:
         map_parts(open_source(data), ["n"], wrong, add).complete()
     with pytest.raises(DataError, match=r"cannot be read \(ZeroDivisionError: .*zero\)"):
         map_parts(open_source(data), ["n"], broken, add).complete()
-    with pytest.raises(DataError, match="has no column 'm'"):
+    with pytest.raises(DataError, match="have no column 'm'"):
         map_parts(open_source(data), ["m"], total, add)
     with pytest.raises(DataError, match=r"cannot be read \(.*CAST_INVALID_INPUT"):
         list(
