@@ -150,6 +150,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.moments import Moments as Moments
+    from mixedmodels.moments import moments as moments
     from mixedmodels.plots.attenuation import plot_attenuation as plot_attenuation
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
@@ -216,7 +218,7 @@ _HOMES = {
         "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
-    "formula": "model_terms",
+    "formula": "model_terms precision",
     "gee": "gee",
     "glm": "glm",
     "glmer": "glmer glmer_nb",
@@ -245,6 +247,7 @@ _HOMES = {
     "inference.pb_modcomp": "pb_modcomp",
     "inference.pool": "pool",
     "inference.refit_many": "refit_many",
+    "moments": "Moments moments",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

@@ -281,7 +281,7 @@ def refuse_separation(
     mu = family.link.inverse(eta)
     exact = family.tails(y).is_exact
     information = eta if exact else family.evaluate(y, eta, weights, phi).information
-    findings = _findings(design, data, y, weights, family, FittedRows(beta, mu, eta, information))
+    findings = _findings(design, data, y, weights, family, separation.FittedRows(beta, mu, eta, information))
     if findings:
         found = " ".join(finding.message for finding in findings)
         raise ConvergenceError(f"{found} {_advice(family, findings)}")

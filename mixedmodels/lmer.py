@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args, overload
+from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
@@ -23,22 +24,38 @@ from mixedmodels.control import Information, LmerControl, Start, as_control, one
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, MissingArgumentError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 
 with on_first_use():
+    from mixedmodels import lmer_of_sums
     from mixedmodels.models import structured_mixed
 
 if TYPE_CHECKING:
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
+    from mixedmodels.models.summed import SummedLinearMixedModel
+    from mixedmodels.moments import Moments
 
+#: In place of data: moments need none, and a formula without any is told so.
+NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
 
 
+@overload
+def lmer(
+    formula: Moments,
+    data: None = None,
+    REML: bool = True,
+    *,
+    start: Start = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    verbose: Verbosity = None,
+) -> SummedLinearMixedModel: ...
 @overload
 def lmer(
     formula: str,
@@ -101,8 +118,8 @@ def lmer(
 ) -> StructuredLinearMixedModel: ...
 @advises
 def lmer(
-    formula: str,
-    data: Any,
+    formula: str | Moments,
+    data: Any = NOT_GIVEN,
     REML: bool = True,
     *,
     weights: str | npt.ArrayLike | None = None,
@@ -123,10 +140,12 @@ def lmer(
 
     Parameters
     ----------
-    formula : str
-        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``.
-    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
-        The variables.
+    formula : str or Moments
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or sums that :func:`mixedmodels.moments` made,
+        which need no data.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table; or a source
+        The variables. A source is read in batches: a path of Parquet or CSV files, a pyarrow Dataset, a
+        DuckDB relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of tables.
     REML : bool
         Restricted maximum likelihood (default), or maximum likelihood.
     weights : str or array_like, optional
@@ -166,6 +185,7 @@ def lmer(
     Returns
     -------
     LinearMixedModel, or StructuredLinearMixedModel where `residual` or `dispersion` is given
+        Of moments or a source a SummedLinearMixedModel, which has no rows.
 
     Raises
     ------
@@ -188,8 +208,20 @@ def lmer(
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)
+    in_memory = isinstance(formula, str) and isinstance(data, (pd.DataFrame, Mapping))
+    if not in_memory and lmer_of_sums.is_asked(formula, data):
+        return lmer_of_sums.fit(
+            formula, None if data is NOT_GIVEN else data, REML, start, options, relmat, verbose,
+            structure=(residual, dispersion),
+            asked={
+                "weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts, "env": env,
+                "na_action": None if na_action == "omit" else na_action,
+            },
+        )  # fmt: skip
+    if data is NOT_GIVEN:
+        raise MissingArgumentError("lmer() needs data, as in lmer('y ~ x + (1 | g)', data).")
     request = read_request(
-        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        cast("str", formula), data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
         information=None if information == "observed" else information,
     )  # fmt: skip

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "mixedmodels"
 # longest name that fits.
 ORDER = (
     ("arrays", "deferred", "errors", "missing", "foreign_names", "version"),
+    ("absent_rows",),
     ("foreign_families",),
     ("advice", "differences"),
     ("versions",),
@@ -33,6 +34,8 @@ ORDER = (
     ("checks",),
     ("request",),
     ("models",),
+    ("moments",),
+    ("lmer_of_sums",),
     ("lmer", "glm", "lm", "gls", "mmrm", "gee"),
     ("glmer",),
     ("update", "specify", "sklearn"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 
 import numpy as np
@@ -70,7 +70,12 @@ class Block:
         return self.n_levels * len(self.columns)
 
 
-def amalgamate(terms: Sequence[RandomTerm], *, sparse: bool = False) -> tuple[Block, ...]:
+def amalgamate(
+    terms: Sequence[RandomTerm],
+    *,
+    sparse: bool = False,
+    block: Callable[[Sequence[RandomTerm], list[int]], Block] | None = None,
+) -> tuple[Block, ...]:
     """Gather the terms of each grouping factor into one block, largest number of random effects first.
 
     Terms with a relationship between levels stay alone: their levels are not exchangeable with others'.
@@ -81,6 +86,8 @@ def amalgamate(terms: Sequence[RandomTerm], *, sparse: bool = False) -> tuple[Bl
         Terms in design order.
     sparse : bool
         Whether relationships may be kept as sparse precisions; they are where all of them are sparse.
+    block : callable, optional
+        Makes a block of the terms at some positions; by default from their rows.
     """
     related = [term.relationship for term in terms if term.relationship is not None]
     sparse = sparse and all(isinstance(root, SparseRoot) for root in related)
@@ -88,8 +95,9 @@ def amalgamate(terms: Sequence[RandomTerm], *, sparse: bool = False) -> tuple[Bl
     for k, term in enumerate(terms):
         key = term.group if term.relationship is None else f"{term.group}\0{k}"
         gathered.setdefault(key, []).append(k)
-    blocks = [_block(terms, members, sparse) for members in gathered.values()]
-    return tuple(sorted(blocks, key=lambda block: -block.n_effects))
+    make = partial(_block, sparse=sparse) if block is None else block
+    blocks = [make(terms, members) for members in gathered.values()]
+    return tuple(sorted(blocks, key=lambda made: -made.n_effects))
 
 
 def _block(terms: Sequence[RandomTerm], members: list[int], sparse: bool) -> Block:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -113,7 +114,47 @@ class Pattern:
         return replace(self, couplings=couplings, tail_pairs={})
 
 
-def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern:
+class Meetings(Protocol):
+    """Which levels of two blocks, given by their positions, have rows in common."""
+
+    def is_nested(self, inner: int, outer: int) -> bool:
+        """Tell whether every level of `inner` occurs with one level of `outer` only."""
+
+    def parents(self, inner: int, outer: int) -> IntArray:
+        """Return the level of `outer` that each level of `inner`, which is nested in it, lies in, (q,)."""
+
+    def pairs(self, first: int, second: int) -> Pairs:
+        """Return the pairs of levels that occur."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowMeetings:
+    """The same, read off the codes of the rows.
+
+    Attributes
+    ----------
+    blocks : sequence of Block
+        The blocks.
+    """
+
+    blocks: Sequence[Block]
+
+    def is_nested(self, inner: int, outer: int) -> bool:
+        """Tell whether every level of `inner` occurs with one level of `outer` only."""
+        return _is_nested(self.blocks[inner], self.blocks[outer])
+
+    def parents(self, inner: int, outer: int) -> IntArray:
+        """Return the level of `outer` that each level of `inner`, which is nested in it, lies in, (q,)."""
+        return _parents(self.blocks[inner], self.blocks[outer])
+
+    def pairs(self, first: int, second: int) -> Pairs:
+        """Return the pairs of levels that occur, with the number of each row's."""
+        return number_pairs(self.blocks[first], self.blocks[second])
+
+
+def build_pattern(
+    blocks: Sequence[Block], *, eliminate: bool = True, meetings: Meetings | None = None
+) -> Pattern:
     """Choose the chain and number every pair of levels that occurs.
 
     Parameters
@@ -122,14 +163,18 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
         Largest first.
     eliminate : bool
         False puts every block in the tail: one dense matrix, the plain algorithm.
+    meetings : Meetings, optional
+        Which levels have rows in common; by default the codes of the blocks say so.
     """
-    chain, tail = _split(blocks) if eliminate else ((), tuple(range(len(blocks))))
+    met: Meetings = RowMeetings(blocks) if meetings is None else meetings
+    chain, tail = _split(blocks, met) if eliminate else ((), tuple(range(len(blocks))))
     starts = np.cumsum([0, *(blocks[b].n_effects for b in tail)])
     offsets = tuple(int(start) for start in starts[:-1])
-    parents = {
-        (j, k): _parents(blocks[chain[j]], blocks[chain[k]]) for k in range(len(chain)) for j in range(k)
-    }
-    couplings = tuple(_coupling(blocks[c], [blocks[t] for t in tail], offsets) for c in chain)
+    parents = {(j, k): met.parents(chain[j], chain[k]) for k in range(len(chain)) for j in range(k)}
+    couplings = tuple(
+        _coupling(blocks[c], [blocks[t] for t in tail], offsets, tuple(met.pairs(c, t) for t in tail))
+        for c in chain
+    )
     return Pattern(
         blocks=tuple(blocks),
         chain=chain,
@@ -139,13 +184,11 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
         parents=parents,
         couplings=couplings,
         lifts={(j, k): _lift(couplings[j], couplings[k], parents[j, k]) for j, k in parents},
-        tail_pairs={
-            (r, s): number_pairs(blocks[tail[r]], blocks[tail[s]]) for r in range(len(tail)) for s in range(r)
-        },
+        tail_pairs={(r, s): met.pairs(tail[r], tail[s]) for r in range(len(tail)) for s in range(r)},
     )
 
 
-def _split(blocks: Sequence[Block]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(blocks: Sequence[Block], meetings: Meetings) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the chain and the tail.
 
     A known covariance between levels makes every block dense, unless the one block there is was made diagonal
@@ -158,7 +201,7 @@ def _split(blocks: Sequence[Block]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     chain: list[int] = []
     for b, block in enumerate(blocks):
         is_free = block.precision is None and not block.is_kept
-        if is_free and all(_is_nested(blocks[c], block) for c in chain):
+        if is_free and all(meetings.is_nested(c, b) for c in chain):
             chain.append(b)
     return tuple(chain), tuple(b for b in range(len(blocks)) if b not in chain)
 
@@ -238,9 +281,10 @@ def _counting_order(codes: CodeArray, n_levels: int) -> CodeArray:
     return np.asarray(by_code.indices)
 
 
-def _coupling(leading: Block, tail: Sequence[Block], offsets: Sequence[int]) -> Coupling:
+def _coupling(
+    leading: Block, tail: Sequence[Block], offsets: Sequence[int], pairs: tuple[Pairs, ...]
+) -> Coupling:
     """Merge the level pairs of every tail block into one pattern, columns being levels of `leading`."""
-    pairs = tuple(number_pairs(leading, block) for block in tail)
     if len(tail) == 1 and tail[0].size == 1:
         # Pairs come sorted: they are the entries.
         slots = np.arange(len(pairs[0].first), dtype=np.int32)[None]

@@ -15,6 +15,7 @@ from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.linear_equations import LinearEquationsFit
+from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
 
 with on_first_use():
@@ -29,6 +30,8 @@ class LinearFit(LinearEquationsFit):
     """A linear mixed model, fitted; parameters as for :class:`mixedmodels.LinearMixedModel`."""
 
     estimates: LinearEstimates
+    #: Where the fit was to sums over the rows: these sums.
+    summed: SummedDesign | None = None
 
     def __init__(
         self,

@@ -64,6 +64,11 @@ class MixedFit(Fit):
         raise NotImplementedError
 
     @property
+    def mean_information(self) -> float:
+        """Mean size of the weights of the rows."""
+        return float(np.abs(self.row_information).mean())
+
+    @property
     def unscaled_vcov(self) -> FloatArray:
         """``(R_X' R_X)^-1`` of the mixed-model equations, shape (p, p)."""
         raise NotImplementedError

@@ -422,12 +422,16 @@ class FittedModel(Fit):
         fixed = fixed_effects.fixed_effects(self, "default" if ddf is None else ddf, vcov)
         return summary.tested_by(plain, fixed, own_covariance=vcov is None)
 
+    def _scaled_residuals(self) -> FloatArray | None:
+        """Return the residuals whose quantiles a summary shows; None for a fit that has none."""
+        return self._raw_residuals("pearson") / self.sigma()
+
     def _plain_summary(self, correlation: bool | None) -> Summary:
         return summary.Summary(
             description=self._describe(),
             coefficients=self._coefficient_table(),
             fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
-            scaled_residuals=self._raw_residuals("pearson") / self.sigma(),
+            scaled_residuals=self._scaled_residuals(),
             show_correlation=correlation,
         )
 

@@ -217,7 +217,7 @@ class ColumnMatrix:
 
 def _dense(piece: Piece) -> FloatArray:
     """Return a piece as an array."""
-    return piece if isinstance(piece, np.ndarray) else piece.dense()
+    return piece.dense() if isinstance(piece, CodedColumns) else piece
 
 
 def _product(first: FloatArray | None, second: FloatArray | None) -> FloatArray | None:

@@ -13,6 +13,7 @@ import scipy.sparse
 from scipy.sparse import csc_array
 from scipy.sparse.csgraph import connected_components
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.design import RandomTerm
@@ -41,6 +42,7 @@ class Precision:
     names: tuple[str, ...]
 
 
+@advises
 def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
     """Mark a matrix as the inverse of a covariance between levels, for `relmat`.
 
@@ -51,9 +53,25 @@ def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
     names : sequence, optional
         Level of each row; taken from the index of a DataFrame when left out.
 
+    Returns
+    -------
+    Precision
+        For ``relmat={"group": precision(Q, names)}``.
+
+    Raises
+    ------
+    DataError
+        If the levels have no names.
+
+    References
+    ----------
+    Henderson (1976), Biometrics 32, 69-83.
+
     Examples
     --------
-    >>> relmat = {"id": precision([[2.0, -1.0], [-1.0, 2.0]], ["sire", "dam"])}
+    >>> import mixedmodels as mm
+    >>> mm.precision([[2.0, -1.0], [-1.0, 2.0]], ["sire", "dam"]).names
+    ('sire', 'dam')
     """
     if names is None and isinstance(matrix, pd.DataFrame):
         names = list(matrix.index)
