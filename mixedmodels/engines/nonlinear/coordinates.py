@@ -1,4 +1,4 @@
-"""The coordinates of a search: covariance parameters and fixed effects in units of what the data tell of them."""
+"""The coordinates of a search: covariance parameters and fixed effects in units of what is known of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mixedmodels.engines.nonlinear.laplace import Evaluation, fixed_information
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.formula.design.theta import theta_slices
 
-#: Information, relative to the largest, that a direction of the fixed effects has at least: of less, the start
-#: knows nothing, and a step in proportion would be of any length.
+#: Information, relative to the largest, that a direction of the fixed effects has at least: of less the
+#: start knows nothing, and a step in proportion would be of any length.
 LEAST_INFORMATION = 1e-8
 
 

@@ -29,7 +29,7 @@ FIRST_SIZES = (1.0, 0.3, 3.0)
 TOLERANCE = 1e-7
 #: Largest change of a coordinate in one step: they are in units of what the data tell.
 MAX_STEP = 5.0
-#: Searches that begin beside a variance that a first one left at zero though the objective falls away from it.
+#: Searches that begin beside a variance left at zero though the objective falls away from it.
 MAX_RESTARTS = 3
 #: Decrease by which another search has found another optimum.
 LOWER = 1e-6

@@ -15,12 +15,16 @@ from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.errors import ConvergenceError
 
 #: Newton steps after which there is no mode, and halvings of one.
-MAX_STEPS, MAX_HALVINGS = 200, 40
+MAX_STEPS, MAX_HALVINGS = 100, 30
+#: Share of the decrease that the slope promises, which a step must have.
+DECREASE = 1e-4
 #: Step, relative to u, that ends the search: the next one would be its square.
 LAST_STEP = 1e-10
-#: Decrement, relative to the sum of squares, below which nothing is left but rounding.
-ROUNDING = 1e-15
-#: Eigenvalue of the exact Hessian, of which Gauss and Newton's has none below one, that is too small to trust.
+#: Decrement, relative to the sum of squares, that the sum is too coarse to show: residuals are differences.
+ROUNDING = 1e-12
+#: Steps so small that are taken: each squares what is left, until the slope itself is rounding.
+LAST_STEPS = 3
+#: Eigenvalue of the exact Hessian too small to trust; Gauss and Newton's has none below one.
 LEAST_CURVATURE = 1e-3
 
 
@@ -107,14 +111,15 @@ def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start
         at = at_effects(problem, T, fixed, np.where(np.isfinite(at.rss)[:, None], start, 0.0))
         if not np.isfinite(at.rss).all():
             raise ConvergenceError("the mean is not finite at some rows.")
+    settled = 0
     for _ in range(MAX_STEPS):
         step, decrement = _newton_step(problem, T, at)
-        small = np.abs(step) <= LAST_STEP * (1.0 + np.abs(at.u))
-        if (small.all(axis=1) | (decrement <= ROUNDING * ROUNDING * at.rss)).all():
+        settled += int((decrement <= ROUNDING * at.rss).all())
+        if settled > LAST_STEPS or (np.abs(step) <= LAST_STEP * (1.0 + np.abs(at.u))).all():
             return at
         new = _stepped(problem, T, fixed, at, step, decrement)
         if new is None:
-            return at
+            break
         at = new
     raise ConvergenceError("the conditional mode of the random effects was not found.")
 
@@ -141,11 +146,11 @@ def _stepped(
     step: FloatArray,
     decrement: FloatArray,
 ) -> Mode | None:
-    """Return the point after the step, halved in those clusters whose sum does not fall; None if none falls."""
+    """Return the point after the step, halved where the sum of a cluster does not fall; None if it never does."""
     length = np.ones(len(step))
     for _ in range(MAX_HALVINGS):
         new = at_effects(problem, T, fixed, at.u + length[:, None] * step)
-        worse: BoolArray = new.rss > at.rss * (1.0 + ROUNDING) - 1e-4 * length * decrement
+        worse: BoolArray = new.rss > at.rss - DECREASE * length * decrement
         worse &= decrement > ROUNDING * at.rss
         worse |= ~np.isfinite(new.rss)
         if not worse.any():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -217,7 +218,7 @@ def nonlinear_problem(
         shape=(C, q),
         term_places=tuple(c[:, None] * q + at for c, at in zip(of_level, offsets, strict=True)),
         pairs=(first[:, :, None] * q + place[:, None, :]).ravel(),
-        columns=tuple(slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)),
+        columns=tuple(slice(int(a), int(b)) for a, b in pairwise(ends)),
     )
 
 
