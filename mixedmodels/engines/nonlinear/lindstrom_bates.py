@@ -1,4 +1,4 @@
-"""The alternation of Lindstrom & Bates (1990, Biometrics 46, 673-687), with which nlme's tables are published.
+"""The alternation of Lindstrom & Bates (1990, Biometrics 46, 673-687): nlme's tables are published with it.
 
 A step of penalized nonlinear least squares for fixed and random effects, and the covariance parameters of the
 linear mixed model around them, in turn until neither moves. What is reported is the likelihood, or the REML
@@ -11,17 +11,20 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.engines.linear.reml import solve
 from mixedmodels.engines.nonlinear.estimates import NonlinearEstimates
 from mixedmodels.engines.nonlinear.linearised import LinearisedRows, linearised
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.formula.design.theta import term_factors
+from mixedmodels.optimization.anderson import Anderson
 from mixedmodels.optimization.convergence import boundary_reasons
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
@@ -35,6 +38,10 @@ NEARLY_SETTLED = 1e-5
 THETA_SHARE = 1e-3
 #: Residual sum of squares, relative to that before, that a step may lead to.
 WORSE = 4.0
+
+
+#: Fixed effects (p,), and random effects b by term, each (levels, S).
+Effects = tuple[FloatArray, list[FloatArray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +76,27 @@ class LinearStep:
     convergence: ConvergenceReport
 
 
+#: Maximum likelihood, REML as nlme has it, or the REML criterion of the linear model truly maximised.
+Criterion = bool | Literal["maximised"]
 Step = Callable[[LinearisedRows, FloatArray | None], LinearStep]
 
 
-def independent_step(weights: FloatArray | None, REML: bool) -> Step:
-    """Return the step of residuals that are independent, with prior weights."""
+def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
+    """Return the step of residuals that are independent, with prior weights.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n,), or None
+        Prior weights.
+    REML : {False, True, "maximised"}
+        Which criterion. True is what nlme does: its step of nonlinear least squares moves the covariance
+        parameters back to those of maximum likelihood, so that sigma and criterion alone are of REML.
+    """
 
     def step(rows: LinearisedRows, theta: FloatArray | None) -> LinearStep:
         problem = linear_problem(rows.y, rows.X, rows.terms, weights)
-        found = fit_linear(problem, REML, theta, y=rows.y)
-        s = found.solution
+        found = fit_linear(problem, REML == "maximised", theta, y=rows.y)
+        s = solve(problem, found.theta, True) if REML is True else found.solution
         return LinearStep(
             found.theta, s.beta, s.u, s.sigma, s.objective, s.unscaled_vcov,
             found.optimization.n_evaluations, found.convergence,
@@ -114,7 +132,7 @@ def fit_linearised(
     b = [np.zeros((t.n_levels, t.size)) for t in problem.terms] if u is None else list(u)
     theta, found, moved = None, None, math.inf
     path: list[tuple[FloatArray, float]] = []
-    n_evaluations = 0
+    n_evaluations, rounds, scale = 0, Anderson(), None
     for _ in range(MAX_ROUNDS):
         last = found
         found = step(linearised(problem, beta, b), theta)
@@ -123,7 +141,10 @@ def fit_linearised(
             values @ T.T for values, T in zip(found.u, term_factors(problem.terms, found.theta), strict=True)
         ]
         moved = _movement(found, last, beta)
-        beta, b, theta = *_towards(problem, (beta, b), (found.beta, new)), found.theta
+        if scale is None:
+            scale = _scale((found.beta, new), found)
+        beta, b = _onwards(problem, rounds, (beta, b), (found.beta, new), scale)
+        theta = found.theta
         path.append((np.concatenate([found.theta, found.beta]), found.objective))
         if moved <= SETTLED:
             break
@@ -148,11 +169,41 @@ def _movement(found: LinearStep, last: LinearStep | None, beta: FloatArray) -> f
     return float(max(np.abs((found.beta - beta) / se).max(initial=0.0), theta.max(initial=0.0)))
 
 
-def _towards(
+def _onwards(
     problem: NonlinearProblem,
-    old: tuple[FloatArray, list[FloatArray]],
-    new: tuple[FloatArray, list[FloatArray]],
-) -> tuple[FloatArray, list[FloatArray]]:
+    rounds: Anderson,
+    old: Effects,
+    new: Effects,
+    scale: FloatArray,
+) -> Effects:
+    """Return the effects to go on from: where the last rounds point, if the mean fits about as well there."""
+    x = rounds.next(_stacked(old) / scale, _stacked(new) / scale) * scale
+    ahead = _unstacked(x, old)
+    if _rss(problem, *ahead) <= WORSE * _rss(problem, *old):
+        return ahead
+    rounds.forget()
+    return _towards(problem, old, new)
+
+
+def _scale(effects: Effects, found: LinearStep) -> FloatArray:
+    """Return the sizes that changes of the effects are measured by, stacked."""
+    se = found.sigma * np.sqrt(np.maximum(found.unscaled_vcov.diagonal(), np.finfo(np.float64).tiny))
+    sizes = [np.broadcast_to(np.sqrt(np.mean(b * b, axis=0)), b.shape).ravel() for b in effects[1]]
+    stacked = np.concatenate([se, *sizes])
+    return np.where(stacked > 0.0, stacked, 1.0)
+
+
+def _stacked(effects: Effects) -> FloatArray:
+    return np.concatenate([effects[0], *(b.ravel() for b in effects[1])])
+
+
+def _unstacked(x: FloatArray, like: Effects) -> Effects:
+    ends = np.cumsum([len(like[0]), *(b.size for b in like[1])])
+    parts = np.split(x, ends[:-1])
+    return parts[0], [part.reshape(b.shape) for part, b in zip(parts[1:], like[1], strict=True)]
+
+
+def _towards(problem: NonlinearProblem, old: Effects, new: Effects) -> Effects:
     """Return the new effects, or as far on the way to them as the residuals stay within reach.
 
     A step of least squares may overshoot into where the mean is not finite, or fits far worse.

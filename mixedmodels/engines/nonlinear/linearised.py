@@ -36,7 +36,7 @@ class LinearisedRows:
 
 
 def linearised(problem: NonlinearProblem, beta: FloatArray, b: Sequence[FloatArray]) -> LinearisedRows:
-    """Return the rows of the linear model around beta (p,) and the random effects b by term, each (levels, S).
+    """Return the rows of the linear model around beta (p,) and random effects b by term, each (levels, S).
 
     Raises
     ------

@@ -146,7 +146,7 @@ def _stepped(
     step: FloatArray,
     decrement: FloatArray,
 ) -> Mode | None:
-    """Return the point after the step, halved where the sum of a cluster does not fall; None if it never does."""
+    """Return the point after the step, halved where a cluster's sum does not fall; None if one never does."""
     length = np.ones(len(step))
     for _ in range(MAX_HALVINGS):
         new = at_effects(problem, T, fixed, at.u + length[:, None] * step)
