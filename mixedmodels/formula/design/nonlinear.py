@@ -14,6 +14,7 @@ from typing import Protocol
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.evaluation.mean import MeanExpression
 
 
 class MeanFunction(Protocol):
@@ -34,6 +35,25 @@ class MeanFunction(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SelfStartData:
+    """What starting values of a self-starting model are found from, beside the response.
+
+    Attributes
+    ----------
+    name : str
+        The model, ``"SSlogis"``.
+    inputs : tuple of ndarray, each of shape (n,)
+        Its variables.
+    parameters : ndarray of int
+        For each of its parameters, in its own order, the index into ``mean.parameters``.
+    """
+
+    name: str
+    inputs: tuple[FloatArray, ...]
+    parameters: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class NonlinearDesign:
     """Everything that a fit needs from formula and data.
 
@@ -51,6 +71,10 @@ class NonlinearDesign:
         For each random-effects term, the parameter that each coefficient belongs to.
     start : ndarray, shape (p,), or None
         Starting values of the fixed effects; None where none were given and none are known.
+    expression : MeanExpression or None
+        The mean before it was bound to rows; None where it was made by hand.
+    self_start : SelfStartData or None
+        Where the mean is a self-starting model, what its starting values are found from.
     """
 
     design: Design
@@ -58,3 +82,5 @@ class NonlinearDesign:
     fixed_parameter: IntArray
     random_parameter: tuple[IntArray, ...]
     start: FloatArray | None
+    expression: MeanExpression | None = None
+    self_start: SelfStartData | None = None

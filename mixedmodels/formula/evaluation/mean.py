@@ -128,8 +128,8 @@ def _as_numbers(text: str, column: Column, parameters: tuple[str, ...]) -> Float
         return column.as_float()
     if isinstance(column, Factor):
         raise DataError(
-            f"{text} in the mean is a factor; put it on a parameter, fixed={{{parameters[0]!r}: '~ {text}'}}, "
-            f"or use its levels, ifelse({text} == {column.levels[0]!r}, ...)"
+            f"{text} in the mean is a factor; put it on a parameter, fixed={{{parameters[0]!r}: '~ {text}'}}"
+            f", or use its levels, ifelse({text} == {column.levels[0]!r}, ...)"
         )
     raise DataError(f"{text} in the mean must be one number a row; it is a matrix")
 

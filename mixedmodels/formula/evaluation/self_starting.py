@@ -17,6 +17,7 @@ from mixedmodels.formula.language.syntax_tree import (
     Unary,
     binary,
     call,
+    deparse,
     paren,
     strip_parens,
     unary,
@@ -106,7 +107,7 @@ def as_self_start(mean: Node, parameters: tuple[str, ...]) -> SelfStart | None:
     if not isinstance(inner, Call) or _bare(inner.function) not in SELF_STARTING:
         return None
     model = SELF_STARTING[_bare(inner.function)]
-    given = matched(inner, model.formals, "")
+    given = matched(inner, model.formals, deparse(inner))
     names = [strip_parens(given[name]) for name in model.parameters]
     own = tuple(node.name for node in names if isinstance(node, Name) and node.name in parameters)
     if len(set(own)) < len(model.parameters) or set(own) != set(parameters):
@@ -117,6 +118,15 @@ def as_self_start(mean: Node, parameters: tuple[str, ...]) -> SelfStart | None:
 def is_self_starting(function: str) -> bool:
     """Tell whether a function is a self-starting model."""
     return _bare(function) in SELF_STARTING
+
+
+def inputs_of(node: Call) -> tuple[Node, ...]:
+    """Return the arguments of a call that are variables of a self-starting model; none of another call."""
+    if not is_self_starting(node.function):
+        return ()
+    model = SELF_STARTING[_bare(node.function)]
+    given = matched(node, model.formals, deparse(node))
+    return tuple(given[name] for name in model.inputs)
 
 
 def expand_self_starting(node: Call, text: str) -> Node:
