@@ -142,10 +142,12 @@ if TYPE_CHECKING:
     from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
+    from mixedmodels.models.nonlinear import NonlinearMixedModel as NonlinearMixedModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.nlmer import nlmer as nlmer
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
     from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
@@ -248,6 +250,7 @@ _HOMES = {
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
+    "models.nonlinear": "NonlinearMixedModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
     "models.structured_mixed": "StructuredLinearMixedModel",
@@ -256,6 +259,7 @@ _HOMES = {
     "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
+    "nlmer": "nlmer",
     "plots.binned_residuals": "plot_binned_residuals",
     "plots.caterpillar": "plot_ranef",
     "plots.coefficients": "plot_coefs",

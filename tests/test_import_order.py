@@ -33,7 +33,7 @@ ORDER = (
     ("checks",),
     ("request",),
     ("models",),
-    ("lmer", "glm", "lm", "gls", "mmrm"),
+    ("lmer", "glm", "lm", "gls", "mmrm", "nlmer"),
     ("glmer",),
     ("update", "specify", "sklearn"),
     ("simulate", "power"),
