@@ -12,20 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.nonlinear.levenberg_marquardt import least_squares
 
 #: ``basis(q)``: q of shape (..., d) to the columns B, shape (..., n, m).
 Basis = Callable[[FloatArray], FloatArray]
 
 #: Candidates are polished from this many of the best: neighbours on a grid can lead to different minima.
 POLISHED = 2
-#: Relative change of the sum of squares at which a start is settled; it is only a start.
-SETTLED = 1e-12
-#: Steps of one polish.
-MOST_STEPS = 60
-#: Damping at first, and beyond which no step goes down any more.
-FIRST_DAMPING, MOST_DAMPING = 1e-3, 1e8
-#: Share of the trace that keeps a parameter without effect from an infinite step.
-TINY = 1e-12
 #: Relative step of central differences.
 STEP = 1e-5
 #: Columns whose Gram matrix has a smaller determinant, at unit lengths, are one column.
@@ -88,30 +81,11 @@ def _sums_of_squares(B: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def _polished(basis: Basis, q: FloatArray, y: FloatArray) -> Separable | None:
-    """Return the minimum that Levenberg and Marquardt's method finds from q."""
-    residuals, J = _residuals_and_slopes(basis, q, y)
-    rss, damping = float(residuals @ residuals), FIRST_DAMPING
-    for _ in range(MOST_STEPS):
-        if not (np.isfinite(J).all() and np.isfinite(rss)):
-            break
-        normal = J.T @ J
-        sizes = np.diag(normal) + TINY * np.trace(normal)
-        step = np.linalg.lstsq(normal + damping * np.diag(sizes), -(J.T @ residuals), rcond=None)[0]
-        ahead, J_ahead = _residuals_and_slopes(basis, q + step, y)
-        new = float(ahead @ ahead)
-        if not new <= rss:
-            if damping > MOST_DAMPING:
-                break
-            damping *= 10.0
-            continue
-        settled = rss - new <= SETTLED * rss
-        q, residuals, J, rss, damping = q + step, ahead, J_ahead, new, 0.1 * damping
-        if settled:
-            break
-    B = basis(q)
-    if not (np.isfinite(B).all() and np.isfinite(rss)):
+    """Return the minimum that a search finds from q; None where the curve there is not finite."""
+    found = least_squares(lambda at: _residuals_and_slopes(basis, at, y), q)
+    if not np.isfinite(found.rss):
         return None
-    return Separable(q, np.asarray(np.linalg.lstsq(B, y, rcond=None)[0]), rss)
+    return Separable(found.at, np.asarray(np.linalg.lstsq(basis(found.at), y, rcond=None)[0]), found.rss)
 
 
 def _residuals_and_slopes(basis: Basis, q: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
