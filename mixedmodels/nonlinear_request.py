@@ -175,8 +175,8 @@ def check_start(nonlinear: NonlinearDesign) -> None:
     if len(flat):
         names = [design.x_names[j] for j in flat]
         raise ControlError(
-            f"the mean has a flat direction: what {listed(names)} changes, parameters before it can change as "
-            "well. Leave one of them out, or fix it at a number"
+            f"the mean has a flat direction: what {listed(names)} changes, parameters before it can change "
+            "as well. Leave one of them out, or fix it at a number"
         )
 
 
