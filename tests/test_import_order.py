@@ -31,7 +31,7 @@ ORDER = (
     ("tidy",),
     ("plots",),
     ("checks",),
-    ("request",),
+    ("request", "nonlinear_request"),
     ("models",),
     ("lmer", "glm", "lm", "gls", "mmrm", "nlmer"),
     ("glmer",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.language.bars import SPATIAL, STRUCTURES, Bar, expand_groups, split_bars
@@ -139,7 +139,7 @@ def parse_nonlinear(
     left, right = _two_sides(tree, formula)
     last: Node | None = None
     if isinstance(left, Binary) and left.operator == "~":
-        last, (left, right) = right, (left.left, left.right)
+        left, right, last = left.left, left.right, right
     for side in (left, right):
         _refuse_tilde(side, formula)
     added, from_formula = (None, ()) if last is None else _third_part(last, left, formula)
@@ -190,7 +190,7 @@ def _fixed_argument(given: Any) -> tuple[ParameterFormula, ...]:
         return tuple(_keyed(name, terms, "fixed") for name, terms in given.items())
     found = [_parameter_formula(parse_tree(text), text) for text in _texts(given, "fixed")]
     for part in found:
-        if isinstance(strip_parens(part.right), Binary) and _is_bar(strip_parens(part.right)):
+        if _is_bar(strip_parens(part.right)):
             raise FormulaError("fixed= has no grouping factor; random effects go into random=", part.text, 0)
     return tuple(found)
 
@@ -234,7 +234,7 @@ def _parameter_formula(tree: Node, text: str) -> ParameterFormula:
     return ParameterFormula(tuple(names), tree.right, text)
 
 
-def _is_bar(node: Node) -> bool:
+def _is_bar(node: Node) -> TypeGuard[Binary]:
     return isinstance(node, Binary) and node.operator in ("|", "||")
 
 
