@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
-from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     check_design,
     numeric_response,
@@ -19,12 +18,12 @@ from mixedmodels.checks import (
 from mixedmodels.control import LmerControl, as_control, one_of, whole_number
 from mixedmodels.engines.nonlinear.estimates import Method
 from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion
-from mixedmodels.errors import ControlError, ConvergenceError, DataError
+from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.models.nonlinear import NonlinearMixedModel, estimated
+from mixedmodels.nonlinear_request import NonlinearRequest, read_nonlinear
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
-from mixedmodels.request import NonlinearRequest, read_nonlinear_request
 
 
 @advises
@@ -73,13 +72,13 @@ def nlmer(
         Laplace's approximation (and quadrature), or nlme's alternation, whose likelihood is that of the model
         linearised at its end.
     REML : {False, True, "maximised"}
-        With method="lindstrom-bates": the REML criterion and its sigma as nlme reports them, at the covariance
-        parameters of maximum likelihood; or truly maximised.
+        With method="lindstrom-bates": the REML criterion and its sigma as nlme reports them, at the
+        covariance parameters of maximum likelihood; or truly maximised.
     hessian : {"expected", "observed"}
         Curvature of Laplace's approximation: Gauss and Newton's, which lme4 has (and FOCE), or the exact one.
     weights, subset, na_action, contrasts, control, env, verbose
-        As for :func:`mixedmodels.lmer`. In `env` a function of the mean may stand, alone or with its gradient,
-        ``{"f": (f, gradient)}``.
+        As for :func:`mixedmodels.lmer`. In `env` a function of the mean may stand, alone or with its
+        gradient, ``{"f": (f, gradient)}``.
 
     Returns
     -------
@@ -101,16 +100,15 @@ def nlmer(
     --------
     >>> import mixedmodels as mm
     >>> curve = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
-    >>> m = mm.nlmer(curve, mm.load_dataset("Orange"), start={"Asym": 200, "xmid": 725, "scal": 350})
+    >>> m = mm.nlmer(curve, mm.load_dataset("Orange"))
     >>> m.fixef().round(2).tolist()
     [192.05, 727.91, 348.07]
     """
     _check_options(nAGQ, method, REML, hessian)
     options = as_control(control, LmerControl)
-    request = read_nonlinear_request(
+    request = read_nonlinear(
         formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
         na_action=na_action, contrasts=contrasts, env=env,
-        fit={"nAGQ": nAGQ, "method": method, "REML": REML, "hessian": hessian},
     )  # fmt: skip
     with watched("nlmer", verbose):
         model = fit_nonlinear_request(request, options, nAGQ, method, REML, hessian == "observed")
@@ -132,12 +130,14 @@ def fit_nonlinear_request(
     y = numeric_response(nonlinear.design)
     check_design(nonlinear.design, options, linear=True)
     _check_quadrature(nonlinear, nAGQ)
-    beta = _starting_effects(nonlinear, y)
+    assert nonlinear.start is not None
     try:
-        estimates = estimated(nonlinear, y, beta, method=method, REML=REML, nAGQ=nAGQ, observed=observed)
+        estimates = estimated(
+            nonlinear, y, nonlinear.start, method=method, REML=REML, nAGQ=nAGQ, observed=observed
+        )
     except (ConvergenceError, np.linalg.LinAlgError) as error:
         raise ConvergenceError(
-            f"the model could not be fitted from start={_shown(nonlinear, beta)}: {error} Give other starting "
+            f"the model could not be fitted from start={_shown(nonlinear)}: {error} Give other starting "
             "values, nearer to the data, or take random effects out."
         ) from error
     warn_unless_converged(estimates.convergence)
@@ -172,45 +172,8 @@ def _check_quadrature(nonlinear: NonlinearDesign, nAGQ: int) -> None:
         )
 
 
-def _starting_effects(nonlinear: NonlinearDesign, y: FloatArray) -> FloatArray:
-    """Return the fixed effects to begin from.
-
-    Raises
-    ------
-    ControlError
-        If there are none.
-    DataError
-        If the mean is not finite there.
-    """
-    beta = nonlinear.start
-    if beta is None:
-        names = ", ".join(f"{name!r}: ..." for name in nonlinear.mean.parameters)
-        raise ControlError(
-            f"the mean needs starting values: give start={{{names}}}. Self-starting models such as SSlogis() "
-            "find theirs."
-        )
-    design, phi = nonlinear.design, np.zeros((len(nonlinear.mean.parameters), len(y)))
-    for j, k in enumerate(nonlinear.fixed_parameter.tolist()):
-        phi[k] += beta[j] * design.X[:, j]
-    mu, G = nonlinear.mean.jacobian(phi)
-    lost = ~np.isfinite(mu) | ~np.isfinite(G).all(axis=0)
-    if lost.any():
-        row = int(np.argmax(lost))
-        raise DataError(
-            f"the mean or a derivative of it is not finite at {int(lost.sum())} of {len(y)} rows where the "
-            f"search begins, start={_shown(nonlinear, beta)}; the first is row {design.index[row]}. Give other "
-            "starting values."
-        )
-    flat = [name for name, g in zip(nonlinear.mean.parameters, G, strict=True) if not g.any()]
-    if flat:
-        raise DataError(
-            f"the mean does not depend on {flat[0]} where the search begins, start={_shown(nonlinear, beta)}: "
-            "every derivative is zero. Give another starting value of it, or leave it out."
-        )
-    return beta
-
-
-def _shown(nonlinear: NonlinearDesign, beta: FloatArray) -> str:
+def _shown(nonlinear: NonlinearDesign) -> str:
     """Return starting values as they are written."""
-    pairs = zip(nonlinear.design.x_names, beta.tolist(), strict=True)
+    assert nonlinear.start is not None
+    pairs = zip(nonlinear.design.x_names, nonlinear.start.tolist(), strict=True)
     return "{" + ", ".join(f"{name!r}: {value:.6g}" for name, value in pairs) + "}"

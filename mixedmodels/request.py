@@ -9,10 +9,8 @@ from typing import Any
 from mixedmodels.checks import with_terms_once
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
-from mixedmodels.formula.design.build_nonlinear import build_nonlinear_design
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
-from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula
 from mixedmodels.formula.language.residual import ResidualCall
@@ -72,55 +70,3 @@ def read_request(
         residual=shown, dispersion=spread, information=information,
     )  # fmt: skip
     return Request(with_terms_once(design), call, keep(data))
-
-
-@dataclass(frozen=True, slots=True)
-class NonlinearRequest:
-    """What a nonlinear fit was asked for.
-
-    Attributes
-    ----------
-    nonlinear : NonlinearDesign
-        Arrays of the model, and its mean.
-    call : Call
-        The arguments, as the printed text repeats them.
-    data : table
-        The data, as :func:`mixedmodels.formula.design.kept_data.keep` returns them.
-    """
-
-    nonlinear: NonlinearDesign
-    call: Call
-    data: Any
-
-
-def read_nonlinear_request(
-    formula: str,
-    data: Any,
-    *,
-    fixed: Any,
-    random: Any,
-    groups: Any,
-    start: Any,
-    weights: Any,
-    subset: Any,
-    na_action: NaAction,
-    contrasts: Mapping[str, Any] | None,
-    env: Mapping[str, Any] | None,
-    fit: Mapping[str, Any],
-) -> NonlinearRequest:
-    """Read formula and data; arguments as for :func:`mixedmodels.nlmer`, those of the fit as a mapping.
-
-    Raises
-    ------
-    FormulaError, DataError, ControlError
-        If formula, data or starting values are at fault.
-    """
-    nonlinear = build_nonlinear_design(
-        formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
-        na_action=na_action, contrasts=contrasts, env=env,
-    )  # fmt: skip
-    call = record_call(
-        data, weights, None, subset, na_action=na_action, contrasts=contrasts, fixed=fixed, random=random,
-        groups=groups, start=start, **fit,
-    )  # fmt: skip
-    return NonlinearRequest(nonlinear, call, keep(data))

@@ -18,7 +18,9 @@ from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.nonlinear import NonlinearFit, problem_of
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
+from mixedmodels.inference.fixed_effects import Ddf
 from mixedmodels.inference.robust import RobustType
+from mixedmodels.inference.summary import Summary
 from mixedmodels.missing import NA
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.prediction.draws import Seed
@@ -122,6 +124,20 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
             self.sigma() ** 2 * self.unscaled_vcov if method == "rx" else self._fixed_covariance()
         )
 
+    def summary(self, correlation: bool | None = None, ddf: Ddf | None = None, vcov: Any = None) -> Summary:
+        """Summarise the fit: ``print(m.summary())`` gives lme4's text, without p-values unless asked for.
+
+        Parameters
+        ----------
+        correlation : bool, optional
+            Whether to print the correlations of the fixed effects; by default for up to 12 coefficients.
+        ddf : {None, "z", "residual"}
+            Degrees of freedom of tests, None for lme4's table of t values alone.
+        vcov : {"CR0", ..., "CR3"} or array of shape (p, p), optional
+            Another covariance of the fixed effects.
+        """
+        return super().summary(correlation, ddf, vcov)
+
     def deviance(self) -> float:
         """Return -2 log-likelihood.
 
@@ -202,7 +218,7 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
         --------
         >>> import mixedmodels as mm
         >>> curve = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
-        >>> m = mm.nlmer(curve, mm.load_dataset("Orange"), start={"Asym": 200, "xmid": 725, "scal": 350})
+        >>> m = mm.nlmer(curve, mm.load_dataset("Orange"))
         >>> m.predict({"age": [500, 1000], "Tree": ["1", "1"]}).round(1).tolist()
         [55.7, 111.4]
         """

@@ -94,7 +94,7 @@ def fit_nonlinear(
         nAGQ=nAGQ,
         REML=False,
         observed=observed,
-        unscaled_vcov=np.linalg.pinv(fixed_information(problem, at), hermitian=True),
+        unscaled_vcov=np.asarray(np.linalg.pinv(fixed_information(problem, at), hermitian=True)),
         covariance=end.covariance,
         optimization=report,
         convergence=judged(problem, at.theta, end, found.message),

@@ -123,7 +123,8 @@ def gradient(problem: NonlinearProblem, at: Evaluation) -> tuple[FloatArray, Flo
     mode = at.mode
     phi = (-2.0 * problem.n / at.pwrss) * problem.weights * mode.e * mode.G
     dT = effects(problem, phi).T @ problem.at_rows(mode.u)
-    return pulled_back(problem, at, Cotangents(np.linalg.inv(at.Omega), np.zeros(problem.shape), phi, dT))
+    inverse = np.asarray(np.linalg.inv(at.Omega), dtype=np.float64)
+    return pulled_back(problem, at, Cotangents(inverse, np.zeros(problem.shape), phi, dT))
 
 
 def pulled_back(problem: NonlinearProblem, at: Evaluation, bar: Cotangents) -> tuple[FloatArray, FloatArray]:
@@ -135,7 +136,7 @@ def pulled_back(problem: NonlinearProblem, at: Evaluation, bar: Cotangents) -> t
     # 2. The mode moves so that the gradient of r^2 / 2 in u stays zero: a solves K a = d objective / du.
     u_slope = bar.u + problem.vectors(effects(problem, slope) @ T)
     K = exact_hessian(problem, T, mode, at.Omega)
-    a = problem.at_rows(np.linalg.solve(K, u_slope[:, :, None])[:, :, 0])
+    a = problem.at_rows(np.asarray(np.linalg.solve(K, u_slope[:, :, None])[:, :, 0], dtype=np.float64))
     alpha = a @ T.T
     we = w * mode.e
     along = w * np.einsum("ns,ns->n", mode.Zeta, alpha)
@@ -152,7 +153,7 @@ def _bent(problem: NonlinearProblem, mode: Mode, direction: FloatArray) -> Float
     by_parameter = np.zeros_like(mode.G)
     for s, k in enumerate(problem.parameter.tolist()):
         by_parameter[k] += problem.Z[:, s] * direction[:, s]
-    return np.einsum("kln,kn->ln", mode.H, by_parameter)
+    return np.asarray(np.einsum("kln,kn->ln", mode.H, by_parameter))
 
 
 def effects(problem: NonlinearProblem, slope: FloatArray) -> FloatArray:

@@ -130,9 +130,12 @@ def fit_linearised(
     """
     began = time.perf_counter()
     b = [np.zeros((t.n_levels, t.size)) for t in problem.terms] if u is None else list(u)
-    theta, found, moved = None, None, math.inf
+    theta: FloatArray | None = None
+    found: LinearStep | None = None
+    scale: FloatArray | None = None
+    moved = math.inf
     path: list[tuple[FloatArray, float]] = []
-    n_evaluations, rounds, scale = 0, Anderson(), None
+    n_evaluations, rounds = 0, Anderson()
     for _ in range(MAX_ROUNDS):
         last = found
         found = step(linearised(problem, beta, b), theta)

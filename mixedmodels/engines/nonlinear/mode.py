@@ -134,7 +134,7 @@ def _newton_step(problem: NonlinearProblem, T: FloatArray, at: Mode) -> tuple[Fl
     except np.linalg.LinAlgError:
         bad = np.linalg.eigvalsh(K)[:, :1] < LEAST_CURVATURE
         K = np.where(bad[:, :, None], Omega, K)
-    step = -np.linalg.solve(K, slope[:, :, None])[:, :, 0]
+    step = np.asarray(-np.linalg.solve(K, slope[:, :, None])[:, :, 0], dtype=np.float64)
     return step, -np.einsum("cq,cq->c", step, slope)
 
 

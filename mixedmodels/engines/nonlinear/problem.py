@@ -100,18 +100,19 @@ class NonlinearProblem:
 
     def summed(self, values: FloatArray) -> FloatArray:
         """Return the sums of one number a row over each cluster, shape (C,)."""
-        return np.bincount(self.cluster, values, self.shape[0])
+        return np.asarray(np.bincount(self.cluster, values, self.shape[0]), dtype=np.float64)
 
     def vectors(self, values: FloatArray) -> FloatArray:
         """Return the sums of one number for each effect of a row, (n, S), by cluster, shape (C, q)."""
         C, q = self.shape
         at = self.cluster[:, None] * q + self.place
-        return np.bincount(at.ravel(), values.ravel(), C * q).reshape(C, q)
+        return np.asarray(np.bincount(at.ravel(), values.ravel(), C * q).reshape(C, q), dtype=np.float64)
 
     def matrices(self, values: FloatArray) -> FloatArray:
         """Return the same of matrices, (n, S, S), by cluster, shape (C, q, q)."""
         C, q = self.shape
-        return np.bincount(self.pairs, values.ravel(), C * q * q).reshape(C, q, q)
+        total = np.bincount(self.pairs, values.ravel(), C * q * q)
+        return np.asarray(total.reshape(C, q, q), dtype=np.float64)
 
     def at_rows(self, vectors: FloatArray) -> FloatArray:
         """Return the effects of each row, (n, S), from those by cluster (C, q)."""

@@ -43,7 +43,7 @@ def quadrature(problem: NonlinearProblem, at: Evaluation, log_sigma: float, grid
 
 def _spread(at: Evaluation, log_sigma: float) -> tuple[FloatArray, FloatArray]:
     """Return L and ``sigma L^-T`` of each level, shape (C, q, q)."""
-    L = np.linalg.cholesky(at.Omega)
+    L = np.asarray(np.linalg.cholesky(at.Omega), dtype=np.float64)
     return L, math.exp(log_sigma) * np.linalg.inv(L).transpose(0, 2, 1)
 
 
