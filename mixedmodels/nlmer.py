@@ -13,7 +13,6 @@ from mixedmodels.checks import (
     check_design,
     numeric_response,
     require_random_terms,
-    warn_unless_converged,
 )
 from mixedmodels.control import LmerControl, as_control, one_of, whole_number
 from mixedmodels.engines.nonlinear.estimates import Method
@@ -140,8 +139,7 @@ def fit_nonlinear_request(
             f"the model could not be fitted from start={_shown(nonlinear)}: {error} Give other starting "
             "values, nearer to the data, or take random effects out."
         ) from error
-    warn_unless_converged(estimates.convergence)
-    return NonlinearMixedModel(nonlinear, y, request.call, request.data, estimates)
+    return NonlinearMixedModel.judged(nonlinear, y, request.call, request.data, estimates)
 
 
 def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any) -> None:

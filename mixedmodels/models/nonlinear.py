@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Self
 
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.checks import check_response_varies, identified, warn_unless_converged
 from mixedmodels.control import one_of, true_or_false
+from mixedmodels.engines.linear.reml import evaluate
 from mixedmodels.engines.nonlinear.estimates import Method, NonlinearEstimates
 from mixedmodels.engines.nonlinear.fit import fit_nonlinear
 from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion, fit_linearised, independent_step
 from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.fits.call import Call
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.fits.nonlinear import NonlinearFit, problem_of
 from mixedmodels.formula.design.design import Design
@@ -280,6 +284,23 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
 
     # Related fits.
 
+    @classmethod
+    def judged(
+        cls, nonlinear: NonlinearDesign, y: FloatArray, call: Call, data: Any, estimates: NonlinearEstimates
+    ) -> Self:
+        """Return the model with the verdict on whether design and data identify its parameters, and warn.
+
+        What random effects can be told apart is asked of the linear model around the estimates.
+        """
+        model = cls(nonlinear, y, call, data, estimates)
+        verdict = identified(
+            estimates.convergence, model.design, estimates.theta, model.design.weights,
+            REML=False, residual=True, objective=partial(evaluate, model.problem, REML=False),
+        )  # fmt: skip
+        model.estimates = replace(estimates, convergence=verdict)
+        warn_unless_converged(verdict)
+        return model
+
     def refit(self, newresp: Any) -> Self:
         """Fit the same model to another response.
 
@@ -315,8 +336,7 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
             nonlinear, y, e.beta, method=e.method, REML=e.REML if REML is None else REML, nAGQ=e.nAGQ,
             observed=e.observed, theta=theta,
         )  # fmt: skip
-        warn_unless_converged(found.convergence)
-        return type(self)(nonlinear, y, self.call, self.data, found)
+        return type(self).judged(nonlinear, y, self.call, self.data, found)
 
     # Text.
 

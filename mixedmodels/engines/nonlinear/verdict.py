@@ -16,11 +16,11 @@ from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, 
 from mixedmodels.optimization.quasi_newton import Minimum
 from mixedmodels.optimization.report import ConvergenceReport
 
-#: Steps of the Hessian in units of standard errors.
-STEP = 1e-3
-#: Eigenvalue of the Hessian, scaled to unit diagonal, below which its direction is flat: differences of the
-#: gradient are good to eight digits.
-FLAT = 1e-7
+#: Steps of the Hessian in units of standard errors: what they neglect and what they lose to rounding, both
+#: some 1e-7 of a curvature, are alike.
+STEP = 5e-4
+#: Eigenvalue of the Hessian, scaled to unit diagonal, below which its direction is flat: ten times that.
+FLAT = 3e-6
 #: Share of a flat direction from which a parameter is named.
 NAMED = 0.3
 #: Newton steps at the end of a search, each with the exact Hessian.
