@@ -147,6 +147,9 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.models.structured_nonlinear import (
+        StructuredNonlinearMixedModel as StructuredNonlinearMixedModel,
+    )
     from mixedmodels.nlmer import nlmer as nlmer
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
@@ -254,6 +257,7 @@ _HOMES = {
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
     "models.structured_mixed": "StructuredLinearMixedModel",
+    "models.structured_nonlinear": "StructuredNonlinearMixedModel",
     "power.extend": "extend",
     "power.result": "Power PowerCurve",
     "power.study": "power power_curve",

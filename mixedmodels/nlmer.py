@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
+    check_nested_residuals,
     numeric_response,
     require_random_terms,
 )
@@ -21,6 +22,7 @@ from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.models.nonlinear import NonlinearMixedModel, estimated
+from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
 from mixedmodels.nonlinear_request import NonlinearRequest, read_nonlinear
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 
@@ -44,6 +46,8 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    residual: str | None = None,
+    dispersion: str | None = None,
     verbose: Verbosity = None,
 ) -> NonlinearMixedModel:
     """Fit a nonlinear mixed model by maximum likelihood.
@@ -75,13 +79,16 @@ def nlmer(
         covariance parameters of maximum likelihood; or truly maximised.
     hessian : {"expected", "observed"}
         Curvature of Laplace's approximation: Gauss and Newton's, which lme4 has (and FOCE), or the exact one.
+    residual, dispersion : str, optional
+        With method="lindstrom-bates": correlation of the residuals within groups, and their variances, as for
+        :func:`mixedmodels.lmer`; REML is then the maximised criterion.
     weights, subset, na_action, contrasts, control, env, verbose
         As for :func:`mixedmodels.lmer`. In `env` a function of the mean may stand, alone or with its
         gradient, ``{"f": (f, gradient)}``.
 
     Returns
     -------
-    NonlinearMixedModel
+    NonlinearMixedModel, or StructuredNonlinearMixedModel where `residual` or `dispersion` is given
 
     Raises
     ------
@@ -104,10 +111,14 @@ def nlmer(
     [192.05, 727.91, 348.07]
     """
     _check_options(nAGQ, method, REML, hessian)
+    if (residual is not None or dispersion is not None) and method == "laplace":
+        raise ControlError(
+            "residual= and dispersion= are for method='lindstrom-bates', of the linearised model."
+        )
     options = as_control(control, LmerControl)
     request = read_nonlinear(
         formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
-        na_action=na_action, contrasts=contrasts, env=env,
+        na_action=na_action, contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
     )  # fmt: skip
     with watched("nlmer", verbose):
         model = fit_nonlinear_request(request, options, nAGQ, method, REML, hessian == "observed")
@@ -128,9 +139,15 @@ def fit_nonlinear_request(
     require_random_terms(nonlinear.design)
     y = numeric_response(nonlinear.design)
     check_design(nonlinear.design, options, linear=True)
+    check_nested_residuals(nonlinear.design)
     _check_quadrature(nonlinear, nAGQ)
     assert nonlinear.start is not None
+    structured = nonlinear.design.residual is not None or bool(nonlinear.design.dispersion)
     try:
+        if structured:
+            return StructuredNonlinearMixedModel.fitted_to(
+                nonlinear, y, nonlinear.start, request.call, request.data, REML is not False
+            )
         estimates = estimated(
             nonlinear, y, nonlinear.start, method=method, REML=REML, nAGQ=nAGQ, observed=observed
         )

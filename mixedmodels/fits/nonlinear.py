@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -47,7 +46,7 @@ class NonlinearFit(LinearEquationsFit):
         b = random_effects(design.random, e.theta, e.u)
         rows = linearised(problem_of(nonlinear, y), e.beta, b)
         weights = np.ones(len(y)) if design.weights is None else design.weights
-        super().__init__(replace(design, X=rows.X, random=rows.terms), y, weights, call, data)
+        super().__init__(rows.of(design), y, weights, call, data)
         self.nonlinear = nonlinear
         self.estimates = estimates
         self.linearised: LinearisedRows = rows

@@ -15,6 +15,7 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import RandomRows
 from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.fits.nonlinear import NonlinearFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.new_nonlinear import mean_on
 from mixedmodels.formula.design.nonlinear import MeanFunction
@@ -31,6 +32,7 @@ from mixedmodels.prediction.predict import (
 )
 from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.request import PredictionRequest
+from mixedmodels.prediction.structured import drawn_residuals, relative_sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def _uncertainty(
         return columns
     if request.interval == "prediction":
         weights = fit.prior_weights if newdata is None else new_weights(fit, newdata, len(X), request.weights)
+        if fit.has_structured_residuals:
+            weights = weights / relative_sd(fit, newdata, mean) ** 2
         variances = variances + fit.sigma() ** 2 / weights + _drawn(fit, rows, G, masks)
     half = request.quantile(None) * np.sqrt(variances)
     return columns | {"lower": mean - half, "upper": mean + half}
@@ -175,7 +179,14 @@ def simulate_nonlinear(
     prior = fit.prior_weights if newdata is None else new_weights(fit, newdata, len(rows.X), weights)
     with np.errstate(all="ignore"):
         y = np.column_stack([rows.mean.value(phi[:, :, r]) for r in range(nsim)])
-    y = draw_gaussian(rng, y, fit.sigma(), prior)
+    if isinstance(fit, StructuredResiduals):
+        if newdata is not None:
+            raise NotAvailableError(
+                "structured residuals are simulated at the rows of the fit: leave out newdata=."
+            )
+        y = y + np.column_stack([drawn_residuals(fit, rng) for _ in range(nsim)])
+    else:
+        y = draw_gaussian(rng, y, fit.sigma(), prior)
     names = [f"sim_{i + 1}" for i in range(nsim)]
     if newdata is not None:
         return pd.DataFrame(y, index=rows.index, columns=names)

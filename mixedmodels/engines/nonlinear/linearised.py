@@ -10,7 +10,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.design import Design, RandomTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class LinearisedRows:
     y: FloatArray
     X: FloatArray
     terms: tuple[RandomTerm, ...]
+
+    def of(self, design: Design) -> Design:
+        """Return the design of the linear model."""
+        return replace(design, X=self.X, random=self.terms)
 
 
 def linearised(problem: NonlinearProblem, beta: FloatArray, b: Sequence[FloatArray]) -> LinearisedRows:

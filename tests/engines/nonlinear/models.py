@@ -92,6 +92,16 @@ NLME = {
             "start": [36, -9, -5, -3, -4.6, 50],
         },
     ),
+    "reference2/nlme_nonlinear_soybean_varpower_ml": (
+        "Soybean",
+        {
+            "formula": SOYBEAN,
+            "fixed": {"Asym": "~ factor(Year) * Variety"},
+            "random": "Asym ~ 1 | Plot",
+            "start": [19, -4, -8, 3, 0, 0, 54, 8],
+            "dispersion": "power(fitted)",
+        },
+    ),
     "reference/nlme_loblolly": ("Loblolly", {"formula": f"{LOBLOLLY} ~ Asym | Seed"}),
     "reference/nlme_indometh_pddiag": (
         "Indometh",
