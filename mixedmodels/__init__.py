@@ -155,6 +155,7 @@ if TYPE_CHECKING:
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
     from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
     from mixedmodels.plots.convergence import plot_convergence as plot_convergence
+    from mixedmodels.plots.curves import plot_fit as plot_fit
     from mixedmodels.plots.effects import plot_effects as plot_effects
     from mixedmodels.plots.group_fits import plot_groups as plot_groups
     from mixedmodels.plots.overview import plot as plot
@@ -268,6 +269,7 @@ _HOMES = {
     "plots.caterpillar": "plot_ranef",
     "plots.coefficients": "plot_coefs",
     "plots.convergence": "plot_convergence",
+    "plots.curves": "plot_fit",
     "plots.effects": "plot_effects",
     "plots.group_fits": "plot_groups",
     "plots.overview": "plot",
