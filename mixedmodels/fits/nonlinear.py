@@ -13,11 +13,22 @@ from mixedmodels.engines.linear.reml import LinearSolution, solve
 from mixedmodels.engines.nonlinear.estimates import NonlinearEstimates
 from mixedmodels.engines.nonlinear.linearised import LinearisedRows, linearised
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem, nonlinear_problem
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_equations import LinearEquationsFit
 from mixedmodels.fits.linear_predictor import random_effects
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
+
+
+def refuse_nonlinear(fit: Fit, what: str) -> None:
+    """Raise NotAvailableError where something is defined by a linear predictor, which a fit has not."""
+    if isinstance(fit, NonlinearFit):
+        raise NotAvailableError(
+            f"{what} is about a linear predictor, which a nonlinear mixed model does not have. Compare fits "
+            "of nlmer() with anova(), test parameters with linear_hypothesis(), draw curves with predict()."
+        )
 
 
 def problem_of(nonlinear: NonlinearDesign, y: FloatArray) -> NonlinearProblem:

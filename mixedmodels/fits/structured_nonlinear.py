@@ -61,7 +61,7 @@ def _whitened(
     design: Design, rows: LinearisedRows, problem: ResidualProblem, found: ResidualEstimates
 ) -> WhitenedRows:
     """Return the linearised rows over the Cholesky factor of the residual covariance."""
-    return whitened_rows(problem, found.free, rows.of(design), rows.y)
+    return whitened_rows(problem, found.free, rows.of(design), rows.y + rows.offset)
 
 
 class StructuredNonlinearFit(StructuredResiduals, NonlinearFit):

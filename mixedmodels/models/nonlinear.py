@@ -164,6 +164,14 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
         """
         return self.estimates.objective if self.is_reml else super().REMLcrit()
 
+    def _fixed_matrix(self, newdata: Any) -> pd.DataFrame:
+        if newdata is not None:
+            raise NotAvailableError(
+                "the model matrix of a nonlinear mixed model has the derivatives of its mean at the "
+                "estimates, at the rows of the fit alone: leave out newdata=."
+            )
+        return super()._fixed_matrix(newdata)
+
     # Prediction.
 
     def predict(  # type: ignore[override]
@@ -224,7 +232,7 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
         >>> curve = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
         >>> m = mm.nlmer(curve, mm.load_dataset("Orange"))
         >>> m.predict({"age": [500, 1000], "Tree": ["1", "1"]}).round(1).tolist()
-        [55.7, 111.4]
+        [55.6, 111.5]
         """
         request = PredictionRequest(
             type, allow_new_levels, False, None, weights, se_fit, interval, level, df, na_action
@@ -327,6 +335,12 @@ class NonlinearMixedModel(MixedModel, NonlinearFit):
         raise NotAvailableError(
             "terms of a nonlinear mixed model are not dropped one by one; fit the other model with nlmer() "
             "and compare the two with anova()."
+        )
+
+    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Self:
+        """Refuse: rows of a nonlinear model are rows of its mean, which a design does not hold."""
+        raise NotAvailableError(
+            "refits of a nonlinear mixed model without some of its rows are fits of nlmer() with subset=."
         )
 
     def _fitted_to(self, nonlinear: NonlinearDesign, y: FloatArray, REML: bool | None = None) -> Self:

@@ -1,4 +1,4 @@
-"""Fitted curves of a nonlinear mixed model beside the data, a panel a group: ``plot_fit(m)``, nlme's augPred."""
+"""Fitted curves of a nonlinear mixed model beside the data, a panel a group: ``plot_fit(m)``."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _variable(fit: NonlinearFit, term: int, x: Any, frame: pd.DataFrame) -> str:
         return x
     codes = fit.random[term].codes
     inside = () if fit.nonlinear.expression is None else fit.nonlinear.expression.variables
-    for name in [name for name in numeric if any(name in text for text in inside)]:
+    for name in [name for name in numeric if any(str(name) in text for text in inside)]:
         values = frame[name].to_numpy(dtype=float)
         if (pd.Series(values).groupby(codes).transform("std") > 0.0).any():
             return str(name)

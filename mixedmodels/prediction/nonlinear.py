@@ -21,7 +21,7 @@ from mixedmodels.formula.design.new_nonlinear import mean_on
 from mixedmodels.formula.design.nonlinear import MeanFunction
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.prediction.draws import draw_gaussian, draw_new_levels, draw_random_effects
-from mixedmodels.prediction.intervals import fixed_variances
+from mixedmodels.prediction.intervals import drawn_rows, fixed_variances, relative_variances
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.predict import (
     labelled,
@@ -91,6 +91,12 @@ def parameters_at(fit: NonlinearFit, rows: NonlinearRows, b: Sequence[FloatArray
     return phi
 
 
+def population_mean(fit: NonlinearFit) -> FloatArray:
+    """Return the mean of the rows of the fit at random effects of zero, shape (n,)."""
+    rows = nonlinear_rows(fit, None, needs_random=False)
+    return rows.mean.value(parameters_at(fit, rows, [np.zeros((*b.shape, 1)) for b in fit.b])[:, :, 0])
+
+
 def predict_nonlinear(
     fit: NonlinearFit, newdata: Any, re_form: ReForm, request: PredictionRequest
 ) -> pd.Series | pd.DataFrame:
@@ -140,21 +146,21 @@ def _uncertainty(
         weights = fit.prior_weights if newdata is None else new_weights(fit, newdata, len(X), request.weights)
         if fit.has_structured_residuals:
             weights = weights / relative_sd(fit, newdata, mean) ** 2
-        variances = variances + fit.sigma() ** 2 / weights + _drawn(fit, rows, G, masks)
+        variances = variances + fit.sigma() ** 2 / weights + _drawn(fit, rows, G, masks, newdata)
     half = request.quantile(None) * np.sqrt(variances)
     return columns | {"lower": mean - half, "upper": mean + half}
 
 
-def _drawn(fit: NonlinearFit, rows: NonlinearRows, G: FloatArray, masks: Sequence[BoolArray]) -> FloatArray:
+def _drawn(
+    fit: NonlinearFit, rows: NonlinearRows, G: FloatArray, masks: Sequence[BoolArray], newdata: Any
+) -> FloatArray | float:
     """Return, to first order, the variances of the random effects that are not conditioned on, shape (m,)."""
-    total = np.zeros(len(rows.X))
-    covariances = [term.covariance for term in fit.term_covariances()]
-    for (Z, _), mask, owner, V in zip(
-        rows.random, masks, fit.nonlinear.random_parameter, covariances, strict=True
-    ):
-        z = np.where(mask, 0.0, Z * G[owner].T)
-        total += np.einsum("is,st,it->i", z, V, z)
-    return total
+    others = drawn_rows(fit, newdata, rows.random, masks)
+    sloped = [
+        (Z * G[owner].T, codes)
+        for (Z, codes), owner in zip(others, fit.nonlinear.random_parameter, strict=False)
+    ]
+    return fit.random_scale**2 * relative_variances(fit, sloped, fit.theta_values)
 
 
 def simulate_nonlinear(
@@ -172,25 +178,35 @@ def simulate_nonlinear(
     rows = nonlinear_rows(fit, newdata, needs_random=True)
     if newdata is not None and not allow_new_levels:
         refuse_new_levels(fit, rows.random, [np.ones_like(mask) for mask in masks], newdata)
-    b = _drawn_effects(fit, nsim, rng, masks)
-    if newdata is not None:
-        rows, b = _with_new_levels(fit, rows, newdata, b, rng)
+    if newdata is None:
+        y = drawn_responses(fit, rng, nsim, masks)
+        return pd.DataFrame({f"sim_{i + 1}": fit.by_row(values, "y") for i, values in enumerate(y.T)})
+    rows, b = _with_new_levels(fit, rows, newdata, _drawn_effects(fit, nsim, rng, masks), rng)
+    if fit.has_structured_residuals:
+        raise NotAvailableError(
+            "structured residuals are simulated at the rows of the fit: leave out newdata=."
+        )
+    prior = new_weights(fit, newdata, len(rows.X), weights)
+    y = draw_gaussian(rng, _means(fit, rows, b), fit.sigma(), prior)
+    return pd.DataFrame(y, index=rows.index, columns=[f"sim_{i + 1}" for i in range(nsim)])
+
+
+def _means(fit: NonlinearFit, rows: NonlinearRows, b: Sequence[FloatArray]) -> FloatArray:
+    """Return the means at random effects b of each term, (levels, S, R), shape (m, R)."""
     phi = parameters_at(fit, rows, b)
-    prior = fit.prior_weights if newdata is None else new_weights(fit, newdata, len(rows.X), weights)
     with np.errstate(all="ignore"):
-        y = np.column_stack([rows.mean.value(phi[:, :, r]) for r in range(nsim)])
+        return np.column_stack([rows.mean.value(phi[:, :, r]) for r in range(phi.shape[2])])
+
+
+def drawn_responses(
+    fit: NonlinearFit, rng: np.random.Generator, count: int, masks: Sequence[BoolArray]
+) -> FloatArray:
+    """Draw responses at the rows of the fit, (n, count), random effects kept at their modes by `masks`."""
+    rows = nonlinear_rows(fit, None, needs_random=True)
+    mean = _means(fit, rows, _drawn_effects(fit, count, rng, masks))
     if isinstance(fit, StructuredResiduals):
-        if newdata is not None:
-            raise NotAvailableError(
-                "structured residuals are simulated at the rows of the fit: leave out newdata=."
-            )
-        y = y + np.column_stack([drawn_residuals(fit, rng) for _ in range(nsim)])
-    else:
-        y = draw_gaussian(rng, y, fit.sigma(), prior)
-    names = [f"sim_{i + 1}" for i in range(nsim)]
-    if newdata is not None:
-        return pd.DataFrame(y, index=rows.index, columns=names)
-    return pd.DataFrame({name: fit.by_row(values, name) for name, values in zip(names, y.T, strict=True)})
+        return np.asarray(mean + np.column_stack([drawn_residuals(fit, rng) for _ in range(count)]))
+    return draw_gaussian(rng, mean, fit.sigma(), fit.prior_weights)
 
 
 def _drawn_effects(

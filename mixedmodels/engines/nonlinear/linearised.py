@@ -27,16 +27,19 @@ class LinearisedRows:
         Derivatives of the mean in the fixed effects.
     terms : tuple of RandomTerm
         The terms, Z their derivatives in the random effects.
+    offset : ndarray, shape (n,)
+        ``mu - X beta - Z b``: what the working response lacks of the response.
     """
 
     mu: FloatArray
     y: FloatArray
     X: FloatArray
     terms: tuple[RandomTerm, ...]
+    offset: FloatArray
 
     def of(self, design: Design) -> Design:
-        """Return the design of the linear model."""
-        return replace(design, X=self.X, random=self.terms)
+        """Return the design of the linear model, whose predictor is the mean where it was linearised."""
+        return replace(design, X=self.X, random=self.terms, offset=self.offset)
 
 
 def linearised(problem: NonlinearProblem, beta: FloatArray, b: Sequence[FloatArray]) -> LinearisedRows:
@@ -55,5 +58,5 @@ def linearised(problem: NonlinearProblem, beta: FloatArray, b: Sequence[FloatArr
     X = problem.X * G[problem.fixed_parameter].T
     Z = problem.Z * G[problem.parameter].T
     terms = tuple(replace(t, Z=Z[:, own]) for t, own in zip(problem.terms, problem.columns, strict=True))
-    y = problem.y - mu + X @ beta + np.einsum("ns,ns->n", Z, effects)
-    return LinearisedRows(mu, y, X, terms)
+    offset = mu - X @ beta - np.einsum("ns,ns->n", Z, effects)
+    return LinearisedRows(mu, problem.y - offset, X, terms, offset)

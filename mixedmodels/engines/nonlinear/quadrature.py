@@ -44,7 +44,7 @@ def quadrature(problem: NonlinearProblem, at: Evaluation, log_sigma: float, grid
 def _spread(at: Evaluation, log_sigma: float) -> tuple[FloatArray, FloatArray]:
     """Return L and ``sigma L^-T`` of each level, shape (C, q, q)."""
     L = np.asarray(np.linalg.cholesky(at.Omega), dtype=np.float64)
-    return L, math.exp(log_sigma) * np.linalg.inv(L).transpose(0, 2, 1)
+    return L, np.asarray(math.exp(log_sigma) * np.linalg.inv(L).transpose(0, 2, 1), dtype=np.float64)
 
 
 def _by_level(
