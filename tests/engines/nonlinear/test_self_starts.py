@@ -94,7 +94,7 @@ TRUTH = {
     "SSasympOrig": ([5.0, -0.5], [-30.0, 0.2]),
     "SSbiexp": ([3.0, 1.2, 0.5, -1.3], [-30.0, 1.0, -4.0, -1.5]),
     "SSfpl": ([1.0, 8.0, 2.3, 0.4], [8.0, 1.0, 2.3, 0.4], [-3.0, -9.0, 3.0, 0.7]),
-    "SSgompertz": ([7.0, 3.0, 0.4], [-7.0, 2.0, 0.3]),
+    "SSgompertz": ([7.0, 3.0, 0.4], [-7.0, 2.0, 0.3], [2.0, -1.5, 0.5], [9.0, 0.1, 1.4]),
     "SSlogis": ([7.0, 2.5, 0.6], [7.0, 2.5, -0.6], [-7.0, 2.0, 0.9]),
     "SSmicmen": ([7.0, 1.3], [-200.0, 0.06]),
     "SSweibull": ([7.0, 6.0, -2.0, 1.7], [-3.0, -8.0, -1.0, 2.2]),
@@ -119,8 +119,26 @@ def test_curves_without_noise_are_found_exactly(model, truth):
     np.testing.assert_allclose(self_start(model, inputs, mean.value(phi)), truth, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("model", "truth"),
+    [
+        ("SSlogis", [7.0, 2003.0, 4.0]),
+        ("SSfpl", [1.0, 7.0, 2003.0, 4.0]),
+        ("SSasympOff", [7.0, -1.5, 1987.0]),
+        ("SSgompertz", [7.0, np.exp(0.2 * 2000.0), np.exp(-0.2)]),
+        ("SSasymp", [7.0, 7.0 - 5.0 * np.exp(0.1 * 1990.0), np.log(0.1)]),
+    ],
+)
+def test_inputs_may_be_years(model, truth):
+    x = np.arange(1990.0, 2021.0)
+    inputs, mean, phi = curve(model, truth, x)
+    found = self_start(model, inputs, mean.value(phi))
+    fitted = mean.value(np.repeat(found[:, None], len(x), axis=1))
+    np.testing.assert_allclose(fitted, mean.value(phi), rtol=1e-5)
+
+
 @given(st.sampled_from(CASES), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_search_from_a_start_finds_a_curve_that_fits_much_better(case, seed):
     model, truth = case
     rng = np.random.default_rng(seed)
