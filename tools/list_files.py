@@ -34,6 +34,7 @@ ROOMS = (
     "engines/generalized",
     "engines/glm",
     "engines/residual",
+    "engines/nonlinear",
     "reports",
     "fits",
     "prediction",

@@ -139,7 +139,8 @@ def parse_nonlinear(
     left, right = _two_sides(tree, formula)
     last: Node | None = None
     if isinstance(left, Binary) and left.operator == "~":
-        left, right, last = left.left, left.right, right
+        inner, last = left, right
+        left, right = inner.left, inner.right
     _refuse_tildes((left, right), formula)
     added, from_formula = (None, ()) if last is None else _third_part(last, left, formula)
     terms = (*from_formula, *_random_argument(random, groups))
