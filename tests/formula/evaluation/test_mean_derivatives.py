@@ -9,7 +9,8 @@ from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
-from mixedmodels.formula.evaluation.mean import read_mean
+from mixedmodels.formula.evaluation.mean import Sources, read_mean, results
+from mixedmodels.formula.evaluation.programs import Recorder
 from mixedmodels.formula.evaluation.self_starting import SELF_STARTING
 from mixedmodels.formula.language.parse import parse_expression
 
@@ -207,6 +208,40 @@ def test_random_expressions_have_exact_derivatives(text, at):
         scale = 1.0 + np.abs(slopes).max() + np.abs(H).max()
         np.testing.assert_allclose(H[k], curvature, rtol=1e-5, atol=1e-6 * scale)
     np.testing.assert_array_equal(H, H.swapaxes(0, 1))
+
+
+@given(EXPRESSIONS, st.lists(st.floats(-1.5, 1.5), min_size=3, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_a_recorded_mean_has_the_digits_of_its_steps(text, at):
+    mean, phi = bound(f"A + 0*B + 0*C + {text}", ("A", "B", "C")), rows(at)
+    sources = Sources(mean.expression.numbers, mean.data, list(phi), {})
+    with np.errstate(all="ignore"):
+        jet = results(mean.expression.steps, sources, 2)[-1]
+    value, J, H = mean.hessian(phi)
+    np.testing.assert_array_equal(value, jet.value * np.ones(3))
+    for k, slope in jet.first.items():
+        np.testing.assert_array_equal(J[k], slope * np.ones(3))
+    for (k, m), curvature in jet.second.items():
+        np.testing.assert_array_equal(H[k, m], curvature * np.ones(3))
+    np.testing.assert_array_equal(mean.jacobian(phi)[1], J)
+
+
+def test_what_is_recorded_is_computed_once_and_without_signs():
+    recorder = Recorder(2)
+    a, b = recorder.input(0), recorder.input(1)
+    results_of = [
+        -(a * b) + a,
+        a - b * a,
+        (-a) * b * -1.0,
+        a / -b,
+        -(a / b),
+        1.0 * (-a),
+        np.where(a > b, -b, b),
+    ]
+    program = recorder.program(results_of)
+    assert program.run([3.0, 2.0]) == [-3.0, -3.0, 6.0, -1.5, -1.5, -3.0, -2.0]
+    kinds = [function.__name__ for function, _, _ in program.operations]
+    assert (kinds.count("multiply"), kinds.count("divide"), kinds.count("subtract")) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(
