@@ -23,8 +23,8 @@ from mixedmodels.optimization.canonical import PROBE, canonical, is_saddle, with
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
-#: Sizes of the random effects, in units of residuals, of which the best is where the search begins.
-FIRST_SIZES = (1.0, 0.3, 3.0)
+#: Sizes of random effects, in units of residuals: a search begins with the first that has a mode.
+FIRST_SIZES = (1.0, 0.3, 0.1)
 #: Decrease of the objective that ends a search: a Newton step with the exact Hessian follows.
 TOLERANCE = 1e-7
 #: Largest change of a coordinate in one step: they are in units of what the data tell.
@@ -116,15 +116,12 @@ def _first_evaluation(
     identity = np.eye(problem.Z.shape[1])
     at = at_effects(problem, identity, problem.fixed_part(beta), np.zeros(problem.shape))
     scales = theta_scales(problem, np.where(np.isfinite(at.Zeta), at.Zeta, 0.0))
-    begun = []
     for size in FIRST_SIZES:
         try:
-            begun.append(evaluate(problem, _sized(problem, size * scales), beta, np.zeros(problem.shape)))
+            return evaluate(problem, _sized(problem, size * scales), beta, np.zeros(problem.shape))
         except (ConvergenceError, np.linalg.LinAlgError) as error:
             failed = error
-    if not begun:
-        raise ConvergenceError(str(failed))
-    return min(begun, key=lambda at: at.objective)
+    raise ConvergenceError(str(failed))
 
 
 def _sized(problem: NonlinearProblem, scales: FloatArray) -> FloatArray:

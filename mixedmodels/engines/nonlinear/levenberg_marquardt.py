@@ -39,7 +39,9 @@ class LeastSquares:
 
 
 def least_squares(
-    residuals: Callable[[FloatArray], tuple[FloatArray, FloatArray]], start: FloatArray
+    residuals: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    start: FloatArray,
+    most_steps: int = MOST_STEPS,
 ) -> LeastSquares:
     """Return the minimum of a sum of squares that is found from a start.
 
@@ -49,13 +51,15 @@ def least_squares(
         Parameters to residuals, shape (n,), and their derivatives, shape (n, d).
     start : ndarray, shape (d,)
         Where to begin.
+    most_steps : int
+        Steps to try.
     """
     at = start
     r, J = residuals(at)
     rss, damping = float(r @ r), FIRST_DAMPING
     if not (np.isfinite(rss) and np.isfinite(J).all()):
         return LeastSquares(at, rss, False)
-    for _ in range(MOST_STEPS):
+    for _ in range(most_steps):
         normal = J.T @ J
         sizes = np.diag(normal) + TINY * np.trace(normal)
         step = np.linalg.lstsq(normal + damping * np.diag(sizes), -(J.T @ r), rcond=None)[0]

@@ -93,8 +93,8 @@ def gauss_newton(problem: NonlinearProblem, at: Mode) -> FloatArray:
 def exact_hessian(problem: NonlinearProblem, T: FloatArray, at: Mode, Omega: FloatArray) -> FloatArray:
     """Return half the Hessian of the penalized sum of squares of each cluster, shape (C, q, q)."""
     k = problem.parameter
-    second = at.H[k[:, None], k].transpose(2, 0, 1) * (problem.Z[:, :, None] * problem.Z[:, None, :])
-    bent = (problem.weights * at.e)[:, None, None] * (T.T @ second @ T)
+    second = at.H[k[:, None], k].reshape(len(k) ** 2, -1) * problem.Z_products
+    bent = (problem.weights * at.e * second).T @ np.kron(T, T)
     return np.asarray(Omega - problem.matrices(bent))
 
 

@@ -55,6 +55,8 @@ class NonlinearProblem:
         Where the products of two effects of a row stand in an array of shape (C q q,).
     columns : tuple of slice
         Columns of Z of each term.
+    Z_products : ndarray, shape (S S, n)
+        Products of two columns of Z.
     """
 
     y: FloatArray
@@ -71,6 +73,7 @@ class NonlinearProblem:
     term_places: tuple[IntArray, ...]
     pairs: IntArray
     columns: tuple[slice, ...]
+    Z_products: FloatArray
 
     @property
     def n(self) -> int:
@@ -220,6 +223,7 @@ def nonlinear_problem(
         term_places=tuple(c[:, None] * q + at for c, at in zip(of_level, offsets, strict=True)),
         pairs=(first[:, :, None] * q + place[:, None, :]).ravel(),
         columns=tuple(slice(int(a), int(b)) for a, b in pairwise(ends)),
+        Z_products=(Z.T[:, None, :] * Z.T[None, :, :]).reshape(Z.shape[1] ** 2, len(y)),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.nonlinear.separable import Basis, solve_separable
+from mixedmodels.engines.nonlinear.separable import Basis, Separable, solve_separable
 
 #: Rows beyond this many are thinned out evenly: a start needs no more.
 MOST_ROWS = 4000
@@ -31,14 +31,14 @@ class Curve:
     candidates : callable
         The inputs to places all over the range of q, shape (G, d).
     parameters : callable
-        q and coefficients to the parameters of the model, in its order.
+        q, coefficients and the last input to the parameters of the model, in its order.
     fewest : int
         Distinct inputs that the model needs.
     """
 
     basis: Callable[..., Basis]
     candidates: Callable[..., FloatArray]
-    parameters: Callable[[FloatArray, FloatArray], FloatArray]
+    parameters: Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
     fewest: int
 
 
@@ -54,20 +54,20 @@ def self_start(model: str, inputs: tuple[FloatArray, ...], y: FloatArray) -> Flo
     y : ndarray, shape (n,)
         Response.
     """
-    curve = CURVES[model]
+    curves = CURVES[model]
     if len(inputs) == 1:
         x, y = mean_by_input(inputs[0], y)
         inputs = (x,)
-    if len(np.unique(inputs[-1])) < curve.fewest or np.ptp(y) == 0.0:
+    if len(np.unique(inputs[-1])) < curves[0].fewest or np.ptp(y) == 0.0:
         return None
     if len(y) > MOST_ROWS:
         rows = np.linspace(0, len(y) - 1, MOST_ROWS).astype(np.intp)
         inputs, y = tuple(x[rows] for x in inputs), y[rows]
-    found = solve_separable(curve.basis(*inputs), curve.candidates(*inputs), y)
+    found = solve_separable([Separable(c.basis(*inputs), c.candidates(*inputs)) for c in curves], y)
     if found is None:
         return None
     with np.errstate(all="ignore"):
-        parameters = curve.parameters(found.q, found.c)
+        parameters = curves[found.problem].parameters(found.q, found.c, inputs[-1])
     return parameters if np.isfinite(parameters).all() else None
 
 
@@ -99,7 +99,13 @@ def _columns(*values: FloatArray) -> FloatArray:
 
 
 def _decay(x: FloatArray, lrc: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-np.exp(lrc)[..., None] * x))
+    """Return an exponential decay that is one at the least input, so that it is a number in any year."""
+    return np.asarray(np.exp(-np.exp(lrc)[..., None] * (x - x.min())))
+
+
+def _at_zero(x: FloatArray, lrc: float) -> float:
+    """Return what such a decay is at an input of zero."""
+    return float(np.exp(np.exp(lrc) * x.min()))
 
 
 # Sigmoid curves: q = (xmid, scal).
@@ -117,12 +123,12 @@ def _sigmoid_candidates(x: FloatArray, signs: tuple[float, ...]) -> FloatArray:
 LOGISTIC = Curve(
     basis=lambda x: lambda q: _column(_sigmoid(x, q)),
     candidates=lambda x: _sigmoid_candidates(x, (1.0, -1.0)),
-    parameters=lambda q, c: np.array([c[0], *q]),
+    parameters=lambda q, c, x: np.array([c[0], *q]),
     fewest=4,
 )
 
 
-def _four_parameters(q: FloatArray, c: FloatArray) -> FloatArray:
+def _four_parameters(q: FloatArray, c: FloatArray, x: FloatArray) -> FloatArray:
     """Return A, B, xmid and scal; the same curve has two, that of positive scal is meant."""
     lower, upper = c[0], c[0] + c[1]
     return np.array([lower, upper, *q] if q[1] > 0.0 else [upper, lower, q[0], -q[1]])
@@ -135,17 +141,23 @@ FOUR_PARAMETERS = Curve(
     fewest=5,
 )
 
+
 # Curves that approach a line: q = (lrc,).
+def _asymptotic(q: FloatArray, c: FloatArray, x: FloatArray) -> FloatArray:
+    """Return Asym, R0 and lrc."""
+    return np.array([c[0], c[0] + c[1] * _at_zero(x, q[0]), q[0]])
+
+
 ASYMPTOTIC = Curve(
-    basis=lambda x: lambda q: _columns(1.0 - _decay(x, q[..., 0]), _decay(x, q[..., 0])),
+    basis=lambda x: lambda q: _columns(np.ones_like(x), _decay(x, q[..., 0])),
     candidates=lambda x: _column(_rates(x, 60)),
-    parameters=lambda q, c: np.array([c[0], c[1], q[0]]),
+    parameters=_asymptotic,
     fewest=3,
 )
 THROUGH_ORIGIN = Curve(
-    basis=lambda x: lambda q: _column(1.0 - _decay(x, q[..., 0])),
+    basis=lambda x: lambda q: _column(1.0 - np.exp(-np.exp(q[..., 0, None]) * x)),
     candidates=lambda x: _column(_rates(x, 60)),
-    parameters=lambda q, c: np.array([c[0], q[0]]),
+    parameters=lambda q, c, x: np.array([c[0], q[0]]),
     fewest=3,
 )
 
@@ -158,16 +170,17 @@ def _offset_basis(x: FloatArray) -> Basis:
 OFFSET = Curve(
     basis=_offset_basis,
     candidates=lambda x: _pairs(_rates(x, 40), x[0] + _span(x) * np.linspace(-1.5, 1.5, 31)),
-    parameters=lambda q, c: np.array([c[0], q[0], q[1]]),
+    parameters=lambda q, c, x: np.array([c[0], q[0], q[1]]),
     fewest=4,
 )
 
 
 # q = (lrc1, lrc2).
-def _fast_first(q: FloatArray, c: FloatArray) -> FloatArray:
+def _fast_first(q: FloatArray, c: FloatArray, x: FloatArray) -> FloatArray:
     """Return A1, lrc1, A2 and lrc2 with the fast decay first."""
     fast, slow = (0, 1) if q[0] >= q[1] else (1, 0)
-    return np.array([c[fast], q[fast], c[slow], q[slow]])
+    A = c * np.array([_at_zero(x, lrc) for lrc in q])
+    return np.array([A[fast], q[fast], A[slow], q[slow]])
 
 
 def _different_rates(x: FloatArray) -> FloatArray:
@@ -186,27 +199,25 @@ BIEXPONENTIAL = Curve(
 MICHAELIS_MENTEN = Curve(
     basis=lambda x: lambda q: _column(x / (q[..., 0, None] + x)),
     candidates=lambda x: _column(np.max(np.abs(x)) * np.geomspace(1e-3, 1e2, 60)),
-    parameters=lambda q, c: np.array([c[0], q[0]]),
+    parameters=lambda q, c, x: np.array([c[0], q[0]]),
     fewest=3,
 )
 
 
-# q = (b2, b3).
+# q = (middle, rate): the double exponential exp(-sign exp(-rate (x - middle))).
+def _gompertz(sign: float) -> Curve:
+    """Return the curves that are below their asymptote, sign 1, or above it, -1."""
+    return Curve(
+        basis=lambda x: lambda q: _column(np.exp(-sign * np.exp(-q[..., 1, None] * (x - q[..., 0, None])))),
+        candidates=_gompertz_candidates,
+        parameters=lambda q, c, x: np.array([c[0], sign * np.exp(q[1] * q[0]), np.exp(-q[1])]),
+        fewest=4,
+    )
+
+
 def _gompertz_candidates(x: FloatArray) -> FloatArray:
-    """Return curves that rise, or fall, about places all over the range of x."""
     rates = np.geomspace(0.2, 50.0, 16) / _span(x)
-    grid = _pairs(np.concatenate([rates, -rates]), x[0] + _span(x) * np.linspace(-0.5, 1.5, 21))
-    b2 = np.exp(grid[:, 0] * grid[:, 1])
-    rising = np.stack([b2, np.exp(-grid[:, 0])], axis=1)
-    return np.concatenate([rising, rising * (-1.0, 1.0)])
-
-
-GOMPERTZ = Curve(
-    basis=lambda x: lambda q: _column(np.exp(-q[..., 0, None] * np.abs(q[..., 1, None]) ** x)),
-    candidates=_gompertz_candidates,
-    parameters=lambda q, c: np.array([c[0], q[0], abs(q[1])]),
-    fewest=4,
-)
+    return _pairs(x[0] + _span(x) * np.linspace(-0.5, 1.5, 21), np.concatenate([rates, -rates]))
 
 
 # q = (lrc, pwr).
@@ -224,7 +235,7 @@ def _weibull_basis(x: FloatArray) -> Basis:
 WEIBULL = Curve(
     basis=_weibull_basis,
     candidates=_weibull_candidates,
-    parameters=lambda q, c: np.array([c[0], c[1], q[0], q[1]]),
+    parameters=lambda q, c, x: np.array([c[0], c[1], q[0], q[1]]),
     fewest=5,
 )
 
@@ -239,7 +250,7 @@ def _first_order_basis(dose: FloatArray, x: FloatArray) -> Basis:
     return basis
 
 
-def _first_order(q: FloatArray, c: FloatArray) -> FloatArray:
+def _first_order(q: FloatArray, c: FloatArray, x: FloatArray) -> FloatArray:
     """Return lKe, lKa and lCl."""
     return np.array([q.min(), q.max(), q.sum() - np.log(c[0])])
 
@@ -251,15 +262,16 @@ FIRST_ORDER = Curve(
     fewest=4,
 )
 
-CURVES: Mapping[str, Curve] = {
-    "SSasymp": ASYMPTOTIC,
-    "SSasympOff": OFFSET,
-    "SSasympOrig": THROUGH_ORIGIN,
-    "SSbiexp": BIEXPONENTIAL,
-    "SSfol": FIRST_ORDER,
-    "SSfpl": FOUR_PARAMETERS,
-    "SSgompertz": GOMPERTZ,
-    "SSlogis": LOGISTIC,
-    "SSmicmen": MICHAELIS_MENTEN,
-    "SSweibull": WEIBULL,
+#: Curves of one model that one search does not reach from each other stand apart.
+CURVES: Mapping[str, tuple[Curve, ...]] = {
+    "SSasymp": (ASYMPTOTIC,),
+    "SSasympOff": (OFFSET,),
+    "SSasympOrig": (THROUGH_ORIGIN,),
+    "SSbiexp": (BIEXPONENTIAL,),
+    "SSfol": (FIRST_ORDER,),
+    "SSfpl": (FOUR_PARAMETERS,),
+    "SSgompertz": (_gompertz(1.0), _gompertz(-1.0)),
+    "SSlogis": (LOGISTIC,),
+    "SSmicmen": (MICHAELIS_MENTEN,),
+    "SSweibull": (WEIBULL,),
 }

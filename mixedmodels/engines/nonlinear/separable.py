@@ -6,7 +6,7 @@ With y = B(q) c + e, the best c at any q is a linear regression (Golub & Pereyra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +21,36 @@ Basis = Callable[[FloatArray], FloatArray]
 POLISHED = 2
 #: Relative step of central differences.
 STEP = 1e-5
+#: Steps of one search: a start that is not there by then is near enough.
+MOST_STEPS = 60
 #: Columns whose Gram matrix has a smaller determinant, at unit lengths, are one column.
 PARALLEL = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Separable:
+    """A separable least-squares problem.
+
+    Attributes
+    ----------
+    basis : callable
+        Columns of the curve at q.
+    candidates : ndarray, shape (G, d)
+        Places all over the range of q.
+    """
+
+    basis: Basis
+    candidates: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SeparableFit:
     """The minimum of a separable least-squares problem.
 
     Attributes
     ----------
+    problem : int
+        Which of several problems has it.
     q : ndarray, shape (d,)
         Parameters in which the curve is not linear.
     c : ndarray, shape (m,)
@@ -39,28 +59,31 @@ class Separable:
         Sum of squares.
     """
 
+    problem: int
     q: FloatArray
     c: FloatArray
     rss: float
 
 
-def solve_separable(basis: Basis, candidates: FloatArray, y: FloatArray) -> Separable | None:
-    """Return the least-squares fit of a curve; None where no candidate has a finite one.
+def solve_separable(problems: Sequence[Separable], y: FloatArray) -> SeparableFit | None:
+    """Return the best least-squares fit of some curves; None where no candidate has a finite one.
 
     Parameters
     ----------
-    basis : callable
-        Columns of the curve at q.
-    candidates : ndarray, shape (G, d)
-        Places all over the range of q.
+    problems : sequence of Separable
+        Curves, among which the better one is looked for.
     y : ndarray, shape (n,)
         Response.
     """
     with np.errstate(all="ignore"):
-        rss = _sums_of_squares(basis(candidates), y)
-        order = np.argsort(rss)[:POLISHED]
-        found = [_polished(basis, candidates[g], y) for g in order if np.isfinite(rss[g])]
-    best = [fit for fit in found if fit is not None]
+        found = []
+        for i, problem in enumerate(problems):
+            rss = _sums_of_squares(problem.basis(problem.candidates), y)
+            found += [(float(rss[g]), i, g) for g in np.argsort(rss)[:POLISHED] if np.isfinite(rss[g])]
+        fits = [
+            _polished(i, problems[i], problems[i].candidates[g], y) for _, i, g in sorted(found)[:POLISHED]
+        ]
+    best = [fit for fit in fits if fit is not None]
     return min(best, key=lambda fit: fit.rss) if best else None
 
 
@@ -80,12 +103,13 @@ def _sums_of_squares(B: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isfinite(rss), rss, np.inf))
 
 
-def _polished(basis: Basis, q: FloatArray, y: FloatArray) -> Separable | None:
+def _polished(i: int, problem: Separable, q: FloatArray, y: FloatArray) -> SeparableFit | None:
     """Return the minimum that a search finds from q; None where the curve there is not finite."""
-    found = least_squares(lambda at: _residuals_and_slopes(basis, at, y), q)
+    found = least_squares(lambda at: _residuals_and_slopes(problem.basis, at, y), q, MOST_STEPS)
     if not np.isfinite(found.rss):
         return None
-    return Separable(found.at, np.asarray(np.linalg.lstsq(basis(found.at), y, rcond=None)[0]), found.rss)
+    c = np.linalg.lstsq(problem.basis(found.at), y, rcond=None)[0]
+    return SeparableFit(i, found.at, np.asarray(c), found.rss)
 
 
 def _residuals_and_slopes(basis: Basis, q: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

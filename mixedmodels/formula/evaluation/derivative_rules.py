@@ -137,7 +137,7 @@ def _power(order: int, a: Numbers, b: Numbers) -> Partials:
 
 
 def _raised(a: Numbers, b: Numbers) -> Numbers:
-    return np.power(np.asarray(a, dtype=np.float64), b)
+    return np.power(a, b)
 
 
 def _scaled(factor: Numbers, a: Numbers, exponent: Numbers) -> Numbers:

@@ -7,8 +7,9 @@ once for a table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +20,8 @@ from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Nume
 from mixedmodels.formula.evaluation.derivative_rules import POWER_OF, SEVERAL, SMOOTH, TO_POWER
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS, Evaluator
 from mixedmodels.formula.evaluation.functions import FUNCTIONS, VARIADIC
-from mixedmodels.formula.evaluation.jets import Jet, compose, constant, parameter
+from mixedmodels.formula.evaluation.jets import Jet, Numbers, compose, constant, parameter
+from mixedmodels.formula.evaluation.programs import Program, Recorder
 from mixedmodels.formula.evaluation.self_starting import (
     SELF_STARTING,
     expand_self_starting,
@@ -162,17 +164,18 @@ class BoundMean:
 
     def value(self, phi: FloatArray) -> FloatArray:
         """Return the mean, shape (n,), at parameters of shape (K, n)."""
+        jet = self._jet(phi, 0)
         mean = np.empty(self.n_rows)
-        mean[:] = self._jets(phi, 0)[-1].value
+        mean[:] = jet.value
         return mean
 
     def jacobian(self, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean, shape (n,), and its derivatives, shape (K, n)."""
-        return self._dense_first(self._jets(phi, 1)[-1])
+        return self._dense_first(self._jet(phi, 1))
 
     def hessian(self, phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the mean, its derivatives, and its second derivatives, shape (K, K, n)."""
-        jet = self._jets(phi, 2)[-1]
+        jet = self._jet(phi, 2)
         K = len(self.parameters)
         second = np.zeros((K, K, self.n_rows))
         for (k, m), values in jet.second.items():
@@ -191,12 +194,15 @@ class BoundMean:
         """
         if not self.functions:
             return
-        jets = self._jets(phi, 0)
         with np.errstate(all="ignore"):
+            jets = results(self.expression.steps, self._sources(phi), 0)
             for step in self.expression.steps:
                 if step.operation == "function":
                     values = [jets[i].value for i in step.operands]
                     self.functions[step.name].check(step.active, step.keywords, values)
+
+    def _sources(self, phi: FloatArray) -> Sources:
+        return Sources(self.expression.numbers, self.data, list(phi), self.functions)
 
     def _dense_first(self, jet: Jet) -> tuple[FloatArray, FloatArray]:
         mean = np.empty(self.n_rows)
@@ -206,31 +212,88 @@ class BoundMean:
             first[k] = values
         return mean, first
 
-    def _jets(self, phi: FloatArray, order: int) -> list[Jet]:
-        """Return the results of all steps."""
-        found: list[Jet] = []
+    def _jet(self, phi: FloatArray, order: int) -> Jet:
+        """Return the mean with its derivatives up to an order."""
+        expression = self.expression
         with np.errstate(all="ignore"):
-            for step in self.expression.steps:
-                found.append(self._result(step, found, phi, order))
-        return found
+            if self.functions:  # which may do anything, and so cannot be recorded
+                return results(expression.steps, self._sources(phi), order)[-1]
+            recorded = _recorded(expression.steps, expression.numbers, len(self.data), len(phi), order)
+            return recorded.jet([*self.data, *phi])
 
-    def _result(self, step: Step, found: list[Jet], phi: FloatArray, order: int) -> Jet:
-        operation = step.operation
-        if operation == "data":
-            return constant(self.data[step.index])
-        if operation == "number":
-            return constant(self.expression.numbers[step.index])
-        if operation == "parameter":
-            return parameter(step.index, phi[step.index])
-        arguments = [found[i] for i in step.operands]
-        values = [argument.value for argument in arguments]
-        if operation == "function":
-            partials = self.functions[step.name].partials(order, step.active, step.keywords, values)
-        elif operation in SMOOTH:
-            partials = SMOOTH[operation].partials(values[0], order)
-        else:
-            partials = SEVERAL[operation](order, *values)
-        return compose(partials, arguments, order)
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the steps of a mean take from outside: numbers, data, parameters, and functions from `env`."""
+
+    numbers: Sequence[float]
+    data: Sequence[Numbers]
+    phi: Sequence[Numbers]
+    functions: Mapping[str, UserFunction]
+
+
+def results(steps: Sequence[Step], sources: Sources, order: int) -> list[Jet]:
+    """Return the results of all steps of a mean, with derivatives up to `order`."""
+    found: list[Jet] = []
+    for step in steps:
+        found.append(_result(step, found, sources, order))
+    return found
+
+
+def _result(step: Step, found: list[Jet], sources: Sources, order: int) -> Jet:
+    operation = step.operation
+    if operation == "data":
+        return constant(sources.data[step.index])
+    if operation == "number":
+        return constant(sources.numbers[step.index])
+    if operation == "parameter":
+        return parameter(step.index, sources.phi[step.index])
+    arguments = [found[i] for i in step.operands]
+    values = [argument.value for argument in arguments]
+    if operation == "function":
+        partials = sources.functions[step.name].partials(order, step.active, step.keywords, values)
+    elif operation in SMOOTH:
+        partials = SMOOTH[operation].partials(values[0], order)
+    else:
+        partials = SEVERAL[operation](order, *values)
+    return compose(partials, arguments, order)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A mean with its derivatives as a program.
+
+    Attributes
+    ----------
+    program : Program
+        From data and parameters to value, first and second derivatives.
+    first : tuple of int
+        The parameters of the first derivatives.
+    second : tuple of (int, int)
+        Those of the second derivatives.
+    """
+
+    program: Program
+    first: tuple[int, ...]
+    second: tuple[tuple[int, int], ...]
+
+    def jet(self, inputs: Sequence[Numbers]) -> Jet:
+        """Return the mean at data and parameters."""
+        value, *derivatives = self.program.run(inputs)
+        first = dict(zip(self.first, derivatives, strict=False))
+        return Jet(value, first, dict(zip(self.second, derivatives[len(first) :], strict=True)))
+
+
+@lru_cache(maxsize=128)
+def _recorded(
+    steps: tuple[Step, ...], numbers: tuple[float, ...], n_data: int, K: int, order: int
+) -> Recorded:
+    """Return a mean as a program, worked out once for equal means."""
+    recorder = Recorder(n_data + K)
+    inputs = [recorder.input(i) for i in range(n_data + K)]
+    jet = results(steps, Sources(numbers, inputs[:n_data], inputs[n_data:], {}), order)[-1]
+    outputs = [jet.value, *jet.first.values(), *jet.second.values()]
+    return Recorded(recorder.program(outputs), tuple(jet.first), tuple(jet.second))
 
 
 def read_mean(node: Node, parameters: tuple[str, ...], evaluator: Evaluator) -> MeanExpression:

@@ -150,11 +150,12 @@ class UserFunction:
         self, function: Callable[..., Any], keywords: Sequence[str | None], values: Sequence[Numbers]
     ) -> FloatArray:
         """Return what the function makes of real arguments, as floats."""
-        found = self._raw(function, keywords, values)
-        try:
-            numbers = np.asarray(found, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"{self.name}() must return numbers, not {type(found).__name__}") from None
+        numbers = np.asarray(self._raw(function, keywords, values))
+        if numbers.dtype.kind not in "fiub":
+            raise DataError(
+                f"{self.name}() must return real numbers; it returned an array of {numbers.dtype}"
+            )
+        numbers = numbers.astype(np.float64)
         shape = np.broadcast_shapes(*(np.shape(v) for v in values))
         if numbers.shape not in (shape, ()):
             raise DataError(

@@ -139,29 +139,38 @@ def parse_nonlinear(
     left, right = _two_sides(tree, formula)
     last: Node | None = None
     if isinstance(left, Binary) and left.operator == "~":
-        left, right, last = left.left, left.right, right
-    for side in (left, right):
-        _refuse_tilde(side, formula)
+        inner, last = left, right
+        left, right = inner.left, inner.right
+    _refuse_tildes((left, right), formula)
     added, from_formula = (None, ()) if last is None else _third_part(last, left, formula)
     terms = (*from_formula, *_random_argument(random, groups))
     return NonlinearFormula(formula, tree, left, right, added, _fixed_argument(fixed), terms)
 
 
 def _two_sides(tree: Node, text: str) -> tuple[Node, Node]:
+    """Return what stands left and right of the last tilde."""
     if isinstance(tree, Binary) and tree.operator == "~":
         return tree.left, tree.right
     if isinstance(tree, Unary) and tree.operator == "~":
-        raise FormulaError("the formula has no response: write y ~ f(x, A, B) ~ A | g", text, 0)
+        raise _without_response(text)
     raise FormulaError(
         "a nonlinear model is written y ~ f(x, A, B) ~ A | g: response, mean, random effects", text, 0
     )
 
 
-def _refuse_tilde(node: Node, text: str) -> None:
-    if isinstance(node, Binary) and node.operator == "~":
-        raise FormulaError(
-            "a nonlinear formula has at most two '~': y ~ f(x, A, B) ~ A | g", text, node.position
-        )
+def _without_response(text: str) -> FormulaError:
+    return FormulaError("the formula has no response: write y ~ f(x, A, B) ~ A | g", text, 0)
+
+
+def _refuse_tildes(sides: tuple[Node, Node], text: str) -> None:
+    """Raise where a tilde is left in the response or the mean."""
+    for side in sides:
+        if isinstance(side, Unary) and side.operator == "~":
+            raise _without_response(text)
+        if isinstance(side, Binary) and side.operator == "~":
+            raise FormulaError(
+                "a nonlinear formula has at most two '~': y ~ f(x, A, B) ~ A | g", text, side.position
+            )
 
 
 def _third_part(node: Node, response: Node, text: str) -> tuple[Node | None, tuple[RandomFormula, ...]]:
