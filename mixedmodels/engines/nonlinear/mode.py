@@ -18,8 +18,8 @@ from mixedmodels.errors import ConvergenceError
 MAX_STEPS, MAX_HALVINGS = 100, 30
 #: Share of the decrease that the slope promises, which a step must have.
 DECREASE = 1e-4
-#: Step, relative to u, that ends the search: the next one would be its square.
-LAST_STEP = 1e-10
+#: Step, relative to u, that is nothing, and one that is the last: it leaves its square.
+NO_STEP, LAST_STEP = 1e-10, 1e-6
 #: Decrement, relative to the sum of squares, that the sum is too coarse to show: residuals are differences.
 ROUNDING = 1e-12
 #: Steps so small that are taken: each squares what is left, until the slope itself is rounding.
@@ -93,8 +93,10 @@ def gauss_newton(problem: NonlinearProblem, at: Mode) -> FloatArray:
 def exact_hessian(problem: NonlinearProblem, T: FloatArray, at: Mode, Omega: FloatArray) -> FloatArray:
     """Return half the Hessian of the penalized sum of squares of each cluster, shape (C, q, q)."""
     k = problem.parameter
+    # T' . T of a matrix that is written out as a row.
+    both_sides = (T[:, None, :, None] * T[None, :, None, :]).reshape(len(T) ** 2, -1)
     second = at.H[k[:, None], k].reshape(len(k) ** 2, -1) * problem.Z_products
-    bent = (problem.weights * at.e * second).T @ np.kron(T, T)
+    bent = (problem.weights * at.e * second).T @ both_sides
     return np.asarray(Omega - problem.matrices(bent))
 
 
@@ -113,29 +115,36 @@ def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start
             raise ConvergenceError("the mean is not finite at some rows.")
     settled = 0
     for _ in range(MAX_STEPS):
-        step, decrement = _newton_step(problem, T, at)
+        step, decrement, is_exact = _newton_step(problem, T, at)
         settled += int((decrement <= ROUNDING * at.rss).all())
-        if settled > LAST_STEPS or (np.abs(step) <= LAST_STEP * (1.0 + np.abs(at.u))).all():
+        size = float((np.abs(step) / (1.0 + np.abs(at.u))).max(initial=0.0))
+        if settled > LAST_STEPS or size <= NO_STEP:
             return at
         new = _stepped(problem, T, fixed, at, step, decrement)
         if new is None:
             break
         at = new
-    raise ConvergenceError("the conditional mode of the random effects was not found.")
+        if is_exact and size <= LAST_STEP:
+            break
+    else:
+        raise ConvergenceError("the conditional mode of the random effects was not found.")
+    return at
 
 
-def _newton_step(problem: NonlinearProblem, T: FloatArray, at: Mode) -> tuple[FloatArray, FloatArray]:
-    """Return the step (C, q) and its decrement (C,)."""
+def _newton_step(problem: NonlinearProblem, T: FloatArray, at: Mode) -> tuple[FloatArray, FloatArray, bool]:
+    """Return the step (C, q), its decrement (C,), and whether it is Newton's in every cluster."""
     slope = at.u - problem.vectors((problem.weights * at.e)[:, None] * at.zeta)
     Omega = gauss_newton(problem, at)
     K = exact_hessian(problem, T, at, Omega)
+    is_exact = True
     try:
         np.linalg.cholesky(K)
     except np.linalg.LinAlgError:
+        is_exact = False
         bad = np.linalg.eigvalsh(K)[:, :1] < LEAST_CURVATURE
         K = np.where(bad[:, :, None], Omega, K)
     step = np.asarray(-np.linalg.solve(K, slope[:, :, None])[:, :, 0], dtype=np.float64)
-    return step, -np.einsum("cq,cq->c", step, slope)
+    return step, -np.einsum("cq,cq->c", step, slope), is_exact
 
 
 def _stepped(
