@@ -26,7 +26,7 @@ from mixedmodels.optimization.report import OptimizationReport
 #: Sizes of random effects, in units of residuals: a search begins with the first that has a mode.
 FIRST_SIZES = (1.0, 0.3, 0.1)
 #: Decrease of the objective that ends a search: a Newton step with the exact Hessian follows.
-TOLERANCE = 1e-7
+TOLERANCE = 1e-10
 #: Largest change of a coordinate in one step: they are in units of what the data tell.
 MAX_STEP = 5.0
 #: Searches that begin beside a variance left at zero though the objective falls away from it.

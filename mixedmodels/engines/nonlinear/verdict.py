@@ -23,7 +23,9 @@ STEP = 5e-4
 FLAT = 3e-6
 #: Share of a flat direction from which a parameter is named.
 NAMED = 0.3
-#: Newton steps at the end of a search, each with the exact Hessian.
+#: Decrement that is left: a hundred-millionth of a standard error.
+LAST_DECREMENT = 1e-16
+#: Newton steps at the end of a search, with the exact Hessian there: they move it by less than it is known.
 LAST_STEPS = 2
 
 
@@ -64,17 +66,16 @@ def end_of_search(objective: Objective, found: Minimum) -> End:
     x, value = found.x.copy(), found.objective
     moving = np.ones(len(x), dtype=bool)
     moving[: coordinates.n_theta] = coordinates.theta(x) != 0.0
+    H = _hessian(objective, x, moving)
+    values, vectors, size = _scaled(H)
     for step_number in range(LAST_STEPS + 1):
         slope = objective.gradient(x)[moving]
-        if step_number != 1:
-            H = _hessian(objective, x, moving)
-            values, vectors, size = _scaled(H)
-            if values[0] <= FLAT:
-                break
+        if values[0] <= FLAT:
+            break
         step = np.zeros(len(x))
         step[moving] = -np.linalg.solve(H, slope)
         decrement = -0.5 * float(slope @ step[moving])
-        if decrement <= DECREMENT * DECREMENT or step_number == LAST_STEPS:
+        if decrement <= LAST_DECREMENT or step_number == LAST_STEPS:
             break
         new = _value(objective, x + step)
         if not new <= value + DECREMENT:
