@@ -459,7 +459,8 @@ PACKAGE: dict[str, str] = by_name(
         "write mm.lm('y ~ x', data)": "ols wls linear_regression linearregression regress lm",
         "write mm.glmer_nb('y ~ x + (1 | g)', data)": "glmer_nb glmernb glm_nb negbin",
         "write mm.glmer(formula, data, family, method='pql')": "glmmpql",
-        "nonlinear models are not available": "nlme nlmer nls",
+        "write mm.nlmer('y ~ SSlogis(x, Asym, xmid, scal) ~ Asym | g', data)": "nlme nlmer nlmm saemix",
+        "nonlinear models without random effects are not available": "nls gnls",
         "smooths are not available; bs() and ns() are splines in a formula": "gam gamm gamm4 bam",
         (
             "estimating equations are not available; a mixed model is near: write mm.glmer('y ~ x + (1 | "
