@@ -296,10 +296,15 @@ def growth_gradient(age, top, rate, shape):
     }
 
 
+def growth_slopes(age, top, rate, shape):
+    """Its gradient in order, without one in the age."""
+    return np.stack(list(growth_gradient(age, top, rate, shape).values()))
+
+
 BY_NAME = "growth(x, top=top, rate=exp(lr), shape=shape)"
 
 
-@pytest.mark.parametrize("given_as", [growth, (growth, growth_gradient)])
+@pytest.mark.parametrize("given_as", [growth, (growth, growth_gradient), (growth, growth_slopes)])
 def test_functions_of_the_caller_are_differentiated_too(given_as):
     parameters, at = ("top", "lr", "shape"), rows([80.0, np.log(0.4), 1.5])
     written = bound("top * (1 - exp(-exp(lr) * x))^shape", parameters)
@@ -320,7 +325,7 @@ def test_functions_of_the_caller_are_differentiated_too(given_as):
         (lambda x, A: A.real * x + 0j, "must return real numbers"),
         (lambda x, A: np.where(np.iscomplexobj(A), 2.0, 1.0) * A * x, "cannot be had by a complex step"),
         ((lambda x, A: A * x, lambda x, A: (None, 2.0 * x)), "gradient in argument 2 is not the slope"),
-        ((lambda x, A: A * x, lambda x, A: (x,)), "must return one array for each argument"),
+        ((lambda x, A: A * x, lambda x, A: 0.0), "must return one array for each argument"),
         (lambda x, A: A[:2] * x[:2], "one number a row"),
         (lambda x, A: 1 / 0, "failed: division by zero"),
     ],
