@@ -38,6 +38,7 @@ ROOMS = (
     "engines/glm",
     "engines/residual",
     "engines/moments",
+    "engines/nonlinear",
     "reports",
     "fits",
     "prediction",

@@ -22,6 +22,7 @@ from mixedmodels.control import one_of
 from mixedmodels.errors import NotAvailableError, listed
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.coding import CodedTerm, MatrixRecipe, column_names, model_matrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.fixed_effects import independent_columns
@@ -161,6 +162,7 @@ MADE_UP_ROWS = 20
 
 def term_hypotheses(model: Fit, type: int) -> dict[str, FloatArray]:
     """Return L of each term by the definition of SAS and lmerTest: term -> (rows, p)."""
+    refuse_nonlinear(model, "a test of terms")
     design = model.design
     terms = term_columns(design.recipe.fixed, design.recipe.kept)
     if isinstance(design.X, AbsentColumns):
