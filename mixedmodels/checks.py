@@ -13,7 +13,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.separation import FittedRows, Separation, find_separation
 from mixedmodels.engines.residual.batches import clusters_of_rows
-from mixedmodels.engines.residual.whitened import split_levels
+from mixedmodels.engines.residual.problem import split_levels
 from mixedmodels.errors import (
     ApproximationWarning,
     ControlError,
@@ -377,31 +377,29 @@ def numeric_response(design: Design, generalized: str = "glmer") -> FloatArray:
     return response.values
 
 
-def check_nested_residuals(design: Design) -> None:
-    """Raise unless residual groups are nested in the levels of every random effect.
+def check_tied_rows(design: Design) -> None:
+    """Raise where random effects of related levels meet structured residuals in a way that has no equations.
 
     Raises
     ------
-    DataError
-        If a residual group has several levels of a grouping factor.
     NotAvailableError
-        If crossed random effects tie too many rows together.
+        If levels are related and a residual group has several of them, or they tie too many rows together.
     """
+    related = [term for term in design.random if term.relationship is not None]
+    if not related:
+        return
     residual = design.residual
-    if residual is not None and residual.structure.n_parameters:
-        split = split_levels(residual.codes, design.random)
-        if split is not None:
-            group = residual.group_name or "the whole data"
-            raise DataError(
-                f"residuals are correlated within {group}, which has several levels of {split.group}: the "
-                "groups of residual= must be nested in those of every random effect. Write "
-                f"{residual.structure.name}({residual.time_name or 1} | {split.group}), or leave out "
-                f"({split.expression})."
-            )
     codes = np.arange(design.n_rows) if residual is None else residual.codes
+    split = split_levels(codes, design.random)
+    if split is not None and residual is not None and residual.structure.n_parameters:
+        raise NotAvailableError(
+            f"residuals are correlated within {residual.group_name or 'the whole data'}, which has several "
+            f"levels of {split.group}; beside levels that are related, as those of {related[0].group} are, the "
+            "groups of residual= must be nested in those of every random effect."
+        )
     largest = int(np.bincount(clusters_of_rows(codes, design.random)).max())
     if largest > LARGEST_CLUSTER:
         raise NotAvailableError(
-            f"crossed random effects tie {largest:,} rows together, whose covariance is dense where "
-            f"residuals are structured (limit {LARGEST_CLUSTER:,}); nested random effects have no such limit."
+            f"related levels of {related[0].group} tie {largest:,} rows together, whose covariance is dense "
+            f"where residuals are structured (limit {LARGEST_CLUSTER:,})."
         )

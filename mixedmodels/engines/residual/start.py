@@ -47,8 +47,8 @@ def first_parameters(model: CovarianceModel) -> Parameters:
 
 
 def search_hessian(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:
-    """Return the Hessian that a search begins with: the expected one, of long groups the observed one."""
-    if not problem.chains:
+    """Return the Hessian that a search begins with: the expected one, without matrices the observed one."""
+    if problem.has_matrices:
         return expected_hessian(problem, found)
 
     def slope(free: FloatArray) -> FloatArray:
