@@ -71,8 +71,7 @@ class Fit:
         """Leave out what is rebuilt from the design, and columns the model does not use."""
         rebuilt = (
             "problem", "parameter_covariance", "expected_information", "joint_covariance", "row_covariances",
-            "residual_evaluation", "observed_covariance_information", "expected_covariance_information",
-            "residual_problem",
+            "observed_covariance_information", "residual_problem", "tied_problem",
         )  # fmt: skip
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]

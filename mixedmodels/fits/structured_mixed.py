@@ -12,6 +12,7 @@ from scipy import sparse
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution
+from mixedmodels.engines.residual.batches import clusters_of_rows
 from mixedmodels.engines.residual.crossed_estimates import (
     crossed_conditional_covariances,
     description,
@@ -33,6 +34,10 @@ from mixedmodels.fits.structured import StructuredResiduals, residual_rows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.reports.printed import Printed
+
+
+#: Rows that belong together up to which their covariance matrix is formed: its factor takes a second.
+MOST_ROWS = 3000
 
 
 class StructuredMixedFit(StructuredResiduals, LinearEquationsFit):
@@ -69,6 +74,20 @@ class StructuredMixedFit(StructuredResiduals, LinearEquationsFit):
         design = self.design
         rows = residual_rows(design, self.mean)
         return residual_problem(self.y, design.X, rows, design.random, design.weights, design.offset)
+
+    @cached_property
+    def tied_problem(self) -> ResidualProblem | None:
+        """That form with random effects in its clusters; None where these have too many rows for matrices."""
+        problem = self.residual_problem
+        if problem.has_matrices:
+            return problem
+        design = self.design
+        if int(np.bincount(clusters_of_rows(problem.rows.codes, problem.model.terms)).max()) > MOST_ROWS:
+            return None
+        rows = residual_rows(design, self.mean)
+        return residual_problem(
+            self.y, design.X, rows, design.random, design.weights, design.offset, is_crossed=False
+        )
 
     @cached_property
     def problem(self) -> LinearProblem:

@@ -108,7 +108,7 @@ class ResidualProblem:
         Every cluster is a unit of its own from there on: fitted values differ from row to row.
         """
         rows = replace(self.rows, columns=columns)
-        return _with_batches(self, rows, self.crossed is not None)
+        return with_batches(self, rows, self.crossed is not None)
 
 
 def residual_problem(
@@ -173,7 +173,7 @@ def residual_problem(
     )
     if is_crossed is None:
         is_crossed = must_cross(problem.rows.codes, orthogonal)
-    return _with_batches(problem, problem.rows, is_crossed)
+    return with_batches(problem, problem.rows, is_crossed)
 
 
 def must_cross(codes: IntArray, terms: Sequence[RandomTerm]) -> bool:
@@ -202,7 +202,7 @@ def split_levels(rows_codes: IntArray, terms: Sequence[RandomTerm]) -> RandomTer
     return None
 
 
-def _with_batches(problem: ResidualProblem, rows: ResidualRows, is_crossed: bool) -> ResidualProblem:
+def with_batches(problem: ResidualProblem, rows: ResidualRows, is_crossed: bool) -> ResidualProblem:
     """Return the problem with its clusters found."""
     terms = () if is_crossed else problem.model.terms
     cluster = clusters_of_rows(rows.codes, terms)
