@@ -208,7 +208,11 @@ def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
         )
     # 1. Which effects stay at their modes, and the rows.
     masks = select_effects(model.design, None if request.use_u else request.re_form)
-    rows = training_rows(model) if newdata is None else new_rows(model, newdata, True, offset=request.offset)
+    rows = (
+        training_rows(model)
+        if newdata is None
+        else new_rows(model, newdata, True, offset=request.offset, interpolates=False)
+    )
     if newdata is not None and not request.allow_new_levels:
         everything = [np.ones_like(mask) for mask in masks]
         refuse_new_levels(model, rows.random, everything, newdata)
