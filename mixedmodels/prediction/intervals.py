@@ -82,7 +82,11 @@ def drawn_rows(
     """
     if all(mask.all() for mask in masks):
         return []
-    columns = [Z for Z, _ in random] if newdata is None else random_columns(model.design, newdata, model.theta_values)
+    columns = (
+        [Z for Z, _ in random]
+        if newdata is None
+        else random_columns(model.design, newdata, model.theta_values)
+    )
     return [
         (np.where(mask, 0.0, Z), codes) for Z, (_, codes), mask in zip(columns, random, masks, strict=True)
     ]

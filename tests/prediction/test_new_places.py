@@ -53,7 +53,11 @@ def test_new_places_have_the_conditional_mean_and_variance(name):
     data = fields()
     m = mm.lmer(f"y ~ x + {name}(u + v | g{', nu = 1.5' if name == 'mat' else ''})", data)
     new = pd.DataFrame(
-        {"g": [0, 1, 2, 3, 4], "u": [1.0, 2.5, 0.3, 40.0, data["u"][0]], "v": [1.0, 0.2, 3.9, 40.0, data["v"][0]]}
+        {
+            "g": [0, 1, 2, 3, 4],
+            "u": [1.0, 2.5, 0.3, 40.0, data["u"][0]],
+            "v": [1.0, 0.2, 3.9, 40.0, data["v"][0]],
+        }
     ).assign(x=[0.0, 1.0, -1.0, 0.5, 0.2])
     mean, variance = by_hand(m, new, PROCESSES[name])
     found = m.predict(new, se_fit=True)

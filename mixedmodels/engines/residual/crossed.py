@@ -282,9 +282,7 @@ def _factor_slopes(
     return found
 
 
-def _weights_of_blocks(
-    pattern: CrossedPattern, factors: list[FloatArray], inverse: FloatArray
-) -> FloatArray:
+def _weights_of_blocks(pattern: CrossedPattern, factors: list[FloatArray], inverse: FloatArray) -> FloatArray:
     """Return the derivative of ``log|C|`` in the stored elements of A, each for both its places."""
     found = np.empty_like(inverse)
     for m in pattern.meetings:

@@ -117,7 +117,19 @@ def evaluation_at(problem: ResidualProblem, at: Parameters, REML: bool, free: Fl
     if REML:
         objective += log_det_S + problem.basis.log_det_R2
     return Evaluation(
-        objective, free, at, S, units, chains, inverses, gamma, root, rss, rss / df, log_det_V, log_det_S,
+        objective,
+        free,
+        at,
+        S,
+        units,
+        chains,
+        inverses,
+        gamma,
+        root,
+        rss,
+        rss / df,
+        log_det_V,
+        log_det_S,
         crossed,
     )
 

@@ -131,9 +131,7 @@ def random_matrices(
     return tuple(found)
 
 
-def random_columns(
-    design: Design, new_data: Any, theta: FloatArray | None = None
-) -> tuple[FloatArray, ...]:
+def random_columns(design: Design, new_data: Any, theta: FloatArray | None = None) -> tuple[FloatArray, ...]:
     """Return the model matrix (m, S) of each random-effects term on new data, which need not name groups.
 
     `theta` as for :func:`random_matrices`.
