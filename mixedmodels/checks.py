@@ -394,7 +394,7 @@ def check_tied_rows(design: Design) -> None:
     if split is not None and residual is not None and residual.structure.n_parameters:
         raise NotAvailableError(
             f"residuals are correlated within {residual.group_name or 'the whole data'}, which has several "
-            f"levels of {split.group}; beside levels that are related, as those of {related[0].group} are, the "
+            f"levels of {split.group}; beside levels that are related, those of {related[0].group}, the "
             "groups of residual= must be nested in those of every random effect."
         )
     largest = int(np.bincount(clusters_of_rows(codes, design.random)).max())

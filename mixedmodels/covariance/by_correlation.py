@@ -118,7 +118,7 @@ class ByCorrelation:
         return weights
 
     def variance_left(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
-        """Return the variance of the process at places given the coefficients, shape (m,); 0 for rows of zeros."""
+        """Return the variance of the process at places given the coefficients, (m,); 0 for rows of zeros."""
         total = float(theta[0]) ** 2
         left = total - np.sum((weights @ self.factor(theta)) ** 2, axis=1)
         return np.where(weights.any(axis=1), np.where(left > _NOTHING_LEFT * total, left, 0.0), 0.0)

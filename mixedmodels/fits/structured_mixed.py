@@ -35,7 +35,6 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.reports.printed import Printed
 
-
 #: Rows that belong together up to which their covariance matrix is formed: its factor takes a second.
 MOST_ROWS = 3000
 

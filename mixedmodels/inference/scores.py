@@ -64,9 +64,10 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     -------
     DataFrame
         One row for each cluster, one column for each fixed effect, then theta, then sigma or the parameters
-        of the family, all on their natural scale; parameters of structured residuals come before sigma. Columns sum to zero at a maximum of the likelihood inside
-        the parameter space; of a linear model fitted by REML, or by least squares with n - p in its sigma,
-        these are the scores of the likelihood too.
+        of the family, all on their natural scale; parameters of structured residuals come before sigma.
+        Columns sum to zero at a maximum of the likelihood inside the parameter space; of a linear model
+        fitted by REML, or by least squares with n - p in its sigma, these are the scores of the likelihood
+        too.
 
     Raises
     ------

@@ -63,10 +63,10 @@ def _split(fit: StructuredResiduals, at: FloatArray) -> NaturalParameters:
 
 
 def refuse_fitted_variances(fit: StructuredResiduals) -> None:
-    """Raise NotAvailableError for variance functions of the fitted values, whose fit maximises no likelihood."""
+    """Raise NotAvailableError for variance functions of the fitted values."""
     if any(term.uses_fitted for term in fit.design.dispersion):
         raise NotAvailableError(
-            "a variance function of the fitted values has no scores: the fit goes by the fitted values of the "
+            "a variance function of the fitted values has no scores: the fit goes by fitted values of the "
             "step before and maximises no likelihood in the fixed effects."
         )
 

@@ -14,7 +14,6 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.iterated import fit_rows
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.whitened import (
-    StructuredMixedEstimates,
     linear_form,
     solved,
 )

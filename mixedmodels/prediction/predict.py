@@ -13,7 +13,7 @@ import scipy.sparse
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError, listed
 from mixedmodels.fits.columns import column_terms
-from mixedmodels.fits.family_dispersion import family_at
+from mixedmodels.fits.family_dispersion import family_at, row_dispersions
 from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear import LinearFit
@@ -30,8 +30,8 @@ from mixedmodels.formula.language.terms import expand_terms
 from mixedmodels.prediction.intervals import (
     confidence_limits,
     drawn_rows,
-    left_at_places,
     fixed_variances,
+    left_at_places,
     noise_weights,
     prediction_limits,
     relative_variances,
@@ -215,6 +215,10 @@ def predict(
     """Predict; see the method of that name."""
     if newdata is None:
         refuse_for_training_rows(request)
+    if request.type == "disp":
+        values = row_dispersions(model, newdata)
+        index = model.design.index if newdata is None else row_labels(newdata, len(values))
+        return labelled(model, {"fit": values}, index, newdata is None, request.na_action)
     # 1. The rows, and which random effects they condition on.
     masks = select_effects(model.design, re_form)
     needs_random = any(mask.any() for mask in masks)

@@ -1,4 +1,4 @@
-"""Scores and information of models with structured residuals against differences of a dense log-likelihood."""
+"""Scores and information of models with structured residuals against differences of dense likelihoods."""
 
 import numpy as np
 import pytest

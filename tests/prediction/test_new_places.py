@@ -29,7 +29,7 @@ def fields(seed=3, groups=6, places=15):
 
 
 def by_hand(m, new, process):
-    """Return conditional mean and variance of the effects at new rows, fixed effects estimated (universal kriging)."""
+    """Return conditional mean and variance at new rows, fixed effects estimated (universal kriging)."""
     old, (sd, *rho) = m.data, m.theta_values
     sigma2 = m.sigma() ** 2
 

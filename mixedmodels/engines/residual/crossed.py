@@ -4,7 +4,7 @@ With P the inverse of the residual covariance R, C = Lambda'Z'PZ Lambda + I and 
 
     log|V| = log|R| + log|C|,    M'V^-1 M = M'PM - (Lambda'Z'PM)'B,
 
-and with ``E = M - Z Lambda B`` and Omega as in :mod:`mixedmodels.engines.residual.objective` the objective moves
+and with ``E = M - Z Lambda B``, Omega as in :mod:`mixedmodels.engines.residual.objective` it moves
 
     with P      as  Z Lambda C^-1 Lambda'Z' + E Omega E' - R,
     with Lambda as  2 (Z'PZ Lambda C^-1 - Z'PE Omega E'PZ Lambda),
@@ -36,8 +36,8 @@ class Precision:
     Attributes
     ----------
     values : ndarray
-        Its elements: of processes of the first order the diagonal and what stands beside it, else the inverses
-        of the units, (U, T, T) by batch, one after the other.
+        Its elements: of processes of the first order the diagonal and what stands beside it, else the
+        inverses of the units, (U, T, T) by batch, one after the other.
     log_det : float
         ``log|R|``.
     a, v : ndarray, shape (N,)
@@ -269,7 +269,7 @@ def crossed_slopes(
 def _factor_slopes(
     pattern: CrossedPattern, factors: list[FloatArray], A: FloatArray, inverse: FloatArray
 ) -> list[FloatArray]:
-    """Return half the derivative of ``log|C|`` in T of every term: the diagonal blocks of ``A Lambda C^-1``."""
+    """Return half the derivative of ``log|C|`` in T of every term, from ``A Lambda C^-1``."""
     found = [np.zeros_like(T) for T in factors]
     for m in pattern.meetings:
         a, b = m.terms

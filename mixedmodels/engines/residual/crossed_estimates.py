@@ -1,4 +1,4 @@
-"""What follows from the equations of crossed random effects at the estimates: effects, variances, matrices."""
+"""What follows from the equations of crossed random effects at the estimates: effects and variances."""
 
 from __future__ import annotations
 

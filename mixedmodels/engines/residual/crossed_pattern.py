@@ -1,4 +1,4 @@
-"""What never changes of random effects that are not tied to residual groups: crossed with them, or with each other.
+"""What never changes of random effects that are not tied to residual groups, but crossed.
 
 Their rows do not fall into clusters whose covariances could be formed. With P the inverse of the residual
 covariance over sigma^2, known group by group, everything about such a model follows from ``A = Z'PZ``, which
@@ -172,8 +172,8 @@ def _refuse_too_many(rows: ResidualRows, Z: csr_array, steps: Steps | None) -> N
     if products > MOST_PRODUCTS:
         raise NotAvailableError(
             f"residual groups of up to {int(sizes.max()):,} rows crossed with random effects have "
-            f"{products:.2g} products of rows (limit {MOST_PRODUCTS:.0e}). ar1, car1 and exp of one coordinate "
-            "go from row to row and have no such limit."
+            f"{products:.2g} products of rows (limit {MOST_PRODUCTS:.0e}). ar1, car1 and exp of one "
+            "coordinate go from row to row and have no such limit."
         )
 
 
@@ -204,7 +204,7 @@ def _pairs_of_batches(batches: Sequence[Batch]) -> tuple[IntArray, IntArray, Int
 def _products(
     Z: csr_array, first: IntArray, second: IntArray, value: IntArray
 ) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
-    """Return each product of an element of one row of Z with one of the other: both places, value, its pair."""
+    """Return the products of elements of one row of Z and of another: both places, value, number of pair."""
     counts = np.diff(Z.indptr)
     widths = counts[second]
     total = counts[first] * widths
@@ -212,13 +212,14 @@ def _products(
     number = np.arange(len(of)) - np.repeat(np.cumsum(total) - total, total)
     place, other = np.divmod(number, widths[of])
     at, beside = Z.indptr[first[of]] + place, Z.indptr[second[of]] + other
-    return Z.indices[at], Z.indices[beside], Z.data[at] * Z.data[beside], of
+    places = Z.indices.astype(np.intp)
+    return places[at], places[beside], np.asarray(Z.data[at] * Z.data[beside]), of
 
 
 def _stored(
     u: IntArray, v: IntArray, sizes: list[int], counts: list[int], is_diagonal: IntArray
 ) -> tuple[tuple[Meetings, ...], list[IntArray], list[IntArray]]:
-    """Return the blocks of A, and where products belong among their elements: places, and which products.
+    """Return the blocks of A, and where products belong among their elements.
 
     The element of two rows stands for both orders of them: of two levels it enters the block once, of one
     level with itself at both places. That of a row with itself comes in both orders by itself.

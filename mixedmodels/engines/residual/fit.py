@@ -103,7 +103,7 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
 
 
 def _telling_hessian(search: Search, at: Evaluation) -> FloatArray:
-    """Return a Hessian that shows which parameters crossed data tell apart: of some rows, of all if need be."""
+    """Return a Hessian that shows which parameters crossed data tell apart, of all rows if need be."""
     J = search_coordinates(search.problem).jacobian(at.free)
     H = J.T @ sampled_hessian(search.problem, at) @ J
     if tells_apart(H):

@@ -179,8 +179,8 @@ def residual_problem(
 def must_cross(codes: IntArray, terms: Sequence[RandomTerm]) -> bool:
     """Tell whether random effects have to stay out of the clusters of rows, which they would join.
 
-    They have to where a residual group has several levels, for the whitened rows of a level then reach others;
-    or where they tie more than a few rows together. Related levels cannot.
+    They have to where a residual group has several levels, for whitened rows of a level then reach others; or
+    where they tie more than a few rows together. Related levels cannot.
     """
     if not terms or any(term.relationship is not None for term in terms):
         return False

@@ -1,6 +1,6 @@
-"""A few rows of a model with crossed random effects, tied together: their covariance is formed, and tells much.
+"""A few rows of a model with crossed random effects, tied together: their covariance is formed.
 
-What the residual parameters do to it is what they do to all rows, so that the curvature in them is that of the
+What the residual parameters do to it is what they do to all rows: the curvature in them is that of these
 rows times how many times more there are; and parameters that these rows tell apart, all rows tell apart.
 """
 
