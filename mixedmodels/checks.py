@@ -42,7 +42,7 @@ from mixedmodels.reports.fit_text import rank_message
 
 with on_first_use():
     from mixedmodels.engines.glm import separation
-    from mixedmodels.engines.residual import batches, whitened
+    from mixedmodels.engines.residual import batches, problem
 
 if TYPE_CHECKING:
     from mixedmodels.engines.glm.separation import FittedRows, Separation
@@ -410,8 +410,36 @@ def numeric_response(design: Design, generalized: str = "glmer") -> FloatArray:
     return response.values
 
 
+def check_tied_rows(design: Design) -> None:
+    """Raise where random effects of related levels meet structured residuals in a way that has no equations.
+
+    Raises
+    ------
+    NotAvailableError
+        If levels are related and a residual group has several of them, or they tie too many rows together.
+    """
+    related = [term for term in design.random if term.relationship is not None]
+    if not related:
+        return
+    residual = design.residual
+    codes = np.arange(design.n_rows) if residual is None else residual.codes
+    split = problem.split_levels(codes, design.random)
+    if split is not None and residual is not None and residual.structure.n_parameters:
+        raise NotAvailableError(
+            f"residuals are correlated within {residual.group_name or 'the whole data'}, which has several "
+            f"levels of {split.group}; beside levels that are related, those of {related[0].group}, the "
+            "groups of residual= must be nested in those of every random effect."
+        )
+    largest = int(np.bincount(batches.clusters_of_rows(codes, design.random)).max())
+    if largest > LARGEST_CLUSTER:
+        raise NotAvailableError(
+            f"related levels of {related[0].group} tie {largest:,} rows together, whose covariance is dense "
+            f"where residuals are structured (limit {LARGEST_CLUSTER:,})."
+        )
+
+
 def check_nested_residuals(design: Design) -> None:
-    """Raise unless residual groups are nested in the levels of every random effect.
+    """Raise unless residual groups are nested in the levels of every random effect, as about a curve they must.
 
     Raises
     ------
@@ -422,7 +450,7 @@ def check_nested_residuals(design: Design) -> None:
     """
     residual = design.residual
     if residual is not None and residual.structure.n_parameters:
-        split = whitened.split_levels(residual.codes, design.random)
+        split = problem.split_levels(residual.codes, design.random)
         if split is not None:
             group = residual.group_name or "the whole data"
             raise DataError(

@@ -12,7 +12,7 @@ import pandas as pd
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
-    check_nested_residuals,
+    check_tied_rows,
     numeric_response,
     refuse_constant_levels,
     refuse_reproduced_response,
@@ -272,5 +272,5 @@ def fit_structured_request(
     design = request.design
     y = numeric_response(design)
     check_design(design, options, linear=True)
-    check_nested_residuals(design)
+    check_tied_rows(design)
     return structured_mixed.StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)

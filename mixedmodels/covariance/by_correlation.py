@@ -14,6 +14,10 @@ from mixedmodels.covariance.triangle import lower_triangle
 # Smooth processes over close places have correlation matrices that are singular to rounding, about 1e-14 for
 # a few hundred places. So much is added to their diagonal, and changes no estimate that data can tell.
 _JITTER = 1e-10
+# Places that are interpolated at once, which bounds the matrix of their correlations.
+_PLACES_AT_ONCE = 256
+# Share of its variance below which what is left of a place is that jitter: it is one of the fit.
+_NOTHING_LEFT = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,35 @@ class ByCorrelation:
         """Return T = diag(sd) L."""
         sd, _, L = self._split(theta)
         return np.asarray(sd[:, None] * L)
+
+    def interpolation(self, theta: FloatArray, places: FloatArray) -> FloatArray:
+        """Return the weights of the coefficients in the conditional mean of the process at other places.
+
+        ``C_no C_oo^-1`` (kriging), shape (m, S). A place so far from all that its weights underflow has the
+        least number there is for one of them: rows of zeros are those that a prediction leaves out.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n_theta,)
+            Covariance parameters.
+        places : ndarray, shape (m, d)
+            Coordinates.
+        """
+        _, rho, L = self._split(theta)
+        own, weights = self.positions()[0], np.empty((len(places), self.size))
+        for first in range(0, len(places), _PLACES_AT_ONCE):
+            some = places[first : first + _PLACES_AT_ONCE]
+            both = self.correlation.correlation(rho, np.concatenate([own, some])[None])[0]
+            across = both[self.size :, : self.size]
+            weights[first : first + len(some)] = np.linalg.solve(L.T, np.linalg.solve(L, across.T)).T
+        weights[~weights.any(axis=1), 0] = np.finfo(np.float64).tiny
+        return weights
+
+    def variance_left(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the variance of the process at places given the coefficients, (m,); 0 for rows of zeros."""
+        total = float(theta[0]) ** 2
+        left = total - np.sum((weights @ self.factor(theta)) ** 2, axis=1)
+        return np.where(weights.any(axis=1), np.where(left > _NOTHING_LEFT * total, left, 0.0), 0.0)
 
     def pullback(self, theta: FloatArray, dT: FloatArray) -> FloatArray:
         """Return ``sum dT * dT/dtheta`` over the lower triangle.

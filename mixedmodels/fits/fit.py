@@ -72,7 +72,7 @@ class Fit:
         rebuilt = (
             "problem", "parameter_covariance", "expected_information", "joint_covariance", "row_covariances",
             "residual_evaluation", "observed_covariance_information", "expected_covariance_information",
-            "residual_problem", "scores", "group_information",
+            "residual_problem", "tied_problem", "scores", "group_information",
         )  # fmt: skip
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]

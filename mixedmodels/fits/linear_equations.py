@@ -41,7 +41,7 @@ class LinearEquationsFit(MixedFit):
         return Printed(self.problem.description())
 
     @cached_property
-    def joint_covariance(self) -> JointCovariance:
+    def joint_covariance(self) -> JointCovariance | None:
         """The joint covariance of (b, beta) over sigma^2, entry by entry."""
         return covariance_of_problem(self.problem, self.theta_values)
 

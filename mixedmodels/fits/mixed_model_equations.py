@@ -61,12 +61,19 @@ def joint_system(
     weights : ndarray, shape (n,)
         Prior weights, or the information of each row at the mode of a generalized model.
     """
+    return joint_system_of_precision(X, terms, theta, sparse.diags_array(weights))
+
+
+def joint_system_of_precision(
+    X: FloatArray, terms: Sequence[RandomTerm], theta: FloatArray, P: sparse.sparray
+) -> JointSystem:
+    """Return the same of rows whose residual covariance over sigma^2 has the sparse inverse P, (n, n)."""
     terms = tuple(terms)
     Lambda = relative_factor(terms, theta)
     Z = random_effects_matrix(terms, len(X))
     rows = sparse.hstack([Z @ Lambda, sparse.csc_array(X)], format="csc")
     penalty = np.concatenate([np.ones(Lambda.shape[0]), np.zeros(X.shape[1])])
-    matrix = rows.T @ rows.multiply(weights[:, None]) + sparse.diags_array(penalty)
+    matrix = rows.T @ (P @ rows) + sparse.diags_array(penalty)
     return JointSystem(sparse.csc_array(matrix), Lambda, terms, tuple(term_factors(terms, theta)))
 
 

@@ -14,7 +14,6 @@ from mixedmodels.engines.residual.cells import RowCovariances, row_covariances
 from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.information import CovarianceInformation, covariance_information
 from mixedmodels.engines.residual.model import ResidualRows
-from mixedmodels.engines.residual.objective import Evaluation, evaluation
 from mixedmodels.engines.residual.printed_parameters import is_linear
 from mixedmodels.engines.residual.problem import ResidualProblem, residual_problem
 from mixedmodels.engines.residual.verdict import parameter_names
@@ -140,21 +139,16 @@ class StructuredResiduals(Fit):
         return chosen
 
     @cached_property
-    def residual_evaluation(self) -> Evaluation:
-        """The engine's objective at the estimates."""
-        return evaluation(self.residual_problem, self.residual_estimates.free, self.is_reml)
-
-    @cached_property
     def observed_covariance_information(self) -> CovarianceInformation:
         """How well covariance parameters are known, from the observed information."""
         return covariance_information(
             self.residual_problem, self.residual_estimates.free, self.is_reml, False
         )
 
-    @cached_property
-    def expected_covariance_information(self) -> CovarianceInformation:
-        """The same from the expected information about the restricted likelihood."""
-        return covariance_information(self.residual_problem, self.residual_estimates.free, self.is_reml, True)
+    @property
+    def tied_problem(self) -> ResidualProblem | None:
+        """The engine's form with the covariance matrices of all rows that belong together; None without."""
+        return self.residual_problem if self.residual_problem.has_matrices else None
 
     @property
     def is_linear_covariance(self) -> bool:

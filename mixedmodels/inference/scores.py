@@ -25,6 +25,7 @@ from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.least_squares import LeastSquaresFit
 from mixedmodels.fits.linear import LinearFit
+from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
 from mixedmodels.inference.clusters import clusters_of, level_covariance, relative_covariance
 from mixedmodels.inference.plain_scores import (
@@ -33,6 +34,12 @@ from mixedmodels.inference.plain_scores import (
     least_squares_information,
     least_squares_scores,
     sums_by_cluster,
+)
+from mixedmodels.inference.structured_scores import (
+    structured_information,
+    structured_names,
+    structured_parameters_of,
+    structured_scores,
 )
 
 # Rows of one cluster beyond which its dense covariance is refused: 800 MB.
@@ -49,8 +56,8 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     Parameters
     ----------
     fit : Fit
-        A linear or generalized linear model, with or without random effects; of a marginal model, whose
-        clusters are its groups, these are the estimating functions of the coefficients.
+        A linear or generalized linear model, with or without random effects or structured residuals; of a
+        marginal model, whose clusters are its groups, these are the estimating functions of the coefficients.
     cluster : str or array_like, optional
         The clusters; by default the grouping factor that all others are nested in, or each row by itself
         without random effects.
@@ -59,9 +66,10 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
     -------
     DataFrame
         One row for each cluster, one column for each fixed effect, then theta, then sigma or the parameters
-        of the family, all on their natural scale. Columns sum to zero at a maximum of the likelihood inside
-        the parameter space; of a linear model fitted by REML, or by least squares with n - p in its sigma,
-        these are the scores of the likelihood too.
+        of the family, all on their natural scale; parameters of structured residuals come before sigma.
+        Columns sum to zero at a maximum of the likelihood inside the parameter space; of a linear model
+        fitted by REML, or by least squares with n - p in its sigma, these are the scores of the likelihood
+        too.
 
     Raises
     ------
@@ -84,6 +92,9 @@ def estfun(fit: Fit, cluster: Any = None) -> pd.DataFrame:
         values = sums_by_cluster(by_row, clusters.codes, clusters.size)
     elif isinstance(fit, GeneralizedFit):
         values = _generalized_scores(fit, clusters.codes, clusters.size)
+    elif isinstance(fit, StructuredResiduals):
+        _refuse_large(clusters.rows())
+        values = structured_scores(fit, clusters.rows())
     else:
         values = _linear_scores(fit, clusters.rows(), _linear_parameters(fit))
     return pd.DataFrame(values, index=list(clusters.labels), columns=_names(fit))
@@ -96,7 +107,7 @@ def information(fit: Fit) -> pd.DataFrame:
     Parameters
     ----------
     fit : Fit
-        A linear or generalized linear model, with or without random effects.
+        A linear or generalized linear model, with or without random effects or structured residuals.
 
     Returns
     -------
@@ -122,6 +133,11 @@ def information(fit: Fit) -> pd.DataFrame:
         return pd.DataFrame(plain, index=names, columns=names)
     if isinstance(fit, GeneralizedFit):
         return pd.DataFrame(_generalized_information(fit), index=names, columns=names)
+    if isinstance(fit, StructuredResiduals):
+        own = structured_parameters_of(fit)
+        typical = np.concatenate([fit._standard_errors(), np.full(len(own) - len(fit.beta), 0.1)])
+        structured = structured_information(fit, STEP * np.maximum(np.abs(own), typical))
+        return pd.DataFrame(structured, index=names, columns=names)
     rows = _independent_rows(fit)
     at = _linear_parameters(fit)
     steps = STEP * np.maximum(np.abs(at), _typical(fit))
@@ -138,15 +154,17 @@ def _with_scores(fit: Fit) -> Fit:
             f"the {fit.family().name} family has no likelihood, and so no scores of its own; a family with "
             f"one is {fit.family().name.removeprefix('quasi')!r}."
         )
-    if not isinstance(fit, (LinearFit, GeneralizedFit, LeastSquaresFit, GlmFit)):
+    if not isinstance(fit, (LinearFit, GeneralizedFit, LeastSquaresFit, GlmFit, StructuredResiduals)):
         raise NotAvailableError(
-            "scores and information are those of lmer, glmer, lm and glm: penalized quasi-likelihood has no "
-            "likelihood, and models with structured residuals have their information in m.confint()."
+            "scores and information are those of lmer, glmer, lm, glm, gls and mmrm: penalized "
+            "quasi-likelihood has no likelihood."
         )
     return fit
 
 
 def _names(fit: Fit) -> list[str]:
+    if isinstance(fit, StructuredResiduals):
+        return structured_names(fit)
     family = fit.family()
     last = (".sigma",) if family is None else family.phi_names
     return [*fit.design.x_names, *theta_names(fit.random), *last]
@@ -174,12 +192,17 @@ def _independent_rows(fit: Fit) -> list[IntArray]:
 
 def _linear_scores(fit: Fit, clusters: list[IntArray], at: FloatArray) -> FloatArray:
     """Return the scores of the clusters at parameters (beta, theta, sigma), shape (m, p + k + 1)."""
+    _refuse_large(clusters)
+    return np.array([_linear_score(fit, rows, at) for rows in clusters])
+
+
+def _refuse_large(clusters: list[IntArray]) -> None:
+    """Raise NotAvailableError for clusters of more rows than a dense covariance has."""
     largest = max(len(rows) for rows in clusters)
     if largest > LARGEST_CLUSTER:
         raise NotAvailableError(
             f"a cluster of {largest:,} rows is too large for a dense covariance (limit {LARGEST_CLUSTER:,})."
         )
-    return np.array([_linear_score(fit, rows, at) for rows in clusters])
 
 
 def _linear_score(fit: Fit, rows: IntArray, at: FloatArray) -> FloatArray:

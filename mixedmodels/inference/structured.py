@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.engines.residual.information import CovarianceInformation, bias
+from mixedmodels.engines.residual.information import CovarianceInformation, bias, covariance_information
+from mixedmodels.engines.residual.objective import evaluation
 from mixedmodels.engines.residual.printed_parameters import second_derivatives
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.structured import StructuredResiduals
@@ -106,22 +107,17 @@ def kenward_roger(fit: StructuredResiduals, linear: bool) -> FixedEffects:
             "Kenward and Roger's method is for fits by REML; fit the model with REML=True, or use "
             "ddf='satterthwaite'."
         )
-    if fit.residual_problem.chains:
+    problem = fit.tied_problem
+    if problem is None:
         raise NotAvailableError(
-            "Kenward and Roger's method needs the covariance matrix of every group, and groups as long as "
-            "these have none formed; use ddf='satterthwaite'."
+            "Kenward and Roger's method needs the covariance matrix of all rows that belong together, and "
+            "groups as long as these have none formed; use ddf='satterthwaite'."
         )
-    at = (
-        fit.observed_covariance_information
-        if fit.information_kind == "observed"
-        else fit.expected_covariance_information
-    )
-    curved = (
-        []
-        if linear or fit.is_linear_covariance
-        else second_derivatives(fit.residual_problem, fit.residual_evaluation, at)
-    )
-    B = bias(fit.residual_problem, fit.residual_evaluation, at, curved)
+    is_expected = fit.information_kind == "expected"
+    at = covariance_information(problem, fit.residual_estimates.free, True, is_expected)
+    found = evaluation(problem, fit.residual_estimates.free, True)
+    curved = [] if linear or fit.is_linear_covariance else second_derivatives(problem, found, at)
+    B = bias(problem, found, at, curved)
     adjusted = at.root.T @ (np.eye(len(B)) + 2.0 * B) @ at.root
     return FixedEffects(
         fit.beta, adjusted, KenwardRoger(at.root, at.changes, at.W), tuple(fit.design.x_names)

@@ -314,8 +314,9 @@ class MixedModel(FittedModel, MixedFit):
             Random effects to condition on: all of them (None), none (NA, ``pd.NA``, NaN, False, 0, ``"~0"``),
             or those named. ``"average"`` averages the mean over the distribution of the random effects: the
             prediction for a population, of which that at random effects of zero is the median.
-        type : {"link", "response"}
-            Scale of the prediction.
+        type : {"link", "response", "disp"}
+            Scale of the prediction; ``"disp"``, of ``glmer(dispersion=)``, is the dispersion parameter of
+            each row, as ``m.row_dispersions()``.
         allow_new_levels : bool
             Whether a grouping level that was not in the data is allowed; its random effects are zero and
             add their variance.

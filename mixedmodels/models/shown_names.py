@@ -10,14 +10,15 @@ from mixedmodels.fits.mixed_fit import MixedFit
 #: What tests, predictions and diagnostics read of a fit, with no accessor's labels: there, and not shown.
 _OF_THE_FIT = """
     approximation b beta by_row call convention counted_parameters covariance_factor covariance_root
-    data default_ddf default_type design drawn_phi effects estimates expected_covariance_information
+    data default_ddf default_type design drawn_phi effects estimates
     expected_information fitted_to has_likelihood has_structured_residuals hessian_covariance
-    information_kind is_least_squares is_linear_covariance is_quasi joint_covariance joint_system
+    information_kind is_crossed is_least_squares is_linear_covariance is_quasi joint_covariance joint_system
     linear_predictor mean mean_information n_covariance_parameters normalized observed
     observed_covariance_information
     parameter_covariance phi prediction_variances prior_weights problem random random_scale relative_sd
-    residual_estimates residual_evaluation residual_problem residual_sd row_covariances row_information
-    solution spherical statistic summed term_covariances test_df theta_values unscaled_variances unscaled_vcov
+    residual_estimates residual_problem residual_sd row_covariances row_information
+    solution spherical statistic summed term_covariances test_df theta_values tied_problem unscaled_variances
+    unscaled_vcov
     residual_covariance correlation cov_type fixed_scale group_information groups has_distribution n_groups
     options refuse_draws scores n_subjects whitened_rows with_design with_rows y
 """

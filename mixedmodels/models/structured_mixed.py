@@ -14,10 +14,8 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.iterated import fit_rows
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.whitened import (
-    StructuredMixedEstimates,
+    linear_form,
     solved,
-    whitened_problem,
-    whitened_rows,
 )
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
@@ -140,9 +138,9 @@ class StructuredLinearMixedModel(StructuredRefits, MixedModel, StructuredMixedFi
             REML and design.X.shape[1] > 0, design.random, design.weights, design.offset,
             partial(_fitted, design, y),
         )  # fmt: skip
-        linear = whitened_problem(whitened_rows(problem, found.free, design, y))
+        linear = linear_form(problem, found.free, design, y)
         warn_unless_converged(found.convergence)
-        return cls(design, y, call, data, solved(linear, found), problem, linear)
+        return cls(design, y, call, data, solved(problem, linear, found), problem, linear)
 
     # Text.
 
@@ -172,8 +170,6 @@ class StructuredLinearMixedModel(StructuredRefits, MixedModel, StructuredMixedFi
 
 def _fitted(design: Design, y: FloatArray, problem: ResidualProblem, found: ResidualEstimates) -> FloatArray:
     """Return fitted values with the random effects at their modes, shape (n,)."""
-    at: StructuredMixedEstimates = solved(
-        whitened_problem(whitened_rows(problem, found.free, design, y)), found
-    )
+    at = solved(problem, linear_form(problem, found.free, design, y), found)
     b = random_effects(design.random, at.theta, at.u)
     return linear_predictor(design.X, at.beta, design.offset, design.random, b)

@@ -220,7 +220,7 @@ class _Lines:
         """Return the lines on the scale of the response."""
         fit, family = self.fit, self.fit.family()
         population = np.asarray(predict(fit, grid, NA, PredictionRequest(offset=offset)))
-        random = [random_matrices(fit.design, grid)[k] for k in self.own]
+        random = [random_matrices(fit.design, grid, fit.theta_values)[k] for k in self.own]
         conditional = population + sum(
             contribution(Z, codes, fit.b[k]) for k, (Z, codes) in zip(self.own, random, strict=True)
         )

@@ -199,6 +199,8 @@ def predict_average(fit: Fit, newdata: Any, request: PredictionRequest) -> pd.Se
             "an average over the random effects has interval='confidence'; limits of responses of new groups "
             "are predict(re_form='0', interval='prediction')."
         )
+    if request.type == "disp":
+        raise ControlError("type='disp' has no random effects to average over: leave out re_form='average'.")
     if request.df == "satterthwaite":
         raise ControlError(
             "df='satterthwaite' is for predictions of linear models, whose average over the random effects "

@@ -37,6 +37,8 @@ def predict_conditional(
     ControlError
         If no new rows are given.
     """
+    if request.type == "disp":
+        raise ControlError("type='disp' is of glmer(dispersion=); leave it out beside conditional=True.")
     if newdata is None:
         raise ControlError(
             "conditional=True predicts new rows from those of the fit, which are what was observed: give "

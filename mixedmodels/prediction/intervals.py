@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import rows_of
@@ -26,8 +27,9 @@ from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.formula import random_columns
+from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import level_variances
-from mixedmodels.formula.design.theta import term_factors
+from mixedmodels.formula.design.theta import term_factors, theta_parts
 from mixedmodels.prediction.request import PredictionRequest
 
 # Simulated responses of each row: the probability outside 95 % limits is known to 0.3 %, and less than that
@@ -82,7 +84,11 @@ def drawn_rows(
     """
     if all(mask.all() for mask in masks):
         return []
-    columns = [Z for Z, _ in random] if newdata is None else random_columns(model.design, newdata)
+    columns = (
+        [Z for Z, _ in random]
+        if newdata is None
+        else random_columns(model.design, newdata, model.theta_values)
+    )
     return [
         (np.where(mask, 0.0, Z), codes) for Z, (_, codes), mask in zip(columns, random, masks, strict=True)
     ]
@@ -100,6 +106,18 @@ def relative_variances(model: Fit, rows: Sequence[RandomRows], theta: FloatArray
             own = level_variances(term.relationship)
             variance = variance * np.where(codes < 0, 1.0, own[codes])
         total = total + variance
+    return total + left_at_places(model.random, rows, theta)
+
+
+def left_at_places(
+    terms: Sequence[RandomTerm], rows: Sequence[RandomRows], theta: FloatArray
+) -> FloatArray | float:
+    """Return the variances of processes at new places given those of the fit, over sigma^2, shape (m,)."""
+    total: FloatArray | float = 0.0
+    for term, own, (Z, _) in zip(terms, theta_parts(terms, theta), rows, strict=False):
+        if isinstance(term.structure, ByCorrelation) and term.structure.correlation.uses_coordinates:
+            assert own is not None
+            total = total + term.structure.variance_left(own, Z)
     return total
 
 

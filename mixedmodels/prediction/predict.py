@@ -13,7 +13,7 @@ import scipy.sparse
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
 from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError, listed
 from mixedmodels.fits.columns import column_terms
-from mixedmodels.fits.family_dispersion import family_at
+from mixedmodels.fits.family_dispersion import family_at, row_dispersions
 from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear import LinearFit
@@ -31,6 +31,7 @@ from mixedmodels.prediction.intervals import (
     confidence_limits,
     drawn_rows,
     fixed_variances,
+    left_at_places,
     noise_weights,
     prediction_limits,
     relative_variances,
@@ -111,8 +112,17 @@ def row_labels(newdata: Any, n_rows: int) -> pd.Index:
     return index if isinstance(index, pd.Index) else pd.RangeIndex(n_rows)
 
 
-def new_rows(model: Fit, newdata: Any, needs_random: bool, warn: bool = True, offset: Any = None) -> Rows:
+def new_rows(
+    model: Fit,
+    newdata: Any,
+    needs_random: bool,
+    warn: bool = True,
+    offset: Any = None,
+    interpolates: bool = True,
+) -> Rows:
     """Return new rows; without random effects their grouping factors need not be there.
+
+    Processes over places are those of the conditional mean at new ones, or these are refused.
 
     Raises
     ------
@@ -121,17 +131,19 @@ def new_rows(model: Fit, newdata: Any, needs_random: bool, warn: bool = True, of
     """
     X, total, labels = fixed_rows(model, newdata, warn, offset)
     if needs_random:
-        random = _random_rows(model, newdata)
+        random = _random_rows(model, newdata, interpolates)
     else:
         absent = np.zeros(len(X), dtype=np.int32)
         random = tuple((np.zeros((len(X), term.size)), absent) for term in model.random)
     return Rows(X, total, random, labels)
 
 
-def _random_rows(model: Fit, newdata: Any) -> tuple[tuple[FloatArray, CodeArray], ...]:
+def _random_rows(
+    model: Fit, newdata: Any, interpolates: bool = False
+) -> tuple[tuple[FloatArray, CodeArray], ...]:
     """Return the random-effects rows of new data, or say how to do without them."""
     try:
-        return random_matrices(model.design, newdata)
+        return random_matrices(model.design, newdata, model.theta_values if interpolates else None)
     except DataError as error:
         groups = {name.name for random in model.design.recipe.random for name in names_in(random.group)}
         absent = sorted(groups - set(input_frame(newdata).names) - model.design.recipe.env.keys())
@@ -184,7 +196,7 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
             if term.group == group_name(bar.group):
                 labels = column_terms(recipe.matrix)
                 matched = [labels[k] in wanted for k in recipe.selected]
-                mask |= np.array(matched)
+                mask |= np.array(matched) if recipe.places is None else all(matched)
                 found |= {labels[k] for k in recipe.selected}
         if wanted - found:
             raise FormulaError(
@@ -203,6 +215,10 @@ def predict(
     """Predict; see the method of that name."""
     if newdata is None:
         refuse_for_training_rows(request)
+    if request.type == "disp":
+        values = row_dispersions(model, newdata)
+        index = model.design.index if newdata is None else row_labels(newdata, len(values))
+        return labelled(model, {"fit": values}, index, newdata is None, request.na_action)
     # 1. The rows, and which random effects they condition on.
     masks = select_effects(model.design, re_form)
     needs_random = any(mask.any() for mask in masks)
@@ -349,6 +365,9 @@ def _variances(model: Fit, rows: Rows, masks: Sequence[BoolArray], random_only: 
     X, random, missing = _complete(rows, masks, random_only)
     if any(mask.any() for mask in masks):
         variances = model.prediction_variances(X, random)
+        if not rows.is_training:
+            left = left_at_places(model.random, random, model.theta_values)
+            variances = variances + model.random_scale**2 * left
     else:
         variances = fixed_variances(model, X)
     return np.where(missing, np.nan, variances)

@@ -12,7 +12,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of, real_number, true_or_false
 from mixedmodels.errors import ControlError
 
-PredictionType = Literal["link", "response"]
+PredictionType = Literal["link", "response", "disp"]
 IntervalType = Literal["confidence", "prediction"]
 NewNaAction = Literal["pass", "exclude", "omit", "fail"]
 DfOfLimits = float | Literal["satterthwaite"] | None
@@ -24,8 +24,8 @@ class PredictionRequest:
 
     Attributes
     ----------
-    type : {"link", "response"}
-        Scale.
+    type : {"link", "response", "disp"}
+        Scale; ``"disp"`` asks for the dispersion parameter of each row instead.
     allow_new_levels : bool
         Whether levels that were not in the data are allowed.
     random_only : bool
@@ -61,7 +61,12 @@ class PredictionRequest:
     na_action: NewNaAction = "pass"
 
     def __post_init__(self) -> None:
-        one_of("type", self.type, ("link", "response"))
+        one_of("type", self.type, ("link", "response", "disp"))
+        if self.type == "disp" and (self.se_fit or self.interval is not None or self.random_only):
+            raise ControlError(
+                "type='disp' is the dispersion parameter of each row, which has no random effects and no "
+                "se_fit or interval here: leave these out; m.dispersion_coefficients() has standard errors."
+            )
         true_or_false(
             allow_new_levels=self.allow_new_levels, random_only=self.random_only, se_fit=self.se_fit
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import shown
-from mixedmodels.arrays import BoolArray, CodeArray, FloatArray
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.control import true_or_false, whole_number
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.families.family import Family
@@ -42,7 +42,7 @@ from mixedmodels.prediction.predict import (
     training_rows,
 )
 from mixedmodels.prediction.re_form import ReForm
-from mixedmodels.prediction.structured import drawn_residuals, refuse_new_draws, relative_sd
+from mixedmodels.prediction.structured import drawn_residuals, new_residual_factors, relative_sd
 
 #: Numbers of one block of draws: 16 MB.
 MOST_VALUES = 2**21
@@ -148,6 +148,8 @@ class Simulation:
         Prior weights.
     family : Family or None
         The family at the rows.
+    correlated : tuple of (ndarray of int, ndarray)
+        New rows whose residuals are correlated, and the Cholesky factor of their correlation.
     """
 
     model: Fit
@@ -157,6 +159,7 @@ class Simulation:
     masks: Sequence[BoolArray]
     weights: FloatArray
     family: Family | None
+    correlated: tuple[tuple[IntArray, FloatArray], ...] = ()
 
     def draw(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Draw responses on the scale that a new response is given in, one a column, shape (m, count)."""
@@ -171,6 +174,8 @@ class Simulation:
             eta = eta + _drawn_effects(self.model, rng, self.rows, self.fresh, self.masks, count)
         if isinstance(self.model, StructuredResiduals) and self.rows.is_training:
             return eta + np.column_stack([drawn_residuals(self.model, rng) for _ in range(count)])
+        if self.correlated:
+            return eta + self._new_residuals(rng, eta.shape)
         known = np.isfinite(eta).all(axis=1)
         if known.all():
             return _observed(self.model, rng, eta, self.weights, self.family)
@@ -178,6 +183,14 @@ class Simulation:
         family = None if self.family is None else rows_of(self.family, np.flatnonzero(known))
         y[known] = _observed(self.model, rng, eta[known], self.weights[known], family)
         return y
+
+    def _new_residuals(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Draw residuals of new rows with their correlation, NaN where a variable of it is missing."""
+        drawn, noise = np.full(shape, np.nan), rng.standard_normal(shape)
+        for rows, L in self.correlated:
+            drawn[rows] = L @ noise[rows]
+        scale = self.model.sigma() / np.sqrt(np.where(self.weights > 0.0, self.weights, 1.0))
+        return np.asarray(scale[:, None] * drawn)
 
 
 def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
@@ -199,7 +212,11 @@ def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
         )
     # 1. Which effects stay at their modes, and the rows.
     masks = select_effects(model.design, None if request.use_u else request.re_form)
-    rows = training_rows(model) if newdata is None else new_rows(model, newdata, True, offset=request.offset)
+    rows = (
+        training_rows(model)
+        if newdata is None
+        else new_rows(model, newdata, True, offset=request.offset, interpolates=False)
+    )
     if newdata is not None and not request.allow_new_levels:
         everything = [np.ones_like(mask) for mask in masks]
         refuse_new_levels(model, rows.random, everything, newdata)
@@ -211,10 +228,10 @@ def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
         model.prior_weights if newdata is None else new_weights(model, newdata, len(fixed), request.weights)
     )
     if newdata is not None and model.has_structured_residuals:
-        refuse_new_draws(model)
         weights = weights / relative_sd(model, newdata, fixed) ** 2
     fresh = [None] * len(masks) if newdata is None else _fresh_levels(model, rows, newdata)
-    return Simulation(model, rows, fresh, fixed, masks, weights, family_at(model, newdata))
+    correlated = () if newdata is None else new_residual_factors(model, newdata)
+    return Simulation(model, rows, fresh, fixed, masks, weights, family_at(model, newdata), correlated)
 
 
 def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.errors import DataError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.new_residual import new_residual, new_variance_columns
@@ -130,11 +130,34 @@ def drawn_residuals(model: StructuredResiduals, rng: np.random.Generator) -> Flo
     return model.sigma() * drawn
 
 
-def refuse_new_draws(model: Fit) -> None:
-    """Raise NotAvailableError: correlated residuals are drawn at the rows of the fit."""
+def new_residual_factors(model: Fit, newdata: Any) -> tuple[tuple[IntArray, FloatArray], ...]:
+    """Return the rows of each residual group of new data, and the factor of their correlation.
+
+    Raises
+    ------
+    DataError
+        If rows of a group are at one place, in an arm that the fit has not seen, or positions are the order
+        of the rows of the fit.
+    """
     residual = model.design.residual
-    if residual is not None and residual.structure.n_parameters:
-        raise NotAvailableError(
-            "responses at new rows would be drawn without the correlation of residuals; simulate at the rows "
-            "of the fit, without newdata=."
-        )
+    if not isinstance(model, StructuredResiduals) or residual is None or not residual.structure.n_parameters:
+        return ()
+    placed = new_residual(model.design, newdata, numbers_groups=True)
+    rho, found = model.residual_estimates.parameters.rho, []
+    for code in np.unique(placed.codes[placed.codes >= 0]).tolist():
+        rows = np.flatnonzero(placed.codes == code)
+        arm = int(placed.arms[rows[0]])
+        if arm < 0:
+            raise DataError(
+                f"row {int(rows[0])} of newdata is in an arm of {residual.text} that is not known"
+            )
+        at = rho[residual.parameters.of_arm(arm)]
+        C = residual.structure.correlation(at, placed.positions[rows][None])[0]
+        try:
+            found.append((rows, np.linalg.cholesky(C)))
+        except np.linalg.LinAlgError:
+            raise DataError(
+                f"rows {int(rows[0])} and others of newdata are in one group of {residual.text} and at one "
+                "place: their residuals would be the same. Leave one of them out."
+            ) from None
+    return tuple(found)

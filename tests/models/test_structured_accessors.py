@@ -144,8 +144,6 @@ def test_what_needs_random_effects_says_so(name, models):
 
 
 def test_what_there_is_not_is_said_in_a_sentence(model):
-    with pytest.raises(mm.NotAvailableError, match="structured residuals"):
-        mm.estfun(model)
     if not model.random:
         with pytest.raises(AttributeError, match=r"write mm\.profile\(m\)"):
             _ = model.profile

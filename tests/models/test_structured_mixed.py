@@ -3,9 +3,11 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.engines.residual.objective import evaluation
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +110,20 @@ def test_kenward_and_roger_with_expected_information_is_pbkrtest():
     np.testing.assert_allclose(one["Std. Error"], other["Std. Error"], rtol=1e-5)
 
 
-def test_residual_groups_across_levels_of_a_random_effect_are_refused_by_name():
+def test_residual_groups_across_levels_of_a_random_effect_are_one_cluster():
     data = mm.load_dataset("Orthodont")
-    with pytest.raises(mm.DataError, match="Subject"):
-        mm.lmer("distance ~ Sex + (1 | Subject)", data, residual="ar1(1 | Sex)")
+    m = mm.lmer("distance ~ Sex + (1 | Subject)", data, residual="ar1(1 | Sex)")
+    assert m.residual_problem.crossed is not None
+    dense = evaluation(m.tied_problem, m.residual_estimates.free, True)
+    assert m.residual_estimates.objective == pytest.approx(dense.objective, abs=1e-8)
+
+
+def test_related_levels_across_residual_groups_are_refused_by_name():
+    data = mm.load_dataset("Orthodont")
+    names = list(dict.fromkeys(data["Subject"].astype(str)))
+    K = pd.DataFrame(np.eye(len(names)) + 0.1, index=names, columns=names)
+    with pytest.raises(mm.NotAvailableError, match="Subject"):
+        mm.lmer("distance ~ Sex + (1 | Subject)", data, residual="ar1(1 | Sex)", relmat={"Subject": K})
 
 
 def test_a_pickled_model_is_the_same(early):

@@ -151,26 +151,28 @@ class Autoregressive1(OneResidualCorrelation):
 
     def whiten(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> tuple[FloatArray, float]:
         """Return rows less what the row before predicts, over their standard deviation, and ``log |C|``."""
-        a, v = self._steps(rho, positions)
-        return whiten_steps(a, v, rows)
+        return whiten_steps(*self.steps(rho, positions), rows)
 
     def whiten_pullback(
         self, rho: FloatArray, positions: Positions, rows: FloatArray, dwhite: FloatArray, dlog_det: float
     ) -> tuple[FloatArray, FloatArray]:
         """Return the gradients in phi and in `rows`."""
-        a, v = self._steps(rho, positions)
-        da, drows = whiten_steps_pullback(a, v, rows, dwhite, dlog_det)
-        lag = np.diff(positions, axis=1)
-        return np.array([np.sum(da * lag * rho[0] ** (lag - 1))]), drows
+        da, drows = whiten_steps_pullback(*self.steps(rho, positions), rows, dwhite, dlog_det)
+        return self.steps_pullback(rho, positions, da), drows
 
     def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
         """Return ``L rows``."""
-        return colour_steps(*self._steps(rho, positions), rows)
+        return colour_steps(*self.steps(rho, positions), rows)
 
-    def _steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
-        """Return the correlation a of each row with the one before it, and ``1 - a^2``, shape (K, T - 1)."""
+    def steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
+        """Return ``a = phi^(s - t)`` of each row and the one before it, and ``1 - a^2``."""
         a = np.asarray(rho[0] ** np.diff(positions, axis=1))
         return a, 1.0 - a**2
+
+    def steps_pullback(self, rho: FloatArray, positions: Positions, da: FloatArray) -> FloatArray:
+        """Return the gradient in phi from that in `a`."""
+        lag = np.diff(positions, axis=1)
+        return np.array([np.sum(da * lag * rho[0] ** (lag - 1))])
 
     def parameter_names(self) -> tuple[str, ...]:
         """Return nlme's name."""

@@ -207,22 +207,28 @@ class ExponentialSeries(Exponential):
 
     def whiten(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> tuple[FloatArray, float]:
         """Return ``L^-1 rows`` and ``log |C|``."""
-        gap = np.diff(positions[..., 0], axis=1) / rho[0]
-        return whiten_steps(np.exp(-gap), -np.expm1(-2.0 * gap), rows)
+        return whiten_steps(*self.steps(rho, positions), rows)
 
     def whiten_pullback(
         self, rho: FloatArray, positions: Positions, rows: FloatArray, dwhite: FloatArray, dlog_det: float
     ) -> tuple[FloatArray, FloatArray]:
         """Return the gradients in the range and in `rows`."""
-        gap = np.diff(positions[..., 0], axis=1) / rho[0]
-        a = np.exp(-gap)
-        da, drows = whiten_steps_pullback(a, -np.expm1(-2.0 * gap), rows, dwhite, dlog_det)
-        return np.array([np.sum(da * a * gap) / rho[0]]), drows
+        da, drows = whiten_steps_pullback(*self.steps(rho, positions), rows, dwhite, dlog_det)
+        return self.steps_pullback(rho, positions, da), drows
 
     def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
         """Return ``L rows``."""
+        return colour_steps(*self.steps(rho, positions), rows)
+
+    def steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
+        """Return ``a = exp(-u)`` of each row and the one before it, and ``1 - a^2``."""
         gap = np.diff(positions[..., 0], axis=1) / rho[0]
-        return colour_steps(np.exp(-gap), -np.expm1(-2.0 * gap), rows)
+        return np.exp(-gap), -np.expm1(-2.0 * gap)
+
+    def steps_pullback(self, rho: FloatArray, positions: Positions, da: FloatArray) -> FloatArray:
+        """Return the gradient in the range from that in `a`."""
+        gap = np.diff(positions[..., 0], axis=1) / rho[0]
+        return np.array([np.sum(da * np.exp(-gap) * gap) / rho[0]])
 
 
 class Gaussian(Spatial):
@@ -537,20 +543,25 @@ class ContinuousAutoregressive(PowerOfDistance):
 
     def whiten(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> tuple[FloatArray, float]:
         """Return ``L^-1 rows`` and ``log |C|``."""
-        log_a = np.log(rho[0]) * np.diff(positions[..., 0], axis=1) / self.unit
-        return whiten_steps(np.exp(log_a), -np.expm1(2.0 * log_a), rows)
+        return whiten_steps(*self.steps(rho, positions), rows)
 
     def whiten_pullback(
         self, rho: FloatArray, positions: Positions, rows: FloatArray, dwhite: FloatArray, dlog_det: float
     ) -> tuple[FloatArray, FloatArray]:
         """Return the gradients in phi and in `rows`."""
-        gap = np.diff(positions[..., 0], axis=1) / self.unit
-        a = rho[0] ** gap
-        v = -np.expm1(2.0 * np.log(rho[0]) * gap)
-        da, drows = whiten_steps_pullback(a, v, rows, dwhite, dlog_det)
-        return np.array([np.sum(da * gap * a) / rho[0]]), drows
+        da, drows = whiten_steps_pullback(*self.steps(rho, positions), rows, dwhite, dlog_det)
+        return self.steps_pullback(rho, positions, da), drows
 
     def colour(self, rho: FloatArray, positions: Positions, rows: FloatArray) -> FloatArray:
         """Return ``L rows``."""
+        return colour_steps(*self.steps(rho, positions), rows)
+
+    def steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
+        """Return ``a = phi^(s - t)`` of each row and the one before it, and ``1 - a^2``."""
         log_a = np.log(rho[0]) * np.diff(positions[..., 0], axis=1) / self.unit
-        return colour_steps(np.exp(log_a), -np.expm1(2.0 * log_a), rows)
+        return np.exp(log_a), -np.expm1(2.0 * log_a)
+
+    def steps_pullback(self, rho: FloatArray, positions: Positions, da: FloatArray) -> FloatArray:
+        """Return the gradient in phi from that in `a`."""
+        gap = np.diff(positions[..., 0], axis=1) / self.unit
+        return np.array([np.sum(da * gap * rho[0] ** gap) / rho[0]])

@@ -93,6 +93,17 @@ class Markov(Protocol):
         """Return ``L rows`` (K, T, q), the inverse of whitening."""
 
 
+@runtime_checkable
+class FirstOrder(Protocol):
+    """A Markov structure of the first order, in which the row before says all that is known of a row."""
+
+    def steps(self, rho: FloatArray, positions: Positions) -> tuple[FloatArray, FloatArray]:
+        """Return the correlation a of each row with the one before it, and ``1 - a^2``, shape (K, T - 1)."""
+
+    def steps_pullback(self, rho: FloatArray, positions: Positions, da: FloatArray) -> FloatArray:
+        """Return the gradient in rho of a function whose gradient in `a` is `da`, shape (K, T - 1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class VarianceColumns:
     """What a variance function is a function of.

@@ -34,16 +34,23 @@ class SearchCoordinates:
     problem: ResidualProblem
     scaled: BoolArray
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the two are the same."""
+        return not self.scaled.any()
+
     def of(self, free: FloatArray) -> FloatArray:
         """Return search coordinates of free ones."""
-        return self._times(free, -self._mean_log_sd(free)[0])
+        return free if self.is_free else self._times(free, -self._mean_log_sd(free)[0])
 
     def free(self, x: FloatArray) -> FloatArray:
         """Return free coordinates of search ones; those of the residuals are the same."""
-        return self._times(x, self._mean_log_sd(x)[0])
+        return x if self.is_free else self._times(x, self._mean_log_sd(x)[0])
 
     def jacobian(self, free: FloatArray) -> FloatArray:
         """Return how free coordinates move with search coordinates, shape (k, k)."""
+        if self.is_free:
+            return np.eye(len(free))
         m, slope = self._mean_log_sd(free)
         J = np.diag(self._times(np.ones(len(free)), m))
         J[self.scaled] += np.multiply.outer(free[self.scaled], slope)
@@ -51,10 +58,12 @@ class SearchCoordinates:
 
     def back(self, found: Minimum, J: FloatArray) -> Minimum:
         """Return where a search ended in free coordinates; J is the Jacobian there."""
+        if self.is_free:
+            return found
         return replace(
             found,
             x=self.free(found.x),
-            gradient=np.asarray(np.linalg.solve(J.T, found.gradient)),
+            gradient=np.asarray(np.linalg.solve(J.T, found.gradient), dtype=np.float64),
             inverse_hessian=J @ found.inverse_hessian @ J.T,
             path=tuple((self.free(x), objective) for x, objective in found.path),
         )

@@ -137,6 +137,8 @@ def _with_random(
 ) -> FloatArray:
     """Return ``R + Z Lambda Lambda' Z'`` of every unit."""
     V = R
+    if not batch.same_level:  # random effects that stay out of the clusters
+        return V
     for term, factor, same in zip(model.terms, factors, batch.same_level, strict=True):
         ZT = batch.at_rows(term.Z) @ factor
         own = np.matmul(ZT, ZT.transpose(0, 2, 1))
@@ -164,6 +166,8 @@ def pulled_back(
     factors = model.factors(at.theta)
     slopes = [np.zeros_like(factor) for factor in factors]
     for batch, own in zip(problem.batches, dV, strict=True):
+        if not batch.same_level:
+            continue
         for k, (term, factor, same) in enumerate(zip(model.terms, factors, batch.same_level, strict=True)):
             slopes[k] += _factor_slope(batch.at_rows(term.Z), factor, own if same is None else own * same)
     rho = np.empty(0) if model.structure is None else _correlation_slopes(problem, at.rho, units, dV)

@@ -14,8 +14,9 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates, estimates_
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.engines.residual.start import curvature, first_parameters, search_hessian
-from mixedmodels.engines.residual.verdict import judged
+from mixedmodels.engines.residual.sample import full_hessian
+from mixedmodels.engines.residual.start import curvature, first_parameters, sampled_hessian, search_hessian
+from mixedmodels.engines.residual.verdict import judged, tells_apart
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
@@ -35,6 +36,8 @@ MAX_HALVINGS = 6
 #: Where a search ended at a bound, flat or not at all, others begin so far from its start, along so many
 #: coordinates of the residuals; one counts if it comes lower by so much.
 LOOK, MOST_LOOKED, LOOK_GAIN = 1.0, 4, 1e-7
+#: Distance of the nearer points of differences of the gradient, whose error is of its fourth power.
+DIFFERENCE = 1e-3
 #: Largest change of a free coordinate in one step: they are of order one.
 MAX_STEP = 3.0
 
@@ -81,6 +84,8 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
     first = problem.model.free(first_parameters(problem.model) if start is None else start)
     found = _minimum(search, first)
     at = search.at(_with_exact_zeros(search, found))
+    if problem.crossed is not None:
+        search.hessian = _telling_hessian(search, at)
     if start is None and judged(problem, at.at, found, search.hessian).verdict != "converged":
         found = _best_of_looks(search, first, found)
         at = search.at(_with_exact_zeros(search, found))
@@ -95,6 +100,16 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
         found.message,
     )
     return estimates_of(problem, at, REML, report, judged(problem, at.at, found, search.hessian))
+
+
+def _telling_hessian(search: Search, at: Evaluation) -> FloatArray:
+    """Return a Hessian that shows which parameters crossed data tell apart, of all rows if need be."""
+    J = search_coordinates(search.problem).jacobian(at.free)
+    H = J.T @ sampled_hessian(search.problem, at) @ J
+    if tells_apart(H):
+        return np.asarray(H)
+    H = J.T @ full_hessian(search.problem, at.free, search.REML, DIFFERENCE) @ J
+    return 0.5 * (H + H.T)
 
 
 def _best_of_looks(search: Search, first: FloatArray, found: Minimum) -> Minimum:

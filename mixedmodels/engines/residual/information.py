@@ -75,7 +75,7 @@ def covariance_information(
         Whether W is from the expected information about the restricted likelihood, or from the observed one.
     """
     found = evaluation(problem, free, REML)
-    if problem.chains:
+    if not problem.has_matrices:
         moving: BoolArray = np.ones(len(free), dtype=np.bool_)
         slopes: tuple[FloatArray, ...] = ()
         P = _weighted_by_differences(problem, free, REML)

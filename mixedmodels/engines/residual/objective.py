@@ -21,6 +21,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.residual.chains import ChainState, chain_slopes, whitened
 from mixedmodels.engines.residual.covariance import UnitCovariances, pulled_back, unit_covariances
+from mixedmodels.engines.residual.crossed import CrossedState, crossed_slopes, crossed_state, goes_by_steps
 from mixedmodels.engines.residual.model import Parameters, Slopes
 from mixedmodels.engines.residual.problem import ResidualProblem
 
@@ -57,6 +58,8 @@ class Evaluation:
         Weighted residual sum of squares, and over its degrees of freedom.
     log_det_V, log_det_S : float
         ``sum log|V_i|`` and ``log|S_QQ|``.
+    crossed : CrossedState or None
+        Equations of random effects that are not tied to residual groups.
     """
 
     objective: float
@@ -72,6 +75,7 @@ class Evaluation:
     sigma2: float
     log_det_V: float
     log_det_S: float
+    crossed: CrossedState | None
 
 
 def evaluation(problem: ResidualProblem, free: FloatArray, REML: bool) -> Evaluation:
@@ -87,16 +91,21 @@ def evaluation(problem: ResidualProblem, free: FloatArray, REML: bool) -> Evalua
 
 def evaluation_at(problem: ResidualProblem, at: Parameters, REML: bool, free: FloatArray) -> Evaluation:
     """Evaluate the objective at natural parameters, which `free` are the coordinates of; errors as above."""
-    units = unit_covariances(problem, at)
     # 1. S = sum M'V^-1 M and log|V|.
+    units, inverses, chains, crossed = [], [], [], None
     S, log_det_V = np.zeros((problem.p + 1, problem.p + 1)), 0.0
-    inverses = []
-    for batch, unit in zip(problem.batches, units, strict=True):
-        inverse, log_det = inverted(unit.V)
-        S += batch.weighted(inverse)
-        log_det_V += float(batch.counts @ log_det)
-        inverses.append(inverse)
-    chains = [whitened(chain, problem.model, at, chain.M) for chain in problem.chains]
+    if not goes_by_steps(problem):
+        units = unit_covariances(problem, at)
+        for batch, unit in zip(problem.batches, units, strict=True):
+            inverse, log_det = inverted(unit.V)
+            S += batch.weighted(inverse) if problem.crossed is None else 0.0
+            log_det_V += float(batch.counts @ log_det)
+            inverses.append(inverse)
+    if problem.crossed is not None:
+        crossed = crossed_state(problem, at, inverses, log_det_V)
+        S, log_det_V = crossed.S, crossed.log_det_V
+    else:
+        chains = [whitened(chain, problem.model, at, chain.M) for chain in problem.chains]
     for state in chains:
         flat = state.white.reshape(-1, problem.p + 1)
         S += flat.T @ flat
@@ -108,7 +117,20 @@ def evaluation_at(problem: ResidualProblem, at: Parameters, REML: bool, free: Fl
     if REML:
         objective += log_det_S + problem.basis.log_det_R2
     return Evaluation(
-        objective, free, at, S, units, chains, inverses, gamma, root, rss, rss / df, log_det_V, log_det_S
+        objective,
+        free,
+        at,
+        S,
+        units,
+        chains,
+        inverses,
+        gamma,
+        root,
+        rss,
+        rss / df,
+        log_det_V,
+        log_det_S,
+        crossed,
     )
 
 
@@ -168,6 +190,8 @@ def natural_slopes(problem: ResidualProblem, found: Evaluation, REML: bool) -> S
     of -2 log-likelihood there.
     """
     Omega = _omega(problem, found, REML)
+    if found.crossed is not None:
+        return crossed_slopes(problem, found.at, found.crossed, found.units, Omega)
     dV = []
     for batch, inverse in zip(problem.batches, found.inverses, strict=True):
         if batch.M is not None:

@@ -23,6 +23,7 @@ from mixedmodels.engines.residual.batches import (
     row_order,
 )
 from mixedmodels.engines.residual.chains import LONG, Chain, chains_of, is_chained
+from mixedmodels.engines.residual.crossed_pattern import CrossedPattern, crossed_pattern
 from mixedmodels.engines.residual.model import CovarianceModel, ResidualRows
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import RandomTerm
@@ -30,6 +31,8 @@ from mixedmodels.formula.design.theta import column_scales
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
+#: Rows that crossed random effects may tie together before the sparse way is the faster one.
+MOST_TIED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class ResidualProblem:
         Sum of the logarithms of the weights.
     n_levels : int
         Levels of time that correlations are looked up among; 0 where they are not.
+    crossed : CrossedPattern or None
+        Random effects that are not tied to residual groups: the clusters then are these groups alone.
     """
 
     model: CovarianceModel
@@ -76,6 +81,12 @@ class ResidualProblem:
     root_weights: FloatArray
     sum_log_weights: float
     n_levels: int
+    crossed: CrossedPattern | None
+
+    @property
+    def has_matrices(self) -> bool:
+        """Whether the covariances of all responses that belong together are formed."""
+        return not self.chains and self.crossed is None
 
     @property
     def n(self) -> int:
@@ -97,7 +108,7 @@ class ResidualProblem:
         Every cluster is a unit of its own from there on: fitted values differ from row to row.
         """
         rows = replace(self.rows, columns=columns)
-        return _with_batches(self, rows)
+        return with_batches(self, rows, self.crossed is not None)
 
 
 def residual_problem(
@@ -107,6 +118,7 @@ def residual_problem(
     terms: Sequence[RandomTerm] = (),
     weights: FloatArray | None = None,
     offset: FloatArray | None = None,
+    is_crossed: bool | None = None,
 ) -> ResidualProblem:
     """Build everything that never changes during a fit.
 
@@ -122,6 +134,8 @@ def residual_problem(
         Random-effects terms.
     weights, offset : ndarray, shape (n,), or None
         Prior weights (rows of weight zero contribute nothing) and offset.
+    is_crossed : bool, optional
+        Whether random effects stay out of the clusters; by default where they have to.
 
     Raises
     ------
@@ -155,13 +169,42 @@ def residual_problem(
         root_weights=root,
         sum_log_weights=2.0 * float(np.log(root).sum()),
         n_levels=n_levels(rows),
+        crossed=None,
     )
-    return _with_batches(problem, problem.rows)
+    if is_crossed is None:
+        is_crossed = must_cross(problem.rows.codes, orthogonal)
+    return with_batches(problem, problem.rows, is_crossed)
 
 
-def _with_batches(problem: ResidualProblem, rows: ResidualRows) -> ResidualProblem:
+def must_cross(codes: IntArray, terms: Sequence[RandomTerm]) -> bool:
+    """Tell whether random effects have to stay out of the clusters of rows, which they would join.
+
+    They have to where a residual group has several levels, for whitened rows of a level then reach others; or
+    where they tie more than a few rows together. Related levels cannot.
+    """
+    if not terms or any(term.relationship is not None for term in terms):
+        return False
+    if split_levels(codes, terms) is not None:
+        return True
+    nested = clusters_of_rows(codes, terms)
+    coarsest = max(int(np.bincount(term.codes).max()) for term in terms)
+    largest = int(np.bincount(nested).max())
+    return largest > max(MOST_TIED, coarsest)
+
+
+def split_levels(rows_codes: IntArray, terms: Sequence[RandomTerm]) -> RandomTerm | None:
+    """Return a term that has several levels within one residual group, None where there is none."""
+    for term in terms:
+        first = np.full(int(rows_codes.max()) + 1, -1, dtype=np.intp)
+        first[rows_codes] = term.codes
+        if (first[rows_codes] != term.codes).any():
+            return term
+    return None
+
+
+def with_batches(problem: ResidualProblem, rows: ResidualRows, is_crossed: bool) -> ResidualProblem:
     """Return the problem with its clusters found."""
-    terms = problem.model.terms
+    terms = () if is_crossed else problem.model.terms
     cluster = clusters_of_rows(rows.codes, terms)
     sizes = np.bincount(cluster)
     chains: tuple[Chain, ...] = ()
@@ -173,7 +216,8 @@ def _with_batches(problem: ResidualProblem, rows: ResidualRows) -> ResidualProbl
     found = batches(problem.M, rows, terms, cluster, kept)
     at = np.concatenate([np.empty(0, dtype=np.intp), *(batch.rows.ravel() for batch in found)])
     columns = tuple(column.take(at) for column in rows.columns)
-    return replace(problem, rows=rows, batches=found, chains=chains, columns=columns)
+    crossed = crossed_pattern(rows, problem.model.terms, found) if is_crossed else None
+    return replace(problem, rows=rows, batches=found, chains=chains, columns=columns, crossed=crossed)
 
 
 def _of_rows(term: RandomTerm, kept: IntArray) -> RandomTerm:

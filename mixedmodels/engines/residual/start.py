@@ -15,6 +15,7 @@ from mixedmodels.engines.residual.covariance import unit_covariances
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient, inverted
 from mixedmodels.engines.residual.problem import ResidualProblem
+from mixedmodels.engines.residual.sample import theta_slopes, tied_sample
 from mixedmodels.engines.residual.slopes import covariance_slopes
 from mixedmodels.formula.design.theta import column_scales
 
@@ -47,16 +48,36 @@ def first_parameters(model: CovarianceModel) -> Parameters:
 
 
 def search_hessian(problem: ResidualProblem, found: Evaluation, REML: bool) -> FloatArray:
-    """Return the Hessian that a search begins with: the expected one, of long groups the observed one."""
-    if not problem.chains:
+    """Return the Hessian that a search begins with.
+
+    The expected one; of long groups the observed one; beside crossed random effects, whose rows are observed,
+    that of the residual parameters expected of some rows.
+    """
+    if problem.has_matrices:
         return expected_hessian(problem, found)
+    if problem.crossed is not None:
+        n_theta = problem.model.n_theta
+        H = sampled_hessian(problem, found)
+        H[:n_theta] = theta_slopes(problem, found, REML, OBSERVED_STEP)
+        H[:, :n_theta] = H[:n_theta].T
+        return _falling_nowhere(0.5 * (H + H.T))
 
     def slope(free: FloatArray) -> FloatArray:
         return gradient(problem, evaluation(problem, free, REML), REML)
 
-    H = hessian(slope, found.free, np.full(len(found.free), OBSERVED_STEP))
+    return _falling_nowhere(hessian(slope, found.free, np.full(len(found.free), OBSERVED_STEP)))
+
+
+def _falling_nowhere(H: FloatArray) -> FloatArray:
+    """Return a Hessian with directions that it falls along rising as much."""
     values, vectors = np.linalg.eigh(H)
     return np.asarray((vectors * np.abs(values)) @ vectors.T)
+
+
+def sampled_hessian(problem: ResidualProblem, found: Evaluation) -> FloatArray:
+    """Return the expected Hessian of some rows of a model with crossed random effects, as if of all."""
+    sample = tied_sample(problem)
+    return expected_hessian(sample, evaluation(sample, found.free, False)) * (problem.n / sample.n)
 
 
 def expected_hessian(problem: ResidualProblem, found: Evaluation) -> FloatArray:

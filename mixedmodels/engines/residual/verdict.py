@@ -18,6 +18,8 @@ from mixedmodels.optimization.report import ConvergenceReport
 #: Eigenvalue of the expected information, scaled to unit diagonal, below which its direction is flat: the
 #: derivatives it is made of are good to ten digits, and their squares enter.
 FLAT = 1e-9
+#: The same above which it is not flat beyond doubt, whatever rows it is of.
+FAR_FROM_FLAT = 1e-6
 #: Information about one parameter, of the whole sample, below which the data say nothing of it.
 NOTHING = 1e-12
 #: Share of a flat direction from which a parameter is named.
@@ -76,6 +78,14 @@ def bound_reasons(model: CovarianceModel, at: Parameters) -> tuple[str, ...]:
         bounds += f.bounds_reached(delta)
     found += [f"The residual parameter {name} is at its bound, {value:.4g}." for name, value in bounds]
     return tuple(found)
+
+
+def tells_apart(H: FloatArray) -> bool:
+    """Tell whether a Hessian is far from flat along every direction."""
+    scale = np.sqrt(np.maximum(H.diagonal(), 0.0))
+    if not (scale > 0.0).all():
+        return False
+    return bool(np.linalg.eigvalsh(H / np.multiply.outer(scale, scale)).min(initial=1.0) > FAR_FROM_FLAT)
 
 
 def flat_directions(problem: ResidualProblem, H: FloatArray) -> tuple[str, ...]:

@@ -3,19 +3,20 @@
 With L_i the Cholesky factor of the residual covariance of group i over sigma^2, the rows ``L_i^-1 [X Z y]``
 have independent residuals of one variance. Where residual groups are nested in the levels of the random
 effects each of them still belongs to one level, and everything about a linear mixed model holds as it is.
+Where they are not, :mod:`mixedmodels.engines.residual.crossed` has the equations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import LinearSolution, solve
 from mixedmodels.engines.residual.cells import row_covariances
+from mixedmodels.engines.residual.crossed_estimates import crossed_solution
 from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.formula.design.design import Design, RandomTerm
@@ -112,17 +113,18 @@ def whitened_problem(rows: WhitenedRows) -> LinearProblem:
     return linear_problem(rows.y, rows.X, rows.terms)
 
 
-def solved(linear: LinearProblem, estimates: ResidualEstimates) -> StructuredMixedEstimates:
+def linear_form(
+    problem: ResidualProblem, free: FloatArray, design: Design, y: FloatArray
+) -> LinearProblem | None:
+    """Return the linear mixed model of whitened rows, None where a residual group has several levels."""
+    return None if problem.crossed is not None else whitened_problem(whitened_rows(problem, free, design, y))
+
+
+def solved(
+    problem: ResidualProblem, linear: LinearProblem | None, estimates: ResidualEstimates
+) -> StructuredMixedEstimates:
     """Return fixed and random effects at the estimates, with the criterion of the rows as they were."""
+    if linear is None:
+        return StructuredMixedEstimates(estimates, crossed_solution(problem, estimates))
     solution = solve(linear, estimates.parameters.theta, estimates.REML)
     return StructuredMixedEstimates(estimates, replace(solution, objective=estimates.objective))
-
-
-def split_levels(rows_codes: IntArray, terms: Sequence[RandomTerm]) -> RandomTerm | None:
-    """Return a term that has several levels within one residual group, None where there is none."""
-    for term in terms:
-        first = np.full(int(rows_codes.max()) + 1, -1, dtype=np.intp)
-        first[rows_codes] = term.codes
-        if (first[rows_codes] != term.codes).any():
-            return term
-    return None

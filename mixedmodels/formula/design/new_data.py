@@ -15,6 +15,7 @@ from mixedmodels.formula.design.fixed_effects import not_estimable
 from mixedmodels.formula.design.model_frame import row_argument
 from mixedmodels.formula.design.random_effects import random_matrix
 from mixedmodels.formula.design.recipe import Recipe
+from mixedmodels.formula.design.theta import theta_parts
 from mixedmodels.formula.evaluation.columns import Column, Factor, as_factor, interaction
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
@@ -99,10 +100,13 @@ def _warn_not_estimable(design: Design, X: FloatArray) -> None:
         )
 
 
-def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, CodeArray], ...]:
+def random_matrices(
+    design: Design, new_data: Any, theta: FloatArray | None = None
+) -> tuple[tuple[FloatArray, CodeArray], ...]:
     """Return model matrix (m, S) and codes (m,) of each random-effects term on new data.
 
-    A code of -1 marks a level that the fit has not seen, or a missing one.
+    A code of -1 marks a level that the fit has not seen, or a missing one. With `theta` given, the covariance
+    parameters, processes over places are interpolated at new ones, which are refused without.
     """
     recipe = design.recipe
     evaluator = _evaluator(recipe, new_data)
@@ -118,15 +122,19 @@ def random_matrices(design: Design, new_data: Any) -> tuple[tuple[FloatArray, Co
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
     codes: dict[str, CodeArray] = {}
     found = []
-    for term, random in zip(design.random, recipe.random, strict=True):
+    parts = theta_parts(design.random, theta)
+    for term, random, own in zip(design.random, recipe.random, parts, strict=True):
         if term.group not in codes:
             codes[term.group] = _known_codes(term, _group_column(random.group, evaluator))
-        found.append((random_matrix(random, columns, evaluator.frame.n_rows), codes[term.group]))
+        Z = random_matrix(random, columns, evaluator.frame.n_rows, term.structure, own)
+        found.append((Z, codes[term.group]))
     return tuple(found)
 
 
-def random_columns(design: Design, new_data: Any) -> tuple[FloatArray, ...]:
+def random_columns(design: Design, new_data: Any, theta: FloatArray | None = None) -> tuple[FloatArray, ...]:
     """Return the model matrix (m, S) of each random-effects term on new data, which need not name groups.
+
+    `theta` as for :func:`random_matrices`.
 
     Raises
     ------
@@ -138,7 +146,11 @@ def random_columns(design: Design, new_data: Any) -> tuple[FloatArray, ...]:
     names = {name for random in recipe.random for name in _used_variables(random.matrix)}
     evaluator.require([recipe.variables[n] for n in names])
     columns = {name: evaluator.column(recipe.variables[name]) for name in names}
-    return tuple(random_matrix(random, columns, evaluator.frame.n_rows) for random in recipe.random)
+    parts = theta_parts(design.random, theta)
+    return tuple(
+        random_matrix(random, columns, evaluator.frame.n_rows, term.structure, own)
+        for term, random, own in zip(design.random, recipe.random, parts, strict=True)
+    )
 
 
 def variables_on(

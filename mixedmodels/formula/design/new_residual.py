@@ -43,8 +43,11 @@ class NewResidual:
     positions: Positions
 
 
-def new_residual(design: Design, new_data: Any) -> NewResidual:
-    """Return where new rows are; all of them are in groups not seen where positions are the order of rows.
+def new_residual(design: Design, new_data: Any, numbers_groups: bool = False) -> NewResidual:
+    """Return where new rows are.
+
+    With `numbers_groups`, groups that the fit has not seen have numbers after those of the fit, and time
+    begins in each with its first row; else all their rows have the code -1.
 
     Raises
     ------
@@ -66,6 +69,9 @@ def new_residual(design: Design, new_data: Any) -> NewResidual:
     arms = np.zeros(n_rows, dtype=np.intp)
     if call.group is not None:
         codes = _codes(residual.groups, columns[deparse(call.group)])
+        if numbers_groups:
+            factor = as_factor(columns[deparse(call.group)])
+            codes = np.where(codes < 0, len(residual.groups) + factor.codes.astype(np.intp), codes)
     if call.arm is not None:
         arms = _codes(residual.arm_names, columns[deparse(call.arm)])
     missing = _missing(columns, n_rows)
@@ -118,13 +124,17 @@ def _known_levels(levels: tuple[str, ...], column: Column, name: str) -> IntArra
 def _steps(residual: ResidualDesign, codes: IntArray, times: FloatArray) -> IntArray:
     """Return times as whole numbers of steps in known groups, which may be before the first of the fit."""
     known = codes >= 0
-    steps = np.where(known, (times - residual.origins[codes]) / residual.step, 0.0)
+    n_new = max(int(codes.max(initial=-1)) + 1 - len(residual.groups), 0)
+    first = np.full(len(residual.groups) + n_new, np.inf)
+    np.minimum.at(first, codes[known], times[known])
+    origins = np.concatenate([residual.origins, first[len(residual.groups) :]])
+    steps = np.where(known, (times - origins[codes]) / residual.step, 0.0)
     off = np.abs(steps - np.rint(steps)) > _STEP_TOLERANCE
     if off.any():
         row = int(np.argmax(off))
         raise DataError(
             f"{residual.time_name} = {times[row]:g} in the new data is no whole number of steps of "
-            f"{residual.step:g} from {residual.origins[codes[row]]:g}, by which {residual.text} goes"
+            f"{residual.step:g} from {origins[codes[row]]:g}, by which {residual.text} goes"
         )
     positions = np.rint(steps).astype(np.intp)
     if isinstance(residual.structure, Toeplitz):
@@ -137,14 +147,15 @@ def _refuse_long_lags(residual: ResidualDesign, n_lags: int, codes: IntArray, po
     known = codes >= 0
     all_codes = np.concatenate([residual.codes, codes[known]])
     all_positions = np.concatenate([residual.positions, positions[known]])
-    first = np.full(len(residual.groups), all_positions.max())
-    last = np.full(len(residual.groups), all_positions.min())
+    first = np.full(int(all_codes.max()) + 1, all_positions.max())
+    last = np.full(len(first), all_positions.min())
     np.minimum.at(first, all_codes, all_positions)
     np.maximum.at(last, all_codes, all_positions)
     far = np.flatnonzero(last - first > n_lags)
     if len(far):
+        label = residual.groups[far[0]] if far[0] < len(residual.groups) else "(a new one)"
         raise DataError(
-            f"the new data have rows of {residual.group_name} {residual.groups[far[0]]} "
+            f"the new data have rows of {residual.group_name} {label} "
             f"{last[far[0]] - first[far[0]]} steps apart, and {residual.text} knows correlations of "
             f"{n_lags} steps or fewer"
         )

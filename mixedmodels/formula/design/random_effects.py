@@ -11,11 +11,13 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance import covariance_structure
+from mixedmodels.covariance.by_correlation import ByCorrelation
+from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.recipe import RandomRecipe
-from mixedmodels.formula.design.spatial_effects import indicators_of_places, spatial_term
+from mixedmodels.formula.design.spatial_effects import indicators_of_places, interpolated_places, spatial_term
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, as_factor
 from mixedmodels.formula.language.bars import SPATIAL, Bar
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
@@ -139,10 +141,21 @@ def unique_labels(names: list[str]) -> list[str]:
     return labels
 
 
-def random_matrix(recipe: RandomRecipe, columns: Mapping[str, Column], n_rows: int) -> FloatArray:
-    """Return the model matrix of a term on new data, shape (n, S)."""
+def random_matrix(
+    recipe: RandomRecipe,
+    columns: Mapping[str, Column],
+    n_rows: int,
+    structure: CovarianceStructure,
+    theta: FloatArray | None = None,
+) -> FloatArray:
+    """Return the model matrix of a term on new data, shape (n, S).
+
+    With the covariance parameters of the term given, a process over places goes on to places of no row.
+    """
     if recipe.places is not None:
         coordinates = model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]
+        if theta is not None and isinstance(structure, ByCorrelation):
+            return interpolated_places(coordinates, recipe.places, structure, theta)
         return indicators_of_places(coordinates, recipe.places)
     if all(recipe.matrix.assign[k] == 0 for k in recipe.selected):
         return np.broadcast_to(np.float64(1.0), (n_rows, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.covariance.residual.spatial import Exponential, Gaussian, Matern, Spatial
 from mixedmodels.errors import DataError
@@ -81,23 +81,42 @@ def _process(bar: Bar, places: FloatArray) -> Spatial:
 
 
 def indicators_of_places(coordinates: FloatArray, places: FloatArray) -> FloatArray:
-    """Return one where a row is at a place, shape (n, S).
+    """Return one where a row is at a place, shape (n, S); NaN where a coordinate is missing.
 
     Raises
     ------
     DataError
         When a row is at none of them (named).
     """
-    position = {place: k for k, place in enumerate(map(tuple, places.tolist()))}
-    found = [position.get(place, -1) for place in map(tuple, coordinates.tolist())]
-    codes = np.array(found, dtype=np.intp)
-    unknown = (codes < 0) & ~np.isnan(coordinates).any(axis=1)
+    Z, unknown = _at_places(coordinates, places)
     if unknown.any():
         raise DataError(
             f"({', '.join(map(number_name, coordinates[int(np.argmax(unknown))].tolist()))}) is none of the "
-            f"{len(places)} places of the fit; re_form=mm.NA predicts without random effects"
+            f"{len(places)} places of the fit; re_form=mm.NA goes without random effects, and predict() has "
+            "the conditional mean at any place"
         )
-    Z = np.zeros((len(codes), len(places)))
-    Z[np.arange(len(codes)), codes] = 1.0
-    Z[codes < 0] = np.nan
     return Z
+
+
+def interpolated_places(
+    coordinates: FloatArray, places: FloatArray, process: ByCorrelation, theta: FloatArray
+) -> FloatArray:
+    """Return the same with the weights of the places in the conditional mean of the process at other ones."""
+    Z, unknown = _at_places(coordinates, places)
+    if unknown.any():
+        distinct, of_row = np.unique(coordinates[unknown], axis=0, return_inverse=True)
+        Z[unknown] = process.interpolation(theta, distinct)[of_row.ravel()]
+    return Z
+
+
+def _at_places(coordinates: FloatArray, places: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Return indicators of places, and which rows are at none of them."""
+    position = {place: k for k, place in enumerate(map(tuple, places.tolist()))}
+    found = [position.get(place, -1) for place in map(tuple, coordinates.tolist())]
+    codes = np.array(found, dtype=np.intp)
+    missing = np.isnan(coordinates).any(axis=1)
+    Z = np.zeros((len(codes), len(places)))
+    known = np.flatnonzero(codes >= 0)
+    Z[known, codes[known]] = 1.0
+    Z[missing] = np.nan
+    return Z, (codes < 0) & ~missing

@@ -26,6 +26,11 @@ def _consecutive(sizes: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True))
 
 
+def theta_parts(terms: Sequence[RandomTerm], theta: FloatArray | None) -> tuple[FloatArray | None, ...]:
+    """Return the covariance parameters of each term; None for each where none are given."""
+    return tuple(None if theta is None else theta[part] for part in theta_slices(terms))
+
+
 def term_factors(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[FloatArray, ...]:
     """Return the relative covariance factor T of each term."""
     return tuple(
