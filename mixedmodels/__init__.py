@@ -145,15 +145,21 @@ if TYPE_CHECKING:
     from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
+    from mixedmodels.models.nonlinear import NonlinearMixedModel as NonlinearMixedModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel as StructuredLinearMixedModel
+    from mixedmodels.models.structured_nonlinear import (
+        StructuredNonlinearMixedModel as StructuredNonlinearMixedModel,
+    )
+    from mixedmodels.nlmer import nlmer as nlmer
     from mixedmodels.plots.attenuation import plot_attenuation as plot_attenuation
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
     from mixedmodels.plots.caterpillar import plot_ranef as plot_ranef
     from mixedmodels.plots.coefficients import plot_coefs as plot_coefs
     from mixedmodels.plots.convergence import plot_convergence as plot_convergence
+    from mixedmodels.plots.curves import plot_fit as plot_fit
     from mixedmodels.plots.effects import plot_effects as plot_effects
     from mixedmodels.plots.group_fits import plot_groups as plot_groups
     from mixedmodels.plots.overview import plot as plot
@@ -255,19 +261,23 @@ _HOMES = {
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
+    "models.nonlinear": "NonlinearMixedModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
     "models.structured_mixed": "StructuredLinearMixedModel",
+    "models.structured_nonlinear": "StructuredNonlinearMixedModel",
     "power.extend": "extend",
     "power.result": "Power PowerCurve",
     "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
+    "nlmer": "nlmer",
     "plots.attenuation": "plot_attenuation",
     "plots.binned_residuals": "plot_binned_residuals",
     "plots.caterpillar": "plot_ranef",
     "plots.coefficients": "plot_coefs",
     "plots.convergence": "plot_convergence",
+    "plots.curves": "plot_fit",
     "plots.effects": "plot_effects",
     "plots.group_fits": "plot_groups",
     "plots.overview": "plot",

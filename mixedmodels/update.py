@@ -21,9 +21,12 @@ from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.models.lm import LinearModel
+from mixedmodels.models.nonlinear import NonlinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured import GlsModel, MmrmModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
+from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
+from mixedmodels.nlmer import nlmer
 
 #: What fits each kind of model.
 FITTERS: dict[type, Callable[..., Any]] = {
@@ -36,6 +39,8 @@ FITTERS: dict[type, Callable[..., Any]] = {
     GlsModel: gls,
     MmrmModel: mmrm,
     GeeModel: gee,
+    NonlinearMixedModel: nlmer,
+    StructuredNonlinearMixedModel: nlmer,
 }
 
 
@@ -120,6 +125,8 @@ def kept_arguments(model: Fit) -> dict[str, Any]:
         kept["env"] = model.design.recipe.env
     if isinstance(model, LinearMixedModel | StructuredLinearMixedModel | GlsModel):
         kept["REML"] = model.is_reml
+    elif isinstance(model, NonlinearMixedModel):
+        kept |= kept_by_nlmer(model)
     elif model.family() is not None:
         kept["family"] = model.family()
     if isinstance(model, GeneralizedLinearMixedModel):
@@ -127,6 +134,14 @@ def kept_arguments(model: Fit) -> dict[str, Any]:
     if isinstance(model, QuasiLikelihoodMixedModel):
         kept["method"] = "pql"
     return kept
+
+
+def kept_by_nlmer(model: NonlinearMixedModel) -> dict[str, Any]:
+    """Return the arguments of nlmer() that its estimates tell; they are where the next fit begins."""
+    e = model.estimates
+    criterion = {"nAGQ": e.nAGQ, "method": e.method, "REML": e.REML}
+    curvature = {"hessian": "observed" if e.observed else "expected"}
+    return criterion | curvature
 
 
 def _refuse_arrays(kept: dict[str, Any], given: dict[str, Any]) -> None:

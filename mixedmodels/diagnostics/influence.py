@@ -15,6 +15,7 @@ from mixedmodels.diagnostics.deletions import CovarianceMethod, Deleter, Deletio
 from mixedmodels.diagnostics.influence_measures import covariance_ratios, covariance_traces, quadratic_forms
 from mixedmodels.errors import ControlError, ConvergenceWarning, listed, warn
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference.clusters import Clusters, rows_by
 from mixedmodels.inference.covariance_parameters import variance_names, variances
@@ -345,6 +346,8 @@ def influence(
     >>> without.cooks_distance().round(3).nlargest(2).to_dict()
     {'309': 0.132, '335': 0.115}
     """
+    if isinstance(model, Fit):
+        refuse_nonlinear(model, "influence()")
     if not isinstance(model, Fit):
         raise ControlError(f"influence() needs a fitted model, not {shown(model)}.")
     one_of("method", method, get_args(Method))

@@ -24,6 +24,7 @@ from mixedmodels.diagnostics.variance_components import residual_variance
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.reports.page import Page, frame_table, html_of
 
 SOURCES = ("fixed, within", "fixed, between", "slope variation", "mean variation", "sigma2")
@@ -76,6 +77,7 @@ def rights_sterba(fit: MixedFit) -> RightsSterba:
     NotAvailableError
         If the model is not linear, or has not exactly one grouping factor of independent levels.
     """
+    refuse_nonlinear(fit, "a split of the variance")
     groups = list(dict.fromkeys(term.group for term in fit.random))
     if not isinstance(fit, LinearFit):
         raise NotAvailableError(

@@ -20,6 +20,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.refits import attempt
@@ -84,6 +85,7 @@ def variance_components(
     NotAvailableError
         If the model without predictors cannot be fitted.
     """
+    refuse_nonlinear(fit, "a split of the variance")
     random: dict[str, float] = {}
     dispersion = 0.0
     for term, record in zip(fit.random, fit.term_covariances(), strict=True):

@@ -22,6 +22,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.inference.conditional_aic_refits import edf_by_refits
 
 # Step of a central difference of fitted values, beside the size of theta: its error is of the order of the
@@ -63,6 +64,7 @@ def conditional_aic(fit: Fit, by_refits: bool = False) -> ConditionalAic:
     NotAvailableError
         If refits are asked for of a family that has no identity for them.
     """
+    refuse_nonlinear(fit, "the conditional AIC")
     if not isinstance(fit, MixedFit):
         n_phi = fit.npar - len(fit.beta)
         return ConditionalAic(fit.loglik(), float(fit.npar - n_phi), fit.aic())

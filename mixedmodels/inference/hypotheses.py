@@ -21,6 +21,7 @@ from mixedmodels.control import one_of
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.coding import CodedTerm, MatrixRecipe, column_names, model_matrix
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.kept_data import used_variables
@@ -156,6 +157,7 @@ def term_columns(recipe: MatrixRecipe, kept: IntArray) -> TermColumns:
 
 def term_hypotheses(model: Fit, type: int) -> dict[str, FloatArray]:
     """Return L of each term by the definition of SAS and lmerTest: term -> (rows, p)."""
+    refuse_nonlinear(model, "a test of terms")
     design = model.design
     terms = term_columns(design.recipe.fixed, design.recipe.kept)
     counted = model.prior_weights > 0.0

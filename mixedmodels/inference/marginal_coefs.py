@@ -12,6 +12,7 @@ from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.inference.printed_table import PrintedTable
@@ -61,6 +62,7 @@ def marginal_coefs(fit: Fit) -> PrintedTable:
     >>> bool(abs(mm.marginal_coefs(m).loc["urbanY", "Estimate"]) < abs(m.fixef()["urbanY"]))
     True
     """
+    refuse_nonlinear(fit, "marginal_coefs()")
     family = fit.family()
     if family is None or not fit.random:
         raise NotAvailableError(
@@ -123,6 +125,7 @@ def average_marginal_effects(
     >>> round(float(mm.average_marginal_effects(m)["estimate"].iloc[0]), 3)
     10.467
     """
+    refuse_nonlinear(fit, "average_marginal_effects()")
     check_level(level)
     fitted = used_variables(fit.data, fit.design)
     names = _chosen(fit, variables)

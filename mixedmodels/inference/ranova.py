@@ -16,6 +16,7 @@ from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import used_variables
@@ -117,6 +118,7 @@ class Reduction:
 
 def reductions(model: MixedFit, reduce_terms: bool = True) -> Iterator[Reduction]:
     """Yield the models with one random-effects term less or smaller, in the order of the formula."""
+    refuse_nonlinear(model, "ranova()")
     design = model.design
     for bar in design.formula.bars:
         own = [t for t in design.random if _is_of(t, bar)]

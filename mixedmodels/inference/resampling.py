@@ -25,11 +25,13 @@ from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.linear_predictor import contributions
+from mixedmodels.fits.nonlinear import NonlinearFit
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.rows import residual_of_copies
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.prediction.draws import draw_gaussian, draw_random_effects
+from mixedmodels.prediction.nonlinear import drawn_responses
 
 Kind = Literal["parametric", "semiparametric", "cluster", "wild"]
 
@@ -65,6 +67,10 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
             f"a {family.name} model has no residuals that could be exchanged, as kind={kind!r} does; use "
             "kind='parametric', or kind='cluster'."
         )
+    if kind != "parametric" and isinstance(fit, NonlinearFit):
+        raise NotAvailableError(
+            f"kind={kind!r} is for linear predictors; a nonlinear mixed model has kind='parametric'."
+        )
     if kind == "semiparametric" and any(term.relationship is not None for term in fit.random):
         raise NotAvailableError("levels with a known covariance are not exchangeable; use kind='parametric'.")
     if kind in ("cluster", "wild"):
@@ -79,6 +85,8 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
 
 def draw_responses(fit: Fit, kind: Kind, use_u: bool, rng: np.random.Generator, count: int) -> FloatArray:
     """Draw responses for the rows of a fit, one a column, shape (n, count)."""
+    if isinstance(fit, NonlinearFit):
+        return drawn_responses(fit, rng, count, [np.full(term.size, use_u) for term in fit.random])
     if kind == "wild":
         return _wild(fit, rng, count)
     eta = fixed_part(fit)[:, None]

@@ -91,16 +91,16 @@ def plot_groups(
     fit = a_mixed_fit(model, "plot_groups")
     name, frame = one_group(fit, group, size=2), rows_used(fit)
     along = _variable(fit, name, x, frame)
-    chosen = _chosen_levels(fit, name, levels)
+    chosen = chosen_levels(fit, name, levels)
     lines = _Lines(fit, name, along, frame, chosen, _places(frame[along]), _covariates(fit, frame))
     data = lines.table()
     host, inside = panels(ax, *shape_of(len(chosen), 6), 1.7, 1.6, sharex=True, sharey=True)
     for panel, level in zip(inside, chosen, strict=False):
-        _draw(panel, data[data["grp"] == level], along, lines.places)
+        draw_level(panel, data[data["grp"] == level], along, lines.places)
         panel.set_title(str(level))
     total = fit.ngrps()[name]
     note = f"{len(chosen)} of {total} levels\nof {name}" if len(chosen) < total else None
-    _label(inside, len(chosen), (along, fit.design.response.text), note)
+    label_panels(inside, len(chosen), (along, fit.design.response.text), note)
     drawn = finished(host, data, inside)
     for panel in drawn.panels:
         panel.title.set_fontsize(TICK)
@@ -124,7 +124,7 @@ def _variable(fit: MixedFit, group: str, x: Any, frame: pd.DataFrame) -> str:
     return found[0]
 
 
-def _chosen_levels(fit: MixedFit, group: str, levels: Any) -> list[str]:
+def chosen_levels(fit: MixedFit, group: str, levels: Any) -> list[str]:
     """Return the levels drawn, in their own order."""
     k = next(k for k, term in enumerate(fit.random) if term.group == group)
     known = fit.random[k].levels
@@ -256,7 +256,7 @@ def _levels_of(values: pd.Series) -> list[Any]:
     return sorted(values.unique())
 
 
-def _draw(panel: Any, rows: pd.DataFrame, along: str, places: dict[Any, float] | None) -> None:
+def draw_level(panel: Any, rows: pd.DataFrame, along: str, places: dict[Any, float] | None) -> None:
     """Draw one level."""
     x = rows[along] if places is None else rows[along].map(places).astype(float)
     is_point = rows["kind"] == "observed"
@@ -269,7 +269,7 @@ def _draw(panel: Any, rows: pd.DataFrame, along: str, places: dict[Any, float] |
         panel.set_xticks(list(places.values()), [str(level) for level in places])
 
 
-def _label(inside: list[Any], n: int, axes: tuple[str, str], note: str | None) -> None:
+def label_panels(inside: list[Any], n: int, axes: tuple[str, str], note: str | None) -> None:
     """Name the axes once, and explain the lines beside the panels."""
     rows, columns = shape_of(n, 6)
     inside[columns * ((rows - 1) // 2)].set_ylabel(axes[1])

@@ -19,6 +19,7 @@ from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.family_dispersion import family_at
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution, contributions
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.fits.specified import parameters_of, with_parameters
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_slices
@@ -199,6 +200,7 @@ def prepared_simulation(model: Fit, request: SimulationRequest) -> Simulation:
     ControlError, DataError
         If parameters or rows are at fault.
     """
+    refuse_nonlinear(model, "a study of power")
     family, newdata = model.family(), request.newdata
     model.refuse_draws()
     if request.newparams is not None:

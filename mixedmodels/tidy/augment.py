@@ -14,9 +14,11 @@ from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.family_quantities import pearson_factor, response_mean, response_slope
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import NonlinearFit
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.missing import NA
+from mixedmodels.prediction.nonlinear import population_mean
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.request import PredictionRequest
 from mixedmodels.tidy.tidy import check_fit
@@ -119,7 +121,9 @@ def _columns(model: Fit) -> pd.DataFrame:
         ".hat": hat,
         ".cooksd": _cooks_distance(model, hat),
     }
-    if isinstance(model, MixedFit):
+    if isinstance(model, NonlinearFit):
+        columns[".fixed"] = population_mean(model)
+    elif isinstance(model, MixedFit):
         columns[".fixed"] = design.X @ model.beta + offset
     columns |= {
         ".mu": mean, ".offset": offset, ".sqrtXwt": slope * root, ".sqrtrwt": root,

@@ -15,6 +15,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import MixedModelsWarning, NotAvailableError, listed, warn
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.syntax_tree import Name
 from mixedmodels.inference.fixed_effects import fixed_effects
@@ -80,6 +81,7 @@ def marginaleffects_model(model: Fit, re_form: ReForm = "0", type: PredictionTyp
     >>> round(slopes["estimate"][0], 3)
     10.467
     """
+    refuse_nonlinear(model, "marginaleffects_model()")
     check_fit(model, "marginaleffects_model")
     one_of("type", type, ("response", "link"))
     if model.design.recipe.offset_is_array:

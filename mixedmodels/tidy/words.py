@@ -13,6 +13,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import NonlinearFit
 from mixedmodels.formula.design.coding import VariableCoding
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.reports.family_text import family_label
@@ -67,6 +68,8 @@ def kind_of_model(fit: Fit) -> str:
     if isinstance(fit, GeeFit):
         return f"marginal model ({family_words(fit.family())} family, {fit.family().link.name} link)"
     mixed = " mixed" if isinstance(fit, MixedFit) else ""
+    if isinstance(fit, NonlinearFit):
+        return "nonlinear mixed model"
     if family is None:
         return f"linear{mixed} model"
     return f"generalized linear{mixed} model ({family_words(family)} family, {family.link.name} link)"
@@ -88,6 +91,9 @@ def estimation(fit: Fit) -> str:
     """Return the method of estimation."""
     if fit.is_least_squares:
         return "least squares" if fit.design.weights is None else "weighted least squares"
+    if isinstance(fit, NonlinearFit) and fit.estimates.method == "lindstrom-bates":
+        what = "restricted maximum likelihood (REML)" if fit.is_reml else "maximum likelihood"
+        return f"{what} of the linearised model (Lindstrom & Bates)"
     if fit.is_reml:
         return "restricted maximum likelihood (REML)"
     if isinstance(fit, GeeFit):
@@ -97,7 +103,7 @@ def estimation(fit: Fit) -> str:
         )
     if not fit.has_likelihood:
         return "penalized quasi-likelihood"
-    if isinstance(fit, GeneralizedFit):
+    if isinstance(fit, GeneralizedFit | NonlinearFit):
         return f"maximum likelihood ({_approximation(fit.estimates.nAGQ)})"
     return "maximum quasi-likelihood" if fit.is_quasi else "maximum likelihood"
 
@@ -120,6 +126,8 @@ def observations(fit: Fit) -> str:
 
 def predictors(fit: Fit) -> str:
     """Return the response and what predicts it."""
+    if isinstance(fit, NonlinearFit):
+        return f"The mean of {fit.design.response.text} is a nonlinear function of parameters"
     terms = [_term_words(label) for label in fit.terms()]
     intercept = fit.design.recipe.fixed.intercept
     parts = [in_series(terms) or ("an intercept alone" if intercept else "no fixed effects")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -103,7 +103,8 @@ def build_design(
     parsed, frame, plan = _read(formula, data)
     warn_about_formula(parsed, plan.fixed, plan.bars)
     env, contrasts, relmat = (
-        _mapping(name, given) for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
+        named_values(name, given)
+        for name, given in (("env", env), ("contrasts", contrasts), ("relmat", relmat))
     )
     # 2. Every variable evaluated once, and the rows that are used.
     structured = StructuredResiduals.read(residual, dispersion)
@@ -116,7 +117,7 @@ def build_design(
         subset=subset,
         na_action=na_action,
     )
-    columns = {text: _used_levels(column) for text, column in model_frame.columns.items()}
+    columns = {text: used_levels(column) for text, column in model_frame.columns.items()}
     warn_about_columns(plan.fixed, plan.bars, columns)
     # 3. Columns to arrays.
     design = _assemble(parsed, plan, evaluator, model_frame, columns, offset, contrasts, relmat)
@@ -153,7 +154,7 @@ def _quoting_advice(formula: str | ParsedFormula, data: Any) -> str:
 _EXAMPLES = {"env": "{'k': 2.5}", "contrasts": "{'f': 'contr.sum'}", "relmat": "{'id': K}"}
 
 
-def _mapping(name: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def named_values(name: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return an argument that maps names to values, empty where it was not given."""
     if given is None or isinstance(given, Mapping):
         return given or {}
@@ -173,7 +174,7 @@ def _assemble(
     """Put the pieces of a design together."""
     if parsed.response is None:
         raise FormulaError("the formula has no response: write y ~ ...", parsed.text, 0)
-    _check_contrasts(contrasts, plan.fixed, columns)
+    check_contrasts(contrasts, plan.fixed.names, columns)
     n_rows = model_frame.n_rows
     # 1. X: R's coding, columns that depend on earlier ones dropped.
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
@@ -251,7 +252,7 @@ def _has_dot(parsed: ParsedFormula) -> bool:
     return "." in parsed.text and any(name.name == "." for name in names_in(parsed.fixed))
 
 
-def _used_levels(column: Column) -> Column:
+def used_levels(column: Column) -> Column:
     """Return a column without the levels of a factor that no row used has."""
     return column.drop_unused() if isinstance(column, Factor) else column
 
@@ -265,7 +266,9 @@ def _refuse_extremes(left: Response, random: tuple[RandomTerm, ...], offset: Flo
         refuse_extreme(offset, ["the offset"])
 
 
-def _check_contrasts(contrasts: Mapping[str, Any], fixed: Terms, columns: Mapping[str, Column]) -> None:
+def check_contrasts(
+    contrasts: Mapping[str, Any], fixed: Collection[str], columns: Mapping[str, Column]
+) -> None:
     """Refuse contrasts of numbers, and warn about those of variables that are not in the fixed part."""
     for name in contrasts:
         if isinstance(columns.get(name), (Numeric, Matrix)):
@@ -274,7 +277,7 @@ def _check_contrasts(contrasts: Mapping[str, Any], fixed: Terms, columns: Mappin
                 "formula, or make the column categorical"
             )
         as_contrast(contrasts[name], name)
-        if name not in fixed.names:
+        if name not in fixed:
             warn(f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning)
 
 

@@ -46,7 +46,7 @@ def random_terms(
     built: list[tuple[RandomTerm, RandomRecipe]] = []
     for plan in plans:
         if plan.group not in factors:
-            factors[plan.group] = _grouping_factor(plan.group, columns[plan.group_text])
+            factors[plan.group] = grouping_factor(plan.group, columns[plan.group_text])
         if plan.lhs not in matrices:
             recipe = matrix_recipe(plan.terms, columns, {})
             matrices[plan.lhs] = (recipe, _random_matrix(recipe, columns, n_rows))
@@ -71,7 +71,7 @@ def in_order_of_levels(
     return sorted(built, key=lambda pair: pair[0].n_levels)[::-1]
 
 
-def _grouping_factor(name: str, column: Column) -> Factor:
+def grouping_factor(name: str, column: Column) -> Factor:
     """Return the grouping factor with the levels that occur."""
     if isinstance(column, Matrix):
         raise DataError(f"the grouping factor {name} is a matrix; it must be a single variable")

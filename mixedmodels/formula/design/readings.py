@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mixedmodels.errors import DataWarning, FormulaWarning, listed, warn
 from mixedmodels.formula.design.random_effects import BarPlan
@@ -32,7 +32,11 @@ def warn_about_formula(parsed: ParsedFormula, fixed: Terms, bars: Iterable[BarPl
 
 def warn_about_columns(fixed: Terms, bars: Iterable[BarPlan], columns: Mapping[str, Column]) -> None:
     """Warn about arithmetic that the formula language reads otherwise, and about numbers that are strings."""
-    parts = [fixed, *{bar.lhs: bar.terms for bar in bars}.values()]
+    warn_about_terms([fixed, *{bar.lhs: bar.terms for bar in bars}.values()], columns)
+
+
+def warn_about_terms(parts: Sequence[Terms], columns: Mapping[str, Column]) -> None:
+    """Warn as `warn_about_columns`, about terms of any parts of a model."""
     _warn_lost_arithmetic(parts, columns)
     spelled = {}
     for terms in parts:

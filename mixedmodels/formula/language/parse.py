@@ -124,6 +124,17 @@ def parse_tilde(text: str) -> tuple[Node | None, Node]:
     return _sides(_Parser(text).whole(), text)
 
 
+def parse_tree(text: str) -> Node:
+    """Return an expression as it is written, whatever tildes and bars stand in it.
+
+    Raises
+    ------
+    FormulaError
+        With a caret under the offending place.
+    """
+    return _Parser(text).whole()
+
+
 def _sides(tree: Node, text: str) -> tuple[Node | None, Node]:
     """Return left and right side of the tree of a formula."""
     response: Node | None
@@ -134,7 +145,11 @@ def _sides(tree: Node, text: str) -> tuple[Node | None, Node]:
     else:
         raise FormulaError("a formula needs a '~' between response and predictors", text, 0)
     if isinstance(response, Binary) and response.operator == "~":
-        raise FormulaError("a formula has only one '~'", text, tree.position)
+        raise FormulaError(
+            "a formula has only one '~'; a nonlinear mean, y ~ f(x, A, B) ~ A | g, is for nlmer()",
+            text,
+            tree.position,
+        )
     for side in (response, right):
         if side is not None:
             _refuse_tilde(side, text)

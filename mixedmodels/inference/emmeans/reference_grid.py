@@ -17,6 +17,7 @@ from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, DataError, listed
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.new_data import all_fixed_columns
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, as_factor
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
@@ -65,6 +66,7 @@ def reference_grid(
     DataError
         If `at` has a level that a factor does not have.
     """
+    refuse_nonlinear(fit, "a reference grid of predictors")
     columns = predictor_columns(fit)
     at = _checked_at(at, columns)
     _require_known("cov_keep", cov_keep, columns)

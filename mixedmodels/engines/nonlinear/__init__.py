@@ -1,0 +1,1 @@
+"""Fits of nonlinear mixed models: the mode by penalized nonlinear least squares, Laplace, quadrature."""

@@ -1,0 +1,170 @@
+"""The Laplace approximation of -2 log-likelihood, sigma profiled out, and its exact gradient.
+
+With u the conditional mode, r^2 the penalized sum of squares there and J the Jacobian of the mean in u,
+
+    d(theta, beta) = log|J'WJ + I| - log|W| + n (1 + log(2 pi r^2 / n)),
+
+which is lme4's objective (and FOCE of NONMEM for additive errors), the mode converged. The curvature may be
+the exact one in place of J'WJ + I. As the mode moves with the parameters, the gradient follows it by the
+implicit function theorem, for which second derivatives of the mean are needed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.nonlinear.mode import Mode, exact_hessian, find_mode, gauss_newton
+from mixedmodels.engines.nonlinear.problem import NonlinearProblem
+from mixedmodels.errors import ConvergenceError
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The objective at theta and beta, and what it was computed from.
+
+    Attributes
+    ----------
+    objective : float
+        -2 log-likelihood, sigma profiled out.
+    theta, beta : ndarray
+        Where.
+    T : ndarray, shape (S, S)
+        Factors of all terms.
+    mode : Mode
+        The conditional mode.
+    Omega : ndarray, shape (C, q, q)
+        ``J'WJ + I`` of each cluster.
+    log_det : float
+        Logarithm of the determinant of the curvature.
+    """
+
+    objective: float
+    theta: FloatArray
+    beta: FloatArray
+    T: FloatArray
+    mode: Mode
+    Omega: FloatArray
+    log_det: float
+
+    @property
+    def pwrss(self) -> float:
+        """Penalized weighted residual sum of squares."""
+        return float(self.mode.rss.sum())
+
+
+def evaluate(
+    problem: NonlinearProblem,
+    theta: FloatArray,
+    beta: FloatArray,
+    start: FloatArray,
+    observed: bool = False,
+) -> Evaluation:
+    """Return the objective at theta and beta.
+
+    Parameters
+    ----------
+    problem : NonlinearProblem
+        The problem.
+    theta, beta : ndarray
+        Covariance parameters and fixed effects.
+    start : ndarray, shape (C, q)
+        Where the search for the mode begins.
+    observed : bool
+        Whether the curvature is the exact one.
+
+    Raises
+    ------
+    ConvergenceError
+        If there is no mode, or the exact curvature there is not positive definite.
+    """
+    T = problem.factor(theta)
+    mode = find_mode(problem, T, problem.fixed_part(beta), start)
+    Omega = gauss_newton(problem, mode)
+    curvature = exact_hessian(problem, T, mode, Omega) if observed else Omega
+    sign, log_det = np.linalg.slogdet(curvature)
+    r2, n = float(mode.rss.sum()), problem.n
+    if (sign <= 0.0).any() or not 0.0 < r2 < math.inf:
+        raise ConvergenceError("the Laplace approximation does not exist here.")
+    total = float(log_det.sum())
+    objective = total - problem.sum_log_weights + n * (1.0 + LOG_2PI + math.log(r2 / n))
+    return Evaluation(objective, theta, beta, T, mode, Omega, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Cotangents:
+    """Derivatives of an objective in what the mode gives, before the mode itself has moved.
+
+    Attributes
+    ----------
+    Omega : ndarray, shape (C, q, q)
+        In ``J'WJ + I``.
+    u : ndarray, shape (C, q)
+        In the mode.
+    phi : ndarray, shape (K, n)
+        In the parameters of the mean.
+    T : ndarray, shape (S, S)
+        In the factors, the parameters' own way included.
+    """
+
+    Omega: FloatArray
+    u: FloatArray
+    phi: FloatArray
+    T: FloatArray
+
+
+def gradient(problem: NonlinearProblem, at: Evaluation) -> tuple[FloatArray, FloatArray]:
+    """Return the gradient in theta and in beta, for the curvature J'WJ + I."""
+    mode = at.mode
+    phi = (-2.0 * problem.n / at.pwrss) * problem.weights * mode.e * mode.G
+    dT = effects(problem, phi).T @ problem.at_rows(mode.u)
+    inverse = np.asarray(np.linalg.inv(at.Omega), dtype=np.float64)
+    return pulled_back(problem, at, Cotangents(inverse, np.zeros(problem.shape), phi, dT))
+
+
+def pulled_back(problem: NonlinearProblem, at: Evaluation, bar: Cotangents) -> tuple[FloatArray, FloatArray]:
+    """Return the gradient in theta and in beta of an objective with these derivatives."""
+    mode, T, w = at.mode, at.T, problem.weights
+    # 1. Omega moves with the rows zeta of J; Zeta = G Z moves with phi by H.
+    nu = 2.0 * w[:, None] * np.einsum("nst,nt->ns", problem.pairs_at_rows(bar.Omega), mode.zeta)
+    slope = _bent(problem, mode, nu @ T.T)
+    # 2. The mode moves so that the gradient of r^2 / 2 in u stays zero: a solves K a = d objective / du.
+    u_slope = bar.u + problem.vectors(effects(problem, slope) @ T)
+    K = exact_hessian(problem, T, mode, at.Omega)
+    a = problem.at_rows(np.asarray(np.linalg.solve(K, u_slope[:, :, None])[:, :, 0], dtype=np.float64))
+    alpha = a @ T.T
+    we = w * mode.e
+    along = w * np.einsum("ns,ns->n", mode.Zeta, alpha)
+    slope += we * _bent(problem, mode, alpha) - along * mode.G
+    # 3. Both move with phi, and with T on the way to u.
+    dT = bar.T + effects(problem, slope).T @ problem.at_rows(mode.u)
+    dT = dT + mode.Zeta.T @ (nu + we[:, None] * a)
+    d_beta = np.einsum("nj,jn->j", problem.X, (bar.phi + slope)[problem.fixed_parameter])
+    return problem.factor_pullback(at.theta, dT), d_beta
+
+
+def _bent(problem: NonlinearProblem, mode: Mode, direction: FloatArray) -> FloatArray:
+    """Return the derivatives in phi of ``Zeta . direction``, (K, n), for directions (n, S)."""
+    by_parameter = np.zeros_like(mode.G)
+    for s, k in enumerate(problem.parameter.tolist()):
+        by_parameter[k] += problem.Z[:, s] * direction[:, s]
+    return np.asarray(np.einsum("kln,kn->ln", mode.H, by_parameter))
+
+
+def effects(problem: NonlinearProblem, slope: FloatArray) -> FloatArray:
+    """Return derivatives in the random effects b of each row, (n, S), from those in phi (K, n)."""
+    return problem.Z * slope[problem.parameter].T
+
+
+def fixed_information(problem: NonlinearProblem, at: Evaluation) -> FloatArray:
+    """Return ``R_X'R_X``: the information about beta given theta, times sigma^2, shape (p, p)."""
+    mode, w = at.mode, problem.weights
+    X = problem.X * mode.G[problem.fixed_parameter].T
+    across = np.stack([problem.vectors((w * x)[:, None] * mode.zeta) for x in X.T], axis=-1)
+    solved = np.linalg.solve(at.Omega, across)
+    return np.asarray((w[:, None] * X).T @ X - np.einsum("cqj,cqk->jk", across, solved))

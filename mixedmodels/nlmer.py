@@ -1,0 +1,194 @@
+"""Fit a nonlinear mixed model: the whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixedmodels.advice import advises
+from mixedmodels.checks import (
+    check_design,
+    check_nested_residuals,
+    numeric_response,
+    require_random_terms,
+)
+from mixedmodels.control import LmerControl, as_control, one_of, whole_number
+from mixedmodels.engines.nonlinear.estimates import Method
+from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion
+from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.formula.design.design import NaAction
+from mixedmodels.formula.design.nonlinear import NonlinearDesign
+from mixedmodels.models.nonlinear import NonlinearMixedModel, estimated
+from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
+from mixedmodels.nonlinear_request import NonlinearRequest, read_nonlinear
+from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
+
+
+@advises
+def nlmer(
+    formula: str,
+    data: Any,
+    *,
+    fixed: Any = None,
+    random: Any = None,
+    groups: Any = None,
+    start: Any = None,
+    nAGQ: int = 1,
+    method: Method = "laplace",
+    REML: Criterion = False,
+    hessian: str = "expected",
+    weights: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    residual: str | None = None,
+    dispersion: str | None = None,
+    verbose: Verbosity = None,
+) -> NonlinearMixedModel:
+    """Fit a nonlinear mixed model by maximum likelihood.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's three parts, ``"y ~ SSlogis(x, Asym, xmid, scal) ~ Asym | g"``, or the first two of them, as
+        nlme has it, with `random`. The mean is any expression of columns and parameters.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
+        The variables.
+    fixed : str, list or mapping, optional
+        What parameters depend on: ``"A + k ~ 1"``, ``{"A": "~ treatment"}``. By default on nothing.
+    random : str, list or mapping, optional
+        Random effects of parameters, in place of the third part: ``"A + k ~ 1 | g"``; ``||`` for
+        uncorrelated ones.
+    groups : str, optional
+        The grouping factor, where `random` does not name it.
+    start : mapping, Series or sequence, optional
+        Starting values by parameter or by fixed effect; self-starting models (SSlogis and others) find them.
+    nAGQ : int
+        Nodes of adaptive Gauss-Hermite quadrature for each random effect, of one grouping factor; 1 is
+        Laplace's approximation.
+    method : {"laplace", "lindstrom-bates"}
+        Laplace's approximation (and quadrature), or nlme's alternation, whose likelihood is that of the model
+        linearised at its end.
+    REML : {False, True, "maximised"}
+        With method="lindstrom-bates": the REML criterion and its sigma as nlme reports them, at the
+        covariance parameters of maximum likelihood; or truly maximised.
+    hessian : {"expected", "observed"}
+        Curvature of Laplace's approximation: Gauss and Newton's, which lme4 has (and FOCE), or the exact one.
+    residual, dispersion : str, optional
+        With method="lindstrom-bates": correlation of the residuals within groups, and their variances, as for
+        :func:`mixedmodels.lmer`; REML is then the maximised criterion.
+    weights, subset, na_action, contrasts, control, env, verbose
+        As for :func:`mixedmodels.lmer`. In `env` a function of the mean may stand, alone or with its
+        gradient, ``{"f": (f, gradient)}``.
+
+    Returns
+    -------
+    NonlinearMixedModel, or StructuredNonlinearMixedModel where `residual` or `dispersion` is given
+
+    Raises
+    ------
+    FormulaError, DataError, ControlError
+        If the formula, the data or an option is at fault; the message names it.
+    ConvergenceError
+        If the mean is not finite where the search begins.
+
+    References
+    ----------
+    Lindstrom & Bates (1990), Biometrics 46, 673-687. Pinheiro & Bates (1995), J. Comput. Graph. Stat. 4,
+    12-35.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> curve = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
+    >>> m = mm.nlmer(curve, mm.load_dataset("Orange"))
+    >>> m.fixef().round(2).tolist()
+    [192.05, 727.91, 348.07]
+    """
+    _check_options(nAGQ, method, REML, hessian)
+    if (residual is not None or dispersion is not None) and method == "laplace":
+        raise ControlError(
+            "residual= and dispersion= are for method='lindstrom-bates', of the linearised model."
+        )
+    options = as_control(control, LmerControl)
+    request = read_nonlinear(
+        formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
+        na_action=na_action, contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
+    )  # fmt: skip
+    with watched("nlmer", verbose):
+        model = fit_nonlinear_request(request, options, nAGQ, method, REML, hessian == "observed")
+    say_what_was_done("nlmer", verbose, model.optimization, model.convergence())
+    return model
+
+
+def fit_nonlinear_request(
+    request: NonlinearRequest,
+    options: LmerControl,
+    nAGQ: int,
+    method: Method,
+    REML: Criterion,
+    observed: bool,
+) -> NonlinearMixedModel:
+    """Check what was asked for and fit its nonlinear mixed model."""
+    nonlinear = request.nonlinear
+    require_random_terms(nonlinear.design)
+    y = numeric_response(nonlinear.design)
+    check_design(nonlinear.design, options, linear=True)
+    check_nested_residuals(nonlinear.design)
+    _check_quadrature(nonlinear, nAGQ)
+    assert nonlinear.start is not None
+    structured = nonlinear.design.residual is not None or bool(nonlinear.design.dispersion)
+    try:
+        if structured:
+            return StructuredNonlinearMixedModel.fitted_to(
+                nonlinear, y, nonlinear.start, request.call, request.data, REML is not False
+            )
+        estimates = estimated(
+            nonlinear, y, nonlinear.start, method=method, REML=REML, nAGQ=nAGQ, observed=observed
+        )
+    except (ConvergenceError, np.linalg.LinAlgError) as error:
+        raise ConvergenceError(
+            f"the model could not be fitted from start={_shown(nonlinear)}: {error} Give other starting "
+            "values, nearer to the data, or take random effects out."
+        ) from error
+    return NonlinearMixedModel.judged(nonlinear, y, request.call, request.data, estimates)
+
+
+def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any) -> None:
+    """Refuse options that are unknown or contradict each other."""
+    whole_number("nAGQ", nAGQ, 1)
+    one_of("method", method, ("laplace", "lindstrom-bates"))
+    one_of("REML", REML, (False, True, "maximised"))
+    one_of("hessian", hessian, ("expected", "observed"))
+    if REML is not False and method == "laplace":
+        raise ControlError(
+            "REML is defined for a linear model: method='lindstrom-bates' has it, of the linearised one."
+        )
+    if method == "lindstrom-bates" and (nAGQ > 1 or hessian == "observed"):
+        raise ControlError("method='lindstrom-bates' linearises the mean: it has neither nAGQ nor hessian.")
+    if nAGQ > 1 and hessian == "observed":
+        raise ControlError(
+            "quadrature has its nodes where the expected Hessian puts them: leave out hessian."
+        )
+
+
+def _check_quadrature(nonlinear: NonlinearDesign, nAGQ: int) -> None:
+    """Refuse quadrature for several grouping factors."""
+    groups = list(dict.fromkeys(term.group for term in nonlinear.design.random))
+    if nAGQ > 1 and len(groups) > 1:
+        raise ControlError(
+            f"nAGQ > 1 is for one grouping factor; this model has {len(groups)}: {', '.join(groups)}. Use "
+            "nAGQ=1."
+        )
+
+
+def _shown(nonlinear: NonlinearDesign) -> str:
+    """Return starting values as they are written."""
+    assert nonlinear.start is not None
+    pairs = zip(nonlinear.design.x_names, nonlinear.start.tolist(), strict=True)
+    return "{" + ", ".join(f"{name!r}: {value:.6g}" for name, value in pairs) + "}"
