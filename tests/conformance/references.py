@@ -19,6 +19,7 @@ from tests.conformance.blocks import (
     named,
     objective_mismatch,
     relative,
+    residuals_mismatch,
     summary_mismatch,
 )
 from tests.conformance.compare import mismatch
@@ -74,6 +75,8 @@ def _lme4_checks(reference: dict[str, Any]) -> list[Check]:
         "ranef": lambda: _ranef_mismatch(results["ranef"], model),
         "fitted": lambda: summary_mismatch(results["fitted"], model.fitted()),
         "predict": lambda: _predict_mismatch(reference, model),
+        "criteria": lambda: _criteria_mismatch(results, model),
+        "residuals": lambda: residuals_mismatch(results["residuals"], model),
     }
     if "objective_at" in results:
         checks["objective_at"] = lambda: _objective_at_mismatch(reference, model)
