@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
+    from mixedmodels.lm_list import lm_list as lm_list
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
     from mixedmodels.mmrm import mmrm as mmrm
@@ -145,6 +146,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
+    from mixedmodels.models.lm_list import LmList as LmList
     from mixedmodels.models.nonlinear import NonlinearMixedModel as NonlinearMixedModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
@@ -227,6 +229,7 @@ _HOMES = {
     "glmer": "glmer glmer_nb",
     "gls": "gls",
     "lm": "lm",
+    "lm_list": "lm_list",
     "mmrm": "mmrm",
     "lmer": "lmer",
     "missing": "NA",
@@ -261,6 +264,7 @@ _HOMES = {
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
+    "models.lm_list": "LmList",
     "models.nonlinear": "NonlinearMixedModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",

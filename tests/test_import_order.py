@@ -33,7 +33,7 @@ ORDER = (
     ("checks",),
     ("request", "nonlinear_request"),
     ("models",),
-    ("lmer", "glm", "lm", "gls", "mmrm", "gee", "nlmer"),
+    ("lmer", "glm", "lm", "lm_list", "gls", "mmrm", "gee", "nlmer"),
     ("glmer",),
     ("update", "specify", "sklearn"),
     ("simulate", "power"),

@@ -272,6 +272,18 @@ def _glm_checks(reference: dict[str, Any]) -> list[Check]:
     return [check(quantity, compute) for quantity, compute in checks.items()]
 
 
+def _group_fits_checks(reference: dict[str, Any]) -> list[Check]:
+    results = reference["results"]
+    fits = mm.lm_list(reference["model"]["formula"], reference_data(reference))
+    errors = {"rows": results["se_rows"], "cols": results["se_cols"], "values": results["se"]}
+    checks = {
+        "coef": lambda: mismatch(results["coef"], fits.coef(), ESTIMATES, 0),
+        "pooled_sigma": lambda: mismatch(results["pooled_sigma"], fits.sigma(), ESTIMATES, 0),
+        "se": lambda: mismatch(errors, fits.standard_errors(), ESTIMATES, 0),
+    }
+    return [check(quantity, compute) for quantity, compute in checks.items()]
+
+
 def _loglik_mismatch(expected: float | None, fit: Any) -> str:
     """Compare the log-likelihood, which a quasi family does not have."""
     if expected is not None:
@@ -349,5 +361,6 @@ RUNNERS: dict[str, Callable[[dict[str, Any]], list[Check]]] = {
     "nlme::lme": nlme_checks,
     "nlme::nlme": nlme_nonlinear_checks,
     "lme4::nlmer": nlmer_checks,
+    "lme4::lmList": _group_fits_checks,
     "lme4::profile (direct)": profile_checks,
 }
