@@ -6,6 +6,7 @@
 # make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
 # make wheel       build a wheel and a source distribution, and fit with each in an empty environment
 # make bench       run the benchmarks
+# make bench-check count the work of some fits and compare it with what was committed
 # make install     only make the virtual environment (.venv) and install the package into it
 # make clean       remove the environment and everything that was built
 #
@@ -21,7 +22,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 # Two targets must not set up the same environment at once.
 .NOTPARALLEL:
-.PHONY: help install replicate certify test test-engines check docs docs-links wheel bench clean
+.PHONY: help install replicate certify test test-engines check docs docs-links wheel bench bench-check clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -67,6 +68,9 @@ wheel: $(VENV)/.installed
 
 bench: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m benchmarks
+
+bench-check: $(VENV)/.installed-dev
+	$(PYTHON_IN_VENV) -m benchmarks.counts
 
 $(VENV)/.installed: pyproject.toml tools/bootstrap.sh
 	@tools/bootstrap.sh

@@ -39,7 +39,11 @@ class Outcome(NamedTuple):
 
 
 class Contestant(Protocol):
-    """What a module in ``peers/`` offers."""
+    """What a module in ``peers/`` offers.
+
+    One whose fits do not hold standard errors yet, or that is to be seen to hold them, has a function
+    ``standard_errors(fit)`` too; one for other families than the usual three names them in ``FAMILIES``.
+    """
 
     DISTRIBUTION: str
 
@@ -86,6 +90,16 @@ def find(name: str) -> Entry:
         If there is no such contestant.
     """
     return {entry.name: entry for entry in CONTESTANTS}[name]
+
+
+USUAL_FAMILIES = ("gaussian", "binomial", "poisson")
+
+
+def unsupported(contestant: Contestant, model: Model) -> str | None:
+    """Say why a contestant cannot express a model, its family included, or return None."""
+    if model.family not in getattr(contestant, "FAMILIES", USUAL_FAMILIES):
+        return f"no {model.family} family here"
+    return contestant.unsupported(model)
 
 
 def load(entry: Entry) -> Contestant:

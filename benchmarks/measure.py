@@ -64,6 +64,13 @@ def repeat(
     return Timing(median(warm), min(warm), sum(warm_cpu) / len(warm_cpu), walls[0], len(walls) - 1), value
 
 
+def once(call: Callable[[], Any]) -> tuple[float, float]:
+    """Call once and return wall clock and processor time."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    call()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
 def reset_peak() -> float:
     """Forget the peak of resident memory where the system can, and return what is resident now, in MB."""
     try:

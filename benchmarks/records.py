@@ -39,6 +39,9 @@ class Record:
         Repeats after the warm-up; 0 means the first call is the measurement.
     peak_mb, fit_mb : float
         Peak of resident memory during the first fit, and how far above that before the fit.
+    errors_seconds, errors_cpu_seconds : float
+        Median wall clock and mean processor time of the standard errors after each fit, where the package
+        tells what gives them; next to nothing where the fit itself has computed them.
     objective : float
         REML criterion or -2 log-likelihood with all its constants.
     evaluations : int
@@ -67,6 +70,8 @@ class Record:
     repeats: int | None = None
     peak_mb: float | None = None
     fit_mb: float | None = None
+    errors_seconds: float | None = None
+    errors_cpu_seconds: float | None = None
     objective: float | None = None
     evaluations: int | None = None
     optimization_seconds: float | None = None
@@ -80,6 +85,12 @@ class Record:
         With several threads it is the wall clock. On an idle machine and with one thread the two agree.
         """
         return self.cpu_seconds if self.threads == 1 else self.seconds
+
+    @property
+    def quoted_with_errors(self) -> float | None:
+        """The time of a fit with the standard errors of its fixed effects."""
+        errors = self.errors_cpu_seconds if self.threads == 1 else self.errors_seconds
+        return None if errors is None or self.quoted is None else self.quoted + errors
 
     @property
     def quoted_refit(self) -> float | None:

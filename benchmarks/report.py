@@ -91,14 +91,17 @@ def short_table(rows: Sequence[Row]) -> str:
 def full_table(rows: Sequence[Row]) -> str:
     """Return the table of every contestant, with evaluations, memory, refits and the targets."""
     present = [name for name in NAMES if any(name in row.records for row in rows)]
-    head = ["model", "target", *present, "memory of the fit (MB)", "refit"]
+    head = ["model", "target", *present, "with standard errors", "memory of the fit (MB)", "refit"]
     lines = [f"| {' | '.join(head)} |", f"|---|--:|{'--:|' * (len(head) - 2)}"]
     for row in rows:
         fits = [row.records[name] for name in present if name in row.records]
+        errors = [
+            f"{fit.contestant} {duration(fit.quoted_with_errors)}" for fit in fits if fit.quoted_with_errors
+        ]
         memory = [f"{fit.contestant} {fit.fit_mb:.0f}" for fit in fits if fit.fit_mb is not None]
         refits = [f"{fit.contestant} {duration(fit.quoted_refit)}" for fit in fits if fit.quoted_refit]
         cells = [row.model.id, target(row), *(cell(row, name, full=True) for name in present)]
-        cells += [", ".join(memory), ", ".join(refits)]
+        cells += [", ".join(errors), ", ".join(memory), ", ".join(refits)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

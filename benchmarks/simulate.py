@@ -70,6 +70,17 @@ def forty_effects(rows: int = 20_000, groups: int = 500, effects: int = 40, seed
     return pd.DataFrame({"y": _bernoulli(rng, eta), **columns, "g": _factor(g, groups)})
 
 
+def overdispersed(rows: int = 100_000, groups: int = 1_000, seed: int = 14) -> pd.DataFrame:
+    """Simulate successes in 5 to 19 trials with probabilities that vary by row, and a random intercept."""
+    rng = np.random.default_rng(seed)
+    g = _balanced(rng, rows, groups)
+    x = rng.normal(size=rows)
+    mean = 1.0 / (1.0 + np.exp(0.3 - 0.5 * x - rng.normal(scale=0.6, size=groups)[g]))
+    trials = rng.integers(5, 20, size=rows)
+    y = rng.binomial(trials, rng.beta(8.0 * mean, 8.0 * (1.0 - mean)))
+    return pd.DataFrame({"y": y, "size": trials, "x": x, "g": _factor(g, groups)})
+
+
 def films(rows: int = 1_000_209, users: int = 6_040, films: int = 3_706, seed: int = 8) -> pd.DataFrame:
     """Simulate ratings 1 to 5 of distinct films; most users rate few, a few films have most ratings.
 
@@ -173,6 +184,7 @@ SIMULATIONS: dict[str, Callable[..., pd.DataFrame]] = {
         crossed,
         crossed_bernoulli,
         forty_effects,
+        overdispersed,
         films,
         nested,
         teachers,

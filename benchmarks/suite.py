@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["gaussian", "binomial", "poisson"]
+Family = Literal["gaussian", "binomial", "poisson", "betabinomial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Model:
         Name of a data set in ``datasets/`` or of a simulation in ``simulate.py``.
     formula : str
         lme4's formula.
-    family : {"gaussian", "binomial", "poisson"}
-        Response distribution, with its canonical link.
+    family : {"gaussian", "binomial", "poisson", "betabinomial"}
+        Response distribution, with its canonical link; the logit for the beta-binomial.
     REML : bool
         Criterion of a linear model; ignored by generalized ones.
     nAGQ : int
@@ -87,6 +87,7 @@ class Model:
 _KB07 = "RTtrunc ~ 1 + S + P + C + SP + SC + PC + SPC"
 _SIX = " + ".join(f"x{k}" for k in range(1, 7))
 _FORTY = " + ".join(f"x{k}" for k in range(1, 41))
+_FIVE_HUNDRED = " + ".join(f"x{k}" for k in range(1, 501))
 
 LINEAR = (
     Model(
@@ -319,6 +320,35 @@ GENERALIZED = (
         target_seconds=0.5,
         tags=("medium",),
         note="20,000 rows, 500 groups, 40 fixed effects",
+    ),
+    Model(
+        "five-hundred-effects",
+        "forty_effects",
+        f"y ~ {_FIVE_HUNDRED} + (1 | g)",
+        family="binomial",
+        simulated=True,
+        arguments=(("rows", 20_000), ("groups", 500), ("effects", 500)),
+        tags=("large",),
+        note="20,000 rows, 500 groups, 500 fixed effects: what a standard error of each costs",
+    ),
+    Model(
+        "betabinomial-100k",
+        "overdispersed",
+        "cbind(y, size - y) ~ x + (1 | g)",
+        family="betabinomial",
+        simulated=True,
+        tags=("large",),
+        note="100,000 rows of 5 to 19 trials, 1,000 groups, a precision to estimate",
+    ),
+    Model(
+        "bernoulli-100k",
+        "crossed_bernoulli",
+        "y ~ x + (1 | a) + (1 | b)",
+        family="binomial",
+        simulated=True,
+        arguments=(("rows", 100_000), ("a_levels", 5_000), ("b_levels", 200)),
+        tags=("large",),
+        note="100,000 rows, 5,000 x 200 crossed",
     ),
     Model(
         "bernoulli-200k",

@@ -10,6 +10,7 @@ import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     model = model_from(request["model"])
     contestant = contestants.load(entry)
     response: dict[str, Any] = {"version": installed(contestant)}
-    reason = contestant.unsupported(model)
+    reason = contestants.unsupported(contestant, model)
     if reason:
         return response | {"status": "unsupported", "reason": reason}
     frame = frames.read(Path(request["data"]))
@@ -52,9 +53,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     resident = measure.reset_peak()
     peaks: list[float] = []
     inside: list[float] = []
+    errors: list[tuple[float, float]] = []
 
     def look(fit: Any) -> None:
         peaks.append(measure.peak())
+        if hasattr(contestant, "standard_errors"):
+            errors.append(measure.once(lambda: contestant.standard_errors(fit)))
         inside.append(contestant.outcome(model, fit).optimization_seconds or float("nan"))
 
     timing, fit = measure.repeat(call, request["budget"], look=look)
@@ -74,6 +78,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         "evaluations": outcome.evaluations,
         "optimization_seconds": None if outcome.optimization_seconds is None else min(inside),
     }
+    if errors:
+        walls, cpus = zip(*errors[1:] or errors, strict=True)
+        response |= {"errors_seconds": median(walls), "errors_cpu_seconds": mean(cpus)}
     if model.target_refit is not None:
         response |= refit(contestant, model, fit, frame, request["budget"])
     return response

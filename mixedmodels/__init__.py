@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from mixedmodels.families import truncated_nbinom2 as truncated_nbinom2
     from mixedmodels.families import truncated_poisson as truncated_poisson
     from mixedmodels.formula import model_terms as model_terms
+    from mixedmodels.formula import precision as precision
     from mixedmodels.gee import gee as gee
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
@@ -155,6 +156,8 @@ if TYPE_CHECKING:
     from mixedmodels.models.structured_nonlinear import (
         StructuredNonlinearMixedModel as StructuredNonlinearMixedModel,
     )
+    from mixedmodels.moments import Moments as Moments
+    from mixedmodels.moments import moments as moments
     from mixedmodels.nlmer import nlmer as nlmer
     from mixedmodels.plots.attenuation import plot_attenuation as plot_attenuation
     from mixedmodels.plots.binned_residuals import plot_binned_residuals as plot_binned_residuals
@@ -223,7 +226,7 @@ _HOMES = {
         "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
-    "formula": "model_terms",
+    "formula": "model_terms precision",
     "gee": "gee",
     "glm": "glm",
     "glmer": "glmer glmer_nb",
@@ -253,6 +256,7 @@ _HOMES = {
     "inference.pb_modcomp": "pb_modcomp",
     "inference.pool": "pool",
     "inference.refit_many": "refit_many",
+    "moments": "Moments moments",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import LmerControl
-from mixedmodels.engines.glm.separation import FittedRows, Separation, find_separation
-from mixedmodels.engines.residual.batches import clusters_of_rows
-from mixedmodels.engines.residual.whitened import split_levels
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import (
     ApproximationWarning,
     ControlError,
@@ -40,6 +38,13 @@ from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.identification import INTERCEPT, unidentified
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
+
+with on_first_use():
+    from mixedmodels.engines.glm import separation
+    from mixedmodels.engines.residual import batches, whitened
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.glm.separation import FittedRows, Separation
 
 # What a warning about an optimum of an approximation begins with, and one about a search that stopped.
 COARSE, STOPPED = "the likelihood is not approximated well enough", "the model did not converge"
@@ -216,7 +221,7 @@ def identified(
     The design may leave them so, or the data, of which the objective at a theta tells.
     """
     root = None if weights is None else np.sqrt(weights)
-    fixed = design.X if REML else None
+    fixed = design.fixed if REML else None
     asked = objective if report.is_optimum else None
     found = unidentified(
         design.random, theta, fixed, _fixed_labels(design), root, residual=residual, objective=asked
@@ -231,11 +236,10 @@ def _fixed_labels(design: Design) -> list[str]:
     """Return, for each column of X, the term it belongs to."""
     recipe = design.recipe.fixed
     names = [variable.name for variable in recipe.variables]
-    patterns = [recipe.assign[k] for k in design.recipe.kept]
-    return [
-        ":".join(name for i, name in enumerate(names) if pattern >> i & 1) or INTERCEPT
-        for pattern in patterns
-    ]
+    labels = {
+        term.pattern: ":".join(names[i] for i in sorted(i for i, _ in term.factors)) for term in recipe.terms
+    }
+    return [labels.get(recipe.assign[k], INTERCEPT) for k in design.recipe.kept]
 
 
 def separated(
@@ -252,7 +256,7 @@ def separated(
     mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
     exact = family.tails(y).is_exact
     information = eta if exact else family.evaluate(y, eta, weights, phi).information
-    findings = _findings(design, data, y, weights, family, FittedRows(beta, mu, eta, information))
+    findings = _findings(design, data, y, weights, family, separation.FittedRows(beta, mu, eta, information))
     _warn_of(findings)
     return findings
 
@@ -277,7 +281,7 @@ def refuse_separation(
     mu = family.link.inverse(eta)
     exact = family.tails(y).is_exact
     information = eta if exact else family.evaluate(y, eta, weights, phi).information
-    findings = _findings(design, data, y, weights, family, FittedRows(beta, mu, eta, information))
+    findings = _findings(design, data, y, weights, family, separation.FittedRows(beta, mu, eta, information))
     if findings:
         found = " ".join(finding.message for finding in findings)
         raise ConvergenceError(f"{found} {_advice(family, findings)}")
@@ -307,11 +311,13 @@ def _findings(
 ) -> tuple[Separation, ...]:
     """Return what is found about separation, in the words of the data."""
     arguments = (y, weights, design.X, design.x_names, family, fitted)
-    if not find_separation(*arguments):
+    if not separation.find_separation(*arguments):
         return ()
     frame = used_variables(data, design)
     factors = [v.name for v in design.recipe.fixed.variables if v.levels is not None and v.name in frame]
-    return find_separation(*arguments, {name: frame[name].astype(str).tolist() for name in factors})
+    return separation.find_separation(
+        *arguments, {name: frame[name].astype(str).tolist() for name in factors}
+    )
 
 
 @contextmanager
@@ -415,7 +421,7 @@ def check_nested_residuals(design: Design) -> None:
     """
     residual = design.residual
     if residual is not None and residual.structure.n_parameters:
-        split = split_levels(residual.codes, design.random)
+        split = whitened.split_levels(residual.codes, design.random)
         if split is not None:
             group = residual.group_name or "the whole data"
             raise DataError(
@@ -425,7 +431,7 @@ def check_nested_residuals(design: Design) -> None:
                 f"({split.expression})."
             )
     codes = np.arange(design.n_rows) if residual is None else residual.codes
-    largest = int(np.bincount(clusters_of_rows(codes, design.random)).max())
+    largest = int(np.bincount(batches.clusters_of_rows(codes, design.random)).max())
     if largest > LARGEST_CLUSTER:
         raise NotAvailableError(
             f"crossed random effects tie {largest:,} rows together, whose covariance is dense where "

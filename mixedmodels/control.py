@@ -14,6 +14,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
 Check = Literal["stop", "warning", "ignore"]
+#: Which information about the covariance parameters Kenward and Roger's method takes: SAS's, or pbkrtest's.
+Information = Literal["observed", "expected"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ finds them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -65,7 +65,11 @@ def hessian(gradient: VectorFunction, x: FloatArray, steps: FloatArray) -> Float
 
 
 def hessian_by_standard_errors(
-    gradient: VectorFunction, x: FloatArray, variances: FloatArray, typical: FloatArray
+    gradient: VectorFunction,
+    x: FloatArray,
+    variances: FloatArray,
+    typical: FloatArray,
+    share: float = STANDARD_ERROR_STEP,
 ) -> FloatArray:
     """Return the Hessian of -2 log-likelihood from its exact gradient, whatever the units, shape (m, m).
 
@@ -81,6 +85,8 @@ def hessian_by_standard_errors(
         What is known of the squared standard errors; infinity where nothing is.
     typical : ndarray, shape (m,)
         Typical sizes of the parameters.
+    share : float
+        The step in units of a standard error.
 
     Examples
     --------
@@ -90,28 +96,61 @@ def hessian_by_standard_errors(
     >>> (H / scale / scale[:, None]).round(6).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
+    return _symmetric(curvature_columns(gradient, x, variances, typical, range(len(x)), share))
+
+
+def curvature_columns(
+    gradient: VectorFunction,
+    x: FloatArray,
+    variances: FloatArray,
+    typical: FloatArray,
+    places: Iterable[int],
+    share: float = STANDARD_ERROR_STEP,
+) -> list[FloatArray]:
+    """Return some columns of the Hessian of :func:`hessian_by_standard_errors`, each of shape (m,)."""
+    bounds = list(zip(*(limit.tolist() for limit in _bounds(x, typical)), strict=True))
+    return [_curved_column(gradient, x, k, float(variances[k]), bounds[k], share) for k in places]
+
+
+def steps_by_standard_errors(x: FloatArray, variances: FloatArray, typical: FloatArray) -> FloatArray:
+    """Return steps in proportion to standard errors, within bounds that their parameters set, shape (m,).
+
+    Parameters
+    ----------
+    x, variances, typical : ndarray, shape (m,)
+        As for :func:`hessian_by_standard_errors`.
+    """
+    smallest, largest = _bounds(x, typical)
+    return np.clip(STANDARD_ERROR_STEP * np.sqrt(np.maximum(variances, 0.0)), smallest, largest)
+
+
+def _bounds(x: FloatArray, typical: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the smallest and the largest step along each axis."""
     largest = LARGEST_STEP * np.maximum(np.abs(x), TYPICAL_SHARE * typical)
-    smallest = np.minimum(SMALLEST_STEP * np.abs(x), largest)
-    bounds = list(zip(smallest.tolist(), largest.tolist(), strict=True))
-    return _symmetric([_curved_column(gradient, x, k, float(variances[k]), bounds[k]) for k in range(len(x))])
+    return np.minimum(SMALLEST_STEP * np.abs(x), largest), largest
 
 
 def _curved_column(
-    gradient: VectorFunction, x: FloatArray, k: int, variance: float, bounds: tuple[float, float]
+    gradient: VectorFunction,
+    x: FloatArray,
+    k: int,
+    variance: float,
+    bounds: tuple[float, float],
+    share: float,
 ) -> FloatArray:
     """Return one column of a Hessian, the step being in proportion to the standard error that it finds."""
-    size = _step(variance, bounds)
+    size = _step(variance, bounds, share)
     for _ in range(MAX_TRIALS):
         column = _slope(gradient, x, k, size)
-        wanted = _step(2.0 / column[k] if column[k] > 0.0 else math.inf, bounds)
+        wanted = _step(2.0 / column[k] if column[k] > 0.0 else math.inf, bounds, share)
         if size / WRONG_STEP <= wanted <= size * WRONG_STEP:
             break
         size = wanted
     return column
 
 
-def _step(variance: float, bounds: tuple[float, float]) -> float:
-    return min(max(STANDARD_ERROR_STEP * math.sqrt(max(variance, 0.0)), bounds[0]), bounds[1])
+def _step(variance: float, bounds: tuple[float, float], share: float) -> float:
+    return min(max(share * math.sqrt(max(variance, 0.0)), bounds[0]), bounds[1])
 
 
 def _slope(function: VectorFunction, x: FloatArray, k: int, step: float) -> FloatArray:

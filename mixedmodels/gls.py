@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import check_design, numeric_response, refuse_random_terms
-from mixedmodels.control import LmerControl, one_of
-from mixedmodels.fits.structured import Information
+from mixedmodels.control import Information, LmerControl, one_of
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.structured import GlsModel
 from mixedmodels.request import read_request

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args, overload
+from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
@@ -19,21 +20,42 @@ from mixedmodels.checks import (
     unfit,
     warn_unless_converged,
 )
-from mixedmodels.control import LmerControl, Start, as_control, one_of, starting_values
+from mixedmodels.control import Information, LmerControl, Start, as_control, one_of, starting_values
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
-from mixedmodels.errors import ControlError, DataError
-from mixedmodels.fits.structured import Information
+from mixedmodels.errors import ControlError, DataError, MissingArgumentError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
-from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 
+with on_first_use():
+    from mixedmodels import lmer_of_sums
+    from mixedmodels.models import structured_mixed
+
+if TYPE_CHECKING:
+    from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
+    from mixedmodels.models.summed import SummedLinearMixedModel
+    from mixedmodels.moments import Moments
+
+#: In place of data: moments need none, and a formula without any is told so.
+NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
 
 
+@overload
+def lmer(
+    formula: Moments,
+    data: None = None,
+    REML: bool = True,
+    *,
+    start: Start = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
+    verbose: Verbosity = None,
+) -> SummedLinearMixedModel: ...
 @overload
 def lmer(
     formula: str,
@@ -96,8 +118,8 @@ def lmer(
 ) -> StructuredLinearMixedModel: ...
 @advises
 def lmer(
-    formula: str,
-    data: Any,
+    formula: str | Moments,
+    data: Any = NOT_GIVEN,
     REML: bool = True,
     *,
     weights: str | npt.ArrayLike | None = None,
@@ -118,10 +140,12 @@ def lmer(
 
     Parameters
     ----------
-    formula : str
-        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``.
-    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
-        The variables.
+    formula : str or Moments
+        lme4 formula, ``"Reaction ~ Days + (Days | Subject)"``; or sums that :func:`mixedmodels.moments` made,
+        which need no data.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table; or a source
+        The variables. A source is read in batches: a path of Parquet or CSV files, a pyarrow Dataset, a
+        DuckDB relation, a Polars LazyFrame, a Dask or Spark DataFrame, an iterable of tables.
     REML : bool
         Restricted maximum likelihood (default), or maximum likelihood.
     weights : str or array_like, optional
@@ -161,6 +185,7 @@ def lmer(
     Returns
     -------
     LinearMixedModel, or StructuredLinearMixedModel where `residual` or `dispersion` is given
+        Of moments or a source a SummedLinearMixedModel, which has no rows.
 
     Raises
     ------
@@ -183,8 +208,20 @@ def lmer(
     one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
     one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)
+    in_memory = isinstance(formula, str) and isinstance(data, (pd.DataFrame, Mapping))
+    if not in_memory and lmer_of_sums.is_asked(formula, data):
+        return lmer_of_sums.fit(
+            formula, None if data is NOT_GIVEN else data, REML, start, options, relmat, verbose,
+            structure=(residual, dispersion),
+            asked={
+                "weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts, "env": env,
+                "na_action": None if na_action == "omit" else na_action,
+            },
+        )  # fmt: skip
+    if data is NOT_GIVEN:
+        raise MissingArgumentError("lmer() needs data, as in lmer('y ~ x + (1 | g)', data).")
     request = read_request(
-        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
+        cast("str", formula), data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
         information=None if information == "observed" else information,
     )  # fmt: skip
@@ -203,10 +240,10 @@ def fit_linear_request(request: Request, REML: bool, start: Start, options: Lmer
     y = numeric_response(design)
     check_design(design, options, linear=True)
     theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
-    problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+    problem = linear_problem(y, design.fixed, design.random, design.weights, design.offset)
     # Without fixed effects both criteria are one; lme4 calls the fit ML.
     try:
-        estimates = fit_linear(problem, REML and design.X.shape[1] > 0, theta, y=y)
+        estimates = fit_linear(problem, REML and design.fixed.shape[1] > 0, theta, y=y)
     except DataError:
         refuse_reproduced_response(design)
         raise
@@ -236,4 +273,4 @@ def fit_structured_request(
     y = numeric_response(design)
     check_design(design, options, linear=True)
     check_nested_residuals(design)
-    return StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)
+    return structured_mixed.StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)

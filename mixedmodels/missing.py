@@ -18,4 +18,12 @@ class NAType:
         return "NA"
 
 
+class Unset(NAType):
+    """The type of the default of `re_form` in simulations, to tell it from NA given by the caller."""
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
 NA: Final = NAType()
+UNSET: Final = Unset()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
 from mixedmodels.errors import ControlError
 
-try:
-    from tqdm.auto import tqdm
-except ImportError:
-    tqdm = None
+
+def _draw(**options: Any) -> Any:
+    """Draw a bar."""
+    from tqdm.auto import tqdm as bar  # deferred: it brings asyncio, 0.1 s, and most fits draw none
+
+    return bar(**options)
+
+
+#: What draws a bar; None where tqdm is not installed.
+tqdm: Callable[..., Any] | None = None if find_spec("tqdm") is None else _draw
 
 
 def _is_watched() -> bool:

@@ -27,9 +27,10 @@ from mixedmodels.formula.evaluation.input_frames import in_row_order, input_fram
 from mixedmodels.formula.language.parse import parse_formula, parse_tilde
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse, names_in
 from mixedmodels.inference.varcorr import VarCorr
+from mixedmodels.missing import UNSET
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.prediction.given_parameters import read_parameters
-from mixedmodels.prediction.simulate import UNSET, SimulationRequest, one_generator, simulate
+from mixedmodels.prediction.simulate import SimulationRequest, one_generator, simulate
 from mixedmodels.reports.html import Table
 from mixedmodels.reports.page import Page, frame_table, html_of
 

@@ -19,15 +19,17 @@ WITH_EXAMPLES = [path for path, text in PAGES.items() if ">>> " in text]
 #: Blanks at the ends of lines are not shown.
 FLAGS = doctest.NORMALIZE_WHITESPACE
 #: Packages of the extras that a page shows.
-NEEDED = {"tidy": ("maketables", "sklearn", "marginaleffects"), "gallery": ("matplotlib.pyplot",)}
+PICTURES = ("matplotlib.pyplot",)
+NEEDED = {"tidy": ("maketables", "sklearn", "marginaleffects"), "gallery": PICTURES, "nonlinear": PICTURES}
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_prints_what_stands_there(page):
-    for package in NEEDED.get(page.stem, ()):
-        pytest.importorskip(package)
+    needed = [pytest.importorskip(package) for package in NEEDED.get(page.stem, ())]
     with pd.option_context("display.width", 100):
         found = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8")
+    if NEEDED.get(page.stem) == PICTURES:
+        needed[0].close("all")
     assert found.attempted
     assert not found.failed
 

@@ -11,7 +11,8 @@ PACKAGE = ROOT / "mixedmodels"
 # Rooms from the first to the last; those on one line know nothing of each other. A module belongs to the
 # longest name that fits.
 ORDER = (
-    ("arrays", "errors", "missing", "foreign_names", "version"),
+    ("arrays", "deferred", "errors", "missing", "foreign_names", "version"),
+    ("absent_rows",),
     ("foreign_families",),
     ("advice", "differences"),
     ("versions",),
@@ -33,6 +34,8 @@ ORDER = (
     ("checks",),
     ("request", "nonlinear_request"),
     ("models",),
+    ("moments",),
+    ("lmer_of_sums",),
     ("lmer", "glm", "lm", "lm_list", "gls", "mmrm", "gee", "nlmer"),
     ("glmer",),
     ("update", "specify", "sklearn"),

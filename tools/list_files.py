@@ -37,6 +37,7 @@ ROOMS = (
     "engines/gee/correlation",
     "engines/glm",
     "engines/residual",
+    "engines/moments",
     "engines/nonlinear",
     "reports",
     "fits",

@@ -39,5 +39,10 @@ def outcome(model: Model, fit: Any) -> Outcome:
     return Outcome(-2.0 * fit.loglik, max(fit.n_eval, fit.n_grad))
 
 
+def standard_errors(fit: Any) -> Any:
+    """Read them: the fit has computed them."""
+    return fit.se
+
+
 def refitter(model: Model, fit: Any, y: NDArray[np.float64]) -> None:
     """There is no refit; a new response is a new fit."""

@@ -76,6 +76,9 @@ measure <- function() {
   frame <- read_frame(request$data)
   formula <- as.formula(request$formula)
   linear <- request$family == "gaussian"
+  if (request$family == "betabinomial") {
+    return(list(status = "unsupported", reason = "no betabinomial family here"))
+  }
   nAGQ <- as.integer(request$nagq)
   if (nAGQ > 1 && !scalar(formula)) {
     return(list(status = "unsupported", reason = "quadrature for one scalar random effect only"))
@@ -98,6 +101,7 @@ measure <- function() {
   budget <- as.numeric(request$budget)
   timing <- repeated(call, budget)
   fit <- timing$value
+  errors <- repeated(function() suppressWarnings(as.matrix(vcov(fit))), 0)
   objective <- if (linear && isREML(fit)) REMLcrit(fit) else -2 * as.numeric(logLik(fit))
   if (!linear && nAGQ > 1 && packageVersion("lme4") < "2") objective <- objective + saturated(fit)
   response <- list(
@@ -105,7 +109,7 @@ measure <- function() {
     frame_mb = as.numeric(object.size(frame)) / 1e6,
     seconds = timing$seconds, fastest = timing$fastest, cpu_seconds = timing$cpu_seconds, first = timing$first,
     repeats = timing$repeats, peak_mb = peak, fit_mb = peak - before, objective = objective,
-    evaluations = fit@optinfo$feval
+    evaluations = fit@optinfo$feval, errors_seconds = errors$seconds, errors_cpu_seconds = errors$cpu_seconds
   )
   if (request$refit == "true") {
     observed <- model.response(model.frame(fit))

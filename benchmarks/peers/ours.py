@@ -14,6 +14,7 @@ from benchmarks.suite import Model
 from mixedmodels import glmer, lmer
 
 DISTRIBUTION = "mixedmodels"
+FAMILIES = ("gaussian", "binomial", "poisson", "betabinomial")
 
 
 def unsupported(model: Model) -> str | None:
@@ -32,6 +33,11 @@ def outcome(model: Model, fit: Any) -> Outcome:
     """Read the estimates' objective and the optimisation's report."""
     report = fit.optimization
     return Outcome(-2.0 * float(fit.loglik()), report.n_evaluations, report.seconds)
+
+
+def standard_errors(fit: Any) -> Any:
+    """Compute the covariance of the fixed effects, which is done when asked for."""
+    return fit.vcov()
 
 
 def refitter(model: Model, fit: Any, y: NDArray[np.float64]) -> Callable[[], Any]:

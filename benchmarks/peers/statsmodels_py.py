@@ -38,5 +38,10 @@ def outcome(model: Model, fit: Any) -> Outcome:
     return Outcome(-2.0 * fit.llf)
 
 
+def standard_errors(fit: Any) -> Any:
+    """Compute them, which is done when asked for."""
+    return fit.bse
+
+
 def refitter(model: Model, fit: Any, y: NDArray[np.float64]) -> None:
     """There is no refit."""

@@ -215,7 +215,7 @@ def _linear_refit(fit: LinearFit) -> Estimator:
 
 def _linear_problem(fit: LinearFit, design: Design, kept: IntArray) -> tuple[LinearProblem, FloatArray]:
     y = fit.y[kept]
-    return linear_problem(y, design.X, design.random, design.weights, design.offset), y
+    return linear_problem(y, design.fixed, design.random, design.weights, design.offset), y
 
 
 def _linear_deletion(theta: FloatArray, at: LinearSolution, verdict: str, reason: str = "") -> Deletion:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mixedmodels.control import tolerance
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.formula.design.theta import term_factors
+from mixedmodels.formula.design.theta import mean_squares, term_factors
 
 SINGULAR_TOLERANCE = 1e-4  # lme4's default for isSingular
 
@@ -28,8 +28,8 @@ def is_singular(model: MixedFit, tol: float = SINGULAR_TOLERANCE) -> bool:
         If `tol` is not a number, 0 or more.
     """
     tol = tolerance("tol", tol)
-    unit = float(np.sqrt(np.abs(model.row_information).mean()))
+    unit = np.sqrt(model.mean_information)
     return any(
-        bool((np.abs(np.diag(T)) * unit * np.sqrt((term.Z**2).mean(axis=0)) < tol).any())
+        bool((np.abs(np.diag(T)) * unit * np.sqrt(mean_squares(term)) < tol).any())
         for term, T in zip(model.random, term_factors(model.random, model.theta_values), strict=True)
     )

@@ -22,7 +22,9 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.fits.structured import StructuredResiduals
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import level_variances
 from mixedmodels.inference.refits import attempt
 
 
@@ -103,7 +105,7 @@ def term_variance(term: RandomTerm, covariance: FloatArray) -> float:
     """Return the mean over the rows of ``z' Cov(b) z`` (Johnson 2014, Methods Ecol. Evol. 5, eq. 10)."""
     of_rows = np.einsum("ij,jk,ik->i", term.Z, covariance, term.Z)
     if term.relationship is not None:
-        of_rows = of_rows * (term.relationship**2).sum(axis=1)[term.codes]
+        of_rows = of_rows * level_variances(term.relationship)[term.codes]
     return float(of_rows.mean())
 
 
@@ -157,7 +159,9 @@ def _null_intercept(fit: MixedFit) -> float:
     design = fit.design
     if design.x_names == ("(Intercept)",):
         return float(fit.beta[0])
-    null = replace(design, X=np.ones((len(fit.y), 1)), x_names=("(Intercept)",), dropped=())
+    null = replace(
+        design, fixed=ColumnMatrix.of(np.ones((len(fit.y), 1))), x_names=("(Intercept)",), dropped=()
+    )
     found = attempt(lambda: fit.with_design(null))
     if isinstance(found, str) or not cast(MixedFit, found).convergence().is_optimum:
         raise NotAvailableError(

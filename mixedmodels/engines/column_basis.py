@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
+from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.formula.design.design import RandomTerm
@@ -54,6 +55,8 @@ def column_basis(Z: FloatArray) -> ColumnBasis:
 
     Dependent columns keep their directions.
     """
+    if isinstance(Z, AbsentColumns):
+        Z = Z.triangle * math.sqrt(len(Z.triangle) / len(Z))
     C = _triangle(Z)
     return ColumnBasis(C, np.asarray(np.linalg.inv(C), dtype=np.float64))
 

@@ -9,6 +9,7 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 
 #: A Cholesky pivot of the unit-norm columns below this asks for Householder reflections: cross-products of
 #: such columns are combined with an error of 1e-16 over its square, and a residual variance may be a share of
@@ -26,7 +27,7 @@ class OrthonormalBasis:
 
     Attributes
     ----------
-    columns : ndarray, shape (n, p)
+    columns : ColumnMatrix, shape (n, p)
         Columns with ``Q = columns @ combination``: ``W^1/2 X``, or Q.
     combination : ndarray, shape (p, p)
         ``R^-1`` or I.
@@ -36,7 +37,7 @@ class OrthonormalBasis:
         ``log|R|^2``.
     """
 
-    columns: FloatArray
+    columns: ColumnMatrix
     combination: FloatArray
     R_inverse: FloatArray
     log_det_R2: float
@@ -48,14 +49,14 @@ class OrthonormalBasis:
 
     def project(self, e: FloatArray) -> FloatArray:
         """Return ``Q'e``, shape (p,)."""
-        return np.asarray(self.combination.T.dot(self.columns.T.dot(e)))
+        return np.asarray(self.combination.T.dot(self.columns.transposed_times(e)))
 
     def expand(self, gamma: FloatArray) -> FloatArray:
         """Return ``Q gamma``, shape (n,)."""
-        return np.asarray(self.columns.dot(self.combination.dot(gamma)))
+        return np.asarray(self.columns @ self.combination.dot(gamma))
 
 
-def orthonormalize(X: FloatArray, root_weights: FloatArray | None) -> OrthonormalBasis:
+def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None) -> OrthonormalBasis:
     """Return an orthonormal basis of the columns of ``W^1/2 X``.
 
     Raises
@@ -63,20 +64,20 @@ def orthonormalize(X: FloatArray, root_weights: FloatArray | None) -> Orthonorma
     DataError
         If the columns are linearly dependent.
     """
-    p = X.shape[1]
-    weighted = X if root_weights is None else X * root_weights[:, None]
+    X, p = ColumnMatrix.of(X), X.shape[1]
+    weighted = X if root_weights is None else X.scaled(root_weights)
     if p == 0:
         return OrthonormalBasis(weighted, np.zeros((0, 0)), np.zeros((0, 0)), 0.0)
-    scale = np.sqrt(np.einsum("ij,ij->j", weighted, weighted))
+    scale = np.sqrt(np.diagonal(weighted.gram))
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
-    R, info = dpotrf(weighted.T @ weighted / np.multiply.outer(scale, scale), lower=0, clean=1)
+    R, info = dpotrf(weighted.gram / np.multiply.outer(scale, scale), lower=0, clean=1)
     if info == 0 and np.diagonal(R).min() > CHOLESKY_PIVOT:
         inverse, _ = dtrtri(R, lower=0)
         inverse = inverse / scale[:, None]
         log_det = 2.0 * float(np.log(np.diagonal(R) * scale).sum())
         return OrthonormalBasis(weighted, inverse, inverse, log_det)
-    return _householder(weighted, scale)
+    return _householder(weighted.dense, scale)
 
 
 def _householder(weighted: FloatArray, scale: FloatArray) -> OrthonormalBasis:
@@ -86,7 +87,7 @@ def _householder(weighted: FloatArray, scale: FloatArray) -> OrthonormalBasis:
         raise DataError(_dependent(int(np.argmin(pivots))))
     inverse, _ = dtrtri(R, lower=0)
     log_det = 2.0 * float(np.log(pivots * scale).sum())
-    return OrthonormalBasis(Q, np.eye(len(R)), inverse / scale[:, None], log_det)
+    return OrthonormalBasis(ColumnMatrix.of(Q), np.eye(len(R)), inverse / scale[:, None], log_det)
 
 
 def _dependent(column: int) -> str:

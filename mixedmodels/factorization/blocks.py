@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 
 import numpy as np
 
-from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import SparseRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,17 @@ class Block:
     columns : tuple of ndarray or None, length S
         Columns of the raw model matrix; None stands for a column of ones.
     relationship : ndarray, shape (q, q), or None
-        Lower Cholesky factor of the known covariance between levels.
+        A square root R of the known covariance between levels, ``Z R`` taking the place of Z.
+    precision : SparseRoot or None
+        The known covariance as the inverse of a sparse matrix, Z left as it is.
+    rotation : ndarray, shape (q, q), or None
+        U of a relationship ``R = L U`` that makes ``R'Z'ZR`` diagonal.
+    levels : ndarray of int, or None
+        Levels of the grouping factor that the block holds; None for all.
+    present : ndarray of bool, shape (n,), or None
+        Rows at one of them; None for all. At others codes are 0 and columns zero.
+    is_kept : bool
+        Whether the block is never eliminated.
     """
 
     group: str
@@ -42,6 +53,11 @@ class Block:
     n_levels: int
     columns: tuple[FloatArray | None, ...]
     relationship: FloatArray | None = None
+    precision: SparseRoot | None = None
+    rotation: FloatArray | None = None
+    levels: IntArray | None = None
+    present: BoolArray | None = None
+    is_kept: bool = False
 
     @property
     def size(self) -> int:
@@ -54,21 +70,40 @@ class Block:
         return self.n_levels * len(self.columns)
 
 
-def amalgamate(terms: Sequence[RandomTerm]) -> tuple[Block, ...]:
+def amalgamate(
+    terms: Sequence[RandomTerm],
+    *,
+    sparse: bool = False,
+    block: Callable[[Sequence[RandomTerm], list[int]], Block] | None = None,
+) -> tuple[Block, ...]:
     """Gather the terms of each grouping factor into one block, largest number of random effects first.
 
     Terms with a relationship between levels stay alone: their levels are not exchangeable with others'.
+
+    Parameters
+    ----------
+    terms : sequence of RandomTerm
+        Terms in design order.
+    sparse : bool
+        Whether relationships may be kept as sparse precisions; they are where all of them are sparse.
+    block : callable, optional
+        Makes a block of the terms at some positions; by default from their rows.
     """
+    related = [term.relationship for term in terms if term.relationship is not None]
+    sparse = sparse and all(isinstance(root, SparseRoot) for root in related)
     gathered: dict[str, list[int]] = {}
     for k, term in enumerate(terms):
         key = term.group if term.relationship is None else f"{term.group}\0{k}"
         gathered.setdefault(key, []).append(k)
-    blocks = [_block(terms, members) for members in gathered.values()]
-    return tuple(sorted(blocks, key=lambda block: -block.n_effects))
+    make = partial(_block, sparse=sparse) if block is None else block
+    blocks = [make(terms, members) for members in gathered.values()]
+    return tuple(sorted(blocks, key=lambda made: -made.n_effects))
 
 
-def _block(terms: Sequence[RandomTerm], members: list[int]) -> Block:
+def _block(terms: Sequence[RandomTerm], members: list[int], sparse: bool) -> Block:
     first = terms[members[0]]
+    root = first.relationship
+    is_precision = sparse and isinstance(root, SparseRoot)
     return Block(
         group=first.group,
         terms=tuple(members),
@@ -76,7 +111,8 @@ def _block(terms: Sequence[RandomTerm], members: list[int]) -> Block:
         codes=first.codes,
         n_levels=first.n_levels,
         columns=tuple(_column(terms[k].Z[:, i]) for k in members for i in range(terms[k].size)),
-        relationship=first.relationship,
+        relationship=None if root is None or is_precision else np.asarray(root),
+        precision=root if is_precision and isinstance(root, SparseRoot) else None,
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csc_array
 
-from mixedmodels.arrays import CodeArray, IntArray
+from mixedmodels.arrays import BoolArray, CodeArray, IntArray
 from mixedmodels.factorization.blocks import Block
 
 #: Pairs of levels are numbered through a table while it stays below this many cells per data row.
@@ -113,7 +114,47 @@ class Pattern:
         return replace(self, couplings=couplings, tail_pairs={})
 
 
-def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern:
+class Meetings(Protocol):
+    """Which levels of two blocks, given by their positions, have rows in common."""
+
+    def is_nested(self, inner: int, outer: int) -> bool:
+        """Tell whether every level of `inner` occurs with one level of `outer` only."""
+
+    def parents(self, inner: int, outer: int) -> IntArray:
+        """Return the level of `outer` that each level of `inner`, which is nested in it, lies in, (q,)."""
+
+    def pairs(self, first: int, second: int) -> Pairs:
+        """Return the pairs of levels that occur."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowMeetings:
+    """The same, read off the codes of the rows.
+
+    Attributes
+    ----------
+    blocks : sequence of Block
+        The blocks.
+    """
+
+    blocks: Sequence[Block]
+
+    def is_nested(self, inner: int, outer: int) -> bool:
+        """Tell whether every level of `inner` occurs with one level of `outer` only."""
+        return _is_nested(self.blocks[inner], self.blocks[outer])
+
+    def parents(self, inner: int, outer: int) -> IntArray:
+        """Return the level of `outer` that each level of `inner`, which is nested in it, lies in, (q,)."""
+        return _parents(self.blocks[inner], self.blocks[outer])
+
+    def pairs(self, first: int, second: int) -> Pairs:
+        """Return the pairs of levels that occur, with the number of each row's."""
+        return number_pairs(self.blocks[first], self.blocks[second])
+
+
+def build_pattern(
+    blocks: Sequence[Block], *, eliminate: bool = True, meetings: Meetings | None = None
+) -> Pattern:
     """Choose the chain and number every pair of levels that occurs.
 
     Parameters
@@ -122,14 +163,18 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
         Largest first.
     eliminate : bool
         False puts every block in the tail: one dense matrix, the plain algorithm.
+    meetings : Meetings, optional
+        Which levels have rows in common; by default the codes of the blocks say so.
     """
-    chain, tail = _split(blocks) if eliminate else ((), tuple(range(len(blocks))))
+    met: Meetings = RowMeetings(blocks) if meetings is None else meetings
+    chain, tail = _split(blocks, met) if eliminate else ((), tuple(range(len(blocks))))
     starts = np.cumsum([0, *(blocks[b].n_effects for b in tail)])
     offsets = tuple(int(start) for start in starts[:-1])
-    parents = {
-        (j, k): _parents(blocks[chain[j]], blocks[chain[k]]) for k in range(len(chain)) for j in range(k)
-    }
-    couplings = tuple(_coupling(blocks[c], [blocks[t] for t in tail], offsets) for c in chain)
+    parents = {(j, k): met.parents(chain[j], chain[k]) for k in range(len(chain)) for j in range(k)}
+    couplings = tuple(
+        _coupling(blocks[c], [blocks[t] for t in tail], offsets, tuple(met.pairs(c, t) for t in tail))
+        for c in chain
+    )
     return Pattern(
         blocks=tuple(blocks),
         chain=chain,
@@ -139,38 +184,68 @@ def build_pattern(blocks: Sequence[Block], *, eliminate: bool = True) -> Pattern
         parents=parents,
         couplings=couplings,
         lifts={(j, k): _lift(couplings[j], couplings[k], parents[j, k]) for j, k in parents},
-        tail_pairs={
-            (r, s): number_pairs(blocks[tail[r]], blocks[tail[s]]) for r in range(len(tail)) for s in range(r)
-        },
+        tail_pairs={(r, s): met.pairs(tail[r], tail[s]) for r in range(len(tail)) for s in range(r)},
     )
 
 
-def _split(blocks: Sequence[Block]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the chain and the tail; a known covariance between levels makes every block dense."""
+def _split(blocks: Sequence[Block], meetings: Meetings) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the chain and the tail.
+
+    A known covariance between levels makes every block dense, unless the one block there is was made diagonal
+    or the covariance has a sparse inverse, which goes into a sparse tail.
+    """
+    if len(blocks) == 1 and blocks[0].rotation is not None:
+        return (0,), ()
     if any(block.relationship is not None for block in blocks):
         return (), tuple(range(len(blocks)))
     chain: list[int] = []
     for b, block in enumerate(blocks):
-        if all(_is_nested(blocks[c].codes, blocks[c].n_levels, block.codes) for c in chain):
+        is_free = block.precision is None and not block.is_kept
+        if is_free and all(meetings.is_nested(c, b) for c in chain):
             chain.append(b)
     return tuple(chain), tuple(b for b in range(len(blocks)) if b not in chain)
 
 
-def _is_nested(inner: CodeArray, n_inner: int, outer: CodeArray) -> bool:
+def _is_nested(inner: Block, outer: Block) -> bool:
     """Tell whether every level of `inner` occurs with one level of `outer` only."""
-    owner = np.zeros(n_inner, dtype=outer.dtype)
-    owner[inner] = outer
-    return bool(np.array_equal(owner[inner], outer))
+    inner_codes, outer_codes = _together(inner, outer)
+    owner = np.zeros(inner.n_levels, dtype=outer_codes.dtype)
+    owner[inner_codes] = outer_codes
+    return bool(np.array_equal(owner[inner_codes], outer_codes))
+
+
+def _together(first: Block, second: Block) -> tuple[CodeArray, CodeArray]:
+    """Return the levels of two blocks at the rows where both have one."""
+    shared = _shared(first, second)
+    return (first.codes, second.codes) if shared is None else (first.codes[shared], second.codes[shared])
+
+
+def _shared(first: Block, second: Block) -> BoolArray | None:
+    """Return the rows where two blocks both have a level, None for all."""
+    if first.present is None or second.present is None:
+        return first.present if second.present is None else second.present
+    return first.present & second.present
 
 
 def _parents(inner: Block, outer: Block) -> IntArray:
     parents = np.zeros(inner.n_levels, dtype=np.intp)
-    parents[inner.codes] = outer.codes
+    inner_codes, outer_codes = _together(inner, outer)
+    parents[inner_codes] = outer_codes
     return parents
 
 
 def number_pairs(first: Block, second: Block) -> Pairs:
-    """Give a number to every pair of levels of two blocks that occurs in the data."""
+    """Give a number to every pair of levels of two blocks that occurs in the data.
+
+    Rows where one of them has no level get the number 0, and add zeros to it.
+    """
+    shared = _shared(first, second)
+    if shared is not None:
+        first, second = (replace(block, codes=block.codes[shared], present=None) for block in (first, second))
+        pairs = number_pairs(first, second)
+        of_row = np.zeros(len(shared), dtype=np.int32)
+        of_row[shared] = pairs.of_row
+        return replace(pairs, of_row=of_row)
     n_cells = first.n_levels * second.n_levels
     number = _number_by_table if n_cells <= TABLE_CELLS_PER_ROW * len(first.codes) else _number_by_sorting
     return number(first, second)
@@ -206,9 +281,10 @@ def _counting_order(codes: CodeArray, n_levels: int) -> CodeArray:
     return np.asarray(by_code.indices)
 
 
-def _coupling(leading: Block, tail: Sequence[Block], offsets: Sequence[int]) -> Coupling:
+def _coupling(
+    leading: Block, tail: Sequence[Block], offsets: Sequence[int], pairs: tuple[Pairs, ...]
+) -> Coupling:
     """Merge the level pairs of every tail block into one pattern, columns being levels of `leading`."""
-    pairs = tuple(number_pairs(leading, block) for block in tail)
     if len(tail) == 1 and tail[0].size == 1:
         # Pairs come sorted: they are the entries.
         slots = np.arange(len(pairs[0].first), dtype=np.int32)[None]

@@ -21,7 +21,7 @@ from mixedmodels.families.base import (
 from mixedmodels.families.binomial import log_binomial_coefficient, whole_trials
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Link
-from mixedmodels.families.special import log_gamma_difference, polygamma_differences, rising
+from mixedmodels.families.special import rising_jet, rising_jet_at
 from mixedmodels.families.unit_interval import (
     SMALLEST_SHAPE,
     UNIT_LINKS,
@@ -96,7 +96,7 @@ class BetaBinomial(FamilyBase):
         a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
         jet = add(compose(P, a), compose(Q, b))
-        loglik = jet[0] - log_gamma_difference(weights, np.full_like(y, phi[0])) + constant
+        loglik = jet[0] - rising_jet_at(weights, phi[0])[0] + constant
         found = as_derivatives((loglik, *jet[1:]), None, None, order)
         return outside(found, self.link.gives_unit_mean(eta), weights)
 
@@ -106,7 +106,7 @@ class BetaBinomial(FamilyBase):
         """Return derivatives in log(precision), in which both shapes grow at their own rate."""
         a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
-        loglik = P[1] + Q[1] - phi[0] * polygamma_differences(weights, np.full_like(y, phi[0]))[0]
+        loglik = P[1] + Q[1] - rising_jet_at(weights, phi[0])[1]
         d1, d2 = slopes_in_log_precision(P, Q, a, b)
         inside = self.link.gives_unit_mean(eta)
         return PhiDerivatives(*(np.where(inside, part, 0.0)[None] for part in (loglik, d1, -d2, d2)))
@@ -173,6 +173,10 @@ def _sides(
 def _outer(count: FloatArray, a: FloatArray, excess: FloatArray) -> Outer:
     """Return log Gamma(count + a) - log Gamma(a) and its derivatives in log(a)."""
     inside = a > SMALLEST_SHAPE
-    first, second, third = rising(count, a)
-    value = log_gamma_difference(count, a) + np.where(count > 0.0, excess, 0.0)
-    return value, first, np.where(inside, second, 0.0), np.where(inside, third, 0.0)
+    value, first, second, third = rising_jet(count, a)
+    return (
+        value + np.where(count > 0.0, excess, 0.0),
+        first,
+        np.where(inside, second, 0.0),
+        np.where(inside, third, 0.0),
+    )

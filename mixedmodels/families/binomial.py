@@ -28,6 +28,7 @@ from mixedmodels.families.unit_interval import (
     as_derivatives,
     scaled,
 )
+from mixedmodels.kernels.family_rows import logit_rows, logit_rows_numpy
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
@@ -142,22 +143,12 @@ def log_binomial_coefficient(y: FloatArray, weights: FloatArray) -> FloatArray:
 def evaluate_logit(
     y: FloatArray, eta: FloatArray, weights: FloatArray, constant: FloatArray, order: int
 ) -> Derivatives:
-    """Return the derivatives for the logit link with one exponential a row.
-
-    With e = exp(-|eta|) and s = 1 / (1 + e), the smaller of mu and 1 - mu is e s and the larger s: both
-    keep full relative accuracy.
-    """
-    e = np.exp(-np.abs(eta))
-    s = 1.0 / (1.0 + e)
-    small = e * s
-    positive = eta > 0.0
-    p, q = np.where(positive, s, small), np.where(positive, small, s)
-    v = weights * (s * small)
-    loglik = weights * (y * eta - np.maximum(eta, 0.0) - np.log1p(e)) + constant
-    d1 = weights * (y * q - (1.0 - y) * p)
+    """Return the derivatives for the logit link with one exponential a row."""
+    is_plain = y.shape == eta.shape == weights.shape == (len(eta),)
+    loglik, d1, v, slope = (logit_rows if is_plain else logit_rows_numpy)(y, eta, weights)
+    loglik += constant
     if order < 3:
         return Derivatives(loglik, d1, -v, v, EMPTY, EMPTY)
-    slope = v * (q - p)
     return Derivatives(loglik, d1, -v, v, -slope, slope)
 
 

@@ -161,6 +161,18 @@ class Logit(_UnitLink):
         """Return -log(1 + exp(eta)) and its derivatives."""
         return _mirror(self.log_mean(-eta))
 
+    def log_probabilities(self, eta: FloatArray) -> tuple[Jet, Jet]:
+        """Return log(mu) and log(1 - mu) with their derivatives, from one exponential."""
+        e = np.exp(-np.abs(eta))
+        s = 1.0 / (1.0 + e)
+        small, log_total = e * s, np.log1p(e)
+        positive = eta > 0.0
+        p, q = np.where(positive, s, small), np.where(positive, small, s)
+        v = small * s
+        slope = v * (p - q)
+        low, high = np.minimum(eta, 0.0), np.maximum(eta, 0.0)
+        return (low - log_total, q, -v, slope), (-high - log_total, -p, -v, slope)
+
 
 @dataclass(frozen=True, slots=True)
 class Probit(_UnitLink):

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.kernels.family_rows import Four, rising_rows
 
 Triple: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 """Three functions of one argument, such as digamma, trigamma and tetragamma, each of shape (n,)."""
@@ -21,6 +22,8 @@ Triple: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 STIRLING_FROM = 50.0
 # The recurrence raises an argument to at least this, where the series in x^-2 below reaches 1e-17.
 _RECURRENCE_TO = 10
+# Counts up to this are summed term by term: a dozen terms cost as much as the series do at both ends.
+MOST_TERMS = 64.0
 # Coefficients of x^-1, x^-2, ... in the asymptotic series.
 _LOG_GAMMA = (1 / 12, 0.0, -1 / 360, 0.0, 1 / 1260, 0.0, -1 / 1680)
 _DIGAMMA = (-1 / 2, -1 / 12, 0.0, 1 / 120, 0.0, -1 / 252, 0.0, 1 / 240)
@@ -129,6 +132,33 @@ def rising(y: FloatArray, s: FloatArray) -> Triple:
     second = s * (s * d1)
     third = s * (s * (s * d2))
     return first, first + second, first + 3.0 * second + third
+
+
+def rising_jet(y: FloatArray, s: FloatArray) -> Four:
+    """Return log Gamma(y + s) - log Gamma(s) and its three derivatives in log(s).
+
+    Of small whole counts as the sum of its terms, which neither cancels nor needs a series.
+    """
+    y, s = np.broadcast_arrays(y, s)
+    is_few = (y <= MOST_TERMS) & (y == np.floor(y))
+    if is_few.all():
+        value, first, second, third = (part.reshape(y.shape) for part in rising_rows(y.ravel(), s.ravel()))
+        return value, first, second, third
+    found: Four = (log_gamma_difference(y, s), *rising(y, s))
+    for target, part in zip(found, rising_rows(y[is_few], s[is_few]), strict=True):
+        target[is_few] = part
+    return found
+
+
+def rising_jet_at(y: FloatArray, s: float) -> Four:
+    """Return :func:`rising_jet` for one s and all counts; small whole ones are looked up in a table."""
+    is_few = (y <= MOST_TERMS) & (y == np.floor(y))
+    if not is_few.all() or y.size <= MOST_TERMS:
+        return rising_jet(y, np.full_like(y, s))
+    counts = np.arange(MOST_TERMS + 1.0)
+    place = y.astype(np.intp)
+    value, first, second, third = (part.take(place) for part in rising_rows(counts, np.full_like(counts, s)))
+    return value, first, second, third
 
 
 def gamma_normalizer(k: FloatArray) -> FloatArray:

@@ -76,7 +76,7 @@ def covariance_of_rows(
         If the weighted X is rank-deficient.
     """
     terms = tuple(terms)
-    bases, fixed_basis, pattern, A = cross_products(X, terms, np.sqrt(weights))
+    bases, fixed_basis, pattern, A, _ = cross_products(X, terms, np.sqrt(weights))
     return _covariance(terms, bases, fixed_basis.R_inverse, pattern, A, theta)
 
 
@@ -120,8 +120,10 @@ def row_variances(
     for place, (number, Z, codes) in enumerate(blocks):
         variances += _own(entries, number, Z, codes, rows)
         for other, W, levels in blocks[:place]:
-            V = entries.between(number, other, codes, levels)
-            variances += 2.0 * np.einsum("si,sti,ti->i", Z, V, W)
+            both = np.flatnonzero(Z.any(axis=0) & W.any(axis=0))
+            if len(both):
+                V = entries.between(number, other, codes[both], levels[both])
+                variances[both] += 2.0 * np.einsum("si,sti,ti->i", Z[:, both], V, W[:, both])
     for T, (Z, codes) in zip(covariance.factors, random, strict=True):
         if codes.min(initial=0) < 0:
             variances += np.where(codes < 0, ((Z @ T) ** 2).sum(axis=1), 0.0)
@@ -134,6 +136,12 @@ def block_rows(
     """Return the rows of a block by coefficient, shape (S, m), zero at new levels, and their levels."""
     codes = random[block.terms[0]][1]
     Z = np.vstack([bases[k].columns(random[k][0]).T for k in block.terms])
+    if block.levels is not None:
+        number = np.full(
+            int(max(block.levels.max(initial=-1), codes.max(initial=-1))) + 2, -1, dtype=np.int32
+        )
+        number[block.levels] = np.arange(len(block.levels), dtype=np.int32)
+        codes = number[codes]
     if codes.min(initial=0) < 0:
         return np.where(codes < 0, 0.0, Z), np.maximum(codes, 0)
     return Z, codes

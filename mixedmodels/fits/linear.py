@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.estimates import LinearEstimates
-from mixedmodels.engines.linear.expected_information import ExpectedInformation, expected_information
-from mixedmodels.engines.linear.parameter_covariance import (
-    ParameterCovariance,
-    covariance_root,
-    parameter_covariance,
-)
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.linear_equations import LinearEquationsFit
+from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
+
+with on_first_use():
+    from mixedmodels.engines.linear import expected_information, parameter_covariance
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.linear.expected_information import ExpectedInformation
+    from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
 
 
 class LinearFit(LinearEquationsFit):
     """A linear mixed model, fitted; parameters as for :class:`mixedmodels.LinearMixedModel`."""
 
     estimates: LinearEstimates
+    #: Where the fit was to sums over the rows: these sums.
+    summed: SummedDesign | None = None
 
     def __init__(
         self,
@@ -47,24 +52,26 @@ class LinearFit(LinearEquationsFit):
     def problem(self) -> LinearProblem:
         """The engine's form of the design."""
         design = self.design
-        return linear_problem(self.y, design.X, design.random, design.weights, design.offset)
+        return linear_problem(self.y, design.fixed, design.random, design.weights, design.offset)
 
     @cached_property
     def parameter_covariance(self) -> ParameterCovariance:
         """Covariance of the variance parameters, and what the covariance of beta owes to them."""
         e = self.estimates
-        return parameter_covariance(self.problem, e.theta, e.solution.sigma, e.REML, self.y)
+        return parameter_covariance.parameter_covariance(
+            self.problem, e.theta, e.solution.sigma, e.REML, self.y
+        )
 
     @property
     def covariance_root(self) -> FloatArray:
         """A with ``Cov(beta) = A'A``, shape (p, p): better known contrasts keep their digits in it."""
         e = self.estimates
-        return covariance_root(self.problem, e.theta, e.solution.sigma, e.REML, self.y)
+        return parameter_covariance.covariance_root(self.problem, e.theta, e.solution.sigma, e.REML, self.y)
 
     @cached_property
     def expected_information(self) -> ExpectedInformation:
         """What the expected information about the variances is made of, for Kenward and Roger's method."""
-        return expected_information(self.problem, self.estimates.theta)
+        return expected_information.expected_information(self.problem, self.estimates.theta)
 
     @property
     def solution(self) -> LinearSolution:

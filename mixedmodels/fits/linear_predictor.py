@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 
@@ -58,7 +59,7 @@ def contributions(Z: FloatArray, codes: CodeArray, b: FloatArray) -> FloatArray:
 
 
 def linear_predictor(
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     beta: FloatArray,
     offset: FloatArray | None,
     terms: Sequence[RandomTerm],

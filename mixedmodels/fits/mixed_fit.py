@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import TermCovariance
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit, RandomRows
-from mixedmodels.fits.joint_covariance import JointCovariance, covariance_of_rows, row_variances
 from mixedmodels.fits.linear_predictor import linear_predictor, random_effects
-from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system, solved_variances
 from mixedmodels.formula.design.theta import term_covariances, theta_names
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 from mixedmodels.reports.printed import Printed
+
+with on_first_use():
+    from mixedmodels.fits import joint_covariance, mixed_model_equations
+
+if TYPE_CHECKING:
+    from mixedmodels.fits.joint_covariance import JointCovariance
+    from mixedmodels.fits.mixed_model_equations import JointSystem
 
 
 class MixedEstimates(Protocol):
@@ -56,6 +62,11 @@ class MixedFit(Fit):
     def row_information(self) -> FloatArray:
         """Weight of each row in the mixed-model equations, shape (n,)."""
         raise NotImplementedError
+
+    @property
+    def mean_information(self) -> float:
+        """Mean size of the weights of the rows."""
+        return float(np.abs(self.row_information).mean())
 
     @property
     def unscaled_vcov(self) -> FloatArray:
@@ -142,7 +153,7 @@ class MixedFit(Fit):
     @property
     def linear_predictor(self) -> FloatArray:
         """Linear predictor of each row used, offset included, shape (n,)."""
-        return linear_predictor(self.design.X, self.beta, self.design.offset, self.random, self.b)
+        return linear_predictor(self.design.fixed, self.beta, self.design.offset, self.random, self.b)
 
     def theta(self) -> pd.Series[float]:
         """Return the covariance parameters, named as in lme4: ``Subject.Days.(Intercept)``.
@@ -187,8 +198,8 @@ class MixedFit(Fit):
     def unscaled_variances(self, X: FloatArray, random: Sequence[RandomRows]) -> FloatArray:
         """Return the same over sigma^2, shape (m,)."""
         if self.joint_covariance is None:
-            return solved_variances(self.joint_system(), X, random)
-        return row_variances(self.joint_covariance, X, random)
+            return mixed_model_equations.solved_variances(self.joint_system(), X, random)
+        return joint_covariance.row_variances(self.joint_covariance, X, random)
 
     @cached_property
     def joint_covariance(self) -> JointCovariance | None:
@@ -200,10 +211,14 @@ class MixedFit(Fit):
         if self.row_information.min() < 0.0:
             return None
         try:
-            return covariance_of_rows(self.design.X, self.random, self.theta_values, self.row_information)
+            return joint_covariance.covariance_of_rows(
+                self.design.X, self.random, self.theta_values, self.row_information
+            )
         except (DataError, np.linalg.LinAlgError):
             return None
 
     def joint_system(self) -> JointSystem:
         """Return the factorized mixed-model equations at the estimates."""
-        return joint_system(self.design.X, self.random, self.theta_values, self.row_information)
+        return mixed_model_equations.joint_system(
+            self.design.X, self.random, self.theta_values, self.row_information
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.control import one_of
+from mixedmodels.control import Information, one_of
 from mixedmodels.engines.residual.cells import RowCovariances, row_covariances
 from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.information import CovarianceInformation, covariance_information
@@ -27,8 +27,6 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 
 #: Whose count of parameters and observations an information criterion has.
 Convention = Literal["R", "lme4", "SAS", "SPSS"]
-#: Which information about the covariance parameters Kenward and Roger's method takes: SAS's, or pbkrtest's.
-Information = Literal["observed", "expected"]
 
 
 def residual_rows(design: Design, fitted: FloatArray | None = None) -> ResidualRows:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.fits.fit import Fit
 
 
@@ -42,6 +43,8 @@ def _same_rows(one: Fit, other: Fit) -> bool:
         return one.design.index.equals(other.design.index)
     missing = one.design.missing
     if missing.n_input != other.design.missing.n_input:
+        return True
+    if isinstance(missing.kept, AbsentRows):
         return True
     return np.array_equal(missing.kept, other.design.missing.kept)
 

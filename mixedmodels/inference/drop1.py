@@ -149,5 +149,5 @@ def without_term(model: Fit, label: str) -> Design:
         contrasts={name: matrix for name, matrix in coding.items() if any(name in k for k in kept)},
     )
     return replace(
-        design, X=smaller.X, x_names=smaller.x_names, dropped=smaller.dropped, formula=smaller.formula
+        design, fixed=smaller.fixed, x_names=smaller.x_names, dropped=smaller.dropped, formula=smaller.formula
     )

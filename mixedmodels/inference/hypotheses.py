@@ -15,18 +15,20 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
+from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.advice import advises
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.control import one_of
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.errors import NotAvailableError, listed
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.coding import CodedTerm, MatrixRecipe, column_names, model_matrix
+from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.design.new_data import fixed_columns
-from mixedmodels.formula.evaluation.columns import Column
+from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
 from mixedmodels.formula.evaluation.contrasts import code_levels, default_contrast
 from mixedmodels.inference.hypothesis_tables import Hypotheses
 
@@ -152,6 +154,9 @@ def term_columns(recipe: MatrixRecipe, kept: IntArray) -> TermColumns:
     )
 
 
+#: Rows that are made up for each column of a model matrix: enough to span it.
+MADE_UP_ROWS = 20
+
 # The definition of SAS and lmerTest.
 
 
@@ -160,6 +165,8 @@ def term_hypotheses(model: Fit, type: int) -> dict[str, FloatArray]:
     refuse_nonlinear(model, "a test of terms")
     design = model.design
     terms = term_columns(design.recipe.fixed, design.recipe.kept)
+    if isinstance(design.X, AbsentColumns):
+        return _hypotheses_without_rows(design, design.X.triangle, terms, type)
     counted = model.prior_weights > 0.0
     X = design.X if counted.all() else design.X[counted]
     if type == 1 or len(terms.labels) < 2:
@@ -168,6 +175,46 @@ def term_hypotheses(model: Fit, type: int) -> dict[str, FloatArray]:
         return partial_hypotheses(X, terms)
     columns = _columns_at_rows(model)
     return unweighted_hypotheses(design.recipe.fixed, columns, counted, X)
+
+
+def _hypotheses_without_rows(
+    design: Design, triangle: FloatArray, terms: TermColumns, type: int
+) -> dict[str, FloatArray]:
+    """Return L of each term from the products of X, or for type III from made-up rows.
+
+    Type III asks only which combinations of levels there are. Where X has full rank none of the model's is
+    missing, and what holds between columns in every row holds in rows of any levels and numbers.
+    """
+    if type == 1 or len(terms.labels) < 2:
+        return sequential_hypotheses(triangle, terms)
+    if type == 2:
+        return partial_hypotheses(triangle, terms)
+    if design.dropped:
+        raise NotAvailableError(
+            "hypotheses of type III ask which combinations of levels occur, which sums over rows do not say "
+            f"where columns were dropped ({listed(design.dropped)}); use type=2, or lmer() of a table."
+        )
+    recipe = design.recipe.fixed
+    n = MADE_UP_ROWS * len(recipe.names)
+    columns = _made_up(recipe, n)
+    return unweighted_hypotheses(recipe, columns, np.ones(n, dtype=bool), model_matrix(recipe, columns, n))
+
+
+def _made_up(recipe: MatrixRecipe, n: int) -> dict[str, Column]:
+    """Return rows of all levels and of numbers without meaning."""
+    rng = np.random.default_rng(0)
+    columns: dict[str, Column] = {}
+    for variable in recipe.variables:
+        if variable.levels is not None:
+            codes = rng.permutation(np.arange(n, dtype=np.int32) % len(variable.levels))
+            columns[variable.name] = Factor(codes, variable.levels)
+        elif len(variable.suffixes) == 1:
+            columns[variable.name] = Numeric(rng.standard_normal(n))
+        else:
+            columns[variable.name] = Matrix(
+                rng.standard_normal((n, len(variable.suffixes))), variable.suffixes
+            )
+    return columns
 
 
 def sequential_hypotheses(X: FloatArray, terms: TermColumns) -> dict[str, FloatArray]:
@@ -243,6 +290,8 @@ def empty_cells(model: Fit) -> list[str]:
     recipe = _in_full(model.design.recipe.fixed)
     if all(len(term.factors) < 2 for term in recipe.terms):
         return []
+    if isinstance(model.design.X, AbsentColumns):
+        return []  # columns would have been dropped, and type III refused
     counted = model.prior_weights > 0.0
     A = model_matrix(recipe, _columns_at_rows(model), len(counted))[counted]
     return [name for name, column in zip(recipe.names, A.T, strict=True) if not column.any()]

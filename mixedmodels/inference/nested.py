@@ -9,6 +9,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import same_relationship
 
 # Share of a unit column that may be left over where it lies in the columns of another matrix; R's 1e-7.
 WITHIN = 1e-7
@@ -89,4 +90,4 @@ def _same_levels(one: RandomTerm, other: RandomTerm) -> bool:
     alike = len(pairs) == one.n_levels
     if one.relationship is None or other.relationship is None:
         return alike and one.relationship is other.relationship
-    return alike and np.array_equal(one.relationship, other.relationship)
+    return alike and same_relationship(one.relationship, other.relationship)

@@ -193,12 +193,12 @@ def _design_of_rows(design: Design, rows: IntArray, copy: IntArray) -> Design:
     return replace(
         design,
         response=replace(old, values=old.values[rows], failures=failures),
-        X=design.X[rows],
+        fixed=design.fixed.at(rows),
         random=tuple(_term_of_rows(term, rows, copy) for term in design.random),
         weights=None if design.weights is None else design.weights[rows],
         offset=None if design.offset is None else design.offset[rows],
         index=pd.RangeIndex(n),
-        missing=MissingRows("omit", n, np.arange(n)),
+        missing=MissingRows("omit", n, None),
         residual=None if design.residual is None else residual_of_copies(design.residual, rows, copy),
         dispersion=tuple(replace(term, columns=term.columns.take(rows)) for term in design.dispersion),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.residual.variance import Ident
@@ -98,10 +98,10 @@ def _limits(parameter: _Parameter, se: float, level: float) -> tuple[float, floa
         return np.nan, np.nan
     tail = 0.5 * (1.0 - level)
     if not parameter.bounded:
-        half = float(stats.norm.isf(tail)) * se
+        half = -float(special.ndtri(tail)) * se
         return parameter.value - half, parameter.value + half
     df = 2.0 * (parameter.value / se) ** 2
-    above, below = float(stats.chi2.isf(tail, df)), float(stats.chi2.isf(1.0 - tail, df))
+    above, below = float(special.chdtri(df, tail)), float(special.chdtri(df, 1.0 - tail))
     # Of a parameter that is not known at all the distribution has no quantiles that a number could hold.
     lower = df * parameter.value / above if above > 0.0 else 0.0
     return lower, df * parameter.value / below if below > 0.0 else np.inf

@@ -29,8 +29,8 @@ class Summary:
         Estimate, Std. Error, df where they are finite, t or z value and its p-value.
     fixed_correlation : ndarray, shape (p, p)
         Correlations of the fixed effects.
-    scaled_residuals : ndarray, shape (n,)
-        Pearson residuals divided by sigma.
+    scaled_residuals : ndarray, shape (n,), or None
+        Pearson residuals divided by sigma; None for a fit without rows.
     show_correlation : bool or None
         Whether to print the correlations; None for the default.
     tests : str
@@ -40,7 +40,7 @@ class Summary:
     description: FitDescription
     coefficients: pd.DataFrame
     fixed_correlation: FloatArray
-    scaled_residuals: FloatArray
+    scaled_residuals: FloatArray | None
     show_correlation: bool | None
     tests: str = ""
 

@@ -12,34 +12,48 @@ from mixedmodels.advice import unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
-from mixedmodels.diagnostics.leverage import leverages_of
-from mixedmodels.diagnostics.residuals import LeverageType, cooks_distances, residuals, rstandard, rstudent
+from mixedmodels.deferred import first_used, on_first_use
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.kept_data import used_variables
-from mixedmodels.inference import wald
-from mixedmodels.inference.anova import AnovaTable, anova
-from mixedmodels.inference.bootstrap_intervals import IntervalType
-from mixedmodels.inference.confint import BootOptions, ConfidenceIntervals, confint
-from mixedmodels.inference.drop1 import drop1
-from mixedmodels.inference.emmeans import means, term_tests, trends
-from mixedmodels.inference.fixed_effects import Ddf, fixed_effects
-from mixedmodels.inference.hypotheses import Convention, hypotheses
-from mixedmodels.inference.hypothesis_tables import Hypotheses
-from mixedmodels.inference.linear_hypothesis import LinearHypothesis, linear_hypothesis
-from mixedmodels.inference.robust import RobustType, robust_covariance
-from mixedmodels.inference.summary import Summary, tested_by
 from mixedmodels.models.shown_names import shown_names
-from mixedmodels.models.stripped import StrippedModel
-from mixedmodels.plots import overview
-from mixedmodels.prediction.draws import Seed
-from mixedmodels.prediction.predict import row_labels
 from mixedmodels.reports.fit_text import print_text, rank_message
-from mixedmodels.reports.page import html_of
-from mixedmodels.tidy import augment, glance, report, tidy
-from mixedmodels.tidy.maketables import coefficient_frame, statistic_labels, statistics_of
+
+with on_first_use():
+    from mixedmodels.diagnostics import leverage, residuals
+    from mixedmodels.inference import (
+        anova,
+        confint,
+        drop1,
+        fixed_effects,
+        hypotheses,
+        linear_hypothesis,
+        robust,
+        summary,
+        wald,
+    )
+    from mixedmodels.inference.emmeans import means, term_tests, trends
+    from mixedmodels.models import stripped
+    from mixedmodels.plots import overview
+    from mixedmodels.prediction import predict
+    from mixedmodels.reports import page
+    from mixedmodels.tidy import augment, glance, maketables, report, tidy
+
+if TYPE_CHECKING:
+    from mixedmodels.diagnostics.residuals import LeverageType
+    from mixedmodels.inference.anova import AnovaTable
+    from mixedmodels.inference.bootstrap_intervals import IntervalType
+    from mixedmodels.inference.confint import ConfidenceIntervals
+    from mixedmodels.inference.fixed_effects import Ddf
+    from mixedmodels.inference.hypotheses import Convention
+    from mixedmodels.inference.hypothesis_tables import Hypotheses
+    from mixedmodels.inference.linear_hypothesis import LinearHypothesis
+    from mixedmodels.inference.robust import RobustType
+    from mixedmodels.inference.summary import Summary
+    from mixedmodels.models.stripped import StrippedModel
+    from mixedmodels.prediction.draws import Seed
 
 #: Accessors whose answers a model without its data keeps.
 KEPT_ANSWERS = (
@@ -96,7 +110,7 @@ class FittedModel(Fit):
         [-1.451, 2.389]
         """
         if type is not None or cluster is not None:
-            return robust_covariance(self, type or "CR2", cluster)
+            return robust.robust_covariance(self, type or "CR2", cluster)
         return self._labelled(self._fixed_covariance())
 
     def standard_errors(self) -> pd.Series[float]:
@@ -170,7 +184,7 @@ class FittedModel(Fit):
         >>> m.residuals("pearson", scaled=True).head(3).round(2).tolist()
         [-0.16, -0.57, -1.65]
         """
-        return self.by_row(residuals(self, type, scaled), "residuals")
+        return self.by_row(residuals.residuals(self, type, scaled), "residuals")
 
     def rstandard(self) -> pd.Series[float]:
         """Return deviance residuals divided by their standard deviations; NaN where the leverage is 1.
@@ -187,7 +201,7 @@ class FittedModel(Fit):
         >>> m.rstandard().head(3).round(3).tolist()
         [-0.183, -0.627, -1.764]
         """
-        return self.by_row(rstandard(self), "rstandard")
+        return self.by_row(residuals.rstandard(self), "rstandard")
 
     def rstudent(self) -> pd.Series[float]:
         """Return studentized residuals as lme4 or, without random effects, R; NaN where the leverage is 1.
@@ -206,7 +220,7 @@ class FittedModel(Fit):
         >>> m.rstudent().head(3).round(3).tolist()
         [-0.183, -0.627, -1.764]
         """
-        return self.by_row(rstudent(self), "rstudent")
+        return self.by_row(residuals.rstudent(self), "rstudent")
 
     def hatvalues(self) -> pd.Series[float]:
         """Return the leverages of the rows at the estimated covariance parameters.
@@ -225,7 +239,7 @@ class FittedModel(Fit):
         >>> m.hatvalues().head(3).round(3).tolist()
         [0.229, 0.17, 0.127]
         """
-        return self.by_row(leverages_of(self), "hat")
+        return self.by_row(leverage.leverages_of(self), "hat")
 
     def cooks_distance(self) -> pd.Series[float]:
         """Return Cook's distance of each row from its leverage, the covariance parameters as they are.
@@ -244,7 +258,7 @@ class FittedModel(Fit):
         >>> m.cooks_distance().idxmax()
         59
         """
-        return self.by_row(cooks_distances(self), "cooks_distance")
+        return self.by_row(residuals.cooks_distances(self), "cooks_distance")
 
     def weights(self) -> pd.Series[float]:
         """Return the prior weights; the numbers of trials included for a binomial.
@@ -320,8 +334,8 @@ class FittedModel(Fit):
         >>> m.confint(parm="beta_", method="Wald").round(2).loc["Days"].tolist()
         [7.44, 13.5]
         """
-        options = BootOptions(nsim, rng, type, n_jobs, progress)
-        return confint(self, parm, level, method, signames, options)
+        options = confint.BootOptions(nsim, rng, type, n_jobs, progress)
+        return confint.confint(self, parm, level, method, signames, options)
 
     def model_matrix(self, type: Literal["fixed"] = "fixed", newdata: Any = None) -> pd.DataFrame:
         """Return the fixed-effects model matrix, X, as a DataFrame.
@@ -347,7 +361,7 @@ class FittedModel(Fit):
         X, index = self.design.X, self.design.index
         if newdata is not None:
             X, _ = fixed_matrix(self.design, newdata)
-            index = row_labels(newdata, len(X))
+            index = predict.row_labels(newdata, len(X))
         return pd.DataFrame(X, index=index, columns=list(self.design.x_names))
 
     def model_frame(self) -> pd.DataFrame:
@@ -405,15 +419,19 @@ class FittedModel(Fit):
         own = ddf is None or (isinstance(ddf, str) and ddf == "default" and self._with_p_values)
         if vcov is None and own:
             return plain
-        fixed = fixed_effects(self, "default" if ddf is None else ddf, vcov)
-        return tested_by(plain, fixed, own_covariance=vcov is None)
+        fixed = fixed_effects.fixed_effects(self, "default" if ddf is None else ddf, vcov)
+        return summary.tested_by(plain, fixed, own_covariance=vcov is None)
+
+    def _scaled_residuals(self) -> FloatArray | None:
+        """Return the residuals whose quantiles a summary shows; None for a fit that has none."""
+        return self._raw_residuals("pearson") / self.sigma()
 
     def _plain_summary(self, correlation: bool | None) -> Summary:
-        return Summary(
+        return summary.Summary(
             description=self._describe(),
             coefficients=self._coefficient_table(),
             fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
-            scaled_residuals=self._raw_residuals("pearson") / self.sigma(),
+            scaled_residuals=self._scaled_residuals(),
             show_correlation=correlation,
         )
 
@@ -436,7 +454,7 @@ class FittedModel(Fit):
         bounds: bool = False,
     ) -> AnovaTable:
         """Compare this model with others, or test its terms; see :func:`mixedmodels.anova`."""
-        return anova(
+        return anova.anova(
             self, *others, refit=refit, model_names=model_names, type=type, ddf=ddf, test=test, vcov=vcov,
             bounds=bounds,
         )  # fmt: skip
@@ -445,11 +463,11 @@ class FittedModel(Fit):
         self, test: Literal["Chisq", "F"] = "Chisq", ddf: Ddf = "default", vcov: Any = None
     ) -> AnovaTable:
         """Test each fixed-effects term that no other one contains; see :func:`mixedmodels.drop1`."""
-        return drop1(self, test=test, ddf=ddf, vcov=vcov)
+        return drop1.drop1(self, test=test, ddf=ddf, vcov=vcov)
 
     def hypotheses(self, type: object = 3, convention: Convention = "lmerTest") -> Hypotheses:
         """Return the hypothesis that each term is tested by; see :func:`mixedmodels.hypotheses`."""
-        return hypotheses(self, type, convention)
+        return hypotheses.hypotheses(self, type, convention)
 
     def linear_hypothesis(
         self,
@@ -460,17 +478,17 @@ class FittedModel(Fit):
         vcov: Any = None,
     ) -> LinearHypothesis:
         """Test linear hypotheses about the fixed effects; see :func:`mixedmodels.linear_hypothesis`."""
-        return linear_hypothesis(self, hypotheses, rhs=rhs, test=test, ddf=ddf, vcov=vcov)
+        return linear_hypothesis.linear_hypothesis(self, hypotheses, rhs=rhs, test=test, ddf=ddf, vcov=vcov)
 
     # Functions that take a model first are methods as they stand.
-    emmeans = means.emmeans
-    emtrends = trends.emtrends
-    joint_tests = term_tests.joint_tests
-    tidy = tidy.tidy
-    glance = glance.glance
-    augment = augment.augment
-    report = report.report
-    plot = overview.plot
+    emmeans = first_used(lambda: means.emmeans)
+    emtrends = first_used(lambda: trends.emtrends)
+    joint_tests = first_used(lambda: term_tests.joint_tests)
+    tidy = first_used(lambda: tidy.tidy)
+    glance = first_used(lambda: glance.glance)
+    augment = first_used(lambda: augment.augment)
+    report = first_used(lambda: report.report)
+    plot = first_used(lambda: overview.plot)
 
     def strip(self) -> StrippedModel:
         """Return the results without the data: kilobytes when pickled, predictions at new rows included.
@@ -482,13 +500,13 @@ class FittedModel(Fit):
             with suppress(NotAvailableError):  # what this fit cannot say, it does not keep
                 if hasattr(type(self), name):
                     answers[name] = getattr(self, name)()
-        return StrippedModel(self, answers, (repr(self), repr(self.summary())))
+        return stripped.StrippedModel(self, answers, (repr(self), repr(self.summary())))
 
     # The protocol of the package maketables.
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
-        return coefficient_frame(self)
+        return maketables.coefficient_frame(self)
 
     @property
     def __maketables_depvar__(self) -> str:
@@ -500,20 +518,20 @@ class FittedModel(Fit):
 
     @property
     def __maketables_default_stat_keys__(self) -> list[str]:
-        return list(statistics_of(self))
+        return list(maketables.statistics_of(self))
 
     @property
     def __maketables_stat_labels__(self) -> dict[str, str]:
-        return statistic_labels(statistics_of(self))
+        return maketables.statistic_labels(maketables.statistics_of(self))
 
     def __maketables_stat__(self, key: str) -> float | int | None:
-        return statistics_of(self).get(key)
+        return maketables.statistics_of(self).get(key)
 
     def __repr__(self) -> str:
         return print_text(self._describe(), self.design.x_names, self.beta)
 
     def _repr_html_(self) -> str:
-        return html_of(repr(self))
+        return page.html_of(repr(self))
 
     # How texts and tables are put together.
 

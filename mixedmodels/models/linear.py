@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import check_response_varies, identified, warn_unless_converged
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
@@ -20,10 +21,14 @@ from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.formula.design.design import Design
-from mixedmodels.inference.fixed_effects import fixed_effects
-from mixedmodels.inference.robust import RobustType
 from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
+
+with on_first_use():
+    from mixedmodels.inference import fixed_effects
+
+if TYPE_CHECKING:
+    from mixedmodels.inference.robust import RobustType
 
 
 def judged(design: Design, problem: LinearProblem, estimates: LinearEstimates) -> LinearEstimates:
@@ -84,7 +89,7 @@ class LinearMixedModel(MixedModel, LinearFit):
             If Kenward and Roger's is asked for and the fit is by maximum likelihood, or too large for it.
         """
         if type == "kenward-roger":
-            return self._labelled(fixed_effects(self, type).covariance)
+            return self._labelled(fixed_effects.fixed_effects(self, type).covariance)
         return super().vcov(type, cluster, full)
 
     # Criteria.
@@ -138,8 +143,8 @@ class LinearMixedModel(MixedModel, LinearFit):
 
     def with_design(self, design: Design) -> LinearMixedModel:
         """Fit the same kind of model to another design with the same response."""
-        problem = linear_problem(self.y, design.X, design.random, design.weights, design.offset)
-        estimates = fit_linear(problem, self.is_reml and design.X.shape[1] > 0, y=self.y)
+        problem = linear_problem(self.y, design.fixed, design.random, design.weights, design.offset)
+        estimates = fit_linear(problem, self.is_reml and design.fixed.shape[1] > 0, y=self.y)
         estimates = judged(design, problem, estimates)
         return LinearMixedModel(design, self.y, self.call, self.data, estimates, problem)
 
@@ -150,7 +155,7 @@ class LinearMixedModel(MixedModel, LinearFit):
 
     def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> LinearMixedModel:
         """Fit the same kind of model to another design and response."""
-        problem = linear_problem(y, design.X, design.random, design.weights, design.offset)
+        problem = linear_problem(y, design.fixed, design.random, design.weights, design.offset)
         estimates = fit_linear(problem, self.is_reml, y=y)
         warn_unless_converged(estimates.convergence)
         return LinearMixedModel(design, y, self.call, self.data, estimates, problem)

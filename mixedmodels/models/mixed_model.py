@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 from scipy import sparse
 
 from mixedmodels.control import one_of
+from mixedmodels.deferred import on_first_use
 from mixedmodels.diagnostics.singular import SINGULAR_TOLERANCE, is_singular
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.fits.mixed_model_equations import joint_covariance
-from mixedmodels.inference.anova import AnovaTable
-from mixedmodels.inference.get_me import get_me
-from mixedmodels.inference.profile.profile import profile
-from mixedmodels.inference.profile.result import Profile, ProfileScale
-from mixedmodels.inference.ranef import RandomEffects, coefficients_by_group, tables_by_group
-from mixedmodels.inference.ranova import ranova
-from mixedmodels.inference.robust import RobustType
-from mixedmodels.inference.varcorr import VarCorr
+from mixedmodels.missing import UNSET
 from mixedmodels.models.fitted_model import FittedModel
-from mixedmodels.prediction.averaged import predict_average
-from mixedmodels.prediction.draws import Seed
-from mixedmodels.prediction.predict import new_random_matrix, predict
-from mixedmodels.prediction.re_form import ReForm
-from mixedmodels.prediction.request import (
-    DfOfLimits,
-    IntervalType,
-    NewNaAction,
-    PredictionRequest,
-    PredictionType,
-)
-from mixedmodels.prediction.simulate import UNSET, SimulationRequest, one_generator, simulate
 from mixedmodels.reports.fit_text import SINGULAR_NOTE
+
+with on_first_use():
+    from mixedmodels.fits import mixed_model_equations
+    from mixedmodels.inference import get_me, ranef, ranova, varcorr
+    from mixedmodels.inference.profile import profile
+    from mixedmodels.prediction import averaged, predict, request, simulate
+
+if TYPE_CHECKING:
+    from mixedmodels.inference.anova import AnovaTable
+    from mixedmodels.inference.profile.result import Profile, ProfileScale
+    from mixedmodels.inference.ranef import RandomEffects
+    from mixedmodels.inference.robust import RobustType
+    from mixedmodels.inference.varcorr import VarCorr
+    from mixedmodels.prediction.draws import Seed
+    from mixedmodels.prediction.re_form import ReForm
+    from mixedmodels.prediction.request import DfOfLimits, IntervalType, NewNaAction, PredictionType
 
 
 class MixedModel(FittedModel, MixedFit):
@@ -60,7 +57,7 @@ class MixedModel(FittedModel, MixedFit):
                   Days         5.9221  0.066
          Residual             25.5918
         """
-        return VarCorr(self.term_covariances(), self.residual_sd)
+        return varcorr.VarCorr(self.term_covariances(), self.residual_sd)
 
     def ranef(self) -> RandomEffects:
         """Return the conditional modes of the random effects, with their conditional variances.
@@ -77,11 +74,11 @@ class MixedModel(FittedModel, MixedFit):
         >>> m.ranef()["Subject"].loc["308"].round(3).tolist()
         [2.259, 9.199]
         """
-        return RandomEffects(self.random, self.b, self._conditional_covariances())
+        return ranef.RandomEffects(self.random, self.b, self._conditional_covariances())
 
     def coef(self) -> dict[str, pd.DataFrame]:
         """Return fixed plus random effects of each level, one table per grouping factor."""
-        return coefficients_by_group(self.fixef(), tables_by_group(self.random, self.b))
+        return ranef.coefficients_by_group(self.fixef(), ranef.tables_by_group(self.random, self.b))
 
     def is_singular(self, tol: float = SINGULAR_TOLERANCE) -> bool:
         """Tell whether a variance, or a combination of random effects, is zero.
@@ -114,11 +111,11 @@ class MixedModel(FittedModel, MixedFit):
         signames: bool = True,
     ) -> Profile:
         """Profile the likelihood of every parameter; see :func:`mixedmodels.profile`."""
-        return profile(self, which, alphamax=alphamax, REML=REML, scale=scale, signames=signames)
+        return profile.profile(self, which, alphamax=alphamax, REML=REML, scale=scale, signames=signames)
 
     def ranova(self, reduce_terms: bool = True) -> AnovaTable:
         """Test each random-effects term by a likelihood ratio; see :func:`mixedmodels.ranova`."""
-        return ranova(self, reduce_terms=reduce_terms)
+        return ranova.ranova(self, reduce_terms=reduce_terms)
 
     # Matrices.
 
@@ -162,7 +159,9 @@ class MixedModel(FittedModel, MixedFit):
         one_of("type", type, ("fixed", "random"), "; new rows are newdata=")
         if type == "fixed":
             return self._fixed_matrix(newdata)
-        return sparse.csc_array(get_me(self, "Z") if newdata is None else new_random_matrix(self, newdata))
+        return sparse.csc_array(
+            get_me.get_me(self, "Z") if newdata is None else predict.new_random_matrix(self, newdata)
+        )
 
     def getME(self, name: str | list[str]) -> Any:
         """Return an internal quantity by lme4's name, or a dictionary for a list of names.
@@ -190,8 +189,8 @@ class MixedModel(FittedModel, MixedFit):
         [0.967, 0.015, 0.231]
         """
         if not isinstance(name, (list, tuple)):
-            return get_me(self, name)
-        return {key: get_me(self, key) for key in name}
+            return get_me.get_me(self, name)
+        return {key: get_me.get_me(self, key) for key in name}
 
     def vcov(self, type: RobustType | None = None, cluster: Any = None, full: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
@@ -216,7 +215,7 @@ class MixedModel(FittedModel, MixedFit):
             for level in term.levels
             for column in term.columns
         ] + list(self.design.x_names)
-        values = self.random_scale**2 * joint_covariance(self.joint_system())
+        values = self.random_scale**2 * mixed_model_equations.joint_covariance(self.joint_system())
         return pd.DataFrame(values, index=names, columns=names)
 
     # Prediction.
@@ -371,7 +370,7 @@ class MixedModel(FittedModel, MixedFit):
         >>> m.predict(new, re_form=mm.NA).round(1).tolist()
         [356.1, 356.1]
         """
-        request = PredictionRequest(
+        asked = request.PredictionRequest(
             type, allow_new_levels, random_only, offset, weights, se_fit, interval, level, df, na_action
         )
         if isinstance(re_form, str) and re_form == "average":
@@ -380,8 +379,8 @@ class MixedModel(FittedModel, MixedFit):
                     "random_only=True gives the random effects alone, which re_form='average' averages over: "
                     "leave out one of them."
                 )
-            return predict_average(self, newdata, request)
-        return predict(self, newdata, re_form, request)
+            return averaged.predict_average(self, newdata, asked)
+        return predict.predict(self, newdata, re_form, asked)
 
     def simulate(
         self,
@@ -443,8 +442,10 @@ class MixedModel(FittedModel, MixedFit):
         >>> m.simulate(2, seed=1).shape
         (180, 2)
         """
-        request = SimulationRequest(use_u, re_form, newdata, allow_new_levels, newparams, weights, offset)
-        return simulate(self, nsim, one_generator(seed, rng), request)
+        asked = simulate.SimulationRequest(
+            use_u, re_form, newdata, allow_new_levels, newparams, weights, offset
+        )
+        return simulate.simulate(self, nsim, simulate.one_generator(seed, rng), asked)
 
     # Text.
 

@@ -13,10 +13,11 @@ _OF_THE_FIT = """
     data default_ddf default_type design drawn_phi effects estimates expected_covariance_information
     expected_information fitted_to has_likelihood has_structured_residuals hessian_covariance
     information_kind is_least_squares is_linear_covariance is_quasi joint_covariance joint_system
-    linear_predictor mean n_covariance_parameters normalized observed observed_covariance_information
+    linear_predictor mean mean_information n_covariance_parameters normalized observed
+    observed_covariance_information
     parameter_covariance phi prediction_variances prior_weights problem random random_scale relative_sd
     residual_estimates residual_evaluation residual_problem residual_sd row_covariances row_information
-    solution spherical statistic term_covariances test_df theta_values unscaled_variances unscaled_vcov
+    solution spherical statistic summed term_covariances test_df theta_values unscaled_variances unscaled_vcov
     residual_covariance correlation cov_type fixed_scale group_information groups has_distribution n_groups
     options refuse_draws scores n_subjects whitened_rows with_design with_rows y
 """

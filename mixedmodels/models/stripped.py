@@ -13,6 +13,7 @@ import pandas as pd
 from mixedmodels.advice import advises
 from mixedmodels.errors import DataError, NotAvailableError, UnknownNameError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.re_form import ReForm
@@ -163,8 +164,9 @@ def _without_rows(design: Design) -> Design:
         values=design.response.values[:0],
         failures=None if design.response.failures is None else design.response.failures[:0],
     )
-    missing = replace(design.missing, n_input=0, kept=design.missing.kept[:0], input_index=None)
+    missing = replace(design.missing, n_input=0, some=None, input_index=None)
+    none = ColumnMatrix.of(np.empty((0, len(design.x_names))))
     return replace(
-        design, X=design.X[:0].copy(), random=random, response=response, index=design.index[:0],
+        design, fixed=none, random=random, response=response, index=design.index[:0],
         missing=missing, weights=None, offset=None,
     )  # fmt: skip

@@ -24,7 +24,9 @@ from scipy.sparse import csr_array
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.optimization.flat_trades import is_flat
 
@@ -116,7 +118,7 @@ class _Rows:
 def unidentified(
     terms: Sequence[RandomTerm],
     theta: FloatArray,
-    fixed: FloatArray | None = None,
+    fixed: FloatArray | ColumnMatrix | None = None,
     labels: Sequence[str] = (),
     root_weights: FloatArray | None = None,
     *,
@@ -131,7 +133,7 @@ def unidentified(
         Terms in design order.
     theta : ndarray, shape (n_theta,)
         Estimates: a direction that leads out of the covariances from there does not count.
-    fixed : ndarray, shape (n, p), optional
+    fixed : ndarray or ColumnMatrix, shape (n, p), optional
         Fixed-effects matrix whose space the criterion takes no contrasts from (REML); None for maximum
         likelihood.
     labels : sequence of str
@@ -281,7 +283,7 @@ def _few_rows(terms: Sequence[RandomTerm]) -> IntArray:
 
 def _rows(
     terms: Sequence[RandomTerm],
-    fixed: FloatArray | None,
+    fixed: FloatArray | ColumnMatrix | None,
     root_weights: FloatArray | None,
     rows: IntArray | None,
 ) -> _Rows:
@@ -370,7 +372,7 @@ def _level_products(
     return flat @ np.roll(flat, -1, axis=0).transpose(0, 2, 1), norms
 
 
-def _related_norms(R: FloatArray, d: FloatArray) -> FloatArray:
+def _related_norms(R: Relationship, d: FloatArray) -> FloatArray:
     """Return the norms of ``D_a R R' D_b``, D diagonal, from random vectors: whole products cost q^3."""
     v = _random_rows(len(d), SPARE_FORMS)
     applied = np.stack([R @ (R.T @ (d[:, [b]] * v)) for b in range(d.shape[1])])

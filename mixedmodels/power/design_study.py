@@ -23,8 +23,9 @@ from mixedmodels.glmer import glmer
 from mixedmodels.inference.refits import attempt
 from mixedmodels.lm import lm
 from mixedmodels.lmer import lmer
+from mixedmodels.missing import UNSET
 from mixedmodels.power.extend import cell_columns, extend, more_levels
-from mixedmodels.prediction.simulate import UNSET, Simulation, SimulationRequest, prepared_simulation
+from mixedmodels.prediction.simulate import Simulation, SimulationRequest, prepared_simulation
 from mixedmodels.specify import FAILURES, SUCCESSES, ModelSpecification, as_frame
 from mixedmodels.update import kept_arguments
 

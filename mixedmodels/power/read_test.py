@@ -133,7 +133,7 @@ def _without(template: Fit, stated: Stated, label: str) -> Fit:
     design = template.design
     names = tuple(design.x_names[k] for k in kept)
     large = template.refitML()
-    return large.with_design(replace(design, X=np.asfortranarray(design.X[:, kept]), x_names=names))
+    return large.with_design(replace(design, fixed=design.fixed.take(kept), x_names=names))
 
 
 def _smaller(study: Study, test: Fit | str) -> tuple[Fit, str]:

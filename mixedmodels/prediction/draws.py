@@ -35,7 +35,9 @@ def draw_random_effects(
     effects = []
     for term, T in zip(terms, term_factors(terms, theta), strict=True):
         b = _draw_levels(rng, T, sigma, term.n_levels, count)
-        effects.append(b if term.relationship is None else np.einsum("ql,lsr->qsr", term.relationship, b))
+        effects.append(
+            b if term.relationship is None else (term.relationship @ b.reshape(len(b), -1)).reshape(b.shape)
+        )
     return tuple(effects)
 
 

@@ -26,6 +26,7 @@ from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.formula import random_columns
+from mixedmodels.formula.design.sparse_root import level_variances
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.prediction.request import PredictionRequest
 
@@ -96,7 +97,7 @@ def relative_variances(model: Fit, rows: Sequence[RandomRows], theta: FloatArray
     for term, T, (Z, codes) in zip(model.random, term_factors(model.random, theta), rows, strict=False):
         variance = ((Z @ T) ** 2).sum(axis=1)
         if term.relationship is not None:
-            own = (term.relationship**2).sum(axis=1)
+            own = level_variances(term.relationship)
             variance = variance * np.where(codes < 0, 1.0, own[codes])
         total = total + variance
     return total

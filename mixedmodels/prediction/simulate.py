@@ -23,7 +23,7 @@ from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.fits.specified import parameters_of, with_parameters
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.missing import NAType
+from mixedmodels.missing import UNSET, Unset
 from mixedmodels.prediction.draws import (
     Seed,
     draw_gaussian,
@@ -48,16 +48,6 @@ from mixedmodels.prediction.structured import drawn_residuals, refuse_new_draws,
 MOST_VALUES = 2**21
 #: Families whose means lie between 0 and 1.
 MEANS_BELOW_ONE = (*TRIALS_FAMILIES, "beta")
-
-
-class Unset(NAType):
-    """The type of the default of `re_form`, to tell it from NA given by the caller."""
-
-    def __repr__(self) -> str:
-        return "NA"
-
-
-UNSET = Unset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,4 +28,6 @@ def test_our_fits_are_measured(model, tmp_path):
     assert answer["status"] == "ok", answer
     assert answer["evaluations"] > 0
     assert answer["optimization_seconds"] > 0.0
+    assert answer["errors_seconds"] > 0.0
+    assert answer["errors_cpu_seconds"] >= 0.0
     assert ("refit_seconds" in answer) is (model.target_refit is not None)

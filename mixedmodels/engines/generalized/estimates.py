@@ -31,7 +31,7 @@ class QuadratureStep:
 class GeneralizedEstimates:
     """Estimates of a generalized linear mixed model.
 
-    The covariance of (theta, beta, phi) from the Hessian of the objective costs as much as the fit and is
+    The covariance of (theta, beta, phi) from the Hessian of the objective costs a third of the fit and is
     computed when asked for: :func:`mixedmodels.engines.generalized.problem_from_data.vcov_hessian`.
 
     Attributes

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.differences import hessian_by_standard_errors
+from mixedmodels.differences import curvature_columns, hessian_by_standard_errors
 from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
+from mixedmodels.engines.generalized.fixed_hessian import fixed_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
-from mixedmodels.engines.generalized.optimum import parameter_layout
+from mixedmodels.engines.generalized.optimum import Layout, parameter_layout
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.engines.generalized.tangent import TANGENT_STEP, tangent_gradient
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
@@ -21,6 +23,9 @@ FLAT = 1e-5
 # Largest share of a fixed effect in a flat direction that is error of the eigenvectors, and largest share of
 # another parameter at which the data still determine it.
 FIXED_SHARE, SHARE = 1e-2, 1e-3
+# Fixed effects from which the Hessian by derivatives is faster than differences by the compiled loops over
+# levels (measured).
+MANY_FIXED = 10
 
 
 def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
@@ -94,13 +99,23 @@ def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:
 def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray:
     """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
     psi = natural_to_psi(problem, natural_parameters(estimates))
-    return hessian_at(Evaluator(problem, estimates.nAGQ), psi, estimates.inverse_hessian)
+    evaluator = Evaluator(problem, estimates.nAGQ)
+    evaluator.begin_at(_modes(problem, estimates))
+    return hessian_at(evaluator, psi, estimates.inverse_hessian)
+
+
+def _modes(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray | None:
+    """Return the flat conditional modes at the estimates; None where the problem has columns of its own."""
+    if any(basis is not None for basis in problem.column_bases):
+        return None
+    return np.concatenate([estimates.u[k].T.ravel() for block in problem.system.blocks for k in block.terms])
 
 
 def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
-    """Return the Hessian by central differences of the gradient, shape (m, m).
+    """Return the Hessian, shape (m, m); NaN where the objective does not exist beside `psi`.
 
-    NaN where the objective does not exist beside `psi`.
+    That of the Laplace approximation in the fixed effects is made of derivatives; the other columns, and
+    those of quadrature, are central differences of the gradient, with the modes moved to first order.
 
     Parameters
     ----------
@@ -111,13 +126,29 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
     inverse_hessian : ndarray, shape (m, m)
         What the quasi-Newton method knows of its inverse; the steps are in proportion to standard errors.
     """
-    evaluator.mode_at(psi)
-    typical = parameter_layout(evaluator.problem).scale
+    problem, layout = evaluator.problem, parameter_layout(evaluator.problem)
     variances = 2.0 * np.diagonal(inverse_hessian)
+    is_compiled = problem.by_level is not None
     try:
-        return hessian_by_standard_errors(lambda at: evaluator(at)[1], psi, variances, typical)
+        if is_compiled and (evaluator.nAGQ > 1 or problem.n_fixed < MANY_FIXED):
+            return hessian_by_standard_errors(lambda at: evaluator(at)[1], psi, variances, layout.scale)
+        mode = evaluator.mode_at(psi)
+        gradient = tangent_gradient(problem, mode, evaluator.nAGQ)
+        if evaluator.nAGQ > 1:
+            return hessian_by_standard_errors(gradient, psi, variances, layout.scale, TANGENT_STEP)
+        columns = curvature_columns(gradient, psi, variances, layout.scale, layout.outer, TANGENT_STEP)
+        return _with_fixed(layout, np.array(columns), fixed_hessian(problem, mode))
     except (np.linalg.LinAlgError, ConvergenceError):
         return np.full((len(psi), len(psi)), np.nan)
+
+
+def _with_fixed(layout: Layout, columns: FloatArray, by_gamma: FloatArray) -> FloatArray:
+    """Return a Hessian from its columns in theta and phi, shape (k, m), and its part in gamma."""
+    H = np.empty((len(layout.scale), len(layout.scale)))
+    H[layout.outer] = columns
+    H[layout.fixed, layout.outer] = columns[:, layout.fixed].T
+    H[layout.fixed, layout.fixed] = by_gamma
+    return 0.5 * (H + H.T)
 
 
 def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:

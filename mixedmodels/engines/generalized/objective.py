@@ -60,7 +60,9 @@ class Evaluator:
         self.nAGQ = nAGQ
         self._last: Mode | None = None
         self._last_psi: FloatArray | None = None
+        self._last_joint: tuple[FloatArray, float] | None = None
         self._modes: FloatArray | None = None
+        self._first: FloatArray | None = None
         self._n_edges = 0
 
     def with_nodes(self, nAGQ: int) -> Evaluator:
@@ -68,6 +70,10 @@ class Evaluator:
         other = Evaluator(self.problem, nAGQ)
         other._last, other._last_psi, other._modes = self._last, self._last_psi, self._modes
         return other
+
+    def begin_at(self, u: FloatArray | None) -> None:
+        """Start the search for the first mode at effects known to be near it; None for zero."""
+        self._first = u
 
     @property
     def mode(self) -> Mode:
@@ -100,13 +106,19 @@ class Evaluator:
         fixed += problem.offset
         found = evaluate_levels(
             problem.by_level, (problem.y, problem.weights), problem.log_constant,
-            fixed, factors[0], self._modes, self.nAGQ,
+            fixed, factors[0], self._levels(len(factors[0])), self.nAGQ,
         )  # fmt: skip
         if found is None:
             return None
         self._modes = found.u
         by_theta = free_gradient(problem, psi, thetas, [found.dT])
         return found.objective, np.concatenate([by_theta, problem.fixed_basis.T @ found.residual])
+
+    def _levels(self, size: int) -> FloatArray | None:
+        """Return where the compiled loops start, shape (q, S); None for u = 0."""
+        if self._modes is not None or self._first is None:
+            return self._modes
+        return np.ascontiguousarray(self._first.reshape(size, -1).T)
 
     @_at_trial_points
     def mode_at(self, psi: FloatArray) -> Mode:
@@ -122,7 +134,7 @@ class Evaluator:
             self._count_edge()
             raise
         except (LinAlgError, ConvergenceError):
-            if self._last is None and self._modes is None:
+            if self._last is None and self._modes is None and self._first is None:
                 raise
             self.forget()
         return self._keep(psi, conditional_mode(self.problem, parameters))
@@ -139,7 +151,7 @@ class Evaluator:
             return None
         if self._modes is not None:
             return self._modes.T.ravel()
-        return None if self._last is None else predicted_mode(self.problem, self._last, parameters)
+        return self._first if self._last is None else predicted_mode(self.problem, self._last, parameters)
 
     @_at_trial_points
     def profiled(self, psi: FloatArray, decrement: float = DECREMENT) -> tuple[float, FloatArray]:
@@ -150,20 +162,33 @@ class Evaluator:
     @_at_trial_points
     def joint_mode_at(self, psi: FloatArray, decrement: float = DECREMENT) -> Mode:
         """Return the joint mode of u and gamma; gamma in `psi` is only a start."""
+        k, p = self.problem.n_theta, self.problem.n_fixed
         if self._last is not None and self.problem.family.link.is_monotone:
-            k, p = self.problem.n_theta, self.problem.n_fixed
+            if self._is_last_joint(psi, decrement):
+                return self._last
             near = np.concatenate([psi[:k], self._last.parameters.gamma, psi[k + p :]])
             try:
                 found = joint_mode(self.problem, unpack(self.problem, near), self._last.u, decrement)
-                return self._keep(None, found)
+                return self._keep(None, found, (psi, decrement))
             except (LinAlgError, ConvergenceError):
                 self._last = None
-        return self._keep(None, joint_mode(self.problem, unpack(self.problem, psi), None, decrement))
+        found = joint_mode(self.problem, unpack(self.problem, psi), None, decrement)
+        return self._keep(None, found, (psi, decrement))
+
+    def _is_last_joint(self, psi: FloatArray, decrement: float) -> bool:
+        """Tell whether the last mode is the joint one at these theta and phi, as exactly as is asked."""
+        if self._last_joint is None or self._last_joint[1] > decrement:
+            return False
+        differs = self._last_joint[0] != psi
+        differs[self.problem.n_theta : self.problem.n_theta + self.problem.n_fixed] = False
+        return not differs.any()
 
     def forget(self) -> None:
         """Start the next mode afresh."""
-        self._last = self._modes = None
+        self._last = self._modes = self._first = None
 
-    def _keep(self, psi: FloatArray | None, mode: Mode) -> Mode:
-        self._last, self._last_psi = mode, psi
+    def _keep(
+        self, psi: FloatArray | None, mode: Mode, joint: tuple[FloatArray, float] | None = None
+    ) -> Mode:
+        self._last, self._last_psi, self._last_joint = mode, psi, joint
         return mode

@@ -261,17 +261,40 @@ def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:
         return fixed_border(problem, factorize(problem.system, mode.parameters.zeta, W), W)
 
 
-def predicted_mode(problem: GeneralizedProblem, mode: Mode, parameters: Parameters) -> FloatArray:
+def predicted_mode(
+    problem: GeneralizedProblem, mode: Mode, parameters: Parameters, score: FloatArray | None = None
+) -> FloatArray:
     """Return the mode at other parameters to first order, from the factor already at hand.
 
     The error is of second order in the change of the parameters, so that one or two Newton steps remain.
+    `score` is d log f / d eta at the known mode for the other parameters of the family, which the prediction
+    is of first order in only if it is given.
     """
     system = problem.system
     moved = problem.fixed_basis @ (parameters.gamma - mode.parameters.gamma)
     moved += spherical_to_rows(system, parameters.zeta, mode.u)
     moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
-    d1 = mode.rows.d1 + mode.rows.d2 * moved
+    d1 = (mode.rows.d1 if score is None else score) + mode.rows.d2 * moved
     return mode.u + solve(mode.hessian, rows_to_spherical(system, parameters.zeta, d1) - mode.u)
+
+
+def mode_near(problem: GeneralizedProblem, parameters: Parameters, u: FloatArray) -> Mode:
+    """Return everything that belongs to a mode at effects u, which are nearly it.
+
+    Raises
+    ------
+    ConvergenceError
+        If the likelihood is not finite there.
+    numpy.linalg.LinAlgError
+        If the penalized system is not positive definite there.
+    """
+    state = _evaluate(problem, parameters, u, parameters.gamma)
+    if not np.isfinite(state.penalized):
+        raise _not_finite(problem)
+    factor = factorize(problem.system, parameters.zeta, state.rows.information)
+    is_one = problem.has_one_information
+    hessian = factor if is_one else factorize(problem.system, parameters.zeta, -state.rows.d2)
+    return Mode(parameters, u, state.eta, state.rows, state.penalized, factor, hessian, None)
 
 
 def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArray | None) -> _State:
@@ -282,11 +305,15 @@ def _start(problem: GeneralizedProblem, parameters: Parameters, start: FloatArra
             return state
     state = _evaluate(problem, parameters, np.zeros(problem.n_effects), parameters.gamma)
     if not np.isfinite(state.penalized):
-        raise ConvergenceError(
-            f"Fitted means lie beyond what the {problem.family.link.name} link allows the "
-            f"{problem.family.name} family, so that the likelihood is not finite."
-        )
+        raise _not_finite(problem)
     return state
+
+
+def _not_finite(problem: GeneralizedProblem) -> ConvergenceError:
+    return ConvergenceError(
+        f"Fitted means lie beyond what the {problem.family.link.name} link allows the "
+        f"{problem.family.name} family, so that the likelihood is not finite."
+    )
 
 
 def _evaluate(

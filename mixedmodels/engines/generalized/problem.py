@@ -68,9 +68,9 @@ class RowOrigin:
     weights: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GeneralizedProblem:
-    """Data of a generalized linear mixed model, arranged for the engine.
+    """Data of a generalized linear mixed model, arranged for the engine; equal only to itself.
 
     Attributes
     ----------

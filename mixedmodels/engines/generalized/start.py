@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
@@ -14,6 +15,7 @@ from mixedmodels.engines.glm.newton import GlmPoint, evaluate_point, starting_po
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.blocks import Block, term_slices
 from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, product_sums, sum_by_level
+from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
@@ -46,8 +48,20 @@ class Start:
     phi: FloatArray
 
 
+# Starting values of the problems there are: each is asked for them by the first search, by looks elsewhere
+# and by the comparison with the model without random effects.
+_KNOWN: WeakKeyDictionary[GeneralizedProblem, Start] = WeakKeyDictionary()
+
+
 def starting_values(problem: GeneralizedProblem) -> Start:
-    """Return starting values from the model without random effects."""
+    """Return starting values from the model without random effects, found once for each problem."""
+    known = _KNOWN.get(problem)
+    if known is None:
+        known = _KNOWN[problem] = _starting_values(problem)
+    return known
+
+
+def _starting_values(problem: GeneralizedProblem) -> Start:
     point = without_random_effects(problem)
     W = np.maximum(point.rows.information, 0.0)
     by_term: dict[int, tuple[FloatArray, FloatArray]] = {}
@@ -127,9 +141,7 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
     ConvergenceError
         If no starting value gives a finite likelihood.
     """
-    data = (
-        problem.y, problem.weights, problem.fixed_basis, problem.offset, problem.family, problem.constant
-    )  # fmt: skip
+    data = _data(problem)
     point = _working_start(problem) if problem.family.is_canonical and not problem.n_phi else None
     if point is None:
         point = starting_point(*data)
@@ -149,7 +161,8 @@ def nested_objective(problem: GeneralizedProblem) -> float:
     Parameters of the family keep their starting values, and a coefficient without a finite estimate does not
     get far.
     """
-    point = without_random_effects(problem)
+    start = starting_values(problem)
+    point = evaluate_point(*_data(problem), start.gamma, start.phi)
     for _ in range(MOST_SCORING_STEPS):
         before, point = point, _moved(problem, point)
         if point.loglik - before.loglik < SMALLEST_GAIN:
@@ -157,10 +170,16 @@ def nested_objective(problem: GeneralizedProblem) -> float:
     return -2.0 * point.loglik
 
 
+def _data(
+    problem: GeneralizedProblem,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, Family, FloatArray]:
+    """Return what a generalized linear model is evaluated with."""
+    return problem.y, problem.weights, problem.fixed_basis, problem.offset, problem.family, problem.constant
+
+
 def _moved(problem: GeneralizedProblem, point: GlmPoint) -> GlmPoint:
     """Return where a scoring step leads, halved until the likelihood grows; the point if it never does."""
-    data = (problem.y, problem.weights, problem.fixed_basis, problem.offset, problem.family, problem.constant)
-    step = _scoring_step(problem, point)
+    data, step = _data(problem), _scoring_step(problem, point)
     for length in (1.0, 0.5, 0.25, 0.125):
         moved = evaluate_point(*data, point.beta + length * step, point.phi)
         if moved.loglik > point.loglik:
@@ -191,7 +210,8 @@ def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
 def _scoring_step(problem: GeneralizedProblem, point: GlmPoint) -> FloatArray:
     """Return a Fisher scoring step in gamma; no step where the information is singular."""
     W = np.maximum(point.rows.information, 0.0)
-    H = problem.fixed_basis.T @ (problem.fixed_basis * W[:, None])
+    half = problem.fixed_basis * np.sqrt(W)[:, None]
+    H = half.T @ half
     factor, info = dpotrf(H, lower=1)
     if info != 0 or not len(H):
         return np.zeros_like(point.beta)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 
@@ -21,6 +22,11 @@ PRECISE = 1e-10
 # Information about the linear predictor at or below which nothing is known of it: a standard error of 1000,
 # more than from one end of any range to the other.
 LOST = 1e-6
+# Newton's steps towards pulls that prove that there is no direction, and the longest for any row: from a fit
+# without random effects none is needed, from one with them two or three.
+MOST_CORRECTIONS, LONGEST_CORRECTION = 8, 2.0
+# Least pull to begin with, relative to the mean one: what rounding leaves could move a row that has less.
+LEAST_PULL = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,48 @@ def recession(Q: FloatArray, sign: IntArray, silent: BoolArray) -> Recession | N
     if not moved.any():
         return None
     return Recession(moved, total, null_space(Q[~moved & ~silent]))
+
+
+def is_held(Q: FloatArray, sign: IntArray, silent: BoolArray, pull: FloatArray) -> bool:
+    """Tell whether the pulls of a fit on its rows prove that no such direction exists.
+
+    Pulls u with ``Q'u = 0`` that push each row the way it may move hold every direction back: along z the sum
+    of ``u_i q_i'z`` is zero, and none of its terms is negative (Stiemke's lemma). The derivatives of a
+    log-likelihood at finite estimates are such pulls. Others are made so by Newton's steps on
+    ``sum |u_i| exp(-s_i q_i'z)``, which has a minimum just where there are such pulls.
+
+    Parameters
+    ----------
+    Q, sign, silent
+        As for :func:`recession`.
+    pull : ndarray, shape (n,)
+        Derivatives of the log-likelihood in the linear predictor, at any parameters.
+
+    Returns
+    -------
+    bool
+        False where it is not proved.
+    """
+    way = np.where(sign != 0, sign, np.sign(pull))
+    size = np.maximum(np.abs(pull), LEAST_PULL * np.abs(pull).mean())
+    size[silent] = 0.0
+    for _ in range(MOST_CORRECTIONS):
+        half = Q * np.sqrt(size)[:, None]
+        factor, info = dpotrf(half.T @ half, lower=1)
+        if info != 0 or not np.isfinite(size).all():
+            return False
+        step, _ = dpotrs(factor, Q.T @ (way * size), lower=1)
+        against = way * (Q @ step)
+        if np.all(against[sign != 0] < 1.0):
+            return _are_pulls(Q, (sign != 0) & ~silent, way, size * (1.0 - against))
+        size *= np.exp(-np.clip(against, -LONGEST_CORRECTION, LONGEST_CORRECTION))
+    return False
+
+
+def _are_pulls(Q: FloatArray, pushed: BoolArray, way: FloatArray, size: FloatArray) -> bool:
+    """Tell whether pulls balance, by far more than what rounding leaves could let a pushed row move."""
+    left = np.sqrt(Q.shape[1]) * float(np.linalg.norm(Q.T @ (way * size)))
+    return bool(np.all(size[pushed] * MOVED > left))
 
 
 def lost(basis: Basis, information: FloatArray) -> Directions | None:

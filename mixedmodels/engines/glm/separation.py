@@ -25,7 +25,7 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.engines.glm.cells import TextArray, describe
-from mixedmodels.engines.glm.recession import Basis, Directions, basis_of, lost, recession, unseen
+from mixedmodels.engines.glm.recession import Basis, Directions, basis_of, is_held, lost, recession, unseen
 from mixedmodels.engines.glm.tail_signs import tail_signs
 from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
@@ -141,7 +141,8 @@ def find_separation(
         return ()
     labels = {name: np.asarray(values, dtype=str) for name, values in (factors or {}).items()}
     rows = _Rows(y, used, X, tuple(names), family, tails, labels, basis_of(X))
-    findings = [*_unidentified(rows), *_infinite(rows), *_on_edges(rows)]
+    pull = None if fitted is None else weights * (y - fitted.mu)
+    findings = [*_unidentified(rows), *_infinite(rows, pull), *_on_edges(rows)]
     if fitted is not None and not tails.is_exact:
         findings += _lost(rows, fitted)
     named: set[str] = set()
@@ -256,9 +257,12 @@ def _unidentified(rows: _Rows) -> list[Separation]:
     return [_finding("unidentified", columns, f"{is_are} not identified", reasons)]
 
 
-def _infinite(rows: _Rows) -> list[Separation]:
+def _infinite(rows: _Rows, pull: FloatArray | None) -> list[Separation]:
     """Return the finding about coefficients that run to infinity."""
-    directions = rows.recession(_signs(rows, at_infinity=True))
+    sign = _signs(rows, at_infinity=True)
+    if pull is not None and is_held(rows.basis.Q, sign, rows.silent, pull):
+        return []
+    directions = rows.recession(sign)
     if directions is None:
         return []
     columns = rows.named(directions)

@@ -21,12 +21,13 @@ from scipy.linalg import cho_solve
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.bordered_blocks import Arrow, build_arrow, by_level
-from mixedmodels.engines.linear.gradient import BlockMoments
+from mixedmodels.engines.linear.gradient import BlockMoments, joined_moments
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.engines.linear.system import Equations
 from mixedmodels.factorization.blocks import block_factor
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
+from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.kernels import faces
 
@@ -47,7 +48,7 @@ LEAST_LEFT, RIDGE = 0.02, 1e-10
 def is_expensive(problem: LinearProblem) -> bool:
     """Tell whether the evaluations that the approximation saves cost more than it does: a large tail."""
     pattern, tail = problem.pattern, problem.equations.A.tail
-    if not pattern.chain or not pattern.tail:
+    if not pattern.chain or not pattern.tail or any(b.precision is not None for b in pattern.blocks):
         return False
     entries = sum(
         pattern.blocks[c].size * len(coupling.rows)
@@ -87,7 +88,7 @@ def approximate_theta(problem: LinearProblem, REML: bool, sigma: float | None) -
         T = starting.factors_of(problem, free)
         factor = factor_arrow(arrow, [block_factor(block, T) for block in equations.pattern.blocks])
         at = effects(factor, equations, df, sigma, x)
-        x, moments = at.x, approximate_moments(factor, at)
+        x, moments = at.x, approximate_moments(factor, at, equations.split)
         point = Point(free, math.nan, starting.free_gradient(problem, free, moments), moments, math.nan)
         theta = starting.scored_theta(problem, point)
         if abs(float(point.gradient @ (starting.free_of(problem, theta) - free))) < 2.0 * SETTLED:
@@ -303,8 +304,10 @@ def conjugate_gradients(
     return x, r
 
 
-def approximate_moments(factor: ArrowFactor, at: Effects) -> tuple[BlockMoments, ...]:
-    """Return the moments of every block: approximate variances, exact effects."""
+def approximate_moments(
+    factor: ArrowFactor, at: Effects, split: Split | None = None
+) -> tuple[BlockMoments, ...]:
+    """Return the moments of every block, split ones as a whole: approximate variances, exact effects."""
     arrow = factor.arrow
     u, n = {arrow.lead: at.lead}, arrow.middle.n_effects
     T = {arrow.lead: factor.lead.T}
@@ -315,7 +318,8 @@ def approximate_moments(factor: ArrowFactor, at: Effects) -> tuple[BlockMoments,
         u[b] = at.x[n:][where].reshape(-1, S).T
         T[b] = factor.T_core[where, where][:S, :S]
     variances = conditional_variances(factor)
-    return tuple(_moments(T[b], variances[b], u[b], at.sigma2) for b in range(len(arrow.sizes)))
+    moments = tuple(_moments(T[b], variances[b], u[b], at.sigma2) for b in range(len(arrow.sizes)))
+    return moments if split is None else joined_moments(split, moments)
 
 
 def _moments(T: FloatArray, V: FloatArray, u: FloatArray, sigma2: float) -> BlockMoments:

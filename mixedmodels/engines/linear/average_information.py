@@ -22,7 +22,7 @@ from mixedmodels.engines.linear.reml import evaluation
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.engines.linear.system import BlockedSystem
 from mixedmodels.factorization.blocks import term_slices
-from mixedmodels.factorization.constant.blocked import Factor, solve_penalized
+from mixedmodels.factorization.constant.blocked import solve_penalized
 from mixedmodels.factorization.constant.cross_products import RightHandSide
 
 #: Levels of a factor up to which the average stands for the observed information: moments leave out what
@@ -77,7 +77,7 @@ def average_information(
     information, along = np.zeros((n, n)), np.empty(n)
     changes = _changes(problem, free, u)
     for k, (b, v) in enumerate(changes):
-        solved = _solved(system.factor, b, v)
+        solved = _solved(system, b, v)
         along[k] = np.vdot(v, u[b]) / system.sigma2
         for m, (c, w) in enumerate(changes[: k + 1]):
             product = -float(np.vdot(w, solved[c]))
@@ -91,7 +91,7 @@ def _changes(
 ) -> list[tuple[int, FloatArray]]:
     """Return, for each free parameter, its block and the ``v`` of that block, shape (S, q)."""
     places = {
-        k: (b, rows) for b, block in enumerate(problem.pattern.blocks) for k, rows in term_slices(block)
+        k: (b, rows) for b, block in enumerate(problem.equations.blocks) for k, rows in term_slices(block)
     }
     changes = []
     for k, E in enumerate(starting.relative_changes(problem, free)):
@@ -103,11 +103,15 @@ def _changes(
     return changes
 
 
-def _solved(factor: Factor, block: int, v: FloatArray) -> tuple[FloatArray, ...]:
+def _solved(system: BlockedSystem, block: int, v: FloatArray) -> tuple[FloatArray, ...]:
     """Return ``Omega^-1 v`` by block, v being spherical and zero outside one block."""
-    Z = [np.zeros((b.size, b.n_levels)) for b in factor.pattern.blocks]
+    factor, split = system.factor, system.split
+    blocks = factor.pattern.blocks if split is None else split.whole
+    Z = [np.zeros((b.size, b.n_levels)) for b in blocks]
     Z[block][:] = np.linalg.solve(factor.factors[block].T, v)
-    return solve_penalized(factor, RightHandSide(tuple(Z), np.zeros(len(factor.tail.fixed_root())))).u
+    parts = tuple(Z) if split is None else split.parted(Z)
+    solved = solve_penalized(factor, RightHandSide(parts, np.zeros(len(factor.tail.fixed_root())))).u
+    return solved if split is None else split.joined(solved)
 
 
 def _inverse_within(H: FloatArray, reference: FloatArray) -> FloatArray:

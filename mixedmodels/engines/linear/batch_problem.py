@@ -108,13 +108,15 @@ class Responses:
 def batch_problem(problem: LinearProblem) -> BatchProblem | None:
     """Return what the fits of many responses share, or None where they are fitted one by one.
 
-    They are unless there is one grouping factor, with few coefficients a level and a factor T linear in its
-    parameters, and rows enough that no response can be reproduced by the effects.
+    They are unless there is one grouping factor of unrelated levels, with few coefficients a level and a
+    factor T linear in its parameters, and rows enough that no response can be reproduced by the effects.
     """
     pattern = problem.pattern
     if not len(pattern.blocks) == len(pattern.chain) == 1 or may_be_saturated(problem):
         return None
     (block,) = pattern.blocks
+    if block.rotation is not None:
+        return None
     is_linear = all((term.structure.parameter_at() >= 0).all() for term in problem.terms)
     if not is_linear or block.size > MAX_COEFFICIENTS or problem.p > MAX_FIXED:
         return None

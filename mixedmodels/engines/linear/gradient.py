@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
@@ -11,6 +12,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.constant.blocked import Factor, Solution
 from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern
+from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.kernels import faces
 
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
@@ -161,6 +163,14 @@ def block_moments(
     return tuple(moments[block] for block in range(len(moments)))
 
 
+def joined_moments(split: Split, by_block: Sequence[BlockMoments]) -> tuple[BlockMoments, ...]:
+    """Return the moments of whole blocks from those of light and heavy levels, whose factor is one."""
+    variances = split.joined([moments.variances for moments in by_block])
+    light, *others, heavy = by_block
+    both = BlockMoments(light.gradient + heavy.gradient, variances[0], light.second + heavy.second)
+    return (both, *others)
+
+
 def is_singular(T: FloatArray, information: FloatArray) -> bool:
     """Tell whether T is too close to singular for Fisher's identity, which divides by it.
 
@@ -178,33 +188,34 @@ def _chain_moments(
     factor: Factor, inverse: Inverse, j: int, solution: Solution, sigma2: float
 ) -> BlockMoments:
     step, block = factor.steps[j], factor.pattern.chain[j]
-    N, score = inverse.chain[j].N, solution.score[block]
+    N, score, u = inverse.chain[j].N, solution.score[block], solution.u[block]
+    second = u @ u.T / sigma2
     V = step.D_inverse + faces.product(faces.transposed(step.W), faces.product(N, step.W))
     if not is_singular(step.T, np.einsum("iil->i", step.A) / step.A.shape[2]):
-        return _moments(step.T, V, solution.u[block], sigma2)
+        return _moments(step.T, V, second)
     NW = faces.product(N + score[:, None] * (score / sigma2)[None], step.W)
     direct = faces.product(step.A, step.W + faces.product(step.P, NW)) - NW
-    return _moments(step.T, V, solution.u[block], sigma2, 2.0 * direct.sum(axis=2))
+    return _moments(step.T, V, second, 2.0 * direct.sum(axis=2))
 
 
 def _tail_moments(
     factor: Factor, inverse: Inverse, r: int, solution: Solution, sigma2: float
 ) -> BlockMoments:
     block = factor.pattern.tail[r]
-    T = factor.factors[block]
+    T, u = factor.factors[block], solution.u[block]
+    second = factor.tail.penalized(r, u) @ u.T / sigma2
     gradient = None
     if is_singular(T, np.maximum(factor.tail.information(r), 0.0)):
-        fitted = solution.score[block] @ solution.u[block].T / sigma2
+        fitted = solution.score[block] @ u.T / sigma2
         gradient = 2.0 * (inverse.tail.singular_trace(r) - fitted)
-    return _moments(T, inverse.tail.spherical[r], solution.u[block], sigma2, gradient)
+    return _moments(T, inverse.tail.spherical[r], second, gradient)
 
 
 def _moments(
-    T: FloatArray, V: FloatArray, u: FloatArray, sigma2: float, gradient: FloatArray | None = None
+    T: FloatArray, V: FloatArray, second: FloatArray, gradient: FloatArray | None = None
 ) -> BlockMoments:
-    """Gather the moments from conditional variances V, shape (S, S, q), and effects u, shape (S, q)."""
-    S, q = u.shape
-    second = u @ u.T / sigma2
+    """Gather the moments from conditional variances V, shape (S, S, q), and products of effects, (S, S)."""
+    S, _, q = V.shape
     if gradient is None:
         # Not LAPACK's trtrs: OpenBLAS starts threads for its transposed form whatever the size, which on a
         # busy machine costs milliseconds.

@@ -140,7 +140,7 @@ def _random_columns(problem: LinearProblem) -> sparse.csc_array:
         block = sparse.csc_array(sparse.coo_array(entries, shape=(n, term.n_levels * S)))
         if term.relationship is not None:
             block = block @ sparse.kron(
-                sparse.csc_array(term.relationship), sparse.eye_array(S), format="csc"
+                sparse.csc_array(np.asarray(term.relationship)), sparse.csc_array(np.eye(S)), format="csc"
             )
         blocks.append(block)
     return sparse.csc_array(sparse.hstack(blocks, format="csc"))

@@ -18,6 +18,7 @@ from mixedmodels.engines.linear.system import Equations, Solver, choose_solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocks import amalgamate
+from mixedmodels.factorization.constant.choose import choose_layout
 from mixedmodels.factorization.constant.cross_products import (
     CrossProducts,
     RightHandSide,
@@ -25,7 +26,10 @@ from mixedmodels.factorization.constant.cross_products import (
     right_hand_side,
 )
 from mixedmodels.factorization.constant.description import describe
+from mixedmodels.factorization.eigenbasis import diagonalized
+from mixedmodels.factorization.heavy_levels import Split, split_heavy
 from mixedmodels.factorization.pattern import Pattern, build_pattern
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
 
@@ -106,7 +110,7 @@ class LinearProblem:
 
 def linear_problem(
     y: FloatArray,
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     terms: Sequence[RandomTerm],
     weights: FloatArray | None = None,
     offset: FloatArray | None = None,
@@ -119,7 +123,7 @@ def linear_problem(
     ----------
     y : ndarray, shape (n,)
         Response.
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects matrix of full column rank.
     terms : sequence of RandomTerm
         Random-effects terms.
@@ -141,12 +145,12 @@ def linear_problem(
         raise DataError(
             f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
         )
-    bases, fixed_basis, pattern, A = cross_products(X, terms, root, eliminate=eliminate)
+    bases, fixed_basis, pattern, A, split = cross_products(X, terms, root, eliminate=eliminate)
     rhs, rss, projection = _enter_response(pattern, fixed_basis, y, root, offset)
     return LinearProblem(
         terms=terms,
         column_bases=bases,
-        equations=Equations(pattern, A, rhs, rss),
+        equations=Equations(pattern, A, rhs, rss, split),
         solver=choose_solver(pattern, X.shape[1]),
         fixed_basis=fixed_basis,
         projection=projection,
@@ -160,13 +164,17 @@ def linear_problem(
 
 
 def cross_products(
-    X: FloatArray, terms: tuple[RandomTerm, ...], root: FloatArray | None, *, eliminate: bool = True
-) -> tuple[tuple[ColumnBasis, ...], OrthonormalBasis, Pattern, CrossProducts]:
-    """Return the column bases of the terms, that of X, the pattern and the cross-products on them.
+    X: FloatArray | ColumnMatrix,
+    terms: tuple[RandomTerm, ...],
+    root: FloatArray | None,
+    *,
+    eliminate: bool = True,
+) -> tuple[tuple[ColumnBasis, ...], OrthonormalBasis, Pattern, CrossProducts, Split | None]:
+    """Return the column bases of the terms, that of X, the pattern, the cross-products and how it was split.
 
     Parameters
     ----------
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects matrix of full column rank.
     terms : tuple of RandomTerm
         Random-effects terms.
@@ -182,9 +190,17 @@ def cross_products(
     """
     fixed_basis = orthonormalize(X, root)
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
-    pattern = build_pattern(amalgamate(_engine_terms(terms, bases, root)), eliminate=eliminate)
+    blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
+    pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
+    apart = split_heavy(pattern)
+    if apart is not None:
+        split_pattern = build_pattern(apart[0])
+        layout = choose_layout(split_pattern, X.shape[1])
+        if layout is not None:
+            A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout)
+            return bases, fixed_basis, split_pattern.without_rows(), A, apart[1]
     A = fill(pattern, fixed_basis.columns, fixed_basis.combination)
-    return bases, fixed_basis, pattern.without_rows(), A
+    return bases, fixed_basis, pattern.without_rows(), A, None
 
 
 def _engine_terms(

@@ -16,9 +16,9 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.system import System
-from mixedmodels.factorization.blocks import block_factor, term_slices
+from mixedmodels.factorization.blocks import Block, block_factor, term_slices
 from mixedmodels.factorization.constant.blocked import factorize
-from mixedmodels.factorization.constant.inverse import invert_on_pattern
+from mixedmodels.factorization.constant.inverse import invert_on_pattern, level_faces
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import term_factors, theta_slices
 
@@ -128,7 +128,7 @@ def _pull_back(problem: LinearProblem, theta: FloatArray, by_block: Sequence[Flo
     """Return the gradient in theta from the derivatives in the factor of each block."""
     gradient = np.empty(problem.n_theta)
     slices = theta_slices(problem.terms)
-    for block, dT in zip(problem.pattern.blocks, by_block, strict=True):
+    for block, dT in zip(problem.equations.blocks, by_block, strict=True):
         for k, rows in term_slices(block):
             dT_term = problem.column_bases[k].C.T @ dT[rows, rows]
             gradient[slices[k]] = problem.terms[k].structure.pullback(theta[slices[k]], dT_term)
@@ -157,10 +157,17 @@ def solve(
 def spherical_by_term(problem: LinearProblem, u: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
     """Return random effects by term in design order, each (q, S), from those by block."""
     by_term: dict[int, FloatArray] = {}
-    for block, values in zip(problem.pattern.blocks, u, strict=True):
+    for block, values in zip(problem.equations.blocks, u, strict=True):
         for k, rows in term_slices(block):
-            by_term[k] = np.ascontiguousarray(values[rows].T)
+            by_term[k] = np.ascontiguousarray(_spherical(block, values[rows].T))
     return tuple(by_term[k] for k in range(len(problem.terms)))
+
+
+def _spherical(block: Block, effects: FloatArray) -> FloatArray:
+    """Return the spherical effects of the terms of a block, shape (q, S), from those of the engine."""
+    if block.precision is not None:
+        return block.precision.solve(effects)
+    return effects if block.rotation is None else block.rotation @ effects
 
 
 def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[FloatArray, ...]:
@@ -169,12 +176,18 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     pattern = problem.pattern
     factor = factorize(pattern, problem.equations.A, [block_factor(block, T) for block in pattern.blocks])
     inverse = invert_on_pattern(factor, fixed_effects=False, cross=False)
-    by_term: dict[int, FloatArray] = {}
+    by_term = [np.empty((term.n_levels, term.size, term.size)) for term in problem.terms]
     for j, index in enumerate(pattern.chain):
-        for k, rows in term_slices(pattern.blocks[index]):
-            by_term[k] = inverse.chain[j].faces[rows, rows].transpose(2, 0, 1).copy()
+        faces = level_faces(factor, inverse, j, None).transpose(2, 0, 1)
+        _place(by_term, pattern.blocks[index], faces)
     for r, index in enumerate(pattern.tail):
-        covariances = inverse.tail.covariances(r)
-        for k, rows in term_slices(pattern.blocks[index]):
-            by_term[k] = covariances[:, rows, rows].copy()
-    return tuple(basis.inverse @ by_term[k] @ basis.inverse.T for k, basis in enumerate(problem.column_bases))
+        _place(by_term, pattern.blocks[index], inverse.tail.covariances(r))
+    return tuple(
+        basis.inverse @ V @ basis.inverse.T for V, basis in zip(by_term, problem.column_bases, strict=True)
+    )
+
+
+def _place(by_term: Sequence[FloatArray], block: Block, faces: FloatArray) -> None:
+    """Put the covariances of the levels of a block, shape (q, S, S), where its terms have them."""
+    for k, rows in term_slices(block):
+        by_term[k][slice(None) if block.levels is None else block.levels] = faces[:, rows, rows]

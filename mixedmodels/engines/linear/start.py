@@ -95,7 +95,7 @@ def factors_of(problem: LinearProblem, free: FloatArray) -> list[FloatArray]:
 def free_gradient(problem: LinearProblem, free: FloatArray, moments: tuple[Moments, ...]) -> FloatArray:
     """Return the gradient in free coordinates from the derivatives in the factor of each block."""
     gradient = np.empty(len(free))
-    for block, at in zip(problem.pattern.blocks, moments, strict=True):
+    for block, at in zip(problem.equations.blocks, moments, strict=True):
         for k, rows in term_slices(block):
             term, part = problem.parts[k]
             structure, own, dT = term.structure, free[part], at.gradient[rows, rows]
@@ -161,7 +161,7 @@ def off_zero(problem: LinearProblem, theta: FloatArray, size: float) -> FloatArr
 def moments_by_term(problem: LinearProblem, at: Point) -> tuple[TermMoments | LevelMoments, ...]:
     """Return the moments of every term in design order."""
     by_term: dict[int, TermMoments | LevelMoments] = {}
-    for block, moments in zip(problem.pattern.blocks, at.moments, strict=True):
+    for block, moments in zip(problem.equations.blocks, at.moments, strict=True):
         for k, rows in term_slices(block):
             by_term[k] = moments.of_term(rows)
     return tuple(by_term[k] for k in range(len(problem.terms)))

@@ -13,10 +13,18 @@ from typing import TypeAlias
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.gradient import LEAST_SHARE, BlockMoments, OneFactorMoments, block_moments
+from mixedmodels.engines.linear.gradient import (
+    LEAST_SHARE,
+    BlockMoments,
+    OneFactorMoments,
+    block_moments,
+    joined_moments,
+)
+from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.constant.blocked import Factor, Solution, factorize, solve_penalized
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.dense import lower_inverse
+from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor
 
@@ -35,12 +43,20 @@ class Equations:
         Of those with the response.
     rss : float
         Of the response with itself.
+    split : Split or None
+        How heavy levels of the leading block were set apart, if they were.
     """
 
     pattern: Pattern
     A: CrossProducts
     rhs: RightHandSide
     rss: float
+    split: Split | None = None
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks before any were split."""
+        return self.pattern.blocks if self.split is None else self.split.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,8 @@ class BlockedSystem:
         Random and fixed effects.
     REML : bool
         Whether conditional variances include the uncertainty of the fixed effects.
+    split : Split or None
+        Of the equations.
     """
 
     pwrss: float
@@ -64,6 +82,7 @@ class BlockedSystem:
     factor: Factor
     solution: Solution
     REML: bool
+    split: Split | None = None
 
     @property
     def log_det_L2(self) -> float:
@@ -88,11 +107,12 @@ class BlockedSystem:
     @property
     def u(self) -> tuple[FloatArray, ...]:
         """Spherical random effects by block, each (S, q)."""
-        return self.solution.u
+        return self.solution.u if self.split is None else self.split.joined(self.solution.u)
 
     def moments(self) -> tuple[BlockMoments, ...]:
         """Return the derivative of the objective in T, and what it comes from, by block."""
-        return block_moments(self.factor, self.solution, self.sigma2, REML=self.REML)
+        moments = block_moments(self.factor, self.solution, self.sigma2, REML=self.REML)
+        return moments if self.split is None else joined_moments(self.split, moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +195,7 @@ def solve_blocked(
     pwrss = equations.rss - _explained(equations.rhs, solution)
     if not pwrss > 0.0:
         raise np.linalg.LinAlgError("the residual sum of squares vanishes")
-    return BlockedSystem(pwrss, sigma2 or pwrss / df, factor, solution, REML)
+    return BlockedSystem(pwrss, sigma2 or pwrss / df, factor, solution, REML, equations.split)
 
 
 def _explained(rhs: RightHandSide, solution: Solution) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, RandomTerm
 
 
@@ -39,7 +40,7 @@ class LinearisedRows:
 
     def of(self, design: Design) -> Design:
         """Return the design of the linear model, whose predictor is the mean where it was linearised."""
-        return replace(design, X=self.X, random=self.terms, offset=self.offset)
+        return replace(design, fixed=ColumnMatrix.of(self.X), random=self.terms, offset=self.offset)
 
 
 def linearised(problem: NonlinearProblem, beta: FloatArray, b: Sequence[FloatArray]) -> LinearisedRows:

@@ -54,7 +54,7 @@ class SearchCoordinates:
         return replace(
             found,
             x=self.free(found.x),
-            gradient=np.linalg.solve(J.T, found.gradient),
+            gradient=np.asarray(np.linalg.solve(J.T, found.gradient)),
             inverse_hessian=J @ found.inverse_hessian @ J.T,
             path=tuple((self.free(x), objective) for x, objective in found.path),
         )

@@ -93,7 +93,8 @@ class Solution:
     Attributes
     ----------
     b, u : tuple of ndarray, each (S, q)
-        Random effects ``b = T u`` and spherical ones, by block of the pattern.
+        Random effects ``b = T u`` and spherical ones, by block of the pattern. Where levels are related by a
+        sparse precision, u has the covariance of the levels.
     gamma : ndarray, shape (p,)
         Fixed effects.
     score : tuple of ndarray, each (S, q)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.factorization.constant.penalty import related_levels
 from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.constant.sparse_rest import dense_rows, entry_places, sparse_rest
 from mixedmodels.factorization.constant.sparse_tail_matrix import (
@@ -29,6 +31,9 @@ LEAST_SPARSE = 250
 #: Seconds for two entries of a level that may make a pair of levels meet, and for a pair that does, while the
 #: tail is analysed; an analysis serves about this many evaluations.
 MEETING_SECONDS, ANALYSIS_SECONDS, EVALUATIONS = 1e-8, 2e-7, 5
+#: Share of the pairs of levels that meet above which a tail is as good as dense once it is factored, and the
+#: size from which that is not worth the analysis that would tell.
+MOST_MEETINGS, LARGE_TAIL = 0.5, 1000
 #: Share of light levels below which a second representation is not worth it.
 LEAST_LIGHT_SHARE = 0.2
 
@@ -82,6 +87,8 @@ def _dense_row_seconds(S: int, n_tail: int) -> float:
 def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
 
+    Related levels whose precision is sparse always have one.
+
     Parameters
     ----------
     pattern : Pattern
@@ -89,7 +96,13 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     p : int
         Number of fixed effects.
     """
-    n_tail = pattern.n_tail
+    n_tail, related = pattern.n_tail, related_levels(pattern)
+    if related is not None:
+        sizes, met = meeting_levels(pattern)
+        adjacency = csc_array(meetings_of(met) + related)
+        adjacency.sort_indices()
+        fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
+        return sparse_layout(pattern, adjacency, sizes, fronts, p)
     if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
         return None
     dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3 + ELEMENT_SECONDS * float(n_tail + p) ** 2
@@ -105,6 +118,8 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     if MEETING_SECONDS * (counts @ counts) > dense_seconds:
         return None
     adjacency = meetings_of(met)
+    if n_tail > LARGE_TAIL and adjacency.nnz > MOST_MEETINGS * float(adjacency.shape[0]) ** 2:
+        return None
     budget = EVALUATIONS * dense_seconds - ANALYSIS_SECONDS * adjacency.nnz
     if budget <= 0.0:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from mixedmodels.factorization.constant.rest import Rest
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
 from mixedmodels.factorization.constant.sparse_tail_rest import sparse_tail_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ class RightHandSide:
 
 def fill(
     pattern: Pattern,
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     combination: FloatArray | None = None,
     weights: FloatArray | None = None,
+    layout: SparseLayout | None = None,
 ) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
@@ -79,45 +82,123 @@ def fill(
     ----------
     pattern : Pattern
         Sparsity, from :func:`build_pattern`.
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects columns; p may be 0.
     combination : ndarray, shape (p, p), or None
         What X is multiplied with, after the sums over the rows; None leaves it as it is.
     weights : ndarray, shape (n,), or None
         Row weights; None means 1.
+    layout : SparseLayout, optional
+        Of a sparse tail; by default chosen here, if one is worth it.
     """
-    blocks = pattern.blocks
-    weighted = X if weights is None else X * weights[:, None]
-    XZ = tuple(_fixed_rows(block, weighted) for block in blocks)
-    XX = X.T @ weighted
+    X = ColumnMatrix.of(X)
+    weighted = X if weights is None else X.scaled(weights)
+    XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
     if combination is not None:
-        XZ = tuple(np.tensordot(combination, rows, axes=(0, 0)) for rows in XZ)
         XX = combination.T @ XX @ combination
-    layout = choose_layout(pattern, X.shape[1])
+    return assemble(pattern, RowSums(pattern.blocks, weighted, combination, weights), XX, layout)
+
+
+class Sums(Protocol):
+    """Sums over the rows of products of columns, by levels of blocks, which are given by their positions."""
+
+    def fixed(self, block: int) -> FloatArray:
+        """Return fixed effects against a block, a known covariance between its levels applied, (p, S, q)."""
+
+    def faces(self, block: int) -> FloatArray:
+        """Return the products of a block's own columns, (S, S, q)."""
+
+    def link(self, outer: int, inner: int) -> FloatArray:
+        """Return the products of two blocks by levels of the inner one, nested in the other, (S, S', q')."""
+
+    def pair_sums(
+        self, pairs: Pairs, first: int, second: int
+    ) -> Iterator[tuple[tuple[int, int], FloatArray]]:
+        """Yield each pair of coefficients of two blocks with its sums by pair of levels, (n_pairs,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSums:
+    """The same, formed from the rows.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        The blocks, with their rows.
+    weighted : ColumnMatrix, shape (n, p)
+        Fixed-effects columns times the weights of the rows.
+    combination : ndarray, shape (p, p), or None
+        What they are multiplied with after the sums.
+    weights : ndarray, shape (n,), or None
+        Row weights; None means 1.
+    """
+
+    blocks: tuple[Block, ...]
+    weighted: ColumnMatrix
+    combination: FloatArray | None
+    weights: FloatArray | None
+
+    def fixed(self, block: int) -> FloatArray:
+        """Return fixed effects against a block, a known covariance between its levels applied, (p, S, q)."""
+        rows = _fixed_rows(self.blocks[block], self.weighted)
+        return rows if self.combination is None else np.tensordot(self.combination, rows, axes=(0, 0))
+
+    def faces(self, block: int) -> FloatArray:
+        """Return the products of a block's own columns, (S, S, q)."""
+        return _faces(self.blocks[block], self.weights)
+
+    def link(self, outer: int, inner: int) -> FloatArray:
+        """Return the products of two blocks by levels of the inner one, nested in the other, (S, S', q')."""
+        return _link(self.blocks[outer], self.blocks[inner], self.weights)
+
+    def pair_sums(
+        self, pairs: Pairs, first: int, second: int
+    ) -> Iterator[tuple[tuple[int, int], FloatArray]]:
+        """Yield each pair of coefficients of two blocks with its sums by pair of levels, (n_pairs,)."""
+        return _pair_sums(pairs, self.blocks[first], self.blocks[second], self.weights)
+
+
+def assemble(
+    pattern: Pattern, sums: Sums, XX: FloatArray, layout: SparseLayout | None = None
+) -> CrossProducts:
+    """Put sums over the rows in their places.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Sparsity, with its pairs of levels.
+    sums : Sums
+        Sums by levels.
+    XX : ndarray, shape (p, p)
+        Fixed effects.
+    layout : SparseLayout, optional
+        Of a sparse tail; by default chosen here, if one is worth it.
+    """
+    chain, p = pattern.chain, len(XX)
+    XZ = tuple(sums.fixed(b) for b in range(len(pattern.blocks)))
+    if layout is None:
+        layout = choose_layout(pattern, p)
     return CrossProducts(
-        faces=tuple(_faces(block, weights) for block in blocks),
-        links={
-            (j, k): _link(blocks[pattern.chain[k]], blocks[pattern.chain[j]], weights)
-            for j, k in pattern.parents
-        },
-        rests=tuple(_rest(pattern, j, XZ[c], weights, layout) for j, c in enumerate(pattern.chain)),
-        tail=_tail(pattern, weights) if layout is None else _sparse_tail(pattern, layout, weights, XZ, XX),
+        faces=tuple(sums.faces(b) for b in range(len(pattern.blocks))),
+        links={(j, k): sums.link(chain[k], chain[j]) for j, k in pattern.parents},
+        rests=tuple(_rest(pattern, j, XZ[c], sums, layout) for j, c in enumerate(chain)),
+        tail=_tail(pattern, sums) if layout is None else _sparse_tail(pattern, layout, sums, XZ, XX),
         XZ=XZ,
         XX=XX,
     )
 
 
-def _fixed_rows(block: Block, X: FloatArray) -> FloatArray:
+def _fixed_rows(block: Block, X: ColumnMatrix) -> FloatArray:
     """Return ``X'Z_b`` by level, shape (p, S, q)."""
     rows = np.empty((X.shape[1], block.size, block.n_levels))
-    for k, column in enumerate(X.T):
-        rows[k] = against(block, column)
-    return _relate(block, rows)
+    for i, z in enumerate(block.columns):
+        rows[:, i] = X.sums_by(block.codes, block.n_levels, z)
+    return relate(block, rows)
 
 
 def right_hand_side(pattern: Pattern, column: FloatArray, fixed: FloatArray) -> RightHandSide:
     """Form ``Z'c`` for one column c, weights already in it, beside ``X'c``."""
-    return RightHandSide(tuple(_relate(block, against(block, column)) for block in pattern.blocks), fixed)
+    return RightHandSide(tuple(relate(block, against(block, column)) for block in pattern.blocks), fixed)
 
 
 def against(block: Block, column: FloatArray) -> FloatArray:
@@ -128,7 +209,7 @@ def against(block: Block, column: FloatArray) -> FloatArray:
     return sums
 
 
-def _relate(block: Block, values: FloatArray) -> FloatArray:
+def relate(block: Block, values: FloatArray) -> FloatArray:
     """Apply the factor of a known covariance between levels: ``values L_K`` over the last axis."""
     return values if block.relationship is None else values @ block.relationship
 
@@ -152,7 +233,11 @@ def _faces(block: Block, weights: FloatArray | None) -> FloatArray:
     for i in range(S):
         for j in range(i + 1):
             product = _weighted_product(block.columns[i], block.columns[j], weights)
-            faces[i, j] = faces[j, i] = np.bincount(block.codes, weights=product, minlength=q)
+            sums = np.bincount(block.codes, weights=product, minlength=q)
+            if block.rotation is not None:
+                assert block.relationship is not None
+                sums = np.einsum("kl,k,kl->l", block.relationship, sums, block.relationship)
+            faces[i, j] = faces[j, i] = sums
     return faces
 
 
@@ -180,15 +265,15 @@ def _rest(
     pattern: Pattern,
     j: int,
     XZ: FloatArray,
-    weights: FloatArray | None,
+    sums: Sums,
     layout: SparseLayout | None,
 ) -> Rest:
     """Return the rows below the j-th chain block."""
     coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
     entries = np.empty((leading.size, len(coupling.rows)))
     for t, pairs, slots in zip(pattern.tail, coupling.pairs, coupling.slots, strict=True):
-        for (i, k), sums in _pair_sums(pairs, leading, pattern.blocks[t], weights):
-            entries[i, slots[k]] = sums
+        for (i, k), products in sums.pair_sums(pairs, pattern.chain[j], t):
+            entries[i, slots[k]] = products
     coupling = coupling.without_rows()
     if layout is not None:
         return sparse_tail_rest(coupling, entries, XZ, layout)
@@ -196,19 +281,19 @@ def _rest(
     return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
 
 
-def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
+def _tail(pattern: Pattern, sums: Sums) -> FloatArray:
     tail = np.zeros((pattern.n_tail, pattern.n_tail))
     blocks = [pattern.blocks[t] for t in pattern.tail]
     for r, block in enumerate(blocks):
         first = pattern.offsets[r] + np.arange(block.n_levels) * block.size
-        faces = _faces(block, weights)
+        faces = sums.faces(pattern.tail[r])
         for i, k in np.ndindex(faces.shape[:2]):
             tail[first + i, first + k] = faces[i, k]
     for (r, s), pairs in pattern.tail_pairs.items():
         rows = pattern.offsets[r] + pairs.first * blocks[r].size
         columns = pattern.offsets[s] + pairs.second * blocks[s].size
-        for (i, k), sums in _pair_sums(pairs, blocks[r], blocks[s], weights):
-            tail[rows + i, columns + k] = tail[columns + k, rows + i] = sums
+        for (i, k), products in sums.pair_sums(pairs, pattern.tail[r], pattern.tail[s]):
+            tail[rows + i, columns + k] = tail[columns + k, rows + i] = products
     for r, block in enumerate(blocks):
         if block.relationship is not None:
             _relate_tail(tail, pattern.tail_slice(r), block)
@@ -218,7 +303,7 @@ def _tail(pattern: Pattern, weights: FloatArray | None) -> FloatArray:
 def _sparse_tail(
     pattern: Pattern,
     layout: SparseLayout,
-    weights: FloatArray | None,
+    sums: Sums,
     XZ: tuple[FloatArray, ...],
     XX: FloatArray,
 ) -> SparseMatrix:
@@ -227,13 +312,13 @@ def _sparse_tail(
     p, size = len(XX), layout.pieces[-1].where.stop
     across = np.concatenate([XZ[t].transpose(0, 2, 1).reshape(p, -1) for t in pattern.tail], axis=1)
     tail = SparseMatrix(layout, np.zeros(size), across, XX)
-    for r, block in enumerate(blocks):
-        tail.diagonal_faces(r)[:] = _faces(block, weights)
+    for r, t in enumerate(pattern.tail):
+        tail.diagonal_faces(r)[:] = sums.faces(t)
     for (r, s), pairs in pattern.tail_pairs.items():
         rows = pattern.offsets[r] + pairs.first * blocks[r].size
         columns = pattern.offsets[s] + pairs.second * blocks[s].size
-        for (i, k), sums in _pair_sums(pairs, blocks[r], blocks[s], weights):
-            tail.values[layout.meetings.find(rows + i, columns + k)] = sums
+        for (i, k), products in sums.pair_sums(pairs, pattern.tail[r], pattern.tail[s]):
+            tail.values[layout.meetings.find(rows + i, columns + k)] = products
     return tail
 
 
@@ -242,6 +327,7 @@ def _relate_tail(tail: FloatArray, where: slice, block: Block) -> None:
     assert block.relationship is not None
     q, S, n = block.n_levels, block.size, tail.shape[0]
     columns = tail[:, where].reshape(n, q, S)
-    tail[:, where] = np.einsum("nks,kl->nls", columns, block.relationship).reshape(n, q * S)
-    rows = tail[where].reshape(q, S, n)
-    tail[where] = np.einsum("ksn,kl->lsn", rows, block.relationship).reshape(q * S, n)
+    half = np.matmul(columns.transpose(0, 2, 1), block.relationship)
+    tail[:, where] = half.transpose(0, 2, 1).reshape(n, q * S)
+    rows = tail[where].reshape(q, S * n)
+    tail[where] = (block.relationship.T @ rows).reshape(q * S, n)

@@ -56,6 +56,10 @@ class DenseTail:
         """Return what raw effects x leave of the raw right-hand side."""
         return border - dense.multiply(self.schur, x)
 
+    def penalized(self, r: int, u: FloatArray) -> FloatArray:
+        """Return the prior precision of the effects of one tail block times them: these are spherical."""
+        return u
+
     def fixed_root(self) -> FloatArray:
         """Return the lower Cholesky factor of the fixed part, shape (p, p)."""
         n_tail = self.pattern.n_tail

@@ -17,6 +17,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.constant.blocked import Factor
 from mixedmodels.factorization.constant.dense_tail import DenseTailInverse
+from mixedmodels.factorization.constant.rest import FixedRest
 from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
@@ -80,6 +81,31 @@ def invert_on_pattern(factor: Factor, *, fixed_effects: bool, cross: bool) -> In
     for j in reversed(range(len(factor.steps))):
         chain[j] = _invert_step(factor, j, tail, chain, cross or j > 0)
     return Inverse(tail, tuple(chain[j] for j in range(len(factor.steps))))
+
+
+def level_faces(factor: Factor, inverse: Inverse, j: int, fixed: FloatArray | None) -> FloatArray:
+    """Return V of every level of a chain block, shape (S, S, q), also of one on an eigenbasis.
+
+    Parameters
+    ----------
+    factor : Factor
+        Factorization.
+    inverse : Inverse
+        Its inverse on the pattern.
+    j : int
+        Place of the block in the chain.
+    fixed : ndarray, shape (p, p), or None
+        Covariance of the fixed effects over sigma^2; None if they are held fixed.
+    """
+    block, step = factor.pattern.blocks[factor.pattern.chain[j]], factor.steps[j]
+    if block.rotation is None:
+        return inverse.chain[j].faces
+    assert block.relationship is not None and isinstance(step.rest, FixedRest)
+    own = block.relationship**2 @ step.P[0, 0]
+    if fixed is not None:
+        by_level = (step.rest.XZ[:, 0] * step.P[0, 0]) @ block.relationship.T
+        own += np.einsum("pl,pl->l", by_level, fixed @ by_level)
+    return np.asarray(own[None, None])
 
 
 def _invert_step(

@@ -16,7 +16,7 @@ from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IndexArray, Int
 from mixedmodels.factorization import dense
 from mixedmodels.factorization.constant.blocked import Factor
 from mixedmodels.factorization.constant.dense_tail import DenseTailInverse
-from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern
+from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern, level_faces
 from mixedmodels.factorization.constant.inverse_columns import inverse_columns
 from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 from mixedmodels.factorization.pattern import Pattern
@@ -63,7 +63,8 @@ class InverseEntries:
         if block in pattern.chain:
             XZ = self.on_pattern.chain[pattern.chain.index(block)].XZ
             assert XZ is not None
-            return XZ
+            root = pattern.blocks[block].relationship
+            return XZ if root is None else XZ @ root.T
         where = pattern.tail_slice(pattern.tail.index(block))
         if isinstance(tail, SparseTailInverse):
             rows = tail.V.across[:, where]
@@ -76,7 +77,7 @@ class InverseEntries:
         """Return V of every level of a block, shape (S, S, q)."""
         pattern, tail = self.pattern, self.on_pattern.tail
         if block in pattern.chain:
-            return self.on_pattern.chain[pattern.chain.index(block)].faces
+            return level_faces(self.factor, self.on_pattern, pattern.chain.index(block), self.fixed)
         r = pattern.tail.index(block)
         if isinstance(tail, SparseTailInverse):
             return tail.V.diagonal_faces(r)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.factorization.constant.penalty import weighted_trace
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse.cholesky import (
@@ -46,7 +47,7 @@ class SparseTail:
     log_det_fixed: float
 
     def solve(self, border: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return raw effects (b and gamma) and spherical ones (u and gamma) of a raw right-hand side."""
+        """Return raw effects (b and gamma) and those before T (u and gamma) of a raw right-hand side."""
         position = self.raw.layout.fronts.position
         z = np.empty_like(border)
         z[position] = self._scaled(border, transposed=True)
@@ -75,6 +76,11 @@ class SparseTail:
     def remainder(self, border: FloatArray, x: FloatArray) -> FloatArray:
         """Return what raw effects x leave of the raw right-hand side."""
         return border - self.raw.multiply(x)
+
+    def penalized(self, r: int, u: FloatArray) -> FloatArray:
+        """Return the prior precision of the effects of one tail block times them, shape (S, q)."""
+        penalty = self.raw.layout.penalty
+        return u if penalty is None else penalty.times(r, u)
 
     def fixed_root(self) -> FloatArray:
         """Return the lower Cholesky factor of the fixed part, shape (p, p)."""
@@ -116,8 +122,28 @@ class SparseTailInverse:
 
     @property
     def spherical(self) -> tuple[FloatArray, ...]:
-        """Diagonal faces of ``Omega^-1`` of each tail block, each (S, S, q)."""
-        return tuple(self.omega.diagonal_faces(r) for r in range(len(self.tail.factors)))
+        """Conditional variances of the effects over their prior ones, by tail block, each (S, S, q).
+
+        Diagonal faces of ``Omega^-1``, or of ``(Q (x) I) Omega^-1`` where levels are related.
+        """
+        return tuple(self._over_prior(r) for r in range(len(self.tail.factors)))
+
+    def _over_prior(self, r: int) -> FloatArray:
+        layout, faces_of = self.omega.layout, self.omega.faces
+        penalty = layout.penalty
+        if penalty is None or penalty.precisions[r] is None:
+            return self.omega.diagonal_faces(r)
+        own = [piece for piece in layout.pieces if piece.blocks == (r, r)]
+        where = self.tail.pattern.tail_slice(r)
+        S, q = own[0].shape[0], own[0].shape[2]
+        pairs = []
+        for piece in own:
+            Q = penalty.values[piece.where].reshape(piece.shape)[0, 0]
+            rows, columns = (
+                at[piece.where].reshape(piece.shape)[0, 0] for at in (layout.rows, layout.columns)
+            )
+            pairs.append((Q, faces_of(piece), (rows - where.start) // S, (columns - where.start) // S))
+        return weighted_trace(pairs, q)
 
     def covariances(self, r: int) -> FloatArray:
         """Return the faces of V of one tail block, shape (q, S, S)."""
@@ -148,7 +174,7 @@ def _trace(A: FloatArray, T: FloatArray, inverse: FloatArray) -> FloatArray:
 
 
 def factor_sparse_tail(pattern: Pattern, raw: SparseMatrix, factors: Sequence[FloatArray]) -> SparseTail:
-    """Factor ``Lambda' tail Lambda + I`` (identity on random effects only).
+    """Factor ``Lambda' tail Lambda + I`` (on random effects only; Q where levels are related).
 
     Raises
     ------
@@ -159,8 +185,11 @@ def factor_sparse_tail(pattern: Pattern, raw: SparseMatrix, factors: Sequence[Fl
     layout = raw.layout
     T = tuple(factors[block] for block in pattern.tail)
     scaled = raw.scaled(T)
-    for r in range(len(T)):
-        faces.add_identity(scaled.diagonal_faces(r))
+    if layout.penalty is None:
+        for r in range(len(T)):
+            faces.add_identity(scaled.diagonal_faces(r))
+    else:
+        np.add(scaled.values, layout.penalty.values, out=scaled.values)
     panels = np.zeros(layout.fronts.size)
     panels[layout.slots] = scaled.values
     panels[layout.across_slots] = scaled.across
@@ -169,4 +198,5 @@ def factor_sparse_tail(pattern: Pattern, raw: SparseMatrix, factors: Sequence[Fl
         factor_fronts(layout.fronts, panels)
     logs = 2.0 * np.log(panels[layout.diagonal_slots])
     n_tail = layout.n_tail
-    return SparseTail(pattern, T, raw, panels, float(logs[:n_tail].sum()), float(logs[n_tail:].sum()))
+    log_det = float(logs[:n_tail].sum()) - (0.0 if layout.penalty is None else layout.penalty.log_det)
+    return SparseTail(pattern, T, raw, panels, log_det, float(logs[n_tail:].sum()))

@@ -12,6 +12,12 @@ import numpy as np
 from scipy.sparse import csc_array, hstack
 
 from mixedmodels.arrays import CodeArray, FloatArray, IndexArray, IntArray
+from mixedmodels.factorization.constant.penalty import (
+    Penalty,
+    entries_of_precision,
+    log_det_precision,
+    related_levels,
+)
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse.symbolic import Fronts
 from mixedmodels.kernels.pairs import find_kept
@@ -103,6 +109,8 @@ class SparseLayout:
         The same for the diagonal, fixed effects last.
     rows, columns : ndarray, shape (n_values,)
         Row and column of each value.
+    penalty : Penalty or None
+        Prior precision of related levels; None for the identity.
     """
 
     fronts: Fronts
@@ -115,6 +123,7 @@ class SparseLayout:
     diagonal_slots: IntArray
     rows: IntArray
     columns: IntArray
+    penalty: Penalty | None = None
 
     @property
     def n_tail(self) -> int:
@@ -203,16 +212,29 @@ def meeting_levels(pattern: Pattern) -> tuple[IntArray, csc_array]:
     """Return the coefficients of each level of the tail, and the chain levels each of them meets.
 
     The outermost block of the chain decides: whoever meets within a level of an inner one meets there too.
-    The second result has shape (q, q_outer), levels of all tail blocks being counted through.
+    The second result has shape (q, q_outer), levels of all tail blocks being counted through. Pairs of levels
+    that share rows outside the chain take the place of further levels of it.
     """
     blocks = [pattern.blocks[t] for t in pattern.tail]
     counts = [block.n_levels for block in blocks]
     starts = np.cumsum([0, *counts])
-    pairs = pattern.couplings[-1].pairs
-    rows = np.concatenate([start + pair.second for start, pair in zip(starts[:-1], pairs, strict=True)])
-    columns = np.concatenate([pair.first for pair in pairs])
-    shape = (int(starts[-1]), pattern.blocks[pattern.chain[-1]].n_levels)
-    met = csc_array((np.ones(len(rows), dtype=np.bool_), (rows, columns)), shape=shape)
+    rows: list[IndexArray] = []
+    columns: list[IndexArray] = []
+    width = 0
+    if pattern.chain:
+        pairs = pattern.couplings[-1].pairs
+        rows += [start + pair.second for start, pair in zip(starts[:-1], pairs, strict=True)]
+        columns += [pair.first for pair in pairs]
+        width = pattern.blocks[pattern.chain[-1]].n_levels
+    if not pattern.chain or any(block.present is not None for block in blocks):
+        for (r, s), pair in pattern.tail_pairs.items():
+            number = width + np.arange(len(pair.first))
+            rows += [starts[r] + pair.first, starts[s] + pair.second]
+            columns += [number, number]
+            width += len(number)
+    empty = np.empty(0, dtype=np.intp)
+    entries = np.concatenate([empty, *rows]), np.concatenate([empty, *columns])
+    met = csc_array((np.ones(len(entries[0]), dtype=np.bool_), entries), shape=(int(starts[-1]), width))
     return np.repeat([block.size for block in blocks], counts), met
 
 
@@ -254,9 +276,10 @@ def sparse_layout(
     rows = np.concatenate([_every(piece, first_row[first[pairs]], 0) for piece, pairs in held])
     columns = np.concatenate([_every(piece, first_row[second[pairs]], 1) for piece, pairs in held])
     fixed = n_tail + np.arange(p)
+    meetings = _meetings(first, second, sizes, pieces, members)
     return SparseLayout(
         fronts=fronts,
-        meetings=_meetings(first, second, sizes, pieces, members),
+        meetings=meetings,
         pieces=pieces,
         n_diagonal=max(piece.where.stop for piece in pieces if piece.is_diagonal),
         slots=fronts.slots(rows, columns),
@@ -265,6 +288,23 @@ def sparse_layout(
         diagonal_slots=fronts.slots(np.arange(n_tail + p), np.arange(n_tail + p)),
         rows=rows,
         columns=columns,
+        penalty=_penalty(pattern, meetings, len(rows)),
+    )
+
+
+def _penalty(pattern: Pattern, meetings: Meetings, n_values: int) -> Penalty | None:
+    """Return the prior precision of the tail on its pattern, None for the identity."""
+    if related_levels(pattern) is None:
+        return None
+    values = np.zeros(n_values)
+    for r in range(len(pattern.tail)):
+        rows, columns, elements = entries_of_precision(pattern, r)
+        values[meetings.find(rows, columns)] = elements
+    precisions = (pattern.blocks[t].precision for t in pattern.tail)
+    return Penalty(
+        values,
+        log_det_precision(pattern),
+        tuple(None if root is None else root.precision for root in precisions),
     )
 
 

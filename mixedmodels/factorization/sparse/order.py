@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csc_array, csc_matrix
-from scipy.sparse.linalg import spilu
 
 from mixedmodels.arrays import IntArray
 
@@ -48,6 +47,8 @@ def _of_cholmod(module: Any, pattern: csc_matrix) -> IntArray:
 
 def _of_superlu(pattern: csc_matrix) -> IntArray:
     """Return the order SuperLU would use; an incomplete factorization that keeps nothing reveals it."""
+    from scipy.sparse.linalg import spilu  # deferred: 50 ms that most fits need not pay
+
     options = {"SymmetricMode": True}
     factor = spilu(
         pattern,

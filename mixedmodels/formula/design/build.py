@@ -11,7 +11,8 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError, FormulaWarning, warn
-from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
+from mixedmodels.formula.design.coding import MatrixRecipe, column_matrix, matrix_recipe
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, NaAction, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
@@ -28,7 +29,7 @@ from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
-from mixedmodels.formula.evaluation.magnitude import refuse_extreme
+from mixedmodels.formula.evaluation.magnitude import any_extreme, refuse_extreme
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
@@ -178,13 +179,13 @@ def _assemble(
     n_rows = model_frame.n_rows
     # 1. X: R's coding, columns that depend on earlier ones dropped.
     fixed = matrix_recipe(plan.fixed, columns, contrasts)
-    X = model_matrix(fixed, columns, n_rows)
-    refuse_extreme(X, fixed.names)
+    X = column_matrix(fixed, columns, n_rows)
+    _refuse_extreme_columns(X, fixed.names)
     left = response(parsed.response, columns[deparse(parsed.response)])
     kept = independent_columns(X)
     combinations = dependence(X, kept)
     if len(kept) < X.shape[1]:
-        X = np.asfortranarray(X[:, kept])
+        X = X.take(kept)
     # 2. Z and codes of every term.
     random, random_recipes = random_terms(plan.bars, columns, n_rows)
     total_offset = _total_offset(plan, columns, model_frame)
@@ -206,7 +207,7 @@ def _assemble(
     return Design(
         formula=parsed,
         response=left,
-        X=X,
+        fixed=X,
         x_names=tuple(fixed.names[k] for k in kept),
         dropped=_dropped(fixed, kept.tolist()),
         random=with_relationships(random, relmat),
@@ -255,6 +256,18 @@ def _has_dot(parsed: ParsedFormula) -> bool:
 def used_levels(column: Column) -> Column:
     """Return a column without the levels of a factor that no row used has."""
     return column.drop_unused() if isinstance(column, Factor) else column
+
+
+def _refuse_extreme_columns(X: ColumnMatrix, names: tuple[str, ...]) -> None:
+    """Raise where a column of the fixed effects is too large or small to compute with."""
+    first = 0
+    for piece in X.pieces:
+        own = names[first : first + piece.shape[1]]
+        first += len(own)
+        if isinstance(piece, np.ndarray):
+            refuse_extreme(piece, own)
+        elif any_extreme(piece.largest()):
+            refuse_extreme(piece.dense(), own)
 
 
 def _refuse_extremes(left: Response, random: tuple[RandomTerm, ...], offset: FloatArray | None) -> None:

@@ -14,6 +14,7 @@ from mixedmodels.covariance import covariance_structure
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.design.build import check_contrasts, named_values, used_levels
 from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, NaAction, RandomTerm
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
@@ -213,7 +214,7 @@ def _assemble(
     design = Design(
         formula=_parsed(plan),
         response=left,
-        X=X if len(kept) == X.shape[1] else np.asfortranarray(X[:, kept]),
+        fixed=ColumnMatrix.of(X if len(kept) == X.shape[1] else np.asfortranarray(X[:, kept])),
         x_names=tuple(fixed.names[k] for k in kept),
         dropped=tuple(name for k, name in enumerate(fixed.names) if k not in set(kept.tolist())),
         random=with_relationships(random, relmat),
@@ -294,11 +295,21 @@ def _term(
     return term, RandomRecipe(recipe, tuple(selected), bar.group)
 
 
+@dataclass(frozen=True, slots=True)
+class _FormulaOfParts(ParsedFormula):
+    """The formula of a nonlinear model, whose parts are not in its text alone."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts."""
+        parts = (self.text, self.tree, self.response, self.fixed, self.bars, self.warnings)
+        return _FormulaOfParts, parts
+
+
 def _parsed(plan: _Plan) -> ParsedFormula:
     """Return the formula as every design has one."""
     read = plan.read
     added = Number(1.0) if read.added is None else read.added
-    return ParsedFormula(read.text, read.tree, read.response, added, tuple(t.bar for t in plan.random))
+    return _FormulaOfParts(read.text, read.tree, read.response, added, tuple(t.bar for t in plan.random))
 
 
 def _self_start_data(plan: _Plan, columns: Mapping[str, Column], n: int) -> SelfStartData | None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.errors import DataError, listed
+from mixedmodels.formula.design.column_matrix import CodedColumns, ColumnMatrix, Piece
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.contrasts import (
     CodedLevels,
@@ -30,6 +31,9 @@ from mixedmodels.formula.language.terms import Terms
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
 # A matrix with more columns than rows loses columns anyway; beyond this many it is a slip, and slow.
 MAX_SURPLUS_COLUMNS = 2000
+#: Columns of a factor that are multiplied as fast as its codes are counted, and how many numbers the others
+#: must have for counting to win.
+MOST_PLAIN, LEAST_CODED = 3, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,75 @@ def model_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: in
     return X
 
 
+def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: int) -> ColumnMatrix:
+    """Return the model matrix in pieces, the columns of terms of factors by their codes.
+
+    Parameters
+    ----------
+    recipe : MatrixRecipe
+        How the columns are coded.
+    columns : mapping
+        Values of the variables, none of them missing.
+    n_rows : int
+        Number of rows.
+    """
+    pieces: list[Piece] = []
+    plain: list[FloatArray] = [np.ones(n_rows)] * recipe.intercept
+    codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
+    for term in recipe.terms:
+        width = recipe.assign.count(term.pattern)
+        if n_rows * (width - MOST_PLAIN) < LEAST_CODED or not _is_coded(term, recipe.variables, columns):
+            plain += _term_block(term, recipe.variables, columns)
+            continue
+        if plain:
+            pieces.append(_stacked(plain))
+        plain = []
+        pieces.append(_coded_term(term, recipe.variables, columns, codings))
+    if plain or not pieces:
+        pieces.append(_stacked(plain) if plain else np.empty((n_rows, 0)))
+    return ColumnMatrix(tuple(pieces), n_rows)
+
+
+def _stacked(columns: list[FloatArray]) -> FloatArray:
+    """Return columns as an array, each contiguous."""
+    X = np.empty((len(columns[0]), len(columns)), order="F")
+    for k, column in enumerate(columns):
+        X[:, k] = column
+    return X
+
+
+def _is_coded(term: CodedTerm, variables: tuple[VariableCoding, ...], columns: Mapping[str, Column]) -> bool:
+    """Tell whether a term has factors, and of numbers only single columns."""
+    kinds = [variables[i].levels is not None for i, _ in term.factors]
+    singles = all(not isinstance(columns[variables[i].name], Matrix) for i, _ in term.factors)
+    return any(kinds) and singles
+
+
+def _coded_term(
+    term: CodedTerm,
+    variables: tuple[VariableCoding, ...],
+    columns: Mapping[str, Column],
+    codings: dict[tuple[int, ...], CodeArray | IntArray],
+) -> CodedColumns:
+    """Return the columns of a term of factors and numbers; `codings` has the codes of combinations."""
+    table, values = np.ones((1, 1)), None
+    factors: tuple[int, ...] = ()
+    for i, full in term.factors:
+        variable, column = variables[i], columns[variables[i].name]
+        if variable.levels is None:
+            own = _numeric_block(variable, column)[0]
+            values = own if values is None else values * own
+            continue
+        matrix, _ = variable.coded(full)
+        earlier, factors = factors, (*factors, i)
+        if factors not in codings:
+            codes = level_codes(variable, column)
+            codings[factors] = codes if not earlier else codings[earlier] + np.intp(len(table)) * codes
+        # The first variable varies fastest, among the levels and among the columns.
+        table = np.einsum("ac,bd->badc", table, matrix).reshape(len(matrix) * len(table), -1)
+    return CodedColumns(codings[factors], table, values)
+
+
 def _fill_term(
     X: FloatArray,
     position: int,
@@ -220,14 +293,22 @@ def _fill_term(
     columns: Mapping[str, Column],
 ) -> int:
     """Write the columns of a term from `position` on and return how many they are."""
+    block = _term_block(term, variables, columns)
+    for k, column in enumerate(block):
+        X[:, position + k] = column
+    return len(block)
+
+
+def _term_block(
+    term: CodedTerm, variables: tuple[VariableCoding, ...], columns: Mapping[str, Column]
+) -> list[FloatArray]:
+    """Return the columns of a term."""
     (i, full), *others = term.factors
     block = _variable_block(variables[i], columns[variables[i].name], full)
     for j, other_full in others:
         other = _variable_block(variables[j], columns[variables[j].name], other_full)
         block = [a * b for b in other for a in block]
-    for k, column in enumerate(block):
-        X[:, position + k] = column
-    return len(block)
+    return block
 
 
 def _variable_block(variable: VariableCoding, column: Column, full: bool) -> list[FloatArray]:

@@ -13,8 +13,10 @@ import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
+from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.language.parse import ParsedFormula
 
 if TYPE_CHECKING:
@@ -73,9 +75,9 @@ class RandomTerm:
         The q level names that occur in the data, in factor order.
     structure : CovarianceStructure
         Map from this term's theta to its relative covariance factor T, ``Cov(b_l) = sigma^2 T T'``.
-    relationship : ndarray, shape (q, q), or None
-        Lower Cholesky factor L_K of a known covariance K between levels,
-        ``Cov(vec b) = sigma^2 K (x) T T'``; None for independent levels.
+    relationship : ndarray, shape (q, q), SparseRoot, or None
+        Lower Cholesky factor L_K of a known covariance K between levels, ``Cov(vec b) = sigma^2 K (x) T T'``,
+        or a root of it that is never formed; None for independent levels.
     """
 
     label: str
@@ -86,7 +88,7 @@ class RandomTerm:
     codes: CodeArray
     levels: tuple[str, ...]
     structure: CovarianceStructure
-    relationship: FloatArray | None = None
+    relationship: Relationship | None = None
 
     @property
     def size(self) -> int:
@@ -109,21 +111,26 @@ class MissingRows:
         The na_action in force.
     n_input : int
         Rows of the data after `subset`, before missing values were handled.
-    kept : ndarray of int
-        Positions, among those `n_input` rows, of the rows used.
+    some : ndarray of int, or None
+        Positions, among those `n_input` rows, of the rows used; None where all of them are.
     input_index : pandas.Index or None
         Labels of those `n_input` rows, for results padded under "exclude"; None means 0, 1, 2, ...
     """
 
     action: NaAction
     n_input: int
-    kept: IntArray
+    some: IntArray | None
     input_index: pd.Index | None = None
 
     @property
     def n_dropped(self) -> int:
         """Number of rows dropped because a variable of the model is missing."""
-        return self.n_input - len(self.kept)
+        return 0 if self.some is None else self.n_input - len(self.some)
+
+    @property
+    def kept(self) -> IntArray:
+        """Positions, among those `n_input` rows, of the rows used."""
+        return np.arange(self.n_input) if self.some is None else self.some
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +143,8 @@ class Design:
         The formula; ``str()`` gives it as R prints it.
     response : Response
         Left side.
-    X : ndarray, shape (n, p)
-        Fixed-effects model matrix of full column rank, R's coding.
+    fixed : ColumnMatrix
+        Fixed-effects model matrix of full column rank, R's coding, in pieces.
     x_names : tuple of str
         R's names of the columns of `X`.
     dropped : tuple of str
@@ -162,7 +169,7 @@ class Design:
 
     formula: ParsedFormula
     response: Response
-    X: FloatArray
+    fixed: ColumnMatrix
     x_names: tuple[str, ...]
     dropped: tuple[str, ...]
     random: tuple[RandomTerm, ...]
@@ -177,4 +184,9 @@ class Design:
     @property
     def n_rows(self) -> int:
         """Number of rows used."""
-        return int(np.shape(self.X)[0])
+        return self.fixed.n_rows
+
+    @property
+    def X(self) -> FloatArray:
+        """The fixed-effects model matrix as one array, shape (n, p)."""
+        return self.fixed.dense

@@ -7,6 +7,7 @@ import scipy.linalg
 from scipy.linalg import lapack
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 
 # R's qr(): a column is dependent when less than this share of its length is new to the columns before it.
 DEPENDENCE_TOLERANCE = 1e-7
@@ -22,7 +23,7 @@ _NOISE = 1e-9
 ESTIMABLE_TOLERANCE = 1e-6
 
 
-def independent_columns(X: FloatArray) -> IntArray:
+def independent_columns(X: FloatArray | ColumnMatrix) -> IntArray:
     """Return the positions of the columns that do not depend linearly on earlier ones.
 
     The rule is that of LINPACK's ``dqrdc2`` as R uses it, which keeps the first columns; it does not
@@ -30,18 +31,19 @@ def independent_columns(X: FloatArray) -> IntArray:
 
     Parameters
     ----------
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Model matrix, finite.
     """
+    X = ColumnMatrix.of(X)
     p = X.shape[1]
-    lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
+    lengths = np.sqrt(np.diagonal(X.gram))
     if (p == 1 and lengths[0] > 0) or p == 0:
         return np.arange(p)
     if np.all(lengths > 0) and X.shape[0] >= p:
-        factor, failed = lapack.dpotrf((X.T @ X) / np.outer(lengths, lengths))
+        factor, failed = lapack.dpotrf(X.gram / np.outer(lengths, lengths))
         if not failed and np.diag(factor).min() ** 2 > _SAFE_PIVOT:
             return np.arange(p)
-    return _by_orthogonalization(X, lengths)
+    return _by_orthogonalization(X.dense, lengths)
 
 
 def _by_orthogonalization(X: FloatArray, lengths: FloatArray) -> IntArray:
@@ -62,10 +64,11 @@ def _by_orthogonalization(X: FloatArray, lengths: FloatArray) -> IntArray:
     return np.array(kept, dtype=np.intp)
 
 
-def dependence(X: FloatArray, kept: IntArray) -> FloatArray | None:
+def dependence(X: FloatArray | ColumnMatrix, kept: IntArray) -> FloatArray | None:
     """Return C with ``X[:, dropped] = X[:, kept] C``, shape (p, dropped); None where all are kept."""
     if len(kept) == X.shape[1]:
         return None
+    X = ColumnMatrix.of(X).dense
     lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
     lengths[lengths == 0.0] = 1.0
     dropped = np.setdiff1d(np.arange(X.shape[1]), kept)

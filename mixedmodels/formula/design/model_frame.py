@@ -60,6 +60,7 @@ def build_model_frame(
     offset: Any = None,
     subset: Any = None,
     na_action: NaAction = "omit",
+    may_be_empty: bool = False,
 ) -> ModelFrame:
     """Evaluate `variables` on all rows, take the subset, and deal with missing values.
 
@@ -74,6 +75,8 @@ def build_model_frame(
         the rows of a DataFrame by label.
     na_action : {"omit", "exclude", "fail", "pass"}
         What to do about missing values.
+    may_be_empty : bool
+        Whether no row need be left: of a table that is one of many.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def build_model_frame(
     columns = {text: evaluator.column(node) for text, node in variables.items()}
     w = row_argument(weights, "weights", evaluator)
     o = row_argument(offset, "offset", evaluator)
-    rows = _subset_rows(subset, evaluator)
+    rows = _subset_rows(subset, evaluator, may_be_empty)
     n_input = frame.n_rows if rows is None else len(rows)
     input_index = frame.index if rows is None else frame.index[rows]
     if rows is not None:
@@ -95,7 +98,7 @@ def build_model_frame(
     checked: dict[str, Column] = dict(columns)
     checked.update({f"({k})": Numeric(v) for k, v in (("weights", w), ("offset", o)) if v is not None})
     _warn_undefined(evaluator, variables, columns, rows)
-    kept = _complete_rows(checked, n_input, na_action)
+    kept = _complete_rows(checked, n_input, na_action, may_be_empty)
     if kept is not None:
         columns = {text: column.take(kept) for text, column in columns.items()}
         checked = {text: column.take(kept) for text, column in checked.items()}
@@ -103,8 +106,8 @@ def build_model_frame(
         rows = kept if rows is None else rows[kept]
     index = frame.index if rows is None else frame.index[rows]
     _refuse_infinite(checked, index)
-    _check_weights(w, index)
-    missing = MissingRows(na_action, n_input, np.arange(n_input) if kept is None else kept, input_index)
+    _check_weights(w, index, may_be_empty)
+    missing = MissingRows(na_action, n_input, kept, input_index)
     return ModelFrame(columns, w, o, len(index), index, missing)
 
 
@@ -172,7 +175,7 @@ def _expression_column(text: str, evaluator: Evaluator) -> Column:
     return replace(evaluator, text=text).column(node)
 
 
-def _subset_rows(subset: Any, evaluator: Evaluator) -> IntArray | None:
+def _subset_rows(subset: Any, evaluator: Evaluator, may_be_empty: bool) -> IntArray | None:
     """Return the positions of the rows that `subset` selects; a missing condition selects nothing."""
     if subset is None:
         return None
@@ -195,7 +198,7 @@ def _subset_rows(subset: Any, evaluator: Evaluator) -> IntArray | None:
             raise DataError(f"subset names row {rows.max()}; the data have {n_rows} rows, counted from 0")
     else:
         raise DataError("subset must be a condition such as 'x > 0', one truth value a row, or row positions")
-    if len(rows) == 0:
+    if len(rows) == 0 and not may_be_empty:
         raise DataError("0 (non-NA) cases: the subset selects no rows")
     return rows
 
@@ -222,8 +225,12 @@ def _warn_undefined(
             )
 
 
-def _complete_rows(columns: Mapping[str, Column], n_rows: int, na_action: NaAction) -> IntArray | None:
+def _complete_rows(
+    columns: Mapping[str, Column], n_rows: int, na_action: NaAction, may_be_empty: bool
+) -> IntArray | None:
     """Return the positions of the rows without a missing value; None when that is all of them."""
+    if n_rows == 0 and may_be_empty:
+        return None
     if n_rows == 0:
         raise DataError("0 (non-NA) cases: the data have no rows")
     absent: BoolArray | None = None
@@ -242,7 +249,7 @@ def _complete_rows(columns: Mapping[str, Column], n_rows: int, na_action: NaActi
         raise DataError(
             f"na_action='pass' keeps missing values, which no model can use: {listed}; use 'omit'"
         )
-    if absent.all():
+    if absent.all() and not may_be_empty:
         empty = [text for text, count in holes.items() if count == n_rows]
         why = f"{', '.join(empty)} missing in every row" if empty else f"missing values: {listed}"
         raise DataError(f"0 (non-NA) cases: {why}")
@@ -268,14 +275,14 @@ def row_label(index: pd.Index, rows: BoolArray) -> str:
     return repr(label.item() if isinstance(label, np.generic) else label)
 
 
-def _check_weights(weights: FloatArray | None, index: pd.Index) -> None:
+def _check_weights(weights: FloatArray | None, index: pd.Index, may_be_empty: bool) -> None:
     """Raise when a prior weight is negative or all are zero."""
-    if weights is None:
+    if weights is None or len(weights) == 0:
         return
     if weights.min() < 0:
         raise DataError(
             f"weights must be non-negative (weights >= 0); the first negative one is in row "
             f"{row_label(index, weights < 0)}"
         )
-    if weights.max() == 0:
+    if weights.max() == 0 and not may_be_empty:
         raise DataError("all weights are zero")

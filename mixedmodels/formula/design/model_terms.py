@@ -168,7 +168,7 @@ def relative_factor(terms: tuple[RandomTerm, ...], theta: FloatArray) -> scipy.s
         if term.relationship is None:
             blocks.append(_repeat_block(T, places, term.n_levels))
         else:
-            related = scipy.sparse.csc_array(term.relationship)
+            related = scipy.sparse.csc_array(np.asarray(term.relationship))
             blocks.append(scipy.sparse.kron(related, _repeat_block(T, places, 1), format="csc"))
     return scipy.sparse.csc_array(scipy.sparse.block_diag(blocks, format="csc"))
 

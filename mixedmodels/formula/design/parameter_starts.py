@@ -13,16 +13,21 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, listed
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 
-#: The name under which lme4 takes starting values of the fixed effects beside theta.
-PARAMETERS_KEY = "nlpars"
+#: Names under which lme4 and nlme take starting values of the fixed effects beside others.
+FIXED_KEYS = ("nlpars", "fixed")
 
 
 def _fixed_part(start: Any) -> Any:
     """Return what is about the fixed effects: ``{"nlpars": ..., "theta": ...}`` as lme4 has it, or all."""
     if isinstance(start, pd.Series):
         return start if pd.api.types.is_integer_dtype(start.index) else dict(start)
-    if isinstance(start, Mapping) and PARAMETERS_KEY in start:
-        return _fixed_part(start[PARAMETERS_KEY])
+    for key in FIXED_KEYS:
+        if (
+            isinstance(start, Mapping)
+            and key in start
+            and np.ndim(start[key]) + isinstance(start[key], Mapping)
+        ):
+            return _fixed_part(start[key])
     if isinstance(start, Mapping):
         return {name: value for name, value in start.items() if name != "theta"} or None
     return start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, as_fa
 from mixedmodels.formula.language.bars import SPATIAL, Bar
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
 from mixedmodels.formula.language.terms import Terms
+
+#: What goes with a term.
+Beside = TypeVar("Beside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,7 @@ def random_terms(
     return terms, tuple(recipe for _, recipe in built)
 
 
-def in_order_of_levels(
-    built: list[tuple[RandomTerm, RandomRecipe]],
-) -> list[tuple[RandomTerm, RandomRecipe]]:
+def in_order_of_levels(built: list[tuple[RandomTerm, Beside]]) -> list[tuple[RandomTerm, Beside]]:
     """Return the terms by decreasing number of levels.
 
     As in lme4, terms that stand in this order already stay as they are written, and otherwise those with

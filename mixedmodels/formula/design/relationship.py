@@ -10,12 +10,23 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 import scipy.sparse
+from scipy.sparse import csc_array
+from scipy.sparse.csgraph import connected_components
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.advice import advises
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.sparse_root import (
+    Relationship,
+    marginal_precision,
+    sparse_root,
+)
 from mixedmodels.formula.evaluation.level_names import level_names
 
+# From this many levels on, and with no more than this share of the precision nonzero, it is used as a sparse
+# matrix.
+_LEAST_SPARSE, _SPARSE_SHARE = 200, 0.1
 # Asymmetry beyond this share of the largest entry is a mistake, below it rounding of the input.
 _SYMMETRY_TOLERANCE = 1e-8
 
@@ -31,6 +42,7 @@ class Precision:
     names: tuple[str, ...]
 
 
+@advises
 def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
     """Mark a matrix as the inverse of a covariance between levels, for `relmat`.
 
@@ -41,9 +53,25 @@ def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
     names : sequence, optional
         Level of each row; taken from the index of a DataFrame when left out.
 
+    Returns
+    -------
+    Precision
+        For ``relmat={"group": precision(Q, names)}``.
+
+    Raises
+    ------
+    DataError
+        If the levels have no names.
+
+    References
+    ----------
+    Henderson (1976), Biometrics 32, 69-83.
+
     Examples
     --------
-    >>> relmat = {"id": precision([[2.0, -1.0], [-1.0, 2.0]], ["sire", "dam"])}
+    >>> import mixedmodels as mm
+    >>> mm.precision([[2.0, -1.0], [-1.0, 2.0]], ["sire", "dam"]).names
+    ('sire', 'dam')
     """
     if names is None and isinstance(matrix, pd.DataFrame):
         names = list(matrix.index)
@@ -53,7 +81,7 @@ def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
 
 
 def with_relationships(terms: tuple[RandomTerm, ...], relmat: Mapping[str, Any]) -> tuple[RandomTerm, ...]:
-    """Return `terms` with the Cholesky factors of the covariances that `relmat` gives by group.
+    """Return `terms` with square roots of the covariances that `relmat` gives by group.
 
     Raises
     ------
@@ -69,14 +97,14 @@ def with_relationships(terms: tuple[RandomTerm, ...], relmat: Mapping[str, Any])
             raise DataError(
                 f"relmat names {group!r}, which is not a grouping factor of the model ({listed(groups)})"
             )
-    factors = {group: _cholesky(group, given, groups[group]) for group, given in relmat.items()}
+    roots = {group: _root(group, given, groups[group]) for group, given in relmat.items()}
     return tuple(
-        replace(term, relationship=factors[term.group]) if term.group in factors else term for term in terms
+        replace(term, relationship=roots[term.group]) if term.group in roots else term for term in terms
     )
 
 
-def _cholesky(group: str, given: Any, levels: tuple[str, ...]) -> FloatArray:
-    """Return the lower Cholesky factor of the covariance of `levels`, in their order."""
+def _root(group: str, given: Any, levels: tuple[str, ...]) -> Relationship:
+    """Return a square root of the covariance of `levels`: its lower Cholesky factor, if dense."""
     matrix, names = _named(group, given)
     _check_matrix(group, matrix, names)
     position = {name: i for i, name in enumerate(names)}
@@ -86,24 +114,88 @@ def _cholesky(group: str, given: Any, levels: tuple[str, ...]) -> FloatArray:
         raise DataError(f"relmat[{group!r}] has no row for {len(absent)} level(s) of {group}: {shown}")
     rows = np.array([position[level] for level in levels])
     try:
-        if isinstance(given, Precision):
-            # The covariance of some levels is a block of the inverse, not the inverse of a block.
-            matrix = scipy.linalg.cho_solve(scipy.linalg.cho_factor(matrix), np.eye(len(matrix)))
-        return np.asarray(scipy.linalg.cholesky(matrix[np.ix_(rows, rows)], lower=True))
-    except scipy.linalg.LinAlgError as error:
+        if len(levels) >= _LEAST_SPARSE:
+            of_levels = _sparse_precision(matrix, rows, isinstance(given, Precision))
+            if of_levels is not None and of_levels.nnz <= _SPARSE_SHARE * len(levels) ** 2:
+                root = sparse_root(of_levels)
+                if root is None:
+                    raise scipy.linalg.LinAlgError
+                return root
+        return _dense_root(_dense(matrix), rows, isinstance(given, Precision))
+    except (scipy.linalg.LinAlgError, np.linalg.LinAlgError) as error:
         raise DataError(
             f"relmat[{group!r}] is not positive definite; identical levels (clones, twins) need one level"
         ) from error
 
 
-def _named(group: str, given: Any) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return a dense matrix and the names of its rows from what the caller passed."""
+def _dense_root(matrix: FloatArray, rows: IntArray, is_precision: bool) -> FloatArray:
+    """Return the lower Cholesky factor of the covariance of some rows."""
+    if is_precision:
+        # The covariance of some levels is a block of the inverse, not the inverse of a block.
+        matrix = scipy.linalg.cho_solve(scipy.linalg.cho_factor(matrix), np.eye(len(matrix)))
+    return np.asarray(scipy.linalg.cholesky(matrix[np.ix_(rows, rows)], lower=True))
+
+
+def _sparse_precision(matrix: Any, rows: IntArray, is_precision: bool) -> csc_array | None:
+    """Return the inverse of the covariance of some rows if it is sparse, else None."""
+    if is_precision:
+        if _share(matrix) > _SPARSE_SHARE:
+            return None
+        of_rows = marginal_precision(matrix, rows)
+        if of_rows is None:
+            raise scipy.linalg.LinAlgError
+        return of_rows
+    if _share(matrix) > _SPARSE_SHARE:
+        return None
+    return _inverse_by_families(csc_array(csc_array(matrix)[rows][:, rows]))
+
+
+def _share(matrix: Any) -> float:
+    """Return the share of elements that are not zero."""
+    nonzero = float(matrix.nnz if _is_sparse(matrix) else np.count_nonzero(matrix))
+    return nonzero / max(1.0, float(matrix.shape[0]) ** 2)
+
+
+def _inverse_by_families(K: csc_array) -> csc_array | None:
+    """Return the inverse of a covariance by its connected components; None if they are large."""
+    n_families, family = connected_components(K, directed=False)
+    sizes = np.bincount(family, minlength=n_families).astype(np.intp)
+    if float(sizes @ sizes) > _SPARSE_SHARE * K.shape[0] ** 2:
+        return None
+    order = np.argsort(family, kind="stable")
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.arange(len(order))
+    starts, entries = np.cumsum(sizes) - sizes, K.tocoo()
+    parts = []
+    for size in np.unique(sizes).tolist():
+        members = np.flatnonzero(sizes == size)
+        number = np.full(n_families, -1)
+        number[members] = np.arange(len(members))
+        inside = number[family[entries.row]] >= 0
+        row, column = entries.row[inside], entries.col[inside]
+        stack = np.zeros((len(members), size, size))
+        first = starts[family[row]]
+        stack[number[family[row]], place[row] - first, place[column] - first] = entries.data[inside]
+        half = np.linalg.inv(np.linalg.cholesky(stack))
+        rows = order[starts[members][:, None] + np.arange(size)]
+        at = np.broadcast_to(rows[:, :, None], stack.shape), np.broadcast_to(rows[:, None], stack.shape)
+        parts.append(((half.transpose(0, 2, 1) @ half).ravel(), at[0].ravel(), at[1].ravel()))
+    values, first, second = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return csc_array((values, (first, second)), shape=K.shape)
+
+
+def _dense(matrix: Any) -> FloatArray:
+    return np.asarray(matrix.toarray() if _is_sparse(matrix) else matrix)
+
+
+def _named(group: str, given: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return a dense or sparse matrix and the names of its rows from what the caller passed."""
     names: Any = None
     if isinstance(given, Precision):
         given, names = given.matrix, given.names
     elif isinstance(given, tuple) and len(given) == 2:
         first, second = given
-        given, names = (second, first) if np.ndim(first) == 1 and not scipy.sparse.issparse(first) else given
+        given, names = (second, first) if np.ndim(first) == 1 and not _is_sparse(first) else given
     if isinstance(given, pd.DataFrame):
         names = given.index if names is None else names
         if list(given.columns) != list(given.index) and set(given.columns) == set(given.index):
@@ -114,23 +206,30 @@ def _named(group: str, given: Any) -> tuple[FloatArray, tuple[str, ...]]:
             f"relmat[{group!r}] needs the names of its rows: pass a DataFrame with the levels as index, "
             "or the pair (names, matrix)"
         )
-    is_sparse = scipy.sparse.issparse(given)
-    dense = scipy.sparse.coo_array(given).toarray() if is_sparse else given
     try:
-        return np.asarray(dense, dtype=np.float64), level_names(list(names))
+        if _is_sparse(given):
+            return csc_array(given).astype(np.float64), level_names(list(names))
+        return np.asarray(given, dtype=np.float64), level_names(list(names))
     except (TypeError, ValueError) as error:
         raise DataError(f"relmat[{group!r}] must be a matrix of numbers") from error
 
 
-def _check_matrix(group: str, matrix: FloatArray, names: tuple[str, ...]) -> None:
+def _check_matrix(group: str, matrix: Any, names: tuple[str, ...]) -> None:
     """Raise unless `matrix` is a finite symmetric matrix with one distinct name a row."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise DataError(f"relmat[{group!r}] must be square; its shape is {matrix.shape}")
-    if len(names) != len(matrix):
-        raise DataError(f"relmat[{group!r}] has {len(matrix)} rows and {len(names)} names")
+    if len(names) != matrix.shape[0]:
+        raise DataError(f"relmat[{group!r}] has {matrix.shape[0]} rows and {len(names)} names")
     if len(set(names)) < len(names):
         raise DataError(f"relmat[{group!r}] names a level twice")
-    if not np.isfinite(matrix).all():
+    values = matrix.data if _is_sparse(matrix) else matrix
+    if not np.isfinite(values).all():
         raise DataError(f"relmat[{group!r}] has missing or infinite entries")
-    if np.abs(matrix - matrix.T).max(initial=0.0) > _SYMMETRY_TOLERANCE * np.abs(matrix).max(initial=0.0):
+    asymmetry = matrix - matrix.T
+    asymmetry = asymmetry.data if _is_sparse(asymmetry) else asymmetry
+    if np.abs(asymmetry).max(initial=0.0) > _SYMMETRY_TOLERANCE * np.abs(values).max(initial=0.0):
         raise DataError(f"relmat[{group!r}] is not symmetric")
+
+
+def _is_sparse(matrix: Any) -> bool:
+    return bool(scipy.sparse.issparse(matrix))

@@ -27,7 +27,7 @@ def design_of_rows(design: Design, rows: IntArray) -> Design:
         Rows, each at most once.
     """
     counted = rows if design.weights is None else rows[design.weights[rows] > 0.0]
-    kept = independent_columns(design.X[counted])
+    kept = independent_columns(design.fixed.at(counted))
     names = tuple(design.x_names[j] for j in kept)
     dropped = tuple(name for name in design.x_names if name not in names)
     failures = design.response.failures
@@ -38,14 +38,14 @@ def design_of_rows(design: Design, rows: IntArray) -> Design:
             values=design.response.values[rows],
             failures=None if failures is None else failures[rows],
         ),
-        X=design.X[rows] if not dropped else design.X[np.ix_(rows, kept)],
+        fixed=design.fixed.at(rows) if not dropped else design.fixed.at(rows).take(kept),
         x_names=names,
         dropped=(*design.dropped, *dropped),
         random=tuple(_term_of_rows(term, rows) for term in design.random),
         weights=_chosen(design.weights, rows),
         offset=_chosen(design.offset, rows),
         index=pd.RangeIndex(len(rows)),
-        missing=MissingRows("omit", len(rows), np.arange(len(rows))),
+        missing=MissingRows("omit", len(rows), None),
         residual=None if design.residual is None else _residual_of_rows(design.residual, rows),
         dispersion=tuple(_variance_of_rows(term, rows) for term in design.dispersion),
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.design import Design
-from mixedmodels.formula.design.read_dispersion import variance_terms
-from mixedmodels.formula.design.read_residual import residual_design
 from mixedmodels.formula.evaluation.columns import Column
 from mixedmodels.formula.language.dispersion import VarianceCall, parse_dispersion
 from mixedmodels.formula.language.residual import ResidualCall, parse_residual
 from mixedmodels.formula.language.syntax_tree import Node
+
+with on_first_use():
+    from mixedmodels.formula.design import read_dispersion, read_residual
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,8 +54,10 @@ class StructuredResiduals:
         """Return a design with its structured residuals."""
         if self.residual is None and not self.dispersion:
             return design
-        residual = None if self.residual is None else residual_design(self.residual, columns, design.index)
-        dispersion = variance_terms(self.dispersion, columns, design.index)
+        residual = None
+        if self.residual is not None:
+            residual = read_residual.residual_design(self.residual, columns, design.index)
+        dispersion = read_dispersion.variance_terms(self.dispersion, columns, design.index)
         variables = {**design.recipe.variables, **self.variables()}
         recipe = replace(design.recipe, variables=variables)
         return replace(design, residual=residual, dispersion=dispersion, recipe=recipe)

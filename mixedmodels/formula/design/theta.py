@@ -8,6 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
@@ -80,5 +81,12 @@ def boundaries(terms: Sequence[RandomTerm]) -> BoolArray:
 
 def column_scales(term: RandomTerm) -> FloatArray:
     """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
-    rms = np.sqrt(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))
+    rms = np.sqrt(mean_squares(term))
     return np.where(rms > 0.0, 1.0 / np.where(rms > 0.0, rms, 1.0), 1.0)
+
+
+def mean_squares(term: RandomTerm) -> FloatArray:
+    """Return the mean square of each column of a term, shape (S,)."""
+    if isinstance(term.Z, AbsentColumns):
+        return np.asarray(np.einsum("ij,ij->j", term.Z.triangle, term.Z.triangle) / len(term.Z))
+    return np.asarray(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))

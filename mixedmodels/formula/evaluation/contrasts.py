@@ -9,12 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from formulaic.transforms.contrasts import (
-    DiffContrasts,
-    HelmertContrasts,
-    PolyContrasts,
-    SumContrasts,
-)
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, listed
@@ -85,10 +79,17 @@ def default_contrast(ordered: bool) -> Contrast:
     return Contrast("contr.poly" if ordered else "contr.treatment")
 
 
-def _numbered(matrix: Any) -> CodedLevels:
+def _matrix(coding: str, levels: tuple[str, ...], **options: bool) -> FloatArray:
+    """Return the matrix of one of formulaic's codings, one column less than levels."""
+    from formulaic.transforms import contrasts  # deferred: 0.1 s that treatment contrasts need not pay
+
+    matrix = getattr(contrasts, coding)(**options).get_coding_matrix(levels, reduced_rank=True)
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def _numbered(matrix: FloatArray) -> CodedLevels:
     """Return a coding whose columns R numbers."""
-    dense = np.asarray(matrix, dtype=np.float64)
-    return dense, tuple(str(k + 1) for k in range(dense.shape[1]))
+    return matrix, tuple(str(k + 1) for k in range(matrix.shape[1]))
 
 
 def _treatment(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
@@ -104,25 +105,22 @@ def _sas(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevel
 
 
 def _sum(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
-    return _numbered(SumContrasts().get_coding_matrix(levels, reduced_rank=True))
+    return _numbered(_matrix("SumContrasts", levels))
 
 
 def _helmert(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
-    coding = HelmertContrasts(reverse=True, scale=False)
-    return _numbered(coding.get_coding_matrix(levels, reduced_rank=True))
+    return _numbered(_matrix("HelmertContrasts", levels, reverse=True, scale=False))
 
 
 def _successive(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
     # MASS names the columns of contr.sdif "b-a", "c-b".
-    coding = DiffContrasts(backward=True)
-    matrix = np.asarray(coding.get_coding_matrix(levels, reduced_rank=True), dtype=np.float64)
+    matrix = _matrix("DiffContrasts", levels, backward=True)
     return matrix, tuple(f"{b}-{a}" for a, b in pairwise(levels))
 
 
 def _polynomial(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:
-    matrix = np.asarray(PolyContrasts().get_coding_matrix(levels, reduced_rank=True), dtype=np.float64)
     names = tuple(_POLYNOMIAL_NAMES[k] if k < 3 else f"^{k + 1}" for k in range(len(levels) - 1))
-    return matrix, names
+    return _matrix("PolyContrasts", levels), names
 
 
 def _user_matrix(contrast: Contrast, levels: tuple[str, ...], factor: str) -> CodedLevels:

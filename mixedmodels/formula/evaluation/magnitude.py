@@ -6,11 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import DataError
 
 #: Fourth powers, which Hessians are made of, stay within float64 (1e308) up to here, and above zero as well.
 LARGEST = 1e75
+
+
+def any_extreme(sizes: FloatArray) -> bool:
+    """Tell whether columns of these largest values have one that is too large or too small."""
+    return bool(_extreme(sizes).any())
+
+
+def _extreme(sizes: FloatArray) -> BoolArray:
+    """Tell which of some largest values are too large or too small."""
+    return np.asarray((sizes > LARGEST) | ((sizes > 0.0) & (sizes < 1.0 / LARGEST)))
 
 
 def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> None:
@@ -34,10 +44,9 @@ def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> 
         return
     table = values.reshape(len(values), -1)
     sizes = np.maximum(np.fmax.reduce(table, axis=0), -np.fmin.reduce(table, axis=0))
-    extreme = (sizes > LARGEST) | ((sizes > 0.0) & (sizes < 1.0 / LARGEST))
-    if not extreme.any():
+    if not any_extreme(sizes):
         return
-    column = int(np.argmax(extreme))
+    column = int(np.argmax(_extreme(sizes)))
     size = float(sizes[column])
     side = "large" if size > 1.0 else "small"
     raise DataError(

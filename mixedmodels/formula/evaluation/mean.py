@@ -31,17 +31,22 @@ from mixedmodels.formula.evaluation.self_starting import (
 from mixedmodels.formula.evaluation.unknown_functions import unknown_function
 from mixedmodels.formula.evaluation.user_functions import UserFunction
 from mixedmodels.formula.language.syntax_tree import (
+    Argument,
     Binary,
     Call,
     Name,
     Node,
+    Number,
     Unary,
+    call,
     deparse,
     is_sum,
     names_in,
+    paren,
     start_of,
     strip_parens,
     sum_operands,
+    unary,
 )
 
 _FORMALS = {"ifelse": ("test", "yes", "no"), "log": ("x", "base")}
@@ -388,10 +393,33 @@ class _Reader:
                 node, f"'{node.operator}' has no meaning in a mean, which is arithmetic; write * or ifelse()"
             )
         operator = node.operator
+        exponent_of = self.logistic_exponent(node)
+        if exponent_of is not None:
+            return self.logistic(node, exponent_of)
         if operator == "^":
             base, exponent = self.holds_parameter(node.left), self.holds_parameter(node.right)
             operator = operator if base and exponent else POWER_OF if base else TO_POWER
         return self.add(Step(operator, (self.step(node.left), self.step(node.right))))
+
+    def logistic_exponent(self, node: Binary) -> Node | None:
+        """Return u of ``a / (1 + exp(u))``; None for any other operation."""
+        if node.operator != "/" or not self.holds_parameter(node.right):
+            return None
+        parts = sum_operands(strip_parens(node.right))
+        operands = [strip_parens(part) for _, part, _ in parts]
+        ones = [part for part in operands if isinstance(part, Number) and part.value == 1]
+        powers = [part for part in operands if isinstance(part, Call) and part.function == "exp"]
+        differs = "exp" in self.evaluator.env or any(sign != "+" for sign, _, _ in parts)
+        if differs or len(operands) != 2 or not ones or not powers or len(powers[0].arguments) != 1:
+            return None
+        return powers[0].arguments[0].value
+
+    def logistic(self, node: Binary, u: Node) -> int:
+        """Return the step of ``a / (1 + exp(u))`` by plogis(), which does not overflow."""
+        if deparse(strip_parens(node.left)) == deparse(call("exp", (Argument(None, u),))):
+            return self.step(call("plogis", (Argument(None, u),)))
+        falling = self.step(call("plogis", (Argument(None, unary("-", paren(u))),)))
+        return self.add(Step("*", (self.step(node.left), falling)))
 
     def call(self, node: Call) -> int:
         """Return the step of a function of parameters."""

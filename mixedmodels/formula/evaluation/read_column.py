@@ -13,7 +13,15 @@ import pandas as pd
 
 from mixedmodels.arrays import CodeArray
 from mixedmodels.errors import DataError
-from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric, numeric
+from mixedmodels.formula.evaluation.columns import (
+    Column,
+    Factor,
+    Logical,
+    Matrix,
+    Numeric,
+    dense_codes,
+    numeric,
+)
 from mixedmodels.formula.evaluation.level_names import level_names, moment_name
 
 DATE_ADVICE = (
@@ -230,6 +238,17 @@ def _series_of_categories(series: Any, name: str) -> Factor:
     native = series.to_native()
     if hasattr(native, "combine_chunks"):
         return _dictionary_column(native, name)
-    text = series.to_list()
-    categories = pd.Categorical(text, categories=series.cat.get_categories().to_list())
-    return _coded(categories.codes.astype(np.int32), categories.categories, False, name)
+    known = series.cat.get_categories().to_list()
+    if not hasattr(native, "to_physical"):
+        categories = pd.Categorical(series.to_list(), categories=known)
+        return _coded(categories.codes.astype(np.int32), categories.categories, False, name)
+    # Only one row of each category is read as text.
+    absent = series.is_null().to_numpy().astype(bool)
+    codes, found = dense_codes(native.to_physical().fill_null(0).to_numpy()[~absent])
+    rows = np.empty(len(found), dtype=np.intp)
+    rows[codes] = np.flatnonzero(~absent)
+    place = {category: position for position, category in enumerate(known)}
+    positions = np.array([place[text] for text in series[rows.tolist()].to_list()], dtype=np.int32)
+    everywhere = np.full(len(absent), -1, dtype=np.int32)
+    everywhere[~absent] = positions[codes]
+    return _coded(everywhere, known, False, name)

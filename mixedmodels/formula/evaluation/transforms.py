@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from formulaic.transforms.poly import poly as formulaic_poly
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.formula.evaluation.arguments import BoundCall
@@ -22,6 +21,8 @@ def _numbered(values: FloatArray) -> Matrix:
 
 def poly(bound: BoundCall) -> Value:
     """Return orthogonal or raw polynomials, R's ``poly``."""
+    from formulaic.transforms.poly import poly as formulaic_poly  # deferred: 0.1 s, for those who use it
+
     x = bound.vector("x")
     degree = bound.count("degree", 1) or 0
     if degree < 1:

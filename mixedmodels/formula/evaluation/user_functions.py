@@ -36,8 +36,8 @@ class UserFunction:
     function : callable
         Of arrays, one number a row.
     gradient : callable or None
-        Of the same arguments: one derivative for each of them (anything for those that hold no parameter), in
-        their order or as a mapping by keyword; None for complex steps.
+        Of the same arguments: one derivative for each of them, or for each that holds a parameter, in their
+        order or as a mapping by keyword; None for complex steps.
     """
 
     name: str
@@ -107,15 +107,18 @@ class UserFunction:
         if self.gradient is None:
             return {a: self._complex_step(a, keywords, values) for a in active}
         found = self._raw(self.gradient, keywords, values)
+        # One derivative for each argument, or only for those that hold parameters.
+        is_array = isinstance(found, np.ndarray) and found.ndim > 0
+        short = (is_array or isinstance(found, (list, tuple))) and len(found) == len(active) < len(values)
         slopes: dict[int, Numbers] = {}
-        for a in active:
-            key = keywords[a] if isinstance(found, Mapping) else a
+        for place, a in enumerate(active):
+            key = keywords[a] if isinstance(found, Mapping) else place if short else a
             try:
                 slopes[a] = np.asarray(found[key], dtype=np.float64)
             except (KeyError, IndexError, TypeError, ValueError):
                 self._fail(
-                    "its gradient must return one array for each argument, in their order (None for those "
-                    f"that hold no parameter); there is none for {keywords[a] or f'argument {a + 1}'}"
+                    "its gradient must return one array for each argument, in their order, or for each that "
+                    f"holds a parameter; there is none for {keywords[a] or f'argument {a + 1}'}"
                 )
         return slopes
 

@@ -195,6 +195,7 @@ def _fixed_argument(given: Any) -> tuple[ParameterFormula, ...]:
     """Return what ``fixed=`` says."""
     if given is None:
         return ()
+    given = _unlisted(given)
     if isinstance(given, Mapping):
         return tuple(_keyed(name, terms, "fixed") for name, terms in given.items())
     found = [_parameter_formula(parse_tree(text), text) for text in _texts(given, "fixed")]
@@ -202,6 +203,16 @@ def _fixed_argument(given: Any) -> tuple[ParameterFormula, ...]:
         if _is_bar(strip_parens(part.right)):
             raise FormulaError("fixed= has no grouping factor; random effects go into random=", part.text, 0)
     return tuple(found)
+
+
+def _unlisted(given: Any) -> Any:
+    """Return ``"list(A ~ x, B ~ 1)"``, as it is written in R, as a list, or a mapping where it has names."""
+    tree = parse_tree(given) if isinstance(given, str) and given.strip().startswith("list(") else None
+    if not isinstance(tree, Call):
+        return given
+    if all(argument.name is None for argument in tree.arguments):
+        return [deparse(argument.value) for argument in tree.arguments]
+    return {argument.name: _unlisted(deparse(argument.value)) for argument in tree.arguments}
 
 
 def _texts(given: Any, argument: str) -> list[str]:
@@ -254,6 +265,7 @@ def _random_argument(given: Any, groups: Any) -> tuple[RandomFormula, ...]:
         if default is not None:
             raise FormulaError("groups= goes with random=, random='A ~ 1', groups='g'")
         return ()
+    given = _unlisted(given)
     if isinstance(given, Mapping):
         return tuple(term for key, value in given.items() for term in _keyed_random(key, value, default))
     texts = _texts(given, "random")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.language.bars import Bar, split_bars
@@ -80,6 +81,10 @@ class ParsedFormula:
     def __str__(self) -> str:
         """Return the formula as R prints it."""
         return deparse(self.tree)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the text alone: the tree of a thousand terms is deeper than a pickle can be."""
+        return parse_formula, (self.text,)
 
 
 def parse_formula(text: str) -> ParsedFormula:

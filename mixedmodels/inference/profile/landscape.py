@@ -338,15 +338,18 @@ def inverse_of(hessian: FloatArray, sizes: FloatArray) -> FloatArray:
 
 def without_column(fit: Fit, k: int) -> ShiftedResponse:
     """Return a linear model without column k of X, its part of the response being taken out."""
+    if isinstance(fit, LinearFit) and fit.summed is not None:
+        problem, of_column, held = fit.summed.held(k, float(fit.beta[k]))
+        return ShiftedResponse(problem, of_column, held.products, held.projection)
     design, column = fit.design, fit.design.X[:, k]
     others = np.ascontiguousarray(np.delete(design.X, k, axis=1))
     y = fit.y - float(fit.beta[k]) * column
     problem = linear_problem(y, others, design.random, design.weights, design.offset)
-    of_column = replace(problem, offset=None).with_response(column)
+    alone = replace(problem, offset=None).with_response(column)
     # Only what the other columns leave of either counts, and they leave both with nothing of themselves.
     residual, own = _residual(problem, y), _residual(replace(problem, offset=None), column)
     products = (float(residual @ own), float(own @ own))
-    return ShiftedResponse(problem, of_column.equations.rhs, products, of_column.projection)
+    return ShiftedResponse(problem, alone.equations.rhs, products, alone.projection)
 
 
 def _residual(problem: LinearProblem, y: FloatArray) -> FloatArray:

@@ -123,7 +123,7 @@ class LinearSurface:
         by_log_sigma = 2.0 * (df - at.system.pwrss / sigma**2)
         dT: list[FloatArray] = [np.empty(0)] * len(factors)
         gradients = [moments.gradient for moments in at.system.moments()]
-        for block, by_block in zip(problem.pattern.blocks, gradients, strict=True):
+        for block, by_block in zip(problem.equations.blocks, gradients, strict=True):
             for k, rows in term_slices(block):
                 d = np.tril(problem.column_bases[k].C.T @ by_block[rows, rows])
                 by_log_sigma -= float(np.vdot(d, relative[k]))

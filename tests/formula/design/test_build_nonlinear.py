@@ -35,6 +35,7 @@ BOTH = ("Asym", "xmid")
         (LOGISTIC, {"random": "Asym + xmid | Tree"}, [("Tree", BOTH, "Unstructured", [0, 1])]),
         (LOGISTIC, {"random": "Asym+xmid~1", "groups": "~Tree"}, [("Tree", BOTH, "Unstructured", [0, 1])]),
         (LOGISTIC, {"random": {"Tree": "Asym + xmid ~ 1"}}, [("Tree", BOTH, "Unstructured", [0, 1])]),
+        (LOGISTIC, {"random": "list(Tree = Asym + xmid ~ 1)"}, [("Tree", BOTH, "Unstructured", [0, 1])]),
         (LOGISTIC, {"random": {"Tree": ["Asym ~ 1", "xmid ~ 1"]}}, [("Tree", BOTH, "Unstructured", [0, 1])]),
         (
             LOGISTIC,
@@ -96,6 +97,7 @@ NAMES = ("Asym.(Intercept)", "Asym.TypeMississippi", "Asym.Treatmentchilled",
         {"Asym": "Asym ~ Type * Treatment", "lrc": 1},
         "Asym ~ Type * Treatment; lrc + c0 ~ 1",
         ["Asym ~ Type * Treatment", "lrc ~ 1", "c0 ~ 1"],
+        "list(Asym ~ Type * Treatment, lrc + c0 ~ 1)",
     ],
 )
 def test_covariates_on_parameters_are_named_as_nlme_does(fixed):
@@ -172,6 +174,7 @@ def test_starting_values_are_given_in_many_ways(start, right):
     [
         [36, -9, -5, -3, -4.6, 50],
         {"Asym": [36, -9, -5, -3], "lrc": -4.6, "c0": 50},
+        {"fixed": [36, -9, -5, -3, -4.6, 50]},
         dict(zip(NAMES, [36, -9, -5, -3, -4.6, 50], strict=True)),
         {
             "Asym": 36,

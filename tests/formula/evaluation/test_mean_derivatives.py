@@ -150,6 +150,40 @@ def test_a_logistic_far_from_its_middle_does_not_overflow():
     assert np.isfinite(value).all() and np.isfinite(J).all() and np.isfinite(H).all()
 
 
+@pytest.mark.parametrize(
+    ("text", "as_function"),
+    [
+        ("A / (1 + exp((B - x) / C))", "A * plogis((x - B) / C)"),
+        ("(A + x) / (exp(-(x - B) / C) + 1)", "(A + x) * plogis((x - B) / C)"),
+        ("A * exp((x - B)/C) / (1 + exp((x - B)/C))", "A * plogis((x - B) / C)"),
+        ("exp(x * C - B) / (1 + exp(x * C - B)) + A", "A + plogis(x * C - B)"),
+    ],
+)
+def test_logistic_curves_written_out_are_stable(text, as_function):
+    written, stable = bound(text, "ABC"), bound(as_function, "ABC")
+    for mine, right in zip(
+        written.hessian(rows([3, 2, 0.7])), stable.hessian(rows([3, 2, 0.7])), strict=True
+    ):
+        np.testing.assert_allclose(mine, right, rtol=1e-12, atol=1e-14)
+    if not text.startswith("A * exp"):
+        for found in written.hessian(rows([3.0, 2.0, 1e-4])):
+            assert np.isfinite(found).all()
+
+
+def test_what_only_looks_logistic_is_as_written():
+    at, x = rows([3.0, 2.0, 0.7]), TABLE["x"]
+    for text, right in [
+        ("A / (1 - exp(B * x))", 3 / (1 - np.exp(2 * x))),
+        ("A / (2 + exp(B))", 3 / (2 + np.exp(2)) + 0 * x),
+        ("A / (1 + exp(B) - x)", 3 / (1 + np.exp(2) - x)),
+        ("A / (exp(B) - 1)", 3 / (np.exp(2) - 1) + 0 * x),
+        ("A / (1 + exp(B) + x)", 3 / (1 + np.exp(2) + x)),
+        ("A / (1 + exp(x)) + B * C", 3 / (1 + np.exp(x)) + 1.4),
+        ("A * (1 + exp(B))", 3 * (1 + np.exp(2)) + 0 * x),
+    ]:
+        np.testing.assert_allclose(bound(text, "ABC").value(at), right, rtol=1e-14)
+
+
 # Random expressions, evaluated apart by NumPy on complex numbers.
 SMOOTH = ("exp", "log", "sqrt", "sin", "cos", "tanh", "atan", "sinh", "cosh", "plogis", "expm1", "log1p")
 NUMPY = {
@@ -296,10 +330,15 @@ def growth_gradient(age, top, rate, shape):
     }
 
 
+def growth_slopes(age, top, rate, shape):
+    """Its gradient in order, without one in the age."""
+    return np.stack(list(growth_gradient(age, top, rate, shape).values()))
+
+
 BY_NAME = "growth(x, top=top, rate=exp(lr), shape=shape)"
 
 
-@pytest.mark.parametrize("given_as", [growth, (growth, growth_gradient)])
+@pytest.mark.parametrize("given_as", [growth, (growth, growth_gradient), (growth, growth_slopes)])
 def test_functions_of_the_caller_are_differentiated_too(given_as):
     parameters, at = ("top", "lr", "shape"), rows([80.0, np.log(0.4), 1.5])
     written = bound("top * (1 - exp(-exp(lr) * x))^shape", parameters)
@@ -320,7 +359,7 @@ def test_functions_of_the_caller_are_differentiated_too(given_as):
         (lambda x, A: A.real * x + 0j, "must return real numbers"),
         (lambda x, A: np.where(np.iscomplexobj(A), 2.0, 1.0) * A * x, "cannot be had by a complex step"),
         ((lambda x, A: A * x, lambda x, A: (None, 2.0 * x)), "gradient in argument 2 is not the slope"),
-        ((lambda x, A: A * x, lambda x, A: (x,)), "must return one array for each argument"),
+        ((lambda x, A: A * x, lambda x, A: 0.0), "must return one array for each argument"),
         (lambda x, A: A[:2] * x[:2], "one number a row"),
         (lambda x, A: 1 / 0, "failed: division by zero"),
     ],

@@ -1,0 +1,181 @@
+"""The design of a model that is fitted to sums over rows: names, levels, recipes, and no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.absent_rows import AbsentColumns, AbsentRows
+from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.moments.problem import (
+    FixedPart,
+    HeldColumn,
+    TermColumns,
+    fixed_part,
+    group_rows,
+    problem_of_sums,
+    products_with,
+    pseudo_rows,
+    with_column_held,
+)
+from mixedmodels.engines.moments.sums import Columns, GroupColumns, Sums
+from mixedmodels.factorization.constant.cross_products import RightHandSide
+from mixedmodels.formula.design.chunks import StreamDesign
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
+from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm, Response
+from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
+from mixedmodels.formula.design.level_tables import LevelTable
+from mixedmodels.formula.design.random_effects import in_order_of_levels, unique_labels
+from mixedmodels.formula.design.recipe import RandomRecipe, Recipe
+from mixedmodels.formula.design.relationship import with_relationships
+from mixedmodels.formula.evaluation.conversions import kind_of
+from mixedmodels.formula.evaluation.environment import Environment
+from mixedmodels.formula.evaluation.evaluate import States
+from mixedmodels.formula.evaluation.input_frames import input_frame
+from mixedmodels.formula.language.syntax_tree import Name, deparse
+
+
+@dataclass(frozen=True, slots=True)
+class SummedDesign:
+    """A design without rows, and where its columns are among the sums.
+
+    Attributes
+    ----------
+    design : Design
+        Names, levels and recipes; the rows are absent.
+    fixed : FixedPart
+        Fixed effects and response.
+    columns : tuple of TermColumns
+        Columns of each term.
+    orders : tuple of ndarray of int
+        By grouping factor, level of the design that each level of the sums is.
+    sums : Sums
+        The sums.
+    """
+
+    design: Design
+    fixed: FixedPart
+    columns: tuple[TermColumns, ...]
+    orders: tuple[IntArray, ...]
+    sums: Sums
+
+    def problem(self) -> LinearProblem:
+        """Return the engine's form of the design."""
+        return self.problem_with(self.fixed)
+
+    def problem_with(self, fixed: FixedPart) -> LinearProblem:
+        """Return the engine's form of the design with other fixed effects."""
+        return problem_of_sums(self.sums, fixed, self.design.random, self.columns, self.orders)
+
+    def held(self, k: int, value: float) -> tuple[LinearProblem, RightHandSide, HeldColumn]:
+        """Return the problem with one fixed effect held at a value, and the products of its column."""
+        found = with_column_held(self.fixed, k, value)
+        Z = products_with(self.sums, found.direction, self.design.random, self.columns, self.orders)
+        return self.problem_with(found.fixed), RightHandSide(Z, np.zeros(len(found.projection))), found
+
+
+def summed_columns(design: StreamDesign) -> Columns:
+    """Return what of a stream is summed."""
+    groups = tuple(GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups)
+    return Columns(len(design.order) + 1, design.fixed.intercept, groups)
+
+
+def summed_design(
+    stream: StreamDesign, tables: tuple[LevelTable, ...], sums: Sums, n_input: int, relmat: Mapping[str, Any]
+) -> SummedDesign:
+    """Return the design of a model that is fitted to sums."""
+    n = sums.n_rows
+    sorted_levels = [table.order() for table in tables]
+    orders = tuple(_inverse(order) for order in sorted_levels)
+    levels = [_reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
+    # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with all products.
+    place = np.argsort(stream.order)
+    P = pseudo_rows(sums)[:, place]
+    kept = independent_columns(P)
+    fixed = fixed_part(sums, np.asarray(place[kept], dtype=np.intp))
+    # 2. Terms with their levels, in lme4's order.
+    built: list[tuple[RandomTerm, tuple[RandomRecipe, TermColumns]]] = []
+    for term, recipe, (g, places) in zip(stream.terms, stream.recipes, stream.of_term, strict=True):
+        absent: Any = AbsentColumns(n, group_rows(sums, g)[:, list(places)])
+        codes: Any = AbsentRows(n)
+        built.append(
+            (replace(term, levels=levels[g], Z=absent, codes=codes), (recipe, TermColumns(g, places)))
+        )
+    built = in_order_of_levels(built)
+    labels = unique_labels([term.group for term, _ in built])
+    random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
+    recipes = tuple(recipe for _, (recipe, _) in built)
+    design = _design_of(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
+    return SummedDesign(design, fixed, tuple(columns for _, (_, columns) in built), orders, sums)
+
+
+def _design_of(
+    stream: StreamDesign,
+    n: int,
+    n_input: int,
+    P: FloatArray,
+    kept: IntArray,
+    random: tuple[RandomTerm, ...],
+    recipes: tuple[RandomRecipe, ...],
+    levels: list[tuple[str, ...]],
+) -> Design:
+    request, plan, fixed = stream.blueprint.request, stream.blueprint.request.plan, stream.fixed
+    known = stream.blueprint.states
+    own = {
+        deparse(g.node): found
+        for g, found in zip(stream.groups, levels, strict=True)
+        if isinstance(g.node, Name)
+    }
+    schema = input_frame(stream.blueprint.schema)
+    kinds = {name: kind_of(schema.column(name)) for name in own if name in schema}
+    states = States(
+        dict(known.transforms),
+        {**{name: own[name] for name, kind in kinds.items() if kind == "Factor"}, **known.levels},
+        {**kinds, **known.kinds},
+    )
+    recipe = Recipe(
+        text=request.formula.text,
+        env=Environment(request.env),
+        states=states,
+        fixed=fixed,
+        kept=kept,
+        dependence=dependence(P, kept),
+        variables=plan.variables,
+        offsets=plan.fixed.offsets,
+        offset_argument=request.offset,
+        offset_is_array=False,
+        random=recipes,
+    )
+    absent: Any = AbsentRows(n)
+    X: Any = AbsentColumns(n, P[:, kept])
+    has_offset = request.offset is not None or bool(plan.fixed.offsets)
+    present = set(kept.tolist())
+    assert request.formula.response is not None
+    return Design(
+        formula=request.formula,
+        response=Response(deparse(request.formula.response), "numeric", absent),
+        fixed=ColumnMatrix.of(X),
+        x_names=tuple(fixed.names[k] for k in kept),
+        dropped=tuple(name for k, name in enumerate(fixed.names) if k not in present),
+        random=random,
+        weights=None if request.weights is None else absent,
+        offset=absent if has_offset else None,
+        index=pd.RangeIndex(n),
+        missing=MissingRows(request.na_action, n_input, absent, None),
+        recipe=recipe,
+    )
+
+
+def _inverse(order: IntArray) -> IntArray:
+    inverse = np.empty(len(order), dtype=np.intp)
+    inverse[order] = np.arange(len(order))
+    return inverse
+
+
+def _reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
+    return tuple(names[k] for k in order.tolist())

@@ -1,0 +1,8 @@
+from mixedmodels.arrays import FloatArray
+
+def logit_rows(
+    y: FloatArray, eta: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]: ...
+def rising_rows(
+    counts: FloatArray, s: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]: ...
