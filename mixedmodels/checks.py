@@ -35,7 +35,8 @@ from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.design.repeated import without_repeated_terms
 from mixedmodels.formula.language.syntax_tree import deparse
-from mixedmodels.optimization.identification import INTERCEPT, unidentified
+from mixedmodels.optimization.identification import unidentified
+from mixedmodels.optimization.identification_words import INTERCEPT
 from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 

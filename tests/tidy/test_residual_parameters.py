@@ -58,5 +58,6 @@ def test_a_modelled_dispersion_is_a_component_of_its_own():
     model = mm.glmer("count ~ mined + (1 | site)", data, "nbinom2", dispersion="~ DOY")
     table = model.tidy(conf_int=True).query("component == 'disp'").set_index("term")
     limits = model.confint(method="Wald").filter(like="disp.", axis=0)
-    np.testing.assert_allclose(table[["conf.low", "conf.high"]], limits.to_numpy(), rtol=1e-9)
+    # Covariances of differenced gradients: good to about seven digits.
+    np.testing.assert_allclose(table[["conf.low", "conf.high"]], limits.to_numpy(), rtol=1e-6)
     assert table.loc["DOY", "estimate"] == model.dispersion_coefficients().loc["DOY", "Estimate"]

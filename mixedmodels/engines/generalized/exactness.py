@@ -121,8 +121,10 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
     found, value, gradient, n_agreeing = None, optimum.objective, np.zeros_like(psi), 0
     allowed = LAPLACE_ERROR if evaluator.nAGQ <= 1 else QUADRATURE_ERROR
     widest = float(np.abs(optimum.found.x[: problem.n_theta]).max())
-    needed = 2 if widest > WIDE and evaluator.nAGQ < MANY else 1
-    least = SEQUENCE[-1] if widest > VERY_WIDE else 0
+    # Under a link with two branches there may be several modes, of which few nodes see one.
+    has_branches = not problem.family.link.is_monotone
+    needed = 2 if has_branches or (widest > WIDE and evaluator.nAGQ < MANY) else 1
+    least = SEQUENCE[-1] if has_branches or widest > VERY_WIDE else 0
     spread = np.sqrt(2.0 * np.maximum(np.diagonal(optimum.inverse_hessian), 0.0))
     for tried, nAGQ in enumerate(more_nodes(problem, evaluator.nAGQ, least), start=1):
         try:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.branches import highest_on_grid
 from mixedmodels.engines.generalized.by_level import evaluate_levels
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
@@ -43,9 +44,11 @@ class Evaluator:
     """Evaluate -2 log-likelihood and its gradient, predicting each conditional mode from the last one.
 
     The prediction saves Newton steps; values do not depend on it. A link whose inverse has two branches (the
-    square root: mu = eta^2) gives likelihoods with several modes: there every search starts at u = 0 and
-    finds the one on the side of the fixed part, which is the highest, so that values depend on the
-    parameters alone.
+    square root: mu = eta^2) gives likelihoods with several modes: there no search starts at the last mode, so
+    that values depend on the parameters alone. From u = 0 the one on the side of the fixed part is found,
+    which is the highest of a level whose rows lie on one side of zero; of levels with rows on both sides a
+    grid tells where the highest is, if they are independent and have one effect each. Else it may be another,
+    and the objective jumps where the search comes to lead elsewhere.
 
     Parameters
     ----------
@@ -148,7 +151,7 @@ class Evaluator:
     def _near(self, parameters: Parameters) -> FloatArray | None:
         """Return where to start the search for the mode, from the one before; None for u = 0."""
         if not self.problem.family.link.is_monotone:
-            return None
+            return highest_on_grid(self.problem, parameters)
         if self._modes is not None:
             return self._modes.T.ravel()
         return self._first if self._last is None else predicted_mode(self.problem, self._last, parameters)

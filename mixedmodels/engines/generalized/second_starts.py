@@ -77,7 +77,7 @@ def other_starts(
 
 
 def _uninflated(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray]:
-    """Return the start of counts without zero inflation, unless there is next to none at the optimum.
+    """Return the starts without zero inflation and with levels far apart, unless there is next to none of it.
 
     Zeros may come from inflation, from overdispersion or from levels of small mean, and there may be an
     optimum with each: that of the smaller model must not be missed.
@@ -91,7 +91,8 @@ def _uninflated(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray
     values = starting_values(problem)
     mu = family.link.inverse(problem.fixed_basis @ values.gamma + problem.offset)
     phi = np.append(family.start_phi(problem.y, mu, problem.weights)[:-1], LITTLE_INFLATION)
-    return [pack(problem, values.thetas, values.gamma, phi)]
+    by_levels = start_far(problem, np.full(len(problem.terms), FARTHER))
+    return [pack(problem, values.thetas, values.gamma, phi), by_levels]
 
 
 def _all_far(problem: GeneralizedProblem, usual: float) -> list[FloatArray]:

@@ -237,6 +237,16 @@ def vanished_dispersion(problem: GeneralizedProblem, mode: Mode) -> tuple[str, .
 
 def _at_end(problem: GeneralizedProblem, optimum: Optimum) -> str:
     """Say that the search ended where the objective is steep."""
+    link = problem.family.link
+    if not link.is_monotone:
+        terms = " + ".join(f"({term.expression})" for term in problem.terms)
+        return (
+            "The search ended at a jump of the objective (gradient "
+            f"{np.abs(optimum.found.gradient).max():.1e}): the {link.name} link gives two values of the "
+            f"linear predictor the same mean, levels of {terms} whose rows lie on either side of zero have "
+            "several conditional modes, and the approximation jumps from one to another. The log link has "
+            "one mode."
+        )
     return (
         f"The likelihood still rises steeply (gradient {np.abs(optimum.found.gradient).max():.1e}) where the "
         f"search ended: fitted means may have reached the end of what the {problem.family.link.name} link "

@@ -16,7 +16,12 @@ from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.estimates import LinearEstimates
-from mixedmodels.engines.linear.looks import far_points, further_starts, may_be_saturated
+from mixedmodels.engines.linear.looks import (
+    far_points,
+    further_starts,
+    has_shared_correlation,
+    may_be_saturated,
+)
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
 from mixedmodels.engines.linear.saturated import can_look, with_zero_residual_tried, without_bound
@@ -51,6 +56,9 @@ INTERIOR, HARD_EVALUATIONS = 0.2, 30
 #: Decreases at which a further look pauses, and how many times what it has before it may still be missing: it
 #: goes on only if it may come lower than what is found.
 LOOK_TOLERANCES = ((1e-2, 30.0), (1e-5, 1.0))
+#: Times as much may be missing where deviations run to zero beside a correlation: along their roots the
+#: objective is flat there.
+WARY = 30.0
 #: Distance of two pauses, relative to theta and its scale, that are one place.
 SAME_PLACE = 0.03
 #: Decrement of a look that ends in no optimum and does not count.
@@ -271,7 +279,9 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
     few = problem.n_theta <= FEW_PARAMETERS or problem.n < ROWS_PER_EFFECT * n_effects
     if not few or n_effects > FEW_EFFECTS:
         return False
-    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
+    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS:
+        return True
+    if may_be_saturated(problem) or has_shared_correlation(problem):
         return True
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
     if bool(size[boundaries(problem.terms)].min() < INTERIOR):
@@ -331,10 +341,11 @@ def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> 
     found = search_on(search, at, tolerance=LOOK_TOLERANCES[0][0])
     if _is_where_another_was(search, found):
         return None
+    wary = WARY if has_shared_correlation(search.problem) else 1.0
     for (tolerance, trust), following in zip(
         LOOK_TOLERANCES, (*LOOK_TOLERANCES[1:], (TOLERANCE, 0.0)), strict=True
     ):
-        if found.objective - trust * max(found.decrement, tolerance) > objective:
+        if found.objective - wary * trust * max(found.decrement, tolerance) > objective:
             return None
         first = (found.objective, found.gradient)
         found = _minimized(search, found.x, found.inverse_hessian, first, _tolerance(first[0], following[0]))

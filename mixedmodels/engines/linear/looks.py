@@ -23,6 +23,10 @@ SIZES = (0.04, 100.0, 1000.0)
 #: ... and those of its own columns, which puts the effects of a term into another proportion: for one
 #: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
 OWN_SIZES = (10.0, 2.0)
+#: Sizes, as of ``SIZES``, with which effects of a structured term start correlated, and how far from none
+#: towards either end of its range the correlation is, in the coordinate of a search: an arcsine for one of a
+#: range.
+CORRELATED_SIZES, STRONG = (100.0, 0.1), 1.3
 #: Elements of theta, all the same: yet another proportion, that of the units in which columns are given.
 SAME = 2.0
 #: Those at which the objective alone, for one evaluation each, may betray a lower optimum far off.
@@ -41,6 +45,10 @@ def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[
         yield first_theta(problem, size / START_SIZE), True
     if problem.n_theta == 1:
         return
+    if has_shared_correlation(problem):
+        for size in CORRELATED_SIZES:
+            yield _correlated(problem, size, STRONG), True
+            yield _correlated(problem, size, -STRONG), True
     yield all_alike(problem, SAME), False
     if every or len(problem.pattern.blocks) == 1:
         for size in OWN_SIZES:
@@ -71,6 +79,29 @@ def own_columns(problem: LinearProblem, size: float) -> FloatArray:
     for term, part in problem.parts:
         if term.structure.is_unstructured:
             theta[part] = term.structure.pullback(theta[part], np.diag(size * column_scales(term)))
+    return theta
+
+
+def has_shared_correlation(problem: LinearProblem) -> bool:
+    """Tell whether one correlation joins effects of deviations of their own, as ``cs()`` has it.
+
+    Without one of the effects it may be another: optima with a deviation at zero stand beside each other.
+    """
+    return any(
+        not term.structure.is_unstructured
+        and 1 < sum(term.structure.is_lower_bound()) < part.stop - part.start
+        for term, part in problem.parts
+    )
+
+
+def _correlated(problem: LinearProblem, size: float, side: float) -> FloatArray:
+    """Return the theta of effects of a size, those of structured terms strongly correlated."""
+    theta = first_theta(problem, size / START_SIZE)
+    for term, part in problem.parts:
+        structure, is_bounded = term.structure, np.array(term.structure.is_lower_bound())
+        if not structure.is_unstructured:
+            free = structure.to_free(theta[part])
+            theta[part] = structure.from_free(free + side * ~is_bounded)
     return theta
 
 

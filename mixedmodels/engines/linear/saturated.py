@@ -19,11 +19,11 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.looks import all_alike, may_be_saturated
 from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.separated_rows import separate_rows
 from mixedmodels.engines.linear.small_residual import (
     ResidualVanishes,
     SeparatedSearch,
     fit_separated_from,
-    separate_rows,
     unbounded,
 )
 from mixedmodels.engines.linear.start import START_SIZE, first_theta, free_of

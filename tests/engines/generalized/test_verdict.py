@@ -153,6 +153,8 @@ def test_the_better_of_two_optima_is_found_where_rows_have_effects_and_a_dispers
 
 
 @pytest.mark.parametrize(("theta", "intercept"), [(0.3, 2.0), (1.5, 0.4), (2.0, 2.4)])
+# By 193 nodes -2 log-likelihood is 7.8 lower there, and the fit says so.
+@pytest.mark.filterwarnings("ignore::mixedmodels.ApproximationWarning")
 def test_a_link_with_two_branches_leads_to_one_optimum(theta, intercept):
     rng = np.random.default_rng(0)
     g = np.repeat(np.arange(40), 5)
