@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.scores import estfun as estfun
     from mixedmodels.inference.scores import information as information
     from mixedmodels.lm import lm as lm
+    from mixedmodels.lm_list import lm_list as lm_list
     from mixedmodels.lmer import lmer as lmer
     from mixedmodels.missing import NA as NA
     from mixedmodels.mmrm import mmrm as mmrm
@@ -146,6 +147,7 @@ if TYPE_CHECKING:
     from mixedmodels.models.glm import GeneralizedLinearModel as GeneralizedLinearModel
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
+    from mixedmodels.models.lm_list import LmList as LmList
     from mixedmodels.models.nonlinear import NonlinearMixedModel as NonlinearMixedModel
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
@@ -230,6 +232,7 @@ _HOMES = {
     "glmer": "glmer glmer_nb",
     "gls": "gls",
     "lm": "lm",
+    "lm_list": "lm_list",
     "mmrm": "mmrm",
     "lmer": "lmer",
     "missing": "NA",
@@ -265,6 +268,7 @@ _HOMES = {
     "models.linear": "LinearMixedModel",
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
+    "models.lm_list": "LmList",
     "models.nonlinear": "NonlinearMixedModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
@@ -275,8 +279,8 @@ _HOMES = {
     "power.study": "power power_curve",
     "simulate": "simulate",
     "specify": "specify",
-    "plots.attenuation": "plot_attenuation",
     "nlmer": "nlmer",
+    "plots.attenuation": "plot_attenuation",
     "plots.binned_residuals": "plot_binned_residuals",
     "plots.caterpillar": "plot_ranef",
     "plots.coefficients": "plot_coefs",

@@ -566,6 +566,7 @@ EXAMPLE_VALUES_OF = {
     "glm": {"formula": "'y ~ x'"},
     "gee": {"formula": "'y ~ x'", "groups": "groups='g'"},
     "lm": {"formula": "'y ~ x'"},
+    "lm_list": {"formula": "'y ~ x | g'"},
     "load_dataset": {"name": "'sleepstudy'"},
     "demean": {"x": "'x'", "by": "'g'"},
     "model_terms": {"formula": "'y ~ x'"},

@@ -36,7 +36,7 @@ ORDER = (
     ("models",),
     ("moments",),
     ("lmer_of_sums",),
-    ("lmer", "glm", "lm", "gls", "mmrm", "gee", "nlmer"),
+    ("lmer", "glm", "lm", "lm_list", "gls", "mmrm", "gee", "nlmer"),
     ("glmer",),
     ("update", "specify", "sklearn"),
     ("simulate", "power"),

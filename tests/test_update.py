@@ -25,6 +25,12 @@ from mixedmodels.formula.language.update import update_formula
         ("y ~ x + (1 | g)", "y ~ z + (1 | h)", "y ~ z + (1 | h)"),
         ("y ~ x + diag(x | g)", ". ~ . - diag(x | g) + (x || g)", "y ~ x + (x || g)"),
         ("y ~ x", ". ~ poly(x, 2)", "y ~ poly(x, 2)"),
+        # One of the terms that || or a nested group stands for.
+        ("y ~ x + (x || g)", ". ~ . - (0 + x | g)", "y ~ x + (1 | g)"),
+        ("y ~ x + (x || g)", ". ~ . - (1 | g)", "y ~ x + (0 + x || g)"),
+        ("y ~ (f * x || g)", ". ~ . - (0 + f:x | g)", "y ~ 1 + (1 | g) + (0 + f || g) + (0 + x || g)"),
+        ("y ~ x + (1 | g / h)", ". ~ . - (1 | h:g)", "y ~ x + (1 | g)"),
+        ("y ~ x + (1 | g / h) + (x || k)", ". ~ . - (1 | g) - (1 | k)", "y ~ x + (1 | h:g) + (0 + x || k)"),
     ],
 )
 def test_formulas(old, change, new):
@@ -34,6 +40,10 @@ def test_formulas(old, change, new):
 def test_a_term_that_is_not_there():
     with pytest.raises(mm.FormulaError, match=r"no term \(1 \| k\) to take out; terms are \(1 \| g\)"):
         update_formula("y ~ x + (1 | g)", ". ~ . - (1 | k)")
+    with pytest.raises(mm.FormulaError, match=r"no term \(x \| g\) to take out; terms are \(x \|\| g\)"):
+        update_formula("y ~ x + (x || g)", ". ~ . - (x | g)")
+    with pytest.raises(mm.FormulaError, match=r"no term \(f \| g\)"):
+        update_formula("y ~ x + cs(f | g / h)", ". ~ . - (f | g)")
     with pytest.raises(mm.FormulaError, match="needs a '~'"):
         update_formula("y ~ x", "x")
     with pytest.raises(mm.ControlError, match="fitted model"):

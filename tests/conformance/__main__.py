@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conformance.holding import write_holding
 from tests.conformance.report import counts_text, details_text
 from tests.conformance.result import Result
-from tests.conformance.run import run_conformance, run_references
+from tests.conformance.run import run_conformance, run_references, run_second_references
 from tests.conformance.shared import WHY_ABSENT, find_shared
 
 
@@ -23,7 +23,12 @@ def main() -> int:
     if find_shared() is None:
         print(WHY_ABSENT, file=sys.stderr)
         return 2
-    reports = {"conformance": run_conformance(options.only), "reference": run_references(options.only)}
+    runs = {
+        "conformance": run_conformance,
+        "reference": run_references,
+        "reference2": run_second_references,
+    }
+    reports = {name: run(options.only) for name, run in runs.items()}
     for name, results in reports.items():
         _publish(name, results, options.report)
     if options.write_holding:

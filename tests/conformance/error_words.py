@@ -36,6 +36,8 @@ ERROR_WORDS: dict[str, tuple[str, ...]] = {
     "edge-bad-formula": ("missing ')'", "^"),
     "edge-empty-group": ("grouping factor is missing", "^"),
     "edge-dup-colnames": ("x", "ambiguous"),
+    "meth-bootmer-property": ("type must be one of", "percentile", "basic", "junk"),
+    "meth-simulate-denovo": ("is missing",),
     "meth-predict-newlevels": ("Subject", "373"),
     "meth-simulate-property": ("use_u", "re_form"),
 }

@@ -17,5 +17,5 @@ def read_holding() -> set[str]:
 
 def write_holding(results: Iterable[Result]) -> None:
     """Write the ids of the results that hold now."""
-    ids = sorted(result.id for result in results if result.verdict == "holds")
+    ids = sorted({result.id for result in results if result.verdict == "holds"})
     HOLDING.write_text("\n".join(ids) + "\n", encoding="utf-8")

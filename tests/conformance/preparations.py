@@ -58,6 +58,14 @@ def beck_in_long_form(d: pd.DataFrame) -> pd.DataFrame:
     return tall.sort_values(["subject", "month"], kind="stable").reset_index(drop=True)
 
 
+def respiratory_with_baseline(d: pd.DataFrame) -> pd.DataFrame:
+    """Return the months after treatment began, the status before it as a covariate."""
+    first = d.loc[d["month"] == "0", ["subject", "status"]].rename(columns={"status": "baseline"})
+    later = d[d["month"] != "0"].merge(first, on="subject")
+    later = later.sort_values(["subject", "month"], kind="stable").reset_index(drop=True)
+    return later.assign(y=(later["status"] == "good").astype(int))
+
+
 # One step, in the words of the case or the R line of the reference.
 STEPS: dict[str, Step] = {
     "rows 1..29 only": lambda d: d.iloc[:29],
@@ -119,6 +127,14 @@ SEQUENCES: dict[tuple[str, ...], Step] = {
         "d <- d[order(d$subject, d$month),]",
         "rownames(d) <- NULL",
     ): beck_in_long_form,
+    (
+        "b <- d[d$month=='0', c('subject','status')]",
+        "names(b)[2] <- 'baseline'",
+        "d <- merge(d[d$month!='0',], b, by='subject', sort=FALSE)",
+        "d <- d[order(as.integer(d$subject), d$month),]",
+        "d$y <- as.integer(d$status == 'good')",
+        "rownames(d) <- NULL",
+    ): respiratory_with_baseline,
 }
 
 

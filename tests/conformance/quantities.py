@@ -152,7 +152,49 @@ def contest(model: Any, args: Arguments) -> pd.DataFrame:
     return pd.DataFrame(values, index=["1"], columns=list(F_COLUMNS))
 
 
+def kr_modcomp(model: Any, args: Arguments) -> dict[str, float]:
+    """Return pbkrtest's comparison with the model that lacks a variable."""
+    small = mm.update(model, f". ~ . - {args['small'].removeprefix('drop ')}")
+    row = mm.kr_modcomp(model, small).loc["Ftest"]
+    return dict(zip(("Fstat", "ndf", "ddf", "F.scaling", "p"), row, strict=True))
+
+
+def ls_means(model: Any, args: Arguments) -> pd.DataFrame:
+    """Return lmerTest's least-squares means of a factor, which are averages over levels, equally weighted."""
+    table = mm.emmeans(model, args["which"], ddf="satterthwaite").to_frame()
+    table["t value"] = table["emmean"] / table["SE"]
+    names = {"emmean": "Estimate", "SE": "Std. Error", "lower.CL": "lower", "upper.CL": "upper"}
+    return table.rename(columns=names).set_axis([f"{args['which']}{x}" for x in table[args["which"]]])
+
+
+def is_reproducible(model: Any, args: Arguments) -> bool:
+    """Tell whether the bootstrap of a seed is the same a second time."""
+    runs = [mm.bootstrap(model, nsim=4, rng=args["seed"]).replicates for _ in range(2)]
+    return bool(np.array_equal(*runs))
+
+
+def is_nested(model: Any, args: Arguments) -> bool:
+    """Tell whether bootstrap intervals of a lower level lie in those of a higher one."""
+    bootstrap = mm.bootstrap(model, nsim=40, rng=1)
+    inner, outer = (bootstrap.confint(level=level).to_numpy() for level in args["levels"])
+    return bool(np.all(outer[:, 0] <= inner[:, 0]) and np.all(inner[:, 1] <= outer[:, 1]))
+
+
+def pca_proportions(model: Any, args: Arguments) -> dict[str, list[float]]:
+    """Return the share of the variance that each principal component of the random effects has."""
+    found = mm.rePCA(model)
+    return {group: found[group].importance.loc["Proportion of Variance"].tolist() for group in found}
+
+
 VALUES: dict[str, Quantity] = {
+    "kr_modcomp": kr_modcomp,
+    "ls_means": ls_means,
+    "bootstrap_reproducible": is_reproducible,
+    "bootstrap_ci_nested": is_nested,
+    "repca_proportions": pca_proportions,
+    "cooks_distance_head": lambda m, a: m.cooks_distance().iloc[: a["n"]].tolist(),
+    "rstudent_head": lambda m, a: m.rstudent().iloc[:6].tolist(),
+    "coef_table": lambda m, a: m.summary(ddf=a["ddf"].lower()).coefficients,
     "anova": term_table,
     "anova_F": lambda m, a: term_table(m, a)["F value"].tolist(),
     "contest": contest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.conformance.cases import run_case
 from tests.conformance.references import run_reference
 from tests.conformance.result import Result
-from tests.conformance.shared import conformance_cases, reference_fits
+from tests.conformance.shared import conformance_cases, reference_fits, second_reference_fits
 
 
 def run_conformance(only: str = "") -> list[Result]:
@@ -16,3 +16,8 @@ def run_conformance(only: str = "") -> list[Result]:
 def run_references(only: str = "") -> list[Result]:
     """Run the reference fits."""
     return [run_reference(reference) for reference in reference_fits() if only in reference["id"]]
+
+
+def run_second_references(only: str = "") -> list[Result]:
+    """Run the reference fits of the second set by geepack, nlme and nlmer."""
+    return [run_reference(reference) for reference in second_reference_fits() if only in reference["id"]]

@@ -43,6 +43,34 @@ def reference_fits() -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.name != "index.json"]
 
 
+# Others of the second set are read where they belong: tests/inference, tests/prediction, tests/diagnostics.
+SECOND_SET = ("gee", "nlme", "nlmer")
+
+
+def second_reference_fits() -> list[dict[str, Any]]:
+    """Return the reference fits of the second set by geepack, nlme and nlmer."""
+    folder = shared_folder() / "reference2"
+    paths = sorted(path for prefix in SECOND_SET for path in folder.glob(f"{prefix}_*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def reference_table(described: dict[str, Any]) -> pd.DataFrame:
+    """Return the table of a reference fit of the second set, with the types and levels R had."""
+    types = described["types"]
+    text = [name for name, column in types.items() if column["type"] in ("factor", "ordered", "character")]
+    frame = pd.read_csv(
+        shared_folder() / "reference2" / described["csv"],
+        dtype=dict.fromkeys(text, str),
+        keep_default_na=False,
+        na_values=["NA"],
+    )
+    for name in set(frame.columns) & types.keys():
+        if "levels" in types[name]:
+            kind = pd.CategoricalDtype(types[name]["levels"], ordered=types[name]["type"] == "ordered")
+            frame[name] = frame[name].astype(kind)
+    return frame
+
+
 @cache
 def _schema() -> dict[str, Any]:
     return json.loads((shared_folder() / "conformance" / "data" / "schema.json").read_text(encoding="utf-8"))

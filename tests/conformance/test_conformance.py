@@ -4,7 +4,7 @@ import pytest
 
 from tests.conformance.holding import read_holding
 from tests.conformance.report import counts_text, details_text
-from tests.conformance.run import run_conformance, run_references
+from tests.conformance.run import run_conformance, run_references, run_second_references
 from tests.conformance.shared import WHY_ABSENT, find_shared
 
 pytestmark = pytest.mark.skipif(find_shared() is None, reason=WHY_ABSENT)
@@ -14,8 +14,12 @@ pytestmark = pytest.mark.skipif(find_shared() is None, reason=WHY_ABSENT)
 @pytest.mark.filterwarnings("ignore::mixedmodels.MixedModelsWarning")
 @pytest.mark.parametrize(
     ("title", "run"),
-    [("conformance", run_conformance), ("reference", run_references)],
-    ids=["cases", "references"],
+    [
+        ("conformance", run_conformance),
+        ("reference", run_references),
+        ("reference2", run_second_references),
+    ],
+    ids=["cases", "references", "second"],
 )
 def test_nothing_that_held_fails(title, run, capsys):
     results = run()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.language.bars import holds_bar
-from mixedmodels.formula.language.parse import parse_tilde
+from mixedmodels.formula.language.parse import parse_formula, parse_tilde
 from mixedmodels.formula.language.syntax_tree import (
     Binary,
     Call,
@@ -62,7 +62,7 @@ def update_formula(old: str, change: str) -> str:
         elif adds:
             bars.extend([] if deparse(operand) in bars else [deparse(operand)])
         else:
-            _take_out(bars, deparse(operand), change)
+            _take_out(bars, operand, change)
     terms = expand_terms(_joined([(a, _with_dot(n, _fixed_part(right))) for a, n in fixed]), change)
     parts = [*terms.labels, *(f"offset({deparse(o)})" for o in terms.offsets), *bars]
     return f"{'' if left is None else deparse(left) + ' '}~ {_right_side(terms, parts)}"
@@ -98,18 +98,42 @@ def _is_random(node: Node) -> bool:
     )
 
 
-def _take_out(bars: list[str], text: str, change: str) -> None:
-    """Remove a random-effects term.
+def _take_out(bars: list[str], operand: Node, change: str) -> None:
+    """Remove a random-effects term, or one of those that ``||`` or a nested group stands for.
 
     Raises
     ------
     FormulaError
         If the model does not have it.
     """
-    if text not in bars:
-        there = f"terms are {', '.join(bars)}" if bars else "it has no random-effects terms"
-        raise FormulaError(f"the formula has no term {text} to take out; {there}", change, 0)
-    bars.remove(text)
+    text = deparse(operand)
+    if text in bars:
+        bars.remove(text)
+        return
+    for place, bar in enumerate(bars):
+        parts = _single_terms(bar)
+        kept = [written for part, written in parts if text not in (part, written)]
+        if 0 < len(kept) < len(parts):
+            bars[place : place + 1] = kept
+            return
+    there = f"terms are {', '.join(bars)}" if bars else "it has no random-effects terms"
+    raise FormulaError(f"the formula has no term {text} to take out; {there}", change, 0)
+
+
+def _single_terms(bar: str) -> list[tuple[str, str]]:
+    """Return the terms that a bar stands for, each with one bar and as it is written when others go.
+
+    A factor split from ``||`` keeps it: its effects are uncorrelated.
+    """
+    terms = parse_formula(f"~ 1 + {bar}").bars
+    if any(term.structure != "us" or term.homogeneous is not None for term in terms):
+        return []
+    found = []
+    for term in terms:
+        lhs, group = deparse(term.lhs), deparse(term.group)
+        bars = "||" if term.split_from is not None and term.part else "|"
+        found.append((f"({lhs} | {group})", f"({lhs} {bars} {group})"))
+    return found
 
 
 def _fixed_part(right: Node) -> Node:
