@@ -439,7 +439,7 @@ def check_tied_rows(design: Design) -> None:
 
 
 def check_nested_residuals(design: Design) -> None:
-    """Raise unless residual groups are nested in the levels of every random effect, as about a curve they must.
+    """Raise unless residual groups are nested in the levels of every random effect, as they must be here.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class StructuredStep:
         start = None if self.found is None else self.found.parameters
         self.found = fit_residual(problem, self.REML, start)
         white = _whitened(self.design, rows, problem, self.found)
-        s = solved(whitened_problem(white), self.found).solution
+        s = solved(problem, whitened_problem(white), self.found).solution
         return LinearStep(
             self.found.parameters.theta, s.beta, s.u, s.sigma, self.found.objective, s.unscaled_vcov,
             self.found.optimization.n_evaluations, self.found.convergence,

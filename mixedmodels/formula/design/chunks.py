@@ -449,7 +449,7 @@ def _random_columns(
         Z = np.empty((len(group.columns), n))
         for row, (t, place) in enumerate(group.columns):
             if t not in matrices:
-                matrices[t] = random_matrix(design.recipes[t], columns, n)
+                matrices[t] = random_matrix(design.recipes[t], columns, n, design.terms[t].structure)
                 refuse_extreme(matrices[t], design.terms[t].columns, f" in ({design.terms[t].expression})")
             Z[row] = matrices[t][:, place]
         found.append(Z)
