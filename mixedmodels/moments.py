@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -34,6 +34,8 @@ from mixedmodels.formula.design.level_tables import LevelTable, absorb
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS
 from mixedmodels.parallel import number_of_jobs
 from mixedmodels.progress import Progress
+from mixedmodels.sql.queries import MomentQueries
+from mixedmodels.sql.result import sums_from_sql
 from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, map_parts
 from mixedmodels.streams.open_source import open_source
 from mixedmodels.streams.source import Batch, EngineSource, Source
@@ -248,7 +250,30 @@ class Moments:
         DataError
             If it is no file of moments.
         """
-        stored = read_moments(path)
+        return cls._of(read_moments(path))
+
+    @classmethod
+    def from_sql(cls, queries: MomentQueries, results: Mapping[str, Any] | Callable[[str], Any]) -> Moments:
+        """Take the sums that the queries of :func:`moments_sql` have made.
+
+        Parameters
+        ----------
+        queries : MomentQueries
+            The queries.
+        results : mapping or callable
+            The table that each query returned, by its name, or a function that runs the text of one:
+            ``lambda text: connection.sql(text).df()``.
+
+        Raises
+        ------
+        DataError
+            If a result is absent or is not of this query, levels occur that `levels` did not name, a value is
+            infinite, or the table was changed between the queries.
+        """
+        return cls._of(sums_from_sql(queries, results))
+
+    @classmethod
+    def _of(cls, stored: Stored) -> Moments:
         found = cls(stored.design, stored.tables)
         found._sums, found._n_input, found._done = stored.sums, stored.n_input, stored.done
         return found
