@@ -81,7 +81,9 @@ def sql_columns(layout: Layout, dialect: Dialect) -> SqlColumns:
 
 def _variables(layout: Layout, expressions: Expressions) -> tuple[dict[str, str], dict[str, str]]:
     """Return the expressions of variables, and their names in the query by their printed names."""
-    request, made, names = layout.design.blueprint.request, {}, {}
+    request = layout.design.blueprint.request
+    made: dict[str, str] = {}
+    names: dict[str, str] = {}
     skipped = grouping_texts(request)
     for text, node in request.plan.variables.items():
         if text in skipped:

@@ -156,8 +156,8 @@ def _refuse_what_must_be_learnt(request: StreamRequest, found: FirstPass) -> Non
         )
     for text in found.stateful:
         raise FormulaError(
-            f"{text} learns numbers from all rows, which one query of sums cannot: write the numbers into the "
-            "formula, as in I((x - 10) / 2), and powers as x + I(x^2).",
+            f"{text} learns numbers from all rows, which one query of sums cannot: write the numbers into "
+            "the formula, as in I((x - 10) / 2), and powers as x + I(x^2).",
             request.formula.text,
         )
 
@@ -189,8 +189,8 @@ def kind_of_variable(request: StreamRequest, design: StreamDesign, node: Node) -
     column = evaluator.column(node)
     if isinstance(column, Matrix):
         raise FormulaError(
-            f"{deparse(node)} has several columns, which has no counterpart in SQL here: write them out, as in "
-            "x + I(x^2).",
+            f"{deparse(node)} has several columns, which has no counterpart in SQL here: write them out, as "
+            "in x + I(x^2).",
             request.formula.text,
         )
     if isinstance(column, Logical):

@@ -67,8 +67,8 @@ def moments_sql(
 ) -> MomentQueries:
     """Write the queries by which a database sums what a linear mixed model needs to know of its rows.
 
-    There is one query of all rows, one by the levels of each grouping factor and one by the pairs of levels of
-    every two. What they return goes to :meth:`Moments.from_sql`.
+    There is one query of all rows, one by the levels of each grouping factor and one by the pairs of levels
+    of every two. What they return goes to :meth:`Moments.from_sql`.
 
     Parameters
     ----------

@@ -138,7 +138,7 @@ class _Total:
         _check_width(TOTAL, frame, COUNTS + len(faults) + len(moved) + m * (m + 1) // 2)
         if len(frame) != 1:
             raise DataError(f"the result of the query {TOTAL!r} must have one row, not {len(frame)}")
-        if not int(frame.iloc[0, 1]):
+        if not frame.iloc[0, 1]:
             raise DataError("0 (non-NA) cases: no row of the table is in use")
         values = _numbers(frame, 0, TOTAL)[0]
         after = COUNTS + len(faults)
@@ -150,15 +150,15 @@ class _Total:
         upper = np.triu_indices(m)
         gram[upper] = values[after + len(moved) :]
         gram = np.triu(gram) + np.triu(gram, 1).T
-        counts = (int(v) for v in values[:3])
-        return cls(*counts, float(values[3]), float(values[4]), centres, gram)
+        n_input, n_rows, n = values[:3].astype(int).tolist()
+        return cls(n_input, n_rows, n, float(values[3]), float(values[4]), centres, gram)
 
 
 def _check_width(name: str, frame: pd.DataFrame, width: int) -> None:
     if frame.shape[1] != width:
         raise DataError(
-            f"the result of the query {name!r} has {frame.shape[1]} columns and must have {width}: pass it as "
-            "the database returned it, in the order of the query."
+            f"the result of the query {name!r} has {frame.shape[1]} columns and must have {width}: pass it "
+            "as the database returned it, in the order of the query."
         )
 
 
@@ -167,8 +167,8 @@ def _numbers(frame: pd.DataFrame, first: int, name: str) -> FloatArray:
     values = np.asarray(frame.iloc[:, first:].astype(np.float64))
     if not np.isfinite(values).all():
         raise DataError(
-            f"the query {name!r} returned sums that are not finite: a column of the model has infinite or far "
-            "too large values."
+            f"the query {name!r} returned sums that are not finite: a column of the model has infinite or "
+            "far too large values."
         )
     return values
 
@@ -291,6 +291,6 @@ def _refuse_other_rows(design: StreamDesign, sums: Sums, total: _Total) -> None:
     if far:
         hint = {names[k]: float(f"{sums.basis.centre[k] + mean[k]:.6g}") for k in far}
         raise DataError(
-            f"the sums have lost digits: the mean of {listed(hint)} is more than {FARTHEST_MEAN:,.0f} standard "
-            f"deviations from what it was measured from. Write the queries with centre={hint}."
+            f"the sums have lost digits: the mean of {listed(hint)} is more than {FARTHEST_MEAN:,.0f} "
+            f"standard deviations from what it was measured from. Write the queries with centre={hint}."
         )

@@ -143,6 +143,7 @@ def _steps(columns: SqlColumns, named: Symbols, moved: Sequence[str], source: So
     flags = [f"fault{k + 1}" for k in range(len(columns.faults))]
     kept = [*raws, *flags, *([columns.weights] if columns.weights else [])]
     made = _design_columns(columns, named)
+    middles = {f"c{name}": _centre(name, source) for name in moved}
     shifted = [f"{name} - c{name} AS {name}" if name in moved else name for name in made]
     steps = (
         ("table_columns", _read(expressions.raws, expressions.values, dialect), source.table),
@@ -150,14 +151,18 @@ def _steps(columns: SqlColumns, named: Symbols, moved: Sequence[str], source: So
         ("variables", [*raws, *values, *_as(columns.variables)], "chosen"),
         (
             "complete",
-            ["*", *_as({f: f"CASE WHEN {c} THEN 1 ELSE 0 END" for f, c in zip(flags, columns.faults.values(), strict=True)})],
+            ["*", *_as(dict(zip(flags, map(_flag, columns.faults.values()), strict=True)))],
             "variables\n  WHERE " + "\n    AND ".join(f"{name} IS NOT NULL" for name in complete),
         ),
         ("design", [*kept, *_as({name: dialect.as_double(text) for name, text in made.items()})], "complete"),
-        ("centres", [*_as({f"c{name}": _centre(name, source) for name in moved})] or ["count(*) AS c0"], "design"),
+        ("centres", _as(middles) or ["count(*) AS c0"], "design"),
         ("centred", [*kept, *shifted, *(f"c{name}" for name in moved)], "design CROSS JOIN centres"),
     )  # fmt: skip
     return "WITH " + ",\n".join(_step(*step) for step in steps) + "\n"
+
+
+def _flag(condition: str) -> str:
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
 
 def _step(name: str, what: Sequence[str], source: str) -> str:
