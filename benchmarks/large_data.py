@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 import mixedmodels as mm
+from benchmarks import chart
 from benchmarks.big_data import BigData, in_child, write
 
 RESULTS = Path(__file__).with_name("results") / "large_data.csv"
@@ -71,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for levels in options.levels:
             data = BigData(int(rows), int(levels), int(options.crossed))
             _append(measured(options.folder, data, options.workers))
+    draw()
     return 0
 
 
@@ -81,6 +85,25 @@ def _append(rows: list[dict[str, Any]]) -> None:
         if is_new:
             writer.writeheader()
         writer.writerows(rows)
+
+
+def draw() -> None:
+    """Draw processor time against rows, a line for each number of levels."""
+    with RESULTS.open(newline="") as file:
+        records = list(csv.DictReader(file))
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for levels, crossed in sorted({(int(r["levels"]), int(r["crossed"])) for r in records}):
+        chosen = [
+            (int(r["rows"]), float(r["processor_seconds"]))
+            for r in records
+            if (int(r["levels"]), int(r["crossed"]), r["workers"]) == (levels, crossed, "1")
+        ]
+        label = f"{levels:,} levels" + (f" crossed with {crossed:,}" if crossed else "")
+        axes.plot(*zip(*sorted(chosen), strict=True), "o-", label=label)
+    axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="processor seconds to the summary")
+    axes.legend(frameon=False)
+    chart.save(figure, RESULTS.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
