@@ -188,6 +188,7 @@ if TYPE_CHECKING:
     from mixedmodels.power.study import power_curve as power_curve
     from mixedmodels.simulate import simulate as simulate
     from mixedmodels.specify import specify as specify
+    from mixedmodels.sql.queries import moments_sql as moments_sql
     from mixedmodels.tidy.augment import augment as augment
     from mixedmodels.tidy.glance import glance as glance
     from mixedmodels.tidy.marginaleffects import marginaleffects_model as marginaleffects_model
@@ -257,6 +258,7 @@ _HOMES = {
     "inference.pool": "pool",
     "inference.refit_many": "refit_many",
     "moments": "Moments moments",
+    "sql.queries": "moments_sql",
     "models.functions": (
         "AIC BIC REMLcrit VarCorr aic bic coef confint convergence cooks_distance deviance df_residual "
         "family fitted fixef formula getME hatvalues isSingular is_singular logLik "

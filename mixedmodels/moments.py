@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
-from mixedmodels.engines.moments.sums import Rows, Sums, empty_sums
+from mixedmodels.arrays import IntArray
+from mixedmodels.control import whole_number
+from mixedmodels.engines.moments.sums import Sums, empty_sums
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.fits.moments_file import Stored, read_moments, write_moments
-from mixedmodels.fits.summed_design import SummedDesign, summed_columns, summed_design
+from mixedmodels.fits.private_levels import (
+    added_cells,
+    hashed_tables,
+    joined_cells,
+    key_bytes,
+    no_cells,
+    refuse_small_cells,
+    renumbered,
+    without_level_names,
+)
+from mixedmodels.fits.same_design import refuse_other_design
+from mixedmodels.fits.summed_design import SummedDesign, joined_rows, summed_columns, summed_design
 from mixedmodels.formula.design.chunks import (
     ChunkRows,
     StreamDesign,
@@ -34,6 +46,8 @@ from mixedmodels.formula.design.level_tables import LevelTable, absorb
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS
 from mixedmodels.parallel import number_of_jobs
 from mixedmodels.progress import Progress
+from mixedmodels.sql.queries import MomentQueries
+from mixedmodels.sql.result import sums_from_sql
 from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, map_parts
 from mixedmodels.streams.open_source import open_source
 from mixedmodels.streams.source import Batch, EngineSource, Source
@@ -74,6 +88,8 @@ class Moments:
         self._first: list[ChunkRows] = []
         self._n_input = 0
         self._done: dict[str, int] = {}
+        self._cells: list[IntArray] | None = None
+        self._is_hashed = False
 
     def add(self, batch: Batch, part: str) -> None:
         """Add the rows of a batch, all of them or, where something is wrong with them, none.
@@ -100,6 +116,11 @@ class Moments:
             if not rows.U.shape[1]:
                 return
             self._first.append(rows)
+            if self._cells is not None:
+                self._cells = [
+                    added_cells(count, codes, len(table))
+                    for count, codes, table in zip(self._cells, rows.codes, self._tables, strict=True)
+                ]
             waiting = sum(chunk.U.shape[1] for chunk in self._first)
             if waiting >= ROWS_PER_COLUMN * len(rows.U):
                 self._enter()
@@ -116,18 +137,30 @@ class Moments:
         self._done[name] = COMPLETE
 
     def absorb(self, other: Moments) -> None:
-        """Add the sums of other rows of the same design, whose own are used up."""
+        """Add the sums of other rows of the same design, whose own are used up.
+
+        Raises
+        ------
+        DataError
+            If the levels of one are hashed and of the other not.
+        """
+        if self._is_hashed != other._is_hashed:
+            raise DataError(
+                "moments with hashed levels and with names cannot be added: hash both by one key."
+            )
         if other._sums is not None or other._first:
             theirs = other.sums
             if self._sums is None and not self._first:
-                self._sums, self._tables = theirs, other._tables
+                self._sums, self._tables, self._cells = theirs, other._tables, other._cells
             else:
                 ours = self.sums
                 theirs.to_basis_of(ours)
                 places = [
                     absorb(here, there) for here, there in zip(self._tables, other._tables, strict=True)
                 ]
-                ours.absorb(theirs, places, [len(table) for table in self._tables])
+                sizes = [len(table) for table in self._tables]
+                ours.absorb(theirs, places, sizes)
+                self._cells = joined_cells(self._cells, other._cells, places, sizes)
         self._n_input += other._n_input
         self._done |= other._done
 
@@ -135,7 +168,7 @@ class Moments:
         """Enter gathered rows into the sums."""
         if not self._first:
             return
-        rows = _joined(self._first, self._tables)
+        rows = joined_rows(self._first, self._tables)
         if self._sums is None:
             self._sums = empty_sums(summed_columns(self._design), rows)
         self._sums.add(rows)
@@ -231,7 +264,7 @@ class Moments:
         DataError
             If `env` or the contrasts hold what no text says, such as a function.
         """
-        stored = Stored(self._design, self._tables, self.sums, self._n_input, self._done)
+        stored = Stored(self._design, self._tables, self.sums, self._n_input, self._done, self._is_hashed)
         write_moments(stored, path)
 
     @classmethod
@@ -248,10 +281,45 @@ class Moments:
         DataError
             If it is no file of moments.
         """
-        stored = read_moments(path)
+        return cls._of(read_moments(path))
+
+    @classmethod
+    def from_sql(cls, queries: MomentQueries, results: Mapping[str, Any] | Callable[[str], Any]) -> Moments:
+        """Take the sums that the queries of :func:`moments_sql` have made.
+
+        Parameters
+        ----------
+        queries : MomentQueries
+            The queries.
+        results : mapping or callable
+            The table that each query returned, by its name, or a function that runs the text of one:
+            ``lambda text: connection.sql(text).df()``.
+
+        Raises
+        ------
+        DataError
+            If a result is absent or is not of this query, levels occur that `levels` did not name, a value is
+            infinite, or the table was changed between the queries.
+        """
+        return cls._of(sums_from_sql(queries, results))
+
+    @classmethod
+    def _of(cls, stored: Stored) -> Moments:
         found = cls(stored.design, stored.tables)
         found._sums, found._n_input, found._done = stored.sums, stored.n_input, stored.done
+        found._is_hashed = stored.is_hashed
         return found
+
+    def hashed(self, key: bytes) -> Moments:
+        """Return the moments with the levels of grouping factors behind a keyed hash.
+
+        Names of parts are left out, and the order of the levels is that of the hashes.
+        """
+        design = without_level_names(self._design)
+        names = [group.name for group in design.groups]
+        tables, places = hashed_tables(self._tables, names, key)
+        sums = renumbered(self.sums, summed_columns(design), places)
+        return Moments._of(Stored(design, tables, sums, self._n_input, {}, is_hashed=True))
 
     def finished(self) -> tuple[str, ...]:
         """Return the names of the parts that are counted to their end."""
@@ -276,65 +344,6 @@ class Moments:
         return summed_design(self._design, self._tables, self.sums, self._n_input, relmat)
 
 
-def _joined(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
-    """Return chunks as one batch of rows."""
-    counts = tuple(len(table) for table in tables)
-    if len(chunks) == 1:
-        only = chunks[0]
-        return Rows(only.U, only.Z, only.codes, counts, only.weights)
-    first = chunks[0]
-    Z = tuple(
-        None if first.Z[g] is None else np.concatenate([c.Z[g] for c in chunks], axis=1)
-        for g in range(len(counts))
-    )
-    codes = tuple(np.concatenate([c.codes[g] for c in chunks]) for g in range(len(counts)))
-    weights = None if first.weights is None else np.concatenate([c.weights for c in chunks])
-    return Rows(np.concatenate([c.U for c in chunks], axis=1), Z, codes, counts, weights)
-
-
-def refuse_other_design(one: StreamDesign, other: StreamDesign) -> None:
-    """Raise where two designs do not make the same columns.
-
-    Raises
-    ------
-    DataError
-        That names what differs.
-    """
-    a, b = one.blueprint, other.blueprint
-    for what, here, there in (
-        ("formula", str(a.request.formula), str(b.request.formula)),
-        ("weights", a.request.weights, b.request.weights),
-        ("offset", a.request.offset, b.request.offset),
-        ("columns of the fixed effects", one.fixed.names, other.fixed.names),
-        ("columns of the random effects", _random_names(one), _random_names(other)),
-    ):
-        if here != there:
-            raise DataError(
-                f"moments of two designs cannot be added: the {what} of one: {here}; of the other: {there}."
-            )
-    for text in {*a.states.transforms, *b.states.transforms}:
-        if not _alike(a.states.transforms.get(text), b.states.transforms.get(text)):
-            raise DataError(
-                f"moments cannot be added: {text} has learnt other numbers from each of the sources. Write "
-                "the numbers into the formula, as in I((x - 10) / 2), or pass one source of all rows."
-            )
-    for text in {*a.used, *b.used}:
-        if a.used.get(text) != b.used.get(text):
-            raise DataError(
-                f"moments cannot be added: the levels of {text} differ, {a.used.get(text)} and "
-                f"{b.used.get(text)}. Give all of them to both: moments(..., levels={...})."
-            )
-
-
-def _random_names(design: StreamDesign) -> tuple[Any, ...]:
-    return tuple((term.group, term.expression, term.columns) for term in design.terms)
-
-
-def _alike(a: Any, b: Any) -> bool:
-    """Tell whether two states of a transformation are the same."""
-    return repr(a) == repr(b)
-
-
 @advises
 def moments(
     formula: str,
@@ -348,6 +357,8 @@ def moments(
     contrasts: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     into: Moments | None = None,
+    hash_levels: str | bytes | None = None,
+    min_cell: int | None = None,
     n_jobs: int = 1,
     progress: bool | None = None,
 ) -> Moments:
@@ -371,6 +382,11 @@ def moments(
     into : Moments, optional
         Moments of the batches of this source that were summed before a stop: none of them is counted twice.
         They are changed in place. Rows of other sources are added by ``+``.
+    hash_levels : str or bytes, optional
+        A secret by which names of levels of grouping factors are replaced by their HMAC-SHA256, for a file
+        that leaves its site. Sites that share it can add their moments.
+    min_cell : int, optional
+        The fewest rows that a level of a grouping factor may have; an error says how many have less.
     n_jobs : int
         Number of processes for files in parts; -1 is one for each processor. Dask and Spark have workers of
         their own.
@@ -394,6 +410,13 @@ def moments(
     >>> mm.lmer(sums).fixef().round(3).tolist()
     [251.405, 10.467]
     """
+    key = None if hash_levels is None else key_bytes(hash_levels)
+    least = None if min_cell is None else whole_number("min_cell", min_cell, 1)
+    if into is not None and (into._is_hashed or least is not None):
+        raise DataError(
+            "into= goes on with moments that have names and no min_cell=: what is hashed is complete, and "
+            "small cells are counted from the first row."
+        )
     opened = open_source(source)
     request = stream_request(
         formula, opened.columns(), weights=weights, offset=offset, subset=subset, na_action=na_action,
@@ -403,6 +426,7 @@ def moments(
     stream: Iterable[Batch] = ()
     if into is None:
         into, stream = _begin(work, request, levels)
+        into._cells = None if least is None else no_cells(len(into._tables))
     elif into.formula() != str(request.formula):
         raise DataError(f"into= holds moments of {into.formula()}, which is not {request.formula}.")
     try:
@@ -411,7 +435,10 @@ def moments(
         setattr(error, "moments", into)  # noqa: B010 - exceptions of any kind carry it
         error.add_note(STOPPED)
         raise
-    return into
+    if least is not None and into._cells is not None:
+        factors = [group.name for group in into._design.groups]
+        refuse_small_cells(factors, into._tables, into._cells, least)
+    return into if key is None else into.hashed(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,9 +536,11 @@ class _Sum:
     """The sums of a part, or of several."""
 
     design: StreamDesign
+    counts_cells: bool
 
     def __call__(self, batches: Iterator[Batch]) -> Moments:
         found = Moments(self.design, level_tables(self.design))
+        found._cells = no_cells(len(found._tables)) if self.counts_cells else None
         for batch in batches:
             with naming(batch):
                 found.add(batch, batch.name)
@@ -522,7 +551,7 @@ class _Sum:
 def _sum_up(work: _Work, into: Moments, stream: Iterable[Batch]) -> None:
     """Add all parts that are not counted yet."""
     if work.is_mapped:
-        mapped = work.mapped(_Sum(into._design), _combined, into.finished())
+        mapped = work.mapped(_Sum(into._design, into._cells is not None), _combined, into.finished())
         into.absorb_parts(mapped)
         mapped.complete()
         return

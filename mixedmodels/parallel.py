@@ -45,14 +45,51 @@ def number_of_jobs(n_jobs: object) -> int:
         raise ControlError(f"{error} -1 is one process for each processor.") from None
 
 
-def in_order(task: Callable[[P], R], pieces: Sequence[P], n_jobs: int) -> Iterator[R]:
-    """Yield ``task(piece)`` of every piece, in order, from up to `n_jobs` processes.
+def workers(n_jobs: object) -> Any:
+    """Return the number of processes, or the Dask client that was given in its place.
+
+    Raises
+    ------
+    ControlError
+        If it is neither.
+    """
+    return n_jobs if is_client(n_jobs) else number_of_jobs(n_jobs)
+
+
+def is_client(n_jobs: object) -> bool:
+    """Tell whether something is a client of a Dask cluster."""
+    distributed = sys.modules.get("distributed")
+    return distributed is not None and isinstance(n_jobs, distributed.Client)
+
+
+def _on_cluster(task: Callable[[P], R], pieces: Sequence[P], client: Any) -> Iterator[R]:
+    """Yield the results from the workers of a Dask cluster; a stop cancels what has not begun."""
+    # The task is sent once, not with every piece; it may draw, and so is never the same call twice.
+    shared = client.scatter(task, broadcast=True, hash=False)
+    futures = client.map(_run_task, pieces, task=shared, pure=False)
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        client.cancel(futures)
+
+
+def _run_task(piece: Any, task: Callable[[Any], Any]) -> Any:
+    with threadpoolctl.threadpool_limits(1):
+        return task(piece)
+
+
+def in_order(task: Callable[[P], R], pieces: Sequence[P], n_jobs: Any) -> Iterator[R]:
+    """Yield ``task(piece)`` of every piece, in order, from up to `n_jobs` processes or a Dask client.
 
     Raises
     ------
     ControlError
         If the work cannot be sent to other processes.
     """
+    if is_client(n_jobs):
+        yield from _on_cluster(task, pieces, n_jobs)
+        return
     n_jobs = min(n_jobs, len(pieces))
     if n_jobs <= 1:
         yield from map(task, pieces)

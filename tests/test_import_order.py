@@ -34,6 +34,7 @@ ORDER = (
     ("checks",),
     ("request", "nonlinear_request"),
     ("models",),
+    ("sql",),
     ("moments",),
     ("lmer_of_sums",),
     ("lmer", "glm", "lm", "lm_list", "gls", "mmrm", "gee", "nlmer"),

@@ -41,6 +41,7 @@ ROOMS = (
     "engines/nonlinear",
     "reports",
     "fits",
+    "sql",
     "prediction",
     "inference",
     "inference/profile",

@@ -8,12 +8,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from mixedmodels.absent_rows import NO_ROWS, AbsentRows
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.control import one_of, whole_number
 from mixedmodels.diagnostics.deletions import CovarianceMethod, Deleter, Deletion, Method
 from mixedmodels.diagnostics.influence_measures import covariance_ratios, covariance_traces, quadratic_forms
-from mixedmodels.errors import ControlError, ConvergenceWarning, listed, warn
+from mixedmodels.errors import ControlError, ConvergenceWarning, NotAvailableError, listed, warn
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.theta import theta_names
@@ -355,6 +356,8 @@ def influence(
     if method == "one-step" and vcov == "hessian":
         raise ControlError("one step gives no Hessian: write vcov='rx', or method='exact'.")
     jobs = number_of_jobs(n_jobs)
+    if isinstance(model.design.response.values, AbsentRows):
+        raise NotAvailableError(f"influence(): {NO_ROWS}")
     clusters = rows_by(model, groups)
     deleter = Deleter(model, method, vcov or ("hessian" if method == "exact" else "rx"))
     found = Influence(model, clusters, method, deleter.full(), _deletions(deleter, clusters, jobs, progress))

@@ -50,6 +50,8 @@ class Stored:
         Rows that were read, those dropped included.
     done : dict
         Part of the source -> how many batches of it are counted.
+    is_hashed : bool
+        Whether levels of grouping factors are hashes of their names.
     """
 
     design: StreamDesign
@@ -57,6 +59,7 @@ class Stored:
     sums: Sums
     n_input: int
     done: dict[str, int]
+    is_hashed: bool = False
 
 
 def write_moments(stored: Stored, path: str | os.PathLike[str]) -> None:
@@ -68,7 +71,7 @@ def write_moments(stored: Stored, path: str | os.PathLike[str]) -> None:
         If `env` or the contrasts hold what no text says, such as a function.
     """
     text, arrays = _blueprint_text(stored.design.blueprint), _sums_arrays(stored.sums)
-    text |= {"n_input": stored.n_input, "done": stored.done, "tables": []}
+    text |= {"n_input": stored.n_input, "done": stored.done, "hashed": stored.is_hashed, "tables": []}
     for g, table in enumerate(stored.tables):
         text["tables"].append(_table_text(table, f"levels{g}", arrays))
     text["sums"] = {
@@ -103,7 +106,7 @@ def read_moments(path: str | os.PathLike[str], env: Mapping[str, Any] | None = N
     design = stream_design(_read_blueprint(text, env or {}))
     tables = tuple(_read_table(table, arrays) for table in text["tables"])
     sums = _read_sums(design, text, arrays, [len(table) for table in tables])
-    return Stored(design, tables, sums, text["n_input"], dict(text["done"]))
+    return Stored(design, tables, sums, text["n_input"], dict(text["done"]), text.get("hashed", False))
 
 
 def _blueprint_text(blueprint: Blueprint) -> dict[str, Any]:

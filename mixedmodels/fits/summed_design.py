@@ -23,9 +23,9 @@ from mixedmodels.engines.moments.problem import (
     pseudo_rows,
     with_column_held,
 )
-from mixedmodels.engines.moments.sums import Columns, GroupColumns, Sums
+from mixedmodels.engines.moments.sums import Columns, GroupColumns, Rows, Sums
 from mixedmodels.factorization.constant.cross_products import RightHandSide
-from mixedmodels.formula.design.chunks import StreamDesign
+from mixedmodels.formula.design.chunks import ChunkRows, StreamDesign
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
@@ -83,6 +83,22 @@ def summed_columns(design: StreamDesign) -> Columns:
     """Return what of a stream is summed."""
     groups = tuple(GroupColumns(len(g.columns), g.has_ones, g.in_fixed is not None) for g in design.groups)
     return Columns(len(design.order) + 1, design.fixed.intercept, groups)
+
+
+def joined_rows(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
+    """Return chunks as one batch of rows."""
+    counts = tuple(len(table) for table in tables)
+    if len(chunks) == 1:
+        only = chunks[0]
+        return Rows(only.U, only.Z, only.codes, counts, only.weights)
+    first = chunks[0]
+    Z = tuple(
+        None if first.Z[g] is None else np.concatenate([c.Z[g] for c in chunks], axis=1)
+        for g in range(len(counts))
+    )
+    codes = tuple(np.concatenate([c.codes[g] for c in chunks]) for g in range(len(counts)))
+    weights = None if first.weights is None else np.concatenate([c.weights for c in chunks])
+    return Rows(np.concatenate([c.U for c in chunks], axis=1), Z, codes, counts, weights)
 
 
 def summed_design(

@@ -32,7 +32,7 @@ from mixedmodels.inference.refits import (
 from mixedmodels.inference.resampling import Kind, check_kind, draw_responses, drawn_clusters
 from mixedmodels.inference.simulations import simulate_in_pieces
 from mixedmodels.inference.wald import check_level
-from mixedmodels.parallel import number_of_jobs
+from mixedmodels.parallel import workers
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.bootstrap_text import bootstrap_text
 from mixedmodels.reports.numbers import percent_names
@@ -225,7 +225,7 @@ def bootstrap(
     kind: Kind = "parametric",
     use_u: bool = False,
     rng: Seed = None,
-    n_jobs: int = 1,
+    n_jobs: Any = 1,
     progress: bool | None = None,
 ) -> Bootstrap:
     """Refit a model to drawn responses, or to drawn clusters.
@@ -247,8 +247,8 @@ def bootstrap(
         Whether to keep the random effects at their conditional modes.
     rng : int or numpy Generator, optional
         Seed; the same seed draws the same whatever `n_jobs`.
-    n_jobs : int
-        Processes; -1 is one for each processor.
+    n_jobs : int or Dask Client
+        Processes; -1 is one for each processor. The client of a Dask cluster does it on its workers.
     progress : bool, optional
         Whether to draw a bar; by default where tqdm is installed and a terminal or notebook is there.
 
@@ -281,7 +281,7 @@ def bootstrap(
     one_of("kind", kind, get_args(Kind))
     one_of("use_u", use_u, (True, False))
     nsim = whole_number("nsim", nsim, 1)
-    jobs = number_of_jobs(n_jobs)
+    jobs = workers(n_jobs)
     check_kind(model, kind, use_u)
     original_values(model, statistic)
     task = _Replicates(Refitter(model), kind, use_u, statistic)

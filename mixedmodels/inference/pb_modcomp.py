@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -19,7 +21,7 @@ from mixedmodels.inference.comparability import (
 from mixedmodels.inference.refits import Refitter
 from mixedmodels.inference.resampling import check_kind, draw_responses
 from mixedmodels.inference.simulations import Piece, simulate_in_pieces
-from mixedmodels.parallel import number_of_jobs
+from mixedmodels.parallel import workers
 from mixedmodels.prediction.draws import Seed
 
 #: Likelihood ratios below this are zero: what is left of the tolerances of two fits.
@@ -34,7 +36,7 @@ def pb_modcomp(
     nsim: int = 1000,
     *,
     rng: Seed = None,
-    n_jobs: int = 1,
+    n_jobs: Any = 1,
     progress: bool | None = None,
 ) -> AnovaTable:
     """Test a smaller model in a larger one by a likelihood ratio whose distribution is simulated.
@@ -47,8 +49,8 @@ def pb_modcomp(
         Responses drawn from the smaller model.
     rng : int or numpy Generator, optional
         Seed; the same seed draws the same whatever `n_jobs`.
-    n_jobs : int
-        Processes; -1 is one for each processor.
+    n_jobs : int or Dask Client
+        Processes; -1 is one for each processor. The client of a Dask cluster does it on its workers.
     progress : bool, optional
         Whether to draw a bar; by default where tqdm is installed and a terminal or notebook is there.
 
@@ -76,7 +78,7 @@ def pb_modcomp(
     True
     """
     check_models((large, small), "pb_modcomp")
-    nsim, jobs = whole_number("nsim", nsim, 1), number_of_jobs(n_jobs)
+    nsim, jobs = whole_number("nsim", nsim, 1), workers(n_jobs)
     _check_nested(large, small)
     large_ml, small_ml = large.refitML(), small.refitML()
     check_kind(small_ml, "parametric", False)
@@ -123,7 +125,7 @@ class _Ratios:
         return np.where(np.isnan(ratios) | (ratios > ZERO), ratios, 0.0)
 
 
-def _simulated(large: Fit, small: Fit, nsim: int, rng: Seed, jobs: int, progress: bool | None) -> FloatArray:
+def _simulated(large: Fit, small: Fit, nsim: int, rng: Seed, jobs: Any, progress: bool | None) -> FloatArray:
     """Return the likelihood ratios of responses drawn from the smaller model, shape (nsim,)."""
     task = _Ratios(Refitter(large), Refitter(small))
     together = task.large.batch is not None and task.small.batch is not None

@@ -15,7 +15,7 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.evaluation.input_frames import in_row_order
 from mixedmodels.inference.covariance_parameters import deviation_parts, deviations
 from mixedmodels.inference.refits import Refits, Refitter, empty_refits, joined
-from mixedmodels.parallel import in_order, number_of_jobs
+from mixedmodels.parallel import in_order, workers
 from mixedmodels.progress import Progress
 
 #: Responses of one piece of work where they are fitted together, and where each is fitted on its own.
@@ -27,7 +27,7 @@ def refit_many(
     model: Fit,
     Y: Any,
     *,
-    n_jobs: int = 1,
+    n_jobs: Any = 1,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Fit one model to many responses and return all estimates in one long table.
@@ -41,8 +41,8 @@ def refit_many(
         The model; its own response does not matter beyond the start of the searches.
     Y : DataFrame or array_like, shape (n, R)
         One response a column, one row for each row used (or each input row).
-    n_jobs : int
-        Processes; -1 is one for each processor.
+    n_jobs : int or Dask Client
+        Processes; -1 is one for each processor. The client of a Dask cluster does it on its workers.
     progress : bool, optional
         Whether to draw a bar; by default where tqdm is installed and a terminal or notebook is there.
 
@@ -69,7 +69,7 @@ def refit_many(
     """
     if not isinstance(model, Fit):
         raise ControlError(f"refit_many() needs a fitted model, not {shown(model)}.")
-    jobs = number_of_jobs(n_jobs)
+    jobs = workers(n_jobs)
     values, names = response_matrix(Y, model.design)
     refitter = Refitter(model)
     size = TOGETHER if refitter.batch is not None else ONE_BY_ONE

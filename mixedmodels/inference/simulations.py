@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def simulate_in_pieces(
     *,
     together: bool = False,
     size: int | None = None,
-    jobs: int,
+    jobs: Any,
     progress: bool | None,
     label: str,
 ) -> list[R]:
@@ -46,7 +46,7 @@ def simulate_in_pieces(
         Whether the replicates of a piece are fitted together.
     size : int, optional
         Replicates of one piece; by default that of `together`.
-    jobs : int
+    jobs : int or Dask Client
         Processes.
     progress : bool, optional
         Whether to draw a bar.

@@ -278,3 +278,11 @@ def test_models_of_sums_are_pickled_and_listed_like_others():
     assert again.loglik() == summed.loglik()
     pd.testing.assert_frame_equal(again.confint(method="Wald"), summed.confint(method="Wald"))
     assert "summed" not in dir(summed)
+
+
+@pytest.mark.parametrize("groups", [None, "Subject"])
+def test_influence_says_that_it_needs_rows(groups):
+    d = mm.load_dataset("sleepstudy")
+    m = mm.lmer("Reaction ~ Days + (1 | Subject)", [d[:90], d[90:]])
+    with pytest.raises(mm.NotAvailableError, match="needs the rows of the data"):
+        mm.influence(m) if groups is None else mm.influence(m, groups)

@@ -399,7 +399,7 @@ def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) 
     if offset is not None:
         U[-1] -= offset
     codes = tuple(
-        _codes(table, group.node, columns) for table, group in zip(tables, design.groups, strict=True)
+        node_codes(table, group.node, columns) for table, group in zip(tables, design.groups, strict=True)
     )
     return ChunkRows(
         U, _random_columns(design, columns, n), codes, model_frame.weights, model_frame.missing.n_input
@@ -427,11 +427,15 @@ def sides(node: Node) -> Iterator[Node]:
         yield inner
 
 
-def _codes(table: LevelTable, node: Node, columns: Mapping[str, Column]) -> IntArray:
+def node_codes(table: LevelTable, node: Node, columns: Mapping[str, Column]) -> IntArray:
+    """Return the levels of the rows of a grouping factor, new ones added to its table."""
     inner = strip_parens(node)
     if isinstance(table, CombinedLevels):
         assert isinstance(inner, Binary)
-        left, right = _codes(table.left, inner.left, columns), _codes(table.right, inner.right, columns)
+        left, right = (
+            node_codes(table.left, inner.left, columns),
+            node_codes(table.right, inner.right, columns),
+        )
         return table.codes_of(left, right)
     return table.codes(columns[deparse(inner)])
 
