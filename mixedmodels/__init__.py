@@ -147,6 +147,9 @@ if TYPE_CHECKING:
     from mixedmodels.models.linear import LinearMixedModel as LinearMixedModel
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.nonlinear import NonlinearMixedModel as NonlinearMixedModel
+    from mixedmodels.models.nonlinear_family import (
+        GeneralizedNonlinearMixedModel as GeneralizedNonlinearMixedModel,
+    )
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
@@ -266,6 +269,7 @@ _HOMES = {
     "models.glm": "GeneralizedLinearModel",
     "models.lm": "LinearModel",
     "models.nonlinear": "NonlinearMixedModel",
+    "models.nonlinear_family": "GeneralizedNonlinearMixedModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
     "models.structured_mixed": "StructuredLinearMixedModel",
