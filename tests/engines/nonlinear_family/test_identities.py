@@ -76,7 +76,8 @@ def test_gradients_are_those_of_the_objectives(family, hessian, random):
 
 
 LINEAR = [
-    ("count", "poisson"), ("won", "binomial"), ("cbind(s, f)", "binomial"), ("cbind(s, f)", mm.binomial("probit")),
+    ("count", "poisson"), ("won", "binomial"), ("cbind(s, f)", "binomial"),
+    ("cbind(s, f)", mm.binomial("probit")),
     ("time", mm.Gamma("log")), ("time", mm.inverse_gaussian("log")), ("many", "nbinom2"), ("many", "nbinom1"),
     ("level", mm.gaussian("log")),
 ]  # fmt: skip
