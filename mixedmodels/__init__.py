@@ -149,6 +149,9 @@ if TYPE_CHECKING:
     from mixedmodels.models.lm import LinearModel as LinearModel
     from mixedmodels.models.lm_list import LmList as LmList
     from mixedmodels.models.nonlinear import NonlinearMixedModel as NonlinearMixedModel
+    from mixedmodels.models.nonlinear_family import (
+        GeneralizedNonlinearMixedModel as GeneralizedNonlinearMixedModel,
+    )
     from mixedmodels.models.pql import QuasiLikelihoodMixedModel as QuasiLikelihoodMixedModel
     from mixedmodels.models.structured import GlsModel as GlsModel
     from mixedmodels.models.structured import MmrmModel as MmrmModel
@@ -272,6 +275,7 @@ _HOMES = {
     "models.lm": "LinearModel",
     "models.lm_list": "LmList",
     "models.nonlinear": "NonlinearMixedModel",
+    "models.nonlinear_family": "GeneralizedNonlinearMixedModel",
     "models.pql": "QuasiLikelihoodMixedModel",
     "models.structured": "GlsModel MmrmModel",
     "models.structured_mixed": "StructuredLinearMixedModel",

@@ -207,6 +207,15 @@ def warn_unless_converged(report: ConvergenceReport) -> None:
         )
 
 
+def check_hessian(hessian: str | None, family: Family) -> None:
+    """Raise ControlError if the expected information is asked for and has no closed form."""
+    if hessian == "expected" and not family.has_expected_information:
+        raise ControlError(
+            f"hessian='expected' is not available for the {family.name} family, whose expected information "
+            "has no closed form; leave hessian out for the observed information."
+        )
+
+
 def identified(
     report: ConvergenceReport,
     design: Design,

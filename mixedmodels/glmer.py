@@ -14,6 +14,7 @@ from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     check_design,
+    check_hessian,
     check_response_varies,
     check_two_levels,
     identified,
@@ -234,7 +235,7 @@ def glmer(
             return _said(fit_linear_request(request, True, start, options), verbose)
     if method == "ml":
         refuse_quasi(chosen)
-        _check_hessian(hessian, chosen)
+        check_hessian(hessian, chosen)
     check_two_levels(design.response)
     refuse_offset(design, chosen)
     y, trials = initialize(design.response, design.weights, chosen)
@@ -424,15 +425,6 @@ def _check_dispersion(design: Design, method: str) -> None:
     if method == "pql":
         raise ControlError(
             "dispersion= needs a likelihood, which method='pql' does not have; leave method out."
-        )
-
-
-def _check_hessian(hessian: str | None, family: Family) -> None:
-    """Raise ControlError if the expected information is asked for and has no closed form."""
-    if hessian == "expected" and not family.has_expected_information:
-        raise ControlError(
-            f"hessian='expected' is not available for the {family.name} family, whose expected information "
-            "has no closed form; leave hessian out for the observed information."
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import numpy.typing as npt
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
+    check_hessian,
     check_nested_residuals,
+    check_response_varies,
+    check_two_levels,
     numeric_response,
     require_random_terms,
 )
@@ -19,9 +23,11 @@ from mixedmodels.control import LmerControl, as_control, one_of, whole_number
 from mixedmodels.engines.nonlinear.estimates import Method
 from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion
 from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.families import Family, get_family, initialize, refuse_quasi
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.models.nonlinear import NonlinearMixedModel, estimated
+from mixedmodels.models.nonlinear_family import GeneralizedNonlinearMixedModel
 from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
 from mixedmodels.nonlinear_request import NonlinearRequest, read_nonlinear
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
@@ -36,10 +42,11 @@ def nlmer(
     random: Any = None,
     groups: Any = None,
     start: Any = None,
+    family: Any = None,
     nAGQ: int = 1,
     method: Method = "laplace",
     REML: Criterion = False,
-    hessian: str = "expected",
+    hessian: str | None = None,
     weights: str | npt.ArrayLike | None = None,
     subset: str | npt.ArrayLike | None = None,
     na_action: NaAction = "omit",
@@ -49,7 +56,7 @@ def nlmer(
     residual: str | None = None,
     dispersion: str | None = None,
     verbose: Verbosity = None,
-) -> NonlinearMixedModel:
+) -> NonlinearMixedModel | GeneralizedNonlinearMixedModel:
     """Fit a nonlinear mixed model by maximum likelihood.
 
     Parameters
@@ -68,6 +75,10 @@ def nlmer(
         The grouping factor, where `random` does not name it.
     start : mapping, Series or sequence, optional
         Starting values by parameter or by fixed effect; self-starting models (SSlogis and others) find them.
+    family : str, constructor or Family, optional
+        Distribution of the response about ``linkinv(mean)``: ``"poisson"`` for counts whose logarithm is the
+        curve, ``mm.poisson("identity")`` for counts about the curve itself. Its parameters are estimated.
+        By default, and for ``"gaussian"``, normal residuals of one variance.
     nAGQ : int
         Nodes of adaptive Gauss-Hermite quadrature for each random effect, of one grouping factor; 1 is
         Laplace's approximation.
@@ -77,8 +88,9 @@ def nlmer(
     REML : {False, True, "maximised"}
         With method="lindstrom-bates": the REML criterion and its sigma as nlme reports them, at the
         covariance parameters of maximum likelihood; or truly maximised.
-    hessian : {"expected", "observed"}
-        Curvature of Laplace's approximation: Gauss and Newton's, which lme4 has (and FOCE), or the exact one.
+    hessian : {"expected", "observed"}, optional
+        Curvature of Laplace's approximation: Gauss and Newton's, which lme4 has (and FOCE), the default; or
+        the exact one, the default with a family, as for :func:`mixedmodels.glmer`.
     residual, dispersion : str, optional
         With method="lindstrom-bates": correlation of the residuals within groups, and their variances, as for
         :func:`mixedmodels.lmer`; REML is then the maximised criterion.
@@ -88,12 +100,14 @@ def nlmer(
 
     Returns
     -------
-    NonlinearMixedModel, or StructuredNonlinearMixedModel where `residual` or `dispersion` is given
+    NonlinearMixedModel
+        Or a GeneralizedNonlinearMixedModel with a family, a StructuredNonlinearMixedModel where `residual` or
+        `dispersion` is given.
 
     Raises
     ------
-    FormulaError, DataError, ControlError
-        If the formula, the data or an option is at fault; the message names it.
+    FormulaError, DataError, FamilyError, ControlError
+        If the formula, the data, the family or an option is at fault; the message names it.
     ConvergenceError
         If the mean is not finite where the search begins.
 
@@ -110,18 +124,24 @@ def nlmer(
     >>> m.fixef().round(2).tolist()
     [192.05, 727.91, 348.07]
     """
-    _check_options(nAGQ, method, REML, hessian)
+    _check_options(nAGQ, method, REML, hessian, family)
     if (residual is not None or dispersion is not None) and method == "laplace":
         raise ControlError(
             "residual= and dispersion= are for method='lindstrom-bates', of the linearised model."
         )
+    chosen = _chosen_family(family, method, residual, dispersion)
     options = as_control(control, LmerControl)
     request = read_nonlinear(
         formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
         na_action=na_action, contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
+        family=chosen,
     )  # fmt: skip
+    model: NonlinearMixedModel | GeneralizedNonlinearMixedModel
     with watched("nlmer", verbose):
-        model = fit_nonlinear_request(request, options, nAGQ, method, REML, hessian == "observed")
+        if chosen is None:
+            model = fit_nonlinear_request(request, options, nAGQ, method, REML, hessian == "observed")
+        else:
+            model = fit_family_request(request, options, chosen, nAGQ, hessian)
     say_what_was_done("nlmer", verbose, model.optimization, model.convergence())
     return model
 
@@ -143,7 +163,7 @@ def fit_nonlinear_request(
     _check_quadrature(nonlinear, nAGQ)
     assert nonlinear.start is not None
     structured = nonlinear.design.residual is not None or bool(nonlinear.design.dispersion)
-    try:
+    with _naming_start(nonlinear):
         if structured:
             return StructuredNonlinearMixedModel.fitted_to(
                 nonlinear, y, nonlinear.start, request.call, request.data, REML is not False
@@ -151,27 +171,72 @@ def fit_nonlinear_request(
         estimates = estimated(
             nonlinear, y, nonlinear.start, method=method, REML=REML, nAGQ=nAGQ, observed=observed
         )
+    return NonlinearMixedModel.judged(nonlinear, y, request.call, request.data, estimates)
+
+
+def fit_family_request(
+    request: NonlinearRequest, options: LmerControl, family: Family, nAGQ: int, hessian: str | None
+) -> GeneralizedNonlinearMixedModel:
+    """Check what was asked for and fit a nonlinear mixed model whose response has a family."""
+    check_hessian(hessian, family)
+    nonlinear = request.nonlinear
+    require_random_terms(nonlinear.design)
+    check_two_levels(nonlinear.design.response)
+    y, weights = initialize(nonlinear.design.response, nonlinear.design.weights, family)
+    check_response_varies(y, nonlinear.design.response.text)
+    check_design(nonlinear.design, options, linear=False)
+    _check_quadrature(nonlinear, nAGQ)
+    with _naming_start(nonlinear):
+        return GeneralizedNonlinearMixedModel.fitted_to(
+            nonlinear, y, weights, request.call, request.data, family, nAGQ=nAGQ, hessian=hessian
+        )
+
+
+@contextmanager
+def _naming_start(nonlinear: NonlinearDesign) -> Iterator[None]:
+    """Say where a search began that could not."""
+    try:
+        yield
     except (ConvergenceError, np.linalg.LinAlgError) as error:
         raise ConvergenceError(
             f"the model could not be fitted from start={_shown(nonlinear)}: {error} Give other starting "
             "values, nearer to the data, or take random effects out."
         ) from error
-    return NonlinearMixedModel.judged(nonlinear, y, request.call, request.data, estimates)
 
 
-def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any) -> None:
+def _chosen_family(family: Any, method: Any, residual: Any, dispersion: Any) -> Family | None:
+    """Return the family, None for normal residuals about the mean itself."""
+    if family is None:
+        return None
+    chosen = get_family(family)
+    if chosen.name == "gaussian" and chosen.link.name == "identity":
+        return None
+    refuse_quasi(chosen)
+    if method != "laplace":
+        raise ControlError(
+            f"method={method!r} is for normal residuals; a {chosen.name} response has method='laplace', "
+            "which nAGQ= makes as exact as is wanted."
+        )
+    if residual is not None or dispersion is not None:
+        raise ControlError(
+            f"residual= and dispersion= are for normal residuals; the {chosen.name} family has neither."
+        )
+    return chosen
+
+
+def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any, family: Any) -> None:
     """Refuse options that are unknown or contradict each other."""
     whole_number("nAGQ", nAGQ, 1)
     one_of("method", method, ("laplace", "lindstrom-bates"))
     one_of("REML", REML, (False, True, "maximised"))
-    one_of("hessian", hessian, ("expected", "observed"))
+    one_of("hessian", hessian, (None, "expected", "observed"))
     if REML is not False and method == "laplace":
         raise ControlError(
             "REML is defined for a linear model: method='lindstrom-bates' has it, of the linearised one."
         )
     if method == "lindstrom-bates" and (nAGQ > 1 or hessian == "observed"):
         raise ControlError("method='lindstrom-bates' linearises the mean: it has neither nAGQ nor hessian.")
-    if nAGQ > 1 and hessian == "observed":
+    if nAGQ > 1 and hessian == "observed" and family is None:
         raise ControlError(
             "quadrature has its nodes where the expected Hessian puts them: leave out hessian."
         )

@@ -14,6 +14,8 @@ from mixedmodels.checks import with_terms_once
 from mixedmodels.engines.nonlinear.pooled import population_parameters
 from mixedmodels.engines.nonlinear.self_starts import self_start
 from mixedmodels.errors import ControlError, listed
+from mixedmodels.families import initialize
+from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula.design.build_nonlinear import build_nonlinear_design
 from mixedmodels.formula.design.design import Design, NaAction
@@ -64,10 +66,12 @@ def read_nonlinear(
     relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str | None = None,
+    family: Family | None = None,
 ) -> NonlinearRequest:
     """Read formula and data of a nonlinear model, and find or check its starting values.
 
-    Arguments as for :func:`mixedmodels.formula.design.build_nonlinear.build_nonlinear_design`.
+    Arguments as for :func:`mixedmodels.formula.design.build_nonlinear.build_nonlinear_design`; with a family
+    the curve is the argument of its inverse link.
 
     Raises
     ------
@@ -82,8 +86,10 @@ def read_nonlinear(
         dispersion=dispersion,
     )  # fmt: skip
     nonlinear = _with_terms_once(nonlinear)
-    nonlinear = replace(nonlinear, start=_completed_start(nonlinear, input_frame(data).names))
+    nonlinear = replace(nonlinear, start=_completed_start(nonlinear, input_frame(data).names, family))
     check_start(nonlinear)
+    if family is not None:
+        _refuse_impossible(nonlinear, family)
     call = record_call(
         data, weights, None, subset, na_action=na_action, contrasts=contrasts, relmat=relmat,
         residual=residual, dispersion=dispersion, fixed=fixed, random=random, groups=groups,
@@ -102,7 +108,7 @@ def _with_terms_once(nonlinear: NonlinearDesign) -> NonlinearDesign:
     return replace(nonlinear, design=design, random_parameter=kept)
 
 
-def _completed_start(nonlinear: NonlinearDesign, columns: list[str]) -> FloatArray:
+def _completed_start(nonlinear: NonlinearDesign, columns: list[str], family: Family | None) -> FloatArray:
     """Return starting values of all fixed effects: those given, others found by the self-starting model."""
     p, parameters = len(nonlinear.design.x_names), nonlinear.mean.parameters
     beta = np.full(p, np.nan) if nonlinear.start is None else nonlinear.start
@@ -113,7 +119,7 @@ def _completed_start(nonlinear: NonlinearDesign, columns: list[str]) -> FloatArr
         without = [parameters[k] for k in np.unique(nonlinear.fixed_parameter[missing])]
         raise ControlError(_no_start(without, columns))
     data = nonlinear.self_start
-    found = self_start(data.name, data.inputs, _response(nonlinear.design))
+    found = self_start(data.name, data.inputs, _response(nonlinear.design, family))
     if found is None:
         raise ControlError(
             f"no starting values of {data.name} could be found from these data; give them, "
@@ -138,10 +144,30 @@ def _no_start(without: list[str], columns: list[str]) -> str:
     )
 
 
-def _response(design: Design) -> FloatArray:
-    """Return the response as one number a row, a proportion for successes and failures."""
+def _response(design: Design, family: Family | None) -> FloatArray:
+    """Return what a curve is drawn through to find its start: the response, or a link of first means."""
+    if family is not None:
+        return family.link.link(family.start_mu(*initialize(design.response, design.weights, family)))
     left = design.response
     return left.values if left.failures is None else left.values / (left.values + left.failures)
+
+
+def _refuse_impossible(nonlinear: NonlinearDesign, family: Family) -> None:
+    """Raise ControlError where the curve at the start leads to a mean that the family cannot have."""
+    assert nonlinear.start is not None
+    phi = _parameters(nonlinear, nonlinear.start)
+    curve = nonlinear.mean.value(phi)
+    y, weights = initialize(nonlinear.design.response, nonlinear.design.weights, family)
+    own = family.start_phi(y, family.start_mu(y, weights), weights)
+    bad = ~np.isfinite(family.evaluate(y, curve, weights, own).loglik)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ControlError(
+            f"at the starting values the curve is {curve[row]:.6g} in row "
+            f"{row_label(nonlinear.design.index, bad)} ({_shown(nonlinear, phi, row)}), which by the "
+            f"{family.link.name} link is no mean that the {family.name} family can have for that response; "
+            "choose other starting values, or another link: the curve is the argument of its inverse"
+        )
 
 
 def check_start(nonlinear: NonlinearDesign) -> None:

@@ -22,6 +22,7 @@ from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.models.lm import LinearModel
 from mixedmodels.models.nonlinear import NonlinearMixedModel
+from mixedmodels.models.nonlinear_family import GeneralizedNonlinearMixedModel
 from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured import GlsModel, MmrmModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
@@ -40,6 +41,7 @@ FITTERS: dict[type, Callable[..., Any]] = {
     MmrmModel: mmrm,
     GeeModel: gee,
     NonlinearMixedModel: nlmer,
+    GeneralizedNonlinearMixedModel: nlmer,
     StructuredNonlinearMixedModel: nlmer,
 }
 
@@ -129,7 +131,7 @@ def kept_arguments(model: Fit) -> dict[str, Any]:
         kept |= kept_by_nlmer(model)
     elif model.family() is not None:
         kept["family"] = model.family()
-    if isinstance(model, GeneralizedLinearMixedModel):
+    if isinstance(model, GeneralizedLinearMixedModel | GeneralizedNonlinearMixedModel):
         kept["nAGQ"] = model.estimates.nAGQ
     if isinstance(model, QuasiLikelihoodMixedModel):
         kept["method"] = "pql"

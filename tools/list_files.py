@@ -39,6 +39,7 @@ ROOMS = (
     "engines/residual",
     "engines/moments",
     "engines/nonlinear",
+    "engines/nonlinear_family",
     "reports",
     "fits",
     "sql",

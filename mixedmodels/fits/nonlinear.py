@@ -19,28 +19,40 @@ from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_equations import LinearEquationsFit
 from mixedmodels.fits.linear_predictor import random_effects
+from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 
 
 def refuse_nonlinear(fit: Fit, what: str) -> None:
     """Raise NotAvailableError where something is defined by a linear predictor, which a fit has not."""
-    if isinstance(fit, NonlinearFit):
+    if isinstance(fit, CurveFit):
         raise NotAvailableError(
             f"{what} is about a linear predictor, which a nonlinear mixed model does not have. Compare fits "
             "of nlmer() with anova(), test parameters with linear_hypothesis(), draw curves with predict()."
         )
 
 
-def problem_of(nonlinear: NonlinearDesign, y: FloatArray) -> NonlinearProblem:
-    """Return the engine's form of a nonlinear design with a response."""
+def rows_problem(nonlinear: NonlinearDesign, y: FloatArray, weights: FloatArray | None) -> NonlinearProblem:
+    """Return the engine's form of a nonlinear design with a response and its prior weights."""
     design = nonlinear.design
     return nonlinear_problem(
         y, nonlinear.mean, design.X, nonlinear.fixed_parameter, design.random,
-        nonlinear.random_parameter, design.weights,
+        nonlinear.random_parameter, weights,
     )  # fmt: skip
 
 
-class NonlinearFit(LinearEquationsFit):
+def problem_of(nonlinear: NonlinearDesign, y: FloatArray) -> NonlinearProblem:
+    """Return the engine's form of a nonlinear design with a response."""
+    return rows_problem(nonlinear, y, nonlinear.design.weights)
+
+
+class CurveFit(MixedFit):
+    """A mixed model whose predictor is a curve: a nonlinear function of parameters with random effects."""
+
+    nonlinear: NonlinearDesign
+
+
+class NonlinearFit(CurveFit, LinearEquationsFit):
     """A nonlinear mixed model, fitted; parameters as for :class:`mixedmodels.NonlinearMixedModel`.
 
     ``design`` is that of the linear model around the estimates: X and Z are derivatives of the mean in fixed
@@ -48,7 +60,6 @@ class NonlinearFit(LinearEquationsFit):
     """
 
     estimates: NonlinearEstimates
-    nonlinear: NonlinearDesign
 
     def __init__(
         self, nonlinear: NonlinearDesign, y: FloatArray, call: Call, data: Any, estimates: NonlinearEstimates

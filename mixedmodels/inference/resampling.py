@@ -25,7 +25,7 @@ from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.linear_predictor import contributions
-from mixedmodels.fits.nonlinear import NonlinearFit
+from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
 from mixedmodels.formula.design.rows import residual_of_copies
 from mixedmodels.formula.design.theta import term_factors
@@ -67,7 +67,7 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
             f"a {family.name} model has no residuals that could be exchanged, as kind={kind!r} does; use "
             "kind='parametric', or kind='cluster'."
         )
-    if kind != "parametric" and isinstance(fit, NonlinearFit):
+    if kind != "parametric" and isinstance(fit, CurveFit):
         raise NotAvailableError(
             f"kind={kind!r} is for linear predictors; a nonlinear mixed model has kind='parametric'."
         )
@@ -85,7 +85,7 @@ def check_kind(fit: Fit, kind: Kind, use_u: bool) -> None:
 
 def draw_responses(fit: Fit, kind: Kind, use_u: bool, rng: np.random.Generator, count: int) -> FloatArray:
     """Draw responses for the rows of a fit, one a column, shape (n, count)."""
-    if isinstance(fit, NonlinearFit):
+    if isinstance(fit, CurveFit):
         return drawn_responses(fit, rng, count, [np.full(term.size, use_u) for term in fit.random])
     if kind == "wild":
         return _wild(fit, rng, count)

@@ -11,7 +11,7 @@ import pandas as pd
 from mixedmodels.advice import advises, shown
 from mixedmodels.errors import ControlError, NotAvailableError, listed
 from mixedmodels.fits.fit import Fit
-from mixedmodels.fits.nonlinear import NonlinearFit
+from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.missing import NA
 from mixedmodels.plots.canvas import check_axes, finished, panels, shape_of
 from mixedmodels.plots.group_fits import chosen_levels, draw_level, label_panels
@@ -73,7 +73,7 @@ def plot_fit(
     5
     """
     check_axes(ax)
-    if not isinstance(model, NonlinearFit):
+    if not isinstance(model, CurveFit):
         raise NotAvailableError(
             f"plot_fit() draws curves of nlmer(), and needs such a fit, not {shown(model)}; "
             "plot_groups() draws those of lmer() and glmer()."
@@ -93,7 +93,7 @@ def plot_fit(
     return finished(host, data, inside)
 
 
-def _variable(fit: NonlinearFit, term: int, x: Any, frame: pd.DataFrame) -> str:
+def _variable(fit: CurveFit, term: int, x: Any, frame: pd.DataFrame) -> str:
     """Return the variable along the panels."""
     numeric = [name for name in frame if pd.api.types.is_numeric_dtype(frame[name])]
     if x is not None:
@@ -109,7 +109,7 @@ def _variable(fit: NonlinearFit, term: int, x: Any, frame: pd.DataFrame) -> str:
     raise ControlError("plot_fit() needs x: no variable of the mean varies within groups.")
 
 
-def _table(fit: NonlinearFit, term: int, along: str, frame: pd.DataFrame, chosen: list[str]) -> pd.DataFrame:
+def _table(fit: CurveFit, term: int, along: str, frame: pd.DataFrame, chosen: list[str]) -> pd.DataFrame:
     """Return points and curves, one row each."""
     own = fit.random[term]
     places = np.linspace(frame[along].min(), frame[along].max(), PLACES)

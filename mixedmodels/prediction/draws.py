@@ -7,10 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError
+from mixedmodels.errors import ControlError, DataError
+from mixedmodels.families.family import Family
+from mixedmodels.families.modelled_dispersion import rows_of
+from mixedmodels.families.response import TRIALS_FAMILIES
+from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 
+#: Families whose means lie between 0 and 1.
+MEANS_BELOW_ONE = (*TRIALS_FAMILIES, "beta")
 Seed = int | np.random.Generator | np.random.SeedSequence | None
 
 
@@ -62,3 +68,33 @@ def draw_gaussian(
     """Draw ``y ~ N(mean, sigma^2 / w)``, shape (n, count); rows of zero weight get the noise of weight 1."""
     sd = sigma / np.sqrt(np.where(weights > 0.0, weights, 1.0))
     return np.asarray(mean + sd[:, None] * rng.standard_normal(mean.shape))
+
+
+def draw_observed(
+    model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray, family: Family | None
+) -> FloatArray:
+    """Draw observations about linear predictors, shape (m, count)."""
+    if family is None:
+        return draw_gaussian(rng, eta, model.sigma(), weights)
+    mean = family.link.inverse(eta)
+    _refuse_impossible(family, eta, mean)
+    each = np.repeat(weights, eta.shape[1])
+    of_draws = rows_of(family, np.repeat(np.arange(len(eta)), eta.shape[1]))
+    y = of_draws.simulate(rng, mean.ravel(), each, model.drawn_phi).reshape(eta.shape)
+    counts = model.design.response.kind == "cbind"
+    return np.round(y * weights[:, None]) if counts else y
+
+
+def _refuse_impossible(family: Family, eta: FloatArray, mean: FloatArray) -> None:
+    """Raise DataError where a linear predictor leads to a mean that the family cannot have."""
+    if family.name == "gaussian":
+        return
+    possible = family.link.gives_positive_mean(eta)
+    if family.name in MEANS_BELOW_ONE:
+        possible = (mean >= 0.0) & (mean <= 1.0)
+    if not possible.all():
+        raise DataError(
+            f"the linear predictor {eta[~possible][0]:.4g} leads by the link {family.link.name!r} to no mean "
+            f"that the {family.name} family can have, in {int((~possible).sum())} of {possible.size} "
+            "draws: the random effects are too large for this link, or the fixed effects too near its end."
+        )

@@ -12,21 +12,29 @@ import pandas as pd
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import whole_number
 from mixedmodels.errors import NotAvailableError
+from mixedmodels.fits.family_quantities import response_slope
 from mixedmodels.fits.fit import RandomRows
 from mixedmodels.fits.linear_predictor import contributions
-from mixedmodels.fits.nonlinear import NonlinearFit
+from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.new_nonlinear import mean_on
 from mixedmodels.formula.design.nonlinear import MeanFunction
 from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.prediction.draws import draw_gaussian, draw_new_levels, draw_random_effects
-from mixedmodels.prediction.intervals import drawn_rows, fixed_variances, relative_variances
+from mixedmodels.prediction.draws import draw_new_levels, draw_observed, draw_random_effects
+from mixedmodels.prediction.intervals import (
+    confidence_limits,
+    drawn_rows,
+    fixed_variances,
+    prediction_limits,
+    relative_variances,
+)
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.predict import (
     labelled,
     new_labels,
     refuse_new_levels,
+    response_values,
     row_labels,
     select_effects,
 )
@@ -57,7 +65,7 @@ class NonlinearRows:
     index: pd.Index
 
 
-def nonlinear_rows(fit: NonlinearFit, newdata: Any, needs_random: bool) -> NonlinearRows:
+def nonlinear_rows(fit: CurveFit, newdata: Any, needs_random: bool) -> NonlinearRows:
     """Return the rows of the fit, or new ones, which need no grouping factors for the population.
 
     Raises
@@ -79,7 +87,7 @@ def nonlinear_rows(fit: NonlinearFit, newdata: Any, needs_random: bool) -> Nonli
     return NonlinearRows(mean, X, random, row_labels(newdata, len(X)))
 
 
-def parameters_at(fit: NonlinearFit, rows: NonlinearRows, b: Sequence[FloatArray]) -> FloatArray:
+def parameters_at(fit: CurveFit, rows: NonlinearRows, b: Sequence[FloatArray]) -> FloatArray:
     """Return the parameters of the mean, (K, m, R), with random effects b of each term, (levels, S, R)."""
     phi = np.zeros((len(rows.mean.parameters), len(rows.X), b[0].shape[2] if b else 1))
     for j, k in enumerate(fit.nonlinear.fixed_parameter.tolist()):
@@ -91,14 +99,14 @@ def parameters_at(fit: NonlinearFit, rows: NonlinearRows, b: Sequence[FloatArray
     return phi
 
 
-def population_mean(fit: NonlinearFit) -> FloatArray:
-    """Return the mean of the rows of the fit at random effects of zero, shape (n,)."""
+def population_mean(fit: CurveFit) -> FloatArray:
+    """Return the curve of the rows of the fit at random effects of zero, shape (n,)."""
     rows = nonlinear_rows(fit, None, needs_random=False)
     return rows.mean.value(parameters_at(fit, rows, [np.zeros((*b.shape, 1)) for b in fit.b])[:, :, 0])
 
 
 def predict_nonlinear(
-    fit: NonlinearFit, newdata: Any, re_form: ReForm, request: PredictionRequest
+    fit: CurveFit, newdata: Any, re_form: ReForm, request: PredictionRequest
 ) -> pd.Series | pd.DataFrame:
     """Predict means; see :meth:`NonlinearMixedModel.predict`."""
     if request.random_only or request.offset is not None:
@@ -114,24 +122,26 @@ def predict_nonlinear(
     b = [np.where(mask, effects, 0.0)[:, :, None] for effects, mask in zip(fit.b, masks, strict=True)]
     phi = parameters_at(fit, rows, b)[:, :, 0]
     with np.errstate(all="ignore"):
-        columns = {"fit": rows.mean.value(phi)}
+        curve, family = rows.mean.value(phi), fit.family()
+        linked = family is not None and request.type == "response"
+        columns = {"fit": response_values(fit, curve) if linked else curve}
         if request.se_fit or request.interval is not None:
-            columns |= _uncertainty(fit, rows, phi, masks, newdata, request, columns["fit"])
+            columns |= _uncertainty(fit, rows, phi, masks, newdata, request, curve)
     return labelled(fit, columns, rows.index, newdata is None, request.na_action)
 
 
 def _uncertainty(
-    fit: NonlinearFit,
+    fit: CurveFit,
     rows: NonlinearRows,
     phi: FloatArray,
     masks: Sequence[BoolArray],
     newdata: Any,
     request: PredictionRequest,
-    mean: FloatArray,
+    curve: FloatArray,
 ) -> dict[str, FloatArray]:
     """Return se_fit and limits by the delta method, from the derivatives of the mean at these rows."""
     _, G = rows.mean.jacobian(phi)
-    known = np.isfinite(mean)
+    known = np.isfinite(curve)
     X = np.where(known[:, None], rows.X * G[fit.nonlinear.fixed_parameter].T, 0.0)
     random = [
         (np.where(known[:, None] & mask, Z * G[owner].T, 0.0), codes)
@@ -139,20 +149,24 @@ def _uncertainty(
     ]
     conditional = any(mask.any() for mask in masks)
     variances = fit.prediction_variances(X, random) if conditional else fixed_variances(fit, X)
-    columns = {"se_fit": np.where(known, np.sqrt(variances), np.nan)} if request.se_fit else {}
-    if request.interval is None:
-        return columns
-    if request.interval == "prediction":
+    se, family, columns = np.sqrt(variances), fit.family(), {}
+    if request.se_fit:
+        linked = family is not None and request.type == "response"
+        factor = np.abs(response_slope(family, curve, fit.phi)) if family is not None and linked else 1.0
+        columns["se_fit"] = np.where(known, se * factor, np.nan)
+    if request.interval == "confidence":
+        columns["lower"], columns["upper"] = confidence_limits(fit, curve, se, request)
+    elif request.interval == "prediction":
         weights = fit.prior_weights if newdata is None else new_weights(fit, newdata, len(X), request.weights)
         if fit.has_structured_residuals:
-            weights = weights / relative_sd(fit, newdata, mean) ** 2
-        variances = variances + fit.sigma() ** 2 / weights + _drawn(fit, rows, G, masks, newdata)
-    half = request.quantile(None) * np.sqrt(variances)
-    return columns | {"lower": mean - half, "upper": mean + half}
+            weights = weights / relative_sd(fit, newdata, curve) ** 2
+        variances = variances + _drawn(fit, rows, G, masks, newdata)
+        columns["lower"], columns["upper"] = prediction_limits(fit, curve, variances, weights, request)
+    return columns
 
 
 def _drawn(
-    fit: NonlinearFit, rows: NonlinearRows, G: FloatArray, masks: Sequence[BoolArray], newdata: Any
+    fit: CurveFit, rows: NonlinearRows, G: FloatArray, masks: Sequence[BoolArray], newdata: Any
 ) -> FloatArray | float:
     """Return, to first order, the variances of the random effects that are not conditioned on, shape (m,)."""
     others = drawn_rows(fit, newdata, rows.random, masks)
@@ -164,7 +178,7 @@ def _drawn(
 
 
 def simulate_nonlinear(
-    fit: NonlinearFit,
+    fit: CurveFit,
     nsim: int,
     rng: np.random.Generator,
     newdata: Any,
@@ -187,30 +201,30 @@ def simulate_nonlinear(
             "structured residuals are simulated at the rows of the fit: leave out newdata=."
         )
     prior = new_weights(fit, newdata, len(rows.X), weights)
-    y = draw_gaussian(rng, _means(fit, rows, b), fit.sigma(), prior)
+    y = draw_observed(fit, rng, _curves(fit, rows, b), prior, fit.family())
     return pd.DataFrame(y, index=rows.index, columns=[f"sim_{i + 1}" for i in range(nsim)])
 
 
-def _means(fit: NonlinearFit, rows: NonlinearRows, b: Sequence[FloatArray]) -> FloatArray:
-    """Return the means at random effects b of each term, (levels, S, R), shape (m, R)."""
+def _curves(fit: CurveFit, rows: NonlinearRows, b: Sequence[FloatArray]) -> FloatArray:
+    """Return the curves at random effects b of each term, (levels, S, R), shape (m, R)."""
     phi = parameters_at(fit, rows, b)
     with np.errstate(all="ignore"):
         return np.column_stack([rows.mean.value(phi[:, :, r]) for r in range(phi.shape[2])])
 
 
 def drawn_responses(
-    fit: NonlinearFit, rng: np.random.Generator, count: int, masks: Sequence[BoolArray]
+    fit: CurveFit, rng: np.random.Generator, count: int, masks: Sequence[BoolArray]
 ) -> FloatArray:
     """Draw responses at the rows of the fit, (n, count), random effects kept at their modes by `masks`."""
     rows = nonlinear_rows(fit, None, needs_random=True)
-    mean = _means(fit, rows, _drawn_effects(fit, count, rng, masks))
+    curves = _curves(fit, rows, _drawn_effects(fit, count, rng, masks))
     if isinstance(fit, StructuredResiduals):
-        return np.asarray(mean + np.column_stack([drawn_residuals(fit, rng) for _ in range(count)]))
-    return draw_gaussian(rng, mean, fit.sigma(), fit.prior_weights)
+        return np.asarray(curves + np.column_stack([drawn_residuals(fit, rng) for _ in range(count)]))
+    return draw_observed(fit, rng, curves, fit.prior_weights, fit.family())
 
 
 def _drawn_effects(
-    fit: NonlinearFit, nsim: int, rng: np.random.Generator, masks: Sequence[BoolArray]
+    fit: CurveFit, nsim: int, rng: np.random.Generator, masks: Sequence[BoolArray]
 ) -> list[FloatArray]:
     """Return random effects of each term, drawn but where they are kept, each (levels, S, nsim)."""
     drawn = draw_random_effects(rng, fit.random, fit.theta_values, fit.random_scale, nsim)
@@ -221,7 +235,7 @@ def _drawn_effects(
 
 
 def _with_new_levels(
-    fit: NonlinearFit, rows: NonlinearRows, newdata: Any, b: list[FloatArray], rng: np.random.Generator
+    fit: CurveFit, rows: NonlinearRows, newdata: Any, b: list[FloatArray], rng: np.random.Generator
 ) -> tuple[NonlinearRows, list[FloatArray]]:
     """Return rows and effects with levels that were not in the data, theirs drawn."""
     recipe, random, effects = fit.design.recipe, [], []

@@ -12,10 +12,9 @@ import pandas as pd
 from mixedmodels.advice import shown
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.control import true_or_false, whole_number
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import rows_of
-from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.fits.family_dispersion import family_at
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution, contributions
@@ -26,8 +25,8 @@ from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.missing import UNSET, Unset
 from mixedmodels.prediction.draws import (
     Seed,
-    draw_gaussian,
     draw_new_levels,
+    draw_observed,
     draw_random_effects,
     generator,
 )
@@ -46,8 +45,6 @@ from mixedmodels.prediction.structured import drawn_residuals, new_residual_fact
 
 #: Numbers of one block of draws: 16 MB.
 MOST_VALUES = 2**21
-#: Families whose means lie between 0 and 1.
-MEANS_BELOW_ONE = (*TRIALS_FAMILIES, "beta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +175,10 @@ class Simulation:
             return eta + self._new_residuals(rng, eta.shape)
         known = np.isfinite(eta).all(axis=1)
         if known.all():
-            return _observed(self.model, rng, eta, self.weights, self.family)
+            return draw_observed(self.model, rng, eta, self.weights, self.family)
         y = np.full(eta.shape, np.nan)
         family = None if self.family is None else rows_of(self.family, np.flatnonzero(known))
-        y[known] = _observed(self.model, rng, eta[known], self.weights[known], family)
+        y[known] = draw_observed(self.model, rng, eta[known], self.weights[known], family)
         return y
 
     def _new_residuals(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
@@ -251,36 +248,6 @@ def _fresh_levels(model: Fit, rows: Rows, newdata: Any) -> list[CodeArray | None
         extended[codes < 0] = [number[key] for key in keys]
         found.append(extended)
     return found
-
-
-def _observed(
-    model: Fit, rng: np.random.Generator, eta: FloatArray, weights: FloatArray, family: Family | None
-) -> FloatArray:
-    """Draw observations about linear predictors, shape (m, count)."""
-    if family is None:
-        return draw_gaussian(rng, eta, model.sigma(), weights)
-    mean = family.link.inverse(eta)
-    _refuse_impossible(family, eta, mean)
-    each = np.repeat(weights, eta.shape[1])
-    of_draws = rows_of(family, np.repeat(np.arange(len(eta)), eta.shape[1]))
-    y = of_draws.simulate(rng, mean.ravel(), each, model.drawn_phi).reshape(eta.shape)
-    counts = model.design.response.kind == "cbind"
-    return np.round(y * weights[:, None]) if counts else y
-
-
-def _refuse_impossible(family: Family, eta: FloatArray, mean: FloatArray) -> None:
-    """Raise DataError where a linear predictor leads to a mean that the family cannot have."""
-    if family.name == "gaussian":
-        return
-    possible = family.link.gives_positive_mean(eta)
-    if family.name in MEANS_BELOW_ONE:
-        possible = (mean >= 0.0) & (mean <= 1.0)
-    if not possible.all():
-        raise DataError(
-            f"the linear predictor {eta[~possible][0]:.4g} leads by the link {family.link.name!r} to no mean "
-            f"that the {family.name} family can have, in {int((~possible).sum())} of {possible.size} "
-            "draws: the random effects are too large for this link, or the fixed effects too near its end."
-        )
 
 
 def _drawn_effects(

@@ -14,7 +14,7 @@ from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.family_quantities import pearson_factor, response_mean, response_slope
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.fits.nonlinear import NonlinearFit
+from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.missing import NA
@@ -121,7 +121,7 @@ def _columns(model: Fit) -> pd.DataFrame:
         ".hat": hat,
         ".cooksd": _cooks_distance(model, hat),
     }
-    if isinstance(model, NonlinearFit):
+    if isinstance(model, CurveFit):
         columns[".fixed"] = population_mean(model)
     elif isinstance(model, MixedFit):
         columns[".fixed"] = design.X @ model.beta + offset

@@ -13,7 +13,8 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.gee import GeeFit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.fits.nonlinear import NonlinearFit
+from mixedmodels.fits.nonlinear import CurveFit, NonlinearFit
+from mixedmodels.fits.nonlinear_family import NonlinearFamilyFit
 from mixedmodels.formula.design.coding import VariableCoding
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.reports.family_text import family_label
@@ -68,8 +69,9 @@ def kind_of_model(fit: Fit) -> str:
     if isinstance(fit, GeeFit):
         return f"marginal model ({family_words(fit.family())} family, {fit.family().link.name} link)"
     mixed = " mixed" if isinstance(fit, MixedFit) else ""
-    if isinstance(fit, NonlinearFit):
-        return "nonlinear mixed model"
+    if isinstance(fit, CurveFit):
+        about = "" if family is None else f" ({family_words(family)} family, {family.link.name} link)"
+        return f"nonlinear mixed model{about}"
     if family is None:
         return f"linear{mixed} model"
     return f"generalized linear{mixed} model ({family_words(family)} family, {family.link.name} link)"
@@ -103,7 +105,7 @@ def estimation(fit: Fit) -> str:
         )
     if not fit.has_likelihood:
         return "penalized quasi-likelihood"
-    if isinstance(fit, GeneralizedFit | NonlinearFit):
+    if isinstance(fit, GeneralizedFit | NonlinearFit | NonlinearFamilyFit):
         return f"maximum likelihood ({_approximation(fit.estimates.nAGQ)})"
     return "maximum quasi-likelihood" if fit.is_quasi else "maximum likelihood"
 
@@ -126,8 +128,11 @@ def observations(fit: Fit) -> str:
 
 def predictors(fit: Fit) -> str:
     """Return the response and what predicts it."""
-    if isinstance(fit, NonlinearFit):
-        return f"The mean of {fit.design.response.text} is a nonlinear function of parameters"
+    if isinstance(fit, CurveFit):
+        family = fit.family()
+        linked = family is not None and family.link.name != "identity"
+        what = f"The {family.link.name} of the mean" if family is not None and linked else "The mean"
+        return f"{what} of {fit.design.response.text} is a nonlinear function of parameters"
     terms = [_term_words(label) for label in fit.terms()]
     intercept = fit.design.recipe.fixed.intercept
     parts = [in_series(terms) or ("an intercept alone" if intercept else "no fixed effects")]

@@ -77,7 +77,7 @@ class Coordinates:
         return np.concatenate([self.theta(x), self.beta(x), x[self.n_theta + len(self.origin) :]])
 
 
-def theta_scales(problem: NonlinearProblem, Zeta: FloatArray) -> FloatArray:
+def theta_scales(problem: NonlinearProblem, Zeta: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the size of every free covariance parameter for an effect of the size of the residual.
 
     Parameters
@@ -86,19 +86,25 @@ def theta_scales(problem: NonlinearProblem, Zeta: FloatArray) -> FloatArray:
         The problem.
     Zeta : ndarray, shape (n, S)
         Derivatives of the mean in the random effects.
+    weights : ndarray, shape (n,)
+        Prior weights, or the information of each row.
     """
-    rms = np.sqrt(np.mean(problem.weights[:, None] * Zeta * Zeta, axis=0))
+    rms = np.sqrt(np.mean(weights[:, None] * Zeta * Zeta, axis=0))
     size = 1.0 / np.where(rms > 0.0, rms, 1.0)
     parts = [t.structure.scales(size[own]) for t, own in zip(problem.terms, problem.columns, strict=True)]
     return np.concatenate([np.empty(0), *parts])
 
 
-def coordinates_around(problem: NonlinearProblem, at: Evaluation) -> Coordinates:
-    """Return coordinates in units of what is known at an evaluation."""
-    information = fixed_information(problem, at) * (problem.n / at.pwrss)
+def directions(information: FloatArray) -> FloatArray:
+    """Return B, one standard error along each direction of an information (p, p)."""
     size = np.sqrt(np.maximum(information.diagonal(), np.finfo(np.float64).tiny))
     values, vectors = np.linalg.eigh(information / size / size[:, None])
     known = np.maximum(values, LEAST_INFORMATION * values[-1])
-    return Coordinates(
-        problem, theta_scales(problem, at.mode.Zeta), at.beta, (vectors / np.sqrt(known)) / size[:, None]
-    )
+    return np.asarray((vectors / np.sqrt(known)) / size[:, None])
+
+
+def coordinates_around(problem: NonlinearProblem, at: Evaluation) -> Coordinates:
+    """Return coordinates in units of what is known at an evaluation."""
+    information = fixed_information(problem, at) * (problem.n / at.pwrss)
+    scales = theta_scales(problem, at.mode.Zeta, problem.weights)
+    return Coordinates(problem, scales, at.beta, directions(information))

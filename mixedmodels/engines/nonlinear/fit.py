@@ -16,23 +16,11 @@ from mixedmodels.engines.nonlinear.laplace import Evaluation, evaluate, fixed_in
 from mixedmodels.engines.nonlinear.mode import at_effects
 from mixedmodels.engines.nonlinear.objective import Objective
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
+from mixedmodels.engines.nonlinear.search import FIRST_SIZES, search, sized
 from mixedmodels.engines.nonlinear.verdict import end_of_search, judged
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.optimization.canonical import PROBE, canonical, is_saddle, with_exact_zeros
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.quasi_newton import Minimum
 from mixedmodels.optimization.report import OptimizationReport
-
-#: Sizes of random effects, in units of residuals: a search begins with the first that has a mode.
-FIRST_SIZES = (1.0, 0.3, 0.1)
-#: Decrease of the objective that ends a search: a Newton step with the exact Hessian follows.
-TOLERANCE = 1e-10
-#: Largest change of a coordinate in one step: they are in units of what the data tell.
-MAX_STEP = 5.0
-#: Searches that begin beside a variance left at zero though the objective falls away from it.
-MAX_RESTARTS = 3
-#: Decrease by which another search has found another optimum.
-LOWER = 1e-6
 
 
 def fit_nonlinear(
@@ -69,7 +57,7 @@ def fit_nonlinear(
     began = time.perf_counter()
     first = _first_evaluation(problem, beta, theta, problem.by_cluster(u) if u else np.zeros(problem.shape))
     objective = Objective(problem, coordinates_around(problem, first), observed, u=first.mode.u)
-    found = _search(objective, objective.coordinates.at(first.theta, first.beta))
+    found = search(objective, objective.coordinates.at(first.theta, first.beta))
     if nAGQ > 1:
         objective, found = _by_quadrature(objective, found, nAGQ)
     end = end_of_search(objective, found)
@@ -84,6 +72,7 @@ def fit_nonlinear(
         found.message,
     )
     sigma = math.sqrt(at.pwrss / problem.n) if objective.grid is None else math.exp(float(end.x[-1]))
+    known = len(at.theta) + len(at.beta)
     return NonlinearEstimates(
         theta=at.theta,
         beta=at.beta,
@@ -95,7 +84,7 @@ def fit_nonlinear(
         REML=False,
         observed=observed,
         unscaled_vcov=np.asarray(np.linalg.pinv(fixed_information(problem, at), hermitian=True)),
-        covariance=end.covariance,
+        covariance=None if end.covariance is None else end.covariance[:known, :known],
         optimization=report,
         convergence=judged(problem, at.theta, end, found.message),
     )
@@ -115,82 +104,13 @@ def _first_evaluation(
         return evaluate(problem, theta, beta, u)
     identity = np.eye(problem.Z.shape[1])
     at = at_effects(problem, identity, problem.fixed_part(beta), np.zeros(problem.shape))
-    scales = theta_scales(problem, np.where(np.isfinite(at.Zeta), at.Zeta, 0.0))
+    scales = theta_scales(problem, np.where(np.isfinite(at.Zeta), at.Zeta, 0.0), problem.weights)
     for size in FIRST_SIZES:
         try:
-            return evaluate(problem, _sized(problem, size * scales), beta, np.zeros(problem.shape))
+            return evaluate(problem, sized(problem, size * scales), beta, np.zeros(problem.shape))
         except (ConvergenceError, np.linalg.LinAlgError) as error:
             failed = error
     raise ConvergenceError(str(failed))
-
-
-def _sized(problem: NonlinearProblem, scales: FloatArray) -> FloatArray:
-    """Return theta of uncorrelated effects of given sizes."""
-    parts = []
-    for term, part in zip(problem.terms, theta_slices(problem.terms), strict=True):
-        start, bounds = term.structure.start(), np.array(term.structure.is_lower_bound(), dtype=bool)
-        parts.append(np.where(bounds, start * scales[part], start))
-    return np.concatenate([np.empty(0), *parts])
-
-
-def _search(objective: Objective, start: FloatArray) -> Minimum:
-    """Return the optimum from a start, variances that are as good as zero exactly zero."""
-    found = _minimum(objective, start)
-    for _ in range(MAX_RESTARTS):
-        found = _with_exact_zeros(objective, found)
-        beside = _beside_saddle(objective, found)
-        if beside is None:
-            break
-        again = _minimum(objective, beside)
-        if again.objective > found.objective - LOWER:
-            break
-        found = again
-    return found
-
-
-def _minimum(objective: Objective, start: FloatArray) -> Minimum:
-    """Return where the quasi-Newton method leads from a start."""
-    problem, n_theta = objective.problem, objective.coordinates.n_theta
-    levels = np.concatenate([np.full(t.structure.n_theta, float(t.n_levels)) for t in problem.terms])
-    variances = np.concatenate([0.25 / levels, np.full(len(start) - n_theta, 0.5)])
-    return minimize(
-        objective.value_and_gradient, start, np.diag(variances), tolerance=TOLERANCE, max_step=MAX_STEP
-    )
-
-
-def _moved(objective: Objective, found: Minimum, theta: FloatArray) -> FloatArray:
-    """Return the coordinates of an optimum with another theta."""
-    coordinates, x = objective.coordinates, found.x.copy()
-    x[: coordinates.n_theta] = coordinates.at(theta, coordinates.origin)[: coordinates.n_theta]
-    return x
-
-
-def _with_exact_zeros(objective: Objective, found: Minimum) -> Minimum:
-    """Return the optimum in canonical form, its nearly zero variances exactly zero."""
-    coordinates, problem = objective.coordinates, objective.problem
-    theta = canonical(problem.terms, coordinates.theta(found.x))
-    theta, value = with_exact_zeros(
-        lambda theta: objective.value(_moved(objective, found, theta)),
-        problem.terms, theta, coordinates.scales, found.objective,
-    )  # fmt: skip
-    return replace(found, x=_moved(objective, found, theta), objective=value)
-
-
-def _beside_saddle(objective: Objective, found: Minimum) -> FloatArray | None:
-    """Return a start beside variances that are zero though the objective falls away from them, or None."""
-    coordinates, terms = objective.coordinates, objective.problem.terms
-    theta = coordinates.theta(found.x)
-    bounds = np.concatenate([np.array(t.structure.is_lower_bound(), dtype=bool) for t in terms])
-    zero = bounds & (theta == 0.0)
-    if not zero.any():
-        return None
-    x = found.x.copy()
-    x[: len(zero)] = np.where(zero, PROBE, x[: len(zero)])
-    slope = objective.gradient(x)[: len(zero)] / coordinates.scales
-    if not is_saddle(terms, theta, coordinates.scales, slope):
-        return None
-    x[: len(zero)] = np.where(zero, FIRST_SIZES[1], x[: len(zero)])
-    return x
 
 
 def _by_quadrature(objective: Objective, found: Minimum, nAGQ: int) -> tuple[Objective, Minimum]:
@@ -200,4 +120,4 @@ def _by_quadrature(objective: Objective, found: Minimum, nAGQ: int) -> tuple[Obj
     nearer = replace(coordinates_around(problem, at), scales=coordinates.scales)
     exact = Objective(problem, nearer, grid=quadrature_grid(nAGQ, problem.shape[1]), u=at.mode.u)
     log_sigma = 0.5 * math.log(at.pwrss / problem.n)
-    return exact, _search(exact, np.append(nearer.at(at.theta, at.beta), log_sigma))
+    return exact, search(exact, np.append(nearer.at(at.theta, at.beta), log_sigma))

@@ -85,7 +85,7 @@ def evaluate(
     """
     T = problem.factor(theta)
     mode = find_mode(problem, T, problem.fixed_part(beta), start)
-    Omega = gauss_newton(problem, mode)
+    Omega = gauss_newton(problem, mode.zeta, problem.weights)
     curvature = exact_hessian(problem, T, mode, Omega) if observed else Omega
     sign, log_det = np.linalg.slogdet(curvature)
     r2, n = float(mode.rss.sum()), problem.n

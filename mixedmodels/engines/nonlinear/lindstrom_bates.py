@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -34,6 +34,8 @@ MAX_ROUNDS, MAX_HALVINGS = 200, 20
 SETTLED = 1e-9
 #: The same where rounds come no closer: theta is known to the square root of what its objective tells.
 NEARLY_SETTLED = 1e-5
+#: Movement below which another optimum of the linear model is looked for, and the decrease that makes one.
+LOOKED, LOWER = 1e-6, 1e-6
 #: Share of the largest theta below which one is measured by that.
 THETA_SHARE = 1e-3
 #: Residual sum of squares, relative to that before, that a step may lead to.
@@ -64,6 +66,8 @@ class LinearStep:
         Evaluations that it took.
     convergence : ConvergenceReport
         The verdict.
+    inverse_hessian : ndarray, shape (k, k), or None
+        Curvature that the next round begins with; None at a boundary, where it says nothing.
     """
 
     theta: FloatArray
@@ -74,11 +78,13 @@ class LinearStep:
     unscaled_vcov: FloatArray
     n_evaluations: int
     convergence: ConvergenceReport
+    inverse_hessian: FloatArray | None = None
 
 
 #: Maximum likelihood, REML as nlme has it, or the REML criterion of the linear model truly maximised.
 Criterion = bool | Literal["maximised"]
-Step = Callable[[LinearisedRows, FloatArray | None], LinearStep]
+#: Fits the linear model of linearised rows, near the last step where there is one.
+Step = Callable[[LinearisedRows, LinearStep | None], LinearStep]
 
 
 def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
@@ -93,13 +99,15 @@ def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
         parameters back to those of maximum likelihood, so that sigma and criterion alone are of REML.
     """
 
-    def step(rows: LinearisedRows, theta: FloatArray | None) -> LinearStep:
+    def step(rows: LinearisedRows, near: LinearStep | None) -> LinearStep:
         problem = linear_problem(rows.y, rows.X, rows.terms, weights)
-        found = fit_linear(problem, REML == "maximised", theta, y=rows.y)
+        theta, H = (None, None) if near is None else (near.theta, near.inverse_hessian)
+        found = fit_linear(problem, REML == "maximised", theta, inverse_hessian=H, y=rows.y)
         s = solve(problem, found.theta, True) if REML is True else found.solution
         return LinearStep(
             found.theta, s.beta, s.u, s.sigma, s.objective, s.unscaled_vcov,
             found.optimization.n_evaluations, found.convergence,
+            found.inverse_hessian if found.convergence.verdict == "converged" else None,
         )  # fmt: skip
 
     return step
@@ -117,7 +125,7 @@ def fit_linearised(
     beta : ndarray, shape (p,)
         Fixed effects to begin from.
     step : callable
-        Fits the linear model of linearised rows, from a theta where one is known.
+        Fits the linear model of linearised rows, near the last step where there is one.
     REML : bool
         Which criterion it minimises.
     u : sequence of ndarray, optional
@@ -130,7 +138,6 @@ def fit_linearised(
     """
     began = time.perf_counter()
     b = [np.zeros((t.n_levels, t.size)) for t in problem.terms] if u is None else list(u)
-    theta: FloatArray | None = None
     found: LinearStep | None = None
     scale: FloatArray | None = None
     moved = math.inf
@@ -138,8 +145,14 @@ def fit_linearised(
     n_evaluations, rounds = 0, Anderson()
     for _ in range(MAX_ROUNDS):
         last = found
-        found = step(linearised(problem, beta, b), theta)
+        rows = linearised(problem, beta, b)
+        found = step(rows, found)
         n_evaluations += found.n_evaluations
+        if found.inverse_hessian is not None and moved <= LOOKED:
+            # Rounds near the last one stay in its valley: before they settle, others are looked into.
+            looked = step(rows, replace(found, inverse_hessian=None))
+            n_evaluations += looked.n_evaluations
+            found = looked if looked.objective < found.objective - LOWER else found
         new = [
             values @ T.T for values, T in zip(found.u, term_factors(problem.terms, found.theta), strict=True)
         ]
@@ -147,7 +160,6 @@ def fit_linearised(
         if scale is None:
             scale = _scale((found.beta, new), found)
         beta, b = _onwards(problem, rounds, (beta, b), (found.beta, new), scale)
-        theta = found.theta
         path.append((np.concatenate([found.theta, found.beta]), found.objective))
         if moved <= SETTLED:
             break

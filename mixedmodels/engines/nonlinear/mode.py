@@ -82,22 +82,26 @@ def at_effects(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, u: F
     return Mode(u, mu, e, G, H, Zeta, Zeta @ T, rss)
 
 
-def gauss_newton(problem: NonlinearProblem, at: Mode) -> FloatArray:
-    """Return ``J'WJ + I`` of each cluster, shape (C, q, q)."""
-    scaled = problem.weights[:, None] * at.zeta
-    Omega = problem.matrices(scaled[:, :, None] * at.zeta[:, None, :])
+def gauss_newton(problem: NonlinearProblem, zeta: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return ``J'WJ + I`` of each cluster, shape (C, q, q), J of rows zeta (n, S)."""
+    scaled = weights[:, None] * zeta
+    Omega = problem.matrices(scaled[:, :, None] * zeta[:, None, :])
     Omega[:, np.arange(Omega.shape[1]), np.arange(Omega.shape[1])] += 1.0
     return Omega
 
 
-def exact_hessian(problem: NonlinearProblem, T: FloatArray, at: Mode, Omega: FloatArray) -> FloatArray:
-    """Return half the Hessian of the penalized sum of squares of each cluster, shape (C, q, q)."""
+def bent(problem: NonlinearProblem, T: FloatArray, H: FloatArray, pull: FloatArray) -> FloatArray:
+    """Return the second derivatives of the mean in u, (C, q, q), each row's times a number, `pull` (n,)."""
     k = problem.parameter
     # T' . T of a matrix that is written out as a row.
     both_sides = (T[:, None, :, None] * T[None, :, None, :]).reshape(len(T) ** 2, -1)
-    second = at.H[k[:, None], k].reshape(len(k) ** 2, -1) * problem.Z_products
-    bent = (problem.weights * at.e * second).T @ both_sides
-    return np.asarray(Omega - problem.matrices(bent))
+    second = H[k[:, None], k].reshape(len(k) ** 2, -1) * problem.Z_products
+    return problem.matrices((pull * second).T @ both_sides)
+
+
+def exact_hessian(problem: NonlinearProblem, T: FloatArray, at: Mode, Omega: FloatArray) -> FloatArray:
+    """Return half the Hessian of the penalized sum of squares of each cluster, shape (C, q, q)."""
+    return Omega - bent(problem, T, at.H, problem.weights * at.e)
 
 
 def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start: FloatArray) -> Mode:
@@ -134,7 +138,7 @@ def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start
 def _newton_step(problem: NonlinearProblem, T: FloatArray, at: Mode) -> tuple[FloatArray, FloatArray, bool]:
     """Return the step (C, q), its decrement (C,), and whether it is Newton's in every cluster."""
     slope = at.u - problem.vectors((problem.weights * at.e)[:, None] * at.zeta)
-    Omega = gauss_newton(problem, at)
+    Omega = gauss_newton(problem, at.zeta, problem.weights)
     K = exact_hessian(problem, T, at, Omega)
     is_exact = True
     try:

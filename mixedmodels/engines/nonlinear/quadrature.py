@@ -97,12 +97,12 @@ def quadrature_gradient(
         spread_bar += of_u[:, :, None] * z
         d_sigma -= 2.0 * float(share @ rss) / sigma2
     d_sigma += float((spread_bar * spread).sum())
-    Omega_bar = np.linalg.inv(at.Omega) + _through_cholesky(L, spread, spread_bar)
+    Omega_bar = np.linalg.inv(at.Omega) + through_cholesky(L, spread, spread_bar)
     return objective, *pulled_back(problem, at, Cotangents(Omega_bar, u_bar, phi_bar, T_bar)), d_sigma
 
 
-def _through_cholesky(L: FloatArray, spread: FloatArray, spread_bar: FloatArray) -> FloatArray:
-    """Return the derivatives in ``Omega = L L'`` from those in ``sigma L^-T``, symmetric, shape (C, q, q)."""
+def through_cholesky(L: FloatArray, spread: FloatArray, spread_bar: FloatArray) -> FloatArray:
+    """Return the derivatives in ``Omega = L L'`` from those in ``L^-T``, symmetric, (C, q, q)."""
     inverse = np.linalg.inv(L)
     L_bar = -np.tril(inverse.transpose(0, 2, 1) @ (spread_bar.transpose(0, 2, 1) @ spread))
     half = np.tril(L.transpose(0, 2, 1) @ L_bar)

@@ -8,8 +8,8 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.differences import hessian
-from mixedmodels.engines.nonlinear.objective import Objective
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
+from mixedmodels.engines.nonlinear.search import Searched
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
@@ -43,8 +43,8 @@ class End:
         Gradient in units of standard errors.
     decrement : float
         Newton decrement with the exact Hessian; infinite where that is not positive definite.
-    covariance : ndarray, shape (k + p, k + p), or None
-        Covariance of (theta, beta); None where the Hessian is not positive definite.
+    covariance : ndarray, shape (m, m), or None
+        Covariance of theta, beta and other coordinates; None where the Hessian is not positive definite.
     flat : ndarray, shape (m,), or None
         A direction along which the objective is flat.
     falling : ndarray, shape (m,), or None
@@ -60,7 +60,7 @@ class End:
     falling: FloatArray | None
 
 
-def end_of_search(objective: Objective, found: Minimum) -> End:
+def end_of_search(objective: Searched, found: Minimum) -> End:
     """Take the last steps of a search, with the exact Hessian of the coordinates that move."""
     coordinates = objective.coordinates
     x, value = found.x.copy(), found.objective
@@ -93,7 +93,7 @@ def end_of_search(objective: Objective, found: Minimum) -> End:
     return End(x, value, scaled, decrement, _covariance(objective, x, H, moving), None, None)
 
 
-def _hessian(objective: Objective, x: FloatArray, moving: BoolArray) -> FloatArray:
+def _hessian(objective: Searched, x: FloatArray, moving: BoolArray) -> FloatArray:
     """Return the Hessian of the coordinates that move, from differences of the gradient."""
 
     def slope(own: FloatArray) -> FloatArray:
@@ -118,28 +118,30 @@ def _decrement_off(values: FloatArray, vectors: FloatArray, slope: FloatArray) -
     return 0.5 * float((along * along / values[curved]).sum())
 
 
-def _value(objective: Objective, x: FloatArray) -> float:
+def _value(objective: Searched, x: FloatArray) -> float:
     try:
         return objective.value(x)
     except (ConvergenceError, np.linalg.LinAlgError):
         return float("inf")
 
 
-def _covariance(objective: Objective, x: FloatArray, H: FloatArray, moving: BoolArray) -> FloatArray:
-    """Return the covariance of (theta, beta): twice the inverse Hessian, in their own units."""
+def _covariance(objective: Searched, x: FloatArray, H: FloatArray, moving: BoolArray) -> FloatArray:
+    """Return twice the inverse Hessian, of theta and beta in their own units."""
     coordinates, k = objective.coordinates, objective.coordinates.n_theta
     inside = np.zeros((len(x), len(x)))
     inside[np.ix_(moving, moving)] = 2.0 * np.linalg.inv(H)
     total = k + len(coordinates.origin)
-    A = np.zeros((total, total))
+    A = np.eye(len(x))
     step = np.eye(len(x))[:k] * STEP
     for j in range(k):
         A[:k, j] = (coordinates.theta(x + step[j]) - coordinates.theta(x - step[j])) / (2.0 * STEP)
-    A[k:, k:] = coordinates.B
-    return np.asarray(A @ inside[:total, :total] @ A.T)
+    A[k:total, k:total] = coordinates.B
+    return np.asarray(A @ inside @ A.T)
 
 
-def judged(problem: NonlinearProblem, theta: FloatArray, end: End, message: str) -> ConvergenceReport:
+def judged(
+    problem: NonlinearProblem, theta: FloatArray, end: End, message: str, others: tuple[str, ...] = ("sigma",)
+) -> ConvergenceReport:
     """Return the verdict on the end of a search.
 
     Parameters
@@ -152,32 +154,34 @@ def judged(problem: NonlinearProblem, theta: FloatArray, end: End, message: str)
         The end.
     message : str
         Why the search stopped.
+    others : tuple of str
+        Names of the coordinates after theta and beta.
     """
-    reasons = boundary_reasons(problem.terms, theta)
+    reasons, names = boundary_reasons(problem.terms, theta), _names(problem, others)
     if end.falling is not None:
-        what = f"The objective falls on both sides along {_named(problem, end.falling)}; start elsewhere."
+        what = f"The objective falls on both sides along {_named(names, end.falling)}; start elsewhere."
         return ConvergenceReport("not converged", end.decrement, (what, *reasons))
     if end.decrement > DECREMENT + RELATIVE_DECREMENT * abs(end.objective):
         k = int(np.argmax(np.abs(end.scaled_gradient)))
         still = (
-            f"The parameter {_names(problem)[k]} still moves. Check whether the data identify it, give other "
+            f"The parameter {names[k]} still moves. Check whether the data identify it, give other "
             "starting values, or take random effects out."
         )
         return ConvergenceReport("not converged", end.decrement, (still, message, *reasons))
     if end.flat is not None:
-        what = f"The likelihood is flat along {_named(problem, end.flat)}."
+        what = f"The likelihood is flat along {_named(names, end.flat)}."
         return ConvergenceReport("not identified", end.decrement, (what, *reasons))
     return ConvergenceReport("boundary" if reasons else "converged", end.decrement, reasons)
 
 
-def _names(problem: NonlinearProblem) -> list[str]:
+def _names(problem: NonlinearProblem, others: tuple[str, ...]) -> list[str]:
     """Return names of the coordinates."""
     fixed = [problem.mean.parameters[k] for k in problem.fixed_parameter.tolist()]
-    return [*theta_names(problem.terms), *fixed, "sigma"]
+    return [*theta_names(problem.terms), *fixed, *others]
 
 
-def _named(problem: NonlinearProblem, direction: FloatArray) -> str:
+def _named(names: list[str], direction: FloatArray) -> str:
     """Return the parameters that have most of a direction."""
     largest = np.abs(direction) >= NAMED * np.abs(direction).max()
-    names = dict.fromkeys(name for name, is_in in zip(_names(problem), largest, strict=False) if is_in)
-    return " and ".join(names)
+    chosen = dict.fromkeys(name for name, is_in in zip(names, largest, strict=False) if is_in)
+    return " and ".join(chosen)
