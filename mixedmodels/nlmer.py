@@ -13,12 +13,11 @@ from mixedmodels.checks import (
     check_design,
     check_nested_residuals,
     numeric_response,
-    require_random_terms,
 )
 from mixedmodels.control import LmerControl, as_control, one_of, whole_number
 from mixedmodels.engines.nonlinear.estimates import Method
 from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion
-from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.errors import ControlError, ConvergenceError, FormulaError
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.models.nonlinear import NonlinearMixedModel, estimated
@@ -136,7 +135,7 @@ def fit_nonlinear_request(
 ) -> NonlinearMixedModel:
     """Check what was asked for and fit its nonlinear mixed model."""
     nonlinear = request.nonlinear
-    require_random_terms(nonlinear.design)
+    _require_random_terms(nonlinear)
     y = numeric_response(nonlinear.design)
     check_design(nonlinear.design, options, linear=True)
     check_nested_residuals(nonlinear.design)
@@ -157,6 +156,17 @@ def fit_nonlinear_request(
             "values, nearer to the data, or take random effects out."
         ) from error
     return NonlinearMixedModel.judged(nonlinear, y, request.call, request.data, estimates)
+
+
+def _require_random_terms(nonlinear: NonlinearDesign) -> None:
+    """Refuse a nonlinear model without random effects."""
+    if not nonlinear.design.random:
+        names = nonlinear.mean.parameters
+        raise FormulaError(
+            f"the model has no random effects: say which parameters have some, '... ~ {names[0]} | g' or "
+            f"random='{names[0]} ~ 1 | g', with g the grouping factor.",
+            nonlinear.design.formula.text,
+        )
 
 
 def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any) -> None:

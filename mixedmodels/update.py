@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, cast, overload
 
 from mixedmodels.advice import advises, shown
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, FormulaError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
 from mixedmodels.gee import gee
@@ -105,9 +106,7 @@ def update(
         raise ControlError(
             f"formula must be a text such as '. ~ . - x', not {shown(formula)}; new data are data=."
         )
-    changed = (
-        str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
-    )
+    changed = _changed_formula(model, formula)
     kept = kept_arguments(model)
     if isinstance(model, MmrmModel):  # whose formula has the structure among its terms
         changed = f"{changed} + {kept.pop('residual')}"
@@ -116,6 +115,28 @@ def update(
     return cast(
         AnyModel | LinearModel, fitter(changed, model.data if data is None else data, **kept | arguments)
     )
+
+
+def _changed_formula(model: Fit, change: str | None) -> str:
+    """Return the formula of the next fit.
+
+    Raises
+    ------
+    FormulaError
+        If a nonlinear formula, which is no sum of terms, is to be changed term by term.
+    """
+    formula = str(model.design.formula)
+    if change is None:
+        return formula
+    if not isinstance(model, NonlinearMixedModel):
+        return update_formula(formula, change)
+    if any(piece.strip() == "." for piece in re.split(r"[~+\-]", change)):
+        raise FormulaError(
+            "the formula of a nonlinear model is no sum of terms, of which '.' could stand for some: write "
+            f"it whole, as in update(m, {formula!r}).",
+            change,
+        )
+    return change
 
 
 def kept_arguments(model: Fit) -> dict[str, Any]:
