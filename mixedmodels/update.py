@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast, overload
 
 from mixedmodels.advice import advises, shown
-from mixedmodels.errors import ControlError, DataError, FormulaError
+from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
 from mixedmodels.gee import gee
@@ -27,6 +27,7 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured import GlsModel, MmrmModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
+from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.nlmer import nlmer
 
 #: What fits each kind of model.
@@ -100,6 +101,11 @@ def update(
     'Reaction ~ Days + (1 | Subject)'
     """
     fitter = FITTERS.get(type(model))
+    if isinstance(model, SummedLinearMixedModel):
+        raise NotAvailableError(
+            "update() fits to rows again, and this model was fitted to sums over them: call lmer() with the "
+            "source, or with moments() of it, of which one set takes REML= and start= of any fit."
+        )
     if fitter is None:
         raise ControlError(f"update() needs a fitted model, not {shown(model)}.")
     if formula is not None and not isinstance(formula, str):
