@@ -100,7 +100,8 @@ def read_moments(path: str | os.PathLike[str], env: Mapping[str, Any] | None = N
         raise DataError(f"{os.fspath(path)} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{os.fspath(path)} cannot be read as moments: it is no file that Moments.save() wrote, or not all of it"
+            f"{os.fspath(path)} cannot be read as moments: it is no file that "
+            "Moments.save() wrote, or not all of it"
         ) from error
     if text.get("format") != FORMAT:
         raise DataError(
