@@ -62,8 +62,11 @@ class StrippedModel:
         """
         if newdata is None:
             raise DataError("a model that was stripped of its data predicts at new rows: give newdata=.")
-        predicted = predict_nonlinear if isinstance(self._fit, NonlinearFit) else predict
-        found = predicted(self._fit, newdata, re_form, PredictionRequest(type, allow_new_levels))
+        request = PredictionRequest(type, allow_new_levels)
+        if isinstance(self._fit, NonlinearFit):
+            found = predict_nonlinear(self._fit, newdata, re_form, request)
+        else:
+            found = predict(self._fit, newdata, re_form, request)
         return found if isinstance(found, pd.Series) else found.iloc[:, 0]
 
     def summary(self) -> str:
