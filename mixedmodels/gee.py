@@ -33,6 +33,9 @@ from mixedmodels.inference.gee.covariance import CovType, checked_type
 from mixedmodels.models.gee import GeeModel
 from mixedmodels.request import Request, read_grouped_request
 
+#: Working correlations that are the same whatever the order of times is.
+UNORDERED = ("independence", "exchangeable", "unstructured")
+
 
 @advises
 def gee(
@@ -126,6 +129,7 @@ def gee(
     request = read_grouped_request(
         formula, data, groups=groups, time=time, weights=weights, offset=offset, subset=subset,
         na_action=na_action, contrasts=contrasts, env=env, others=others,
+        in_order=not (isinstance(corr, str) and corr in UNORDERED),
     )  # fmt: skip
     refuse_random_terms(request.design, "gee", "glmer")
     if family is None:

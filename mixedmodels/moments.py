@@ -498,7 +498,8 @@ def _begin(
     else:
         raise DataError("0 (non-NA) cases: the source has no rows")
     with naming(waiting[-1]):
-        gathered = first_pass(request, waiting[-1].frame, levels)
+        strings = frozenset(name for name, kind in work.source.columns().items() if kind == "string")
+        gathered = first_pass(request, waiting[-1].frame, levels, strings)
     if gathered.is_needed:
         if work.source.once:
             raise DataError(

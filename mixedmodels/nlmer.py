@@ -17,12 +17,11 @@ from mixedmodels.checks import (
     check_response_varies,
     check_two_levels,
     numeric_response,
-    require_random_terms,
 )
 from mixedmodels.control import LmerControl, as_control, one_of, whole_number
 from mixedmodels.engines.nonlinear.estimates import Method
 from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion
-from mixedmodels.errors import ControlError, ConvergenceError
+from mixedmodels.errors import ControlError, ConvergenceError, FormulaError
 from mixedmodels.families import Family, get_family, initialize, refuse_quasi
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
@@ -156,7 +155,7 @@ def fit_nonlinear_request(
 ) -> NonlinearMixedModel:
     """Check what was asked for and fit its nonlinear mixed model."""
     nonlinear = request.nonlinear
-    require_random_terms(nonlinear.design)
+    _require_random_terms(nonlinear)
     y = numeric_response(nonlinear.design)
     check_design(nonlinear.design, options, linear=True)
     check_nested_residuals(nonlinear.design)
@@ -202,6 +201,17 @@ def _naming_start(nonlinear: NonlinearDesign) -> Iterator[None]:
             f"the model could not be fitted from start={_shown(nonlinear)}: {error} Give other starting "
             "values, nearer to the data, or take random effects out."
         ) from error
+
+
+def _require_random_terms(nonlinear: NonlinearDesign) -> None:
+    """Refuse a nonlinear model without random effects."""
+    if not nonlinear.design.random:
+        names = nonlinear.mean.parameters
+        raise FormulaError(
+            f"the model has no random effects: say which parameters have some, '... ~ {names[0]} | g' or "
+            f"random='{names[0]} ~ 1 | g', with g the grouping factor.",
+            nonlinear.design.formula.text,
+        )
 
 
 def _chosen_family(family: Any, method: Any, residual: Any, dispersion: Any) -> Family | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,7 @@ def read_grouped_request(
     contrasts: Mapping[str, Any] | None,
     env: Mapping[str, Any] | None,
     others: Mapping[str, Any],
+    in_order: bool,
 ) -> Request:
     """Read formula and data of a model of independent groups; arguments as for :func:`mixedmodels.gee`.
 
@@ -102,6 +103,8 @@ def read_grouped_request(
         Column, expression or one value a row; `time` None where rows count in their order.
     others : mapping
         What else was given, for a fit like it.
+    in_order : bool
+        Whether the order of times matters.
 
     Raises
     ------
@@ -112,7 +115,8 @@ def read_grouped_request(
     group = _row_variable("groups", groups, frame, names)
     times = () if time is None else (_row_variable("time", time, frame, names),)
     text = f"{deparse(times[0]) if times else '1'} | {deparse(group)}"
-    call = ResidualCall(text, STRUCTURES["diag"], False, times, group, None, {})
+    kind = replace(STRUCTURES["diag"], ordered=in_order)
+    call = ResidualCall(text, kind, False, times, group, None, {})
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=names, residual=call,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, cast, overload
 
 from mixedmodels.advice import advises, shown
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
 from mixedmodels.gee import gee
@@ -27,6 +28,7 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured import GlsModel, MmrmModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
+from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.nlmer import nlmer
 
 #: What fits each kind of model.
@@ -101,15 +103,18 @@ def update(
     'Reaction ~ Days + (1 | Subject)'
     """
     fitter = FITTERS.get(type(model))
+    if isinstance(model, SummedLinearMixedModel):
+        raise NotAvailableError(
+            "update() fits to rows again, and this model was fitted to sums over them: call lmer() with the "
+            "source, or with moments() of it, of which one set takes REML= and start= of any fit."
+        )
     if fitter is None:
         raise ControlError(f"update() needs a fitted model, not {shown(model)}.")
     if formula is not None and not isinstance(formula, str):
         raise ControlError(
             f"formula must be a text such as '. ~ . - x', not {shown(formula)}; new data are data=."
         )
-    changed = (
-        str(model.design.formula) if formula is None else update_formula(str(model.design.formula), formula)
-    )
+    changed = _changed_formula(model, formula)
     kept = kept_arguments(model)
     if isinstance(model, MmrmModel):  # whose formula has the structure among its terms
         changed = f"{changed} + {kept.pop('residual')}"
@@ -118,6 +123,28 @@ def update(
     return cast(
         AnyModel | LinearModel, fitter(changed, model.data if data is None else data, **kept | arguments)
     )
+
+
+def _changed_formula(model: Fit, change: str | None) -> str:
+    """Return the formula of the next fit.
+
+    Raises
+    ------
+    FormulaError
+        If a nonlinear formula, which is no sum of terms, is to be changed term by term.
+    """
+    formula = str(model.design.formula)
+    if change is None:
+        return formula
+    if not isinstance(model, NonlinearMixedModel):
+        return update_formula(formula, change)
+    if any(piece.strip() == "." for piece in re.split(r"[~+\-]", change)):
+        raise FormulaError(
+            "the formula of a nonlinear model is no sum of terms, of which '.' could stand for some: write "
+            f"it whole, as in update(m, {formula!r}).",
+            change,
+        )
+    return change
 
 
 def kept_arguments(model: Fit) -> dict[str, Any]:

@@ -349,6 +349,7 @@ def influence(
     """
     if isinstance(model, Fit):
         refuse_nonlinear(model, "influence()")
+        np.asarray(model.prior_weights)  # which says so where the rows were summed and are not held
     if not isinstance(model, Fit):
         raise ControlError(f"influence() needs a fitted model, not {shown(model)}.")
     one_of("method", method, get_args(Method))

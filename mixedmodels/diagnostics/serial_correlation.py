@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.control import one_of
+from mixedmodels.control import one_of, real_number
 from mixedmodels.diagnostics.required import a_fit
 from mixedmodels.diagnostics.residuals import residuals
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
@@ -240,6 +240,10 @@ def variogram(
     one_of("collapse", collapse, get_args(Collapse))
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ControlError(f"bins must be a whole number of classes, one or more, not {bins!r}.")
+    if over is not None and not isinstance(over, str):
+        raise ControlError(f"over must be an expression of columns, such as 'time' or 'x + y', not {over!r}.")
+    if max_distance is not None:
+        real_number("max_distance", max_distance)
     distance, half_square = _pairs(fit, over, _values(fit, type))
     if max_distance is not None:
         near = distance <= max_distance

@@ -68,7 +68,7 @@ def write_moments(stored: Stored, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     DataError
-        If `env` or the contrasts hold what no text says, such as a function.
+        If `env` or the contrasts hold what no text says, such as a function, or the file cannot be written.
     """
     text, arrays = _blueprint_text(stored.design.blueprint), _sums_arrays(stored.sums)
     text |= {"n_input": stored.n_input, "done": stored.done, "hashed": stored.is_hashed, "tables": []}
@@ -79,9 +79,12 @@ def write_moments(stored: Stored, path: str | os.PathLike[str]) -> None:
     }
     arrays[TEXT] = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
     partial = f"{os.fspath(path)}.partial"
-    with open(partial, "wb") as file:
-        np.savez(file, **arrays)
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(partial, path)
+    except OSError as error:
+        raise DataError(f"moments cannot be written to {os.fspath(path)}: {error.strerror}") from error
 
 
 def read_moments(path: str | os.PathLike[str], env: Mapping[str, Any] | None = None) -> Stored:
@@ -96,8 +99,13 @@ def read_moments(path: str | os.PathLike[str], env: Mapping[str, Any] | None = N
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         text = json.loads(arrays[TEXT].tobytes().decode())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{os.fspath(path)} cannot be read as moments: {error}") from error
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{os.fspath(path)} cannot be read as moments: it is no file that "
+            "Moments.save() wrote, or not all of it"
+        ) from error
     if text.get("format") != FORMAT:
         raise DataError(
             f"{os.fspath(path)} holds moments of format {text.get('format')}, and this version reads "

@@ -13,8 +13,12 @@ import pandas as pd
 from mixedmodels.advice import advises
 from mixedmodels.errors import DataError, NotAvailableError, UnknownNameError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import NonlinearFit
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design
+from mixedmodels.formula.design.nonlinear import NonlinearDesign
+from mixedmodels.formula.evaluation.columns import Column, Numeric
+from mixedmodels.prediction.nonlinear import predict_nonlinear
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.request import PredictionRequest
@@ -58,7 +62,11 @@ class StrippedModel:
         """
         if newdata is None:
             raise DataError("a model that was stripped of its data predicts at new rows: give newdata=.")
-        found = predict(self._fit, newdata, re_form, PredictionRequest(type, allow_new_levels))
+        request = PredictionRequest(type, allow_new_levels)
+        if isinstance(self._fit, NonlinearFit):
+            found = predict_nonlinear(self._fit, newdata, re_form, request)
+        else:
+            found = predict(self._fit, newdata, re_form, request)
         return found if isinstance(found, pd.Series) else found.iloc[:, 0]
 
     def summary(self) -> str:
@@ -143,6 +151,8 @@ def without_rows(fit: Fit) -> Fit:
     )  # fmt: skip
     bare.call = replace(fit.call, arguments={})
     bare.__dict__["estimates"] = _short(fit.__dict__["estimates"], fit.design.n_rows)
+    if isinstance(fit, NonlinearFit):
+        bare.__dict__["nonlinear"] = _curve_without_rows(fit.nonlinear)
     return bare
 
 
@@ -169,4 +179,15 @@ def _without_rows(design: Design) -> Design:
     return replace(
         design, fixed=none, random=random, response=response, index=design.index[:0],
         missing=missing, weights=None, offset=None,
+    )  # fmt: skip
+
+
+def _curve_without_rows(nonlinear: NonlinearDesign) -> NonlinearDesign:
+    """Return a nonlinear design whose mean is bound to no row."""
+    expression = nonlinear.expression
+    assert expression is not None, "a mean made by hand has no expression"
+    none: dict[str, Column] = {name: Numeric(np.empty(0)) for name in expression.variables}
+    return replace(
+        nonlinear, design=_without_rows(nonlinear.design), self_start=None,
+        mean=expression.bound(none, 0, nonlinear.design.recipe.env),
     )  # fmt: skip

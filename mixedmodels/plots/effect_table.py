@@ -58,7 +58,7 @@ def axes_of(fit: Fit, x: Any, by: Any, at: Mapping[str, Any] | None) -> tuple[Ax
         If one is unknown, or there are more.
     """
     columns = predictor_columns(fit)
-    names = [] if by is None else [by] if isinstance(by, str) else list(by)
+    names = [] if by is None else [by] if isinstance(by, str) or np.ndim(by) == 0 else list(by)
     if len(names) > 2:
         raise ControlError("by takes two variables at most: the first for colours, the second for panels.")
     for argument, name in (("x", x), *(("by", name) for name in names)):
@@ -69,6 +69,8 @@ def axes_of(fit: Fit, x: Any, by: Any, at: Mapping[str, Any] | None) -> tuple[Ax
             )
     if len({x, *names}) <= len(names):
         raise ControlError("plot_effects(): x and the variables of by must differ.")
+    if at is not None and not isinstance(at, Mapping):
+        raise ControlError(f"at must map variables to values, such as {{{x!r}: [0, 1]}}, not {shown(at)}.")
     given = dict(at or {})
     levels = reference_grid(fit).levels
     along = _axis(x, columns[x], levels[x], given.get(x), as_line=True)

@@ -129,9 +129,11 @@ def chosen_levels(fit: MixedFit, group: str, levels: Any) -> list[str]:
     k = next(k for k, term in enumerate(fit.random) if term.group == group)
     known = fit.random[k].levels
     if levels is not None:
-        wanted = [str(level) for level in ([levels] if isinstance(levels, str) else levels)]
+        wanted = [str(level) for level in ([levels] if np.ndim(levels) == 0 else levels)]
         unknown = [level for level in wanted if level not in known]
-        if unknown or not wanted:
+        if not wanted:
+            raise ControlError(f"levels names none of {group} to draw; it has {listed(known)}.")
+        if unknown:
             raise ControlError(f"{group} has no level {listed(map(repr, unknown))}; it has {listed(known)}.")
         return wanted
     if len(known) <= MOST_PANELS:

@@ -16,8 +16,8 @@ from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.profile.profile import profile
 from mixedmodels.inference.profile.result import Profile, ProfileCurve
-from mixedmodels.inference.wald import check_level
 from mixedmodels.plots.canvas import ACCENT, RULE, SHADE, check_axes, color, finished, panels, shape_of
+from mixedmodels.plots.selection import chosen_probabilities
 
 if TYPE_CHECKING:
     from mixedmodels.plots.canvas import Picture
@@ -81,8 +81,7 @@ def plot_profile(
     [38.23, 67.66]
     """
     check_axes(ax)
-    for level in levels:
-        check_level(level)
+    levels = chosen_probabilities(levels)
     one_of("absolute", absolute, (True, False))
     _, curves = profiled(model, which, "plot_profile")
     host, inside = panels(ax, *shape_of(len(curves)), 3.0, 2.8)

@@ -14,9 +14,9 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.profile.result import Profile, ProfileCurve
-from mixedmodels.inference.wald import check_level
 from mixedmodels.plots.canvas import ACCENT, SHADE, TICK, TITLE, check_axes, finished, panels
 from mixedmodels.plots.profile_curves import profiled
+from mixedmodels.plots.selection import chosen_probabilities
 
 if TYPE_CHECKING:
     from mixedmodels.plots.canvas import Picture
@@ -77,8 +77,7 @@ def plot_profile_pairs(
     [0.5, 0.8, 0.95]
     """
     check_axes(ax)
-    for level in levels:
-        check_level(level)
+    levels = chosen_probabilities(levels)
     found, curves = profiled(model, which, "plot_profile_pairs")
     if len(curves) < 2:
         raise NotAvailableError(

@@ -17,11 +17,28 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.inference.ranef import RandomEffects
+from mixedmodels.inference.wald import check_level
 
 
 def random_effects(fit: MixedFit) -> RandomEffects:
     """Return the conditional modes with their conditional variances."""
     return RandomEffects(fit.random, fit.b, fit._conditional_covariances())
+
+
+def chosen_probabilities(levels: Any) -> list[float]:
+    """Return levels of confidence, one or more.
+
+    Raises
+    ------
+    ControlError
+        If there is none, or one is no probability.
+    """
+    found = [levels] if np.ndim(levels) == 0 else list(levels)
+    if not found:
+        raise ControlError("levels must have a level of confidence or more, such as [0.5, 0.95].")
+    for level in found:
+        check_level(level)
+    return found
 
 
 def chosen_groups(fit: MixedFit, group: Any) -> list[str]:

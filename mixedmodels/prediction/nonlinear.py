@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import whole_number
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.errors import FormulaError, NotAvailableError
 from mixedmodels.fits.family_quantities import response_slope
 from mixedmodels.fits.fit import RandomRows
 from mixedmodels.fits.linear_predictor import contributions
@@ -20,7 +20,9 @@ from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.new_nonlinear import mean_on
 from mixedmodels.formula.design.nonlinear import MeanFunction
+from mixedmodels.formula.design.random_effects import group_name
 from mixedmodels.formula.design.theta import theta_slices
+from mixedmodels.formula.language.terms import expand_terms
 from mixedmodels.prediction.draws import draw_new_levels, draw_observed, draw_random_effects
 from mixedmodels.prediction.intervals import (
     confidence_limits,
@@ -38,7 +40,7 @@ from mixedmodels.prediction.predict import (
     row_labels,
     select_effects,
 )
-from mixedmodels.prediction.re_form import ReForm
+from mixedmodels.prediction.re_form import ReForm, named_effects, plain_re_form
 from mixedmodels.prediction.request import PredictionRequest
 from mixedmodels.prediction.structured import drawn_residuals, relative_sd
 
@@ -105,6 +107,40 @@ def population_mean(fit: CurveFit) -> FloatArray:
     return rows.mean.value(parameters_at(fit, rows, [np.zeros((*b.shape, 1)) for b in fit.b])[:, :, 0])
 
 
+def parameter_effects(fit: CurveFit, re_form: ReForm) -> tuple[BoolArray, ...]:
+    """Return, for each term, which coefficients a prediction conditions on: of the parameters named.
+
+    Raises
+    ------
+    FormulaError
+        If `re_form` names parameters without random effects.
+    """
+    design, parameters = fit.nonlinear.design, fit.nonlinear.mean.parameters
+    asked_for = plain_re_form(re_form)
+    if not isinstance(asked_for, str):
+        return select_effects(design, asked_for)
+    masks = tuple(np.zeros(term.size, dtype=bool) for term in design.random)
+    for bar in named_effects(asked_for):
+        asked = expand_terms(bar.lhs, asked_for)
+        # A 1 beside names is the intercept that (Asym | g) implies; alone, it names no parameter.
+        wanted = {label.replace("`", "") for label in asked.labels} or {"1"}
+        found: set[str] = set()
+        for term, owner, mask in zip(design.random, fit.nonlinear.random_parameter, masks, strict=True):
+            if term.group == group_name(bar.group):
+                names = [parameters[k] for k in owner.tolist()]
+                mask |= np.array([name in wanted for name in names])
+                found |= {*names}
+        if wanted - found:
+            raise FormulaError(
+                f"re_form asks for ({bar}), but the model has no random effect of "
+                f"{', '.join(sorted(wanted - found))} by {group_name(bar.group)}; its terms are "
+                f"{', '.join(f'({term.expression})' for term in design.random)}.",
+                asked_for,
+                bar.position,
+            )
+    return masks
+
+
 def predict_nonlinear(
     fit: CurveFit, newdata: Any, re_form: ReForm, request: PredictionRequest
 ) -> pd.Series | pd.DataFrame:
@@ -114,7 +150,7 @@ def predict_nonlinear(
             "random effects act inside the mean of a nonlinear model, which has no offset: predictions have "
             "neither random_only= nor offset=."
         )
-    masks = select_effects(fit.nonlinear.design, re_form)
+    masks = parameter_effects(fit, re_form)
     needs_random = any(mask.any() for mask in masks)
     rows = nonlinear_rows(fit, newdata, needs_random)
     if newdata is not None and not request.allow_new_levels:
@@ -188,7 +224,7 @@ def simulate_nonlinear(
 ) -> pd.DataFrame:
     """Simulate responses; see :meth:`NonlinearMixedModel.simulate`."""
     nsim = whole_number("nsim", nsim, 1)
-    masks = select_effects(fit.nonlinear.design, re_form)
+    masks = parameter_effects(fit, re_form)
     rows = nonlinear_rows(fit, newdata, needs_random=True)
     if newdata is not None and not allow_new_levels:
         refuse_new_levels(fit, rows.random, [np.ones_like(mask) for mask in masks], newdata)

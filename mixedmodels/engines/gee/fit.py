@@ -19,6 +19,7 @@ from mixedmodels.engines.gee.variance import in_range
 from mixedmodels.engines.gee.verdict import OutsideRange, verdict
 from mixedmodels.engines.glm.newton import solve_positive
 from mixedmodels.engines.orthonormal import orthonormalize
+from mixedmodels.errors import ConvergenceError
 
 MAX_ITERATIONS = 300
 # Halvings of a step until it is rounding.
@@ -55,6 +56,8 @@ def solve_gee(
     ------
     OutsideRange
         If the moment estimates of alpha are no correlation matrix.
+    ConvergenceError
+        If means or variances are no numbers where the steps lead.
     """
     basis = orthonormalize(problem.X, None)
     inner = replace(problem, X=basis.Q)
@@ -112,7 +115,12 @@ def _start(
     scale: float | None,
     alpha: FloatArray | None,
 ) -> _State:
-    point = mean_point(problem, gamma)
+    point = _at(problem, gamma)
+    if point is None:
+        raise ConvergenceError(
+            "at the coefficients of start= some mean or its variance is no number (it overflows, or is at "
+            "the end of its range); leave start= out, or begin nearer to the data."
+        )
     phi = scale_estimate(problem, point.r) if scale is None else scale
     alpha = np.zeros(len(correlation.labels)) if alpha is None else alpha
     return _State(gamma, point, alpha, correlation.whitening(problem, alpha), phi)
@@ -134,12 +142,34 @@ def _next(
 
 
 def _stepped(problem: GeeProblem, gamma: FloatArray, step: FloatArray) -> tuple[FloatArray, MeanPoint]:
-    """Return the first of the points at 1, 1/2, 1/4, ... of a step whose means have a variance."""
+    """Return the first of the points at 1, 1/2, 1/4, ... of a step whose means have a variance.
+
+    Raises
+    ------
+    ConvergenceError
+        If there is none.
+    """
     for _ in range(MAX_HALVINGS):
-        if in_range(problem.family, problem.X @ (gamma + step) + problem.offset):
-            break
+        point = _at(problem, gamma + step)
+        if point is not None:
+            return gamma + step, point
         step = 0.5 * step
-    return gamma + step, mean_point(problem, gamma + step)
+    raise ConvergenceError(
+        "the coefficients run to where a mean or its variance is no number (it overflows, or is at the end "
+        "of its range). Take another working correlation, such as 'independence', whose robust standard "
+        "errors hold as well, or give start=."
+    )
+
+
+def _at(problem: GeeProblem, gamma: FloatArray) -> MeanPoint | None:
+    """Return means and residuals at gamma, None where they are no numbers."""
+    if not in_range(problem.family, problem.X @ gamma + problem.offset):
+        return None
+    with np.errstate(all="ignore"):
+        point = mean_point(problem, gamma)
+        # Sums of squares, which the equations are made of.
+        size = float(np.vdot(point.r, point.r) + np.vdot(point.D, point.D))
+    return point if np.isfinite(size) else None
 
 
 def _inside(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,11 @@ from mixedmodels.arrays import IntArray
 from mixedmodels.errors import DataError, MixedModelsError, listed
 from mixedmodels.formula.design.chunks import Blueprint, StreamRequest, sides, stream_evaluator
 from mixedmodels.formula.design.model_frame import build_model_frame
+from mixedmodels.formula.design.readings import warn_spelled
 from mixedmodels.formula.evaluation.columns import Factor, Logical, Numeric
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
+from mixedmodels.formula.evaluation.spelled_numbers import spells_numbers
 from mixedmodels.formula.language.bars import SPATIAL
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse, names_in
 
@@ -43,6 +46,9 @@ class FirstPass:
         For each factor, the distinct values of its columns so far, and whether a row in use has them.
     whole : dict
         For each transformation the columns that it is made of.
+    strings : frozenset of str
+        Columns of text, which come as categories in the order in which they occur: their levels have that of
+        the alphabet.
     """
 
     request: StreamRequest
@@ -52,6 +58,7 @@ class FirstPass:
     known: dict[str, Node] = field(default_factory=dict)
     distinct: dict[str, pd.DataFrame] = field(default_factory=dict)
     whole: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+    strings: frozenset[str] = frozenset()
 
     @property
     def is_needed(self) -> bool:
@@ -117,6 +124,7 @@ class FirstPass:
         for text, frames in self.whole.items():
             table = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
             flags = np.flatnonzero(table.pop(USED).to_numpy())
+            table = self._plain(table)
             column = stream_evaluator(request, table, states, training=True).column(self.stateful[text])
             if isinstance(column, Factor):
                 used[text] = column.take(flags).drop_unused().levels
@@ -128,9 +136,13 @@ class FirstPass:
                 places[text] = rows.loc[flags].drop(columns=USED).reset_index(drop=True)
                 continue
             node = self.factors.get(text) or self.known[text]
-            column = stream_evaluator(request, rows.drop(columns=USED), states, training=True).column(node)
+            values = rows.drop(columns=USED)
+            values = self._plain(values) if text in self.factors else values
+            column = stream_evaluator(request, values, states, training=True).column(node)
             assert isinstance(column, Factor)
             used[text] = column.take(np.flatnonzero(flags)).drop_unused().levels
+            if column.is_text and isinstance(node, Name) and spells_numbers(used[text]):
+                warn_spelled(text, used[text])
         schema = self.schema
         training = stream_evaluator(request, schema, states, training=True)
         groups = {name.name for bar in request.plan.bars for name in names_in(bar.bar.group)}
@@ -139,6 +151,10 @@ class FirstPass:
                 if name.name in training.frame and name.name not in states.kinds and name.name not in groups:
                     training.variable(name)
         return Blueprint(request, states, schema, used, places)
+
+    def _plain(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with its columns of text as strings, which are no categories in some order."""
+        return table.astype({name: object for name in table.columns if name in self.strings})
 
 
 def _columns_of(node: Node, frame: InputFrame) -> list[str]:
@@ -175,7 +191,12 @@ def _table_of(data: Any, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame({name: np.asarray(data[name]) for name in names})
 
 
-def first_pass(request: StreamRequest, data: Any, levels: Mapping[str, Any] | None = None) -> FirstPass:
+def first_pass(
+    request: StreamRequest,
+    data: Any,
+    levels: Mapping[str, Any] | None = None,
+    strings: frozenset[str] = frozenset(),
+) -> FirstPass:
     """Return an empty first pass over tables like this one, the first with rows.
 
     Parameters
@@ -186,6 +207,8 @@ def first_pass(request: StreamRequest, data: Any, levels: Mapping[str, Any] | No
         The first rows.
     levels : mapping, optional
         Levels of factors that are known before: of those no pass is needed.
+    strings : frozenset of str
+        Columns that hold text.
     """
     frame = input_frame(data)
     frame.require(request.columns(), request.env)
@@ -212,7 +235,7 @@ def first_pass(request: StreamRequest, data: Any, levels: Mapping[str, Any] | No
     for bar in plan.bars:
         if bar.bar.structure in SPATIAL:
             factors[str(bar.bar)] = bar.bar.lhs
-    found = FirstPass(request, _schema(request, frame), factors, stateful)
+    found = FirstPass(request, _schema(request, frame), factors, stateful, strings=strings)
     found.know(levels or {})
     return found
 
@@ -227,6 +250,9 @@ def _check_levels(levels: Mapping[str, Any], request: StreamRequest) -> None:
             raise DataError(f"levels= names {name!r}, which the model does not use; it uses {known}")
         if isinstance(given, str) or not isinstance(given, Iterable) or not len(list(given)):
             raise DataError(f"levels[{name!r}] must be a list of the levels, not {given!r}")
+        twice = [level for level, count in Counter(given).items() if count > 1]
+        if twice:
+            raise DataError(f"levels[{name!r}] has {twice[0]!r} more than once")
 
 
 def _outside_of_groups(request: StreamRequest) -> set[str]:

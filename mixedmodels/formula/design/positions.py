@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,21 +36,28 @@ def level_positions(column: Column, name: str, ordered: bool) -> tuple[IntArray,
     if isinstance(column, Matrix):
         raise DataError(f"{name} is a matrix; time within groups must be a single variable")
     factor = as_factor(column)
-    if ordered and factor.is_text:
+    if ordered and isinstance(column, Factor) and not factor.ordered:
         _warn_alphabetical(factor, name)
     return factor.codes.astype(np.intp), factor.levels
 
 
 def _warn_alphabetical(factor: Factor, name: str) -> None:
-    """Warn where the alphabetical order of strings is not that of the numbers at their ends."""
-    ends = [re.search(r"(\d+)\D*\Z", level) for level in factor.levels]
-    numbers = [int(end.group(1)) for end in ends if end is not None]
-    if len(numbers) == len(ends) and numbers != sorted(numbers):
+    """Warn where the alphabetical order of strings is not that of the numbers that they are or end in."""
+    numbers = _numbers_of(factor.levels)
+    if numbers != sorted(numbers) and (factor.is_text or list(factor.levels) == sorted(factor.levels)):
         warn(
             f"the levels of {name} are strings in alphabetical order ({', '.join(factor.levels[:3])}, ...), "
             "in which they follow each other in time; make the column an ordered pandas Categorical",
             DataWarning,
         )
+
+
+def _numbers_of(levels: Sequence[str]) -> list[float]:
+    """Return the numbers that levels spell, ``-1.5``, or end in, ``week 10``; none where some have none."""
+    with suppress(ValueError):
+        return [float(level) for level in levels]
+    ends = [re.search(r"(\d+)\D*\Z", level) for level in levels]
+    return [float(end.group(1)) for end in ends if end is not None] if all(ends) else []
 
 
 @dataclass(frozen=True, slots=True)

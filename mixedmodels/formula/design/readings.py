@@ -48,12 +48,17 @@ def warn_about_terms(parts: Sequence[Terms], columns: Mapping[str, Column]) -> N
             if column.is_text and spells_numbers(column.levels):
                 spelled[name] = column.levels
     for name, levels in spelled.items():
-        warn(
-            f"{name} holds strings that spell numbers ({listed(levels, 3)}) and enters as a factor of "
-            f"{len(levels)} levels. Make it numeric with pd.to_numeric(data[{name!r}]); if it is meant as a "
-            f"factor, write factor({name}) or use astype('category')",
-            DataWarning,
-        )
+        warn_spelled(name, levels)
+
+
+def warn_spelled(name: str, levels: Sequence[str]) -> None:
+    """Warn that a predictor holds strings that are numbers."""
+    warn(
+        f"{name} holds strings that spell numbers ({listed(levels, 3)}) and enters as a factor of "
+        f"{len(levels)} levels. Make it numeric with pd.to_numeric(data[{name!r}]); if it is meant as a "
+        f"factor, write factor({name}) or use astype('category')",
+        DataWarning,
+    )
 
 
 def _warn_lost_arithmetic(parts: Iterable[Terms], columns: Mapping[str, Column]) -> None:

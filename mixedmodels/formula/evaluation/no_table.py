@@ -38,7 +38,8 @@ def _cure(data: Any) -> str:
     if isinstance(data, str) and "~" in data:
         return ": the formula comes first, then the data"
     if isinstance(data, (str, os.PathLike)):
-        return f": read the file first, with pd.read_csv({os.fspath(data)!r})"
+        reader = "read_parquet" if os.fspath(data).endswith((".parquet", ".pq", ".parq")) else "read_csv"
+        return f": read the file first, with pd.{reader}({os.fspath(data)!r})"
     if isinstance(data, np.ndarray) and data.dtype.names is None:
         return ": name its columns, with pd.DataFrame(data, columns=[...])"
     if isinstance(data, pd.Series):

@@ -120,7 +120,18 @@ class UserFunction:
                     "its gradient must return one array for each argument, in their order, or for each that "
                     f"holds a parameter; there is none for {keywords[a] or f'argument {a + 1}'}"
                 )
+            self._check_rows(slopes[a], keywords[a] or f"argument {a + 1}", values)
         return slopes
+
+    def _check_rows(self, slope: Numbers, what: str, values: Sequence[Numbers]) -> None:
+        """Raise where a slope is neither one number a row nor one for all."""
+        shape = np.broadcast_shapes(*(np.shape(v) for v in values))
+        if np.shape(slope) not in (shape, ()):
+            self._fail(
+                f"its gradient must return one array for each argument, each with one number a row, {shape}; "
+                f"for {what} it returned {np.shape(slope)} (a matrix with one column for each parameter is "
+                "to be transposed)"
+            )
 
     def _complex_step(self, a: int, keywords: Sequence[str | None], values: Sequence[Numbers]) -> Numbers:
         shifted = list(values)
