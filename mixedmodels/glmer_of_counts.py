@@ -20,10 +20,11 @@ from mixedmodels.checks import (
     warn_if_family_forgotten,
 )
 from mixedmodels.control import GlmerControl, Start
+from mixedmodels.engines.generalized.equal_rows import LINEAR_FAMILIES
 from mixedmodels.errors import ControlError, DataError, FamilyError
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
-from mixedmodels.fits.counted_design import CountedDesign, counted_design
+from mixedmodels.fits.counted_design import CountedDesign, counted_design, with_like_rows_added
 from mixedmodels.formula.design.chunks import StreamRequest, stream_evaluator, stream_request
 from mixedmodels.formula.design.counted_rows import MOST_BYTES, CountedRows
 from mixedmodels.formula.design.design import Design
@@ -43,6 +44,8 @@ from mixedmodels.streams.source import Batch, EngineSource, Source
 
 #: Families whose prior weights are no multiples of the log-likelihood of a row, for want of a dispersion.
 TRIALS_WITH_A_PARAMETER = "betabinomial"
+#: Rows that show which transformations of a formula learn from all.
+ROWS_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,8 @@ def _read(request: Request, family: Family, counts: IntArray, options: GlmerCont
     counted = counted_design(design, y, weights, log_constant(design, y, weights, family), counts)
     check_design(counted.without_rows(), options, linear=False)
     refuse_constant_levels(design, y, family)
-    return counted
+    is_linear = family.name in LINEAR_FAMILIES and not family.phi_names
+    return with_like_rows_added(counted, family) if is_linear else counted
 
 
 def _are_multiples(family: Family) -> bool:
@@ -192,6 +196,10 @@ def _counted(
     rows_asked = {name: asked[name] for name in _ROW_ARGUMENTS}
     request = stream_request(formula, known, **rows_asked)
     names = [name for name in request.columns() if name in known or name not in CONSTANTS]
+    # The response last: rows that differ in it alone then stand together.
+    assert request.formula.response is not None
+    last = {name.name for name in names_in(request.formula.response)}
+    names.sort(key=last.__contains__)
     count = _Count({name: known.get(name, "unknown") for name in names})
     if isinstance(source, EngineSource):
         rows = map_parts(source, names, count, _combined).complete()
@@ -240,7 +248,7 @@ def _combined(one: CountedRows, other: CountedRows) -> CountedRows:
 
 def _learnt(request: StreamRequest, table: pd.DataFrame, counts: IntArray) -> States | None:
     """Return what transformations such as ``scale(x)`` learn from all rows; None where there are none."""
-    stateful = first_pass(request, table).stateful
+    stateful = first_pass(request, table.head(ROWS_LOOKED_AT)).stateful
     if not stateful or (counts == 1).all():
         return None
     states = States()

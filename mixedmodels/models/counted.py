@@ -56,6 +56,7 @@ class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedMod
     """
 
     counted: CountedDesign
+    _residuals_need_weights = True
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedMod
 
     def deviance(self) -> float:
         """Return the sum of squared deviance residuals given the random effects, as lme4."""
-        return self._on_counted_rows.deviance()
+        return self._on_counted_rows.deviance() + self.counted.deviance_within
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the counted rows."""

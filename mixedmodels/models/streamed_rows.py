@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import pandas as pd
 
@@ -23,6 +23,9 @@ Path: TypeAlias = str | os.PathLike[str]
 
 class StreamedRows(MixedModel):
     """A mixed model whose rows are nowhere held."""
+
+    #: Whether residuals depend on prior weights.
+    _residuals_need_weights: ClassVar[bool] = False
 
     @abstractmethod
     def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -81,12 +84,13 @@ class StreamedRows(MixedModel):
     ) -> Iterator[pd.DataFrame] | int:
         if source is None:
             raise NotAvailableError(NO_ROWS)
-        return self._streamed(source, lambda rows: choose(self._augmented(rows)), to)
+        weights = self.call.weights if self._residuals_need_weights else None
+        return self._streamed(source, lambda rows: choose(self._augmented(rows)), to, weights)
 
     def _streamed(
-        self, source: Any, make: Callable[[pd.DataFrame], Any], to: Path | None
+        self, source: Any, make: Callable[[pd.DataFrame], Any], to: Path | None, weights: str | None = None
     ) -> Iterator[pd.DataFrame] | int:
-        tables = in_batches(self.design, source, make)
+        tables = in_batches(self.design, source, make, weights)
         return tables if to is None else written(tables, to)
 
     # What needs other rows.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ MOST_BYTES = 2**31
 ROWS_THAT_WAIT = 4_000_000
 #: Different numbers in a column, and their share of the rows, beyond which it is held as it is.
 MOST_NUMBERS, LARGEST_SHARE = 20_000, 0.5
-#: Cells of a table of counts: below it rows are counted without sorting.
-MOST_CELLS = 2**22
+#: Combinations of values up to which the rows of every batch are counted by themselves.
+MOST_CELLS = 2**20
+#: Cells of a table of counts, for each row: with more, rows are sorted.
+CELLS_PER_ROW = 8
 #: Combinations beyond this do not go into one whole number.
 MOST_COMBINATIONS = 2**62
 
@@ -90,12 +93,12 @@ class CountedRows:
         """Count the rows of a table that has these columns."""
         if not len(frame):
             return
-        columns = [self._coded(k, frame[name].array) for k, name in enumerate(self._kinds)]
+        columns = [self._coded(k, frame[name].values) for k, name in enumerate(self._kinds)]
         self.n_rows += len(frame)
-        if self._plain.any():
-            self._waiting.append(Pile(tuple(map(self._compact, range(len(columns)), columns)), None))
-        else:
+        if not self._plain.any() and self._combinations() <= MOST_CELLS:
             self._waiting.append(self._distinct(columns, None))
+        else:
+            self._waiting.append(Pile(tuple(map(self._compact, range(len(columns)), columns)), None))
         self._hold_plain_columns()
         if sum(map(len, self._waiting)) > max(ROWS_THAT_WAIT, sum(map(len, self._merged))):
             self._merge()
@@ -125,6 +128,9 @@ class CountedRows:
             return column
         return column.astype(np.min_scalar_type(len(self._codes[k]) - 1), copy=False)
 
+    def _combinations(self) -> int:
+        return prod(len(codes) for codes in self._codes)
+
     def _distinct(self, columns: Sequence[npt.NDArray[Any]], counts: IntArray | None) -> Pile:
         sizes = [len(codes) for codes in self._codes]
         found, times = distinct_codes(columns, sizes, counts)
@@ -153,11 +159,12 @@ class CountedRows:
     def _merge(self) -> None:
         """Make one pile of all, with every row once if the rows can be told apart by codes."""
         piles = [*self._merged, *self._waiting]
-        if len(piles) < 2 or self._plain.any():
+        if self._plain.any() or (len(piles) == 1 and piles[0].counts is not None):
             self._merged, self._waiting = piles, []
             return
         columns = [np.concatenate([pile.columns[k] for pile in piles]) for k in range(len(self._kinds))]
-        counts = np.concatenate([_counts(pile) for pile in piles])
+        is_counted = any(pile.counts is not None for pile in piles)
+        counts = np.concatenate([_counts(pile) for pile in piles]) if is_counted else None
         self._merged, self._waiting = [], []
         del piles
         self._merged = [self._distinct(columns, counts)]
@@ -250,9 +257,7 @@ def distinct_codes(
     >>> [row.tolist() for row in rows], times.tolist()
     ([[0, 1], [2, 2]], [1, 2])
     """
-    combinations = 1
-    for size in sizes:
-        combinations *= size
+    combinations = prod(sizes)
     if combinations >= MOST_COMBINATIONS:
         return _by_lexsort(columns, counts)
     key = np.zeros(len(columns[0]), dtype=np.int64)
@@ -260,7 +265,7 @@ def distinct_codes(
         if size > 1:
             key *= size
             key += column
-    if combinations <= min(MOST_CELLS, 8 * len(key)):
+    if combinations <= CELLS_PER_ROW * len(key):
         table = np.bincount(key, counts, minlength=combinations).astype(np.intp)
         distinct = np.flatnonzero(table)
         times = table[distinct]
