@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from mixedmodels.checks import (
     warn_if_family_forgotten,
 )
 from mixedmodels.control import GlmerControl, Start
-from mixedmodels.engines.generalized.equal_rows import LINEAR_FAMILIES
+from mixedmodels.engines.generalized.equal_rows import FEWEST_ROWS, LARGEST_SHARE, LINEAR_FAMILIES
 from mixedmodels.errors import ControlError, DataError, FamilyError
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
@@ -110,13 +111,19 @@ def fit(
     refuse_quasi(family)
     check_hessian(wanted.hessian, family)
     table, counts, states = _counted(formula, data, asked)
-    if not _are_multiples(family):
+    if not _are_multiples(family) or counts.sum() < FEWEST_ROWS:
         table, counts = _repeated(table, counts, family)
-    request = read_request(formula, table, relmat=relmat, states=states, **asked)
+    read = partial(read_request, formula, relmat=relmat, states=states, **asked)
+    request = read(table)
     if wanted.is_forgotten:
         warn_if_family_forgotten("glmer", request.design)
     _require_random(request.design)
     counted = _read(request, family, counts, options)
+    if counted.n_rows > len(counted.y) > LARGEST_SHARE * counted.n_rows:
+        # Little would be gained: rows stay as they are, as in memory.
+        table, counts = _repeated(table, counts, family)
+        request = read(table)
+        counted = _read(request, family, counts, options)
     with watched("glmer", verbose):
         model = _fitted(counted, request, wanted, start)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
@@ -159,7 +166,10 @@ def _read(request: Request, family: Family, counts: IntArray, options: GlmerCont
     check_design(counted.without_rows(), options, linear=False)
     refuse_constant_levels(design, y, family)
     is_linear = family.name in LINEAR_FAMILIES and not family.phi_names
-    return with_like_rows_added(counted, family) if is_linear else counted
+    if not is_linear or counted.n_rows < FEWEST_ROWS:
+        return counted
+    fewer = with_like_rows_added(counted, family)
+    return fewer if len(fewer.y) <= LARGEST_SHARE * fewer.n_rows else counted
 
 
 def _are_multiples(family: Family) -> bool:

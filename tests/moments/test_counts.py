@@ -30,7 +30,8 @@ def a_table(n=600, seed=5):
             "o": rng.integers(0, 3, n) / 2,
         }
     )
-    d["answer"] = np.where(d.y == 1, "yes", "no")
+    d["answer"] = pd.Categorical(np.where(d.y == 1, "yes", "no"))
+    d["many"] = rng.poisson(np.exp(eta) * rng.gamma(1.0, 1.0, n))
     d["failures"] = rng.integers(1, 4, n)
     d.loc[[3, 70], "x"] = np.nan
     d.loc[11, "t"] = None
@@ -46,7 +47,7 @@ MODELS = {
     "crossed": ("count ~ x + (1 | g) + (1 | h)", "poisson", {"subset": "o < 1"}),
     "an offset": ("count ~ t + offset(log(o + 1)) + (1 | g:h)", "poisson", {"offset": "o / 2"}),
     "quadrature": ("count ~ x + (1 | g)", "poisson", {"nAGQ": 7, "weights": "w"}),
-    "negative binomial": ("count ~ x + (1 | g)", "nbinom2", {}),
+    "negative binomial": ("many ~ x + (1 | g)", "nbinom2", {}),
     "known theta": ("count ~ x + (1 | g)", mm.negative_binomial(1.5), {}),
     "Gamma": ("size ~ x + (1 | g)", mm.Gamma(link="log"), {}),
 }
@@ -54,13 +55,15 @@ MODELS = {
 
 def assert_equal(found, whole):
     """Check objective, estimates, standard errors, criteria, names and random effects."""
-    tolerance = SINGULAR if whole.is_singular() else EQUAL
+    # Negative binomial rows are searched with weights, where in memory each is by itself: another path.
+    other_way = len(found.problem.y) < len(whole.problem.y)
+    tolerance = SINGULAR if whole.is_singular() or other_way else EQUAL
+    np.testing.assert_allclose(found.loglik(), whole.loglik(), rtol=EQUAL)
     near = {"rtol": tolerance, "atol": tolerance}
     errors = whole._standard_errors()
     assert (found.nobs(), found.df_residual()) == (whole.nobs(), whole.df_residual())
     assert list(found.fixef().index) == list(whole.fixef().index)
     assert found.ngrps() == whole.ngrps()
-    np.testing.assert_allclose(found.loglik(), whole.loglik(), **near)
     np.testing.assert_allclose(found.bic(), whole.bic(), **near)
     np.testing.assert_allclose(found.deviance(), whole.deviance(), **near)
     np.testing.assert_allclose((found.beta - whole.beta) / errors, 0.0, atol=tolerance)
@@ -75,10 +78,10 @@ def assert_equal(found, whole):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("pieces", [1, 7])
-def test_pieces_in_any_order_give_the_fit_to_all_rows(name, pieces):
+@pytest.mark.parametrize(("n", "pieces"), [(600, 1), (2400, 7)])
+def test_pieces_in_any_order_give_the_fit_to_all_rows(name, n, pieces):
     formula, family, options = MODELS[name]
-    d = a_table()
+    d = a_table(n)
     parts = cut(d, pieces, np.random.default_rng(pieces))
     assert_equal(mm.glmer(formula, parts, family, **options), mm.glmer(formula, d, family, **options))
 
@@ -90,7 +93,7 @@ def test_rows_one_by_one():
     assert -2.0 * found.loglik() == pytest.approx(184.0526, abs=1e-4)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 600), max_size=5))
 def test_any_partition_gives_the_same_fit(seed, cuts):
     d = a_table()
