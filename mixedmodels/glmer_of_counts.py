@@ -113,8 +113,8 @@ def fit(
     table, counts, states = _counted(formula, data, asked)
     if not _are_multiples(family) or counts.sum() < FEWEST_ROWS:
         table, counts = _repeated(table, counts, family)
-    read = partial(read_request, formula, relmat=relmat, states=states, **asked)
-    request = read(table)
+    read = partial(read_request, relmat=relmat, states=states, **asked)
+    request = read(formula, table)
     if wanted.is_forgotten:
         warn_if_family_forgotten("glmer", request.design)
     _require_random(request.design)
@@ -122,7 +122,7 @@ def fit(
     if counted.n_rows > len(counted.y) > LARGEST_SHARE * counted.n_rows:
         # Little would be gained: rows stay as they are, as in memory.
         table, counts = _repeated(table, counts, family)
-        request = read(table)
+        request = read(formula, table)
         counted = _read(request, family, counts, options)
     with watched("glmer", verbose):
         model = _fitted(counted, request, wanted, start)

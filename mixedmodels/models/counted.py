@@ -113,7 +113,7 @@ class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedMod
         return float(np.abs(self._on_counted_rows.row_information).sum()) / self.counted.n_rows
 
     @property
-    def joint_covariance(self) -> JointCovariance | None:  # type: ignore[override]
+    def joint_covariance(self) -> JointCovariance | None:
         """The joint covariance of (b, beta), entry by entry; None where it cannot be factorized by blocks."""
         return self._on_counted_rows.joint_covariance
 

@@ -10,6 +10,9 @@ import mixedmodels as mm
 from mixedmodels.families import get_family
 from tests.moments.equality import EQUAL, SINGULAR, cut
 
+# The search ends where steps gain nothing in the likelihood; the way there decides on digits beyond these.
+OTHER_PATH = 1e-5
+
 
 def a_table(n=600, seed=5):
     """Return rows of few kinds with responses of several families."""
@@ -57,7 +60,7 @@ def assert_equal(found, whole):
     """Check objective, estimates, standard errors, criteria, names and random effects."""
     # Negative binomial rows are searched with weights, where in memory each is by itself: another path.
     other_way = len(found.problem.y) < len(whole.problem.y)
-    tolerance = SINGULAR if whole.is_singular() or other_way else EQUAL
+    tolerance = OTHER_PATH if other_way else SINGULAR if whole.is_singular() else EQUAL
     np.testing.assert_allclose(found.loglik(), whole.loglik(), rtol=EQUAL)
     near = {"rtol": tolerance, "atol": tolerance}
     errors = whole._standard_errors()
@@ -74,7 +77,7 @@ def assert_equal(found, whole):
     for one, other in zip(found.b, whole.b, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e2 * tolerance, atol=1e2 * tolerance)
     # From differences of gradients.
-    np.testing.assert_allclose(found._standard_errors(), errors, rtol=1e-8)
+    np.testing.assert_allclose(found._standard_errors(), errors, rtol=max(1e-8, tolerance))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -144,19 +144,22 @@ ValueCodes: TypeAlias = NumberCodes | LabelCodes
 def numbers_of(array: Any) -> tuple[npt.NDArray[Any], BoolArray | None] | None:
     """Return a column as numbers, and which are missing if any is; None if it holds no numbers."""
     if isinstance(array, (pd.arrays.IntegerArray, pd.arrays.BooleanArray)):
-        missing = np.asarray(array.isna())
-        kind = array.dtype.numpy_dtype
-        return array.to_numpy(dtype=kind, na_value=kind.type(0)), missing if missing.any() else None
-    if not isinstance(array.dtype, np.dtype) or array.dtype.kind not in "iubf":
+        is_missing = np.asarray(array.isna())
+        held: Any = array.dtype
+        kind = held.numpy_dtype
+        values = array.to_numpy(dtype=kind, na_value=kind.type(0))
+    elif isinstance(array.dtype, np.dtype) and array.dtype.kind in "iubf":
+        values = np.asarray(array)
+        is_missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
+    else:
         return None
-    values = np.asarray(array)
-    missing = np.isnan(values) if values.dtype.kind == "f" else None
-    return values, missing if missing is not None and missing.any() else None
+    return values, is_missing if is_missing.any() else None
 
 
-def labels_of(array: Any) -> pd.Categorical:
+def labels_of(array: Any) -> Any:
     """Return a column as categories, those of its type or the values that occur."""
     if isinstance(array, pd.Categorical):
         return array
     codes, distinct = pd.factorize(array)
-    return pd.Categorical.from_codes(codes, categories=pd.Index(distinct))
+    categories: Any = pd.Index(distinct)
+    return pd.Categorical.from_codes(codes, categories=categories)
