@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -113,8 +112,11 @@ def fit(
     table, counts, states = _counted(formula, data, asked)
     if not _are_multiples(family) or counts.sum() < FEWEST_ROWS:
         table, counts = _repeated(table, counts, family)
-    read = partial(read_request, relmat=relmat, states=states, **asked)
-    request = read(formula, table)
+
+    def read(rows: pd.DataFrame) -> Request:
+        return read_request(formula, rows, relmat=relmat, states=states, **asked)
+
+    request = read(table)
     if wanted.is_forgotten:
         warn_if_family_forgotten("glmer", request.design)
     _require_random(request.design)
@@ -122,7 +124,7 @@ def fit(
     if counted.n_rows > len(counted.y) > LARGEST_SHARE * counted.n_rows:
         # Little would be gained: rows stay as they are, as in memory.
         table, counts = _repeated(table, counts, family)
-        request = read(formula, table)
+        request = read(table)
         counted = _read(request, family, counts, options)
     with watched("glmer", verbose):
         model = _fitted(counted, request, wanted, start)
