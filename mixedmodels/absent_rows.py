@@ -11,8 +11,8 @@ from mixedmodels.errors import NotAvailableError
 
 NO_ROWS = (
     "this needs the rows of the data, and the model was fitted to sums over them. predict(source), "
-    "fitted(source), residuals(source) and augment(source) go through the rows batch by batch; lmer() of a "
-    "table has all the rest."
+    "fitted(source), residuals(source) and augment(source) go through the rows batch by batch; a fit to a "
+    "table in memory has all the rest."
 )
 
 

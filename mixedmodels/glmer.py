@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
@@ -22,28 +22,21 @@ from mixedmodels.checks import (
     refuse_constant_levels,
     refuse_offset,
     separated,
-    separated_in_data,
     warn_if_family_forgotten,
     warn_unless_converged,
-    without_runaway,
 )
-from mixedmodels.control import GlmerControl, Start, as_control, one_of, starting_values, whole_number
-from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
-from mixedmodels.engines.generalized.fit import fit_generalized
-from mixedmodels.engines.generalized.pirls import EdgeError
-from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.generalized.problem_from_data import generalized_problem
-from mixedmodels.engines.generalized.stable_quadrature import fit_until_stable
-from mixedmodels.engines.glm.fit import fit_glm
+from mixedmodels.control import GlmerControl, Start, as_control, one_of, whole_number
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.separation import judged
 from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
-from mixedmodels.families.modelled_dispersion import ModelledDispersion, check_has_dispersion
+from mixedmodels.families.modelled_dispersion import check_has_dispersion
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.language.dispersion import VarianceCall, parse_family_dispersion
+from mixedmodels.generalized_request import check_hessian, maximized, refuse_for_linear, start_vector
 from mixedmodels.glm import fit_glm_request
 from mixedmodels.lmer import fit_linear_request, fit_structured_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
@@ -54,6 +47,10 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
+from mixedmodels.streams.open_source import is_stream
+
+with on_first_use():
+    from mixedmodels import glmer_of_counts
 
 #: What glmer() returns: which of them, the formula and the family say.
 AnyModel = GeneralizedLinearMixedModel | QuasiLikelihoodMixedModel | GeneralizedLinearModel | LinearMixedModel
@@ -152,8 +149,9 @@ def glmer(
     formula : str
         lme4 formula. Without random effects the generalized linear model is fitted, as by
         :func:`mixedmodels.glm`.
-    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
-        The variables.
+    data : DataFrame, dict of arrays, polars DataFrame, pyarrow Table or source
+        The variables; a source as for :func:`mixedmodels.moments` is read in batches and equal rows are
+        counted, so that only the different ones are in memory.
     family : str, constructor or Family
         ``"binomial"``, ``mm.binomial(link="probit")`` and the like; ``"gaussian"``, also where it is left
         out, with the identity link fits the linear mixed model.
@@ -215,6 +213,13 @@ def glmer(
     options = as_control(control, GlmerControl)
     chosen = get_family("gaussian" if family is None else family)
     is_linear = chosen.name == "gaussian" and chosen.link.name == "identity"
+    if not isinstance(data, (pd.DataFrame, Mapping)) and is_stream(data):
+        wanted = glmer_of_counts.Wanted(chosen, family is None, nodes, method, hessian, dispersion)
+        asked = {
+            "weights": weights, "offset": offset, "subset": subset, "na_action": na_action,
+            "contrasts": contrasts, "env": env,
+        }  # fmt: skip
+        return glmer_of_counts.fit(formula, data, wanted, start, options, relmat, verbose, asked)
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat,
@@ -228,7 +233,7 @@ def glmer(
     if not design.random:
         return fit_glm_request(request, chosen, options)
     if is_linear:
-        _refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
+        refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
         with watched("glmer", verbose):
             if design.dispersion:
                 return _said(fit_structured_request(request, False, start, options), verbose)
@@ -242,7 +247,7 @@ def glmer(
     check_response_varies(y, design.response.text)
     check_design(design, options, linear=False)
     refuse_constant_levels(design, y, chosen)
-    begin = None if method == "pql" else _start_vector(start, design, y, trials, chosen)
+    begin = None if method == "pql" else start_vector(start, design, y, trials, chosen)
     chosen = with_dispersion_of(design, chosen)
     with watched("glmer", verbose):
         if method == "pql":
@@ -286,48 +291,10 @@ def _fit_ml(
     """Fit by maximum likelihood, and say what is to be thought of it."""
     design, kept = request.design, request.data
     constant = log_constant(design, y, trials, chosen)
-    problem = generalized_problem(
-        y, trials, design.X, design.random, design.offset, chosen, hessian != "expected", constant
-    )
-    with naming_separation(design, kept, y, trials, chosen):
-        problem, estimates = _estimated(problem, nodes, begin, may_change=hessian is None)
-    findings = separated(design, kept, y, trials, chosen, estimates.beta, estimates.eta, estimates.phi)
-    verdict = identified(
-        estimates.convergence, design, estimates.theta, design.weights, REML=False, residual=False
-    )
-    verdict = without_runaway(verdict, design, chosen, estimates.eta, estimates.vcov_rx)
-    if not findings and verdict.verdict == "not converged":
-        findings = separated_in_data(design, kept, y, trials, chosen)
-    if not findings:
-        warn_unless_converged(verdict)
-    # A square root link turns back at a mean of zero, without an edge.
-    verdict = judged(verdict, findings, reaches_edges=not chosen.link.is_monotone)
-    estimates = replace(estimates, convergence=verdict)
+    problem, estimates = maximized(design, kept, y, trials, constant, chosen, nodes, begin, hessian)
     return GeneralizedLinearMixedModel(
         design, y, trials, request.call, kept, chosen, estimates, problem.observed, problem
     )
-
-
-def _estimated(
-    problem: GeneralizedProblem, nodes: int | Literal["auto"], begin: FloatArray | None, may_change: bool
-) -> tuple[GeneralizedProblem, GeneralizedEstimates]:
-    """Return the problem and its estimates, by the expected information where the observed one has none."""
-    fit = fit_until_stable if nodes == "auto" else partial(fit_generalized, nAGQ=nodes)
-    try:
-        return problem, fit(problem, start=begin)
-    except EdgeError:
-        if not may_change:
-            raise
-    problem = replace(problem, observed=False)
-    estimates = fit(problem, start=begin)
-    note = (
-        "Fitted with hessian='expected': with the observed information the approximation is best where "
-        f"fitted means reach the end of what the {problem.family.link.name} link allows, which is no optimum "
-        "of the likelihood."
-    )
-    report = estimates.convergence
-    report = replace(report, reasons=(*report.reasons, note))
-    return problem, replace(estimates, convergence=report)
 
 
 @advises
@@ -426,34 +393,3 @@ def _check_dispersion(design: Design, method: str) -> None:
         raise ControlError(
             "dispersion= needs a likelihood, which method='pql' does not have; leave method out."
         )
-
-
-def _refuse_for_linear(given: bool) -> None:
-    """Raise if arguments were given that the linear mixed model does not have."""
-    if given:
-        raise ControlError(
-            "the gaussian family with the identity link is the linear mixed model, to which nAGQ, method and "
-            "hessian do not apply; use lmer()."
-        )
-
-
-def _start_vector(
-    start: Start, design: Design, y: FloatArray, weights: FloatArray, family: Family
-) -> FloatArray | None:
-    """Return (theta, beta, phi) to start from; what is not given comes from the model without random effects.
-
-    Raises
-    ------
-    ControlError
-        If a name is neither theta nor fixef, or a length is wrong.
-    """
-    if start is None:
-        return None
-    initial = np.concatenate([term.structure.start() for term in design.random])
-    plain = fit_glm(y, weights, design.X, design.offset, family)
-    theta = starting_values(start, "theta", len(initial), ("theta", "fixef"))
-    beta = starting_values(start, "fixef", len(plain.beta), ("theta", "fixef"))
-    with_dispersion = with_dispersion_of(design, family)
-    phi = with_dispersion.nearest(plain.phi) if isinstance(with_dispersion, ModelledDispersion) else plain.phi
-    parts = (initial if theta is None else theta, plain.beta if beta is None else beta, phi)
-    return np.concatenate(parts)

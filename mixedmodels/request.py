@@ -15,6 +15,7 @@ from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
+from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.evaluation.input_frames import InputFrame, in_row_order, input_frame
 from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula, parse_expression
@@ -55,8 +56,11 @@ def read_request(
     residual: str | ResidualCall | None = None,
     dispersion: str | tuple[VarianceCall, ...] | None = None,
     information: str | None = None,
+    states: States | None = None,
 ) -> Request:
     """Read formula and data; arguments as for :func:`mixedmodels.lmer`.
+
+    `states` holds what transformations have learnt from other rows than these.
 
     Raises
     ------
@@ -66,6 +70,7 @@ def read_request(
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
+        states=states,
     )  # fmt: skip
     shown = residual.text if isinstance(residual, ResidualCall) else residual
     spread = dispersion

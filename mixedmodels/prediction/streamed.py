@@ -18,17 +18,21 @@ from mixedmodels.streams.open_source import open_source
 from mixedmodels.streams.source import Source
 
 
-def columns_read(design: Design, source: Source) -> list[str]:
-    """Return the columns of a source that a model names."""
+def columns_read(design: Design, source: Source, weights: str | None = None) -> list[str]:
+    """Return the columns of a source that a model names, and those of weights where they are given."""
     names = column_names(design)
-    if design.recipe.offset_argument is not None:
-        names += [name.name for name in names_in(parse_expression(design.recipe.offset_argument))]
+    for argument in (design.recipe.offset_argument, weights):
+        if argument is not None:
+            names += [name.name for name in names_in(parse_expression(argument))]
     known = source.columns()
     return [name for name in dict.fromkeys(names) if name in known]
 
 
 def in_batches(
-    design: Design, data: Any, make: Callable[[pd.DataFrame], pd.DataFrame | pd.Series[float]]
+    design: Design,
+    data: Any,
+    make: Callable[[pd.DataFrame], pd.DataFrame | pd.Series[float]],
+    weights: str | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Yield what is made of every batch of a source, its rows numbered through.
 
@@ -40,6 +44,8 @@ def in_batches(
         Rows.
     make : callable
         Makes a table of a table.
+    weights : str, optional
+        Prior weights, an expression of columns, where they are needed.
 
     Raises
     ------
@@ -48,7 +54,7 @@ def in_batches(
     """
     source = open_source(data)
     start = 0
-    for batch in source.batches(columns_read(design, source)):
+    for batch in source.batches(columns_read(design, source, weights)):
         try:
             made = make(batch.frame)
         except DataError as error:

@@ -60,6 +60,7 @@ def build_design(
     relmat: Mapping[str, Any] | None = None,
     residual: str | ResidualCall | None = None,
     dispersion: str | tuple[VarianceCall, ...] | None = None,
+    states: States | None = None,
 ) -> Design:
     """Build the design of a mixed model from a formula and data.
 
@@ -86,6 +87,8 @@ def build_design(
         Correlation of residuals within groups, ``"ar1(visit | subject)"``.
     dispersion : str or tuple of VarianceCall, optional
         What residual variances, or the dispersions of a family, depend on: ``"~ sex"``, ``"power(age)"``.
+    states : States, optional
+        What transformations have learnt from other rows than these.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def build_design(
     )
     # 2. Every variable evaluated once, and the rows that are used.
     structured = StructuredResiduals.read(residual, dispersion)
-    evaluator = formula_evaluator(frame, parsed.text, dict(env), States())
+    evaluator = formula_evaluator(frame, parsed.text, dict(env), states or States())
     model_frame = build_model_frame(
         evaluator,
         {**plan.variables, **structured.variables()},

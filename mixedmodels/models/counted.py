@@ -1,0 +1,165 @@
+"""A generalized linear mixed model that was fitted to counted rows: everything but the rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.absent_rows import AbsentRows
+from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
+from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.generalized.problem_from_data import generalized_problem
+from mixedmodels.families import initialize
+from mixedmodels.families.family import Family
+from mixedmodels.fits.call import Call
+from mixedmodels.fits.counted_design import CountedDesign
+from mixedmodels.fits.family_quantities import residuals, response_mean
+from mixedmodels.fits.joint_covariance import JointCovariance
+from mixedmodels.fits.mixed_model_equations import JointSystem
+from mixedmodels.formula.design.new_data import variables_on
+from mixedmodels.formula.design.response import response
+from mixedmodels.formula.evaluation.evaluate import as_numbers
+from mixedmodels.formula.language.parse import parse_expression
+from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.missing import NA
+from mixedmodels.models.generalized import GeneralizedLinearMixedModel
+from mixedmodels.models.streamed_rows import StreamedRows
+from mixedmodels.reports.blocks_text import block_table
+from mixedmodels.reports.printed import Printed
+
+
+class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedModel):
+    """A generalized linear mixed model fitted to the different rows of a source, each counted.
+
+    Made by :func:`mixedmodels.glmer` of a source that is read in batches. Estimates, tests, intervals, random
+    effects and predictions at new rows are those of :class:`GeneralizedLinearMixedModel`; what needs every
+    row it was fitted to says so.
+
+    Parameters
+    ----------
+    counted : CountedDesign
+        The different rows.
+    call : Call
+        How the model was asked for.
+    family : Family
+        Distribution of the response.
+    estimates : GeneralizedEstimates
+        The fit.
+    observed : bool
+        Whether log|L| takes the observed information.
+    problem : GeneralizedProblem, optional
+        The engine's form of the rows; rebuilt when needed.
+    """
+
+    counted: CountedDesign
+    _residuals_need_weights = True
+
+    def __init__(
+        self,
+        counted: CountedDesign,
+        call: Call,
+        family: Family,
+        estimates: GeneralizedEstimates,
+        observed: bool,
+        problem: GeneralizedProblem | None = None,
+    ) -> None:
+        absent: Any = AbsentRows(counted.n_rows)
+        without = replace(estimates, eta=absent)
+        super().__init__(
+            counted.without_rows(),
+            counted.response(),
+            absent,
+            call,
+            absent,
+            family,
+            without,
+            observed,
+            problem,
+        )
+        self.counted = counted
+        self._eta = estimates.eta
+
+    @cached_property
+    def problem(self) -> GeneralizedProblem:
+        """The engine's form of the rows."""
+        c = self.counted
+        return generalized_problem(
+            c.y,
+            c.weights,
+            c.design.X,
+            c.design.random,
+            c.design.offset,
+            self._family,
+            self.observed,
+            c.constant,
+        )
+
+    @cached_property
+    def _on_counted_rows(self) -> GeneralizedLinearMixedModel:
+        """The same fit as one to the different rows, each with the weight of all that are equal."""
+        c, absent = self.counted, self.data
+        estimates = replace(self.estimates, eta=self._eta)
+        return GeneralizedLinearMixedModel(
+            c.design, c.y, c.weights, self.call, absent, self._family, estimates, self.observed, self.problem
+        )
+
+    @property
+    def mean_information(self) -> float:
+        """Mean size of the weights of the rows."""
+        return float(np.abs(self._on_counted_rows.row_information).sum()) / self.counted.n_rows
+
+    @property
+    def joint_covariance(self) -> JointCovariance | None:
+        """The joint covariance of (b, beta), entry by entry; None where it cannot be factorized by blocks."""
+        return self._on_counted_rows.joint_covariance
+
+    def joint_system(self) -> JointSystem:
+        """Return the factorized mixed-model equations at the estimates."""
+        return self._on_counted_rows.joint_system()
+
+    @property
+    def factorization(self) -> Printed:
+        """The blocks of the factorization and how each is handled, as a table."""
+        table = block_table(self.problem.system.pattern, len(self.beta))
+        kinds, n = len(self.problem.y), self.counted.n_rows
+        return Printed(f"{table}\n{n:,} rows of {kinds:,} kinds, equal rows fitted once")
+
+    def nobs(self) -> int:
+        """Return the number of observations, those of zero weight left out."""
+        return self.counted.n_observations
+
+    def deviance(self) -> float:
+        """Return the sum of squared deviance residuals given the random effects, as lme4."""
+        return self._on_counted_rows.deviance() + self.counted.deviance_within
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is rebuilt from the counted rows."""
+        state = super().__getstate__()
+        state.pop("_on_counted_rows", None)
+        return state
+
+    def _fitted_column(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[[".mu"]].rename(columns={".mu": ".fitted"})
+
+    def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
+        eta = np.asarray(GeneralizedLinearMixedModel.predict(self, rows))
+        fixed = np.asarray(GeneralizedLinearMixedModel.predict(self, rows, re_form=NA))
+        node, given = self.design.formula.response, self.call.weights
+        assert node is not None
+        variables = {deparse(node): node}
+        if given is not None:
+            variables[given] = parse_expression(given)
+        columns = variables_on(self.design, rows, variables, ())
+        weights = None if given is None else as_numbers(columns[given], given)
+        y, weights = initialize(response(node, columns[deparse(node)]), weights, self._family)
+        added = {
+            ".fitted": eta,
+            ".fixed": fixed,
+            ".mu": response_mean(self._family, eta, self.phi),
+            ".resid": residuals(self._family, "deviance", y, eta, weights, self.phi),
+        }
+        return rows.assign(**added)
