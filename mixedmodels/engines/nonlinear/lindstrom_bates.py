@@ -36,6 +36,8 @@ SETTLED = 1e-9
 NEARLY_SETTLED = 1e-5
 #: Share of the largest theta below which one is measured by that.
 THETA_SHARE = 1e-3
+#: Rounds that come no closer (by a half) after which the last digits are rounding.
+MAX_STALLED = 8
 #: Residual sum of squares, relative to that before, that a step may lead to.
 WORSE = 4.0
 
@@ -78,7 +80,8 @@ class LinearStep:
 
 #: Maximum likelihood, REML as nlme has it, or the REML criterion of the linear model truly maximised.
 Criterion = bool | Literal["maximised"]
-Step = Callable[[LinearisedRows, FloatArray | None], LinearStep]
+#: Fits the linear model of linearised rows from a theta where one is known, with further looks where asked.
+Step = Callable[[LinearisedRows, FloatArray | None, bool], LinearStep]
 
 
 def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
@@ -93,9 +96,9 @@ def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
         parameters back to those of maximum likelihood, so that sigma and criterion alone are of REML.
     """
 
-    def step(rows: LinearisedRows, theta: FloatArray | None) -> LinearStep:
+    def step(rows: LinearisedRows, theta: FloatArray | None, looks: bool) -> LinearStep:
         problem = linear_problem(rows.y, rows.X, rows.terms, weights)
-        found = fit_linear(problem, REML == "maximised", theta, y=rows.y)
+        found = fit_linear(problem, REML == "maximised", theta, y=rows.y, looks=looks)
         s = solve(problem, found.theta, True) if REML is True else found.solution
         return LinearStep(
             found.theta, s.beta, s.u, s.sigma, s.objective, s.unscaled_vcov,
@@ -117,7 +120,7 @@ def fit_linearised(
     beta : ndarray, shape (p,)
         Fixed effects to begin from.
     step : callable
-        Fits the linear model of linearised rows, from a theta where one is known.
+        Fits the linear model of linearised rows.
     REML : bool
         Which criterion it minimises.
     u : sequence of ndarray, optional
@@ -133,12 +136,12 @@ def fit_linearised(
     theta: FloatArray | None = None
     found: LinearStep | None = None
     scale: FloatArray | None = None
-    moved = math.inf
+    moved, pace, looks = math.inf, _Pace(), True
     path: list[tuple[FloatArray, float]] = []
     n_evaluations, rounds = 0, Anderson()
     for _ in range(MAX_ROUNDS):
         last = found
-        found = step(linearised(problem, beta, b), theta)
+        found = step(linearised(problem, beta, b), theta, looks)
         n_evaluations += found.n_evaluations
         new = [
             values @ T.T for values, T in zip(found.u, term_factors(problem.terms, found.theta), strict=True)
@@ -149,8 +152,11 @@ def fit_linearised(
         beta, b = _onwards(problem, rounds, (beta, b), (found.beta, new), scale)
         theta = found.theta
         path.append((np.concatenate([found.theta, found.beta]), found.objective))
-        if moved <= SETTLED:
+        # Further looks cost as much as many rounds: the first and the last linear models have them.
+        settled, looked = pace.is_settled(moved), looks
+        if settled and looked:
             break
+        looks = settled
     assert found is not None
     report = OptimizationReport(
         "Lindstrom-Bates", n_evaluations, time.perf_counter() - began, moved, tuple(path), lambda x: x,
@@ -160,6 +166,22 @@ def fit_linearised(
         found.theta, found.beta, found.u, found.sigma, found.objective, "lindstrom-bates", 1, REML, False,
         found.unscaled_vcov, None, report, _judged(problem, found, moved),
     )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How rounds come closer: the least movement so far, and the rounds since it was last halved."""
+
+    least: float = math.inf
+    n_since: int = 0
+
+    def is_settled(self, moved: float) -> bool:
+        """Tell whether the rounds need not go on."""
+        if moved < 0.5 * self.least:
+            self.least, self.n_since = moved, 0
+        else:
+            self.n_since += 1
+        return moved <= SETTLED or (moved <= NEARLY_SETTLED and self.n_since >= MAX_STALLED)
 
 
 def _movement(found: LinearStep, last: LinearStep | None, beta: FloatArray) -> float:
