@@ -7,9 +7,9 @@ from mixedmodels import load_dataset
 from tests.engines.nonlinear.doses import Doses
 from tests.engines.nonlinear.pinheiro_bates import fit
 
-#: name -> log-likelihood of nlme, and its estimates where they are as good as that. Its control was the
-#: tightest at which it came to an end; of fm1CO2, fm4CO2, fm2Soy and fm1Quin the start was nearer to the data
-#: than the script's, from which nlme stays at -201.3109, -181.2379, -360.0968 and -496.6310.
+#: name -> log-likelihood of nlme, and its estimates. Its control was the tightest at which it came to an end.
+#: fm1CO2, fm4CO2 and fm1Quin were begun at our estimates, where nlme stays, and fm2Soy at (17, 52, 7.5): from
+#: rounder starts nlme ends lower, at -201.3109, -181.2379, -496.6310 and -360.0968.
 NLME = {
     "fm1Oran": (-129.9904446, [192.095945, 727.589040, 356.602017]),
     "fm2Oran": (-131.5845791, [191.049003, 722.555987, 344.162390]),
