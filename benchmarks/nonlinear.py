@@ -38,6 +38,18 @@ MODELS = {
         "Asym ~ 1 | Plot",
         {"Asym": 19, "xmid": 55, "scal": 8.4},
     ),
+    "CO2, Asym and lrc": (
+        "CO2",
+        "uptake ~ SSasympOff(conc, Asym, lrc, c0)",
+        "Asym + lrc ~ 1 | Plant",
+        {"Asym": 32.4, "lrc": -4.56, "c0": 49.3},
+    ),
+    "DNase, Asym and xmid": (
+        "DNase",
+        "density ~ SSlogis(log(conc), Asym, xmid, scal)",
+        "Asym + xmid ~ 1 || Run",
+        {"Asym": 2.3, "xmid": 1.5, "scal": 1.0},
+    ),
     "Indometh, A1 and lrc1": ("Indometh", BIEXP, "A1 + lrc1 ~ 1 || Subject", _INDOMETH),
     "Theoph, lKa and lCl": ("Theoph", DRUG, "lKa + lCl ~ 1 | Subject", _THEOPH),
     "Theoph, all three": ("Theoph", DRUG, "lKe + lKa + lCl ~ 1 | Subject", _THEOPH),

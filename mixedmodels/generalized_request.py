@@ -104,15 +104,6 @@ def _estimated(
     return problem, replace(estimates, convergence=report)
 
 
-def check_hessian(hessian: str | None, family: Family) -> None:
-    """Raise ControlError if the expected information is asked for and has no closed form."""
-    if hessian == "expected" and not family.has_expected_information:
-        raise ControlError(
-            f"hessian='expected' is not available for the {family.name} family, whose expected information "
-            "has no closed form; leave hessian out for the observed information."
-        )
-
-
 def refuse_for_linear(given: bool) -> None:
     """Raise if arguments were given that the linear mixed model does not have."""
     if given:

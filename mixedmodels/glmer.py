@@ -36,7 +36,7 @@ from mixedmodels.families.modelled_dispersion import check_has_dispersion
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.language.dispersion import VarianceCall, parse_family_dispersion
-from mixedmodels.generalized_request import check_hessian, maximized, refuse_for_linear, start_vector
+from mixedmodels.generalized_request import maximized, refuse_for_linear, start_vector
 from mixedmodels.glm import fit_glm_request
 from mixedmodels.lmer import fit_linear_request, fit_structured_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel

@@ -13,6 +13,7 @@ from mixedmodels import lmer_of_sums
 from mixedmodels.arrays import IntArray
 from mixedmodels.checks import (
     check_design,
+    check_hessian,
     check_response_varies,
     check_two_levels,
     refuse_constant_levels,
@@ -31,7 +32,7 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.first_pass import first_pass
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS, States
 from mixedmodels.formula.language.syntax_tree import names_in
-from mixedmodels.generalized_request import check_hessian, maximized, refuse_for_linear, start_vector
+from mixedmodels.generalized_request import maximized, refuse_for_linear, start_vector
 from mixedmodels.models.counted import CountedGeneralizedLinearMixedModel
 from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.moments import naming

@@ -179,7 +179,7 @@ def fit_family_request(
     """Check what was asked for and fit a nonlinear mixed model whose response has a family."""
     check_hessian(hessian, family)
     nonlinear = request.nonlinear
-    require_random_terms(nonlinear.design)
+    _require_random_terms(nonlinear)
     check_two_levels(nonlinear.design.response)
     y, weights = initialize(nonlinear.design.response, nonlinear.design.weights, family)
     check_response_varies(y, nonlinear.design.response.text)

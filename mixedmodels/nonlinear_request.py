@@ -202,7 +202,8 @@ def check_start(nonlinear: NonlinearDesign) -> None:
         names = [design.x_names[j] for j in flat]
         raise ControlError(
             f"the mean has a flat direction: what {listed(names)} changes, parameters before it can change "
-            "as well. Leave one of them out, or fix it at a number"
+            f"as well, at the starting values ({_shown(nonlinear, phi, 0)}) and near them. Leave one of them "
+            "out, fix it at a number, or begin nearer to the data"
         )
 
 

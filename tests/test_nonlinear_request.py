@@ -102,6 +102,7 @@ def test_functions_of_the_caller(given):
             {"A": 1, "B": 0.1, "C": 1},
             "flat direction: what B changes",
         ),
+        (WRITTEN, {"A": 5, "b": 3000, "c": 20}, "flat direction: what b changes, .*begin nearer to the data"),
         ("circumference ~ exp(A + B - age) + C ~ A | Tree", {"A": 9, "B": 7, "C": 1}, "what B changes"),
     ],
 )

@@ -19,6 +19,8 @@ start_theoph <- c(lKe = -2.4, lKa = 0.45, lCl = -3.2)
 start_orange <- c(Asym = 190, xmid = 725, scal = 350)
 start_soybean <- c(Asym = 19, xmid = 55, scal = 8.4)
 start_loblolly <- c(Asym = 101, R0 = -8.6, lrc = -3.2)
+start_co2 <- c(Asym = 32.4, lrc = -4.56, c0 = 49.3)
+start_dnase <- c(Asym = 2.3, xmid = 1.5, scal = 1.0)
 start_indometh <- c(A1 = 2.8, lrc1 = 0.77, A2 = 0.46, lrc2 = -1.3)
 
 models <- list(
@@ -34,6 +36,15 @@ models <- list(
     nlmer = function() nlmer(weight ~ SSlogis(Time, Asym, xmid, scal) ~ Asym | Plot, soybean, start = start_soybean),
     nlme = function() nlme(weight ~ SSlogis(Time, Asym, xmid, scal), soybean, fixed = Asym + xmid + scal ~ 1,
       random = Asym ~ 1 | Plot, start = start_soybean)),
+  "CO2, Asym and lrc" = list(
+    nlmer = function() nlmer(uptake ~ SSasympOff(conc, Asym, lrc, c0) ~ (Asym + lrc | Plant), CO2, start = start_co2),
+    nlme = function() nlme(uptake ~ SSasympOff(conc, Asym, lrc, c0), CO2, fixed = Asym + lrc + c0 ~ 1,
+      random = Asym + lrc ~ 1 | Plant, start = start_co2)),
+  "DNase, Asym and xmid" = list(
+    nlmer = function() nlmer(density ~ SSlogis(log(conc), Asym, xmid, scal) ~ (Asym | Run) + (xmid | Run), DNase,
+      start = start_dnase),
+    nlme = function() nlme(density ~ SSlogis(log(conc), Asym, xmid, scal), DNase, fixed = Asym + xmid + scal ~ 1,
+      random = pdDiag(Asym + xmid ~ 1), groups = ~ Run, start = start_dnase)),
   "Indometh, A1 and lrc1" = list(
     nlmer = function() nlmer(conc ~ SSbiexp(time, A1, lrc1, A2, lrc2) ~ (A1 | Subject) + (lrc1 | Subject), Indometh,
       start = start_indometh),

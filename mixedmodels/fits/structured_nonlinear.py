@@ -39,7 +39,7 @@ class StructuredStep:
         self.design, self.REML = design, REML
         self.found: ResidualEstimates | None = None
 
-    def __call__(self, rows: LinearisedRows, near: LinearStep | None) -> LinearStep:
+    def __call__(self, rows: LinearisedRows, near: LinearStep | None, looks: bool) -> LinearStep:
         """Fit the linear model of linearised rows, from the covariance parameters of the last one."""
         problem = problem_of_rows(self.design, rows)
         start = None if self.found is None else self.found.parameters

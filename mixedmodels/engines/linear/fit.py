@@ -102,6 +102,8 @@ class Search:
         Which criterion.
     sigma : float or None
         Fixed residual standard deviation.
+    looks : bool
+        Whether a suspicious optimum is compared with what further starts lead to.
     has_rows : bool
         Whether rows can be asked where cross-products lose the residual variance.
     n_evaluations : int
@@ -127,6 +129,7 @@ class Search:
     problem: LinearProblem
     REML: bool
     sigma: float | None
+    looks: bool = True
     has_rows: bool = False
     n_evaluations: int = 0
     rounding: float = 0.0
@@ -181,6 +184,7 @@ def fit_linear(
     sigma: float | None = None,
     inverse_hessian: FloatArray | None = None,
     y: FloatArray | None = None,
+    looks: bool = True,
 ) -> LinearEstimates:
     """Fit by REML or maximum likelihood.
 
@@ -198,6 +202,8 @@ def fit_linear(
         Curvature at `start`, from the fit to a like response; by default the expected one.
     y : ndarray, shape (n,), optional
         The response, for models whose residual variance is so small that cross-products lose it.
+    looks : bool
+        Whether a suspicious optimum is compared with what further starts lead to.
 
     Raises
     ------
@@ -206,7 +212,7 @@ def fit_linear(
     numpy.linalg.LinAlgError
         If the equations are singular.
     """
-    search = Search(problem, REML, sigma, ceiling=_ceiling(problem, REML, sigma))
+    search = Search(problem, REML, sigma, looks=looks, ceiling=_ceiling(problem, REML, sigma))
     if y is None or sigma is not None:
         return _fit_cross_products(search, start, inverse_hessian)
     search.has_rows = True
@@ -234,7 +240,7 @@ def _fit_cross_products(
     with threads_for(search.problem.equations.A.dense_order):
         found = _first_search(search, start, inverse_hessian)
         origin: Origin = "data" if start is None else "user" if inverse_hessian is None else "like fit"
-        if found is None or _is_suspicious(search, found, origin):
+        if found is None or (search.looks and _is_suspicious(search, found, origin)):
             found = _best_of_looks(search, found, origin)
         theta, found = _to_last_digits(search, *_off_saddle(search, found))
         return _estimates(search, theta, found, time.perf_counter() - began)

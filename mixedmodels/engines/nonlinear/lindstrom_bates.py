@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -34,10 +34,10 @@ MAX_ROUNDS, MAX_HALVINGS = 200, 20
 SETTLED = 1e-9
 #: The same where rounds come no closer: theta is known to the square root of what its objective tells.
 NEARLY_SETTLED = 1e-5
-#: Movement below which another optimum of the linear model is looked for, and the decrease that makes one.
-LOOKED, LOWER = 1e-6, 1e-6
 #: Share of the largest theta below which one is measured by that.
 THETA_SHARE = 1e-3
+#: Rounds that come no closer (by a half) after which the last digits are rounding.
+MAX_STALLED = 8
 #: Residual sum of squares, relative to that before, that a step may lead to.
 WORSE = 4.0
 
@@ -83,8 +83,9 @@ class LinearStep:
 
 #: Maximum likelihood, REML as nlme has it, or the REML criterion of the linear model truly maximised.
 Criterion = bool | Literal["maximised"]
-#: Fits the linear model of linearised rows, near the last step where there is one.
-Step = Callable[[LinearisedRows, LinearStep | None], LinearStep]
+#: Fits the linear model of linearised rows, near the last step where there is one, with further looks where
+#: asked.
+Step = Callable[[LinearisedRows, LinearStep | None, bool], LinearStep]
 
 
 def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
@@ -99,10 +100,10 @@ def independent_step(weights: FloatArray | None, REML: Criterion) -> Step:
         parameters back to those of maximum likelihood, so that sigma and criterion alone are of REML.
     """
 
-    def step(rows: LinearisedRows, near: LinearStep | None) -> LinearStep:
+    def step(rows: LinearisedRows, near: LinearStep | None, looks: bool) -> LinearStep:
         problem = linear_problem(rows.y, rows.X, rows.terms, weights)
         theta, H = (None, None) if near is None else (near.theta, near.inverse_hessian)
-        found = fit_linear(problem, REML == "maximised", theta, inverse_hessian=H, y=rows.y)
+        found = fit_linear(problem, REML == "maximised", theta, inverse_hessian=H, y=rows.y, looks=looks)
         s = solve(problem, found.theta, True) if REML is True else found.solution
         return LinearStep(
             found.theta, s.beta, s.u, s.sigma, s.objective, s.unscaled_vcov,
@@ -125,7 +126,8 @@ def fit_linearised(
     beta : ndarray, shape (p,)
         Fixed effects to begin from.
     step : callable
-        Fits the linear model of linearised rows, near the last step where there is one.
+        Fits the linear model of linearised rows, near the last step where there is one, with further looks
+        where asked.
     REML : bool
         Which criterion it minimises.
     u : sequence of ndarray, optional
@@ -140,19 +142,13 @@ def fit_linearised(
     b = [np.zeros((t.n_levels, t.size)) for t in problem.terms] if u is None else list(u)
     found: LinearStep | None = None
     scale: FloatArray | None = None
-    moved = math.inf
+    moved, pace, looks = math.inf, _Pace(), True
     path: list[tuple[FloatArray, float]] = []
     n_evaluations, rounds = 0, Anderson()
     for _ in range(MAX_ROUNDS):
         last = found
-        rows = linearised(problem, beta, b)
-        found = step(rows, found)
+        found = step(linearised(problem, beta, b), found, looks)
         n_evaluations += found.n_evaluations
-        if found.inverse_hessian is not None and moved <= LOOKED:
-            # Rounds near the last one stay in its valley: before they settle, others are looked into.
-            looked = step(rows, replace(found, inverse_hessian=None))
-            n_evaluations += looked.n_evaluations
-            found = looked if looked.objective < found.objective - LOWER else found
         new = [
             values @ T.T for values, T in zip(found.u, term_factors(problem.terms, found.theta), strict=True)
         ]
@@ -161,8 +157,11 @@ def fit_linearised(
             scale = _scale((found.beta, new), found)
         beta, b = _onwards(problem, rounds, (beta, b), (found.beta, new), scale)
         path.append((np.concatenate([found.theta, found.beta]), found.objective))
-        if moved <= SETTLED:
+        # Further looks cost as much as many rounds: the first and the last linear models have them.
+        settled, looked = pace.is_settled(moved), looks
+        if settled and looked:
             break
+        looks = settled
     assert found is not None
     report = OptimizationReport(
         "Lindstrom-Bates", n_evaluations, time.perf_counter() - began, moved, tuple(path), lambda x: x,
@@ -172,6 +171,22 @@ def fit_linearised(
         found.theta, found.beta, found.u, found.sigma, found.objective, "lindstrom-bates", 1, REML, False,
         found.unscaled_vcov, None, report, _judged(problem, found, moved),
     )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How rounds come closer: the least movement so far, and the rounds since it was last halved."""
+
+    least: float = math.inf
+    n_since: int = 0
+
+    def is_settled(self, moved: float) -> bool:
+        """Tell whether the rounds need not go on."""
+        if moved < 0.5 * self.least:
+            self.least, self.n_since = moved, 0
+        else:
+            self.n_since += 1
+        return moved <= SETTLED or (moved <= NEARLY_SETTLED and self.n_since >= MAX_STALLED)
 
 
 def _movement(found: LinearStep, last: LinearStep | None, beta: FloatArray) -> float:
