@@ -150,11 +150,11 @@ def rising_jet(y: FloatArray, s: FloatArray) -> Four:
     return found
 
 
-def rising_jet_at(y: FloatArray, s: float) -> Four:
-    """Return :func:`rising_jet` for one s and all counts; small whole ones are looked up in a table."""
+def rising_jet_at(y: FloatArray, s: float | FloatArray) -> Four:
+    """Return :func:`rising_jet`; for one s, small whole counts are looked up in a table."""
     is_few = (y <= MOST_TERMS) & (y == np.floor(y))
-    if not is_few.all() or y.size <= MOST_TERMS:
-        return rising_jet(y, np.full_like(y, s))
+    if np.ndim(s) or not is_few.all() or y.size <= MOST_TERMS:
+        return rising_jet(y, np.broadcast_to(s, y.shape))
     counts = np.arange(MOST_TERMS + 1.0)
     place = y.astype(np.intp)
     value, first, second, third = (part.take(place) for part in rising_rows(counts, np.full_like(counts, s)))
