@@ -75,7 +75,7 @@ def plot_fit(
     check_axes(ax)
     if not isinstance(model, CurveFit):
         raise NotAvailableError(
-            f"plot_fit() draws curves of nlmer(), and needs such a fit, not {shown(model)}; "
+            f"plot_fit() needs a fitted model of nlmer(), not {shown(model)}; "
             "plot_groups() draws those of lmer() and glmer()."
         )
     name, frame = one_group(model, group), rows_used(model)
