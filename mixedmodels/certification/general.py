@@ -24,6 +24,12 @@ def _factor(data: pd.DataFrame, name: str) -> pd.DataFrame:
     return data.assign(**{name: pd.Categorical(data[name].astype(int).astype(str))})
 
 
+def _ordered(data: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows with the levels of a column in the order of the alphabet, as SPSS took them."""
+    levels = sorted(data[name].astype(str).unique())
+    return data.assign(**{name: pd.Categorical(data[name].astype(str), levels, ordered=True)})
+
+
 #: How each model is fitted here.
 FITS: Mapping[str, Callable[[pd.DataFrame], Any]] = {
     "model01": lambda d: mm.lmer("Reaction ~ Days + (1 | Subject)", _factor(d, "Days")),
@@ -32,7 +38,7 @@ FITS: Mapping[str, Callable[[pd.DataFrame], Any]] = {
     # Of three levels an ARMA(1, 1) process has two correlations, and is Toeplitz.
     "model06": lambda d: mm.lmer("strength ~ 1 + toep(0 + cask | batch, hom = TRUE)", d),
     "model07": lambda d: mm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", d),
-    "model08": lambda d: mm.lmer("Pulse ~ 1 + (1 | Time)", d, residual="ar1(Day | Time)"),
+    "model08": lambda d: mm.lmer("Pulse ~ 1 + (1 | Time)", _ordered(d, "Day"), residual="ar1(Day | Time)"),
     "test_df1_fda": lambda d: mm.lmer(
         "var ~ sequence + period + formulation + (0 + formulation | subject)",
         d,
