@@ -26,8 +26,9 @@ from mixedmodels.errors import ControlError, DataError, FamilyError
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.fits.counted_design import CountedDesign, counted_design, with_like_rows_added
+from mixedmodels.formula.design import counted_rows
 from mixedmodels.formula.design.chunks import StreamRequest, stream_evaluator, stream_request
-from mixedmodels.formula.design.counted_rows import MOST_BYTES, CountedRows
+from mixedmodels.formula.design.counted_rows import CountedRows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.first_pass import first_pass
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS, States
@@ -191,10 +192,10 @@ def _repeated(table: pd.DataFrame, counts: IntArray, family: Family) -> tuple[pd
     if (counts == 1).all():
         return table, counts
     n = int(counts.sum())
-    if n * table.memory_usage(index=False).sum() / len(table) > MOST_BYTES:
+    if n * table.memory_usage(index=False).sum() / len(table) > counted_rows.MOST_BYTES:
         raise DataError(
             f"the {family.name} family needs every row by itself, and {n:,} rows take more than "
-            f"{MOST_BYTES / 2**30:.0f} GB: fit a sample of the levels."
+            f"{counted_rows.MOST_BYTES / 2**30:.0f} GB: fit a sample of the levels."
         )
     rows = np.repeat(np.arange(len(table)), counts)
     return table.take(rows).reset_index(drop=True), np.ones(n, dtype=np.intp)

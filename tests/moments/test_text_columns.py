@@ -85,5 +85,5 @@ def test_what_sums_cannot_say_is_said(data, tmp_path):
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     with pytest.raises(mm.DataError, match=r"no file that Moments.save\(\) wrote"):
         mm.Moments.load(tmp_path / "rows.csv")
-    with pytest.raises(mm.DataError, match="read_parquet"):
+    with pytest.raises(mm.DataError, match="there is no file"):
         mm.glmer("y ~ (1 | g)", "rows.parquet", "binomial")

@@ -119,6 +119,8 @@ def test_what_cannot_be_drawn_is_said(smooth):
     with pytest.raises(mm.ControlError, match="type"):
         mm.plot_acf(smooth, type="deviance")
     with pytest.raises(mm.NotAvailableError, match="max_distance leaves none"):
+        mm.plot_variogram(smooth, max_distance=1e-9)
+    with pytest.raises(mm.ControlError, match="max_distance must be a number larger than 0"):
         mm.plot_variogram(smooth, max_distance=0.0)
     with pytest.raises(mm.ControlError, match="ax must be one matplotlib Axes"):
         mm.plot_acf(smooth, ax=1)
