@@ -1,7 +1,7 @@
 """Large data from Parquet to a printed summary: growth with rows, levels and workers.
 
-    python -m benchmarks.large_data /tmp/big --rows 1e6 1e7 --levels 1e4 1e5
-    python -m benchmarks.large_data /tmp/big --rows 1e7 --levels 1e5 --crossed 1000
+    python -m benchmarks.large_data big --rows 1e6 1e7 --levels 1e4 1e5
+    python -m benchmarks.large_data big --rows 1e7 --levels 1e5 --crossed 1000
 
 Each file is written, read in a process of its own and deleted; a row is appended to `results/large_data.csv`.
 """

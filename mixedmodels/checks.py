@@ -264,9 +264,8 @@ def separated(
 ) -> tuple[Separation, ...]:
     """Return, and warn about, what keeps fixed effects from having finite estimates."""
     mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
-    exact = family.tails(y).is_exact
-    information = eta if exact else family.evaluate(y, eta, weights, phi).information
-    findings = _findings(design, data, y, weights, family, separation.FittedRows(beta, mu, eta, information))
+    rows = _fitted_rows(y, weights, family, beta, mu, eta, phi)
+    findings = _findings(design, data, y, weights, family, rows)
     _warn_of(findings)
     return findings
 
@@ -289,12 +288,26 @@ def refuse_separation(
         Naming coefficients and cells.
     """
     mu = family.link.inverse(eta)
-    exact = family.tails(y).is_exact
-    information = eta if exact else family.evaluate(y, eta, weights, phi).information
-    findings = _findings(design, data, y, weights, family, separation.FittedRows(beta, mu, eta, information))
+    rows = _fitted_rows(y, weights, family, beta, mu, eta, phi)
+    findings = _findings(design, data, y, weights, family, rows)
     if findings:
         found = " ".join(finding.message for finding in findings)
         raise ConvergenceError(f"{found} {_advice(family, findings)}")
+
+
+def _fitted_rows(
+    y: FloatArray,
+    weights: FloatArray,
+    family: Family,
+    beta: FloatArray,
+    mu: FloatArray,
+    eta: FloatArray,
+    phi: FloatArray,
+) -> FittedRows:
+    """Return what a fit says of its rows; where tails are exact, no information is asked for."""
+    exact = family.tails(y).is_exact
+    information = eta if exact else family.evaluate(y, eta, weights, phi).information
+    return separation.FittedRows(beta, mu, eta, information)
 
 
 def separated_in_data(
