@@ -35,10 +35,11 @@ replicate: $(VENV)/.installed
 certify: $(VENV)/.installed
 	$(PYTHON_IN_VENV) -m mixedmodels certify
 
-# The tests run even where the checks fail, so that one look shows everything that is wrong.
+# The tests run even where the checks fail, so that one look shows everything that is wrong. A process for each
+# core; the tests of one file stay together, since they share what they fitted.
 test: $(VENV)/.installed-dev
 	@checked=0; $(MAKE) --no-print-directory check || checked=1; \
-	$(PYTHON_IN_VENV) -m pytest || exit 1; \
+	$(PYTHON_IN_VENV) -m pytest -n auto --dist loadfile || exit 1; \
 	[ $$checked = 0 ] || { echo "The tests pass, but 'make check' fails: see above."; exit 1; }
 
 # Dask on a cluster of two processes, Spark in a session of its own. Java does not come from pip.
