@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
@@ -38,7 +37,8 @@ from mixedmodels.inference.term_tests import (
     wald_f,
 )
 from mixedmodels.reports.anova_text import anova_text, boundary_text, bounds_text
-from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.page import Page
+from mixedmodels.reports.printed_frame import PrintedFrame
 
 # Column of the p-values that know of the boundary.
 CHIBAR = "Pr(>Chibar)"
@@ -46,16 +46,11 @@ CHIBAR = "Pr(>Chibar)"
 CHIBAR_BOUNDS = ("Pr(>Chibar) min", "Pr(>Chibar) max")
 
 
-class AnovaTable(pd.DataFrame):
+class AnovaTable(PrintedFrame):
     """A DataFrame that prints as R prints an anova table, its heading in ``heading``."""
 
     _metadata = ["heading"]  # noqa: RUF012 (pandas reads this class attribute)
     heading: tuple[str, ...]
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
 
     def __repr__(self) -> str:
         # Printed is R's own table, which has no column for variances on their boundary; these stand below.
@@ -69,11 +64,6 @@ class AnovaTable(pd.DataFrame):
         if CHIBAR_BOUNDS[0] in self.columns:
             lines.append(bounds_text(rows, self[list(CHIBAR_BOUNDS)].to_numpy(dtype=np.float64)))
         return lines[0] if len(lines) == 1 else Page(lines)
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 @advises

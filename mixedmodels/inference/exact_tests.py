@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
@@ -79,6 +80,11 @@ class ExactTest:
                 f"{self.name} = {value}, p-value {p if p.startswith('<') else f'= {p}'}",
             ]
         )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return statistic, p-value and number of simulated ratios as a DataFrame of one row."""
+        values = {"statistic": self.statistic, "p.value": self.p_value, "nsim": self.nsim}
+        return pd.DataFrame(values, index=[self.name])
 
     def _repr_html_(self) -> str:
         return html_of(repr(self))

@@ -209,5 +209,6 @@ def linear(fit: Fit, method: str) -> LinearFit:
         return fit
     instead = "normal tests are ddf='z'" if fit.test_df is None else "ddf='residual' has its t tests"
     raise NotAvailableError(
-        f"{method} degrees of freedom are for linear mixed models, fitted by lmer(); of this model {instead}."
+        f"{method} degrees of freedom are for linear mixed models and models with structured residuals, from "
+        f"lmer(), gls() or mmrm(); of this model {instead}."
     )
