@@ -148,7 +148,11 @@ def anova(
                 "marginal models are compared by Wald's chi-square test: leave out type, ddf, test."
             )
         return _between_marginal(models, vcov)
+    one_of("refit", refit, (True, False))
+    one_of("bounds", bounds, (True, False))
     if len(models) == 1:
+        if bounds or model_names is not None:
+            raise ControlError("bounds and model_names are about several models, and there is one.")
         return _of_one_model(models[0], type, ddf, test, vcov)
     if type is not None or ddf != "default" or test is not None or vcov is not None:
         raise ControlError(
@@ -228,7 +232,7 @@ def Anova(
         refuse_ddf_of_chi_square(ddf)
         return _tabulated(wald_chi_square(model, number, vcov))
     chosen: Ddf = "kenward-roger" if isinstance(model, MixedFit) else "residual"
-    if model.has_structured_residuals:
+    if model.has_structured_residuals or vcov is not None:
         chosen = "default"
     _require_degrees_of_freedom(model)
     return _tabulated(wald_f(model, number, chosen if ddf == "default" else ddf, vcov))
@@ -309,6 +313,8 @@ def _values(models: Sequence[object] | Mapping[object, object]) -> Iterable[obje
 
 def row_names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
     """Return the names of the rows of a table of models: those given, or MODEL1, MODEL2, ..."""
+    if isinstance(given, str):
+        raise ControlError(f"model_names is a list of names, one for each model, not {given!r}.")
     names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
     if len(names) != len(models):
         raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")

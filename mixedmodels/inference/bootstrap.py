@@ -366,6 +366,8 @@ def as_values(result: Any) -> tuple[tuple[str, ...], FloatArray]:
         raise ControlError(
             f"statistic must return a number, an array, a Series or a dict of numbers, not {shown(result)}."
         ) from error
+    if result is None or not values.size:
+        raise ControlError(f"statistic must return a number, or several of them, not {shown(result)}.")
     return names or tuple(f"t{i + 1}" for i in range(len(values))), values
 
 

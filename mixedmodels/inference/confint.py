@@ -78,6 +78,7 @@ def confint(
 ) -> ConfidenceIntervals:
     """Return confidence intervals; parameters and errors as for :meth:`FittedModel.confint`."""
     check_level(level)
+    one_of("signames", signames, (True, False))
     chosen = _method(fit, method, options)
     if chosen == "wald" and isinstance(fit, StructuredResiduals):
         return _of_structured(fit, parm, level)

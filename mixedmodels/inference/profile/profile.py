@@ -85,6 +85,7 @@ def profile(
     """
     one_of("REML", REML, (True, False))
     one_of("scale", scale, ("sd", "log", "var"))
+    one_of("signames", signames, (True, False))
     if not isinstance(alphamax, (int, float)) or not 0.0 < alphamax < 1.0:
         raise ControlError(f"alphamax must lie between 0 and 1, such as 0.01, not {shown(alphamax)}.")
     if not isinstance(model, Fit):
