@@ -94,7 +94,7 @@ def confint(
     else:
         ml = landscape_of(fit.refitML())
         parameters = selected(ml.parameters, parm, "parm")
-        limits = profile_limits(ml, parameters, level)
+        limits = profile_limits(ml, parameters, level, options.progress)
     names = [p.signame if signames else p.name for p in parameters]
     table = ConfidenceIntervals(limits.values, index=names, columns=list(percent_names(level)))
     table.notes = limits.notes
@@ -116,6 +116,8 @@ def _of_structured(fit: StructuredResiduals, parm: Any, level: float) -> Confide
         if unknown:
             raise ControlError(f"no parameter is called {unknown[0]!r}; they are {', '.join(limits.names)}.")
         rows = [limits.names.index(name) if isinstance(name, str) else int(name) for name in asked]
+    if not rows:
+        raise ControlError("parm names no parameter; leave it out for all of them.")
     names = [limits.names[k] for k in rows]
     table = ConfidenceIntervals(limits.values[rows], index=names, columns=list(percent_names(level)))
     table.notes = ()
