@@ -166,18 +166,24 @@ class Refitter:
         Stopped
             On Ctrl-C, with the responses that are done.
         """
-        R = Y.shape[1]
-        refits, size, first = empty_refits(self.fit, R), self.batch.size if self.batch is not None else 1, 0
+        R, done = Y.shape[1], 0
+        refits, size = empty_refits(self.fit, R), self.batch.size if self.batch is not None else 1
         try:
             for first in range(0, R, size):
                 where = slice(first, min(first + size, R))
                 for r in self._together(Y, where, refits):
+                    done = self._reach(int(r), done)
                     record(refits, int(r), attempt(lambda r=r: self.fit.refit(Y[:, r])))  # type: ignore[misc]
-                if self.tell is not None:
-                    self.tell(where.stop - first)
+                done = self._reach(where.stop, done)
         except KeyboardInterrupt:
-            raise Stopped(first_of(refits, first), first) from None
+            raise Stopped(first_of(refits, done), done) from None
         return refits
+
+    def _reach(self, done: int, before: int) -> int:
+        """Return how many responses are done, and tell of those since `before`."""
+        if self.tell is not None and done > before:
+            self.tell(done - before)
+        return done
 
     def _together(self, Y: FloatArray, where: slice, refits: Refits) -> IntArray:
         """Fit some responses together and return which are left."""
