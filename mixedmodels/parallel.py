@@ -62,6 +62,11 @@ def is_client(n_jobs: object) -> bool:
     return distributed is not None and isinstance(n_jobs, distributed.Client)
 
 
+def is_in_this_process(jobs: Any, n_pieces: int) -> bool:
+    """Tell whether that many pieces are worked on in this process, for want of jobs or of pieces."""
+    return not is_client(jobs) and min(jobs, n_pieces) <= 1
+
+
 def _on_cluster(task: Callable[[P], R], pieces: Sequence[P], client: Any) -> Iterator[R]:
     """Yield the results from the workers of a Dask cluster; a stop cancels what has not begun."""
     # The task is sent once, not with every piece; it may draw, and so is never the same call twice.
@@ -90,11 +95,10 @@ def in_order(task: Callable[[P], R], pieces: Sequence[P], n_jobs: Any) -> Iterat
     if is_client(n_jobs):
         yield from _on_cluster(task, pieces, n_jobs)
         return
-    n_jobs = min(n_jobs, len(pieces))
-    if n_jobs <= 1:
+    if is_in_this_process(n_jobs, len(pieces)):
         yield from map(task, pieces)
         return
-    pool = ProcessPoolExecutor(n_jobs, _context(task), _start, (task,))
+    pool = ProcessPoolExecutor(min(n_jobs, len(pieces)), _context(task), _start, (task,))
     try:
         with warnings.catch_warnings():
             # Python warns of forking beside threads; those of BLAS know of forks.

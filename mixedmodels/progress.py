@@ -32,6 +32,26 @@ def can_draw() -> bool:
     return tqdm is not None and _is_watched()
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C amid a piece of work.
+
+    Parameters
+    ----------
+    part : object
+        The result of what is done of the piece.
+    count : int
+        How much that is.
+    """
+
+    def __init__(self, part: Any, count: int) -> None:
+        super().__init__()
+        self.part, self.count = part, count
+
+
+#: Seconds after which a bar is drawn for work that is quick as a rule.
+PATIENCE = 3.0
+
+
 class Progress:
     """Count work that is done, in a bar if there is one.
 
@@ -43,6 +63,8 @@ class Progress:
         Whether to draw a bar; by default where tqdm is installed and a terminal or notebook is there.
     label : str
         What is being done.
+    delay : float
+        Seconds before the bar is drawn.
 
     Raises
     ------
@@ -57,14 +79,16 @@ class Progress:
     10
     """
 
-    def __init__(self, total: int, show: bool | None = None, label: str = "") -> None:
+    def __init__(self, total: int, show: bool | None = None, label: str = "", delay: float = 0.0) -> None:
         if show not in (None, True, False):
             raise ControlError(f"progress must be True, False or None, not {show!r}.")
         if show and tqdm is None:
             raise ControlError("progress=True needs tqdm: pip install tqdm.")
         self.done = 0
         wanted = can_draw() if show is None else show
-        self._bar: Any = tqdm(total=total, desc=label or None) if wanted and tqdm is not None else None
+        self._bar: Any = None
+        if wanted and tqdm is not None:
+            self._bar = tqdm(total=total, desc=label or None, delay=delay)
 
     def add(self, n: int = 1) -> None:
         """Count n more pieces."""

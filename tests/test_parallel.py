@@ -38,7 +38,7 @@ def test_numbers_of_jobs():
 class Bar:
     """What tqdm does, as far as it is used."""
 
-    def __init__(self, total, desc):
+    def __init__(self, total, desc, delay):
         self.total, self.desc, self.n, self.closed = total, desc, 0, False
 
     def update(self, n):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
@@ -38,7 +37,8 @@ from mixedmodels.inference.term_tests import (
     wald_f,
 )
 from mixedmodels.reports.anova_text import anova_text, boundary_text, bounds_text
-from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.page import Page
+from mixedmodels.reports.printed_frame import PrintedFrame
 
 # Column of the p-values that know of the boundary.
 CHIBAR = "Pr(>Chibar)"
@@ -46,16 +46,11 @@ CHIBAR = "Pr(>Chibar)"
 CHIBAR_BOUNDS = ("Pr(>Chibar) min", "Pr(>Chibar) max")
 
 
-class AnovaTable(pd.DataFrame):
+class AnovaTable(PrintedFrame):
     """A DataFrame that prints as R prints an anova table, its heading in ``heading``."""
 
     _metadata = ["heading"]  # noqa: RUF012 (pandas reads this class attribute)
     heading: tuple[str, ...]
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
 
     def __repr__(self) -> str:
         # Printed is R's own table, which has no column for variances on their boundary; these stand below.
@@ -69,11 +64,6 @@ class AnovaTable(pd.DataFrame):
         if CHIBAR_BOUNDS[0] in self.columns:
             lines.append(bounds_text(rows, self[list(CHIBAR_BOUNDS)].to_numpy(dtype=np.float64)))
         return lines[0] if len(lines) == 1 else Page(lines)
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 @advises
@@ -158,7 +148,11 @@ def anova(
                 "marginal models are compared by Wald's chi-square test: leave out type, ddf, test."
             )
         return _between_marginal(models, vcov)
+    one_of("refit", refit, (True, False))
+    one_of("bounds", bounds, (True, False))
     if len(models) == 1:
+        if bounds or model_names is not None:
+            raise ControlError("bounds and model_names are about several models, and there is one.")
         return _of_one_model(models[0], type, ddf, test, vcov)
     if type is not None or ddf != "default" or test is not None or vcov is not None:
         raise ControlError(
@@ -238,7 +232,7 @@ def Anova(
         refuse_ddf_of_chi_square(ddf)
         return _tabulated(wald_chi_square(model, number, vcov))
     chosen: Ddf = "kenward-roger" if isinstance(model, MixedFit) else "residual"
-    if model.has_structured_residuals:
+    if model.has_structured_residuals or vcov is not None:
         chosen = "default"
     _require_degrees_of_freedom(model)
     return _tabulated(wald_f(model, number, chosen if ddf == "default" else ddf, vcov))
@@ -319,6 +313,8 @@ def _values(models: Sequence[object] | Mapping[object, object]) -> Iterable[obje
 
 def row_names(models: Sequence[Fit], given: Sequence[str] | None) -> list[str]:
     """Return the names of the rows of a table of models: those given, or MODEL1, MODEL2, ..."""
+    if isinstance(given, str):
+        raise ControlError(f"model_names is a list of names, one for each model, not {given!r}.")
     names = [f"MODEL{i + 1}" for i in range(len(models))] if given is None else list(given)
     if len(names) != len(models):
         raise ControlError(f"model_names has {len(names)} names for {len(models)} models.")

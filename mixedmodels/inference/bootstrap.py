@@ -26,6 +26,7 @@ from mixedmodels.inference.refits import (
     Refitter,
     attempt,
     empty_refits,
+    first_of,
     joined,
     record,
 )
@@ -34,6 +35,7 @@ from mixedmodels.inference.simulations import simulate_in_pieces
 from mixedmodels.inference.wald import check_level
 from mixedmodels.parallel import workers
 from mixedmodels.prediction.draws import Seed
+from mixedmodels.progress import Stopped
 from mixedmodels.reports.bootstrap_text import bootstrap_text
 from mixedmodels.reports.numbers import percent_names
 from mixedmodels.reports.page import html_of
@@ -175,6 +177,7 @@ class Bootstrap:
             self.model,
             self.statistic,
             [lambda c=c: drawn_clusters(self.model, np.delete(np.arange(m), c)) for c in range(m)],  # type: ignore[misc]
+            tell=None,
         )
         return values
 
@@ -286,7 +289,14 @@ def bootstrap(
     original_values(model, statistic)
     task = _Replicates(Refitter(model), kind, use_u, statistic)
     parts = simulate_in_pieces(
-        task, nsim, rng, together=task.are_together, jobs=jobs, progress=progress, label="bootstrap"
+        task,
+        nsim,
+        rng,
+        together=task.are_together,
+        jobs=jobs,
+        progress=progress,
+        label="bootstrap",
+        refitter=task.refitter,
     )
     refits = joined([part for part, _ in parts]) if parts else empty_refits(model, 0)
     values = np.concatenate([np.empty((0, len(task.names))), *(v for _, v in parts)])
@@ -324,29 +334,49 @@ class _Replicates:
         else:
             Y = draw_responses(fit, self.kind, self.use_u, rng, count)
             if self.statistic is None:
-                refits = self.refitter.refit(Y)
-                return refits, kept_values(fit, refits)
+                return self._refitted(Y)
             fittings = [lambda y=y: fit.refit(y) for y in Y.T]
-        return _fitted_one_by_one(fit, self.statistic, fittings)
+        return _fitted_one_by_one(fit, self.statistic, fittings, self.refitter.tell)
+
+    def _refitted(self, Y: FloatArray) -> tuple[Refits, FloatArray]:
+        """Return the estimates of responses, and what is kept of them."""
+        try:
+            refits = self.refitter.refit(Y)
+        except Stopped as stop:
+            raise Stopped((stop.part, kept_values(self.refitter.fit, stop.part)), stop.count) from None
+        return refits, kept_values(self.refitter.fit, refits)
 
 
 def _fitted_one_by_one(
-    fit: Fit, statistic: Statistic | None, fittings: Sequence[Callable[[], Fit]]
+    fit: Fit,
+    statistic: Statistic | None,
+    fittings: Sequence[Callable[[], Fit]],
+    tell: Callable[[int], None] | None,
 ) -> tuple[Refits, FloatArray]:
-    """Return the estimates of refits, and what is kept of them."""
+    """Return the estimates of refits, and what is kept of them; `tell` is told of each."""
     refits = empty_refits(fit, len(fittings))
     names, _ = original_values(fit, statistic)
-    values = np.full((len(fittings), len(names)), np.nan)
-    for r, fitting in enumerate(fittings):
-        found = attempt(fitting)
-        record(refits, r, found)
-        if statistic is None or isinstance(found, str):
-            continue
-        try:
-            _, values[r] = as_values(statistic(found))
-        except Exception as error:  # whatever a user's function raises is kept as the reason
-            refits.verdict[r], refits.reasons[r] = FAILED, f"statistic: {error}"
+    values, r = np.full((len(fittings), len(names)), np.nan), 0
+    try:
+        for r, fitting in enumerate(fittings):
+            found = attempt(fitting)
+            record(refits, r, found)
+            if statistic is not None and not isinstance(found, str):
+                _keep(refits, values, r, lambda found=found: statistic(found))  # type: ignore[misc]
+            if tell is not None:
+                tell(1)
+    except KeyboardInterrupt:
+        done = first_of(refits, r)
+        raise Stopped((done, kept_values(fit, done) if statistic is None else values[:r]), r) from None
     return refits, kept_values(fit, refits) if statistic is None else values
+
+
+def _keep(refits: Refits, values: FloatArray, r: int, statistic: Callable[[], Any]) -> None:
+    """Write down the statistic of replicate r, or that there is none."""
+    try:
+        _, values[r] = as_values(statistic())
+    except Exception as error:  # whatever a user's function raises is kept as the reason
+        refits.verdict[r], refits.reasons[r] = FAILED, f"statistic: {error}"
 
 
 def as_values(result: Any) -> tuple[tuple[str, ...], FloatArray]:
@@ -366,6 +396,8 @@ def as_values(result: Any) -> tuple[tuple[str, ...], FloatArray]:
         raise ControlError(
             f"statistic must return a number, an array, a Series or a dict of numbers, not {shown(result)}."
         ) from error
+    if result is None or not values.size:
+        raise ControlError(f"statistic must return a number, or several of them, not {shown(result)}.")
     return names or tuple(f"t{i + 1}" for i in range(len(values))), values
 
 

@@ -45,6 +45,10 @@ class Clusters:
         ends = np.cumsum(np.bincount(self.codes, minlength=self.size))
         return np.split(order, ends[:-1])
 
+    def counted(self, weights: FloatArray) -> int:
+        """Return how many clusters have a row of positive weight: the others say nothing."""
+        return len(np.unique(self.codes[weights > 0.0]))
+
 
 def clusters_of(fit: Fit, cluster: Any = None) -> Clusters:
     """Return the clusters of the rows of a fit.
@@ -68,8 +72,9 @@ def clusters_of(fit: Fit, cluster: Any = None) -> Clusters:
         If random effects are shared between clusters, which then are not independent.
     """
     found = _outermost(fit) if cluster is None else _named(fit, cluster)
-    if found.size < 2:
-        raise DataError(f"there is only one cluster ({found.name}); two at the least are needed.")
+    if found.counted(fit.prior_weights) < 2:
+        weighed = " with rows of positive weight" if found.size > 1 else ""
+        raise DataError(f"there is only one cluster{weighed} ({found.name}); two at the least are needed.")
     for term in fit.random:
         if term.relationship is not None:
             raise NotAvailableError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.advice import shown
 from mixedmodels.control import one_of
@@ -28,7 +27,8 @@ from mixedmodels.inference.structured_intervals import structured_limits
 from mixedmodels.inference.wald import check_level, wald_intervals
 from mixedmodels.prediction.draws import Seed
 from mixedmodels.reports.numbers import format_numbers, percent_names
-from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.page import Page
+from mixedmodels.reports.printed_frame import PrintedFrame
 from mixedmodels.reports.text_tables import fill_line, text_matrix
 
 Method: TypeAlias = Literal["profile", "Wald", "boot"]
@@ -55,27 +55,17 @@ class BootOptions:
     progress: bool | None = None
 
 
-class ConfidenceIntervals(pd.DataFrame):
+class ConfidenceIntervals(PrintedFrame):
     """A DataFrame of limits that prints as R prints them, with what is to be said of some in ``notes``."""
 
     _metadata = ["notes"]  # noqa: RUF012 (pandas reads this class attribute)
     notes: tuple[str, ...]
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
 
     def __repr__(self) -> str:
         columns = [format_numbers(self[name].to_numpy()) for name in self.columns]
         cells = list(zip(*columns, strict=True))
         text = text_matrix(cells, list(map(str, self.index)), list(self.columns), right=True)
         return Page([text, *(fill_line(note.split(" ")) for note in self.notes)])
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 def confint(
@@ -88,6 +78,7 @@ def confint(
 ) -> ConfidenceIntervals:
     """Return confidence intervals; parameters and errors as for :meth:`FittedModel.confint`."""
     check_level(level)
+    one_of("signames", signames, (True, False))
     chosen = _method(fit, method, options)
     if chosen == "wald" and isinstance(fit, StructuredResiduals):
         return _of_structured(fit, parm, level)
@@ -103,7 +94,7 @@ def confint(
     else:
         ml = landscape_of(fit.refitML())
         parameters = selected(ml.parameters, parm, "parm")
-        limits = profile_limits(ml, parameters, level)
+        limits = profile_limits(ml, parameters, level, options.progress)
     names = [p.signame if signames else p.name for p in parameters]
     table = ConfidenceIntervals(limits.values, index=names, columns=list(percent_names(level)))
     table.notes = limits.notes
@@ -125,6 +116,8 @@ def _of_structured(fit: StructuredResiduals, parm: Any, level: float) -> Confide
         if unknown:
             raise ControlError(f"no parameter is called {unknown[0]!r}; they are {', '.join(limits.names)}.")
         rows = [limits.names.index(name) if isinstance(name, str) else int(name) for name in asked]
+    if not rows:
+        raise ControlError("parm names no parameter; leave it out for all of them.")
     names = [limits.names[k] for k in rows]
     table = ConfidenceIntervals(limits.values[rows], index=names, columns=list(percent_names(level)))
     table.notes = ()

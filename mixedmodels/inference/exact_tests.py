@@ -12,20 +12,23 @@ for fixed effects that are tested too. So its distribution is simulated without 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import whole_number
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.reml import LOG_2PI
-from mixedmodels.errors import ControlError, DataError, NotAvailableError
+from mixedmodels.errors import ControlError, DataError, DataWarning, NotAvailableError, warn
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.inference.comparability import different_responses, different_sizes
 from mixedmodels.prediction.draws import Seed, generator
+from mixedmodels.progress import PATIENCE, Progress
 from mixedmodels.reports.numbers import format_numbers, format_p_values
 from mixedmodels.reports.page import Page, html_of
 
@@ -80,6 +83,11 @@ class ExactTest:
             ]
         )
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return statistic, p-value and number of simulated ratios as a DataFrame of one row."""
+        values = {"statistic": self.statistic, "p.value": self.p_value, "nsim": self.nsim}
+        return pd.DataFrame(values, index=[self.name])
+
     def _repr_html_(self) -> str:
         return html_of(repr(self))
 
@@ -105,7 +113,7 @@ def exact_rlrt(
     Returns
     -------
     ExactTest
-        Statistic and p-value.
+        Statistic and p-value. Ctrl-C returns what rests on the ratios drawn so far, with a warning.
 
     Raises
     ------
@@ -157,7 +165,7 @@ def exact_lrt(
     Returns
     -------
     ExactTest
-        Statistic and p-value.
+        Statistic and p-value. Ctrl-C returns what rests on the ratios drawn so far, with a warning.
 
     Raises
     ------
@@ -262,9 +270,8 @@ def simulated_ratios(
     grid = np.exp(np.linspace(LOWEST, HIGHEST, POINTS))
     shrunk = 1.0 / (1.0 + np.multiply.outer(values, grid))
     penalty = log_counts @ np.log1p(np.multiply.outer(logs, grid))
-    ratios = []
-    for first in range(0, nsim, DRAWS):
-        size = min(DRAWS, nsim - first)
+
+    def draw(size: int) -> FloatArray:
         w2 = rng.chisquare(counts, size=(size, len(counts)))
         rest = rng.chisquare(df - counts.sum(), size=size) if df > counts.sum() else np.zeros(size)
         total = w2.sum(axis=1) + rest
@@ -272,8 +279,29 @@ def simulated_ratios(
         ratio = np.maximum(_highest(heights), 0.0)
         if tested:
             ratio += factor * np.log1p(rng.chisquare(tested, size=size) / total)
-        ratios.append(ratio)
-    return np.concatenate(ratios)
+        return np.asarray(ratio)
+
+    return np.concatenate(_drawn(draw, nsim))
+
+
+def _drawn(draw: Callable[[int], FloatArray], nsim: int) -> list[FloatArray]:
+    """Return draws, some at once; on Ctrl-C those that are done, with a warning."""
+    ratios: list[FloatArray] = []
+    with Progress(nsim, None, "simulated ratios", PATIENCE) as bar:
+        try:
+            for first in range(0, nsim, DRAWS):
+                size = min(DRAWS, nsim - first)
+                ratios.append(draw(size))
+                bar.add(size)
+        except KeyboardInterrupt:
+            if not ratios:
+                raise
+            warn(
+                f"the exact test was interrupted: {bar.done} of {nsim} ratios are drawn, and its p-value "
+                "rests on these.",
+                DataWarning,
+            )
+    return ratios
 
 
 def _distinct(values: FloatArray) -> tuple[FloatArray, FloatArray]:

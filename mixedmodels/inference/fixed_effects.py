@@ -142,13 +142,13 @@ def _covariance(fit: Fit) -> FloatArray:
 def with_covariance(fit: Fit, vcov: Any, ddf: Ddf = "default") -> FixedEffects:
     """Return the fixed effects with a covariance that was given: a robust one, its type or a matrix.
 
-    Degrees of freedom that are asked for of a model with structured residuals take the place of those that a
-    robust covariance brings.
+    Degrees of freedom that are asked for take the place of those that a robust covariance brings.
 
     Raises
     ------
     ControlError
-        If `vcov` is none of these, of another size or other coefficients, or no covariance matrix.
+        If `vcov` is none of these, of another size or other coefficients, or no covariance matrix; if `ddf`
+        is a method that needs another covariance.
     """
     names = tuple(fit.design.x_names)
     if isinstance(vcov, str):
@@ -158,8 +158,21 @@ def with_covariance(fit: Fit, vcov: Any, ddf: Ddf = "default") -> FixedEffects:
     if isinstance(vcov, RobustCovariance) and isinstance(fit, StructuredResiduals) and ddf != "default":
         return replace(_of_structured(fit, ddf), covariance=vcov.to_numpy())
     if isinstance(vcov, RobustCovariance):
-        return FixedEffects(fit.beta, vcov.to_numpy(), vcov.degrees, names)
-    return FixedEffects(fit.beta, _covariance_matrix(vcov, len(names)), _constant(fit, "default"), names)
+        own = ddf in ("default", "satterthwaite")
+        degrees = vcov.degrees if own else _constant(fit, _of_any_covariance(ddf, "'satterthwaite', "))
+        return FixedEffects(fit.beta, vcov.to_numpy(), degrees, names)
+    V = _covariance_matrix(vcov, len(names))
+    return FixedEffects(fit.beta, V, _constant(fit, _of_any_covariance(ddf, "")), names)
+
+
+def _of_any_covariance(ddf: Ddf, others: str) -> Ddf:
+    """Return a method of degrees of freedom if it is one that goes with a covariance that was given."""
+    if ddf not in ("default", "residual", "z"):
+        raise ControlError(
+            f"ddf={ddf!r} is about the covariance that the model itself estimates; with this vcov, ddf is "
+            f"{others}'residual' or 'z', or left out."
+        )
+    return ddf
 
 
 def _check_names(vcov: pd.DataFrame, names: tuple[str, ...]) -> None:
@@ -209,5 +222,6 @@ def linear(fit: Fit, method: str) -> LinearFit:
         return fit
     instead = "normal tests are ddf='z'" if fit.test_df is None else "ddf='residual' has its t tests"
     raise NotAvailableError(
-        f"{method} degrees of freedom are for linear mixed models, fitted by lmer(); of this model {instead}."
+        f"{method} degrees of freedom are for linear mixed models and models with structured residuals, from "
+        f"lmer(), gls() or mmrm(); of this model {instead}."
     )

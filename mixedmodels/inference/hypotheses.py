@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.linalg
 
 from mixedmodels.absent_rows import AbsentColumns
-from mixedmodels.advice import advises
+from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import NotAvailableError, listed
@@ -83,6 +83,8 @@ def hypotheses(model: Fit, type: object = 3, convention: Convention = "lmerTest"
     >>> {term: L.shape for term, L in mm.hypotheses(m).items()}
     {'Type': (3, 4)}
     """
+    if not isinstance(model, Fit):
+        raise NotAvailableError(f"hypotheses() needs a fitted model; {shown(model)} is none.")
     number = type_number(type)
     one_of("convention", convention, ("lmerTest", "car"))
     if convention == "car":

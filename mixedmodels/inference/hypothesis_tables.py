@@ -8,6 +8,7 @@ import pandas as pd
 
 from mixedmodels.inference.printed_table import PrintedTable
 from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.printed_frame import one_below_the_other
 
 
 class Hypotheses(dict[str, pd.DataFrame]):
@@ -33,6 +34,10 @@ class Hypotheses(dict[str, pd.DataFrame]):
         return Page([self.heading, *(part for term, L in self.items() for part in _printed(term, L))])
 
     __str__ = __repr__
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the matrices one below the other, with the term and the number of a row as index."""
+        return one_below_the_other(self, ("term", "row"))
 
     def _repr_html_(self) -> str:
         return html_of(repr(self))

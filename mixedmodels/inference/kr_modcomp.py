@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.fit import Fit
-from mixedmodels.fits.linear import LinearFit
 from mixedmodels.inference.anova import check_models
-from mixedmodels.inference.comparability import different_responses, different_sizes
+from mixedmodels.inference.comparability import described, different_responses, different_sizes
 from mixedmodels.inference.contrasts import hypothesis_test, upper_tail
-from mixedmodels.inference.fixed_effects import fixed_effects, linear
-from mixedmodels.reports.page import Page, html_of
+from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.reports.page import Page
+from mixedmodels.reports.printed_frame import PrintedFrame
 from mixedmodels.reports.text_tables import coefficient_table
 
 #: What is left of a column of the smaller model outside the larger one, relative to its length, if in it.
@@ -27,7 +26,7 @@ SHARED = 1e-9
 LEAST_SCALING = 0.2
 
 
-class KRComparison(pd.DataFrame):
+class KRComparison(PrintedFrame):
     """The test as a DataFrame with rows Ftest and FtestU, F scaled and not; it prints as pbkrtest prints it.
 
     ``L`` is the hypothesis that was tested, shape (q, p): ``L beta = 0`` is the smaller model.
@@ -37,11 +36,6 @@ class KRComparison(pd.DataFrame):
     heading: tuple[str, ...]
     L: FloatArray
 
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
-
     def __repr__(self) -> str:
         values = self.to_numpy(dtype=np.float64)
         shown = 0 if values[0, 3] > LEAST_SCALING else 1
@@ -49,11 +43,6 @@ class KRComparison(pd.DataFrame):
             values[[shown]], [str(self.index[shown])], list(self.columns), statistics=(0, 1, 2), na=""
         )
         return Page([*self.heading, table])
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 @advises
@@ -65,9 +54,10 @@ def kr_modcomp(
 
     Parameters
     ----------
-    large, small : LinearMixedModel
-        Two models with the same random effects, in any order; the covariance is that of the larger one, which
-        must be fitted by REML. `small` may be a matrix L of shape (q, p) instead, for ``L beta = 0``.
+    large, small : LinearMixedModel, GlsModel, MmrmModel or StructuredLinearMixedModel
+        Two models with the same random effects and residual structure, in any order; the covariance is that
+        of the larger one, which must be fitted by REML. `small` may be a matrix L of shape (q, p) instead,
+        for ``L beta = 0``.
 
     Returns
     -------
@@ -102,12 +92,12 @@ def kr_modcomp(
         _check_comparable(large, small)
         if len(large.beta) < len(small.beta):
             large, small = small, large
-        fit, said = linear(large, "Kenward and Roger's"), ("small : " + small.formula(),)
-        L = restriction(fit, small)
+        fixed, said = fixed_effects(large, "kenward-roger"), ("small : " + described(small),)
+        L = restriction(large, small)
     else:
-        fit, said = linear(large, "Kenward and Roger's"), ("small : L beta = 0",)
-        L = _matrix(small, len(fit.beta))
-    test = hypothesis_test(fixed_effects(fit, "kenward-roger"), L)
+        fixed, said = fixed_effects(large, "kenward-roger"), ("small : L beta = 0",)
+        L = _matrix(small, len(large.beta))
+    test = hypothesis_test(fixed, L)
     plain, q = test.statistic / test.scale, test.numerator_df
     table = KRComparison(
         {
@@ -119,16 +109,16 @@ def kr_modcomp(
         },
         index=["Ftest", "FtestU"],
     )
-    table.heading, table.L = ("large : " + fit.formula(), *said), L
+    table.heading, table.L = ("large : " + described(large), *said), L
     return table
 
 
-def restriction(large: LinearFit, small: Fit) -> FloatArray:
+def restriction(large: Fit, small: Fit) -> FloatArray:
     """Return L with ``L beta = 0`` exactly where ``X beta`` lies in the columns of a smaller model.
 
     Parameters
     ----------
-    large : LinearFit
+    large : Fit
         The larger model, p coefficients.
     small : Fit
         The smaller one.
@@ -143,11 +133,13 @@ def restriction(large: LinearFit, small: Fit) -> FloatArray:
     ControlError
         If the models are not nested, or the same.
     """
-    basis, root = large.problem.fixed_basis, large.problem.root_weights
-    X = small.design.X if root is None else small.design.X * root[:, None]
-    X = X / np.linalg.norm(X, axis=0)
-    inside = basis.Q.T @ X
-    outside = np.linalg.norm(X - basis.Q @ inside, axis=0) > INSIDE
+    root = np.sqrt(large.prior_weights)[:, None]
+    whole, part = large.design.X * root, small.design.X * root
+    sizes = np.linalg.norm(whole, axis=0)
+    Q, R = np.linalg.qr(whole / sizes)
+    X = part / np.linalg.norm(part, axis=0)
+    inside = Q.T @ X
+    outside = np.linalg.norm(X - Q @ inside, axis=0) > INSIDE
     if outside.any():
         names = ", ".join(name for name, out in zip(small.design.x_names, outside, strict=True) if out)
         raise ControlError(
@@ -158,11 +150,11 @@ def restriction(large: LinearFit, small: Fit) -> FloatArray:
     rank = int(np.count_nonzero(size > SHARED * size.max(initial=0.0)))
     if rank == len(large.beta):
         raise ControlError("the models have the same fixed effects: there is nothing to test.")
-    return np.asarray(np.linalg.solve(basis.R_inverse.T, left[:, rank:]).T)
+    return np.asarray(left[:, rank:].T @ R * sizes)
 
 
 def _check_comparable(large: Fit, small: Fit) -> None:
-    """Raise unless two models have the same rows, response and random effects."""
+    """Raise unless two models have the same rows, response, random effects and residual structure."""
     difference = different_sizes((large, small)) or different_responses((large, small))
     if difference:
         raise DataError(difference)
@@ -172,6 +164,16 @@ def _check_comparable(large: Fit, small: Fit) -> None:
             f"the random effects differ: {large.formula()} and {small.formula()}. This is a test of fixed "
             "effects; anova() tests random ones."
         )
+    if _structure(large) != _structure(small):
+        raise ControlError(
+            f"the covariances of the residuals differ: {described(large)} and {described(small)}. This is a "
+            "test of fixed effects; anova() compares structures."
+        )
+
+
+def _structure(fit: Fit) -> tuple[object, ...]:
+    """Return what was asked for of the residuals."""
+    return tuple(fit.call.arguments.get(name) for name in ("residual", "dispersion"))
 
 
 def _matrix(small: Any, p: int) -> FloatArray:

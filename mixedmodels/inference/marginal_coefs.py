@@ -14,7 +14,9 @@ from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula.design.kept_data import used_variables
+from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import names_in
+from mixedmodels.inference.anova import check_models
 from mixedmodels.inference.printed_table import PrintedTable
 from mixedmodels.inference.wald import check_level, wald_intervals, wald_table
 from mixedmodels.prediction.averaged import (
@@ -62,6 +64,7 @@ def marginal_coefs(fit: Fit) -> PrintedTable:
     >>> bool(abs(mm.marginal_coefs(m).loc["urbanY", "Estimate"]) < abs(m.fixef()["urbanY"]))
     True
     """
+    check_models([fit], "marginal_coefs")
     refuse_nonlinear(fit, "marginal_coefs()")
     family = fit.family()
     if family is None or not fit.random:
@@ -116,7 +119,7 @@ def average_marginal_effects(
     ControlError
         If a variable is not in the fixed effects, or `level` is not between 0 and 1.
     DataError
-        If a variable is missing in a new row.
+        If `newdata` is no table, or a variable is missing in it or in one of its rows.
 
     Examples
     --------
@@ -125,6 +128,7 @@ def average_marginal_effects(
     >>> round(float(mm.average_marginal_effects(m)["estimate"].iloc[0]), 3)
     10.467
     """
+    check_models([fit], "average_marginal_effects")
     refuse_nonlinear(fit, "average_marginal_effects()")
     check_level(level)
     fitted = used_variables(fit.data, fit.design)
@@ -184,6 +188,8 @@ def _chosen(fit: Fit, variables: str | list[str] | None) -> list[str]:
             f"variables must be a name or a list of names such as {known[:1]}, not {shown(variables)}."
         )
     asked = [variables] if isinstance(variables, str) else list(variables)
+    if not asked:
+        raise ControlError("variables names none; leave it out for all of the fixed effects.")
     for name in asked:
         if name not in known:
             raise ControlError(
@@ -221,9 +227,10 @@ def _checked_rows(newdata: Any, names: list[str]) -> pd.DataFrame:
     DataError
         If a variable of the fixed effects is missing in one of them: there is no mean over such rows.
     """
+    input_frame(newdata).require(names)
     frame = newdata.to_pandas() if hasattr(newdata, "to_pandas") else pd.DataFrame(newdata)
     for name in names:
-        gaps = int(frame[name].isna().sum()) if name in frame else 0
+        gaps = int(frame[name].isna().sum())
         if gaps:
             raise DataError(
                 f"newdata has missing values of {name} in {gaps} row{'s' * (gaps > 1)}; effects are averaged "

@@ -23,6 +23,7 @@ from mixedmodels.inference.resampling import check_kind, draw_responses
 from mixedmodels.inference.simulations import Piece, simulate_in_pieces
 from mixedmodels.parallel import workers
 from mixedmodels.prediction.draws import Seed
+from mixedmodels.progress import Stopped
 
 #: Likelihood ratios below this are zero: what is left of the tolerances of two fits.
 ZERO = 1e-6
@@ -121,8 +122,19 @@ class _Ratios:
         """Return the likelihood ratios; NaN where a model could not be fitted."""
         rng, count = piece
         Y = draw_responses(self.small.fit, "parametric", False, rng, count)
-        ratios = self.small.refit(Y).objective - self.large.refit(Y).objective
-        return np.where(np.isnan(ratios) | (ratios > ZERO), ratios, 0.0)
+        small = np.empty(0)
+        try:
+            small = self.small.refit(Y).objective
+            return _ratios(small, self.large.refit(Y).objective)
+        except Stopped as stop:  # in the smaller model nothing of the piece is done
+            done = stop.count if len(small) else 0
+            raise Stopped(_ratios(small[:done], stop.part.objective[:done]), done) from None
+
+
+def _ratios(small: FloatArray, large: FloatArray) -> FloatArray:
+    """Return likelihood ratios, zero where they are rounding."""
+    ratios = small - large
+    return np.where(np.isnan(ratios) | (ratios > ZERO), ratios, 0.0)
 
 
 def _simulated(large: Fit, small: Fit, nsim: int, rng: Seed, jobs: Any, progress: bool | None) -> FloatArray:
@@ -130,7 +142,14 @@ def _simulated(large: Fit, small: Fit, nsim: int, rng: Seed, jobs: Any, progress
     task = _Ratios(Refitter(large), Refitter(small))
     together = task.large.batch is not None and task.small.batch is not None
     parts = simulate_in_pieces(
-        task, nsim, rng, together=together, jobs=jobs, progress=progress, label="pb_modcomp"
+        task,
+        nsim,
+        rng,
+        together=together,
+        jobs=jobs,
+        progress=progress,
+        label="pb_modcomp",
+        refitter=task.large,
     )
     return np.concatenate([np.empty(0), *parts])
 

@@ -13,6 +13,7 @@ from mixedmodels.control import real_number
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.anova import check_models
+from mixedmodels.inference.comparability import described
 from mixedmodels.inference.contrasts import quantiles, two_sided
 from mixedmodels.inference.fixed_effects import fixed_effects
 from mixedmodels.inference.printed_table import PrintedTable
@@ -75,6 +76,11 @@ def pool(
             raise DataError(
                 f"fit {i + 1} has the fixed effects {', '.join(model.design.x_names)}, the first one "
                 f"{', '.join(names)}: only fits of one model can be pooled."
+            )
+        if described(model) != described(models[0]):
+            raise DataError(
+                f"fit {i + 1} is of {described(model)}, the first one of {described(models[0])}: only fits "
+                "of one model can be pooled."
             )
     complete = float(models[0].df_residual()) if dfcom is None else real_number("dfcom", dfcom)
     own = [fixed_effects(model, ddf="z") for model in models]

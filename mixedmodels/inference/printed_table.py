@@ -5,29 +5,19 @@ from __future__ import annotations
 import pandas as pd
 
 from mixedmodels.reports.numbers import format_numbers, format_p_values
-from mixedmodels.reports.page import html_of
+from mixedmodels.reports.printed_frame import PrintedFrame
 from mixedmodels.reports.text_tables import is_p_value, text_matrix
 
 #: Significant digits of numbers, and of p-values, which have fewer in R too.
 DIGITS, P_DIGITS = 5, 4
 
 
-class PrintedTable(pd.DataFrame):
+class PrintedTable(PrintedFrame):
     """A DataFrame that prints as R prints a data frame: every column, in blocks where lines are full."""
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
 
     def __repr__(self) -> str:
         cells = list(zip(*(_texts(self.iloc[:, j]) for j in range(self.shape[1])), strict=True))
         return text_matrix(cells, list(map(str, self.index)), list(map(str, self.columns)), right=True)
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 def _texts(column: pd.Series) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixedmodels.advice import advises, shown
+from mixedmodels.control import one_of
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.least_squares import fit_least_squares, reml_log_likelihood
 from mixedmodels.errors import NotAvailableError
@@ -79,6 +80,7 @@ def ranova(
         raise NotAvailableError(
             f"ranova() needs a model with random effects that has a likelihood, not {shown(model)}."
         )
+    one_of("reduce_terms", reduce_terms, (True, False))
     rows, values, chibar = ["<none>"], [_row(model.npar, model.loglik())], [np.nan]
     for smaller in reductions(model, reduce_terms):
         npar, loglik = _fitted(model, smaller.random)

@@ -15,7 +15,8 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.evaluation.input_frames import in_row_order
 from mixedmodels.inference.covariance_parameters import deviation_parts, deviations
 from mixedmodels.inference.refits import Refits, Refitter, empty_refits, joined
-from mixedmodels.parallel import in_order, workers
+from mixedmodels.inference.simulations import collect
+from mixedmodels.parallel import workers
 from mixedmodels.progress import Progress
 
 #: Responses of one piece of work where they are fitted together, and where each is fitted on its own.
@@ -74,19 +75,15 @@ def refit_many(
     refitter = Refitter(model)
     size = TOGETHER if refitter.batch is not None else ONE_BY_ONE
     pieces = [values[:, first : first + size] for first in range(0, values.shape[1], size)]
-    parts = [empty_refits(model, 0)]
+    counts = [piece.shape[1] for piece in pieces]
     with Progress(len(names), progress, "refit") as bar:
-        try:
-            for part in in_order(refitter.refit, pieces, jobs):
-                parts.append(part)
-                bar.add(len(part.verdict))
-        except KeyboardInterrupt:
-            warn(
-                f"refit_many interrupted: {bar.done} of {len(names)} responses are done, and the table has "
-                "these.",
-                DataWarning,
-            )
-    return long_table(model, joined(parts), names[: bar.done])
+        parts, done = collect(refitter.refit, pieces, counts, jobs=jobs, bar=bar, refitter=refitter)
+    if done < len(names):
+        warn(
+            f"refit_many interrupted: {done} of {len(names)} responses are done, and the table has these.",
+            DataWarning,
+        )
+    return long_table(model, joined([empty_refits(model, 0), *parts]), names[:done])
 
 
 def response_matrix(Y: Any, design: Design) -> tuple[FloatArray, list[Any]]:

@@ -24,6 +24,7 @@ from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.theta import boundaries
+from mixedmodels.progress import Stopped
 
 #: The verdict on a response that could not be fitted.
 FAILED = "failed"
@@ -92,6 +93,12 @@ def joined(parts: Sequence[Refits]) -> Refits:
     return Refits(**arrays, reasons=reasons)
 
 
+def first_of(refits: Refits, count: int) -> Refits:
+    """Return the first responses of a record."""
+    arrays: dict[str, Any] = {name: getattr(refits, name)[:count] for name in _ARRAYS}
+    return Refits(**arrays, reasons={r: reason for r, reason in refits.reasons.items() if r < count})
+
+
 def attempt(fitting: Callable[[], Fit]) -> Fit | str:
     """Return a fit, or why there is none; warnings are left to the verdict."""
     with warnings.catch_warnings():
@@ -126,14 +133,20 @@ class Refitter:
     ----------
     fit : Fit
         The model; searches start from its estimates.
+
+    Attributes
+    ----------
+    tell : callable or None
+        Is told how many responses are done, as they are; not in other processes.
     """
 
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
+        self.tell: Callable[[int], None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the fit."""
-        return {"fit": self.fit}
+        return {"fit": self.fit, "tell": None}
 
     @cached_property
     def batch(self) -> _LinearBatch | _GeneralizedBatch | None:
@@ -146,24 +159,39 @@ class Refitter:
         return None
 
     def refit(self, Y: FloatArray) -> Refits:
-        """Fit the model to every column of Y, shape (n, R)."""
-        refits = empty_refits(self.fit, Y.shape[1])
-        for r in self._together(Y, refits):
-            record(refits, int(r), attempt(lambda r=r: self.fit.refit(Y[:, r])))  # type: ignore[misc]
+        """Fit the model to every column of Y, shape (n, R).
+
+        Raises
+        ------
+        Stopped
+            On Ctrl-C, with the responses that are done.
+        """
+        R, done = Y.shape[1], 0
+        refits, size = empty_refits(self.fit, R), self.batch.size if self.batch is not None else 1
+        try:
+            for first in range(0, R, size):
+                where = slice(first, min(first + size, R))
+                for r in self._together(Y, where, refits):
+                    done = self._reach(int(r), done)
+                    record(refits, int(r), attempt(lambda r=r: self.fit.refit(Y[:, r])))  # type: ignore[misc]
+                done = self._reach(where.stop, done)
+        except KeyboardInterrupt:
+            raise Stopped(first_of(refits, done), done) from None
         return refits
 
-    def _together(self, Y: FloatArray, refits: Refits) -> IntArray:
-        """Fit responses together and return which are left."""
-        R = Y.shape[1]
+    def _reach(self, done: int, before: int) -> int:
+        """Return how many responses are done, and tell of those since `before`."""
+        if self.tell is not None and done > before:
+            self.tell(done - before)
+        return done
+
+    def _together(self, Y: FloatArray, where: slice, refits: Refits) -> IntArray:
+        """Fit some responses together and return which are left."""
         if self.batch is None:
-            return np.arange(R)
-        left = []
-        for first in range(0, R, self.batch.size):
-            where = slice(first, min(first + self.batch.size, R))
-            found = self.batch.fit(Y[:, where])
-            _copy(refits, where, found)
-            left.append(first + np.flatnonzero(~found.settled))
-        return np.concatenate([np.empty(0, dtype=np.intp), *left])
+            return np.arange(where.start, where.stop)
+        found = self.batch.fit(Y[:, where])
+        _copy(refits, where, found)
+        return np.asarray(where.start + np.flatnonzero(~found.settled))
 
 
 class _LinearBatch:

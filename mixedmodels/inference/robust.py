@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from scipy.linalg import cholesky, solve_triangular
 
 from mixedmodels.arrays import FloatArray
@@ -21,6 +20,7 @@ from mixedmodels.fits.pql import PqlFit
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import Clusters, clusters_of, relative_covariance
 from mixedmodels.inference.sandwich import Sandwich, SandwichDegrees, adjusted_scores, symmetric_power
+from mixedmodels.reports.printed_frame import PrintedFrame
 
 RobustType = Literal["CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"]
 
@@ -29,8 +29,8 @@ BIAS_REDUCED = -0.5
 POWERS = {"CR0": 0.0, "CR1": 0.0, "CR1p": 0.0, "CR1S": 0.0, "CR2": BIAS_REDUCED, "CR3": -1.0}
 
 
-class RobustCovariance(pd.DataFrame):
-    """A robust covariance of the fixed effects, as a DataFrame.
+class RobustCovariance(PrintedFrame):
+    """A robust covariance of the fixed effects, a DataFrame that prints as one.
 
     Given as ``vcov=`` to a summary or a test it brings its degrees of freedom along: ``degrees``.
     """
@@ -40,10 +40,8 @@ class RobustCovariance(pd.DataFrame):
     kind: str
     cluster: str
 
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the matrix are ordinary frames."""
-        return pd.DataFrame
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html())
 
 
 def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = None) -> RobustCovariance:
@@ -55,8 +53,8 @@ def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = N
         The fit.
     type : {"CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"}
         CR0 is the plain sandwich of Liang & Zeger (1986); CR1 multiplies it by m / (m - 1) for m clusters,
-        CR1p by m / (m - p), CR1S by m (n - 1) / ((m - 1) (n - p)); CR2 is unbiased where the model is right
-        (Bell & McCaffrey 2002); CR3 is the jackknife in one step.
+        CR1p by m / (m - p), CR1S by m (n - 1) / ((m - 1) (n - p)), n rows and m clusters of positive weight;
+        CR2 is unbiased where the model is right (Bell & McCaffrey 2002); CR3 is the jackknife in one step.
     cluster : str or array_like, optional
         The clusters; by default the grouping factor that all others are nested in, and each row by itself
         in a model without random effects.
@@ -91,7 +89,8 @@ def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = N
             "A fit by penalized quasi-likelihood has no scores of its own; fit the model with method='ml' "
             "for a robust covariance."
         )
-    sandwich = make(fit, clusters, POWERS[type], _factor(type, clusters.size, fit.nobs(), len(fit.beta)))
+    m = clusters.counted(fit.prior_weights)
+    sandwich = make(fit, clusters, POWERS[type], _factor(type, m, fit.nobs(), len(fit.beta)))
     names = list(fit.design.x_names)
     table = RobustCovariance(sandwich.covariance(), index=names, columns=names)
     by = f" by {clusters.name}" if clusters.name else ""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
-from mixedmodels.advice import advises
+from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.differences import hessian
 from mixedmodels.engines.generalized.cluster_scores import cluster_problems, gradients
@@ -156,8 +156,8 @@ def _with_scores(fit: Fit) -> Fit:
         )
     if not isinstance(fit, (LinearFit, GeneralizedFit, LeastSquaresFit, GlmFit, StructuredResiduals)):
         raise NotAvailableError(
-            "scores and information are those of lmer, glmer, lm, glm, gls and mmrm: penalized "
-            "quasi-likelihood has no likelihood."
+            "scores and information are those of lmer, glmer, lm, glm, gls and mmrm, which have a "
+            f"likelihood, not of {shown(fit)}."
         )
     return fit
 

@@ -55,6 +55,10 @@ class Summary:
             self.show_correlation,
         )
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table of the fixed effects, which ``coefficients`` is."""
+        return self.coefficients.copy()
+
     def _repr_html_(self) -> str:
         return html_of(repr(self))
 

@@ -110,7 +110,8 @@ def wald_f(fit: Fit, type: int, ddf: Ddf, vcov: Any = None) -> TermTests:
 
 def least_squares_tests(fit: Fit, type: int, vcov: Any = None) -> TermTests:
     """Return car's table of a linear model: sums of squares of type II or III, and the residuals."""
-    tests = _tests_of_coefficients(fit, fixed_effects(fit, "residual", vcov), type)
+    fixed = fixed_effects(fit, "residual" if vcov is None else "default", vcov)
+    tests = _tests_of_coefficients(fit, fixed, type)
     variance = fit.sigma() ** 2
     rows = [
         [t.statistic * t.numerator_df * variance, t.numerator_df, t.statistic, t.p_value]

@@ -308,8 +308,11 @@ class FittedModel(Fit):
         signames : bool
             Whether covariance parameters are named ``.sig01``, ``.sigma``, or else at length,
             ``sd_(Intercept)|Subject``.
-        nsim, rng, n_jobs, progress : optional
+        nsim, rng, n_jobs : optional
             As for :func:`~mixedmodels.bootstrap`, by default 1,000 replicates.
+        progress : bool, optional
+            Whether to draw a bar; by default where tqdm is installed and a terminal or notebook is there, of
+            a profile after three seconds. Ctrl-C returns the limits that are found, with a warning.
         type : {"percentile", "basic", "bca", "shortest"}, optional
             How limits are read from replicates, by default as their quantiles.
 

@@ -18,16 +18,12 @@ from mixedmodels.inference.wald import check_level
 from mixedmodels.models.lm import LinearModel
 from mixedmodels.reports.numbers import format_numbers, percent_names
 from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.printed_frame import PrintedFrame
 from mixedmodels.reports.text_tables import text_matrix
 
 
-class GroupTable(pd.DataFrame):
+class GroupTable(PrintedFrame):
     """A DataFrame by coefficient and group, which prints a block for each coefficient, as lme4 does."""
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
 
     def __repr__(self) -> str:
         lines: list[str] = []
@@ -37,11 +33,6 @@ class GroupTable(pd.DataFrame):
             rows = list(map(str, block.index))
             lines += [f"   {name}", text_matrix(list(cells), rows, list(block.columns), right=True)]
         return Page(lines)
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 class LmList(Mapping[str, LinearModel]):

@@ -16,6 +16,7 @@ from mixedmodels.inference.wald import check_level
 from mixedmodels.power.decisions import Decisions
 from mixedmodels.reports.html import Table
 from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.printed_frame import PrintedFrame
 
 Interval = Literal["wilson", "clopper-pearson"]
 INTERVALS = {"wilson": "Wilson", "clopper-pearson": "Clopper-Pearson"}
@@ -186,17 +187,12 @@ class Power:
 advises(Power)
 
 
-class PowerCurve(pd.DataFrame):
+class PowerCurve(PrintedFrame):
     """Power at several sizes, a DataFrame; ``.results`` has the :class:`Power` of each."""
 
     _metadata = ["heading", "results"]  # noqa: RUF012 (pandas reads this class attribute)
     heading: tuple[str, ...]
     results: tuple[Power, ...]
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
 
     def __repr__(self) -> str:
         frame = pd.DataFrame(self).copy()
@@ -205,11 +201,6 @@ class PowerCurve(pd.DataFrame):
         cells = tuple(tuple(map(str, row)) for row in frame.itertuples(index=False))
         text = frame.to_string(index=False)
         return Page([*self.heading, Table(text, cells, ("",) * len(cells), tuple(map(str, frame.columns)))])
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 def power_curve_of(results: tuple[Power, ...], sizes: FloatArray, size: str) -> PowerCurve:

@@ -166,6 +166,23 @@ def test_models_are_nested_in_any_coding():
     np.testing.assert_allclose(L @ coefficients, 0.0, atol=1e-10)
 
 
+@pytest.mark.parametrize("fit", [
+    lambda x, d: mm.gls(f"Reaction ~ {x}", d, residual="ar1(Days | Subject)"),
+    lambda x, d: mm.lmer(f"Reaction ~ {x} + (1 | Subject)", d, dispersion="ident(half)"),
+    lambda x, d: mm.mmrm(f"Reaction ~ {x} + us(day | Subject)", d[d["Days"] < 4]),
+])  # fmt: skip
+def test_models_with_structured_residuals_are_compared_too(fit):
+    """The test of the same hypothesis by coefficients, in another basis of it."""
+    data = mm.load_dataset("sleepstudy")
+    days = data["Days"].astype(int).astype(str)
+    data = data.assign(half=np.where(data["Days"] % 2, "b", "a"), day=("d" + days).astype("category"))
+    large, small = fit("Days * half", data), fit("Days", data)
+    table = mm.kr_modcomp(large, small)
+    expected = mm.linear_hypothesis(large, ["halfb", "Days:halfb"], ddf="kenward-roger")
+    np.testing.assert_allclose(table.loc["Ftest", "stat"], expected["F"].iloc[1], rtol=1e-9)
+    np.testing.assert_allclose(table.loc["Ftest", "ddf"], expected["Res.Df"].iloc[1], rtol=1e-9)
+
+
 def test_comparisons_without_meaning_are_refused():
     large, small = nested()
     data = mm.load_dataset("sleepstudy").assign(z=lambda d: np.sin(np.arange(180.0)))
@@ -180,6 +197,11 @@ def test_comparisons_without_meaning_are_refused():
         mm.kr_modcomp(large, nested(data=data.iloc[:-5])[1])
     with pytest.raises(mm.NotAvailableError, match="REML=True"):
         mm.kr_modcomp(large.refitML(), small)
+    by_time, by_pair = (
+        mm.gls("Reaction ~ Days", data, residual=f"{s}(Days | Subject)") for s in ("ar1", "cs")
+    )
+    with pytest.raises(mm.ControlError, match="covariances of the residuals differ"):
+        mm.kr_modcomp(by_time, by_pair)
     for matrix in ([[0, 1]], "Days", np.zeros((1, 3)), [[0, np.nan, 1]]):
         with pytest.raises(mm.ControlError, match=r"matrix"):
             mm.kr_modcomp(large, matrix)

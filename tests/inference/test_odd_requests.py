@@ -211,3 +211,60 @@ def test_no_p_value_below_what_was_simulated(fitted):
 def test_no_ratio():
     with pytest.raises(mm.ControlError, match="chisq"):
         mm.boundary_p_value("a")
+
+
+NOT_ANSWERED = {
+    "CR2 with Kenward-Roger": (lambda m, g: m.summary(vcov="CR2", ddf="kenward-roger"), "is about the"),
+    "matrix with Satterthwaite": (lambda m, g: m.anova(vcov=np.eye(2), ddf="satterthwaite"), "left out"),
+    "names as one text": (lambda m, g: mm.anova(m, m, model_names="ab"), "list of names"),
+    "refit that is no truth value": (lambda m, g: mm.anova(m, m, refit="yes"), "refit must be"),
+    "bounds of one model": (lambda m, g: mm.anova(m, bounds=True), "several models"),
+    "reduce_terms": (lambda m, g: mm.ranova(m, reduce_terms=3), "reduce_terms must be"),
+    "hypotheses of a name": (lambda m, g: mm.hypotheses("m"), "needs a fitted model"),
+    "no parameter": (lambda m, g: m.confint(parm=[]), "names no parameter"),
+    "signames": (lambda m, g: m.confint(signames="no"), "signames must be"),
+    "signames of a profile": (lambda m, g: mm.profile(m, signames=3), "signames must be"),
+    "statistic of nothing": (lambda m, g: mm.bootstrap(m, lambda f: None, nsim=2), "must return a number"),
+    "empty statistic": (lambda m, g: mm.bootstrap(m, lambda f: [], nsim=2), "must return a number"),
+    "other models pooled": (
+        lambda m, g: mm.pool([m, mm.lm("Reaction ~ Days", m.data)]), "fit 2 is of Reaction ~ Days, the first",
+    ),
+    "negative weights": (
+        lambda m, g: mm.emmeans(g, "1", weights=[-1, 1, 1, 1]), "zero or more",
+    ),
+    "contrast of no number": (lambda m, g: g.emmeans("period").contrast({"a": [1, np.nan, 0, 0]}), "finite"),
+    "contrast of zeros": (lambda m, g: g.emmeans("period").contrast({"a": [0] * 4}), "not all zero"),
+    "no contrast": (lambda m, g: g.emmeans("period").contrast(None), "method must be one of"),
+    "degree": (lambda m, g: g.emmeans("period").contrast("poly", max_degree=-1), "max_degree must be"),
+    "coefficients of data": (lambda m, g: mm.marginal_coefs(m.data), "no fitted model"),
+    "effects at no table": (lambda m, g: mm.average_marginal_effects(g, newdata=3), "must be a table"),
+    "effects at other data": (lambda m, g: mm.average_marginal_effects(g, newdata=m.data), "not in the data"),
+    "effects of nothing": (lambda m, g: mm.average_marginal_effects(g, []), "names none"),
+    "scores of data": (lambda m, g: mm.estfun(m.data), "not of a DataFrame"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_ANSWERED)
+def test_a_request_that_says_nothing_is_one_clear_error(fitted, name):
+    ask, message = NOT_ANSWERED[name]
+    with pytest.raises(mm.MixedModelsError, match=message):
+        ask(fitted("sleepstudy"), fitted("cbpp"))
+
+
+def test_degrees_of_freedom_beside_a_robust_covariance(fitted, data):
+    """They are those asked for, the standard errors being robust."""
+    model = fitted("sleepstudy")
+    own = model.summary(vcov="CR2").coefficients
+    for ddf, df in (("satterthwaite", 17.0), ("residual", 174.0)):
+        found = model.summary(vcov="CR2", ddf=ddf).coefficients
+        np.testing.assert_allclose(found["Std. Error"], own["Std. Error"])
+        np.testing.assert_allclose(found["df"], df)
+    assert "z value" in model.summary(vcov="CR2", ddf="z").coefficients
+    assert model.emmeans("Days", vcov="CR2", ddf="z").to_frame()["df"].iloc[0] == np.inf
+    # car's default, Kenward and Roger's, is of the model's own covariance.
+    table = mm.Anova(model, test="F", vcov="CR2")
+    np.testing.assert_allclose(table["Df.res"], 17.0)
+    linear = mm.lm("Reaction ~ Days", data("sleepstudy"))
+    V = linear.vcov("CR2", cluster="Subject")
+    expected = mm.linear_hypothesis(linear, "Days", vcov=V)["Pr(>F)"].iloc[1]
+    np.testing.assert_allclose(mm.Anova(linear, vcov=V).loc["Days", "Pr(>F)"], expected)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-from mixedmodels.inference import refit_many as many
+from mixedmodels.inference import simulations
 
 
 def test_the_table_has_what_refit_has(fitted):
@@ -85,13 +85,13 @@ def test_ctrl_c_returns_the_responses_that_are_done(fitted, monkeypatch):
     m = fitted("cbpp_obs")
     Y = m.simulate(45, seed=1)
     whole = mm.refit_many(m, Y.iloc[:, :20])
-    ordered = many.in_order
+    ordered = simulations.in_order
 
     def interrupted(task, pieces, jobs):
         yield next(ordered(task, pieces, jobs))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(many, "in_order", interrupted)
+    monkeypatch.setattr(simulations, "in_order", interrupted)
     with pytest.warns(mm.DataWarning, match="20 of 45 responses are done"):
         pd.testing.assert_frame_equal(mm.refit_many(m, Y), whole)
 
@@ -99,7 +99,7 @@ def test_ctrl_c_returns_the_responses_that_are_done(fitted, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(many, "in_order", at_once)
+    monkeypatch.setattr(simulations, "in_order", at_once)
     with pytest.warns(mm.DataWarning, match="0 of 45"):
         none = mm.refit_many(m, Y)
     assert not len(none) and list(none.columns) == list(whole.columns)

@@ -95,6 +95,47 @@ def test_models_without_random_effects_are_as_in_r(sleepstudy):
     np.testing.assert_allclose(plain.vcov("CR3").iloc[0], (26.865335971, -5.258697116), rtol=PRINTED)
 
 
+# sqrt(diag(vcovCR(m, cluster = Subject, type =))) of lm(Reaction ~ Days, weights = w), the weights of one
+# subject and of one row of another being zero, and of glm(slow ~ Days, binomial) to the rows that have weight
+# (with the zeros clubSandwich fails).
+ZERO_WEIGHTS = {
+    "CR0": ((6.773959112, 1.475021694), (0.5109371014, 0.08962670962)),
+    "CR1": ((6.982437231, 1.520417561), (0.5266619092, 0.09238509766)),
+    "CR1p": ((7.211430163, 1.570280505), (0.5439340809, 0.09541491858)),
+    "CR1S": ((7.003311529, 1.524962915), (0.5282363878, 0.09266128691)),
+    "CR2": ((6.978962252, 1.521409025), (0.5268066241, 0.09243280602)),
+    "CR3": ((7.190267827, 1.569253485), (0.5432854471, 0.09529986121)),
+}
+
+
+@pytest.mark.parametrize("kind", ZERO_WEIGHTS)
+def test_clusters_without_weight_do_not_count(sleepstudy, kind):
+    gone = (sleepstudy["Subject"].astype(str) == "308") | (np.arange(180) == 12)
+    data = sleepstudy.assign(w=np.where(gone, 0.0, 1.0))
+    linear = mm.lm("Reaction ~ Days", data, weights="w")
+    logistic = mm.glm("slow ~ Days", data[data["w"] > 0], family="binomial")
+    zeros = mm.glm("slow ~ Days", data, family="binomial", weights="w")
+    for model, expected in zip((linear, logistic, zeros), (0, 1, 1), strict=True):
+        se = np.sqrt(np.diag(model.vcov(kind, cluster="Subject")))
+        np.testing.assert_allclose(se, ZERO_WEIGHTS[kind][expected], rtol=FITTED)
+
+
+@pytest.mark.parametrize("fit", [mm.lmer, lambda f, d, weights: mm.glmer(f, d, "poisson", weights=weights)])
+def test_rows_of_zero_weight_are_as_rows_left_out(fit):
+    data = mm.load_dataset("grouseticks")
+    chosen = data["BROOD"].isin(data["BROOD"].unique()[:30])
+    data = data[chosen].assign(w=lambda d: np.where(d["BROOD"].isin(d["BROOD"].unique()[::3]), 0.0, 1.0))
+    whole, part = (fit("TICKS ~ HEIGHT + (1 | BROOD)", d, weights="w") for d in (data, data[data["w"] > 0]))
+    for kind in ("CR1", "CR1p", "CR1S", "CR2"):
+        np.testing.assert_allclose(whole.vcov(kind), part.vcov(kind), rtol=1e-5)
+
+
+def test_one_cluster_with_weight_is_too_few(sleepstudy):
+    only = sleepstudy.assign(w=(sleepstudy["Subject"].astype(str) == "308").astype(float))
+    with pytest.raises(mm.DataError, match="only one cluster with rows of positive weight"):
+        mm.lm("Reaction ~ Days", only, weights="w").vcov("CR1", cluster="Subject")
+
+
 def dense_covariance(model):
     """Return V over sigma^2 and the clusters of a model with terms nested in Subject."""
     V = np.diag(1.0 / model.prior_weights)

@@ -88,7 +88,7 @@ class Bars:
     def __init__(self):
         self.drawn = []
 
-    def __call__(self, total, desc):
+    def __call__(self, total, desc, delay):
         self.drawn.append({"label": desc, "total": total, "done": 0, "closed": False})
         return self
 

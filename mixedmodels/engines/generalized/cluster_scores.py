@@ -65,7 +65,12 @@ def _cut(term: RandomTerm, rows: IntArray) -> RandomTerm:
 
 def gradients(parts: list[GeneralizedProblem], psi: FloatArray, nAGQ: int) -> FloatArray:
     """Return the gradient of -2 log-likelihood of each cluster in the optimiser's vector, shape (m, P)."""
-    return np.array([Evaluator(part, nAGQ)(psi)[1] for part in parts])
+    return _gradients([Evaluator(part, nAGQ) for part in parts], psi)
+
+
+def _gradients(evaluators: list[Evaluator], psi: FloatArray) -> FloatArray:
+    """Return the gradient of each cluster; evaluators start at the modes of the point before."""
+    return np.array([evaluate(psi)[1] for evaluate in evaluators])
 
 
 def hessians(parts: list[GeneralizedProblem], psi: FloatArray, nAGQ: int, se: FloatArray) -> FloatArray:
@@ -84,5 +89,6 @@ def hessians(parts: list[GeneralizedProblem], psi: FloatArray, nAGQ: int, se: Fl
     se : ndarray, shape (P,)
         Standard errors, which the steps are in proportion to.
     """
-    H = jacobian(lambda x: gradients(parts, x, nAGQ), psi, STANDARD_ERROR_STEP * se)
+    evaluators = [Evaluator(part, nAGQ) for part in parts]
+    H = jacobian(lambda x: _gradients(evaluators, x), psi, STANDARD_ERROR_STEP * se)
     return np.asarray(0.5 * (H + H.transpose(0, 2, 1)))

@@ -44,6 +44,8 @@ def _cure(data: Any) -> str:
         return ": name its columns, with pd.DataFrame(data, columns=[...])"
     if isinstance(data, pd.Series):
         return ": make it a column, with data.to_frame()"
+    if type(data).__name__ == "Moments":
+        return ": sums know their formula, so write lmer(sums)"
     is_records = isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], Mapping)
     if isinstance(data, np.ndarray) or is_records:
         return ": use pd.DataFrame(data)"

@@ -8,6 +8,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray
@@ -100,6 +101,9 @@ def _check_weights(weights: Weights) -> None:
             f"weights must be one of {', '.join(map(repr, WEIGHTS))} or one number for each combination that "
             f"is averaged over, not {shown(weights)}."
         )
+    given = [] if named else pd.to_numeric(np.asarray(weights, dtype=object), errors="coerce")
+    if not np.all(np.isfinite(given)) or not np.all(np.greater_equal(given, 0.0)):
+        raise ControlError(f"weights must be numbers that are zero or more, not {shown(weights)}.")
 
 
 def _cell_weights(grid: Grid, over: Sequence[str], weights: Weights, within: Sequence[str]) -> FloatArray:

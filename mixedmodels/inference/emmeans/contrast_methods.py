@@ -8,9 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray
+from mixedmodels.control import whole_number
 from mixedmodels.errors import ControlError, listed
 
 # Polynomials beyond this degree are seldom wanted and hardly estimable (emmeans).
@@ -118,6 +120,11 @@ def contrast_coefficients(method: Any, levels: Levels, options: Mapping[str, Any
             "your own as you want them."
         )
     given = method(list(levels.raw)) if callable(method) else method
+    if not isinstance(given, (Mapping, Sequence, np.ndarray, pd.DataFrame)):
+        raise ControlError(
+            f"method must be one of {', '.join(map(repr, METHODS))}, or coefficients such as "
+            f"{{'a - b': [1, -1]}}, not {shown(given)}."
+        )
     if isinstance(given, Mapping):
         rows = {str(name): _coefficients(row, name, levels) for name, row in given.items()}
     else:
@@ -138,6 +145,8 @@ def _coefficients(row: Any, name: Any, levels: Levels) -> FloatArray:
             f"contrast {name!r} has {found.size} coefficients; there are {len(levels.raw)} means to "
             f"contrast: {listed(levels.raw)}."
         )
+    if not np.isfinite(found).all() or not found.any():
+        raise ControlError(f"contrast {name!r} must have finite numbers that are not all zero, not {found}.")
     return found
 
 
@@ -248,6 +257,8 @@ def _identity(levels: Levels, exclude: Any = ()) -> ContrastCoefficients:
 def _polynomial(levels: Levels, max_degree: int | None = None) -> ContrastCoefficients:
     """Return orthogonal polynomials over equal steps, scaled to whole numbers as printed tables have them."""
     k = len(levels.names)
+    if max_degree is not None:
+        whole_number("max_degree", max_degree, 1)
     degree = min(HIGHEST_DEGREE, k - 1) if max_degree is None else min(max_degree, k - 1)
     x = np.arange(k) - 0.5 * (k - 1)
     Q, R = np.linalg.qr(np.vander(x, degree + 1, increasing=True))

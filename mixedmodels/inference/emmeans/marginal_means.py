@@ -34,6 +34,7 @@ from mixedmodels.inference.emmeans.summary_table import (
     with_request,
 )
 from mixedmodels.reports.page import Page, html_of
+from mixedmodels.reports.printed_frame import one_below_the_other
 
 
 @advises
@@ -168,7 +169,7 @@ class MarginalMeans:
         type: Scale | None = None,
     ) -> pd.DataFrame:
         """Return the table as an ordinary DataFrame; arguments as for :meth:`summary`."""
-        return pd.DataFrame(self.summary(infer=infer, level=level, adjust=adjust, type=type))
+        return self.summary(infer=infer, level=level, adjust=adjust, type=type).to_frame()
 
     @overload
     def contrast(
@@ -486,6 +487,11 @@ class SimpleContrasts(dict[str, MarginalMeans]):
         return Page(parts[:-1])
 
     __str__ = __repr__
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the tables one below the other, with what each is of and the number of a row as index."""
+        tables = {name: found.to_frame() for name, found in self.items()}
+        return one_below_the_other(tables, ("contrasts", "row"))
 
     def _repr_html_(self) -> str:
         return html_of(repr(self))

@@ -16,6 +16,7 @@ from mixedmodels.inference.emmeans.linear_functions import LinearFunctions, fami
 from mixedmodels.inference.emmeans.summary_table import EmmeansTable, Request, summary_table, with_request
 from mixedmodels.reports.page import html_of
 from mixedmodels.reports.pairwise_text import PairwiseText, pairwise_text
+from mixedmodels.reports.printed_frame import one_below_the_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class PairwiseMatrices(dict[str, pd.DataFrame]):
         return pairwise_text(self, self._text)
 
     __str__ = __repr__
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the squares one below the other, with the family and the mean of a row as index."""
+        return one_below_the_other(self, ("family", "mean"))
 
     def _repr_html_(self) -> str:
         return html_of(repr(self))

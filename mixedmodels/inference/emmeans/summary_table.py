@@ -34,14 +34,14 @@ from mixedmodels.inference.emmeans.options import positive_number
 from mixedmodels.inference.emmeans.response_scale import ResponseScale, back_transformed
 from mixedmodels.inference.wald import check_level
 from mixedmodels.reports.emmeans_text import EmmeansText, emmeans_text
-from mixedmodels.reports.page import html_of
+from mixedmodels.reports.printed_frame import PrintedFrame
 
 Side = Literal["two-sided", "<", ">"]
 _TAILS = {"two-sided": 0, "<": -1, ">": 1}
 _EQUIVALENCES = {-1: "nonsuperiority", 0: "equivalence", 1: "noninferiority"}
 
 
-class EmmeansTable(pd.DataFrame):
+class EmmeansTable(PrintedFrame):
     """A DataFrame of estimates that prints as R's emmeans prints it.
 
     Attributes
@@ -59,18 +59,8 @@ class EmmeansTable(pd.DataFrame):
     by: tuple[str, ...]
     notes: tuple[str, ...]
 
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        """Parts of the table are ordinary frames."""
-        return pd.DataFrame
-
     def __repr__(self) -> str:
         return emmeans_text(EmmeansText(pd.DataFrame(self), self.estimate, self.by, self.notes))
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        return html_of(repr(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import numpy as np
 from scipy import special
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ConvergenceError
+from mixedmodels.errors import ConvergenceError, DataWarning, warn
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.inference.profile.curve import Curve, LowerOptimum, limit
 from mixedmodels.inference.profile.landscape import Landscape
 from mixedmodels.inference.profile.parameters import Parameter
+from mixedmodels.progress import PATIENCE, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,12 @@ class Limits:
     notes: tuple[str, ...]
 
 
-def profile_limits(at: Landscape, parameters: Sequence[Parameter], level: float) -> Limits:
+def profile_limits(
+    at: Landscape, parameters: Sequence[Parameter], level: float, progress: bool | None = None
+) -> Limits:
     """Return where -2 log-likelihood has risen by the quantile of `level`, on both sides.
+
+    On Ctrl-C limits that are not found are NaN, with a warning; there is no result where none is found.
 
     Raises
     ------
@@ -42,13 +47,21 @@ def profile_limits(at: Landscape, parameters: Sequence[Parameter], level: float)
         If a profile comes below the optimum it started from.
     """
     zeta = float(special.ndtri((1.0 + level) / 2.0))
-    values, notes = np.empty((len(parameters), 2)), []
-    with threads_for(at.order):
-        for k, parameter in enumerate(parameters):
-            curve = at.curve(parameter)
-            for side, signed in enumerate((-zeta, zeta)):
-                values[k, side], note = _one_limit(at, curve, signed)
-                notes += [note] if note else []
+    values, notes = np.full((len(parameters), 2), np.nan), []
+    total = 2 * len(parameters)
+    with threads_for(at.order), Progress(total, progress, "confint", PATIENCE) as bar:
+        try:
+            for k, parameter in enumerate(parameters):
+                curve = at.curve(parameter)
+                for side, signed in enumerate((-zeta, zeta)):
+                    values[k, side], note = _one_limit(at, curve, signed)
+                    notes += [note] if note else []
+                    bar.add()
+        except KeyboardInterrupt:
+            if not bar.done:
+                raise
+            notes.append(f"Interrupted: {bar.done} of {total} limits are found, and the others are NaN.")
+            warn(f"confint i{notes[-1][1:]}", DataWarning)
     return Limits(values, tuple(notes))
 
 

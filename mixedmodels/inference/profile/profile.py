@@ -13,7 +13,7 @@ from scipy import special
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
-from mixedmodels.errors import ControlError, NotAvailableError
+from mixedmodels.errors import ControlError, DataWarning, NotAvailableError, warn
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.profile.curve import Curve, CurvePoint, LowerOptimum, trace
@@ -23,6 +23,7 @@ from mixedmodels.inference.profile.parameters import Parameter
 from mixedmodels.inference.profile.result import Profile, ProfileCurve, ProfileScale
 from mixedmodels.inference.profile.selection import selected
 from mixedmodels.inference.profile.structured_landscape import landscape_of
+from mixedmodels.progress import PATIENCE, Progress
 
 #: Points on each side of the estimate, if the likelihood is quadratic: lme4's number.
 POINTS = 8
@@ -37,6 +38,7 @@ def profile(
     REML: bool = False,
     scale: ProfileScale = "sd",
     signames: bool = True,
+    progress: bool | None = None,
 ) -> Profile:
     """Profile the likelihood: hold each parameter at values around its estimate, refit all others.
 
@@ -56,11 +58,15 @@ def profile(
         Scale of standard deviations: themselves, their logarithms or variances.
     signames : bool
         Whether covariance parameters are named ``.sig01``, ``.sigma``, or ``sd_(Intercept)|Subject``.
+    progress : bool, optional
+        Whether to draw a bar; by default after three seconds where tqdm is installed and a terminal or
+        notebook is there.
 
     Returns
     -------
     Profile
-        ``zeta``, the signed root of the deviance increase, and all parameters along every curve.
+        ``zeta``, the signed root of the deviance increase, and all parameters along every curve. Ctrl-C
+        returns the curves that are done, with a warning.
 
     Raises
     ------
@@ -85,6 +91,7 @@ def profile(
     """
     one_of("REML", REML, (True, False))
     one_of("scale", scale, ("sd", "log", "var"))
+    one_of("signames", signames, (True, False))
     if not isinstance(alphamax, (int, float)) or not 0.0 < alphamax < 1.0:
         raise ControlError(f"alphamax must lie between 0 and 1, such as 0.01, not {shown(alphamax)}.")
     if not isinstance(model, Fit):
@@ -94,7 +101,7 @@ def profile(
     # zeta of the joint region of all parameters.
     furthest = math.sqrt(float(special.chdtri(len(at.parameters), alphamax)))
     with threads_for(at.order):
-        curves = tuple(_followed(at, parameter, furthest) for parameter in chosen)
+        curves = _all_followed(at, chosen, furthest, progress)
     estimates = _estimates(at)
     # How a parameter is held is the search's matter, and cannot be pickled; what was found is without it.
     parameters = tuple(replace(p, hold=None, read=None) for p in at.parameters)
@@ -132,6 +139,24 @@ def _estimates(at: Landscape) -> FloatArray:
             for p in at.parameters
         ]
     )
+
+
+def _all_followed(
+    at: Landscape, parameters: Sequence[Parameter], furthest: float, progress: bool | None
+) -> tuple[ProfileCurve, ...]:
+    """Return the curves of parameters; on Ctrl-C those that are done, if there are any."""
+    curves: list[ProfileCurve] = []
+    with Progress(len(parameters), progress, "profile", PATIENCE) as bar:
+        try:
+            for parameter in parameters:
+                curves.append(_followed(at, parameter, furthest))
+                bar.add()
+        except KeyboardInterrupt:
+            if not curves:
+                raise
+            done, total = len(curves), len(parameters)
+            warn(f"profile interrupted: the curves of {done} of {total} parameters are done.", DataWarning)
+    return tuple(curves)
 
 
 def _followed(at: Landscape, parameter: Parameter, furthest: float) -> ProfileCurve:

@@ -12,6 +12,7 @@ import pandas as pd
 import scipy
 from scipy import special
 
+from mixedmodels.advice import advises
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import NotAvailableError
@@ -76,6 +77,7 @@ class ProfileCurve:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+@advises
 class Profile(Mapping[str, ProfileCurve]):
     """Profiles of the parameters of a model; printing them gives what the curves cover.
 

@@ -36,6 +36,8 @@ def selected(parameters: Sequence[Parameter], asked: Any, argument: str) -> list
     if asked is None:
         return list(parameters)
     single = isinstance(asked, str) or not isinstance(asked, Iterable)
+    if not single and not list(asked):
+        raise ControlError(f"{argument} names no parameter; leave it out for all of them.")
     chosen: list[Parameter] = []
     for name in [asked] if single else list(asked):
         chosen += [p for p in _named(parameters, name, argument) if not any(p is q for q in chosen)]
