@@ -146,8 +146,8 @@ assert_type(curve, mm.NonlinearMixedModel)
 assert_type(curve.ranef(), RandomEffects)
 assert_type(curve.predict(orange), "pd.Series[float]")
 assert_type(curve.predict(orange, interval="confidence"), pd.DataFrame)
-COUNTS = "circumference ~ exp(a + b * age / 1000)"
-counts = mm.nlmer(COUNTS, orange, random="a ~ 1 | Tree", start={"a": 3, "b": 1}, family="poisson")
+COUNTS = "circumference ~ a + b * log(age)"
+counts = mm.nlmer(COUNTS, orange, random="a ~ 1 | Tree", start={"a": 3, "b": 0.2}, family="poisson")
 assert_type(counts, mm.NonlinearMixedModel | mm.GeneralizedNonlinearMixedModel)
 assert isinstance(counts, mm.GeneralizedNonlinearMixedModel)
 assert_type(counts.ranef(), RandomEffects)
