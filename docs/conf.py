@@ -3,8 +3,7 @@
 Sphinx, because the reference is made from the docstrings that an editor shows too (numpydoc), because a
 broken link or reference is a warning that stops the build, and because search and equations need no server.
 Pages are Markdown (MyST). What a page prints stands in it behind ``>>>`` and is compared with what happens by
-the test suite; pages that start with a kernel are executed when the site is built, which is how pictures get
-into it.
+the test suite, which ``make docs`` runs; pictures are drawn by the code before them when the site is built.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ extensions = [
     "myst_nb",
     "sphinx_design",
     "plain_index",
+    "pictures",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: In place of data: moments need none, and a formula without any is told so.
 NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
+#: What is meant where REML= holds the name of a method, and where it holds a column.
+AS_A_METHOD, AS_A_GROUP = "; False is ML", "; grouping goes into the formula, as in 'y ~ x + (1 | g)'"
 #: Share of the sum of squares left as residual below which a random term may be the response in disguise.
 NOTHING_LEFT = 1e-10
 
@@ -205,7 +207,8 @@ def lmer(
     >>> m.fixef().round(3).tolist()
     [251.405, 10.467]
     """
-    one_of("REML", REML, (True, False), "; grouping goes into the formula, as in 'y ~ x + (1 | g)'")
+    of_a_method = isinstance(REML, str) and REML.upper() in ("ML", "REML")
+    one_of("REML", REML, (True, False), AS_A_METHOD if of_a_method else AS_A_GROUP)
     one_of("information", information, get_args(Information))
     options = as_control(control, LmerControl)
     in_memory = isinstance(formula, str) and isinstance(data, (pd.DataFrame, Mapping))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,102 @@ from mixedmodels.nonlinear_request import NonlinearRequest, read_nonlinear
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 
 
+@overload
+def nlmer(
+    formula: str,
+    data: Any,
+    *,
+    fixed: Any = None,
+    random: Any = None,
+    groups: Any = None,
+    start: Any = None,
+    family: None = None,
+    nAGQ: int = 1,
+    method: Method = "laplace",
+    REML: Criterion = False,
+    hessian: str | None = None,
+    weights: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    residual: None = None,
+    dispersion: None = None,
+    verbose: Verbosity = None,
+) -> NonlinearMixedModel: ...
+@overload
+def nlmer(
+    formula: str,
+    data: Any,
+    *,
+    fixed: Any = None,
+    random: Any = None,
+    groups: Any = None,
+    start: Any = None,
+    family: None = None,
+    nAGQ: int = 1,
+    method: Method = "laplace",
+    REML: Criterion = False,
+    hessian: str | None = None,
+    weights: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    residual: str,
+    dispersion: str | None = None,
+    verbose: Verbosity = None,
+) -> StructuredNonlinearMixedModel: ...
+@overload
+def nlmer(
+    formula: str,
+    data: Any,
+    *,
+    fixed: Any = None,
+    random: Any = None,
+    groups: Any = None,
+    start: Any = None,
+    family: None = None,
+    nAGQ: int = 1,
+    method: Method = "laplace",
+    REML: Criterion = False,
+    hessian: str | None = None,
+    weights: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    residual: str | None = None,
+    dispersion: str,
+    verbose: Verbosity = None,
+) -> StructuredNonlinearMixedModel: ...
+@overload
+def nlmer(
+    formula: str,
+    data: Any,
+    *,
+    fixed: Any = None,
+    random: Any = None,
+    groups: Any = None,
+    start: Any = None,
+    family: Any,
+    nAGQ: int = 1,
+    method: Method = "laplace",
+    REML: Criterion = False,
+    hessian: str | None = None,
+    weights: str | npt.ArrayLike | None = None,
+    subset: str | npt.ArrayLike | None = None,
+    na_action: NaAction = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    control: LmerControl | Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    residual: None = None,
+    dispersion: None = None,
+    verbose: Verbosity = None,
+) -> NonlinearMixedModel | GeneralizedNonlinearMixedModel: ...
 @advises
 def nlmer(
     formula: str,

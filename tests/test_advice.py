@@ -133,6 +133,8 @@ def test_arguments_by_position():
         mm.lmer("Reaction ~ Days", sleep(), sleep()["Subject"])
     with pytest.raises(mm.ControlError, match="not 'Subject'; grouping goes"):
         mm.lmer("Reaction ~ Days", sleep(), "Subject")
+    with pytest.raises(mm.ControlError, match="not 'ML'; False is ML"):
+        mm.lmer("Reaction ~ Days", sleep(), "ML")
     with pytest.raises(mm.UnknownArgumentError, match="only formula, data, REML by position, not a further"):
         mm.lmer(SLEEP, sleep(), True, sleep()["Subject"])
     with pytest.raises(mm.UnknownArgumentError, match=r"name what follows, as in weights="):

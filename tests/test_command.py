@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -93,3 +96,17 @@ def test_versions_are_shown(capsys):
     assert capsys.readouterr().out == shown
     for name in ("mixedmodels", "numpy", "kernels", "BLAS", "python"):
         assert f"\n{name} " in f"\n{shown}"
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "mixedmodels", "--list"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

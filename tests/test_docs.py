@@ -20,15 +20,28 @@ WITH_EXAMPLES = [path for path, text in PAGES.items() if ">>> " in text]
 FLAGS = doctest.NORMALIZE_WHITESPACE
 #: Packages of the extras that a page shows.
 PICTURES = ("matplotlib.pyplot",)
-NEEDED = {"tidy": ("maketables", "sklearn", "marginaleffects"), "gallery": PICTURES, "nonlinear": PICTURES}
+NEEDED = {"tidy": ("maketables", "sklearn", "marginaleffects")}
+
+
+def extension(name):
+    """Return a module of the site that stands beside its pages."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def needed_by(page):
+    """Return the packages of extras that a page's examples need."""
+    return PICTURES if ">>> picture = " in PAGES[page] else NEEDED.get(page.stem, ())
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_prints_what_stands_there(page):
-    needed = [pytest.importorskip(package) for package in NEEDED.get(page.stem, ())]
+    needed = [pytest.importorskip(package) for package in needed_by(page)]
     with pd.option_context("display.width", 100):
         found = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8")
-    if NEEDED.get(page.stem) == PICTURES:
+    if needed_by(page) == PICTURES:
         needed[0].close("all")
     assert found.attempted
     assert not found.failed
@@ -49,14 +62,21 @@ def test_the_reference_has_every_public_name_once():
     assert sorted(listed) == sorted(mm.__all__)
 
 
-def test_every_image_of_a_page_is_there_and_every_picture_of_the_gallery_is_shown():
+def test_every_image_of_a_page_is_there_and_each_picture_is_drawn_by_one_page():
     shown = {
         (path.parent / image).resolve()
         for path, text in PAGES.items()
         for image in re.findall(r"!\[[^\]]*\]\(([^):]+)\)", text)
     }
     assert all(image.exists() for image in shown)
-    assert {path.resolve() for path in DOCS.glob("_gallery/*.png")} <= shown
+    drawn = [image for page in PAGES for image in extension("pictures").drawn_by(page)]
+    assert sorted(drawn) == sorted(path.name for path in DOCS.glob("_gallery/*.png"))
+
+
+def test_the_gallery_shows_every_picture_that_the_package_draws():
+    gallery = PAGES[DOCS / "gallery.md"]
+    drawn = re.findall(r"^>>> picture = \w+\.(plot\w*)\(", gallery, flags=re.MULTILINE)
+    assert set(drawn) == {name for name in mm.__all__ if name.startswith("plot")}
 
 
 def test_the_pages_on_benchmarks_show_the_newest_results():
@@ -69,9 +89,7 @@ def test_the_pages_on_benchmarks_show_the_newest_results():
 
 
 def test_the_plain_index_has_every_page_and_every_public_name():
-    spec = importlib.util.spec_from_file_location("plain_index", DOCS / "plain_index.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = extension("plain_index")
     text = module.index_text(DOCS)
     for page in WITH_EXAMPLES:
         assert f"](_sources/{page.relative_to(DOCS).as_posix()}.txt): " in text

@@ -13,7 +13,7 @@ import pytest
 from mesonpy import build_wheel
 
 ROOT = Path(__file__).resolve().parents[1]
-# The issue of principle: a user must not wait for the package beyond what its dependencies cost.
+# A user must not wait for the package beyond what its dependencies cost.
 IMPORT_BUDGET_SECONDS = 0.1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import pandas as pd
 
@@ -39,7 +39,53 @@ class CurveModel(MixedModel, CurveFit):
 
     # Prediction.
 
-    def predict(  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "response",
+        allow_new_levels: bool = False,
+        se_fit: Literal[False] = False,
+        *,
+        interval: None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float]: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "response",
+        allow_new_levels: bool = False,
+        se_fit: bool = False,
+        *,
+        interval: IntervalType,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "response",
+        allow_new_levels: bool = False,
+        *,
+        se_fit: Literal[True],
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
         self,
         newdata: Any = None,
         re_form: ReForm = None,
@@ -52,7 +98,21 @@ class CurveModel(MixedModel, CurveFit):
         df: DfOfLimits = None,
         weights: Any = None,
         na_action: NewNaAction = "pass",
-    ) -> pd.Series | pd.DataFrame:
+    ) -> pd.Series[float] | pd.DataFrame: ...
+    def predict(
+        self,
+        newdata: Any = None,
+        re_form: ReForm = None,
+        type: PredictionType = "response",
+        allow_new_levels: bool = False,
+        se_fit: bool = False,
+        *,
+        interval: IntervalType | None = None,
+        level: float = 0.95,
+        df: DfOfLimits = None,
+        weights: Any = None,
+        na_action: NewNaAction = "pass",
+    ) -> pd.Series[float] | pd.DataFrame:
         """Predict means, of groups or of the population.
 
         Parameters

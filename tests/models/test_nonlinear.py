@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.engines.nonlinear.verdict import decrement_off
 
 CURVE = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
 DRUG = "conc ~ SSfol(Dose, Time, lKe, lKa, lCl)"
@@ -209,3 +210,8 @@ def test_wrong_starts_name_what_to_do(trees):
         mm.nlmer("circumference ~ A / (1 + exp((m - age) / s)) ~ A | Tree", trees)
     with pytest.raises(mm.MixedModelsError, match="start"):
         mm.nlmer(CURVE, trees, start={"Asym": 200, "xmid": 725, "scal": 0.0})
+
+
+def test_slopes_beyond_squares_are_no_optimum_and_no_overflow():
+    assert decrement_off(np.array([0.5, 1.0]), np.eye(2), np.array([1e200, 1.0])) == np.inf
+    assert decrement_off(np.array([-1.0, 0.5]), np.eye(2), np.array([9.0, 2.0])) == pytest.approx(4.0)

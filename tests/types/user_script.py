@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 import mixedmodels as mm
+from mixedmodels.formula.design.relationship import Precision
 from mixedmodels.inference.anova import AnovaTable
 from mixedmodels.inference.confint import ConfidenceIntervals
 from mixedmodels.inference.emmeans.marginal_means import MarginalMeans
@@ -16,7 +17,9 @@ from mixedmodels.inference.ranef import RandomEffects
 from mixedmodels.inference.summary import Summary
 from mixedmodels.inference.varcorr import VarCorr
 from mixedmodels.models.stripped import StrippedModel
+from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.sql.queries import MomentQueries
 
 sleepstudy = mm.load_dataset("sleepstudy")
 assert_type(sleepstudy, pd.DataFrame)
@@ -135,3 +138,40 @@ assert_type(plain.predict(sleepstudy), "pd.Series[float]")
 assert_type(plain.r_squared(adjusted=True), float)
 assert_type(mm.glm("incidence / size ~ period", cbpp, "binomial", weights="size"), mm.GeneralizedLinearModel)
 assert_type(mm.update(plain, ". ~ 1"), mm.LinearModel)
+
+# Curves, marginal models, sums of rows, groups by themselves.
+orange = mm.load_dataset("Orange")
+curve = mm.nlmer("circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree", orange)
+assert_type(curve, mm.NonlinearMixedModel)
+assert_type(curve.ranef(), RandomEffects)
+assert_type(curve.predict(orange), "pd.Series[float]")
+assert_type(curve.predict(orange, interval="confidence"), pd.DataFrame)
+COUNTS = "circumference ~ a + b * log(age)"
+counts = mm.nlmer(COUNTS, orange, random="a ~ 1 | Tree", start={"a": 3, "b": 0.2}, family="poisson")
+assert_type(counts, mm.NonlinearMixedModel | mm.GeneralizedNonlinearMixedModel)
+assert isinstance(counts, mm.GeneralizedNonlinearMixedModel)
+assert_type(counts.ranef(), RandomEffects)
+GROWTH = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
+spread = mm.nlmer(GROWTH, orange, method="lindstrom-bates", dispersion="power(fitted)")
+assert_type(spread, mm.StructuredNonlinearMixedModel)
+ohio = mm.load_dataset("ohio")
+marginal = mm.gee("resp ~ age + smoke", ohio, "id", "binomial", corr="exchangeable")
+assert_type(marginal, mm.GeeModel)
+assert_type(marginal.fixef(), "pd.Series[float]")
+assert_type(marginal.vcov(), pd.DataFrame)
+assert_type(mm.qic(marginal), pd.DataFrame)
+sums = mm.moments("Reaction ~ Days + (Days | Subject)", [sleepstudy])
+assert_type(sums, mm.Moments)
+assert_type(mm.lmer(sums), SummedLinearMixedModel)
+assert_type(mm.lmer(sums).fixef(), "pd.Series[float]")
+assert_type(mm.moments_sql("Reaction ~ Days + (1 | Subject)", "trials"), MomentQueries)
+assert_type(mm.moments_sql("Reaction ~ Days + (1 | Subject)", "trials")["all rows"], str)
+assert_type(mm.lm_list("Reaction ~ Days | Subject", sleepstudy), mm.LmList)
+assert_type(mm.lm_list("Reaction ~ Days | Subject", sleepstudy).coef(), pd.DataFrame)
+unequal = mm.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy, dispersion="power(fitted)")
+assert_type(unequal, mm.StructuredLinearMixedModel)
+assert_type(mm.mmrm("Reaction ~ Days + us(Days | Subject)", sleepstudy.query("Days < 3")), mm.MmrmModel)
+assert_type(mm.precision(np.eye(2), ["a", "b"]), Precision)
+assert_type(
+    mm.specify("y ~ x + (1 | g)", DESIGN, beta=[1, 2], sd=1, sigma=2).simulate(2, rng=1), pd.DataFrame
+)

@@ -87,7 +87,7 @@ def end_of_search(objective: Searched, found: Minimum) -> End:
         direction = np.zeros(len(x))
         direction[moving] = vectors[:, 0]
         is_flat = abs(values[0]) <= FLAT
-        decrement = _decrement_off(values, vectors, slope / size)
+        decrement = decrement_off(values, vectors, slope / size)
         return End(x, value, scaled, decrement, None, direction if is_flat else None,
                    None if is_flat else direction)  # fmt: skip
     return End(x, value, scaled, decrement, _covariance(objective, x, H, moving), None, None)
@@ -111,11 +111,13 @@ def _scaled(H: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return values, vectors, size
 
 
-def _decrement_off(values: FloatArray, vectors: FloatArray, slope: FloatArray) -> float:
+def decrement_off(values: FloatArray, vectors: FloatArray, slope: FloatArray) -> float:
     """Return the Newton decrement along the directions that are not flat."""
     curved = values > FLAT
     along = vectors[:, curved].T @ slope
-    return 0.5 * float((along * along / values[curved]).sum())
+    # Where the mean has run off, slopes are beyond what can be squared: an infinite decrement is no optimum.
+    with np.errstate(over="ignore"):
+        return 0.5 * float((along * along / values[curved]).sum())
 
 
 def _value(objective: Searched, x: FloatArray) -> float:
