@@ -17,6 +17,8 @@ from mixedmodels.formula.design.column_matrix import ColumnMatrix
 CHOLESKY_PIVOT = 0.1
 #: A pivot this small relative to its column is rank deficiency.
 RANK_TOLERANCE = 1e-11
+#: Rows of a fit that are computed together where they are only passed on: they stay in the processor's cache.
+STRETCH = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,18 @@ class OrthonormalBasis:
     def expand(self, gamma: FloatArray) -> FloatArray:
         """Return ``Q gamma``, shape (n,)."""
         return np.asarray(self.columns @ self.combination.dot(gamma))
+
+    def take_out(self, e: FloatArray) -> FloatArray:
+        """Take out of e, in its place, what lies in the columns, and return its coordinates ``Q'e``."""
+        gamma = self.project(e)
+        beta = self.combination.dot(gamma)
+        if len(e) <= STRETCH:
+            e -= self.columns @ beta
+            return gamma
+        for first in range(0, len(e), STRETCH):
+            rows = slice(first, first + STRETCH)
+            e[rows] -= self.columns.at(rows) @ beta
+        return gamma
 
 
 def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None) -> OrthonormalBasis:

@@ -226,11 +226,9 @@ def _enter_response(
     if root is not None:
         e *= root
     total = float(e.dot(e))
-    projection = basis.project(e)
-    e -= basis.expand(projection)
+    projection = basis.take_out(e)
     # A second pass removes what rounding left of the fixed effects in the residual of a large mean.
-    correction = basis.project(e)
-    e -= basis.expand(correction)
+    correction = basis.take_out(e)
     rss = float(e.dot(e))
     if rss <= EXACT_FIT * total:
         raise DataError("The fixed effects fit the response exactly: there is no variation left to model.")

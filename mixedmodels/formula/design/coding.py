@@ -229,7 +229,7 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
         Number of rows.
     """
     pieces: list[Piece] = []
-    plain: list[FloatArray] = [np.ones(n_rows)] * recipe.intercept
+    plain: list[FloatArray] = [np.broadcast_to(np.float64(1.0), n_rows)] * recipe.intercept
     codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
     for term in recipe.terms:
         width = recipe.assign.count(term.pattern)

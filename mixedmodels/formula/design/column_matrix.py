@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from mixedmodels.level_sums import level_sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +70,7 @@ class CodedColumns:
 
     def sums(self, column: FloatArray | None) -> FloatArray:
         """Return the sums of ``v column`` over the rows of each level, shape (L,)."""
-        found = np.bincount(self.codes, _product(self.values, column), self.n_levels)
-        return found.astype(np.float64, copy=False)
+        return level_sums(self.codes, _product(self.values, column), self.n_levels)
 
     def sums_by(self, codes: CodeArray | IntArray, n_levels: int, column: FloatArray | None) -> FloatArray:
         """Return the sums of ``v column`` over the rows of each pair of levels, shape (L, n_levels)."""
@@ -162,7 +162,7 @@ class ColumnMatrix:
                 sums[where] = piece.table.T @ piece.sums_by(codes, n_levels, column)
             else:
                 for row, x in zip(sums[where], piece.T, strict=True):
-                    row[:] = np.bincount(codes, _product(x, column), n_levels)
+                    row[:] = level_sums(codes, _product(x, column), n_levels)
         return sums
 
     def scaled(self, weights: FloatArray) -> ColumnMatrix:

@@ -358,5 +358,5 @@ def _residual(problem: LinearProblem, y: FloatArray) -> FloatArray:
     if problem.root_weights is not None:
         e *= problem.root_weights
     for _ in range(2):  # a second pass removes what rounding left
-        e -= problem.fixed_basis.expand(problem.fixed_basis.project(e))
+        problem.fixed_basis.take_out(e)
     return e
