@@ -76,6 +76,7 @@ def fill(
     combination: FloatArray | None = None,
     weights: FloatArray | None = None,
     layout: SparseLayout | None = None,
+    XX: FloatArray | None = None,
 ) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
@@ -91,12 +92,14 @@ def fill(
         Row weights; None means 1.
     layout : SparseLayout, optional
         Of a sparse tail; by default chosen here, if one is worth it.
+    XX : ndarray, shape (p, p), optional
+        Products of the fixed effects, where they are known.
     """
     X = ColumnMatrix.of(X)
     weighted = X if weights is None else X.scaled(weights)
-    XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
-    if combination is not None:
-        XX = combination.T @ XX @ combination
+    if XX is None:
+        XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
+        XX = XX if combination is None else combination.T @ XX @ combination
     return assemble(pattern, RowSums(pattern.blocks, weighted, combination, weights), XX, layout)
 
 

@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.level_sums import level_sums
@@ -137,6 +138,18 @@ class ColumnMatrix:
                 gram[places[i], places[j]] = product
                 gram[places[j], places[i]] = product.T
         return gram
+
+    @cached_property
+    def unit_cholesky(self) -> tuple[FloatArray, FloatArray | None]:
+        """Lengths of the columns, and upper triangular R with ``R'R`` the products of columns of length one.
+
+        R is None where the columns depend on each other, or one is zero.
+        """
+        lengths = np.sqrt(np.diagonal(self.gram))
+        if not lengths.all():
+            return lengths, None
+        R, info = dpotrf(self.gram / np.multiply.outer(lengths, lengths), lower=0, clean=1)
+        return lengths, R if info == 0 else None
 
     def __matmul__(self, beta: FloatArray) -> FloatArray:
         """Return ``X beta``, shape (n,) or (n, k)."""
