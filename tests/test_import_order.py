@@ -12,7 +12,7 @@ PACKAGE = ROOT / "mixedmodels"
 # longest name that fits.
 ORDER = (
     ("arrays", "deferred", "errors", "missing", "foreign_names", "version"),
-    ("absent_rows",),
+    ("absent_rows", "level_sums"),
     ("foreign_families",),
     ("advice", "differences"),
     ("versions",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.linalg.lapack import dtrtri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
@@ -17,6 +17,8 @@ from mixedmodels.formula.design.column_matrix import ColumnMatrix
 CHOLESKY_PIVOT = 0.1
 #: A pivot this small relative to its column is rank deficiency.
 RANK_TOLERANCE = 1e-11
+#: Of so few columns their combination is no small part of the memory: it is made for some rows at a time.
+FEW_COLUMNS, STRETCH = 8, 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class OrthonormalBasis:
         """Return ``Q gamma``, shape (n,)."""
         return np.asarray(self.columns @ self.combination.dot(gamma))
 
+    def take_out(self, e: FloatArray, projection: FloatArray) -> FloatArray:
+        """Take ``Q projection`` out of e, in its place, and return what is left in the columns, ``Q'e``."""
+        beta = self.combination.dot(projection)
+        stretch = STRETCH if len(beta) <= FEW_COLUMNS else len(e)
+        for first in range(0, len(e), max(1, stretch)):
+            rows = slice(first, first + stretch)
+            e[rows] -= (self.columns if len(e) <= stretch else self.columns.at(rows)) @ beta
+        return self.project(e)
+
 
 def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None) -> OrthonormalBasis:
     """Return an orthonormal basis of the columns of ``W^1/2 X``.
@@ -68,11 +79,10 @@ def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None
     weighted = X if root_weights is None else X.scaled(root_weights)
     if p == 0:
         return OrthonormalBasis(weighted, np.zeros((0, 0)), np.zeros((0, 0)), 0.0)
-    scale = np.sqrt(np.diagonal(weighted.gram))
+    scale, R = weighted.unit_cholesky
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
-    R, info = dpotrf(weighted.gram / np.multiply.outer(scale, scale), lower=0, clean=1)
-    if info == 0 and np.diagonal(R).min() > CHOLESKY_PIVOT:
+    if R is not None and np.diagonal(R).min() > CHOLESKY_PIVOT:
         inverse, _ = dtrtri(R, lower=0)
         inverse = inverse / scale[:, None]
         log_det = 2.0 * float(np.log(np.diagonal(R) * scale).sum())

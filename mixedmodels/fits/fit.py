@@ -15,6 +15,7 @@ from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.stored_rows import with_rows_read, with_rows_written
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import columns_in_use
 from mixedmodels.optimization.report import ConvergenceReport
@@ -76,7 +77,12 @@ class Fit:
         )  # fmt: skip
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]
-        return state | {"data": columns_in_use(self.data, self.design, arguments)}
+        state["data"] = columns_in_use(self.data, self.design, arguments)
+        return with_rows_written(state)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put arrays of rows that stand in the data in their places."""
+        self.__dict__.update(with_rows_read(state))
 
     # What a kind of model must say about itself.
 

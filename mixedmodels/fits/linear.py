@@ -42,7 +42,8 @@ class LinearFit(LinearEquationsFit):
         estimates: LinearEstimates,
         problem: LinearProblem | None = None,
     ) -> None:
-        weights = np.ones(len(y)) if design.weights is None else design.weights
+        # Ones take no memory: 10 million rows of them would be as much as the response.
+        weights = np.broadcast_to(np.float64(1.0), len(y)) if design.weights is None else design.weights
         super().__init__(design, y, weights, call, data)
         self.estimates = estimates
         if problem is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from mixedmodels.advice import unknown_attribute
@@ -276,7 +277,7 @@ class FittedModel(Fit):
         >>> m.weights().head(3).tolist()
         [14.0, 12.0, 9.0]
         """
-        return self.by_row(self.prior_weights, "weights")
+        return self.by_row(np.array(self.prior_weights), "weights")
 
     def confint(
         self,

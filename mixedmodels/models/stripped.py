@@ -143,7 +143,7 @@ advises(StrippedModel)
 
 def without_rows(fit: Fit) -> Fit:
     """Return a fit that has the recipe for new rows, and none of its own."""
-    bare = copy.copy(fit)
+    bare = object.__new__(type(fit))
     kept = ("design", "y", "prior_weights", "call", "data", "estimates", "_family")
     bare.__dict__ = {name: value for name, value in fit.__dict__.items() if name in kept}
     bare.design, bare.y, bare.prior_weights, bare.data = (

@@ -47,13 +47,13 @@ class Minimum:
     inverse_hessian : ndarray, shape (k, k)
         Last quasi-Newton estimate.
     decrement : float
-        ``g'Hg / 2`` with that estimate.
+        ``g'Hg / 2`` with that estimate; what the last step leaves of it, where that ended the search.
     n_evaluations : int
         Evaluations of objective and gradient.
     path : tuple of (x, objective)
         Accepted points.
     converged : bool
-        Whether the decrement fell below the tolerance.
+        Whether the decrement fell below the tolerance, or the last step brings it there.
     message : str
         Why it stopped.
     """
@@ -121,6 +121,7 @@ def minimize(
     max_step: float = math.inf,
     noise: Callable[[], float] | None = None,
     is_lost: Callable[[FloatArray, FloatArray, float], bool] | None = None,
+    closing: float = 0.0,
 ) -> Minimum:
     """Minimise a smooth function from its value and gradient.
 
@@ -144,6 +145,10 @@ def minimize(
         Returns the rounding of the last value of the objective beyond ``NOISE``; by default there is none.
     is_lost : callable, optional
         Tells from an accepted point, its gradient and its decrement that going on is of no use.
+    closing : float
+        Stop also where the next step, which is left to the caller, brings the decrement below this, if it
+        falls by the factor by which the whole step before it brought it down: quasi-Newton steps converge
+        superlinearly. Zero never stops so.
 
     Examples
     --------
@@ -156,6 +161,7 @@ def minimize(
     f, g = function(x) if first is None else first
     path = [(x, f)]
     message, restarted, stalls, least = "evaluations exhausted", False, 0, math.inf
+    before, left = 0.0, math.inf
     while function.n < max_evaluations:
         direction = -H.dot(g)
         slope = float(direction.dot(g))
@@ -164,8 +170,9 @@ def minimize(
             direction = -H.dot(g)
             slope = float(direction.dot(g))
         function.stepped(-slope / 2.0, tolerance)
-        if -slope / 2.0 <= tolerance:
-            message = "the objective cannot decrease by more than the tolerance"
+        end, left = _end(-slope / 2.0, before, tolerance, closing)
+        if end:
+            message = end
             break
         longest = max_step if math.isinf(max_step) else max_step / float(np.abs(direction).max())
         trial = _line_search(function, x, f, direction, slope, longest)
@@ -177,6 +184,7 @@ def minimize(
             continue
         restarted = False
         step, new_f, new_gradient = trial
+        before = -slope / 2.0 if new_f < f and np.array_equal(step, direction) else 0.0
         least = min(least, -slope / 2.0)
         stalls = stalls + 1 if new_f >= f and -slope / 2.0 > least else 0
         H = updated(H, step, new_gradient - g)
@@ -190,8 +198,17 @@ def minimize(
             break
     if (H.diagonal() < 0.0).any():  # rounding, where a parameter runs to the end of its range
         H = _positive(H)
-    decrement = float(g.dot(H).dot(g)) / 2.0
-    return Minimum(x, f, g, H, decrement, function.n, tuple(path), abs(decrement) <= tolerance, message)
+    decrement = left if left <= closing else float(g.dot(H).dot(g)) / 2.0
+    converged = abs(decrement) <= max(tolerance, closing)
+    return Minimum(x, f, g, H, decrement, function.n, tuple(path), converged, message)
+
+
+def _end(decrement: float, before: float, tolerance: float, closing: float) -> tuple[str, float]:
+    """Return why a search ends at a decrement, empty if it goes on, and what the next step leaves of it."""
+    if decrement <= tolerance:
+        return "the objective cannot decrease by more than the tolerance", decrement
+    left = decrement**2 / before if before > 0.0 else math.inf
+    return "one more step leaves the objective no decrease" if left <= closing else "", left
 
 
 def _positive(H: FloatArray) -> FloatArray:

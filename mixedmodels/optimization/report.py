@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from mixedmodels.arrays import FloatArray
 
@@ -45,6 +47,11 @@ class OptimizationReport:
     def path(self) -> tuple[tuple[FloatArray, float], ...]:
         """Every accepted point: parameters and objective."""
         return tuple((self.parameters_at(x), value) for x, value in self.points)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Store parameters, not the map to them, which may hold the rows of the data."""
+        found = self.method, self.n_evaluations, self.seconds, self.gradient_norm
+        return OptimizationReport, (*found, self.path, np.copy, self.message)
 
     def __repr__(self) -> str:
         return (

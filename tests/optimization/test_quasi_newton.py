@@ -65,3 +65,26 @@ def test_update_satisfies_the_secant_equation_and_skips_negative_curvature():
     np.testing.assert_allclose(updated(np.eye(2), step, change) @ change, step, atol=1e-14)
     assert updated(np.eye(2), step, -change) is not None
     np.testing.assert_array_equal(updated(np.eye(2), step, -change), np.eye(2))
+
+
+def test_the_last_step_of_a_fast_search_is_left_to_the_caller():
+    center = np.array([1.0, -2.0, 0.5])
+    scale = np.array([1.0, 3.0, 10.0])
+
+    def bowl(x):
+        d = x - center
+        return float(scale @ (d**2 + 0.01 * d**3)) / 2.0, scale * (2.0 * d + 0.03 * d**2) / 2.0
+
+    start = center + np.array([0.01, 0.02, -0.01])
+    slow = minimize(bowl, start, np.diag(1.0 / scale), tolerance=1e-16)
+    fast = minimize(bowl, start, np.diag(1.0 / scale), tolerance=1e-16, closing=1e-12)
+    assert fast.n_evaluations < slow.n_evaluations
+    assert fast.converged
+    last = fast.x - fast.inverse_hessian @ fast.gradient
+    # What it says is left is what the objective says.
+    assert bowl(last)[0] - bowl(center)[0] < 1e-12
+    assert 0.0 < fast.decrement <= 1e-12
+    assert np.abs(last - center).max() < 1e-6
+    far = minimize(bowl, start, 0.3 * np.diag(1.0 / scale), tolerance=1e-16, closing=1e-12)
+    # A curvature three times too large tells less well what is left.
+    assert bowl(far.x - far.inverse_hessian @ far.gradient)[0] - bowl(center)[0] < 1e-11

@@ -38,7 +38,7 @@ from mixedmodels.optimization.canonical import (
     with_exact_zeros,
 )
 from mixedmodels.optimization.convergence import judge
-from mixedmodels.optimization.polish import is_polished, observed_inverse, polished
+from mixedmodels.optimization.polish import POLISHED, is_polished, observed_inverse, polished
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
@@ -408,7 +408,8 @@ def _search_near(search: Search, theta: FloatArray) -> Minimum:
     at, H = curved_point(problem, starting.free_of(problem, theta), search.REML, search.sigma)
     if float(at.gradient @ H @ at.gradient) > 2.0 * SCORING_GAIN:
         return _search_scored(search, at)
-    return _search(search, at, H)
+    # The step after the last evaluation is taken unseen; its objective is compared with what it promised.
+    return _search(search, at, H, closing=POLISHED)
 
 
 def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray | None = None) -> Minimum:
@@ -419,16 +420,25 @@ def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray 
 
 
 def _search(
-    search: Search, at: Point, inverse_hessian: FloatArray | None = None, tolerance: float = TOLERANCE
+    search: Search,
+    at: Point,
+    inverse_hessian: FloatArray | None = None,
+    tolerance: float = TOLERANCE,
+    closing: float = 0.0,
 ) -> Minimum:
     """Minimise from a point, with the expected Hessian there as first curvature unless one is given."""
     H = starting.inverse_hessian(search.problem, at) if inverse_hessian is None else inverse_hessian
     first, tolerance = (at.objective, at.gradient), _tolerance(at.objective, tolerance)
-    return _minimized(search, at.free, H, first, tolerance)
+    return _minimized(search, at.free, H, first, tolerance, closing)
 
 
 def _minimized(
-    search: Search, x: FloatArray, H: FloatArray, first: tuple[float, FloatArray], tolerance: float
+    search: Search,
+    x: FloatArray,
+    H: FloatArray,
+    first: tuple[float, FloatArray],
+    tolerance: float,
+    closing: float = 0.0,
 ) -> Minimum:
     return minimize(
         search.in_free,
@@ -438,6 +448,7 @@ def _minimized(
         tolerance=tolerance,
         max_evaluations=search.most_evaluations,
         noise=lambda: search.rounding,
+        closing=closing,
     )
 
 
@@ -522,22 +533,26 @@ def _is_at_saddle(search: Search, theta: FloatArray) -> bool:
 
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
     problem = search.problem
-    at = solve(problem, theta, search.REML, search.sigma)
+    at, decrement = solve(problem, theta, search.REML, search.sigma), found.decrement
+    last = 0.5 * float(found.gradient @ found.inverse_hessian @ found.gradient)
     if at.objective > found.objective + _tolerance(found.objective):
         theta = canonical(problem.terms, starting.theta_of(problem, found.x))
         at = solve(problem, theta, search.REML, search.sigma)
+        decrement = max(decrement, last)
+    # Where the last step was taken unseen, it brings the gradient down as the decrement, which is its square.
+    shrunk = math.sqrt(decrement / last) if 0.0 < decrement < last else 1.0
     # The inverse Hessian of -2 log-likelihood is half a covariance: this is a standard error.
     unit = np.sqrt(2.0 * np.diagonal(found.inverse_hessian))
     report = OptimizationReport(
         method="BFGS with exact gradient",
         n_evaluations=search.n_evaluations,
         seconds=seconds,
-        gradient_norm=float(np.abs(found.gradient * unit).max(initial=0.0)),
+        gradient_norm=shrunk * float(np.abs(found.gradient * unit).max(initial=0.0)),
         points=found.path,
         parameters_at=partial(starting.theta_of, problem),
         message=found.message,
     )
-    moving = found.inverse_hessian.dot(found.gradient) / unit
+    moving = shrunk * found.inverse_hessian.dot(found.gradient) / unit
     return LinearEstimates(
         theta=theta,
         solution=at,
@@ -545,6 +560,6 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         inverse_hessian=found.inverse_hessian,
         optimization=report,
         convergence=judge(
-            problem.terms, theta, found.decrement, at.objective, moving, found.message, search.rounding
+            problem.terms, theta, decrement, at.objective, moving, found.message, search.rounding
         ),
     )

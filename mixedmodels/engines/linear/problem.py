@@ -14,7 +14,8 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import ColumnBasis, column_basis
-from mixedmodels.engines.linear.system import Equations, Solver, choose_solver
+from mixedmodels.engines.linear.fewer_fixed import solver_of
+from mixedmodels.engines.linear.system import Equations, Solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocks import amalgamate
@@ -147,11 +148,12 @@ def linear_problem(
         )
     bases, fixed_basis, pattern, A, split = cross_products(X, terms, root, eliminate=eliminate)
     rhs, rss, projection = _enter_response(pattern, fixed_basis, y, root, offset)
+    equations = Equations(pattern, A, rhs, rss, split)
     return LinearProblem(
         terms=terms,
         column_bases=bases,
-        equations=Equations(pattern, A, rhs, rss, split),
-        solver=choose_solver(pattern, X.shape[1]),
+        equations=equations,
+        solver=solver_of(equations),
         fixed_basis=fixed_basis,
         projection=projection,
         n=n,
@@ -192,14 +194,14 @@ def cross_products(
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
     pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
-    apart = split_heavy(pattern)
+    apart, ones = split_heavy(pattern), np.eye(X.shape[1])
     if apart is not None:
         split_pattern = build_pattern(apart[0])
         layout = choose_layout(split_pattern, X.shape[1])
         if layout is not None:
-            A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout)
+            A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout, XX=ones)
             return bases, fixed_basis, split_pattern.without_rows(), A, apart[1]
-    A = fill(pattern, fixed_basis.columns, fixed_basis.combination)
+    A = fill(pattern, fixed_basis.columns, fixed_basis.combination, XX=ones)
     return bases, fixed_basis, pattern.without_rows(), A, None
 
 
@@ -227,11 +229,10 @@ def _enter_response(
         e *= root
     total = float(e.dot(e))
     projection = basis.project(e)
-    e -= basis.expand(projection)
     # A second pass removes what rounding left of the fixed effects in the residual of a large mean.
-    correction = basis.project(e)
-    e -= basis.expand(correction)
+    correction = basis.take_out(e, projection)
+    left = basis.take_out(e, correction)
     rss = float(e.dot(e))
     if rss <= EXACT_FIT * total:
         raise DataError("The fixed effects fit the response exactly: there is no variation left to model.")
-    return right_hand_side(pattern, e, basis.project(e)), rss, projection + correction
+    return right_hand_side(pattern, e, left), rss, projection + correction

@@ -19,7 +19,6 @@ from mixedmodels.engines.linear.system import System
 from mixedmodels.factorization.blocks import Block, block_factor, term_slices
 from mixedmodels.factorization.constant.blocked import factorize
 from mixedmodels.factorization.constant.inverse import invert_on_pattern, level_faces
-from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import term_factors, theta_slices
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -141,14 +140,13 @@ def solve(
     """Return all estimates given theta, on the user's scale."""
     at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
     system, R_inverse = at.system, problem.fixed_basis.R_inverse
-    root = lower_inverse(system.fixed_root).dot(R_inverse.T)
     return LinearSolution(
         beta=R_inverse.dot(problem.projection + system.gamma),
         u=spherical_by_term(problem, system.u),
         sigma=math.sqrt(system.sigma2),
         objective=at.objective,
         pwrss=system.pwrss,
-        unscaled_vcov=root.T.dot(root),
+        unscaled_vcov=system.fixed_covariance(R_inverse),
         log_det_L2=system.log_det_L2,
         log_det_RX2=system.log_det_RX2 + problem.fixed_basis.log_det_R2,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.gradient import (
     LEAST_SHARE,
     BlockMoments,
+    Moments,
     OneFactorMoments,
     block_moments,
     joined_moments,
@@ -99,6 +100,11 @@ class BlockedSystem:
         """Lower triangular ``R_X'``, shape (p, p)."""
         return self.factor.tail.fixed_root()
 
+    def fixed_covariance(self, R_inverse: FloatArray) -> FloatArray:
+        """Return ``R^-1 (R_X'R_X)^-1 R^-T``, for any rows in place of those of ``R^-1``."""
+        root = lower_inverse(self.fixed_root).dot(R_inverse.T)
+        return np.asarray(root.T.dot(root))
+
     @property
     def gamma(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
@@ -150,6 +156,11 @@ class OneFactorSystem:
         """Lower triangular ``R_X'``, shape (p, p)."""
         return self.root[:-1, :-1]
 
+    def fixed_covariance(self, R_inverse: FloatArray) -> FloatArray:
+        """Return ``R^-1 (R_X'R_X)^-1 R^-T``, for any rows in place of those of ``R^-1``."""
+        root = lower_inverse(self.fixed_root).dot(R_inverse.T)
+        return np.asarray(root.T.dot(root))
+
     @property
     def gamma(self) -> FloatArray:
         """Fixed effects, shape (p,)."""
@@ -165,7 +176,27 @@ class OneFactorSystem:
         return (self.derivatives,)
 
 
-System: TypeAlias = BlockedSystem | OneFactorSystem
+class System(Protocol):
+    """The system, solved; what :class:`BlockedSystem` documents."""
+
+    @property
+    def pwrss(self) -> float: ...  # noqa: D102
+    @property
+    def sigma2(self) -> float: ...  # noqa: D102
+    @property
+    def log_det_L2(self) -> float: ...  # noqa: D102
+    @property
+    def log_det_RX2(self) -> float: ...  # noqa: D102
+    @property
+    def fixed_root(self) -> FloatArray: ...  # noqa: D102
+    @property
+    def gamma(self) -> FloatArray: ...  # noqa: D102
+    @property
+    def u(self) -> tuple[FloatArray, ...]: ...  # noqa: D102
+    def fixed_covariance(self, R_inverse: FloatArray) -> FloatArray: ...  # noqa: D102
+    def moments(self) -> tuple[Moments, ...]: ...  # noqa: D102
+
+
 #: Solves the system: (equations, T of each block, divisor of pwrss, fixed residual variance or 0, REML).
 Solver: TypeAlias = Callable[[Equations, Sequence[FloatArray], int, float, bool], System]
 

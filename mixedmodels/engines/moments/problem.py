@@ -11,8 +11,9 @@ import numpy as np
 from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.engines.column_basis import DEPENDENT_PIVOT, ColumnBasis, column_basis
+from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.problem import EXACT_FIT, LinearProblem
-from mixedmodels.engines.linear.system import Equations, choose_solver
+from mixedmodels.engines.linear.system import Equations
 from mixedmodels.engines.moments.basis import semidefinite_root
 from mixedmodels.engines.moments.pair_sums import split_keys
 from mixedmodels.engines.moments.sums import Sums
@@ -368,11 +369,12 @@ def problem_of_sums(
     A = assemble(pattern, met, np.eye(p))
     pattern = pattern.without_rows()
     rhs = RightHandSide(met.response(fixed.f), np.zeros(p))
+    equations = Equations(pattern, A, rhs, fixed.rss)
     return LinearProblem(
         terms=terms,
         column_bases=tuple(basis for basis, _, _ in based),
-        equations=Equations(pattern, A, rhs, fixed.rss),
-        solver=choose_solver(pattern, p),
+        equations=equations,
+        solver=solver_of(equations),
         fixed_basis=fixed.basis,
         projection=fixed.projection,
         n=sums.n,

@@ -34,6 +34,9 @@ MEETING_SECONDS, ANALYSIS_SECONDS, EVALUATIONS = 1e-8, 2e-7, 5
 #: Share of the pairs of levels that meet above which a tail is as good as dense once it is factored, and the
 #: size from which that is not worth the analysis that would tell.
 MOST_MEETINGS, LARGE_TAIL = 0.5, 1000
+#: Levels of the tail that tell the share of pairs that meet, and the share of theirs above which that of all
+#: is not below `MOST_MEETINGS`.
+SAMPLED_LEVELS, SURELY_DENSE = 64, 0.65
 #: Share of light levels below which a second representation is not worth it.
 LEAST_LIGHT_SHARE = 0.2
 
@@ -84,6 +87,13 @@ def _dense_row_seconds(S: int, n_tail: int) -> float:
     return 3.0 * S * n_tail**2 * FLOP_SECONDS
 
 
+def _share_of_meetings(met: csc_array) -> float:
+    """Return the share of the pairs of levels that meet, from some of the levels."""
+    n_levels = met.shape[0]
+    some = met.tocsr()[:: max(1, n_levels // SAMPLED_LEVELS)]
+    return float((some @ met.T).nnz / (some.shape[0] * n_levels))
+
+
 def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
 
@@ -116,6 +126,8 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     sizes, met = meeting_levels(pattern)
     counts = np.diff(met.indptr).astype(np.float64)
     if MEETING_SECONDS * (counts @ counts) > dense_seconds:
+        return None
+    if n_tail > LARGE_TAIL and _share_of_meetings(met) > SURELY_DENSE:
         return None
     adjacency = meetings_of(met)
     if n_tail > LARGE_TAIL and adjacency.nnz > MOST_MEETINGS * float(adjacency.shape[0]) ** 2:

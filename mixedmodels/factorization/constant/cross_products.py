@@ -16,6 +16,7 @@ from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, 
 from mixedmodels.factorization.constant.sparse_tail_rest import sparse_tail_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
+from mixedmodels.level_sums import level_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def fill(
     combination: FloatArray | None = None,
     weights: FloatArray | None = None,
     layout: SparseLayout | None = None,
+    XX: FloatArray | None = None,
 ) -> CrossProducts:
     """Form the cross-products for row weights w in one pass.
 
@@ -90,12 +92,14 @@ def fill(
         Row weights; None means 1.
     layout : SparseLayout, optional
         Of a sparse tail; by default chosen here, if one is worth it.
+    XX : ndarray, shape (p, p), optional
+        Products of the fixed effects, where they are known.
     """
     X = ColumnMatrix.of(X)
     weighted = X if weights is None else X.scaled(weights)
-    XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
-    if combination is not None:
-        XX = combination.T @ XX @ combination
+    if XX is None:
+        XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
+        XX = XX if combination is None else combination.T @ XX @ combination
     return assemble(pattern, RowSums(pattern.blocks, weighted, combination, weights), XX, layout)
 
 
@@ -205,7 +209,7 @@ def against(block: Block, column: FloatArray) -> FloatArray:
     """Return ``Z_b' column`` by level, shape (S, q)."""
     sums = np.empty((block.size, block.n_levels))
     for i, z in enumerate(block.columns):
-        sums[i] = np.bincount(block.codes, column if z is None else column * z, block.n_levels)
+        sums[i] = level_sums(block.codes, column if z is None else column * z, block.n_levels)
     return sums
 
 
@@ -233,7 +237,7 @@ def _faces(block: Block, weights: FloatArray | None) -> FloatArray:
     for i in range(S):
         for j in range(i + 1):
             product = _weighted_product(block.columns[i], block.columns[j], weights)
-            sums = np.bincount(block.codes, weights=product, minlength=q)
+            sums = level_sums(block.codes, product, q)
             if block.rotation is not None:
                 assert block.relationship is not None
                 sums = np.einsum("kl,k,kl->l", block.relationship, sums, block.relationship)
@@ -246,7 +250,7 @@ def _link(outer: Block, inner: Block, weights: FloatArray | None) -> FloatArray:
     for i, z in enumerate(outer.columns):
         for j, v in enumerate(inner.columns):
             product = _weighted_product(z, v, weights)
-            link[i, j] = np.bincount(inner.codes, weights=product, minlength=inner.n_levels)
+            link[i, j] = level_sums(inner.codes, product, inner.n_levels)
     return link
 
 
@@ -257,8 +261,7 @@ def _pair_sums(
     for i, z in enumerate(first.columns):
         for k, v in enumerate(second.columns):
             product = _weighted_product(z, v, weights)
-            sums = np.bincount(pairs.of_row, weights=product, minlength=len(pairs.first))
-            yield (i, k), sums.astype(np.float64, copy=False)
+            yield (i, k), level_sums(pairs.of_row, product, len(pairs.first))
 
 
 def _rest(

@@ -11,7 +11,7 @@ Four representations do the same, each where it is cheapest:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -76,6 +76,9 @@ class Rest(Protocol):
     def entry_values(self) -> FloatArray:
         """Return the entries of E, shape (S, nnz)."""
 
+    def with_fixed(self, XZ: FloatArray) -> Self:
+        """Return the rows with other fixed effects, shape (p, S, q)."""
+
     @property
     def kind(self) -> str:
         """How the rows are kept, for people."""
@@ -133,6 +136,10 @@ class FixedRest:
     def entry_values(self) -> FloatArray:
         """Return the entries of E, of which there are none."""
         return np.empty((self.XZ.shape[1], 0))
+
+    def with_fixed(self, XZ: FloatArray) -> FixedRest:
+        """See :class:`Rest`."""
+        return FixedRest(XZ)
 
     @property
     def kind(self) -> str:
@@ -220,6 +227,11 @@ class DenseRest:
     def entry_values(self) -> FloatArray:
         """See :class:`Rest`."""
         return np.ascontiguousarray(self.rows[self.coupling.columns, :, self.coupling.rows].T)
+
+    def with_fixed(self, XZ: FloatArray) -> DenseRest:
+        """See :class:`Rest`."""
+        rows = np.concatenate([self.rows[:, :, : self.n_tail], XZ.transpose(2, 1, 0)], axis=2)
+        return replace(self, rows=rows)
 
     @property
     def kind(self) -> str:

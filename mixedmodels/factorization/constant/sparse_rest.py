@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -193,6 +193,10 @@ class SparseRest:
     def entry_values(self) -> FloatArray:
         """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
         return self.values
+
+    def with_fixed(self, XZ: FloatArray) -> SparseRest:
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
+        return replace(self, XZ=XZ)
 
     @property
     def kind(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -105,6 +105,10 @@ class SparseTailRest:
     def entry_values(self) -> FloatArray:
         """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
         return self.sparse.values
+
+    def with_fixed(self, XZ: FloatArray) -> SparseTailRest:
+        """See :class:`~mixedmodels.factorization.constant.rest.Rest`."""
+        return replace(self, sparse=self.sparse.with_fixed(XZ))
 
     @property
     def kind(self) -> str:

@@ -11,13 +11,18 @@ All arithmetic is LAPACK's and BLAS's; of symmetric matrices only lower triangle
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-from scipy.linalg.blas import dsymm, dtrsm, dtrsv
+from scipy.linalg.blas import dsymm, dsyrk, dtrsm, dtrsv
 from scipy.linalg.lapack import dpotri
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization import dense
 from mixedmodels.factorization.sparse.symbolic import Fronts
+
+#: Rows of a triangle that are moved together: their indices stay in the processor's cache.
+TILE = 64
 
 
 def factor_fronts(fronts: Fronts, buffer: FloatArray) -> None:
@@ -39,10 +44,7 @@ def factor_fronts(fronts: Fronts, buffer: FloatArray) -> None:
             continue
         below = panel[k:]
         dtrsm(1.0, panel[:k].T, below.T, side=0, lower=0, trans_a=1, overwrite_b=1)
-        passed = below @ below.T
-        if update is not None:
-            passed += update
-        arriving[parent].append((passed, place))
+        arriving[parent].append((_square(below, update), place))
 
 
 def _assemble(panel: FloatArray, arriving: list[tuple[FloatArray, IntArray]]) -> FloatArray | None:
@@ -53,10 +55,36 @@ def _assemble(panel: FloatArray, arriving: list[tuple[FloatArray, IntArray]]) ->
     update = np.zeros((m, m))
     for passed, place in arriving:
         inside = int(np.searchsorted(place, k))
-        panel[place[:, None], place[:inside]] -= passed[:, :inside]
-        below = place[inside:] - k
-        update[below[:, None], below] += passed[inside:, inside:]
+        flat = panel.reshape(-1)
+        for rows, columns in _lower(len(place)):
+            own = slice(0, min(columns.stop, inside))
+            flat[place[rows, None] * k + place[own]] -= passed[rows, own]
+        below, flat = place[inside:] - k, update.reshape(-1)
+        for rows, columns in _lower(len(below)):
+            flat[below[rows, None] * m + below[columns]] += passed[inside:, inside:][rows, columns]
     return update
+
+
+def _lower(n: int) -> Iterator[tuple[slice, slice]]:
+    """Yield rows and columns of rectangles that cover the lower triangle of a matrix of order n."""
+    for first in range(0, n, TILE):
+        last = min(first + TILE, n)
+        yield slice(first, last), slice(0, last)
+
+
+def _square(below: FloatArray, update: FloatArray | None) -> FloatArray:
+    """Return ``below below'``, added to an update in its place, of which only the lower triangle counts."""
+    if update is None:
+        return np.asarray(dsyrk(1.0, below.T, trans=1, lower=0).T)
+    return np.asarray(dsyrk(1.0, below.T, beta=1.0, c=update.T, trans=1, lower=0, overwrite_c=1).T)
+
+
+def _taken(whole: FloatArray, place: IntArray) -> FloatArray:
+    """Return some rows and columns of a matrix, of which only the lower triangle counts."""
+    found, flat, n = np.empty((len(place), len(place))), whole.reshape(-1), whole.shape[1]
+    for rows, columns in _lower(len(place)):
+        found[rows, columns] = flat.take(place[rows, None] * n + place[columns])
+    return found
 
 
 def solve_fronts(fronts: Fronts, buffer: FloatArray, z: FloatArray) -> FloatArray:
@@ -125,7 +153,7 @@ def invert_fronts(fronts: Fronts, buffer: FloatArray, fixed: FloatArray | None =
         V22 = None
         if parent >= 0:
             place = fronts.places[s]
-            V22 = whole[parent][place[:, None], place]
+            V22 = _taken(whole[parent], place)
             waiting[parent] -= 1
             if not waiting[parent]:
                 del whole[parent]
@@ -143,7 +171,7 @@ def _joined(panel: FloatArray, V22: FloatArray | None) -> FloatArray:
     if V22 is None:
         return panel
     n, k = panel.shape
-    whole = np.zeros((n, n))
+    whole = np.empty((n, n))
     whole[:, :k] = panel
     whole[k:, k:] = V22
     return whole

@@ -6,6 +6,7 @@ elsewhere by one indicator a level. R's rule, not that of patsy and formulaic: n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -229,10 +230,11 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
         Number of rows.
     """
     pieces: list[Piece] = []
-    plain: list[FloatArray] = [np.ones(n_rows)] * recipe.intercept
+    plain: list[FloatArray] = [np.broadcast_to(np.float64(1.0), n_rows)] * recipe.intercept
     codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
+    widths = Counter(recipe.assign)
     for term in recipe.terms:
-        width = recipe.assign.count(term.pattern)
+        width = widths[term.pattern]
         if n_rows * (width - MOST_PLAIN) < LEAST_CODED or not _is_coded(term, recipe.variables, columns):
             plain += _term_block(term, recipe.variables, columns)
             continue

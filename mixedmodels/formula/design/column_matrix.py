@@ -13,8 +13,10 @@ from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from mixedmodels.level_sums import level_sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +71,7 @@ class CodedColumns:
 
     def sums(self, column: FloatArray | None) -> FloatArray:
         """Return the sums of ``v column`` over the rows of each level, shape (L,)."""
-        found = np.bincount(self.codes, _product(self.values, column), self.n_levels)
-        return found.astype(np.float64, copy=False)
+        return level_sums(self.codes, _product(self.values, column), self.n_levels)
 
     def sums_by(self, codes: CodeArray | IntArray, n_levels: int, column: FloatArray | None) -> FloatArray:
         """Return the sums of ``v column`` over the rows of each pair of levels, shape (L, n_levels)."""
@@ -138,6 +139,18 @@ class ColumnMatrix:
                 gram[places[j], places[i]] = product.T
         return gram
 
+    @cached_property
+    def unit_cholesky(self) -> tuple[FloatArray, FloatArray | None]:
+        """Lengths of the columns, and upper triangular R with ``R'R`` the products of columns of length one.
+
+        R is None where the columns depend on each other, or one is zero.
+        """
+        lengths = np.sqrt(np.diagonal(self.gram))
+        if not lengths.all():
+            return lengths, None
+        R, info = dpotrf(self.gram / np.multiply.outer(lengths, lengths), lower=0, clean=1)
+        return lengths, R if info == 0 else None
+
     def __matmul__(self, beta: FloatArray) -> FloatArray:
         """Return ``X beta``, shape (n,) or (n, k)."""
         if len(self.pieces) == 1 and isinstance(self.pieces[0], np.ndarray):
@@ -162,7 +175,7 @@ class ColumnMatrix:
                 sums[where] = piece.table.T @ piece.sums_by(codes, n_levels, column)
             else:
                 for row, x in zip(sums[where], piece.T, strict=True):
-                    row[:] = np.bincount(codes, _product(x, column), n_levels)
+                    row[:] = level_sums(codes, _product(x, column), n_levels)
         return sums
 
     def scaled(self, weights: FloatArray) -> ColumnMatrix:

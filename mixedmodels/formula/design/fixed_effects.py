@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg import lapack
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
@@ -36,13 +35,11 @@ def independent_columns(X: FloatArray | ColumnMatrix) -> IntArray:
     """
     X = ColumnMatrix.of(X)
     p = X.shape[1]
-    lengths = np.sqrt(np.diagonal(X.gram))
-    if (p == 1 and lengths[0] > 0) or p == 0:
+    if p == 0:
         return np.arange(p)
-    if np.all(lengths > 0) and X.shape[0] >= p:
-        factor, failed = lapack.dpotrf(X.gram / np.outer(lengths, lengths))
-        if not failed and np.diag(factor).min() ** 2 > _SAFE_PIVOT:
-            return np.arange(p)
+    lengths, R = X.unit_cholesky
+    if R is not None and X.shape[0] >= p and np.diagonal(R).min() ** 2 > _SAFE_PIVOT:
+        return np.arange(p)
     return _by_orthogonalization(X.dense, lengths)
 
 

@@ -56,7 +56,8 @@ def _column(values: Any, name: str) -> Column:
     if isinstance(values, np.ma.MaskedArray):
         return _numpy_column(np.array(values.tolist(), dtype=object), name)  # None where masked
     if isinstance(dtype, np.dtype):
-        return _numpy_column(np.asarray(values), name)
+        # NumPy asks a Series for its protocols one by one, which takes longer than the rest.
+        return _numpy_column(values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values), name)
     if isinstance(dtype, pd.CategoricalDtype):
         return _categorical(values, dtype, name)
     if isinstance(dtype, pd.api.extensions.ExtensionDtype):

@@ -357,6 +357,6 @@ def _residual(problem: LinearProblem, y: FloatArray) -> FloatArray:
     e = y.copy() if problem.offset is None else y - problem.offset
     if problem.root_weights is not None:
         e *= problem.root_weights
-    for _ in range(2):  # a second pass removes what rounding left
-        e -= problem.fixed_basis.expand(problem.fixed_basis.project(e))
+    basis = problem.fixed_basis
+    basis.take_out(e, basis.take_out(e, basis.project(e)))  # the second time what rounding left
     return e
