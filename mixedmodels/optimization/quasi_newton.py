@@ -22,6 +22,8 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 DECREASE, CURVATURE = 1e-4, 0.9
 #: Relative rounding noise of an objective: differences below it say nothing, the slope decides.
 NOISE = 1e-13
+#: Why a search that ends at an optimum has ended.
+SETTLED = "the objective cannot decrease by more than the tolerance"
 #: Slopes above it have squares that overflow: no step can be made of them.
 STEEPEST = 1e150
 # The product of two slopes may overflow: that step is then infinitely long, and is cut.
@@ -165,7 +167,7 @@ def minimize(
             slope = float(direction.dot(g))
         function.stepped(-slope / 2.0, tolerance)
         if -slope / 2.0 <= tolerance:
-            message = "the objective cannot decrease by more than the tolerance"
+            message = SETTLED
             break
         longest = max_step if math.isinf(max_step) else max_step / float(np.abs(direction).max())
         trial = _line_search(function, x, f, direction, slope, longest)

@@ -15,6 +15,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
+from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.looks import (
     far_points,
@@ -381,6 +382,11 @@ def _is_endless(search: Search, found: Minimum) -> bool:
 def _search_from_data(search: Search) -> Minimum:
     """Minimise from a start that the data give."""
     problem = search.problem
+    if is_usual(problem) and search.sigma is None and math.isinf(search.ceiling):
+        end = compiled_search(problem, search.REML, (MAX_SCORING_STEPS, SCORING_GAIN), TOLERANCE)
+        if end is not None:
+            search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
+            return end.found
     if is_expensive(problem):
         # Where the approximation breaks down the plain start serves.
         with suppress(np.linalg.LinAlgError):
