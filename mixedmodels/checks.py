@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -234,7 +235,7 @@ def identified(
     fixed = design.fixed if REML else None
     asked = objective if report.is_optimum else None
     found = unidentified(
-        design.random, theta, fixed, _fixed_labels(design), root, residual=residual, objective=asked
+        design.random, theta, fixed, partial(_fixed_labels, design), root, residual=residual, objective=asked
     )
     if not found:
         return report
@@ -394,7 +395,7 @@ def warn_if_family_forgotten(function: str, design: Design) -> None:
 
 def check_response_varies(y: FloatArray, text: str) -> None:
     """Raise DataError if all values of the response are equal."""
-    if len(y) > 1 and np.ptp(y) == 0.0:
+    if len(y) > 1 and y.max() == y.min():
         raise DataError(
             f"Response is constant: every value of {text} is {y[0]:g}, so there is no variation to model."
         )

@@ -68,14 +68,16 @@ def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None
     weighted = X if root_weights is None else X.scaled(root_weights)
     if p == 0:
         return OrthonormalBasis(weighted, np.zeros((0, 0)), np.zeros((0, 0)), 0.0)
-    scale = np.sqrt(np.diagonal(weighted.gram))
+    gram = weighted.gram
+    scale = np.sqrt(gram.diagonal())
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
-    R, info = dpotrf(weighted.gram / np.multiply.outer(scale, scale), lower=0, clean=1)
-    if info == 0 and np.diagonal(R).min() > CHOLESKY_PIVOT:
+    R, info = dpotrf(gram / scale / scale[:, None], lower=0, clean=1)
+    pivots = R.diagonal()
+    if info == 0 and pivots.min() > CHOLESKY_PIVOT:
         inverse, _ = dtrtri(R, lower=0)
         inverse = inverse / scale[:, None]
-        log_det = 2.0 * float(np.log(np.diagonal(R) * scale).sum())
+        log_det = 2.0 * float(np.log(pivots * scale).sum())
         return OrthonormalBasis(weighted, inverse, inverse, log_det)
     return _householder(weighted.dense, scale)
 

@@ -16,4 +16,5 @@ def search_one_factor(
     options: tuple[float, float, float, float, float, float],
     scoring: tuple[int, float],
     tolerances: tuple[float, float],
+    far: tuple[float, ...],
 ) -> End | None: ...

@@ -18,6 +18,8 @@ cdef enum:
     MAX_TERM = 6
     MAX_SQUARE = 36
     MAX_SWEEPS = 50
+    # Points far off at which the objective is asked for.
+    MAX_FAR = 4
 
 cdef double LOG_2PI = 1.8378770664093453
 # Elements off the diagonal that Jacobi's method leaves, relative to the largest on it.
@@ -319,6 +321,19 @@ cdef int run(Context* c, Search* s, Py_ssize_t most, double least_gain, double t
     return minimize(s, tolerance + relative * fabs(s.f), INFINITY)
 
 
+cdef int look_far(Context* c, const double* start, Py_ssize_t k, Py_ssize_t n_far, double* far) noexcept nogil:
+    """Put the objective at multiples of the start in place of the factors that they are multiples by."""
+    cdef Py_ssize_t i, j
+    cdef double rounding
+    cdef double[MAX_K] x, g
+    for i in range(n_far):
+        for j in range(k):
+            x[j] = far[i] * start[j]
+        if objective(c, x, &far[i], g, &rounding) != FINE:
+            return UNUSUAL
+    return FINE
+
+
 def search_one_factor(
     const double[:, :, ::1] faces,
     const double[:, :, ::1] XZ,
@@ -334,15 +349,17 @@ def search_one_factor(
     tuple options,
     tuple scoring,
     tuple tolerances,
+    tuple far,
 ):
-    cdef Py_ssize_t S = r.shape[0], p = XX.shape[0], q = r.shape[1], k = start.shape[0], i, n_scored = 0
+    cdef Py_ssize_t S = r.shape[0], p = XX.shape[0], q = r.shape[1], k = start.shape[0], i, n_scored = 0, n_far = len(far)
     cdef Context c
     cdef Search s
     cdef int status
+    cdef double[MAX_FAR] at_far
     cdef Py_ssize_t most = scoring[0]
     cdef double least_gain = scoring[1], tolerance = tolerances[0], relative = tolerances[1]
     cdef double* room_for_work
-    if S > MAX_S or p + 1 > MAX_C or k > MAX_K or max(sizes) > MAX_TERM:
+    if S > MAX_S or p + 1 > MAX_C or k > MAX_K or max(sizes) > MAX_TERM or len(far) > MAX_FAR:
         return None
     c.options.constant, c.options.rounding, c.options.least_sigma2 = options[:3]
     c.options.least_factor, c.options.largest_factor, c.options.least_curvature = options[3:]
@@ -362,12 +379,16 @@ def search_one_factor(
         c.at[i].work, c.at[i].u, c.at[i].root = room_for_work, room_for_work + room(&c.model), c.roots[i]
         c.at[i].gradient, c.at[i].gap, c.at[i].pairs = c.faces[i][0], c.faces[i][1], c.pairs[i]
     memcpy(s.x, &start[0], k * sizeof(double))
+    for i in range(n_far):
+        at_far[i] = far[i]
     with nogil:
         status = run(&c, &s, most, least_gain, tolerance, relative, &n_scored)
+        if status == FINE:
+            status = look_far(&c, &start[0], k, n_far, at_far)
         free(room_for_work)
     if status != FINE:
         return None
-    return result(&s, n_scored)
+    return (*result(&s, n_scored), [at_far[i] for i in range(n_far)])
 
 
 cdef tuple result(Search* s, Py_ssize_t n_scored):

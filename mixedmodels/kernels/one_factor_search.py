@@ -19,7 +19,7 @@ MAX_PARAMETERS = 32
 
 #: Free coordinates x, (k,), the objective there, its gradient, the inverse Hessian, the decrement, the accepted
 #: points with their objectives, the objective at every point of the search, evaluations of Fisher scoring before
-#: it, rounding of the objective at the last point.
+#: it, rounding of the objective at the last point, the objective far off.
 End: TypeAlias = tuple[
     FloatArray,
     float,
@@ -30,6 +30,7 @@ End: TypeAlias = tuple[
     list[float],
     int,
     float,
+    list[float],
 ]
 
 try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.gradient import LEAST_SHARE
+from mixedmodels.engines.linear.looks import FAR_SIZES
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.small_residual import smallest_variance
 from mixedmodels.engines.linear.start import (
@@ -44,11 +45,14 @@ class CompiledEnd:
         Evaluations of the objective, those of Fisher scoring among them.
     rounding : float
         Of the objective at the last point.
+    far : list of float
+        Objective at the points of :func:`~mixedmodels.engines.linear.looks.far_points`.
     """
 
     found: Minimum
     n_evaluations: int
     rounding: float
+    far: list[float]
 
 
 def is_usual(problem: LinearProblem) -> bool:
@@ -86,18 +90,18 @@ def compiled_search(
         sizes, _start(sizes), problem.n - problem.p if REML else problem.n, REML, LEAST_SHARE,
         (constant, RESIDUAL_ROUNDING, smallest_variance(problem),
          LEAST_FACTOR, LARGEST_FACTOR, LEAST_CURVATURE),
-        scoring, (tolerance, OBJECTIVE_ROUNDING),
+        scoring, (tolerance, OBJECTIVE_ROUNDING), tuple(size / START_SIZE for size in FAR_SIZES),
     )  # fmt: skip
     if end is None:
         return None
-    x, objective, gradient, H, decrement, path, tried, n_scored, rounding = end
+    x, objective, gradient, H, decrement, path, tried, n_scored, rounding, far = end
     watch = current_watch()
     if watch is not None:
         watch.begin_search()
         for value in tried:
             watch.evaluated(value)
     found = Minimum(x, objective, gradient, H, decrement, len(tried), path, True, SETTLED)
-    return CompiledEnd(found, n_scored + len(tried), rounding)
+    return CompiledEnd(found, n_scored + len(tried), rounding, far)
 
 
 def _start(sizes: tuple[int, ...]) -> FloatArray:

@@ -126,7 +126,7 @@ class ColumnMatrix:
     def gram(self) -> FloatArray:
         """``X'X``, shape (p, p)."""
         if len(self.pieces) == 1 and isinstance(self.pieces[0], np.ndarray):
-            return np.asarray(self.pieces[0].T @ self.pieces[0])
+            return np.asarray(self.pieces[0].T.dot(self.pieces[0]))
         places, p = self._places(), self.shape[1]
         gram = np.empty((p, p))
         for i, first in enumerate(self.pieces):
@@ -161,8 +161,8 @@ class ColumnMatrix:
             if isinstance(piece, CodedColumns):
                 sums[where] = piece.table.T @ piece.sums_by(codes, n_levels, column)
             else:
-                for row, x in zip(sums[where], piece.T, strict=True):
-                    row[:] = np.bincount(codes, _product(x, column), n_levels)
+                for k, x in enumerate(piece.T, where.start):
+                    sums[k] = np.bincount(codes, x if column is None else x * column, n_levels)
         return sums
 
     def scaled(self, weights: FloatArray) -> ColumnMatrix:

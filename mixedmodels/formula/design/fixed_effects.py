@@ -35,13 +35,13 @@ def independent_columns(X: FloatArray | ColumnMatrix) -> IntArray:
         Model matrix, finite.
     """
     X = ColumnMatrix.of(X)
-    p = X.shape[1]
-    lengths = np.sqrt(np.diagonal(X.gram))
+    n, p = X.shape
+    lengths = np.sqrt(X.gram.diagonal())
     if (p == 1 and lengths[0] > 0) or p == 0:
         return np.arange(p)
-    if np.all(lengths > 0) and X.shape[0] >= p:
-        factor, failed = lapack.dpotrf(X.gram / np.outer(lengths, lengths))
-        if not failed and np.diag(factor).min() ** 2 > _SAFE_PIVOT:
+    if n >= p and lengths.min() > 0:
+        factor, failed = lapack.dpotrf(X.gram / lengths / lengths[:, None])
+        if not failed and factor.diagonal().min() ** 2 > _SAFE_PIVOT:
             return np.arange(p)
     return _by_orthogonalization(X.dense, lengths)
 
