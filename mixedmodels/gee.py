@@ -14,13 +14,12 @@ from mixedmodels.checks import (
     check_design,
     check_response_varies,
     check_two_levels,
-    naming_separation,
     refuse_offset,
     refuse_random_terms,
-    refuse_separation,
     warn_if_family_forgotten,
     warn_unless_converged,
 )
+from mixedmodels.separation_checks import naming_separation, refuse_separation
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.gee.variance import check_family
 from mixedmodels.engines.glm.fit import maximize

@@ -11,12 +11,10 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     identified,
-    naming_separation,
-    separated,
-    separated_in_data,
     warn_unless_converged,
     without_runaway,
 )
+from mixedmodels.separation_checks import naming_separation, separated, separated_in_data
 from mixedmodels.control import Start, starting_values
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized

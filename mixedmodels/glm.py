@@ -12,13 +12,12 @@ from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
     check_two_levels,
-    naming_separation,
     refuse_offset,
     refuse_random_terms,
-    separated,
     warn_if_family_forgotten,
     warn_unless_converged,
 )
+from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged

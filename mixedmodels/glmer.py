@@ -18,13 +18,12 @@ from mixedmodels.checks import (
     check_response_varies,
     check_two_levels,
     identified,
-    naming_separation,
     refuse_constant_levels,
     refuse_offset,
-    separated,
     warn_if_family_forgotten,
     warn_unless_converged,
 )
+from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, whole_number
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.separation import judged

@@ -242,7 +242,7 @@ def _fit_cross_products(
 ) -> LinearEstimates:
     """Fit from the cross-products alone."""
     began = time.perf_counter()
-    with threads_for(search.problem.equations.A.dense_order):
+    with threads_for(max(search.problem.equations.A.dense_order, search.problem.n_theta)):
         found = _first_search(search, start, inverse_hessian)
         origin: Origin = "data" if start is None else "user" if inverse_hessian is None else "like fit"
         if found is None or (search.looks and _is_suspicious(search, found, origin)):
