@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import (
     ApproximationWarning,
     ControlError,
-    ConvergenceError,
     ConvergenceWarning,
     DataError,
     DataWarning,
@@ -27,12 +26,9 @@ from mixedmodels.errors import (
     listed,
     warn,
 )
-from mixedmodels.families.family import Family
-from mixedmodels.families.response import TRIALS_FAMILIES
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.constant_levels import constant_within
 from mixedmodels.formula.design.design import Design, Response
-from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.design.repeated import without_repeated_terms
 from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.identification import unidentified
@@ -41,11 +37,10 @@ from mixedmodels.optimization.report import ConvergenceReport
 from mixedmodels.reports.fit_text import rank_message
 
 with on_first_use():
-    from mixedmodels.engines.glm import separation
     from mixedmodels.engines.residual import batches, problem
 
 if TYPE_CHECKING:
-    from mixedmodels.engines.glm.separation import FittedRows, Separation
+    from mixedmodels.families.family import Family
 
 # What a warning about an optimum of an approximation begins with, and one about a search that stopped.
 COARSE, STOPPED = "the likelihood is not approximated well enough", "the model did not converge"
@@ -234,7 +229,7 @@ def identified(
     fixed = design.fixed if REML else None
     asked = objective if report.is_optimum else None
     found = unidentified(
-        design.random, theta, fixed, _fixed_labels(design), root, residual=residual, objective=asked
+        design.random, theta, fixed, partial(_fixed_labels, design), root, residual=residual, objective=asked
     )
     if not found:
         return report
@@ -250,127 +245,6 @@ def _fixed_labels(design: Design) -> list[str]:
         term.pattern: ":".join(names[i] for i in sorted(i for i, _ in term.factors)) for term in recipe.terms
     }
     return [labels.get(recipe.assign[k], INTERCEPT) for k in design.recipe.kept]
-
-
-def separated(
-    design: Design,
-    data: Any,
-    y: FloatArray,
-    weights: FloatArray,
-    family: Family,
-    beta: FloatArray,
-    eta: FloatArray,
-    phi: FloatArray,
-) -> tuple[Separation, ...]:
-    """Return, and warn about, what keeps fixed effects from having finite estimates."""
-    mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
-    rows = _fitted_rows(y, weights, family, beta, mu, eta, phi)
-    findings = _findings(design, data, y, weights, family, rows)
-    _warn_of(findings)
-    return findings
-
-
-def refuse_separation(
-    design: Design,
-    data: Any,
-    y: FloatArray,
-    weights: FloatArray,
-    family: Family,
-    beta: FloatArray,
-    eta: FloatArray,
-    phi: FloatArray,
-) -> None:
-    """Raise where coefficients have no finite estimates, for equations that no other ones solve.
-
-    Raises
-    ------
-    ConvergenceError
-        Naming coefficients and cells.
-    """
-    mu = family.link.inverse(eta)
-    rows = _fitted_rows(y, weights, family, beta, mu, eta, phi)
-    findings = _findings(design, data, y, weights, family, rows)
-    if findings:
-        found = " ".join(finding.message for finding in findings)
-        raise ConvergenceError(f"{found} {_advice(family, findings)}")
-
-
-def _fitted_rows(
-    y: FloatArray,
-    weights: FloatArray,
-    family: Family,
-    beta: FloatArray,
-    mu: FloatArray,
-    eta: FloatArray,
-    phi: FloatArray,
-) -> FittedRows:
-    """Return what a fit says of its rows; where tails are exact, no information is asked for."""
-    exact = family.tails(y).is_exact
-    information = eta if exact else family.evaluate(y, eta, weights, phi).information
-    return separation.FittedRows(beta, mu, eta, information)
-
-
-def separated_in_data(
-    design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family
-) -> tuple[Separation, ...]:
-    """Return, and warn about, the same from the data alone: for fits that stopped before they showed it."""
-    findings = _findings(design, data, y, weights, family, None)
-    _warn_of(findings)
-    return findings
-
-
-def _warn_of(findings: Sequence[Separation]) -> None:
-    for finding in findings:
-        warn(finding.message, DataWarning)
-
-
-def _findings(
-    design: Design,
-    data: Any,
-    y: FloatArray,
-    weights: FloatArray,
-    family: Family,
-    fitted: FittedRows | None,
-) -> tuple[Separation, ...]:
-    """Return what is found about separation, in the words of the data."""
-    arguments = (y, weights, design.X, design.x_names, family, fitted)
-    if not separation.find_separation(*arguments):
-        return ()
-    frame = used_variables(data, design)
-    factors = [v.name for v in design.recipe.fixed.variables if v.levels is not None and v.name in frame]
-    return separation.find_separation(
-        *arguments, {name: frame[name].astype(str).tolist() for name in factors}
-    )
-
-
-@contextmanager
-def naming_separation(
-    design: Design, data: Any, y: FloatArray, weights: FloatArray, family: Family
-) -> Iterator[None]:
-    """Give a fit that fails the words for what is separated in its data, if that is why.
-
-    Raises
-    ------
-    ConvergenceError
-        The one raised inside, or one that names coefficients and cells.
-    """
-    try:
-        yield
-    except ConvergenceError as error:
-        findings = _findings(design, data, y, weights, family, None)
-        if not findings:
-            raise
-        found = " ".join(finding.message for finding in findings)
-        raise ConvergenceError(f"{found} {_advice(family, findings)} ({error})") from error
-
-
-def _advice(family: Family, findings: Sequence[Separation]) -> str:
-    """Return what to do about a model that cannot be fitted because of what was found."""
-    advice = "Leave these rows or terms out, or join the cell with another."
-    if not any(finding.kind == "edge" for finding in findings):
-        return advice
-    inside = "logit" if family.name in TRIALS_FAMILIES else "log"
-    return f"{advice[:-1]}, or take the {inside} link, which keeps every mean in its range."
 
 
 def warn_if_family_forgotten(function: str, design: Design) -> None:
@@ -394,7 +268,7 @@ def warn_if_family_forgotten(function: str, design: Design) -> None:
 
 def check_response_varies(y: FloatArray, text: str) -> None:
     """Raise DataError if all values of the response are equal."""
-    if len(y) > 1 and np.ptp(y) == 0.0:
+    if len(y) > 1 and y.max() == y.min():
         raise DataError(
             f"Response is constant: every value of {text} is {y[0]:g}, so there is no variation to model."
         )

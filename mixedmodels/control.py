@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from mixedmodels.errors import ControlError
 Check = Literal["stop", "warning", "ignore"]
 #: Which information about the covariance parameters Kenward and Roger's method takes: SAS's, or pbkrtest's.
 Information = Literal["observed", "expected"]
+INFORMATION = get_args(Information)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,11 @@ def one_of(name: str, value: object, allowed: tuple[object, ...], hint: str = ""
         )
 
 
+@cache
+def _defaults(kind: type[ControlT]) -> ControlT:
+    return kind()
+
+
 def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT]) -> ControlT:
     """Return the options as an object of `kind`, made from a mapping or the defaults where needed.
 
@@ -155,7 +162,7 @@ def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT
         If an option is unknown, or `control` is something else.
     """
     if control is None:
-        return kind()
+        return _defaults(kind)
     if isinstance(control, kind):
         return control
     if not isinstance(control, Mapping):

@@ -14,10 +14,8 @@ from mixedmodels.checks import (
     check_design,
     check_response_varies,
     check_two_levels,
-    naming_separation,
     refuse_offset,
     refuse_random_terms,
-    refuse_separation,
     warn_if_family_forgotten,
     warn_unless_converged,
 )
@@ -32,6 +30,7 @@ from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.inference.gee.covariance import CovType, checked_type
 from mixedmodels.models.gee import GeeModel
 from mixedmodels.request import Request, read_grouped_request
+from mixedmodels.separation_checks import naming_separation, refuse_separation
 
 #: Working correlations that are the same whatever the order of times is.
 UNORDERED = ("independence", "exchangeable", "unstructured")

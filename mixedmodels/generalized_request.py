@@ -11,9 +11,6 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     identified,
-    naming_separation,
-    separated,
-    separated_in_data,
     warn_unless_converged,
     without_runaway,
 )
@@ -31,6 +28,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design
+from mixedmodels.separation_checks import naming_separation, separated, separated_in_data
 
 
 def maximized(

@@ -12,10 +12,8 @@ from mixedmodels.advice import advises
 from mixedmodels.checks import (
     check_design,
     check_two_levels,
-    naming_separation,
     refuse_offset,
     refuse_random_terms,
-    separated,
     warn_if_family_forgotten,
     warn_unless_converged,
 )
@@ -27,6 +25,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.request import Request, read_request
+from mixedmodels.separation_checks import naming_separation, separated
 
 
 @advises

@@ -18,10 +18,8 @@ from mixedmodels.checks import (
     check_response_varies,
     check_two_levels,
     identified,
-    naming_separation,
     refuse_constant_levels,
     refuse_offset,
-    separated,
     warn_if_family_forgotten,
     warn_unless_converged,
 )
@@ -47,6 +45,7 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
+from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.streams.open_source import is_stream
 
 with on_first_use():

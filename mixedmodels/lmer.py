@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,15 @@ from mixedmodels.checks import (
     unfit,
     warn_unless_converged,
 )
-from mixedmodels.control import Information, LmerControl, Start, as_control, one_of, starting_values
+from mixedmodels.control import (
+    INFORMATION,
+    Information,
+    LmerControl,
+    Start,
+    as_control,
+    one_of,
+    starting_values,
+)
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
@@ -209,7 +217,7 @@ def lmer(
     """
     of_a_method = isinstance(REML, str) and REML.upper() in ("ML", "REML")
     one_of("REML", REML, (True, False), AS_A_METHOD if of_a_method else AS_A_GROUP)
-    one_of("information", information, get_args(Information))
+    one_of("information", information, INFORMATION)
     options = as_control(control, LmerControl)
     in_memory = isinstance(formula, str) and isinstance(data, (pd.DataFrame, Mapping))
     if not in_memory and lmer_of_sums.is_asked(formula, data):

@@ -31,7 +31,7 @@ ORDER = (
     ("diagnostics",),
     ("tidy",),
     ("plots",),
-    ("checks",),
+    ("checks", "separation_checks"),
     ("request", "nonlinear_request", "generalized_request"),
     ("models",),
     ("sql",),

@@ -82,10 +82,11 @@ def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None
     scale, R = weighted.unit_cholesky
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
-    if R is not None and np.diagonal(R).min() > CHOLESKY_PIVOT:
+    pivots = np.zeros(1) if R is None else R.diagonal()
+    if R is not None and pivots.min() > CHOLESKY_PIVOT:
         inverse, _ = dtrtri(R, lower=0)
         inverse = inverse / scale[:, None]
-        log_det = 2.0 * float(np.log(np.diagonal(R) * scale).sum())
+        log_det = 2.0 * float(np.log(pivots * scale).sum())
         return OrthonormalBasis(weighted, inverse, inverse, log_det)
     return _householder(weighted.dense, scale)
 

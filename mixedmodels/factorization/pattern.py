@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -66,6 +67,8 @@ class Coupling:
 
     def without_rows(self) -> Coupling:
         """Return the coupling without the numbers of the data rows, which only sums over the rows need."""
+        if not self.pairs:
+            return self
         return replace(self, pairs=(), slots=())
 
 
@@ -110,6 +113,8 @@ class Pattern:
 
     def without_rows(self) -> Pattern:
         """Return the pattern without the numbers of the data rows, which only sums over the rows need."""
+        if not self.tail:
+            return self
         couplings = tuple(coupling.without_rows() for coupling in self.couplings)
         return replace(self, couplings=couplings, tail_pairs={})
 
@@ -168,8 +173,7 @@ def build_pattern(
     """
     met: Meetings = RowMeetings(blocks) if meetings is None else meetings
     chain, tail = _split(blocks, met) if eliminate else ((), tuple(range(len(blocks))))
-    starts = np.cumsum([0, *(blocks[b].n_effects for b in tail)])
-    offsets = tuple(int(start) for start in starts[:-1])
+    *offsets, n_tail = accumulate((blocks[b].n_effects for b in tail), initial=0)
     parents = {(j, k): met.parents(chain[j], chain[k]) for k in range(len(chain)) for j in range(k)}
     couplings = tuple(
         _coupling(blocks[c], [blocks[t] for t in tail], offsets, tuple(met.pairs(c, t) for t in tail))
@@ -179,8 +183,8 @@ def build_pattern(
         blocks=tuple(blocks),
         chain=chain,
         tail=tail,
-        offsets=offsets,
-        n_tail=int(starts[-1]),
+        offsets=tuple(offsets),
+        n_tail=n_tail,
         parents=parents,
         couplings=couplings,
         lifts={(j, k): _lift(couplings[j], couplings[k], parents[j, k]) for j, k in parents},
@@ -285,6 +289,8 @@ def _coupling(
     leading: Block, tail: Sequence[Block], offsets: Sequence[int], pairs: tuple[Pairs, ...]
 ) -> Coupling:
     """Merge the level pairs of every tail block into one pattern, columns being levels of `leading`."""
+    if not tail:
+        return Coupling(np.zeros(leading.n_levels + 1, dtype=np.intp), np.zeros(0, np.int32), (), ())
     if len(tail) == 1 and tail[0].size == 1:
         # Pairs come sorted: they are the entries.
         slots = np.arange(len(pairs[0].first), dtype=np.int32)[None]

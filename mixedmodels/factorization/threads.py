@@ -10,6 +10,8 @@ from typing import Any
 # Order of a dense tail from which a second thread pays. Below it OpenBLAS still starts threads for some
 # routines: a fit of two crossed terms with a tail of 136 took ten times as long with two as with one.
 WORTH_THREADS = 1000
+# Order up to which OpenBLAS starts none, whatever the routine: nothing need be asked or changed.
+WITHOUT_THREADS = 16
 
 
 def threads_for(order: int) -> AbstractContextManager[None]:
@@ -18,10 +20,12 @@ def threads_for(order: int) -> AbstractContextManager[None]:
     Parameters
     ----------
     order : int
-        Order of the dense tail of the factorization.
+        Order of the largest dense matrix of the fit: the tail of the factorization, or a Hessian.
     """
+    if order <= WITHOUT_THREADS or order >= WORTH_THREADS:
+        return nullcontext()
     # threadpoolctl's own context asks every library for all it can tell, 15 microseconds each time.
-    if order >= WORTH_THREADS or all(library.get_num_threads() == 1 for library in _blas_libraries()):
+    if all(library.get_num_threads() == 1 for library in _blas_libraries()):
         return nullcontext()
     return _one_thread()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import derivative
-from mixedmodels.families.family import Family
+
+if TYPE_CHECKING:
+    from mixedmodels.families.family import Family
 
 ResidualType = Literal["response", "pearson", "deviance", "working"]
 

@@ -15,7 +15,6 @@ from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.linear_equations import LinearEquationsFit
-from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
 
 with on_first_use():
@@ -24,6 +23,7 @@ with on_first_use():
 if TYPE_CHECKING:
     from mixedmodels.engines.linear.expected_information import ExpectedInformation
     from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
+    from mixedmodels.fits.summed_design import SummedDesign
 
 
 class LinearFit(LinearEquationsFit):

@@ -12,28 +12,12 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-cdef enum:
-    LANES = 8
-    # Of the arrays on the stack: coefficients, their pairs, fixed effects and the response.
-    MAX_S = 8
-    MAX_PAIRS = 36
-    MAX_C = 17
-
 # Pivots are at least 1; their product is put into the logarithm before it overflows.
 cdef double LARGE = 1e100
 # As in mixedmodels/engines/linear/gradient.py.
 cdef double SINGULAR = 1e-6
 
 ctypedef double Lanes[LANES]
-
-
-cdef struct Model:
-    # The arrays that describe a model, and where it is evaluated.
-    const double* faces
-    const double* XZ
-    const double* r
-    const double* T
-    Py_ssize_t S, p, q
 
 
 cdef struct Sums:
@@ -194,7 +178,7 @@ cdef void eliminate(const Model* m, Py_ssize_t chunk, double* work, Sums* sums) 
         work += S * LANES
 
 
-cdef double factor_border(double[:, ::1] root, Py_ssize_t p) noexcept nogil:
+cdef double factor_border(double* root, Py_ssize_t p) noexcept nogil:
     """Overwrite the border with its Cholesky factor, the last pivot left squared; NaN if it has none.
 
     Returns the log-determinant of the fixed part.
@@ -203,39 +187,39 @@ cdef double factor_border(double[:, ::1] root, Py_ssize_t p) noexcept nogil:
     cdef double t, log_det = 0.0
     for i in range(p + 1):
         for j in range(i + 1):
-            t = root[i, j]
+            t = root[i * (p + 1) + j]
             for k in range(j):
-                t -= root[i, k] * root[j, k]
+                t -= root[i * (p + 1) + k] * root[j * (p + 1) + k]
             if j < i:
-                root[i, j] = t / root[j, j]
+                root[i * (p + 1) + j] = t / root[j * (p + 1) + j]
             elif not t > 0.0:
                 return NAN
             elif i < p:
-                root[i, i] = sqrt(t)
+                root[i * (p + 1) + i] = sqrt(t)
                 log_det += log(t)
             else:
-                root[i, i] = t
+                root[i * (p + 1) + i] = t
     return log_det
 
 
-cdef void substitute(Py_ssize_t S, Py_ssize_t p, double[:, ::1] root, double (*rows)[MAX_S][LANES]) noexcept nogil:
+cdef void substitute(Py_ssize_t S, Py_ssize_t p, double* root, double (*rows)[MAX_S][LANES]) noexcept nogil:
     """Divide the rows by the root of the fixed part: the last row becomes what they leave of the response."""
     cdef Py_ssize_t a, b, i, w
     cdef double scale
     cdef double[LANES] t
     for a in range(p + 1):
-        scale = 1.0 / root[a, a] if a < p else 1.0
+        scale = 1.0 / root[a * (p + 1) + a] if a < p else 1.0
         for i in range(S):
             memcpy(t, rows[a][i], sizeof(Lanes))
             for b in range(a):
-                add(t, -root[a, b], rows[b][i])
+                add(t, -root[a * (p + 1) + b], rows[b][i])
             for w in range(LANES):
                 rows[a][i][w] = t[w] * scale
 
 
 cdef void differentiate(
-    const Model* m, Py_ssize_t chunk, const double* work, double[:, ::1] root, bint fixed_effects, bint singular,
-    double sigma2, double[:, ::1] u, Sums* sums,
+    const Model* m, Py_ssize_t chunk, const double* work, double* root, bint fixed_effects, bint singular,
+    double sigma2, double* u, Sums* sums,
 ) noexcept nogil:
     """Add the moments of eight levels and set their effects."""
     cdef Py_ssize_t a, i, j, k, w, pair, other, S = m.S, start = chunk * LANES, n = min(LANES, m.q - start)
@@ -260,7 +244,7 @@ cdef void differentiate(
             memcpy(rows[a][i], t, sizeof(Lanes))
     for i in range(S):
         for w in range(n):
-            u[i, start + w] = rows[m.p][i][w]
+            u[i * m.q + start + w] = rows[m.p][i][w]
     pair = 0
     for i in range(S):
         for j in range(i + 1):
@@ -284,7 +268,7 @@ cdef void differentiate(
 
 
 cdef void add_direct(
-    const Model* m, Py_ssize_t start, Py_ssize_t n, double[:, ::1] root, bint fixed_effects, double sigma2,
+    const Model* m, Py_ssize_t start, Py_ssize_t n, double* root, bint fixed_effects, double sigma2,
     double (*V)[MAX_S][LANES], double (*rows)[MAX_S][LANES], Sums* sums,
 ) noexcept nogil:
     """Add ``A T V - X'V_X X W - score u' / sigma^2`` of eight levels."""
@@ -364,10 +348,10 @@ cdef bint is_singular(const Model* m, const Sums* sums) noexcept nogil:
 
 cdef void gather(
     const Model* m, const Sums* sums, bint singular, double sigma2, double least_share,
-    double[:, ::1] gamma, double[:, ::1] gradient, double[:, ::1] pairs,
+    double* gamma, double* gradient, double* pairs,
 ) noexcept nogil:
     """Add up the lanes and form the gradient."""
-    cdef Py_ssize_t i, j, k, pair = 0, other, S = m.S
+    cdef Py_ssize_t i, j, k, pair = 0, other, S = m.S, n_pairs = S * (S + 1) // 2
     cdef double t, keep = 1.0 - least_share
     cdef double[MAX_PAIRS] share
     cdef double[MAX_PAIRS] prior
@@ -375,22 +359,60 @@ cdef void gather(
         for j in range(i + 1):
             share[pair] = total(sums.shares[pair])
             prior[pair] = least_share if i == j else 0.0
-            gamma[i, j] = gamma[j, i] = share[pair] - total(sums.second[pair]) / sigma2
+            gamma[i * S + j] = gamma[j * S + i] = share[pair] - total(sums.second[pair]) / sigma2
             for other in range(pair + 1):
                 # (keep a + prior)(keep b + prior), multiplied out and summed.
                 t = keep * keep * total(sums.pairs[pair][other]) + m.q * prior[pair] * prior[other]
                 t += keep * (share[pair] * prior[other] + prior[pair] * share[other])
-                pairs[pair, other] = pairs[other, pair] = t
+                pairs[pair * n_pairs + other] = pairs[other * n_pairs + pair] = t
             pair += 1
     for j in range(S):
         for i in range(S - 1, -1, -1):
             if singular:
-                gradient[i, j] = 2.0 * total(sums.direct[i][j])
+                gradient[i * S + j] = 2.0 * total(sums.direct[i][j])
                 continue
-            t = 2.0 * gamma[i, j]
+            t = 2.0 * gamma[i * S + j]
             for k in range(i + 1, S):
-                t -= m.T[k * S + i] * gradient[k, j]
-            gradient[i, j] = t / m.T[i * S + i]
+                t -= m.T[k * S + i] * gradient[k * S + j]
+            gradient[i * S + j] = t / m.T[i * S + i]
+
+
+cdef Py_ssize_t kept(const Model* m) noexcept nogil:
+    """Return how many numbers are kept of eight levels between the two passes."""
+    return (m.S * (m.S + 1) // 2 + (m.p + 1) * m.S) * LANES
+
+
+cdef Py_ssize_t room(const Model* m) noexcept nogil:
+    return ((m.q + LANES - 1) // LANES) * kept(m)
+
+
+cdef bint evaluate(const Model* m, Evaluation* at) noexcept nogil:
+    """Factor, solve and differentiate; False if the border that is left is not positive definite."""
+    cdef Py_ssize_t a, b, chunk, p = m.p, n_chunks = (m.q + LANES - 1) // LANES, step = kept(m)
+    cdef Sums sums
+    cdef bint singular
+    clear(&sums, m.S, p)
+    for chunk in range(n_chunks):
+        eliminate(m, chunk, at.work + chunk * step, &sums)
+    flush(&sums)
+    for a in range(p + 1):
+        for b in range(a + 1):
+            at.root[a * (p + 1) + b] = -total(sums.schur[a][b]) + (
+                m.XX[a * p + b] if a < p else m.rX[b] if b < p else m.rss
+            )
+            if b < a:
+                at.root[b * (p + 1) + a] = 0.0
+    at.log_det, at.log_det_fixed = sums.log_det, factor_border(at.root, p)
+    if isnan(at.log_det_fixed):
+        return False
+    at.sigma2 = m.fixed_sigma2 if m.fixed_sigma2 > 0.0 else at.root[p * (p + 1) + p] / m.df
+    singular = is_singular(m, &sums)
+    for chunk in range(n_chunks):
+        differentiate(
+            m, chunk, at.work + chunk * step, at.root, m.fixed_effects, singular, at.sigma2, at.u, &sums
+        )
+    gather(m, &sums, singular, at.sigma2, m.least_share, at.gap, at.gradient, at.pairs)
+    return True
 
 
 def one_factor(
@@ -406,44 +428,28 @@ def one_factor(
     bint fixed_effects,
     double least_share,
 ):
-    cdef Py_ssize_t S = T.shape[0], p = XX.shape[0], q = r.shape[1]
-    cdef Py_ssize_t a, b, chunk, n_chunks = (q + LANES - 1) // LANES, kept = (S * (S + 1) // 2 + (p + 1) * S) * LANES
+    cdef Py_ssize_t S = T.shape[0], p = XX.shape[0], q = r.shape[1], n_pairs = S * (S + 1) // 2
     cdef Model model
-    cdef Sums sums
-    cdef bint singular
-    cdef double log_det_fixed
+    cdef Evaluation at
+    cdef bint is_definite
     cdef double[:, ::1] root = np.empty((p + 1, p + 1))
     cdef double[:, ::1] u = np.empty((S, q))
-    cdef double[:, ::1] gamma = np.empty((S, S))
+    cdef double[:, ::1] gap = np.empty((S, S))
     cdef double[:, ::1] gradient = np.empty((S, S))
-    cdef double[:, ::1] pairs = np.empty((S * (S + 1) // 2, S * (S + 1) // 2))
-    cdef double* work = <double*> malloc(n_chunks * kept * sizeof(double))
-    if work == NULL:
-        raise MemoryError()
+    cdef double[:, ::1] pairs = np.empty((n_pairs, n_pairs))
     model.faces, model.r, model.T = &faces[0, 0, 0], &r[0, 0], &T[0, 0]
-    model.XZ = &XZ[0, 0, 0] if p else NULL
-    model.S, model.p, model.q = S, p, q
+    model.XZ, model.XX, model.rX = NULL, NULL, NULL
+    if p:
+        model.XZ, model.XX, model.rX = &XZ[0, 0, 0], &XX[0, 0], &rX[0]
+    model.rss, model.df, model.fixed_sigma2, model.least_share = rss, df, sigma2, least_share
+    model.fixed_effects, model.S, model.p, model.q = fixed_effects, S, p, q
+    at.root, at.u, at.gap, at.gradient, at.pairs = &root[0, 0], &u[0, 0], &gap[0, 0], &gradient[0, 0], &pairs[0, 0]
+    at.work = <double*> malloc(room(&model) * sizeof(double))
+    if at.work == NULL:
+        raise MemoryError()
     with nogil:
-        clear(&sums, S, p)
-        for chunk in range(n_chunks):
-            eliminate(&model, chunk, work + chunk * kept, &sums)
-        flush(&sums)
-        for a in range(p + 1):
-            for b in range(a + 1):
-                root[a, b] = (XX[a, b] if a < p else rX[b] if b < p else rss) - total(sums.schur[a][b])
-                if b < a:
-                    root[b, a] = 0.0
-        log_det_fixed = factor_border(root, p)
-        if not isnan(log_det_fixed):
-            if not sigma2 > 0.0:
-                sigma2 = root[p, p] / df
-            singular = is_singular(&model, &sums)
-            for chunk in range(n_chunks):
-                differentiate(
-                    &model, chunk, work + chunk * kept, root, fixed_effects, singular, sigma2, u, &sums
-                )
-            gather(&model, &sums, singular, sigma2, least_share, gamma, gradient, pairs)
-        free(work)
-    if isnan(log_det_fixed):
+        is_definite = evaluate(&model, &at)
+        free(at.work)
+    if not is_definite:
         raise np.linalg.LinAlgError("the penalized least-squares system is not positive definite")
-    return sums.log_det, log_det_fixed, sigma2, root.base, u.base, gradient.base, gamma.base, pairs.base
+    return at.log_det, at.log_det_fixed, at.sigma2, root.base, u.base, gradient.base, gap.base, pairs.base

@@ -54,7 +54,7 @@ def unidentified(
     terms: Sequence[RandomTerm],
     theta: FloatArray,
     fixed: FloatArray | ColumnMatrix | None = None,
-    labels: Sequence[str] = (),
+    labels: Callable[[], Sequence[str]] = tuple,
     root_weights: FloatArray | None = None,
     *,
     residual: bool,
@@ -71,8 +71,8 @@ def unidentified(
     fixed : ndarray or ColumnMatrix, shape (n, p), optional
         Fixed-effects matrix whose space the criterion takes no contrasts from (REML); None for maximum
         likelihood.
-    labels : sequence of str
-        What each column of `fixed` belongs to.
+    labels : callable
+        Returns what each column of `fixed` belongs to.
     root_weights : ndarray, shape (n,), optional
         Square roots of the prior weights.
     residual : bool
@@ -104,7 +104,7 @@ def unidentified(
         )
     free = _open_directions(everything, theta, parameters, _sparse_basis(null / sizes, sizes))
     return tuple(
-        sentence(everything, labels, parameters, vectors)
+        sentence(everything, labels(), parameters, vectors)
         for vectors in _gathered(everything, parameters, free)
     )
 
@@ -138,7 +138,13 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
     if len(terms) == terms[0].size == 1 and terms[0].Z.strides[0] == 0:
         return terms[0].n_levels
     codes = terms[0].codes[:most]
-    Z = np.concatenate([term.Z[:most] for term in terms], axis=1)
+    columns = [column for term in terms for column in term.Z[:most].T]
+    if len(columns) == 2:
+        (a, b), n_levels = columns, int(codes.max()) + 1
+        aa, ab, bb = (np.bincount(codes, both, n_levels) for both in (a * a, a * b, b * b))
+        squares = aa * bb
+        return int(np.count_nonzero(squares - ab * ab > REGULAR * squares))
+    Z = np.stack(columns, axis=1)
     scale = np.sqrt(np.einsum("ij,ij->j", Z, Z))
     if not scale.all():
         return 0
@@ -147,9 +153,6 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
     for i in range(S):
         for j in range(i + 1):
             gram[:, i, j] = gram[:, j, i] = np.bincount(codes, weights=Z[:, i] * Z[:, j])
-    if S == 2:
-        least = gram[:, 0, 0] * gram[:, 1, 1] - gram[:, 0, 1] ** 2
-        return int(np.count_nonzero(least > REGULAR * gram[:, 0, 0] * gram[:, 1, 1]))
     values = np.linalg.eigvalsh(gram)
     return int(np.count_nonzero(values[:, 0] > REGULAR * values[:, -1]))
 

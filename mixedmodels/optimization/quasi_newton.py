@@ -22,6 +22,8 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 DECREASE, CURVATURE = 1e-4, 0.9
 #: Relative rounding noise of an objective: differences below it say nothing, the slope decides.
 NOISE = 1e-13
+#: Why a search ends whose next step promises no decrease.
+SETTLED = "the objective cannot decrease by more than the tolerance"
 #: Slopes above it have squares that overflow: no step can be made of them.
 STEEPEST = 1e150
 # The product of two slopes may overflow: that step is then infinitely long, and is cut.
@@ -206,7 +208,7 @@ def minimize(
 def _end(decrement: float, before: float, tolerance: float, closing: float) -> tuple[str, float]:
     """Return why a search ends at a decrement, empty if it goes on, and what the next step leaves of it."""
     if decrement <= tolerance:
-        return "the objective cannot decrease by more than the tolerance", decrement
+        return SETTLED, decrement
     left = decrement**2 / before if before > 0.0 else math.inf
     return "one more step leaves the objective no decrease" if left <= closing else "", left
 

@@ -96,7 +96,7 @@ def test_the_verdict_agrees_with_the_dense_variance_matrices(seed):
     values = np.linalg.svd(flat, compute_uv=False)
     dependent = bool(values[-1] < 1e-8 * values[0])
     labels = design.x_names
-    found = unidentified(design.random, theta, design.X, labels, residual=True)
+    found = unidentified(design.random, theta, design.X, lambda: labels, residual=True)
     assert bool(found) == dependent
     assert dependent == (seed % 2 == 1 or seed % 3 == 0)
 

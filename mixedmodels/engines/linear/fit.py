@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +16,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
+from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.looks import (
     far_points,
@@ -122,6 +124,8 @@ class Search:
         Evaluations after which a search ends.
     has_looked : bool
         Whether further looks were taken.
+    far : list of float
+        Objective at points far off, if it is known.
     paused : list of ndarray
         Thetas at which looks have paused for the first time.
     """
@@ -139,6 +143,7 @@ class Search:
     most_small: float = math.inf
     most_evaluations: int = MOST_EVALUATIONS
     has_looked: bool = False
+    far: list[float] = field(default_factory=list)
     paused: list[FloatArray] = field(default_factory=list)
 
     def objective(self, theta: FloatArray) -> float:
@@ -237,7 +242,7 @@ def _fit_cross_products(
 ) -> LinearEstimates:
     """Fit from the cross-products alone."""
     began = time.perf_counter()
-    with threads_for(search.problem.equations.A.dense_order):
+    with threads_for(max(search.problem.equations.A.dense_order, search.problem.n_theta)):
         found = _first_search(search, start, inverse_hessian)
         origin: Origin = "data" if start is None else "user" if inverse_hessian is None else "like fit"
         if found is None or (search.looks and _is_suspicious(search, found, origin)):
@@ -292,7 +297,16 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
     size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
     if bool(size[boundaries(problem.terms)].min() < INTERIOR):
         return True
-    return any(search.objective(theta) < found.objective for theta in far_points(problem))
+    return any(value < found.objective for value in _far_values(search))
+
+
+def _far_values(search: Search) -> Iterator[float]:
+    """Yield the objective at points far off, which a compiled search has asked on its way."""
+    for value in search.far:
+        search.n_evaluations += 1
+        yield value
+    if not search.far:
+        yield from map(search.objective, far_points(search.problem))
 
 
 def _first_search(
@@ -381,6 +395,12 @@ def _is_endless(search: Search, found: Minimum) -> bool:
 def _search_from_data(search: Search) -> Minimum:
     """Minimise from a start that the data give."""
     problem = search.problem
+    if is_usual(problem) and search.sigma is None and math.isinf(search.ceiling):
+        end = compiled_search(problem, search.REML, (MAX_SCORING_STEPS, SCORING_GAIN), TOLERANCE)
+        if end is not None:
+            search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
+            search.far = end.far
+            return end.found
     if is_expensive(problem):
         # Where the approximation breaks down the plain start serves.
         with suppress(np.linalg.LinAlgError):

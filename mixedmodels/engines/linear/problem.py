@@ -140,8 +140,8 @@ def linear_problem(
     """
     terms = tuple(terms)
     root = None if weights is None else np.sqrt(weights)
-    positive = np.ones(0) if weights is None else weights[weights > 0.0]
-    n = len(y) if weights is None else len(positive)
+    positive = None if weights is None else weights[weights > 0.0]
+    n = len(y) if positive is None else len(positive)
     if n <= X.shape[1]:
         raise DataError(
             f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
@@ -157,11 +157,11 @@ def linear_problem(
         fixed_basis=fixed_basis,
         projection=projection,
         n=n,
-        sum_log_weights=float(np.log(positive).sum()),
+        sum_log_weights=0.0 if positive is None else float(np.log(positive).sum()),
         root_weights=root,
         offset=offset,
         parts=tuple(zip(terms, theta_slices(terms), strict=True)),
-        scales=np.concatenate([np.empty(0), *(t.structure.scales(column_scales(t)) for t in terms)]),
+        scales=np.concatenate([t.structure.scales(column_scales(t)) for t in terms] or [np.empty(0)]),
     )
 
 

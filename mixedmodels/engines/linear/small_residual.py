@@ -79,11 +79,17 @@ def is_small(problem: LinearProblem, sigma2: float) -> bool:
     total = problem.equations.rss / problem.n
     if sigma2 > SATURATED_SHARE * total:
         return False
+    return sigma2 < smallest_variance(problem)
+
+
+def smallest_variance(problem: LinearProblem) -> float:
+    """Return the residual variance below which the rows themselves are asked; 0 where there are too many."""
+    total = problem.equations.rss / problem.n
     n_effects = sum(term.size * term.n_levels for term in problem.terms)
     rows = len(problem.terms[0].codes)
     if n_effects > MAX_EFFECTS or n_effects * rows > MAX_ELEMENTS:
-        return False
-    return sigma2 < SMALL_SHARE * total or n_effects >= problem.n - problem.p
+        return 0.0
+    return (SATURATED_SHARE if n_effects >= problem.n - problem.p else SMALL_SHARE) * total
 
 
 @dataclass(frozen=True, slots=True)

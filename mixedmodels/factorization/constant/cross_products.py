@@ -99,7 +99,7 @@ def fill(
     weighted = X if weights is None else X.scaled(weights)
     if XX is None:
         XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
-        XX = XX if combination is None else combination.T @ XX @ combination
+        XX = XX if combination is None else combination.T.dot(XX).dot(combination)
     return assemble(pattern, RowSums(pattern.blocks, weighted, combination, weights), XX, layout)
 
 
@@ -145,7 +145,10 @@ class RowSums:
     def fixed(self, block: int) -> FloatArray:
         """Return fixed effects against a block, a known covariance between its levels applied, (p, S, q)."""
         rows = _fixed_rows(self.blocks[block], self.weighted)
-        return rows if self.combination is None else np.tensordot(self.combination, rows, axes=(0, 0))
+        if self.combination is None:
+            return rows
+        flat = rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
+        return np.asarray(self.combination.T.dot(flat).reshape(rows.shape))
 
     def faces(self, block: int) -> FloatArray:
         """Return the products of a block's own columns, (S, S, q)."""

@@ -127,7 +127,7 @@ class ColumnMatrix:
     def gram(self) -> FloatArray:
         """``X'X``, shape (p, p)."""
         if len(self.pieces) == 1 and isinstance(self.pieces[0], np.ndarray):
-            return np.asarray(self.pieces[0].T @ self.pieces[0])
+            return np.asarray(self.pieces[0].T.dot(self.pieces[0]))
         places, p = self._places(), self.shape[1]
         gram = np.empty((p, p))
         for i, first in enumerate(self.pieces):

@@ -34,11 +34,11 @@ def independent_columns(X: FloatArray | ColumnMatrix) -> IntArray:
         Model matrix, finite.
     """
     X = ColumnMatrix.of(X)
-    p = X.shape[1]
+    n, p = X.shape
     if p == 0:
         return np.arange(p)
     lengths, R = X.unit_cholesky
-    if R is not None and X.shape[0] >= p and np.diagonal(R).min() ** 2 > _SAFE_PIVOT:
+    if (p == 1 and lengths[0] > 0) or (R is not None and n >= p and R.diagonal().min() ** 2 > _SAFE_PIVOT):
         return np.arange(p)
     return _by_orthogonalization(X.dense, lengths)
 

@@ -59,7 +59,10 @@ def random_terms(
         built += _terms_of_bar(plan, *matrices[plan.lhs], factors[plan.group])
     built = in_order_of_levels(built)
     labels = unique_labels([term.group for term, _ in built])
-    terms = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
+    terms = tuple(
+        term if term.label == label else replace(term, label=label)
+        for (term, _), label in zip(built, labels, strict=True)
+    )
     return terms, tuple(recipe for _, recipe in built)
 
 

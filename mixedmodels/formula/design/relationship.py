@@ -11,10 +11,10 @@ import pandas as pd
 import scipy.linalg
 import scipy.sparse
 from scipy.sparse import csc_array
-from scipy.sparse.csgraph import connected_components
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import (
@@ -23,6 +23,9 @@ from mixedmodels.formula.design.sparse_root import (
     sparse_root,
 )
 from mixedmodels.formula.evaluation.level_names import level_names
+
+with on_first_use():
+    from mixedmodels.formula.design import sparse_solvers
 
 # From this many levels on, and with no more than this share of the precision nonzero, it is used as a sparse
 # matrix.
@@ -158,7 +161,7 @@ def _share(matrix: Any) -> float:
 
 def _inverse_by_families(K: csc_array) -> csc_array | None:
     """Return the inverse of a covariance by its connected components; None if they are large."""
-    n_families, family = connected_components(K, directed=False)
+    n_families, family = sparse_solvers.connected_components(K, directed=False)
     sizes = np.bincount(family, minlength=n_families).astype(np.intp)
     if float(sizes @ sizes) > _SPARSE_SHARE * K.shape[0] ** 2:
         return None

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csc_array, csc_matrix, csr_array, diags_array
-from scipy.sparse.linalg import splu, spsolve_triangular
 
 from mixedmodels.arrays import FloatArray, IndexArray, IntArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import NotAvailableError
+
+with on_first_use():
+    from mixedmodels.formula.design import sparse_solvers
 
 #: Levels up to which the dense matrix is formed for those who ask for it: 800 MB.
 MOST_DENSE = 10_000
@@ -78,7 +81,7 @@ class SparseRoot:
 
     def _solve(self, ordered: FloatArray) -> FloatArray:
         C = self.cholesky if self.is_transposed else csr_array(self.cholesky.T)
-        return np.asarray(spsolve_triangular(C, ordered, lower=self.is_transposed))
+        return np.asarray(sparse_solvers.spsolve_triangular(C, ordered, lower=self.is_transposed))
 
     def _on_columns(self, M: FloatArray, apply: Any) -> FloatArray:
         """Apply a function of levels in the order of elimination to the last but one axis."""
@@ -176,7 +179,9 @@ def _factored(Q: csc_array, order: Any = "MMD_AT_PLUS_A") -> tuple[csc_array | N
     """Return unit lower triangular L and pivots, ``L D L' = Q`` in the order returned; L None if D <= 0."""
     try:
         symmetric: Any = {"SymmetricMode": True}
-        factor = splu(csc_matrix(Q), permc_spec=order, diag_pivot_thresh=0.0, options=symmetric)
+        factor = sparse_solvers.splu(
+            csc_matrix(Q), permc_spec=order, diag_pivot_thresh=0.0, options=symmetric
+        )
     except RuntimeError:
         return None, np.zeros(0), np.arange(Q.shape[0])
     pivots = factor.U.diagonal()

@@ -87,6 +87,8 @@ def boundaries(terms: Sequence[RandomTerm]) -> BoolArray:
 def column_scales(term: RandomTerm) -> FloatArray:
     """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
     rms = np.sqrt(mean_squares(term))
+    if rms.all():
+        return np.asarray(1.0 / rms)
     return np.where(rms > 0.0, 1.0 / np.where(rms > 0.0, rms, 1.0), 1.0)
 
 

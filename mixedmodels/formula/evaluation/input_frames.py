@@ -14,11 +14,22 @@ import pandas as pd
 
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.evaluation.columns import Column
+from mixedmodels.formula.evaluation.known_indexes import Remembered
 from mixedmodels.formula.evaluation.no_table import no_table, refuse_column_levels
 from mixedmodels.formula.evaluation.read_column import column_of, column_of_series
 from mixedmodels.formula.language.syntax_tree import quote_name
 
 _QUOTED = re.compile("`[^`]*`")
+
+
+def _named(labels: Iterable[Any]) -> tuple[list[Any], list[str], dict[str, int]]:
+    """Return the labels of columns, these as texts, and the place of each text."""
+    given = labels.tolist() if isinstance(labels, pd.Index) else list(labels)
+    names = [name if type(name) is str else str(name) for name in given]
+    return given, names, {name: position for position, name in enumerate(names)}
+
+
+_NAMES = Remembered(_named)
 
 
 class InputFrame:
@@ -38,11 +49,10 @@ class InputFrame:
 
     def __init__(self, raw: Any, names: Iterable[Any], n_rows: int, index: pd.Index) -> None:
         self._raw = raw
-        self._labels = list(names)
-        self.names = [name if type(name) is str else str(name) for name in self._labels]
+        known = isinstance(names, pd.Index)
+        self._labels, self.names, self._positions = _NAMES.of(names) if known else _named(names)
         self.n_rows = n_rows
         self.index = index
-        self._positions = {name: position for position, name in enumerate(self.names)}
         self._columns: dict[str, Column] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -124,7 +134,7 @@ def input_frame(data: Any) -> InputFrame:
         return data
     if isinstance(data, pd.DataFrame):
         refuse_column_levels(data)
-        return InputFrame(data, data.columns.tolist(), len(data), data.index)
+        return InputFrame(data, data.columns, len(data), data.index)
     if isinstance(data, Mapping):
         return _mapping_frame(data)
     return _narwhals_frame(data)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 
 #: Fourth powers, which Hessians are made of, stay within float64 (1e308) up to here, and above zero as well.
@@ -15,12 +15,12 @@ LARGEST = 1e75
 
 def any_extreme(sizes: FloatArray) -> bool:
     """Tell whether columns of these largest values have one that is too large or too small."""
-    return bool(_extreme(sizes).any())
+    return any(map(_is_extreme, sizes.tolist()))
 
 
-def _extreme(sizes: FloatArray) -> BoolArray:
-    """Tell which of some largest values are too large or too small."""
-    return np.asarray((sizes > LARGEST) | ((sizes > 0.0) & (sizes < 1.0 / LARGEST)))
+def _is_extreme(size: float) -> bool:
+    """Tell whether a largest value is too large or too small."""
+    return size > LARGEST or 0.0 < size < 1.0 / LARGEST
 
 
 def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> None:
@@ -46,8 +46,7 @@ def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> 
     sizes = np.maximum(np.fmax.reduce(table, axis=0), -np.fmin.reduce(table, axis=0))
     if not any_extreme(sizes):
         return
-    column = int(np.argmax(_extreme(sizes)))
-    size = float(sizes[column])
+    column, size = next((k, size) for k, size in enumerate(sizes.tolist()) if _is_extreme(size))
     side = "large" if size > 1.0 else "small"
     raise DataError(
         f"{names[column]}{what} has values up to {size:.3g}, too {side} for the squares and products of a "

@@ -22,6 +22,7 @@ from mixedmodels.formula.evaluation.columns import (
     dense_codes,
     numeric,
 )
+from mixedmodels.formula.evaluation.known_indexes import Remembered
 from mixedmodels.formula.evaluation.level_names import level_names, moment_name
 
 DATE_ADVICE = (
@@ -30,6 +31,7 @@ DATE_ADVICE = (
 )
 # What pandas calls the kinds of Python objects that are dates, times or spans of them.
 _MOMENTS = ("datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period")
+_CATEGORIES = Remembered(level_names)
 # Types whose values are labels by nature: each is known by its text.
 _LABELS = ("UUID", "Interval", "IPv4Address", "IPv6Address", "PosixPath", "WindowsPath")
 
@@ -84,7 +86,7 @@ def _categorical(values: Any, dtype: pd.CategoricalDtype, name: str) -> Factor:
 
 def _coded(codes: CodeArray, categories: Any, ordered: bool, name: str) -> Factor:
     """Return the factor of codes among categories of any type, -1 where missing."""
-    levels = level_names(categories)
+    levels = _CATEGORIES.of(categories) if isinstance(categories, pd.Index) else level_names(categories)
     if len(set(levels)) < len(levels):
         raise DataError(f"two categories of column {name!r} have the same text; rename one of them")
     return Factor(codes, levels, ordered=ordered)

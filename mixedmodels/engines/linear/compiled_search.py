@@ -1,0 +1,112 @@
+"""The usual search of a model with one grouping factor in one compiled call: same start, same steps, same end.
+
+The readable search in :mod:`mixedmodels.engines.linear.fit` is what it is held against; it is asked wherever
+this one has nothing to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.linear.gradient import LEAST_SHARE
+from mixedmodels.engines.linear.looks import FAR_SIZES
+from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.small_residual import smallest_variance
+from mixedmodels.engines.linear.start import (
+    LARGEST_FACTOR,
+    LEAST_CURVATURE,
+    LEAST_FACTOR,
+    RESIDUAL_ROUNDING,
+    START_SIZE,
+)
+from mixedmodels.engines.linear.system import solve_one_factor
+from mixedmodels.kernels import one_factor_search
+from mixedmodels.optimization.canonical import OBJECTIVE_ROUNDING
+from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
+from mixedmodels.optimization.watch import current_watch
+
+#: Random effects up to which a search takes no time in which it should be watched, or interrupted.
+MAX_EFFECTS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEnd:
+    """Where a compiled search ended.
+
+    Attributes
+    ----------
+    found : Minimum
+        The optimum, as the readable search gives it.
+    n_evaluations : int
+        Evaluations of the objective, those of Fisher scoring among them.
+    rounding : float
+        Of the objective at the last point.
+    far : list of float
+        Objective at the points of :func:`~mixedmodels.engines.linear.looks.far_points`.
+    """
+
+    found: Minimum
+    n_evaluations: int
+    rounding: float
+    far: list[float]
+
+
+def is_usual(problem: LinearProblem) -> bool:
+    """Tell whether the compiled search knows the terms of a model."""
+    return (
+        one_factor_search.COMPILED
+        and problem.solver is solve_one_factor
+        and problem.n_theta <= one_factor_search.MAX_PARAMETERS
+        and problem.pattern.blocks[0].n_effects <= MAX_EFFECTS
+        and all(term.structure.is_unstructured for term in problem.terms)
+    )
+
+
+def compiled_search(
+    problem: LinearProblem, REML: bool, scoring: tuple[int, float], tolerance: float
+) -> CompiledEnd | None:
+    """Minimise from the start that the data give; None where the readable search is to be asked.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        A usual one, its residual variance free.
+    REML : bool
+        Which criterion.
+    scoring : (int, float)
+        Most steps of Fisher scoring, and what each must gain for another.
+    tolerance : float
+        Decrement that ends the search, beside the rounding of the objective.
+    """
+    A, rhs, sizes = problem.equations.A, problem.equations.rhs, tuple(t.size for t in problem.terms)
+    log_weights, log_det_R2 = problem.sum_log_weights, problem.fixed_basis.log_det_R2
+    constant = (log_det_R2 if REML else 0.0) - log_weights
+    end = one_factor_search.search_one_factor(
+        A.faces[0], A.XZ[0], rhs.Z[0], A.XX, rhs.X, problem.equations.rss,
+        sizes, _start(sizes), problem.n - problem.p if REML else problem.n, REML, LEAST_SHARE,
+        (constant, RESIDUAL_ROUNDING, smallest_variance(problem),
+         LEAST_FACTOR, LARGEST_FACTOR, LEAST_CURVATURE),
+        scoring, (tolerance, OBJECTIVE_ROUNDING), tuple(size / START_SIZE for size in FAR_SIZES),
+    )  # fmt: skip
+    if end is None:
+        return None
+    x, objective, gradient, H, decrement, path, tried, n_scored, rounding, far = end
+    watch = current_watch()
+    if watch is not None:
+        watch.begin_search()
+        for value in tried:
+            watch.evaluated(value)
+    found = Minimum(x, objective, gradient, H, decrement, len(tried), path, True, SETTLED)
+    return CompiledEnd(found, n_scored + len(tried), rounding, far)
+
+
+def _start(sizes: tuple[int, ...]) -> FloatArray:
+    """Return the free coordinates of effects of ``START_SIZE`` on orthogonal columns, as first_theta()."""
+    parts = []
+    for size in sizes:
+        for j in range(size):
+            parts += [START_SIZE] + [0.0] * (size - 1 - j)
+    return np.array(parts)

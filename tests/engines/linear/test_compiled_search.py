@@ -1,0 +1,91 @@
+"""The compiled search of one grouping factor against the readable one, of which it is the twin."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixedmodels import load_dataset
+from mixedmodels.engines.linear import compiled_search, fit
+from mixedmodels.engines.linear.fit import fit_linear
+from mixedmodels.engines.linear.problem import linear_problem
+from mixedmodels.formula import build_design
+from mixedmodels.kernels import one_factor_search
+
+pytestmark = pytest.mark.skipif(not one_factor_search.COMPILED, reason="nothing is compiled")
+
+FORMULAS = (
+    "y ~ x + (1 | g)",
+    "y ~ x + (x | g)",
+    "y ~ x + (x || g)",
+    "y ~ x + z + (x + z | g)",
+    "y ~ 0 + x + (x | g)",
+)
+# Relative to the objective, whose own rounding is a tenth of it; the last digits of theta are half as many.
+OBJECTIVE, THETA = 1e-12, 1e-6
+
+
+def _problem(formula, data):
+    design = build_design(formula, data)
+    return linear_problem(design.response.values, design.fixed, design.random)
+
+
+def _data(seed, spread, slope, location=0.0):
+    rng = np.random.default_rng(seed)
+    q = int(rng.integers(6, 25))
+    g = np.r_[np.repeat(np.arange(q), 4), rng.integers(0, q, 2 * q)]
+    x, z = rng.normal(location, 2.0, len(g)), rng.normal(size=len(g))
+    y = 1.0 + 0.1 * x + spread * rng.normal(size=q)[g] + slope * rng.normal(size=q)[g] * x
+    return pd.DataFrame({"y": y + rng.normal(size=len(g)), "x": x, "z": z, "g": pd.Categorical(g)})
+
+
+def _both(monkeypatch, problem, REML):
+    compiled = fit_linear(problem, REML)
+    with monkeypatch.context() as patch:
+        patch.setattr(one_factor_search, "COMPILED", False)
+        return compiled, fit_linear(problem, REML)
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize(
+    ("spread", "slope", "location"), [(0.0, 0.0, 0.0), (1.0, 0.3, 0.0), (20.0, 2.0, 50.0)]
+)
+def test_the_two_searches_take_the_same_steps(monkeypatch, formula, spread, slope, location, REML):
+    problem = _problem(formula, _data(len(formula), spread, slope, location))
+    ours, theirs = _both(monkeypatch, problem, REML)
+    assert abs(ours.solution.objective - theirs.solution.objective) <= OBJECTIVE * abs(
+        theirs.solution.objective
+    )
+    np.testing.assert_allclose(ours.theta, theirs.theta, rtol=THETA, atol=THETA)
+    assert ours.convergence.verdict == theirs.convergence.verdict
+    assert ours.optimization.n_evaluations == theirs.optimization.n_evaluations
+    assert ours.optimization.message == theirs.optimization.message
+    np.testing.assert_allclose(ours.inverse_hessian, theirs.inverse_hessian, rtol=1e-3, atol=1e-9)
+    assert len(ours.optimization.points) == len(theirs.optimization.points)
+
+
+def test_the_compiled_search_is_the_one_that_is_taken(monkeypatch):
+    problem, ends = _problem("Reaction ~ Days + (Days | Subject)", load_dataset("sleepstudy")), []
+    asked = compiled_search.compiled_search
+
+    def noted(*arguments):
+        ends.append(asked(*arguments))
+        return ends[-1]
+
+    monkeypatch.setattr(fit, "compiled_search", noted)
+    found = fit_linear(problem, True)
+    assert len(ends) == 1 and ends[0].found.converged
+    assert found.solution.objective == pytest.approx(1743.62827195896, abs=1e-9)  # lme4: 1743.6282719599
+
+
+def test_what_is_out_of_the_ordinary_is_left_to_the_readable_search():
+    data = _data(1, 1.0, 0.3)
+    problem = _problem("y ~ x + (x | g)", data)
+    # A residual variance that vanishes: the rows are asked.
+    tiny = problem.with_response(1e-8 * data["y"].to_numpy() + data["g"].cat.codes.to_numpy(float))
+    assert compiled_search.compiled_search(tiny, True, (5, 3.0), 5e-9) is None
+    # Known covariances between levels, structures and crossed factors are not for it.
+    crossed = data.assign(h=pd.Categorical(np.arange(len(data)) % 7))
+    for formula in ("y ~ x + (1 | g) + (1 | h)", "y ~ x + cs(x | g)", "y ~ x + diag(x | g)"):
+        assert not compiled_search.is_usual(_problem(formula, crossed))
+    assert compiled_search.is_usual(problem)
