@@ -11,12 +11,18 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.residual.coordinates import SearchCoordinates, search_coordinates
 from mixedmodels.engines.residual.estimates import ResidualEstimates, estimates_of
+from mixedmodels.engines.residual.identification import (
+    Redundant,
+    information,
+    knows_information,
+    redundant_parameters,
+    without,
+)
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.engines.residual.sample import full_hessian
-from mixedmodels.engines.residual.start import curvature, first_parameters, sampled_hessian, search_hessian
-from mixedmodels.engines.residual.verdict import judged, tells_apart
+from mixedmodels.engines.residual.start import curvature, first_parameters, search_hessian
+from mixedmodels.engines.residual.verdict import judged
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
@@ -36,10 +42,22 @@ MAX_HALVINGS = 6
 #: Where a search ended at a bound, flat or not at all, others begin so far from its start, along so many
 #: coordinates of the residuals; one counts if it comes lower by so much.
 LOOK, MOST_LOOKED, LOOK_GAIN = 1.0, 4, 1e-7
-#: Distance of the nearer points of differences of the gradient, whose error is of its fourth power.
-DIFFERENCE = 1e-3
 #: Largest change of a free coordinate in one step: they are of order one.
 MAX_STEP = 3.0
+#: Evaluations of one search, and of all others after it: healthy ones take ten or twenty, and one more a
+#: parameter. What takes more creeps along where the covariance is as good as singular.
+MOST_EVALUATIONS, MORE_EVALUATIONS = 200, 10
+#: A search is back where another ended if its objective and its coordinates are as near as that; coordinates
+#: beyond `FAR_OUT` run on without end.
+BACK, BACK_OBJECTIVE, FAR_OUT = 0.1, 0.01, 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A point that a search begins at, and the Hessian that it begins with, in free coordinates."""
+
+    at: Evaluation
+    hessian: FloatArray
 
 
 @dataclass(slots=True)
@@ -50,6 +68,17 @@ class Search:
     REML: bool
     n_evaluations: int = 0
     hessian: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    redundant: Redundant | None = None
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Parameters that do not move."""
+        return () if self.redundant is None else self.redundant.held
+
+    def begin(self, free: FloatArray) -> Start:
+        """Return what is known of a point that a search begins at."""
+        at = self.at(free)
+        return Start(at, search_hessian(self.problem, at, self.REML) if len(free) else np.zeros((0, 0)))
 
     def at(self, free: FloatArray) -> Evaluation:
         """Evaluate the objective."""
@@ -82,13 +111,14 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
     began = time.perf_counter()
     search = Search(problem, REML)
     first = problem.model.free(first_parameters(problem.model) if start is None else start)
-    found = _minimum(search, first)
+    begin = _without_redundant(search, search.begin(first))
+    found = _minimum(search, begin)
     at = search.at(_with_exact_zeros(search, found))
-    if problem.crossed is not None:
-        search.hessian = _telling_hessian(search, at)
-    if start is None and judged(problem, at.at, found, search.hessian).verdict != "converged":
-        found = _best_of_looks(search, first, found)
+    verdict = judged(problem, at, found, search.hessian, search.redundant)
+    if start is None and verdict.verdict not in ("converged", "not identified"):
+        found = _best_of_looks(search, begin.at.free, found)
         at = search.at(_with_exact_zeros(search, found))
+        verdict = judged(problem, at, found, search.hessian, search.redundant)
     slope = found.gradient * np.sqrt(np.maximum(found.inverse_hessian.diagonal(), 0.0))
     report = OptimizationReport(
         "BFGS",
@@ -99,30 +129,46 @@ def fit_residual(problem: ResidualProblem, REML: bool, start: Parameters | None 
         partial(_stacked, problem.model),
         found.message,
     )
-    return estimates_of(problem, at, REML, report, judged(problem, at.at, found, search.hessian))
+    return estimates_of(problem, at, REML, report, verdict)
 
 
-def _telling_hessian(search: Search, at: Evaluation) -> FloatArray:
-    """Return a Hessian that shows which parameters crossed data tell apart, of all rows if need be."""
-    J = search_coordinates(search.problem).jacobian(at.free)
-    H = J.T @ sampled_hessian(search.problem, at) @ J
-    if tells_apart(H):
-        return np.asarray(H)
-    H = J.T @ full_hessian(search.problem, at.free, search.REML, DIFFERENCE) @ J
-    return 0.5 * (H + H.T)
+def _without_redundant(search: Search, begin: Start) -> Start:
+    """Return where to begin: where parameters that cannot be told from others are held, if there are any."""
+    problem = search.problem
+    if not len(begin.hessian) or not knows_information(problem):
+        return begin
+    H = begin.hessian if problem.crossed is None else information(problem, begin.at)
+    search.redundant = redundant_parameters(problem, begin.at, H)
+    if search.redundant is None:
+        return begin
+    return search.begin(without(problem.model, begin.at.free, search.redundant))
+
+
+def _is_back(model: CovarianceModel, found: Minimum, x: FloatArray, objective: float) -> bool:
+    """Tell whether a search is where another one ended, random effects of the other sign aside."""
+    if objective > found.objective + BACK_OBJECTIVE or objective < found.objective - LOOK_GAIN:
+        return False
+    here, there = (np.clip(point, -FAR_OUT, FAR_OUT) for point in (x, found.x))
+    distance = np.abs(here - there)
+    theta = slice(0, model.n_theta)
+    distance[theta] = np.minimum(distance[theta], np.abs(here + there)[theta])
+    return bool(distance.max() < BACK)
 
 
 def _best_of_looks(search: Search, first: FloatArray, found: Minimum) -> Minimum:
     """Return the lowest of where a search ended in doubt and where others do that begin beside its start."""
     model = search.problem.model
+    last = search.n_evaluations + most_evaluations(model)
     residual = range(model.n_theta, min(model.n_parameters, model.n_theta + MOST_LOOKED))
-    for k in residual:
+    for k in sorted(set(residual) - set(search.held)):
         for shift in (-LOOK, LOOK):
             moved = first.copy()
             moved[k] += shift
-            hessian = search.hessian
+            hessian, left = search.hessian, last - search.n_evaluations
+            if left <= 0:
+                return found
             try:
-                other = _minimum(search, moved)
+                other = _minimum(search, search.begin(moved), found, left)
             except (np.linalg.LinAlgError, ConvergenceError):
                 continue
             if other.objective < found.objective - LOOK_GAIN:
@@ -155,21 +201,56 @@ def _stacked(model: CovarianceModel, free: FloatArray) -> FloatArray:
     return model.natural(free).stacked
 
 
-def _minimum(search: Search, free: FloatArray) -> Minimum:
-    """Return where scoring and search lead from a point."""
-    best = search.at(free)
+def most_evaluations(model: CovarianceModel) -> int:
+    """Return how often the objective of a model is evaluated at most in one search."""
+    return MOST_EVALUATIONS + MORE_EVALUATIONS * model.n_parameters
+
+
+def _minimum(search: Search, begin: Start, known: Minimum | None = None, most: int | None = None) -> Minimum:
+    """Return where scoring and search lead from a point, given up where that is the end of another search."""
+    free, model = begin.at.free, search.problem.model
     if not len(free):
-        nothing = np.zeros((0, 0))
-        return Minimum(
-            free, best.objective, free, nothing, 0.0, 0, ((free, best.objective),), True, "closed form"
-        )
+        nothing, objective = np.zeros((0, 0)), begin.at.objective
+        return Minimum(free, objective, free, nothing, 0.0, 0, ((free, objective),), True, "closed form")
     coordinates = search_coordinates(search.problem)
+    best, slope, H = _scoring(search, coordinates, begin)
+    last = best.objective
+
+    def objective_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
+        nonlocal last
+        free = coordinates.free(x)
+        objective, own = search.objective_and_gradient(free)
+        last = objective
+        return objective, coordinates.jacobian(free).T @ own
+
+    def is_back(x: FloatArray, _gradient: FloatArray, _decrement: float) -> bool:
+        return known is not None and _is_back(model, known, coordinates.free(x), last)
+
+    found = minimize(
+        objective_and_gradient,
+        coordinates.of(best.free),
+        H,
+        first=(best.objective, coordinates.jacobian(best.free).T @ slope),
+        tolerance=TOLERANCE + RELATIVE_TOLERANCE * abs(best.objective),
+        max_step=MAX_STEP,
+        max_evaluations=most_evaluations(model) if most is None else most,
+        is_lost=is_back,
+    )
+    return coordinates.back(_one_step_on(found), coordinates.jacobian(coordinates.free(found.x)))
+
+
+def _scoring(
+    search: Search, coordinates: SearchCoordinates, begin: Start
+) -> tuple[Evaluation, FloatArray, FloatArray]:
+    """Return where steps of Fisher scoring lead, the gradient there and the inverse Hessian of the last."""
+    best, hessian = begin.at, begin.hessian
     slope = gradient(search.problem, best, search.REML)
-    for _ in range(MAX_SCORING_STEPS):
-        search.hessian = search_hessian(search.problem, best, search.REML)
+    for step in range(MAX_SCORING_STEPS):
+        if step:
+            hessian = search_hessian(search.problem, best, search.REML)
         J = coordinates.jacobian(best.free)
-        search.hessian = J.T @ search.hessian @ J
-        H = curvature(search.hessian)
+        search.hessian = J.T @ hessian @ J
+        H = curvature(search.hessian, search.held)
         new = _scored(search, coordinates, best, H @ (J.T @ slope))
         if new is None:
             break
@@ -177,17 +258,7 @@ def _minimum(search: Search, free: FloatArray) -> Minimum:
         best, slope = new, gradient(search.problem, new, search.REML)
         if gain < SCORING_GAIN:
             break
-
-    def objective_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
-        free = coordinates.free(x)
-        objective, own = search.objective_and_gradient(free)
-        return objective, coordinates.jacobian(free).T @ own
-
-    tolerance = TOLERANCE + RELATIVE_TOLERANCE * abs(best.objective)
-    first = (best.objective, coordinates.jacobian(best.free).T @ slope)
-    x = coordinates.of(best.free)
-    found = minimize(objective_and_gradient, x, H, first=first, tolerance=tolerance, max_step=MAX_STEP)
-    return coordinates.back(_one_step_on(found), coordinates.jacobian(coordinates.free(found.x)))
+    return best, slope, H
 
 
 def _one_step_on(found: Minimum) -> Minimum:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,7 +90,7 @@ def expected_hessian(problem: ResidualProblem, found: Evaluation) -> FloatArray:
     sample, scales = _sampled(problem)
     units = found.units if sample is problem else unit_covariances(sample, found.at)
     slopes = covariance_slopes(sample, found, units)
-    H, traces = np.zeros((k, k)), np.zeros(k)
+    H, traces, n = np.zeros((k, k)), np.zeros(k), 0.0
     for b, (batch, own, scale) in enumerate(zip(sample.batches, slopes, scales, strict=True)):
         inverse = found.inverses[b] if sample is problem else inverted(units[b].V)[0]
         counts = scale * batch.counts
@@ -97,13 +98,22 @@ def expected_hessian(problem: ResidualProblem, found: Evaluation) -> FloatArray:
         flipped = solved.transpose(0, 1, 3, 2)
         H += (counts[None, :, None, None] * solved).reshape(k, -1) @ flipped.reshape(k, -1).T
         traces += np.einsum("kutt,u->k", solved, counts)
-    return H - np.multiply.outer(traces, traces) / problem.n
+        # Not that of the problem: the rows of the units that stand for all are as many, but not quite.
+        n += float(
+            counts @ (np.full(len(counts), batch.size) if batch.real is None else batch.real.sum(axis=1))
+        )
+    return H - np.multiply.outer(traces, traces) / n
+
+
+def is_sampled(problem: ResidualProblem) -> bool:
+    """Tell whether curvature is taken from some of the units alone."""
+    return any(batch.M is not None and len(batch.rows) > MOST_UNITS for batch in problem.batches)
 
 
 def _sampled(problem: ResidualProblem) -> tuple[ResidualProblem, list[float]]:
     """Return the problem with few units of each batch, and how many each of them stands for."""
     sizes = [len(batch.rows) for batch in problem.batches]
-    if all(batch.M is None or size <= MOST_UNITS for batch, size in zip(problem.batches, sizes, strict=True)):
+    if not is_sampled(problem):
         return problem, [1.0] * len(sizes)
     kept, places, begin = [], [], 0
     for batch in problem.batches:
@@ -152,8 +162,15 @@ def _few_groups(groups: Groups, place: IntArray) -> Groups:
     )
 
 
-def curvature(H: FloatArray) -> FloatArray:
-    """Return the inverse of a Hessian as a search uses it: positive definite, flat directions held short."""
+def curvature(H: FloatArray, held: Sequence[int] = ()) -> FloatArray:
+    """Return the inverse of a Hessian as a search uses it: positive definite, flat directions held short.
+
+    Rows and columns of parameters that are held are zero: no step moves them.
+    """
+    if held:
+        found, moving = np.zeros_like(H), np.delete(np.arange(len(H)), held)
+        found[np.ix_(moving, moving)] = curvature(H[np.ix_(moving, moving)])
+        return found
     scale = np.sqrt(np.maximum(np.abs(H.diagonal()), LEAST_INFORMATION))
     values, vectors = np.linalg.eigh(H / np.multiply.outer(scale, scale))
     root = vectors / scale[:, None] / np.sqrt(np.maximum(values, LEAST_CURVATURE))

@@ -7,27 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.residual.identification import (
+    NAMED,
+    Redundant,
+    flat_directions,
+    held_parameters,
+    information,
+    knows_information,
+    null_directions,
+    tells_apart,
+)
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters
+from mixedmodels.engines.residual.objective import Evaluation
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.errors import listed
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
 from mixedmodels.optimization.quasi_newton import Minimum
 from mixedmodels.optimization.report import ConvergenceReport
 
-#: Eigenvalue of the expected information, scaled to unit diagonal, below which its direction is flat: the
-#: derivatives it is made of are good to ten digits, and their squares enter.
-FLAT = 1e-9
-#: The same above which it is not flat beyond doubt, whatever rows it is of.
-FAR_FROM_FLAT = 1e-6
-#: Information about one parameter, of the whole sample, below which the data say nothing of it.
-NOTHING = 1e-12
-#: Share of a flat direction from which a parameter is named.
-NAMED = 0.3
+#: Parameters of one kind that are named at most.
+MOST_NAMED = 4
 
 
 def judged(
-    problem: ResidualProblem, at: Parameters, found: Minimum, hessian: FloatArray
+    problem: ResidualProblem,
+    at: Evaluation,
+    found: Minimum,
+    hessian: FloatArray,
+    redundant: Redundant | None = None,
 ) -> ConvergenceReport:
     """Return the verdict on the end of a search.
 
@@ -35,15 +42,17 @@ def judged(
     ----------
     problem : ResidualProblem
         The problem.
-    at : Parameters
-        The estimates.
+    at : Evaluation
+        The objective at the estimates.
     found : Minimum
         End of the search.
     hessian : ndarray, shape (k, k)
         Expected Hessian near it in the coordinates of the search, which are of order one: what cannot be told
         apart there cannot be anywhere.
+    redundant : Redundant, optional
+        Parameters that were held because the covariance does not need them.
     """
-    reasons = bound_reasons(problem.model, at)
+    reasons = bound_reasons(problem.model, at.at)
     names = parameter_names(problem.model)
     if found.decrement > DECREMENT + RELATIVE_DECREMENT * abs(found.objective):
         moving = np.abs(found.inverse_hessian @ found.gradient)
@@ -53,11 +62,16 @@ def judged(
             f"The parameter {names[k]} still moves, by {moving[k] / scale[k]:.1e} standard errors. Check "
             "whether the data identify it, or choose a simpler structure."
         )
-        return ConvergenceReport("not converged", found.decrement, (still, found.message, *reasons))
-    if not reasons:
-        flat = flat_directions(problem, hessian)
-        if flat:
-            return ConvergenceReport("not identified", found.decrement, flat)
+        reasons = (still, found.message, *reasons)
+        if redundant is None:
+            return ConvergenceReport("not converged", found.decrement, reasons)
+    if redundant is not None:
+        flat = flat_reasons(problem.model, redundant.directions, redundant.held)
+        return ConvergenceReport("not identified", found.decrement, (*flat, *reasons))
+    directions = np.empty((0, 0)) if reasons else _flat_at_end(problem, at, hessian)
+    if directions.shape[1]:
+        flat = flat_reasons(problem.model, directions, held_parameters(problem.model, directions), False)
+        return ConvergenceReport("not identified", found.decrement, flat)
     return ConvergenceReport("boundary" if reasons else "converged", found.decrement, reasons)
 
 
@@ -80,29 +94,52 @@ def bound_reasons(model: CovarianceModel, at: Parameters) -> tuple[str, ...]:
     return tuple(found)
 
 
-def tells_apart(H: FloatArray) -> bool:
-    """Tell whether a Hessian is far from flat along every direction."""
-    scale = np.sqrt(np.maximum(H.diagonal(), 0.0))
-    if not (scale > 0.0).all():
-        return False
-    return bool(np.linalg.eigvalsh(H / np.multiply.outer(scale, scale)).min(initial=1.0) > FAR_FROM_FLAT)
+def _flat_at_end(problem: ResidualProblem, at: Evaluation, hessian: FloatArray) -> FloatArray:
+    """Return directions along which the objective is flat where a search ended, (k, d)."""
+    if problem.crossed is None and (tells_apart(hessian) or not len(hessian)):
+        return np.empty((len(hessian), 0))
+    if not knows_information(problem):
+        return null_directions(problem, hessian)
+    H = information(problem, at)
+    return np.empty((len(H), 0)) if tells_apart(H) else flat_directions(problem, at, H)
 
 
-def flat_directions(problem: ResidualProblem, H: FloatArray) -> tuple[str, ...]:
-    """Return what to say where parameters cannot be told apart, or where the data say nothing of one."""
-    names = parameter_names(problem.model)
-    diagonal = H.diagonal()
-    unknown = [name for name, own in zip(names, diagonal, strict=True) if own <= NOTHING * problem.n]
-    if unknown:
-        return (f"The data say nothing about {listed(unknown)}.",)
-    scale = np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(H / np.multiply.outer(scale, scale))
-    return tuple(_flat(names, v) for value, v in zip(values, vectors.T, strict=True) if value < FLAT)
+def flat_reasons(
+    model: CovarianceModel, directions: FloatArray, held: Sequence[int], says_held: bool = True
+) -> tuple[str, ...]:
+    """Return a sentence for each parameter that others can stand for, or that the data say nothing about."""
+    names = parameter_names(model)
+    # Column j moves the j-th held parameter by one, the others held not at all.
+    by_held = directions @ np.linalg.inv(directions[list(held)])
+    found = []
+    for k, direction in zip(held, by_held.T, strict=True):
+        involved = np.flatnonzero(np.abs(direction) > NAMED * np.abs(direction).max()).tolist()
+        if involved == [k]:
+            found.append(f"The data say nothing about {names[k]}.")
+            continue
+        kept = f" {names[k]} is held here." if says_held else ""
+        found.append(
+            f"The data cannot tell {_named(model, involved)} apart from each other and from the residual "
+            f"variance: the objective is flat along a combination of them.{kept} Leave one of them out."
+        )
+    return tuple(found)
 
 
-def _flat(names: Sequence[str], direction: FloatArray) -> str:
-    involved = [name for name, share in zip(names, np.abs(direction), strict=True) if share > NAMED]
-    return (
-        f"The data cannot tell {listed(involved)} apart from each other and from the residual variance: the "
-        "objective is flat along a combination of them. Leave one of them out."
-    )
+def _named(model: CovarianceModel, parameters: Sequence[int]) -> str:
+    """Return the names of parameters, those of the residual correlation with its name."""
+    names, rho = parameter_names(model), model.rho_part
+    correlations = [names[k] for k in parameters if rho.start <= k < rho.stop]
+    others = [
+        [names[k] for k in parameters if k < rho.start],
+        [names[k] for k in parameters if k >= rho.stop],
+    ]
+    own = []
+    if model.structure is not None and correlations:
+        own = [f"{_few(correlations)} of {model.structure.structure.name}"]
+    return ", ".join([*map(_few, filter(None, others[:1])), *own, *map(_few, filter(None, others[1:]))])
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return some of many names."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:MOST_NAMED])} and {more} more"
