@@ -24,13 +24,13 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.generalized.search import (
+    first_inverse,
     from_start,
     joint_fit,
-    start_inverse,
 )
 from mixedmodels.engines.generalized.start import (
     nested_objective,
-    row_effects,
+    reproducing_effects,
     start_from_row_effects,
     starting_values,
     zero_thetas,
@@ -129,7 +129,7 @@ def _optimize(
 def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
     """Return the lowest optimum that starting values from the data lead to."""
     optimum = from_start(evaluator, layout, None)
-    if row_effects(evaluator.problem) is not None:
+    if reproducing_effects(evaluator.problem) is not None:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
         optimum = better(evaluator, layout, optimum, by_rows)
     return after_looks(evaluator, layout, optimum)
@@ -169,7 +169,7 @@ def _no_worse_than_start(evaluator: Evaluator, layout: Layout, optimum: Optimum,
         first = evaluator(psi)
         if not first[0] < optimum.objective - RELATIVE_GAIN * abs(optimum.objective) - SMALLEST_GAIN:
             return optimum
-        H = _first_inverse(evaluator, layout, psi)
+        H = first_inverse(evaluator, layout, psi)
         return lower_of(evaluator, optimum, joint_fit(evaluator, layout, psi, H, 1, first=first))
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
@@ -264,19 +264,10 @@ def _from_nested(evaluator: Evaluator, layout: Layout) -> Optimum | None:
     try:
         if evaluator.nAGQ == 0:
             return _canonical_optimum(evaluator, layout, from_start(evaluator, layout, psi))
-        H = _first_inverse(evaluator, layout, psi)
+        H = first_inverse(evaluator, layout, psi)
         return _canonical_optimum(evaluator, layout, joint_fit(evaluator, layout, psi, H, 0))
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
-
-
-def _first_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray) -> FloatArray:
-    """Return an inverse Hessian to start with, parameters of the family included."""
-    problem = evaluator.problem
-    H = start_inverse(evaluator, layout, psi, np.diag(1.0 / starting_values(problem).curvature))
-    of_family = range(problem.n_theta + problem.n_fixed, len(psi))
-    H[of_family, of_family] = 1.0 / len(problem.y)
-    return H
 
 
 def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:

@@ -11,16 +11,18 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
 from mixedmodels.engines.generalized.search import (
     TOLERANCE,
+    first_inverse,
     from_start,
     joint_fit,
     profile_fit,
 )
-from mixedmodels.engines.generalized.second_starts import is_same_basin, other_starts
+from mixedmodels.engines.generalized.second_starts import exchanged_starts, is_same_basin, other_starts
 from mixedmodels.engines.generalized.unbounded import has_edge
 from mixedmodels.engines.generalized.verdict import (
     has_stopped_moving,
     is_regular,
     is_steep,
+    polished,
 )
 from mixedmodels.errors import ConvergenceError
 
@@ -44,6 +46,7 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
     if is_steep(optimum) and has_edge(evaluator.problem):
         # The fixed effects themselves lead there, and will from everywhere.
         return optimum
+    optimum = _after_exchanges(evaluator, layout, optimum)
     tried: list[FloatArray] = []
     # Evaluations that looks may take together without a gain.
     allowed = left = max(LOOKS_EVALUATIONS, TIMES_THE_SEARCH * optimum.n_evaluations)
@@ -64,6 +67,27 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
                 return optimum
             left = allowed if has_gained else left - (optimum.n_evaluations - before.n_evaluations)
         tried += new
+    return optimum
+
+
+def _after_exchanges(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Return the optimum, or the lower one in which terms without variation have that of others.
+
+    Each is searched for at once: the way over the fixed effects of nAGQ = 0 leads away from it.
+    """
+    if evaluator.nAGQ == 0 or not _is_optimum(evaluator, optimum):
+        return optimum
+    for psi in exchanged_starts(evaluator.problem, optimum.psi):
+        evaluator.forget()
+        try:
+            first = evaluator(psi)
+            H = first_inverse(evaluator, layout, psi)
+            end = joint_fit(evaluator, layout, psi, H, 1, first=first, most=LOOK_EVALUATIONS)
+            optimum = lower_of(evaluator, optimum, end)
+        except (np.linalg.LinAlgError, ConvergenceError):
+            continue
+        finally:
+            evaluator.forget()
     return optimum
 
 
@@ -134,4 +158,6 @@ def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: O
         return profile_fit(evaluator, layout, look.psi, TOLERANCE)
     first = look.objective, look.found.gradient / layout.scale
     H, n = look.inverse_hessian, look.n_evaluations
-    return joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS, is_known=is_known)
+    end = joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS, is_known=is_known)
+    is_lower = end.objective < known.objective - SMALLEST_GAIN
+    return polished(evaluator, layout, end) if is_lower and not has_stopped_moving(end) else end
