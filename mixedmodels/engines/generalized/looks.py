@@ -51,8 +51,8 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
     # Evaluations that looks may take together without a gain.
     allowed = left = max(LOOKS_EVALUATIONS, TIMES_THE_SEARCH * optimum.n_evaluations)
     for _ in range(MOST_ROUNDS):
-        is_optimum = _is_optimum(evaluator, optimum)
-        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, is_optimum)
+        was_optimum = is_optimum(evaluator, optimum)
+        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, was_optimum)
         new = [start for start in starts if not any(np.array_equal(start, other) for other in tried)]
         if not new:
             break
@@ -62,7 +62,7 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
             before = optimum
             optimum = better(evaluator, layout, before, start, min(left, LOOK_EVALUATIONS))
             has_gained = optimum.psi is not before.psi
-            if has_gained and not is_optimum and _is_optimum(evaluator, optimum):
+            if has_gained and not was_optimum and is_optimum(evaluator, optimum):
                 # Where the approximation has poles, looks further out are led to them.
                 return optimum
             left = allowed if has_gained else left - (optimum.n_evaluations - before.n_evaluations)
@@ -75,7 +75,7 @@ def _after_exchanges(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> 
 
     Each is searched for at once: the way over the fixed effects of nAGQ = 0 leads away from it.
     """
-    if evaluator.nAGQ == 0 or not _is_optimum(evaluator, optimum):
+    if evaluator.nAGQ == 0 or not is_optimum(evaluator, optimum):
         return optimum
     for psi in exchanged_starts(evaluator.problem, optimum.psi):
         evaluator.forget()
@@ -98,7 +98,7 @@ def better(
 
     A search that takes more than `most` evaluations leads nowhere.
     """
-    was_optimum = _is_optimum(evaluator, optimum)
+    was_optimum = is_optimum(evaluator, optimum)
     # A start means the same whatever was found before: modes are searched from zero.
     evaluator.forget()
     try:
@@ -116,11 +116,11 @@ def better(
 def lower_of(evaluator: Evaluator, optimum: Optimum, other: Optimum) -> Optimum:
     """Return the lower of two ends of searches, or that which is an optimum, with the evaluations of both."""
     gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
-    is_optimum = _is_optimum(evaluator, other)
+    is_one = is_optimum(evaluator, other)
     evaluator.forget()
     is_better = other.objective < optimum.objective - gain
-    if is_optimum != _is_optimum(evaluator, optimum):
-        is_better = is_optimum
+    if is_one != is_optimum(evaluator, optimum):
+        is_better = is_one
     n_evaluations = optimum.n_evaluations + other.n_evaluations
     return replace(other if is_better else optimum, n_evaluations=n_evaluations)
 
@@ -136,7 +136,7 @@ def _is_promising(evaluator: Evaluator, layout: Layout, optimum: Optimum, look: 
     return is_low and not is_same_basin(evaluator.problem, layout.scale, optimum.psi, look.psi)
 
 
-def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
+def is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
     """Tell whether a search has ended, and not where the Laplace approximation runs to minus infinity."""
     if not (optimum.found.converged or has_stopped_moving(optimum)):
         return False
@@ -149,7 +149,7 @@ def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: O
     Where a search broke down none is known: an optimum may lie nearby.
     """
     problem, scale = evaluator.problem, layout.scale
-    is_higher = look.objective > known.objective and _is_optimum(evaluator, known)
+    is_higher = look.objective > known.objective and is_optimum(evaluator, known)
 
     def is_known(psi: FloatArray) -> bool:
         return is_higher and is_same_basin(problem, scale, known.psi, psi)
