@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 import mixedmodels as mm
+from benchmarks.machine import commit
 from benchmarks.random_models import KINDS, RandomModel, draw
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.looks import may_be_saturated
@@ -38,6 +39,8 @@ STARTS = (0.1, 1.0, 3.0, 10.0, 30.0)
 WITHIN = 1e-4
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results" / "global_optimum.csv"
+#: Commit of the code that is searched.
+VERSION = commit()
 LME4 = ROOT / "peers" / "global_optimum.R"
 
 
@@ -68,6 +71,7 @@ def row_of(model: RandomModel) -> dict[str, Any] | None:
             fit = fitted(model, np.full(len(default.theta()), size))
             best, endless = min(best, objective(fit)), endless + has_no_maximum(fit)
     return {
+        "version": VERSION,
         "kind": model.kind,
         "seed": model.seed,
         "formula": model.formula,

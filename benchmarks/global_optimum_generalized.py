@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import mixedmodels as mm
+from benchmarks.machine import commit
 from benchmarks.random_generalized import FAMILIES, RandomModel, drawn
 
 STARTS = (0.1, 1.0, 3.0, 10.0, 30.0)
@@ -29,6 +30,8 @@ STARTS = (0.1, 1.0, 3.0, 10.0, 30.0)
 MISSED = 1e-4
 # First number of the models that no start was written for.
 FRESH = 20_000
+# Commit of the code that is searched.
+VERSION = commit()
 RESULTS = Path(__file__).parent / "results" / "global_optimum_generalized.csv"
 
 
@@ -40,6 +43,8 @@ class Result:
     ----------
     model : int
         Number, the seed of the model.
+    version : str
+        Commit of the code.
     family, shape, size : str
         Of the model.
     rows : int
@@ -56,6 +61,7 @@ class Result:
     """
 
     model: int
+    version: str
     family: str
     shape: str
     size: str
@@ -108,7 +114,7 @@ def searched(seed: int) -> Result | None:
     start, best = min(ended, key=lambda pair: -float(pair[1].loglik()))
     values = -2.0 * default.loglik(), -2.0 * best.loglik()
     return Result(
-        seed, model.family, model.shape, model.size, len(model.data),
+        seed, VERSION, model.family, model.shape, model.size, len(model.data),
         round(values[0], 5), default.convergence().verdict,
         round(values[1], 5), start, best.convergence().verdict, round(values[0] - values[1], 5),
         default.optimization.n_evaluations, round(default.optimization.seconds, 3),

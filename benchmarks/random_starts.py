@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
 import time
 import warnings
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import pandas as pd
 
 import mixedmodels as mm
 from benchmarks import random_generalized
+from benchmarks.machine import commit
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import parameter_layout
@@ -174,18 +174,6 @@ def searched(seed: int, version: str) -> Row | None:
     )  # fmt: skip
 
 
-def version_of_code() -> str:
-    """Return the short name of the commit, with a plus if files have changed since."""
-    folder = Path(__file__).parents[1]
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--porcelain", "mixedmodels"))
-
-
 def main() -> None:
     """Go on with the table for so many models or minutes, and print what was missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -194,7 +182,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    began, version = time.perf_counter(), version_of_code()
+    began, version = time.perf_counter(), commit()
     is_new = not arguments.out.exists()
     done = set() if is_new else set(pd.read_csv(arguments.out).model)
     with arguments.out.open("a", newline="") as file:

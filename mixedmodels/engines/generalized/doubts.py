@@ -12,6 +12,12 @@ from mixedmodels.optimization.report import ConvergenceReport
 
 # Size of -2 log-likelihood beyond which its decimals are not worth their space.
 ABSURD = 1e9
+# What to do where the approximation is too coarse.
+MORE_NODES = "Fit with nAGQ='auto', which adds nodes until the estimates stand still."
+NO_QUADRATURE = (
+    "Crossed or related effects have no quadrature: take estimates and tests as rough, or fit with fewer "
+    "random effects."
+)
 
 
 def with_doubts(
@@ -36,8 +42,16 @@ def with_doubts(
     if is_close:
         return replace(report, reasons=(*report.reasons, reason))
     verdict = "inexact" if report.is_optimum else report.verdict
-    advice = "Fit with nAGQ='auto', which adds nodes until the estimates stand still."
+    advice = NO_QUADRATURE if found.n_draws else MORE_NODES
     return ConvergenceReport(verdict, report.decrement, (f"{reason} {advice}", *report.reasons))
+
+
+def with_doubt(report: ConvergenceReport, reason: str) -> ConvergenceReport:
+    """Return the verdict that an optimum is one of the approximation only, if there is a reason to say so."""
+    if not reason:
+        return report
+    verdict = "inexact" if report.is_optimum else report.verdict
+    return ConvergenceReport(verdict, report.decrement, (reason, *report.reasons))
 
 
 def rejected(nAGQ: int, optimum: Optimum, found: Exactness | None) -> str:
@@ -45,8 +59,9 @@ def rejected(nAGQ: int, optimum: Optimum, found: Exactness | None) -> str:
     where = f"{_name(nAGQ)} has an optimum of {_shown(optimum.objective)} at larger variances"
     if found is None:
         return f"{where}, worse than without random effects."
+    by = f"a sample of {found.n_draws} random effects gives" if found.n_draws else f"{found.nAGQ} nodes give"
     return (
-        f"{where} that is none of the likelihood: {found.nAGQ} nodes give {_shown(found.objective)} there, "
+        f"{where} that is none of the likelihood: {by} {_shown(found.objective)} there, "
         "worse than without random effects."
     )
 
@@ -57,8 +72,11 @@ def _difference(nAGQ: int, objective: float, found: Exactness, nested: float) ->
     if found.objective > nested:
         still += f", worse than without random effects ({_shown(nested)})"
     how = "not quite exact" if found.is_close(nested) else "coarse"
+    by = f"{found.nAGQ} quadrature nodes give"
+    if found.n_draws:
+        by = f"a sample of {found.n_draws} random effects gives (standard error {found.standard_error:.2f})"
     return (
-        f"{_name(nAGQ)} is {how} here: at these estimates {found.nAGQ} quadrature nodes give "
+        f"{_name(nAGQ)} is {how} here: at these estimates {by} "
         f"-2 log-likelihood {_shown(found.objective)} instead of {_shown(objective)}{still}, and would move "
         f"an estimate by {found.move:.1f} standard errors."
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.importance_sampling import sampled
 from mixedmodels.engines.generalized.nested_quadrature import MOST_NODES as MOST_NESTED_NODES
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Optimum
@@ -48,6 +49,9 @@ LARGEST_MOVE = 0.5
 # Rules that a model needs whose likelihood is nearly quadratic; where more are needed it may be flat for a
 # long way, and a quadratic model knows nothing of what lies beyond.
 USUAL_RULES = 2
+# Standard errors that chance is given before a sample counts, and the standard error of -2 log-likelihood
+# beyond which it says nothing.
+CHANCE, MOST_CHANCE = 3.0, 0.5
 # Most nodes, and most evaluations of a row for one value, of a search for the likelihood's own optimum.
 SEARCH_NODES, SEARCH_EVALUATIONS = SEQUENCE[-1], 2e6
 # The next rule tried has at least so many times the nodes: fewer are as wrong in the same way.
@@ -78,6 +82,11 @@ class Exactness:
         by quadrature at the optimum that these nodes are expected to have, if that is further off.
     allowed : (float, float)
         Error that is let pass, and share of the gain that is.
+    n_draws : int
+        Size of the sample where there is no quadrature, of crossed and related effects; else 0. Move and
+        error are then what is left of them when chance has had ``CHANCE`` standard errors.
+    standard_error : float
+        Of the objective by a sample.
     """
 
     nAGQ: int
@@ -87,6 +96,13 @@ class Exactness:
     n_rules: int
     error: float
     allowed: tuple[float, float]
+    n_draws: int = 0
+    standard_error: float = 0.0
+
+    @property
+    def least(self) -> float:
+        """The lowest value that the objective may have, chance taken into account."""
+        return self.objective - CHANCE * self.standard_error
 
     def is_close(self, nested: float) -> bool:
         """Tell whether the optimum found is as good as one of the likelihood itself.
@@ -111,13 +127,15 @@ class Exactness:
 def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactness | None:
     """Return the objective at an optimum by more nodes; None where no more can be had.
 
-    Crossed and related levels have no quadrature. Without variance there is nothing to integrate. An optimum
-    that is found to be worse than that without random effects, with -2 log-likelihood `nested`, is not looked
-    at further.
+    Crossed and related levels have no quadrature: a sample stands for it where it is cheap. Without variance
+    there is nothing to integrate. An optimum that is found to be worse than that without random effects, with
+    -2 log-likelihood `nested`, is not looked at further.
     """
     problem, psi = evaluator.problem, optimum.psi
     if not any(T.any() for T in unpack_factors(problem, psi)[1]):
         return None
+    if not has_quadrature(problem):
+        return _by_sample(evaluator, optimum)
     found, value, gradient, n_agreeing = None, optimum.objective, np.zeros_like(psi), 0
     allowed = LAPLACE_ERROR if evaluator.nAGQ <= 1 else QUADRATURE_ERROR
     widest = float(np.abs(optimum.found.x[: problem.n_theta]).max())
@@ -146,6 +164,31 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
     return found if found is None or not n_agreeing else replace(found, is_settled=True)
 
 
+def _by_sample(evaluator: Evaluator, optimum: Optimum) -> Exactness | None:
+    """Return the objective by importance sampling; None where that costs too much or says nothing."""
+    mode = evaluator.mode_at(optimum.psi)
+    sample = sampled(evaluator.problem, mode, optimum.psi, optimum.inverse_hessian)
+    if sample is None or sample.standard_error > MOST_CHANCE:
+        return None
+    spread = np.sqrt(2.0 * np.maximum(np.diagonal(optimum.inverse_hessian), 0.0))
+    surely = np.maximum(np.abs(sample.steps) - CHANCE * sample.step_errors, 0.0)
+    error = sample.objective - optimum.objective
+    error = float(np.sign(error)) * max(abs(error) - CHANCE * sample.standard_error, 0.0)
+    move = _largest(surely, spread)
+    return Exactness(
+        1, sample.objective, move, True, 1, error, LAPLACE_ERROR, sample.n_draws, sample.standard_error
+    )
+
+
+def has_quadrature(problem: GeneralizedProblem) -> bool:
+    """Tell whether the effects fall into independent groups."""
+    try:
+        check_quadrature(problem)
+    except ControlError:
+        return False
+    return True
+
+
 def nodes_to_search_with(problem: GeneralizedProblem, nAGQ: int, found: Exactness) -> int | None:
     """Return with how many nodes to search for the likelihood's own optimum; None if that is too much.
 
@@ -165,10 +208,6 @@ def with_search(found: Exactness, optimum: Optimum, better: Optimum) -> Exactnes
 
 def more_nodes(problem: GeneralizedProblem, nAGQ: int, least: int = 0) -> Iterator[int]:
     """Yield larger and larger numbers of nodes that the model can be evaluated with, none below `least`."""
-    try:
-        check_quadrature(problem)
-    except ControlError:
-        return
     sizes, n = [block.size for block in problem.system.blocks], len(problem.y)
     if max(sizes) > LARGEST_PRODUCT_DIMENSION:
         return

@@ -11,26 +11,34 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
-from mixedmodels.engines.generalized.doubts import rejected, with_doubts
+from mixedmodels.engines.generalized.doubts import rejected, with_doubt, with_doubts
 from mixedmodels.engines.generalized.equal_rows import EqualRows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.exactness import Exactness, exactness, nodes_to_search_with, with_search
 from mixedmodels.engines.generalized.hessian import natural_parameters
-from mixedmodels.engines.generalized.looks import RELATIVE_GAIN, SMALLEST_GAIN, after_looks, better, lower_of
+from mixedmodels.engines.generalized.looks import (
+    RELATIVE_GAIN,
+    SMALLEST_GAIN,
+    after_looks,
+    better,
+    is_optimum,
+    lower_of,
+)
 from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
 from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
 from mixedmodels.engines.generalized.pirls import EdgeError, Mode, mode_border
+from mixedmodels.engines.generalized.poles import beyond_poles
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.generalized.search import (
+    first_inverse,
     from_start,
     joint_fit,
-    start_inverse,
 )
 from mixedmodels.engines.generalized.start import (
     nested_objective,
-    row_effects,
+    reproducing_effects,
     start_from_row_effects,
     starting_values,
     zero_thetas,
@@ -129,10 +137,15 @@ def _optimize(
 def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
     """Return the lowest optimum that starting values from the data lead to."""
     optimum = from_start(evaluator, layout, None)
-    if row_effects(evaluator.problem) is not None:
+    was_led_to_pole = not is_optimum(evaluator, optimum)
+    if reproducing_effects(evaluator.problem) is not None:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
         optimum = better(evaluator, layout, optimum, by_rows)
-    return after_looks(evaluator, layout, optimum)
+    optimum = after_looks(evaluator, layout, optimum)
+    if not (was_led_to_pole and is_optimum(evaluator, optimum)):
+        return optimum
+    optimum, doubt = beyond_poles(evaluator, layout, optimum)
+    return replace(optimum, doubt=doubt)
 
 
 def check_nodes(problem: GeneralizedProblem, nAGQ: object) -> None:
@@ -169,7 +182,7 @@ def _no_worse_than_start(evaluator: Evaluator, layout: Layout, optimum: Optimum,
         first = evaluator(psi)
         if not first[0] < optimum.objective - RELATIVE_GAIN * abs(optimum.objective) - SMALLEST_GAIN:
             return optimum
-        H = _first_inverse(evaluator, layout, psi)
+        H = first_inverse(evaluator, layout, psi)
         return lower_of(evaluator, optimum, joint_fit(evaluator, layout, psi, H, 1, first=first))
     except (np.linalg.LinAlgError, ConvergenceError):
         return optimum
@@ -225,7 +238,7 @@ def _held_against_nested(
     notes: tuple[str, ...] = ()
     nested = nested_objective(problem)
     found = None if nAGQ == 0 else exactness(evaluator, optimum, nested)
-    value = optimum.objective if found is None else found.objective
+    value = optimum.objective if found is None else found.least
     other = None
     if value > nested + RELATIVE_GAIN * abs(nested) + SMALLEST_GAIN:
         other = _from_nested(evaluator, layout)
@@ -240,7 +253,8 @@ def _held_against_nested(
     report = estimates.convergence
     if nAGQ > 0:
         report = with_doubts(report, problem, nAGQ, optimum, found, nested)
-    return replace(estimates, convergence=replace(report, reasons=(*report.reasons, *notes)))
+    report = replace(report, reasons=(*report.reasons, *notes))
+    return replace(estimates, convergence=with_doubt(report, optimum.doubt))
 
 
 def _searched(evaluator: Evaluator, layout: Layout, optimum: Optimum, found: Exactness) -> Exactness:
@@ -264,19 +278,10 @@ def _from_nested(evaluator: Evaluator, layout: Layout) -> Optimum | None:
     try:
         if evaluator.nAGQ == 0:
             return _canonical_optimum(evaluator, layout, from_start(evaluator, layout, psi))
-        H = _first_inverse(evaluator, layout, psi)
+        H = first_inverse(evaluator, layout, psi)
         return _canonical_optimum(evaluator, layout, joint_fit(evaluator, layout, psi, H, 0))
     except (np.linalg.LinAlgError, ConvergenceError):
         return None
-
-
-def _first_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray) -> FloatArray:
-    """Return an inverse Hessian to start with, parameters of the family included."""
-    problem = evaluator.problem
-    H = start_inverse(evaluator, layout, psi, np.diag(1.0 / starting_values(problem).curvature))
-    of_family = range(problem.n_theta + problem.n_fixed, len(psi))
-    H[of_family, of_family] = 1.0 / len(problem.y)
-    return H
 
 
 def _given_start(problem: GeneralizedProblem, start: FloatArray) -> FloatArray:

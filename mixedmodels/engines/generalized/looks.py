@@ -11,16 +11,18 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
 from mixedmodels.engines.generalized.search import (
     TOLERANCE,
+    first_inverse,
     from_start,
     joint_fit,
     profile_fit,
 )
-from mixedmodels.engines.generalized.second_starts import is_same_basin, other_starts
+from mixedmodels.engines.generalized.second_starts import exchanged_starts, is_same_basin, other_starts
 from mixedmodels.engines.generalized.unbounded import has_edge
 from mixedmodels.engines.generalized.verdict import (
     has_stopped_moving,
     is_regular,
     is_steep,
+    polished,
 )
 from mixedmodels.errors import ConvergenceError
 
@@ -44,12 +46,13 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
     if is_steep(optimum) and has_edge(evaluator.problem):
         # The fixed effects themselves lead there, and will from everywhere.
         return optimum
+    optimum = _after_exchanges(evaluator, layout, optimum)
     tried: list[FloatArray] = []
     # Evaluations that looks may take together without a gain.
     allowed = left = max(LOOKS_EVALUATIONS, TIMES_THE_SEARCH * optimum.n_evaluations)
     for _ in range(MOST_ROUNDS):
-        is_optimum = _is_optimum(evaluator, optimum)
-        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, is_optimum)
+        was_optimum = is_optimum(evaluator, optimum)
+        starts = other_starts(evaluator.problem, optimum.psi, layout.scale, was_optimum)
         new = [start for start in starts if not any(np.array_equal(start, other) for other in tried)]
         if not new:
             break
@@ -59,11 +62,32 @@ def after_looks(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optim
             before = optimum
             optimum = better(evaluator, layout, before, start, min(left, LOOK_EVALUATIONS))
             has_gained = optimum.psi is not before.psi
-            if has_gained and not is_optimum and _is_optimum(evaluator, optimum):
+            if has_gained and not was_optimum and is_optimum(evaluator, optimum):
                 # Where the approximation has poles, looks further out are led to them.
                 return optimum
             left = allowed if has_gained else left - (optimum.n_evaluations - before.n_evaluations)
         tried += new
+    return optimum
+
+
+def _after_exchanges(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> Optimum:
+    """Return the optimum, or the lower one in which terms without variation have that of others.
+
+    Each is searched for at once: the way over the fixed effects of nAGQ = 0 leads away from it.
+    """
+    if evaluator.nAGQ == 0 or not is_optimum(evaluator, optimum):
+        return optimum
+    for psi in exchanged_starts(evaluator.problem, optimum.psi):
+        evaluator.forget()
+        try:
+            first = evaluator(psi)
+            H = first_inverse(evaluator, layout, psi)
+            end = joint_fit(evaluator, layout, psi, H, 1, first=first, most=LOOK_EVALUATIONS)
+            optimum = lower_of(evaluator, optimum, end)
+        except (np.linalg.LinAlgError, ConvergenceError):
+            continue
+        finally:
+            evaluator.forget()
     return optimum
 
 
@@ -74,7 +98,7 @@ def better(
 
     A search that takes more than `most` evaluations leads nowhere.
     """
-    was_optimum = _is_optimum(evaluator, optimum)
+    was_optimum = is_optimum(evaluator, optimum)
     # A start means the same whatever was found before: modes are searched from zero.
     evaluator.forget()
     try:
@@ -92,11 +116,11 @@ def better(
 def lower_of(evaluator: Evaluator, optimum: Optimum, other: Optimum) -> Optimum:
     """Return the lower of two ends of searches, or that which is an optimum, with the evaluations of both."""
     gain = RELATIVE_GAIN * abs(optimum.objective) + SMALLEST_GAIN
-    is_optimum = _is_optimum(evaluator, other)
+    is_one = is_optimum(evaluator, other)
     evaluator.forget()
     is_better = other.objective < optimum.objective - gain
-    if is_optimum != _is_optimum(evaluator, optimum):
-        is_better = is_optimum
+    if is_one != is_optimum(evaluator, optimum):
+        is_better = is_one
     n_evaluations = optimum.n_evaluations + other.n_evaluations
     return replace(other if is_better else optimum, n_evaluations=n_evaluations)
 
@@ -112,7 +136,7 @@ def _is_promising(evaluator: Evaluator, layout: Layout, optimum: Optimum, look: 
     return is_low and not is_same_basin(evaluator.problem, layout.scale, optimum.psi, look.psi)
 
 
-def _is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
+def is_optimum(evaluator: Evaluator, optimum: Optimum) -> bool:
     """Tell whether a search has ended, and not where the Laplace approximation runs to minus infinity."""
     if not (optimum.found.converged or has_stopped_moving(optimum)):
         return False
@@ -125,7 +149,7 @@ def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: O
     Where a search broke down none is known: an optimum may lie nearby.
     """
     problem, scale = evaluator.problem, layout.scale
-    is_higher = look.objective > known.objective and _is_optimum(evaluator, known)
+    is_higher = look.objective > known.objective and is_optimum(evaluator, known)
 
     def is_known(psi: FloatArray) -> bool:
         return is_higher and is_same_basin(problem, scale, known.psi, psi)
@@ -134,4 +158,6 @@ def _finished_look(evaluator: Evaluator, layout: Layout, look: Optimum, known: O
         return profile_fit(evaluator, layout, look.psi, TOLERANCE)
     first = look.objective, look.found.gradient / layout.scale
     H, n = look.inverse_hessian, look.n_evaluations
-    return joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS, is_known=is_known)
+    end = joint_fit(evaluator, layout, look.psi, H, n, first=first, most=LOOK_EVALUATIONS, is_known=is_known)
+    is_lower = end.objective < known.objective - SMALLEST_GAIN
+    return polished(evaluator, layout, end) if is_lower and not has_stopped_moving(end) else end

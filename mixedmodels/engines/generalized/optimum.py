@@ -47,6 +47,8 @@ class Optimum:
         How it was found, in scaled coordinates.
     n_evaluations : int
         Evaluations of objective and gradient, those of the nAGQ = 0 fit included.
+    doubt : str
+        What is to be said of it whatever else is found; empty if nothing.
     """
 
     psi: FloatArray
@@ -54,6 +56,7 @@ class Optimum:
     inverse_hessian: FloatArray
     found: Minimum
     n_evaluations: int
+    doubt: str = ""
 
 
 def parameter_layout(problem: GeneralizedProblem) -> Layout:

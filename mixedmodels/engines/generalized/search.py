@@ -15,7 +15,7 @@ from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
 from mixedmodels.engines.generalized.start import (
     curvature_at,
-    row_effects,
+    reproducing_effects,
     starting_values,
 )
 from mixedmodels.engines.generalized.unbounded import held_beyond, unbounded_direction
@@ -183,6 +183,15 @@ def start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_thet
     return H
 
 
+def first_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray) -> FloatArray:
+    """Return an inverse Hessian to start with, parameters of the family included."""
+    problem = evaluator.problem
+    H = start_inverse(evaluator, layout, psi, np.diag(1.0 / starting_values(problem).curvature))
+    of_family = range(problem.n_theta + problem.n_fixed, len(psi))
+    H[of_family, of_family] = 1.0 / len(problem.y)
+    return H
+
+
 def _has_moved(start: FloatArray, theta: FloatArray) -> bool:
     """Tell whether curvatures at the start say little about those at theta."""
     return bool(np.abs(theta - start).max() > MOVED * np.abs(start).max())
@@ -219,7 +228,7 @@ def joint_fit(
         return _is_at_pole(evaluator, gradient, decrement)
 
     at_start = None if first is None else (first[0], first[1] * scale)
-    flat = 0.0 if row_effects(evaluator.problem) is None else FLAT_PER_ROW * len(evaluator.problem.y)
+    flat = 0.0 if reproducing_effects(evaluator.problem) is None else FLAT_PER_ROW * len(evaluator.problem.y)
     found = minimize(
         function, psi / scale, inverse_hessian / square,
         first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,

@@ -13,7 +13,13 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack, unpack_factors
-from mixedmodels.engines.generalized.start import information_by_level, row_effects, starting_values
+from mixedmodels.engines.generalized.start import (
+    free_with_little_variation,
+    information_by_level,
+    reproducing_effects,
+    row_effects,
+    starting_values,
+)
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.weighted.penalized_system import sum_by_level
 from mixedmodels.families.modelled_dispersion import base_of
@@ -66,6 +72,7 @@ def other_starts(
         starts += [by_levels, *(start_far(problem, deviations, phi) for deviations in far)]
         is_large = is_large and n_terms > 1
     elif not is_optimum or (size.min(initial=1.0) < VANISHED and problem.n_theta > 1):
+        starts += _given_to_levels(problem) if is_optimum else []
         # The best of those near zero is tried before these, the others after: looks have a budget.
         starts[1:1] = [start_far(problem, deviations) for deviations in _all_far(problem, FAR)]
     if is_large:
@@ -74,6 +81,51 @@ def other_starts(
             starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
         starts += _correlated(problem, FARTHER)
     return starts + _uninflated(problem, psi)
+
+
+def exchanged_starts(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray]:
+    """Return starts at which a term without variation has that of another, which has none at all.
+
+    An intercept and the slope of a predictor far from zero describe nearly the same, as do nested factors:
+    there may be an optimum with either. Zeros stay zeros in a search, which so stays clear of poles beside
+    them; whether the optimum that it leads to is a saddle is asked of every optimum.
+    """
+    if len(problem.terms) == 1 or len(problem.y) > FEW_ROWS:
+        return []
+    thetas = unpack_factors(problem, psi)[0]
+    sizes = np.array(
+        [
+            (np.linalg.norm(term.structure.factor(theta), axis=1) / column_scales(term)).max()
+            for term, theta in zip(problem.terms, thetas, strict=True)
+        ]
+    )
+    starts = []
+    for k in np.flatnonzero(sizes < VANISHED):
+        for j in np.flatnonzero(sizes >= VANISHED):
+            exchanged = list(thetas)
+            exchanged[k] = _theta_of_sizes(problem.terms[k], sizes[j] * column_scales(problem.terms[k]))
+            exchanged[j] = np.zeros_like(thetas[j])
+            free = [
+                term.structure.to_free(theta) for term, theta in zip(problem.terms, exchanged, strict=True)
+            ]
+            starts.append(np.concatenate([*free, psi[problem.n_theta :]]))
+    return starts
+
+
+def _given_to_levels(problem: GeneralizedProblem) -> list[FloatArray]:
+    """Return the start at which levels have the variation that a parameter of the family describes.
+
+    With few rows a level its effects can reproduce them all, and there may be an optimum where they do.
+    """
+    if not problem.n_phi or reproducing_effects(problem) is not None or len(problem.y) > FEW_ROWS:
+        return []
+    k = problem.n_theta + problem.n_fixed
+    start, mu = (
+        start_from_levels(problem),
+        problem.family.link.inverse(problem.fixed_basis @ starting_values(problem).gamma + problem.offset),
+    )
+    start[k] = free_with_little_variation(problem, mu, start[k:])[0]
+    return [start]
 
 
 def _uninflated(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray]:

@@ -17,6 +17,7 @@ from mixedmodels.factorization.blocks import Block, term_slices
 from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, product_sums, sum_by_level
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.theta import column_scales
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
 SMALLEST = 0.5
@@ -109,26 +110,53 @@ def row_effects(problem: GeneralizedProblem) -> Block | None:
     return None
 
 
+def reproducing_effects(problem: GeneralizedProblem) -> Block | None:
+    """Return the block whose levels have no more rows than effects, if the family has parameters too.
+
+    As row effects have, and intercept and slope with two rows a level: they can reproduce every row.
+    """
+    for block in problem.system.blocks:
+        if problem.n_phi and np.bincount(block.codes).max() <= block.size:
+            return block
+    return None
+
+
 def start_from_row_effects(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
-    """Return a start at which the row effects have taken over the variation that the family describes.
+    """Return a start at which effects that can have taken over the variation that the family describes.
 
     Returns
     -------
     ndarray, shape (m,)
         The optimiser's vector.
     """
-    block, parameters = row_effects(problem), mode.parameters
+    block, parameters = reproducing_effects(problem), mode.parameters
     assert block is not None
     mu = problem.family.link.inverse(mode.eta)
-    free = problem.family.phi_to_free(parameters.phi)
-    sides = [problem.family.phi_from_free(free + side) for side in (-FAR_PHI, FAR_PHI)]
-    phi = min(sides, key=lambda phi: float(problem.family.variance(mu, phi).mean()))
+    free = free_with_little_variation(problem, mu, problem.family.phi_to_free(parameters.phi))
     W = mode.rows.information
     noise = float((1.0 / W[W > 0.0]).mean()) if (W > 0.0).any() else 1.0
     thetas = list(parameters.thetas)
     for k in block.terms:
-        thetas[k] = np.sqrt(thetas[k] ** 2 + noise)
-    return pack(problem, thetas, parameters.gamma, phi)
+        thetas[k] = _with_variance(problem.terms[k], thetas[k], noise)
+    return pack(problem, thetas, parameters.gamma, problem.family.phi_from_free(free))
+
+
+def _with_variance(term: RandomTerm, theta: FloatArray, added: float) -> FloatArray:
+    """Return theta of independent effects whose variances, in units of the columns' sizes, are larger."""
+    T, structure = term.structure.factor(theta), term.structure
+    sizes = np.sqrt((T**2).sum(axis=1) + added * column_scales(term) ** 2)
+    return structure.from_free(structure.to_free(structure.start()) * structure.scales(sizes))
+
+
+def free_with_little_variation(problem: GeneralizedProblem, mu: FloatArray, free: FloatArray) -> FloatArray:
+    """Return the family's free parameters with nearly all variation of single rows taken from them."""
+    family = problem.family
+
+    def variation(side: FloatArray) -> float:
+        phi = family.phi_from_free(side)
+        return float((family.variance(mu, phi) * family.variance_inflation(problem.weights, phi)).mean())
+
+    return min((free - FAR_PHI, free + FAR_PHI), key=variation)
 
 
 def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:

@@ -14,7 +14,7 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
-from mixedmodels.engines.generalized.start import row_effects
+from mixedmodels.engines.generalized.start import reproducing_effects
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.row_inverse import row_inverse
 from mixedmodels.formula.design.theta import boundaries
@@ -221,17 +221,17 @@ def _limits(problem: GeneralizedProblem, psi: FloatArray) -> tuple[str, ...]:
 
 
 def vanished_dispersion(problem: GeneralizedProblem, mode: Mode) -> tuple[str, ...]:
-    """Say so if effects with a level for each row leave none of the variation to the family's parameter."""
-    block = row_effects(problem)
+    """Say so if effects that can reproduce every row leave no variation to the family's parameter."""
+    block = reproducing_effects(problem)
     if block is None:
         return ()
     left = 1.0 - mode.rows.information * row_inverse(mode.factor).leverage
     if float(left.mean()) > LEFT_OVER:
         return ()
     name = problem.family.phi_names[0]
+    many = "one for each row" if block.size == 1 else "as many as it has rows in each level"
     return (
-        f"{name} is at the end of its range: the effects of {block.group}, one for each row, take all the "
-        "variation.",
+        f"{name} is at the end of its range: the effects of {block.group}, {many}, take all the variation.",
     )
 
 

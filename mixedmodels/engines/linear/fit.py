@@ -23,6 +23,7 @@ from mixedmodels.engines.linear.looks import (
     further_starts,
     has_shared_correlation,
     may_be_saturated,
+    without_a_deviation,
 )
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
@@ -55,6 +56,10 @@ MAX_ESCAPES = 3
 #: units of its scale, or if the search was longer than this: second basins were seen nowhere else.
 FEW_PARAMETERS, FEW_EFFECTS, ROWS_PER_EFFECT = 15, 1000, 2
 INTERIOR, HARD_EVALUATIONS = 0.2, 30
+#: The same where deviations share a correlation, which without one of them may be another: and how little
+#: above the optimum the objective without one and with a strong correlation may be. Of 306 random models 15
+#: had a lower optimum of that kind; those inside by either rule had none.
+WELL_INSIDE, NEARLY_AS_LOW = 0.5, 10.0
 #: Decreases at which a further look pauses, and how many times what it has before it may still be missing: it
 #: goes on only if it may come lower than what is found.
 LOOK_TOLERANCES = ((1e-2, 30.0), (1e-5, 1.0))
@@ -292,11 +297,17 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
         return False
     if origin == "user" or search.n_evaluations > HARD_EVALUATIONS:
         return True
-    if may_be_saturated(problem) or has_shared_correlation(problem):
+    if may_be_saturated(problem):
         return True
-    size = np.abs(canonical(problem.terms, starting.theta_of(problem, found.x))) / problem.scales
-    if bool(size[boundaries(problem.terms)].min() < INTERIOR):
+    theta = canonical(problem.terms, starting.theta_of(problem, found.x))
+    smallest = float((np.abs(theta) / problem.scales)[boundaries(problem.terms)].min())
+    if smallest < INTERIOR:
         return True
+    if has_shared_correlation(problem):
+        beside = without_a_deviation(problem, theta)
+        near = found.objective + NEARLY_AS_LOW
+        if smallest < WELL_INSIDE or any(search.objective(point) < near for point in beside):
+            return True
     return any(value < found.objective for value in _far_values(search))
 
 

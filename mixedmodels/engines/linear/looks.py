@@ -94,6 +94,24 @@ def has_shared_correlation(problem: LinearProblem) -> bool:
     )
 
 
+def without_a_deviation(problem: LinearProblem, theta: FloatArray) -> Iterator[FloatArray]:
+    """Yield thetas at which a structured term lacks a deviation and its others are strongly correlated.
+
+    Near an optimum of that kind the objective is not far above that at `theta`.
+    """
+    for term, part in problem.parts:
+        structure, is_bounded = term.structure, np.array(term.structure.is_lower_bound())
+        if structure.is_unstructured or is_bounded.all():
+            continue
+        for place in np.flatnonzero(is_bounded):
+            for end in (STRONG, -STRONG):
+                free = structure.to_free(theta[part])
+                free[place], free[~is_bounded] = 0.0, end
+                moved = theta.copy()
+                moved[part] = structure.from_free(free)
+                yield moved
+
+
 def _correlated(problem: LinearProblem, size: float, side: float) -> FloatArray:
     """Return the theta of effects of a size, those of structured terms strongly correlated."""
     theta = first_theta(problem, size / START_SIZE)
