@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.nonlinear.mode import Mode, exact_hessian, find_mode, gauss_newton
+from mixedmodels.engines.nonlinear.mode import Mode, exact_hessian, find_mode, gauss_newton, residual_size
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.errors import ConvergenceError
 
 LOG_2PI = math.log(2.0 * math.pi)
+#: Distance, relative to its size, over which the mode is taken to move in a straight line.
+FARTHEST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Evaluation:
         The conditional mode.
     Omega : ndarray, shape (C, q, q)
         ``J'WJ + I`` of each cluster.
+    K : ndarray, shape (C, q, q)
+        Half the exact Hessian of the penalized sum of squares of each cluster.
     log_det : float
         Logarithm of the determinant of the curvature.
     """
@@ -50,6 +54,7 @@ class Evaluation:
     T: FloatArray
     mode: Mode
     Omega: FloatArray
+    K: FloatArray
     log_det: float
 
     @property
@@ -86,14 +91,32 @@ def evaluate(
     T = problem.factor(theta)
     mode = find_mode(problem, T, problem.fixed_part(beta), start)
     Omega = gauss_newton(problem, mode.zeta, problem.weights)
-    curvature = exact_hessian(problem, T, mode, Omega) if observed else Omega
-    sign, log_det = np.linalg.slogdet(curvature)
+    K = exact_hessian(problem, T, mode, Omega)
+    sign, log_det = np.linalg.slogdet(K if observed else Omega)
     r2, n = float(mode.rss.sum()), problem.n
     if (sign <= 0.0).any() or not 0.0 < r2 < math.inf:
         raise ConvergenceError("the Laplace approximation does not exist here.")
     total = float(log_det.sum())
     objective = total - problem.sum_log_weights + n * (1.0 + LOG_2PI + math.log(r2 / n))
-    return Evaluation(objective, theta, beta, T, mode, Omega, total)
+    return Evaluation(objective, theta, beta, T, mode, Omega, K, total)
+
+
+def predicted_mode(
+    problem: NonlinearProblem, at: Evaluation, theta: FloatArray, beta: FloatArray
+) -> FloatArray:
+    """Return to first order where the mode is at other parameters, (C, q): by the implicit function theorem.
+
+    Clusters for which that is further than :data:`FARTHEST` stay where they are.
+    """
+    mode, we, dT = at.mode, problem.weights * at.mode.e, problem.factor(theta) - at.T
+    moved = problem.with_effects(problem.fixed_part(beta - at.beta), problem.at_rows(mode.u) @ dT.T)
+    # The slope in u, u - T' Zeta' W e, with all that moves in it but u.
+    bent_rows = np.einsum("kln,ln->kn", mode.H, moved)
+    across = we[:, None] * (mode.Zeta @ dT + effects(problem, bent_rows) @ at.T)
+    across -= (problem.weights * np.einsum("kn,kn->n", mode.G, moved))[:, None] * mode.zeta
+    step = np.asarray(np.linalg.solve(at.K, problem.vectors(across)[:, :, None])[:, :, 0])
+    near = (np.abs(step) <= FARTHEST * (residual_size(problem, mode) + np.abs(mode.u))).all(axis=1)
+    return mode.u + np.where(near[:, None], step, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +158,7 @@ def pulled_back(problem: NonlinearProblem, at: Evaluation, bar: Cotangents) -> t
     slope = _bent(problem, mode, nu @ T.T)
     # 2. The mode moves so that the gradient of r^2 / 2 in u stays zero: a solves K a = d objective / du.
     u_slope = bar.u + problem.vectors(effects(problem, slope) @ T)
-    K = exact_hessian(problem, T, mode, at.Omega)
-    a = problem.at_rows(np.asarray(np.linalg.solve(K, u_slope[:, :, None])[:, :, 0], dtype=np.float64))
+    a = problem.at_rows(np.asarray(np.linalg.solve(at.K, u_slope[:, :, None])[:, :, 0], dtype=np.float64))
     alpha = a @ T.T
     we = w * mode.e
     along = w * np.einsum("ns,ns->n", mode.Zeta, alpha)

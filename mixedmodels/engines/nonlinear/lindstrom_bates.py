@@ -158,8 +158,9 @@ def fit_linearised(
         beta, b = _onwards(problem, rounds, (beta, b), (found.beta, new), scale)
         path.append((np.concatenate([found.theta, found.beta]), found.objective))
         # Further looks cost as much as many rounds: the first and the last linear models have them.
+        # One that then moves no further than theta is known has found nothing else.
         settled, looked = pace.is_settled(moved), looks
-        if settled and looked:
+        if looked and (settled or moved <= NEARLY_SETTLED):
             break
         looks = settled
     assert found is not None

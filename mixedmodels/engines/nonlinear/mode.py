@@ -18,7 +18,7 @@ from mixedmodels.errors import ConvergenceError
 MAX_STEPS, MAX_HALVINGS = 100, 30
 #: Share of the decrease that the slope promises, which a step must have.
 DECREASE = 1e-4
-#: Step, relative to u, that is nothing, and one that is the last: it leaves its square.
+#: Step, relative to u and a residual, that is nothing, and one that is the last: it leaves its square.
 NO_STEP, LAST_STEP = 1e-10, 1e-6
 #: Decrement, relative to the sum of squares, that the sum is too coarse to show: residuals are differences.
 ROUNDING = 1e-12
@@ -121,7 +121,7 @@ def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start
     for _ in range(MAX_STEPS):
         step, decrement, is_exact = _newton_step(problem, T, at)
         settled += int((decrement <= ROUNDING * at.rss).all())
-        size = float((np.abs(step) / (1.0 + np.abs(at.u))).max(initial=0.0))
+        size = float((np.abs(step) / (residual_size(problem, at) + np.abs(at.u))).max(initial=0.0))
         if settled > LAST_STEPS or size <= NO_STEP:
             return at
         new = _stepped(problem, T, fixed, at, step, decrement)
@@ -133,6 +133,11 @@ def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start
     else:
         raise ConvergenceError("the conditional mode of the random effects was not found.")
     return at
+
+
+def residual_size(problem: NonlinearProblem, at: Mode) -> float:
+    """Return the size of a residual: spherical effects are in its units."""
+    return float(np.sqrt(max(at.rss.sum() / problem.n, np.finfo(np.float64).tiny)))
 
 
 def _newton_step(problem: NonlinearProblem, T: FloatArray, at: Mode) -> tuple[FloatArray, FloatArray, bool]:

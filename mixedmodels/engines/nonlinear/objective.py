@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +10,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import jacobian
 from mixedmodels.engines.generalized.quadrature_grid import Grid
 from mixedmodels.engines.nonlinear.coordinates import Coordinates
-from mixedmodels.engines.nonlinear.laplace import Evaluation, evaluate, gradient
+from mixedmodels.engines.nonlinear.laplace import Evaluation, evaluate, gradient, predicted_mode
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.engines.nonlinear.quadrature import quadrature, quadrature_gradient
 
@@ -40,15 +39,17 @@ class Objective:
     observed: bool = False
     grid: Grid | None = None
     n_evaluations: int = 0
-    lowest: float = math.inf
+    best: Evaluation | None = None
     u: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def evaluation(self, theta: FloatArray, beta: FloatArray) -> Evaluation:
-        """Evaluate Laplace's approximation, the mode searched for from that of the best point so far."""
+        """Evaluate Laplace's approximation, the mode searched for where the best point so far points to."""
         self.n_evaluations += 1
-        at = evaluate(self.problem, theta, beta, self.u, self.observed)
-        if at.objective < self.lowest:
-            self.lowest, self.u = at.objective, at.mode.u
+        best = self.best
+        start = self.u if best is None else predicted_mode(self.problem, best, theta, beta)
+        at = evaluate(self.problem, theta, beta, start, self.observed)
+        if best is None or at.objective < best.objective:
+            self.best = at
         return at
 
     def value(self, x: FloatArray) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypedDict
 
 import numpy as np
 
@@ -51,12 +52,18 @@ class NonlinearProblem:
         Number of clusters C, and the most effects that one has, q.
     term_places : tuple of ndarray of int, each (levels, S_t)
         Where the effects of each term stand in an array of shape (C q,).
+    spots : ndarray of int, shape (n S,)
+        Where the effects of a row stand in an array of shape (C q,).
     pairs : ndarray of int, shape (n S S,)
         Where the products of two effects of a row stand in an array of shape (C q q,).
     columns : tuple of slice
         Columns of Z of each term.
     Z_products : ndarray, shape (S S, n)
         Products of two columns of Z.
+    n : int
+        Number of rows of positive weight.
+    sum_log_weights : float
+        Sum of the logarithms of the positive weights.
     """
 
     y: FloatArray
@@ -71,19 +78,12 @@ class NonlinearProblem:
     place: IntArray
     shape: tuple[int, int]
     term_places: tuple[IntArray, ...]
+    spots: IntArray
     pairs: IntArray
     columns: tuple[slice, ...]
     Z_products: FloatArray
-
-    @property
-    def n(self) -> int:
-        """Number of rows of positive weight."""
-        return int(np.count_nonzero(self.weights))
-
-    @property
-    def sum_log_weights(self) -> float:
-        """Sum of the logarithms of the positive weights."""
-        return float(np.log(self.weights[self.weights > 0.0]).sum())
+    n: int
+    sum_log_weights: float
 
     @property
     def n_parameters(self) -> int:
@@ -99,27 +99,29 @@ class NonlinearProblem:
         """Return the same problem for another response."""
         return replace(self, y=y)
 
+    def with_weighted(self, y: FloatArray, weights: FloatArray) -> NonlinearProblem:
+        """Return the same problem for another response with weights of its own."""
+        return replace(self, y=y, weights=weights, **_of_weights(weights))
+
     # Sums over the rows of each cluster.
 
     def summed(self, values: FloatArray) -> FloatArray:
         """Return the sums of one number a row over each cluster, shape (C,)."""
-        return np.asarray(np.bincount(self.cluster, values, self.shape[0]), dtype=np.float64)
+        return np.bincount(self.cluster, values, self.shape[0])
 
     def vectors(self, values: FloatArray) -> FloatArray:
         """Return the sums of one number for each effect of a row, (n, S), by cluster, shape (C, q)."""
         C, q = self.shape
-        at = self.cluster[:, None] * q + self.place
-        return np.asarray(np.bincount(at.ravel(), values.ravel(), C * q).reshape(C, q), dtype=np.float64)
+        return np.bincount(self.spots, values.ravel(), C * q).reshape(C, q)
 
     def matrices(self, values: FloatArray) -> FloatArray:
         """Return the same of matrices, (n, S, S), by cluster, shape (C, q, q)."""
         C, q = self.shape
-        total = np.bincount(self.pairs, values.ravel(), C * q * q)
-        return np.asarray(total.reshape(C, q, q), dtype=np.float64)
+        return np.bincount(self.pairs, values.ravel(), C * q * q).reshape(C, q, q)
 
     def at_rows(self, vectors: FloatArray) -> FloatArray:
         """Return the effects of each row, (n, S), from those by cluster (C, q)."""
-        return vectors[self.cluster[:, None], self.place]
+        return vectors.ravel()[self.spots].reshape(self.place.shape)
 
     def pairs_at_rows(self, matrices: FloatArray) -> FloatArray:
         """Return the entries between the effects of each row, (n, S, S), of matrices (C, q, q)."""
@@ -208,9 +210,10 @@ def nonlinear_problem(
     of_level = tuple(_level_clusters(term, cluster) for term in terms)
     first = cluster[:, None] * q + place
     ends = np.cumsum([0, *(term.size for term in terms)])
+    weights = np.ones(len(y)) if weights is None else weights
     return NonlinearProblem(
         y=y,
-        weights=np.ones(len(y)) if weights is None else weights,
+        weights=weights,
         mean=mean,
         X=X,
         fixed_parameter=fixed_parameter,
@@ -221,10 +224,25 @@ def nonlinear_problem(
         place=place,
         shape=(C, q),
         term_places=tuple(c[:, None] * q + at for c, at in zip(of_level, offsets, strict=True)),
+        spots=first.ravel(),
         pairs=(first[:, :, None] * q + place[:, None, :]).ravel(),
         columns=tuple(slice(int(a), int(b)) for a, b in pairwise(ends)),
         Z_products=(Z.T[:, None, :] * Z.T[None, :, :]).reshape(Z.shape[1] ** 2, len(y)),
+        **_of_weights(weights),
     )
+
+
+class _OfWeights(TypedDict):
+    """What the prior weights alone say."""
+
+    n: int
+    sum_log_weights: float
+
+
+def _of_weights(weights: FloatArray) -> _OfWeights:
+    """Return the number of rows of positive weight, and the sum of their logarithms."""
+    positive = weights[weights > 0.0]
+    return {"n": len(positive), "sum_log_weights": float(np.log(positive).sum())}
 
 
 def _level_clusters(term: RandomTerm, cluster: IntArray) -> IntArray:

@@ -35,7 +35,7 @@ class FamilyProblem:
 
     def with_response(self, y: FloatArray, weights: FloatArray, constant: FloatArray) -> FamilyProblem:
         """Return the same problem for another response."""
-        return replace(self, rows=replace(self.rows, y=y, weights=weights), constant=constant)
+        return replace(self, rows=self.rows.with_weighted(y, weights), constant=constant)
 
     def evaluate(self, eta: FloatArray, phi: FloatArray, order: int = 2) -> Derivatives:
         """Return the log-likelihood terms at linear predictors; minus infinity where one is not finite."""

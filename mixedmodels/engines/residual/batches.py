@@ -143,9 +143,21 @@ def clusters_of_rows(codes: IntArray, terms: Sequence[RandomTerm]) -> IntArray:
         if term.relationship is not None:
             return np.zeros(len(codes), dtype=np.intp)
         a, b = int(found.max()) + 1, int(levels.max()) + 1
+        if _is_within(found, a, levels):
+            found = levels
+            continue
+        if _is_within(levels, b, found):
+            continue
         links = coo_array((np.ones(len(codes)), (found, a + levels)), shape=(a + b, a + b))
         found = np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)[found]
     return np.unique(found, return_inverse=True)[1].astype(np.intp)
+
+
+def _is_within(fine: IntArray, n: int, coarse: IntArray) -> bool:
+    """Tell whether every group of one partition of the rows, of n groups, is within one of another."""
+    group_of = np.zeros(n, dtype=np.intp)
+    group_of[fine] = coarse
+    return bool((group_of[fine] == coarse).all())
 
 
 def batches(

@@ -155,12 +155,19 @@ class BoundMean:
         Functions from `env`.
     n_rows : int
         Number of rows, n.
+    programs : dict
+        Order of derivatives -> the program that computes them, once it was asked for.
     """
 
     expression: MeanExpression
     data: tuple[FloatArray, ...]
     functions: Mapping[str, UserFunction]
     n_rows: int
+    programs: dict[int, Recorded] = field(default_factory=dict, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[type[BoundMean], tuple[Any, ...]]:
+        """Copy without the programs, which are made anew."""
+        return BoundMean, (self.expression, self.data, self.functions, self.n_rows)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -223,8 +230,11 @@ class BoundMean:
         with np.errstate(all="ignore"):
             if self.functions:  # which may do anything, and so cannot be recorded
                 return results(expression.steps, self._sources(phi), order)[-1]
-            recorded = _recorded(expression.steps, expression.numbers, len(self.data), len(phi), order)
-            return recorded.jet([*self.data, *phi])
+            if order not in self.programs:
+                self.programs[order] = _recorded(
+                    expression.steps, expression.numbers, len(self.data), len(phi), order
+                )
+            return self.programs[order].jet([*self.data, *phi])
 
 
 @dataclass(frozen=True, slots=True)
