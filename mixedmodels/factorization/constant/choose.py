@@ -84,6 +84,17 @@ def _dense_row_seconds(S: int, n_tail: int) -> float:
     return 3.0 * S * n_tail**2 * FLOP_SECONDS
 
 
+def _met_together(pattern: Pattern) -> float:
+    """Return how many pairs of levels of the tail the levels of the outermost chain block bring together."""
+    width = pattern.blocks[pattern.chain[-1]].n_levels
+    met = sum(np.bincount(pairs.first, minlength=width) for pairs in pattern.couplings[-1].pairs)
+    counts = np.asarray(met, dtype=np.float64)
+    beside = 0
+    if any(pattern.blocks[t].present is not None for t in pattern.tail):
+        beside = sum(len(pairs.first) for pairs in pattern.tail_pairs.values())
+    return float(counts @ counts) + 4.0 * beside
+
+
 def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
 
@@ -113,10 +124,9 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
         dense_seconds -= float((pairs - np.minimum(pairs, rows)).sum())
     if dense_seconds <= 0.0:
         return None
-    sizes, met = meeting_levels(pattern)
-    counts = np.diff(met.indptr).astype(np.float64)
-    if MEETING_SECONDS * (counts @ counts) > dense_seconds:
+    if MEETING_SECONDS * _met_together(pattern) > dense_seconds:
         return None
+    sizes, met = meeting_levels(pattern)
     adjacency = meetings_of(met)
     if n_tail > LARGE_TAIL and adjacency.nnz > MOST_MEETINGS * float(adjacency.shape[0]) ** 2:
         return None
