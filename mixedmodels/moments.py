@@ -44,6 +44,7 @@ from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.first_pass import FirstPass, first_pass
 from mixedmodels.formula.design.level_tables import LevelTable, absorb
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS
+from mixedmodels.machine import physical_memory
 from mixedmodels.parallel import number_of_jobs
 from mixedmodels.progress import Progress
 from mixedmodels.sql.queries import MomentQueries
@@ -59,9 +60,11 @@ STOPPED = (
     "What was summed up to here is not lost: it is the attribute moments of this exception "
     "(sys.last_value.moments at a prompt), and moments(formula, source, into=it) goes on from there."
 )
-#: Bytes of the sums by pairs of levels of two crossed factors beyond which they are refused: merging them,
-#: and what a fit makes of them, takes several times as much.
-MOST_PAIR_BYTES = 2**30
+#: Bytes of the sums by pairs of levels of two crossed factors beyond which they are refused: a sixth of the
+#: memory, for merging them, and what a fit makes of them, takes three times as much.
+MOST_PAIR_BYTES = max(2**30, physical_memory() // 6)
+#: Pairs of levels that a factorization can number.
+MOST_PAIRS = 2**31 - 1
 #: In place of the number of batches that were counted of a part: it is counted to its end.
 COMPLETE = -1
 
@@ -179,11 +182,13 @@ class Moments:
         """Raise where two crossed factors meet in more pairs of levels than memory should hold."""
         assert self._sums is not None
         for (a, b), pairs in self._sums.pairs.items():
-            if pairs.nbytes > MOST_PAIR_BYTES:
+            if pairs.nbytes > MOST_PAIR_BYTES or pairs.n_pairs > MOST_PAIRS:
+                pairs.shorten()
+            if pairs.nbytes > MOST_PAIR_BYTES or pairs.n_pairs > MOST_PAIRS:
                 one, other = self._design.groups[a].name, self._design.groups[b].name
                 raise DataError(
-                    f"{one} and {other} meet in more than {pairs.n_pairs:,} pairs of levels, whose sums take "
-                    f"more than {MOST_PAIR_BYTES / 2**30:.0f} GB: too much for sums of crossed factors. "
+                    f"{one} and {other} meet in {pairs.n_pairs:,} pairs of levels and more, whose sums take "
+                    f"{pairs.nbytes / 2**30:.1f} GB: too much for sums of crossed factors on this machine. "
                     f"Leave one of them out, or make {other} a fixed effect if it has few levels."
                 )
 

@@ -16,7 +16,7 @@ ORDER = (
     ("foreign_families",),
     ("advice", "differences"),
     ("versions",),
-    ("control", "datasets", "progress"),
+    ("control", "datasets", "machine", "progress"),
     ("parallel",),
     ("covariance", "kernels", "streams"),
     ("formula.language",),

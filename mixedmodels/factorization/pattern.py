@@ -65,6 +65,11 @@ class Coupling:
         """Level of the chain block each entry belongs to, shape (nnz,)."""
         return np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether there is one tail block with one coefficient, of which the entries are the pairs."""
+        return len(self.pairs) == 1 and self.rows is self.pairs[0].second
+
     def without_rows(self) -> Coupling:
         """Return the coupling without the numbers of the data rows, which only sums over the rows need."""
         if not self.pairs:

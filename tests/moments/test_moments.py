@@ -235,7 +235,7 @@ def test_absent_rows_have_a_shape_and_nothing_else():
 def test_crossed_factors_too_large_for_sums_are_refused_by_name(monkeypatch):
     monkeypatch.setattr(sys.modules["mixedmodels.moments"], "MOST_PAIR_BYTES", 1000)
     data = mm.load_dataset("Penicillin")
-    with pytest.raises(DataError, match="plate and sample meet in more than"):
+    with pytest.raises(DataError, match=r"plate and sample meet in \d+ pairs of levels and more"):
         mm.moments("diameter ~ 1 + (1 | plate) + (1 | sample)", cut(data, 3))
 
 

@@ -15,7 +15,7 @@ from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.problem import EXACT_FIT, LinearProblem
 from mixedmodels.engines.linear.system import Equations
 from mixedmodels.engines.moments.basis import semidefinite_root
-from mixedmodels.engines.moments.pair_sums import split_keys
+from mixedmodels.engines.moments.pair_sums import in_order
 from mixedmodels.engines.moments.sums import Sums
 from mixedmodels.engines.orthonormal import RANK_TOLERANCE, OrthonormalBasis
 from mixedmodels.errors import DataError
@@ -208,6 +208,23 @@ class TermColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class MetLevels:
+    """Pairs of levels of two grouping factors that meet, in the order of the design.
+
+    Attributes
+    ----------
+    first, second : int32 ndarray, shape (n_pairs,)
+        Levels, sorted by `first`, then `second`.
+    sums : ndarray, shape (n_pairs, S, S')
+        Products of the columns that are summed for the two.
+    """
+
+    first: CodeArray
+    second: CodeArray
+    sums: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class SumMeetings:
     """Which levels of two blocks have rows in common, and their products, from sums by pairs.
 
@@ -235,24 +252,24 @@ class SumMeetings:
     E: tuple[FloatArray, ...]
     F: FloatArray
     orders: tuple[IntArray, ...]
-    found: dict[tuple[int, int], tuple[IntArray, IntArray, IntArray]] = field(default_factory=dict)
+    found: dict[tuple[int, int], MetLevels] = field(default_factory=dict)
 
     def is_nested(self, inner: int, outer: int) -> bool:
         """Tell whether every level of `inner` occurs with one level of `outer` only."""
-        return len(self._levels(inner, outer)[0]) == self.blocks[inner].n_levels
+        return len(self._levels(inner, outer).first) == self.blocks[inner].n_levels
 
     def parents(self, inner: int, outer: int) -> IntArray:
         """Return the level of `outer` that each level of `inner`, which is nested in it, lies in, (q,)."""
-        first, second, _ = self._levels(inner, outer)
+        met = self._levels(inner, outer)
         parents = np.zeros(self.blocks[inner].n_levels, dtype=np.intp)
-        parents[first] = second
+        parents[met.first] = met.second
         return parents
 
     def pairs(self, first: int, second: int) -> Pairs:
         """Return the pairs of levels that occur."""
-        a, b, _ = self._levels(first, second)
+        met = self._levels(first, second)
         none: CodeArray = np.empty(0, dtype=np.int32)
-        return Pairs(none, a.astype(np.int32), b.astype(np.int32))
+        return Pairs(none, met.first, met.second)
 
     def fixed(self, block: int) -> FloatArray:
         """Return fixed effects against a block, a known covariance between its levels applied, (p, S, q)."""
@@ -281,7 +298,7 @@ class SumMeetings:
 
     def link(self, outer: int, inner: int) -> FloatArray:
         """Return the products of two blocks by levels of the inner one, nested in the other, (S, S', q')."""
-        first, products = self._levels(inner, outer)[0], self._products(inner, outer)
+        first, products = self._levels(inner, outer).first, self._products(inner, outer)
         link = np.empty((self.blocks[outer].size, self.blocks[inner].size, self.blocks[inner].n_levels))
         link[:, :, first] = products.transpose(2, 1, 0)
         return link
@@ -295,18 +312,20 @@ class SumMeetings:
             for k in range(products.shape[2]):
                 yield (i, k), products[:, i, k]
 
-    def _levels(self, first: int, second: int) -> tuple[IntArray, IntArray, IntArray]:
-        """Return the levels of both blocks that meet, ascending, and which of the pairs summed they are."""
+    def _levels(self, first: int, second: int) -> MetLevels:
+        """Return the levels of both blocks that meet, ascending, with their sums."""
         g, h = self.groups[first], self.groups[second]
         if g == h:
-            q = np.arange(self.blocks[first].n_levels)
-            return q, q, q
+            q = np.arange(self.blocks[first].n_levels, dtype=np.int32)
+            return MetLevels(q, q, np.empty((0, 0, 0)))
         if (g, h) not in self.found:
-            levels = split_keys(self.sums.total_pairs(min(g, h), max(g, h)).keys)
-            levels = levels if g < h else levels[::-1]
-            a, b = self.orders[g][levels[0]], self.orders[h][levels[1]]
-            order = np.lexsort((b, a))
-            self.found[g, h] = a[order], b[order], order
+            a, b = min(g, h), max(g, h)
+            run = self.sums.total_pairs(a, b)
+            order = in_order(run, self.orders[a], self.orders[b], turned=h < g)
+            shape = tuple(self.sums.columns.groups[k].size for k in (a, b))
+            values = run.sums[order.place].astype(np.float64, copy=False).reshape(-1, *shape)
+            values = values.transpose(0, 2, 1) if h < g else values
+            self.found[g, h] = MetLevels(order.first, order.second, values)
         return self.found[g, h]
 
     def _products(self, first: int, second: int) -> FloatArray:
@@ -316,10 +335,10 @@ class SumMeetings:
         if g == h:
             faces = _both_sides(left, self.sums.groups[g].faces(), right)
             return self._in_order(faces, g).transpose(2, 0, 1)
-        pair = min(g, h), max(g, h)
-        shape = tuple(self.sums.columns.groups[k].size for k in pair)
-        values = self.sums.total_pairs(*pair).sums.reshape(-1, *shape)[self._levels(first, second)[2]]
-        values = values if g < h else values.transpose(0, 2, 1)
+        values = self._levels(first, second).sums
+        if left.size == right.size == 1:
+            scale = float(left[0, 0] * right[0, 0])
+            return values if scale == 1.0 else scale * values
         return np.asarray((left.T @ values) @ right)
 
 

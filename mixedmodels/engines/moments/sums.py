@@ -12,9 +12,8 @@ from mixedmodels.engines.moments.basis import Basis, change_between, first_basis
 from mixedmodels.engines.moments.pair_sums import (
     PairSums,
     Run,
-    joined_keys,
-    sorted_run,
-    split_keys,
+    counted_pairs,
+    renumbered,
     summed_pairs,
 )
 
@@ -207,10 +206,18 @@ class Sums:
             _add_levels(group, codes, own, own_weighted, V, rows.weights is None and columns.has_ones)
             bases.append((own, own_weighted))
         for a, b in self.columns.pairs:
-            self.pairs[a, b].add(summed_pairs(rows.codes[a], rows.codes[b], bases[a][1], bases[b][0]))
+            codes = rows.codes[a], rows.codes[b]
+            are_counts = rows.weights is None and self._has_only_ones(a) and self._has_only_ones(b)
+            run = counted_pairs(*codes) if are_counts else summed_pairs(*codes, bases[a][1], bases[b][0])
+            self.pairs[a, b].add(run)
         self._count(rows)
         if self.n_rows >= 2 * self.looked_at:
             self.improve()
+
+    def _has_only_ones(self, k: int) -> bool:
+        """Tell whether a grouping factor has the column of ones alone, as it is."""
+        columns = self.columns.groups[k]
+        return columns.has_ones and columns.size == 1 and bool(self.groups[k].basis.K[0, 0] == 1.0)
 
     def _count(self, rows: Rows) -> None:
         self.n_rows += rows.U.shape[1]
@@ -266,6 +273,8 @@ class Sums:
         self._change_pairs(k, T)
 
     def _change_pairs(self, k: int, T: FloatArray) -> None:
+        if np.array_equal(T, np.eye(len(T))):
+            return
         for (a, b), pairs in self.pairs.items():
             if k not in (a, b):
                 continue
@@ -305,8 +314,7 @@ class Sums:
                 group.own[:, :, place] += added.own[:, :, : added.n_levels]
         for (a, b), pairs in self.pairs.items():
             run = other.pairs[a, b].total(self.columns.groups[a].size * self.columns.groups[b].size)
-            first, second = split_keys(run.keys)
-            pairs.add(sorted_run(joined_keys(places[a][first], places[b][second]), run.sums))
+            pairs.add(renumbered(run, places[a], places[b]))
         self.n += other.n
         self.n_rows += other.n_rows
         self.sum_log_weights += other.sum_log_weights

@@ -94,6 +94,17 @@ def _share_of_meetings(met: csc_array) -> float:
     return float((some @ met.T).nnz / (some.shape[0] * n_levels))
 
 
+def _met_together(pattern: Pattern) -> float:
+    """Return how many pairs of levels of the tail the levels of the outermost chain block bring together."""
+    width = pattern.blocks[pattern.chain[-1]].n_levels
+    met = sum(np.bincount(pairs.first, minlength=width) for pairs in pattern.couplings[-1].pairs)
+    counts = np.asarray(met, dtype=np.float64)
+    beside = 0
+    if any(pattern.blocks[t].present is not None for t in pattern.tail):
+        beside = sum(len(pairs.first) for pairs in pattern.tail_pairs.values())
+    return float(counts @ counts) + 4.0 * beside
+
+
 def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     """Return the layout of a sparse tail if that makes evaluations cheaper than a dense one, else None.
 
@@ -123,10 +134,9 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
         dense_seconds -= float((pairs - np.minimum(pairs, rows)).sum())
     if dense_seconds <= 0.0:
         return None
-    sizes, met = meeting_levels(pattern)
-    counts = np.diff(met.indptr).astype(np.float64)
-    if MEETING_SECONDS * (counts @ counts) > dense_seconds:
+    if MEETING_SECONDS * _met_together(pattern) > dense_seconds:
         return None
+    sizes, met = meeting_levels(pattern)
     if n_tail > LARGE_TAIL and _share_of_meetings(met) > SURELY_DENSE:
         return None
     adjacency = meetings_of(met)

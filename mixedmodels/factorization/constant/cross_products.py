@@ -275,16 +275,26 @@ def _rest(
     layout: SparseLayout | None,
 ) -> Rest:
     """Return the rows below the j-th chain block."""
-    coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
-    entries = np.empty((leading.size, len(coupling.rows)))
-    for t, pairs, slots in zip(pattern.tail, coupling.pairs, coupling.slots, strict=True):
-        for (i, k), products in sums.pair_sums(pairs, pattern.chain[j], t):
-            entries[i, slots[k]] = products
+    coupling, entries = pattern.couplings[j], _entries(pattern, j, sums)
     coupling = coupling.without_rows()
     if layout is not None:
         return sparse_tail_rest(coupling, entries, XZ, layout)
     liftable = len(pattern.chain) > 1
     return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
+
+
+def _entries(pattern: Pattern, j: int, sums: Sums) -> FloatArray:
+    """Return the entries of the coupling of the j-th chain block, shape (S, nnz)."""
+    coupling, leading = pattern.couplings[j], pattern.blocks[pattern.chain[j]]
+    if coupling.is_in_order and leading.size == 1:
+        # They are the sums, which may be too many to hold them twice.
+        _, products = next(iter(sums.pair_sums(coupling.pairs[0], pattern.chain[j], pattern.tail[0])))
+        return np.ascontiguousarray(products)[None]
+    entries = np.empty((leading.size, len(coupling.rows)))
+    for t, pairs, slots in zip(pattern.tail, coupling.pairs, coupling.slots, strict=True):
+        for (i, k), products in sums.pair_sums(pairs, pattern.chain[j], t):
+            entries[i, slots[k]] = products
+    return entries
 
 
 def _tail(pattern: Pattern, sums: Sums) -> FloatArray:

@@ -21,6 +21,8 @@ from mixedmodels.kernels.schur import add_sandwich, subtract_schur
 CHUNK_DOUBLES = 1 << 20
 #: Pairs of entries whose elements of V are gathered at once; 32 MB.
 PAIRS_AT_ONCE = 1 << 22
+#: Entries that a kernel goes through row by row before it takes further levels: 3 MB stay in the caches.
+ENTRIES_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class EntryPlaces:
     ----------
     light : int32 ndarray
         Levels whose entries are multiplied pair by pair.
+    parts : tuple of int32 ndarray
+        The same in parts that the caches hold.
     columns : int32 ndarray, shape (nnz,)
         Level of each entry.
     starts, rows : int32 ndarray
@@ -40,15 +44,16 @@ class EntryPlaces:
     """
 
     light: CodeArray
+    parts: tuple[CodeArray, ...]
     columns: CodeArray
     starts: CodeArray
     rows: CodeArray
     heavy: IntArray
 
-    @property
-    def arrays(self) -> tuple[CodeArray, CodeArray, CodeArray]:
-        """What the kernels of :mod:`mixedmodels.kernels.schur` take."""
-        return self.light, self.starts, self.rows
+    def arrays(self) -> Iterator[tuple[CodeArray, CodeArray, CodeArray]]:
+        """Yield what the kernels of :mod:`mixedmodels.kernels.schur` take, a part of the levels at a time."""
+        for levels in self.parts:
+            yield levels, self.starts, self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ class SparseRest:
             tail[n_tail:, n_tail:] -= fixed
             tail[n_tail:, :n_tail] -= across
         block = tail[:n_tail, :n_tail]
-        subtract_schur(block, *self.places.arrays, self.values, P)
+        for arrays in self.places.arrays():
+            subtract_schur(block, *arrays, self.values, P)
         for levels, chunk in self._chunks(self.places.heavy):
             half = np.matmul(Y[:, :, levels].transpose(2, 0, 1), chunk).reshape(-1, n_tail)
             block -= half.T @ half
@@ -116,7 +122,8 @@ class SparseRest:
     def _sandwich(self, V: FloatArray) -> FloatArray:
         S, q = len(self.values), self.matrices[0].shape[1]
         N = np.zeros((S, S, q))
-        add_sandwich(N, *self.places.arrays, self.values, V)
+        for arrays in self.places.arrays():
+            add_sandwich(N, *arrays, self.values, V)
         if not len(self.places.heavy):
             return N
         full = dense.mirror(V)
@@ -223,13 +230,23 @@ def sparse_rest(
 
 def entry_places(coupling: Coupling, light: BoolArray) -> EntryPlaces:
     """Return where the entries are, levels divided into light and heavy ones."""
+    levels = np.flatnonzero(light).astype(np.int32)
     return EntryPlaces(
-        np.flatnonzero(light).astype(np.int32),
+        levels,
+        _in_parts(levels, np.diff(coupling.indptr)),
         coupling.columns,
         coupling.indptr.astype(np.int32),
         coupling.rows,
         np.flatnonzero(~light),
     )
+
+
+def _in_parts(levels: CodeArray, counts: IntArray) -> tuple[CodeArray, ...]:
+    """Return levels in parts that have not too many entries."""
+    if len(levels) < 2 or counts.sum() <= ENTRIES_AT_ONCE:
+        return (levels,)
+    part = np.cumsum(counts[levels]) // ENTRIES_AT_ONCE
+    return tuple(np.split(levels, np.flatnonzero(np.diff(part)) + 1))
 
 
 def dense_rows(coupling: Coupling, values: FloatArray, n_rows: int, levels: IntArray) -> FloatArray:
