@@ -12,13 +12,14 @@ import pandas as pd
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of, whole_number
-from mixedmodels.errors import ControlError, ConvergenceWarning, NotAvailableError, warn
+from mixedmodels.errors import ControlError, ConvergenceWarning, DataWarning, NotAvailableError, warn
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.inference import bootstrap_intervals as intervals
 from mixedmodels.inference.bootstrap_intervals import IntervalType
 from mixedmodels.inference.clusters import clusters_of
 from mixedmodels.inference.covariance_parameters import deviations
+from mixedmodels.inference.no_estimates import without_estimates
 from mixedmodels.inference.profile.parameters import parameters_of
 from mixedmodels.inference.refits import (
     FAILED,
@@ -287,6 +288,8 @@ def bootstrap(
     jobs = workers(n_jobs)
     check_kind(model, kind, use_u)
     original_values(model, statistic)
+    if infinite := without_estimates(model):
+        warn(f"{infinite} Replicates of it say where searches ended, and nothing more.", DataWarning)
     task = _Replicates(Refitter(model), kind, use_u, statistic)
     parts = simulate_in_pieces(
         task,

@@ -17,6 +17,7 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.inference.anova import check_models
+from mixedmodels.inference.no_estimates import require_estimates
 from mixedmodels.inference.printed_table import PrintedTable
 from mixedmodels.inference.wald import check_level, wald_intervals, wald_table
 from mixedmodels.prediction.averaged import (
@@ -55,7 +56,8 @@ def marginal_coefs(fit: Fit) -> PrintedTable:
     Raises
     ------
     NotAvailableError
-        If the model has no random effects or no link, or the averaged means do not exist under its link.
+        If the model has no random effects or no link, a parameter has no finite estimate, or the averaged
+        means do not exist under its link.
 
     Examples
     --------
@@ -72,6 +74,7 @@ def marginal_coefs(fit: Fit) -> PrintedTable:
             "the coefficients of a model with an identity link or without random effects are "
             "population-averaged as they are: fixef()."
         )
+    require_estimates(fit, "a marginal coefficient")
     rows = average_rows(fit)
     used = fit.prior_weights > 0.0
     pseudo = np.linalg.pinv(rows.X[used])

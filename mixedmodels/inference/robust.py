@@ -19,6 +19,7 @@ from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.pql import PqlFit
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.inference.clusters import Clusters, clusters_of, relative_covariance
+from mixedmodels.inference.no_estimates import require_estimates
 from mixedmodels.inference.sandwich import Sandwich, SandwichDegrees, adjusted_scores, symmetric_power
 from mixedmodels.reports.printed_frame import PrintedFrame
 
@@ -71,7 +72,8 @@ def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = N
     DataError
         If there is one cluster only, or its values do not fit the rows.
     NotAvailableError
-        If random effects are shared between clusters, or the fit has no likelihood in the fixed effects.
+        If random effects are shared between clusters, the fit has no likelihood in the fixed effects, or a
+        parameter has no finite estimate.
 
     Notes
     -----
@@ -89,6 +91,7 @@ def robust_covariance(fit: Fit, type: RobustType | str = "CR2", cluster: Any = N
             "A fit by penalized quasi-likelihood has no scores of its own; fit the model with method='ml' "
             "for a robust covariance."
         )
+    require_estimates(fit, "a robust covariance")
     m = clusters.counted(fit.prior_weights)
     sandwich = make(fit, clusters, POWERS[type], _factor(type, m, fit.nobs(), len(fit.beta)))
     names = list(fit.design.x_names)

@@ -152,7 +152,8 @@ def delta_jacobian(
 ) -> FloatArray:
     """Return the derivatives of a function of the parameters, shape (m, n_parameters).
 
-    By central differences with steps in proportion to standard errors; zero for parameters without one.
+    By central differences with steps in proportion to standard errors, or to parameters where these are far
+    smaller, as under separation; zero for parameters without a standard error.
 
     Parameters
     ----------
@@ -173,7 +174,8 @@ def delta_jacobian(
 
     J = np.zeros((len(function(at)), len(at)))
     if len(moving):
-        J[:, moving] = jacobian(of_moving, at[moving], PARAMETER_STEP * se[moving])
+        sizes = np.minimum(se[moving], np.maximum(1.0, np.abs(at[moving])))
+        J[:, moving] = jacobian(of_moving, at[moving], PARAMETER_STEP * sizes)
     return J
 
 
