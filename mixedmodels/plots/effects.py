@@ -96,8 +96,8 @@ def plot_effects(
     --------
     >>> import mixedmodels as mm
     >>> m = mm.lmer("yield ~ nitro + Variety + (1 | Block/Variety)", mm.load_dataset("Oats"))
-    >>> mm.plot_effects(m, "Variety").data["estimate"].round(2).tolist()
-    [104.5, 109.79, 97.62]
+    >>> mm.plot_effects(m, "Variety").data["estimate"].round(1).tolist()
+    [104.5, 109.8, 97.6]
     """
     check_axes(ax)
     fit = a_fit(model, "plot_effects")

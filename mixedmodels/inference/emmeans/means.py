@@ -97,8 +97,8 @@ def emmeans(
     --------
     >>> import mixedmodels as mm
     >>> m = mm.lmer("yield ~ nitro + Variety + (1 | Block/Variety)", mm.load_dataset("Oats"))
-    >>> mm.emmeans(m, "Variety").to_frame()["emmean"].round(2).tolist()
-    [104.5, 109.79, 97.62]
+    >>> mm.emmeans(m, "Variety").to_frame()["emmean"].round(1).tolist()
+    [104.5, 109.8, 97.6]
     """
     check_model(model, "emmeans")
     one_of("type", type, get_args(Scale))
