@@ -101,8 +101,10 @@ def _check_weights(weights: Weights) -> None:
             f"weights must be one of {', '.join(map(repr, WEIGHTS))} or one number for each combination that "
             f"is averaged over, not {shown(weights)}."
         )
-    given = [] if named else pd.to_numeric(np.asarray(weights, dtype=object), errors="coerce")
-    if not np.all(np.isfinite(given)) or not np.all(np.greater_equal(given, 0.0)):
+    if named:
+        return
+    given = np.asarray(pd.to_numeric(np.asarray(weights, dtype=object), errors="coerce"), dtype=np.float64)
+    if not np.isfinite(given).all() or (given < 0.0).any():
         raise ControlError(f"weights must be numbers that are zero or more, not {shown(weights)}.")
 
 
