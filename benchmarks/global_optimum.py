@@ -3,6 +3,7 @@
     python -m benchmarks.global_optimum                        # 400 models, five other starts each
     python -m benchmarks.global_optimum --models 100 --lme4    # the same with lme4's optimisers
     python -m benchmarks.global_optimum --first 50000          # other models: seeds from here on
+    python -m benchmarks.global_optimum --minutes 20           # go on with the table for so long
 
 Each model of :mod:`benchmarks.random_models` is fitted from the default start and from the constant thetas of
 ``STARTS``; with ``--lme4`` also by lme4 with bobyqa, Nelder_Mead and nlminbwrap. The default has missed where
@@ -18,8 +19,8 @@ import argparse
 import math
 import subprocess
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ STARTS = (0.1, 1.0, 3.0, 10.0, 30.0)
 WITHIN = 1e-4
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results" / "global_optimum.csv"
+#: lme4's optimisers.
+OPTIMISERS = ("bobyqa", "Nelder_Mead", "nlminbwrap")
 #: Commit of the code that is searched.
 VERSION = commit()
 LME4 = ROOT / "peers" / "global_optimum.R"
@@ -86,17 +89,24 @@ def row_of(model: RandomModel) -> dict[str, Any] | None:
     }
 
 
-def rows(number: int, first: int = 0) -> Iterator[tuple[RandomModel, dict[str, Any]]]:
-    """Yield the models from a seed on that can be fitted, half of the number of each kind, and their rows."""
+def searched(path: Path, number: int, first: int, minutes: float) -> pd.DataFrame:
+    """Go on with a table, half of the models of each kind, and return what it holds when the time is over.
+
+    Rows are written as they come; a seed whose data a model refuses has none.
+    """
+    ends = time.perf_counter() + 60.0 * minutes
+    known = pd.read_csv(path) if path.exists() else pd.DataFrame({"kind": [], "seed": []})
     for kind in KINDS:
-        seed, found = first, 0
-        while found < number // len(KINDS):
-            model = draw(kind, seed)
-            row = row_of(model)
+        seeds = known.seed[known.kind == kind]
+        seed, found = int(seeds.max()) + 1 if len(seeds) else first, len(seeds)
+        while found < number // len(KINDS) and time.perf_counter() < ends:
+            row = row_of(draw(kind, seed))
             seed += 1
             if row is not None:
                 found += 1
-                yield model, row
+                table = pd.DataFrame([row])
+                table.to_csv(path, mode="a", header=not path.exists(), index=False, float_format="%.6f")
+    return pd.read_csv(path)
 
 
 def of_lme4(models: list[RandomModel]) -> pd.DataFrame:
@@ -116,18 +126,20 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--models", type=int, default=400, help="how many (default 400)")
     options.add_argument("--first", type=int, default=0, help="first seed (default 0)")
-    options.add_argument("--lme4", action="store_true", help="ask lme4 too")
-    options.add_argument("--out", type=Path, default=RESULTS, help="results file")
+    options.add_argument("--minutes", type=float, default=math.inf, help="time to spend (default: all)")
+    options.add_argument("--lme4", action="store_true", help="ask lme4 too, once all models are there")
+    options.add_argument("--out", type=Path, default=RESULTS, help="results file, gone on with if it exists")
     chosen = options.parse_args()
     warnings.simplefilter("ignore")
-    models, table = zip(*rows(chosen.models, chosen.first), strict=True)
-    results = pd.DataFrame(table)
-    others = ["best_of_starts"]
-    if chosen.lme4:
-        peers = of_lme4(list(models))
-        results, others = pd.concat([results, peers], axis=1), [*others, *peers.columns]
+    results = searched(chosen.out, chosen.models, chosen.first, chosen.minutes)
+    is_whole = len(results) >= chosen.models // len(KINDS) * len(KINDS)
+    if chosen.lme4 and is_whole:
+        models = [draw(kind, seed) for kind, seed in zip(results.kind, results.seed, strict=True)]
+        results[list(OPTIMISERS)] = of_lme4(models)[list(OPTIMISERS)].to_numpy()
+    others = [name for name in ("best_of_starts", *OPTIMISERS) if name in results]
     results["missed_by"] = (results["default"] - results[others].min(axis=1)).clip(lower=0.0)
-    results.to_csv(chosen.out, index=False, float_format="%.6f")
+    if is_whole:
+        results.to_csv(chosen.out, index=False, float_format="%.6f")
     bounded = results[~results["no_maximum"]]
     missed = bounded[(bounded["missed_by"] > WITHIN) | (bounded["starts_without_maximum"] > 0)]
     print(f"{len(bounded) - len(missed)} of {len(bounded)} default starts within {WITHIN:g} of the best")

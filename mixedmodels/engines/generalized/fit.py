@@ -21,7 +21,6 @@ from mixedmodels.engines.generalized.looks import (
     SMALLEST_GAIN,
     after_looks,
     better,
-    is_optimum,
     lower_of,
 )
 from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
@@ -136,15 +135,13 @@ def _optimize(
 
 def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
     """Return the lowest optimum that starting values from the data lead to."""
-    optimum = from_start(evaluator, layout, None)
-    was_led_to_pole = not is_optimum(evaluator, optimum)
+    first = optimum = from_start(evaluator, layout, None)
     if reproducing_effects(evaluator.problem) is not None:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
         optimum = better(evaluator, layout, optimum, by_rows)
-    optimum = after_looks(evaluator, layout, optimum)
-    if not (was_led_to_pole and is_optimum(evaluator, optimum)):
-        return optimum
-    optimum, doubt = beyond_poles(evaluator, layout, optimum)
+    optimum, doubt = beyond_poles(evaluator, layout, after_looks(evaluator, layout, optimum), first)
+    # Modes where a search was led to a pole say nothing of those at the optimum.
+    evaluator.forget()
     return replace(optimum, doubt=doubt)
 
 
@@ -220,7 +217,10 @@ def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -
         except (np.linalg.LinAlgError, ConvergenceError):
             continue
     for psi in candidates:
-        again = joint_fit(evaluator, layout, psi, optimum.inverse_hessian, optimum.n_evaluations)
+        try:
+            again = joint_fit(evaluator, layout, psi, optimum.inverse_hessian, optimum.n_evaluations)
+        except (np.linalg.LinAlgError, ConvergenceError):
+            continue
         if again.objective < optimum.objective - RELATIVE_GAIN * (1.0 + abs(optimum.objective)):
             optimum = optimum_with_zeros(evaluator, layout.scale, again)
     return optimum

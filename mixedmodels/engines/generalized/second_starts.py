@@ -60,9 +60,7 @@ def other_starts(
     is_optimum : bool
         Whether the search has ended at an optimum that the likelihood can have.
     """
-    n_terms = len(problem.terms)
-    theta = np.concatenate(unpack_factors(problem, psi)[0])
-    size = (np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)]
+    n_terms, size = len(problem.terms), _sizes(problem, psi, scale)
     starts: list[FloatArray] = [] if is_optimum else _near(problem)
     is_large = size.max(initial=0.0) > LARGE and problem.n_theta > 1
     if problem.family.has_dispersion and row_effects(problem) is None:
@@ -81,6 +79,17 @@ def other_starts(
             starts += [start_far(problem, deviations) for deviations in _one_far(n_terms)]
         starts += _correlated(problem, FARTHER)
     return starts + _uninflated(problem, psi)
+
+
+def _sizes(problem: GeneralizedProblem, psi: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return the deviations, given the effects before in a term, in units of their typical sizes."""
+    theta = np.concatenate(unpack_factors(problem, psi)[0])
+    return np.asarray((np.abs(theta) / scale[: problem.n_theta])[boundaries(problem.terms)])
+
+
+def has_vanished(problem: GeneralizedProblem, psi: FloatArray, scale: FloatArray) -> bool:
+    """Tell whether some deviation is as good as zero."""
+    return bool(_sizes(problem, psi, scale).min(initial=1.0) < VANISHED)
 
 
 def exchanged_starts(problem: GeneralizedProblem, psi: FloatArray) -> list[FloatArray]:

@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import trapezoid
 from scipy.optimize import linprog
+from scipy.stats import invgauss, norm
 
 import mixedmodels as mm
 from benchmarks.random_generalized import FAMILIES, drawn
@@ -42,13 +44,29 @@ def test_large_deviations_are_looked_at_from_afar(number, right):
     assert fit.convergence().is_optimum
 
 
-def test_a_search_led_to_a_pole_goes_back_to_the_optimum_near_zero():
+def test_a_search_led_to_a_pole_goes_back_to_the_optimum_near_zero_and_says_what_lies_beyond():
     model = drawn(10005)
     fit = quietly(mm.glmer, model.formula, model.data, FAMILIES[model.family])
-    assert fit.convergence().verdict == "boundary"
+    assert fit.convergence().verdict == "inexact"
+    assert "lower optimum that the Laplace approximation has not" in fit.convergence().reasons[0]
+    # The integral itself, at estimates found by quadrature: 264 below.
+    right = _inverse_gaussian(model.data, 11.603, (2.0246, -1.589e-4), 16.241)
+    assert right == pytest.approx(33.17, abs=0.01)
+    assert "-2 log-likelihood is about 33.3 there" in fit.convergence().reasons[0]
     nested = mm.glm("y ~ x", model.data, FAMILIES[model.family])
     # With a zero variance the likelihood is that of the model without it, at the estimated dispersion.
     assert fit.loglik() >= nested.loglik() - AGAIN
+
+
+def _inverse_gaussian(data, theta, beta, dispersion):
+    """Return -2 log-likelihood with a log link by a fine grid over the effect of each level."""
+    u, total = np.linspace(-9.0, 9.0, 20001), 0.0
+    for _, rows in data.groupby("g"):
+        y = rows.y.to_numpy()[:, None]
+        mu = np.exp(beta[0] + beta[1] * rows.x.to_numpy()[:, None] + theta * u)
+        density = invgauss.logpdf(y, mu * dispersion, scale=1.0 / dispersion).sum(axis=0) + norm.logpdf(u)
+        total += np.log(trapezoid(np.exp(density - density.max()), u)) + density.max()
+    return -2.0 * total
 
 
 def log_binomial(seed):
