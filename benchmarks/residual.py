@@ -20,7 +20,7 @@ import pandas as pd
 import mixedmodels as mm
 
 HERE = Path(__file__).parent
-REPEATS = 5
+REPEATS = 3
 OVARY = "follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time)"
 
 
