@@ -25,6 +25,7 @@ from mixedmodels.certification.numbers import (
 from mixedmodels.certification.published import PublishedRun, published_rows
 from mixedmodels.inference.contrasts import FixedEffects, contrast_tests, quantiles
 from mixedmodels.inference.fixed_effects import fixed_effects
+from mixedmodels.inference.kenward_roger import KenwardRoger
 from mixedmodels.inference.structured import BetweenWithin
 
 #: The program's names of a model's degrees of freedom and covariance -> ours.
@@ -261,7 +262,8 @@ def prediction_columns(fit: Any, fixed: FixedEffects, rows: pd.DataFrame) -> Ite
     yield from column(
         "se_predm", list(rows["se_predm"]), frame["se"].to_numpy(), SAS.se * frame["se"].to_numpy()
     )
-    found = fit.predict(data, se_fit=True, conditional=True)
+    df = "kenward-roger" if isinstance(fixed.degrees, KenwardRoger) else None
+    found = fit.predict(data, se_fit=True, conditional=True, df=df)
     is_missing = data["FEV1"].isna().to_numpy()
     for name, ours, slack in (
         ("pred", found["fit"], SAS.estimate * found["se_fit"]),

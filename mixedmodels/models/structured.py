@@ -210,6 +210,8 @@ class GlsModel(StructuredRefits, FixedEffectsModel, StructuredFit):
         conditional : bool
             Whether new rows are predicted from the residuals of their group too, as SAS's ``outpred=`` and
             R's mmrm with that argument do: ``X beta + R_mo R_oo^-1 e_o``. By default the mean is, as by nlme.
+            Standard errors are larger with ``df="kenward-roger"``: the covariance is estimated (Prasad & Rao
+            1990).
         newdata, type, se_fit, offset, interval, level, df, weights, na_action
             As for :meth:`FixedEffectsModel.predict`.
 
@@ -225,7 +227,7 @@ class GlsModel(StructuredRefits, FixedEffectsModel, StructuredFit):
             )  # fmt: skip
         request = PredictionRequest(
             type, offset=offset, weights=weights, se_fit=se_fit, interval=interval, level=level, df=df,
-            na_action=na_action,
+            na_action=na_action, conditional=True,
         )  # fmt: skip
         return predict_conditional(self, newdata, request)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mixedmodels.errors import ControlError
 from mixedmodels.fits.structured import StructuredResiduals
+from mixedmodels.prediction.carried_uncertainty import estimation_variance
 from mixedmodels.prediction.new_weights import new_weights
 from mixedmodels.prediction.predict import labelled, new_rows
 from mixedmodels.prediction.request import PredictionRequest
@@ -21,7 +22,8 @@ def predict_conditional(
     """Predict new rows given the residuals of their groups, ``X beta + R_mo R_oo^-1 e_o``.
 
     Standard errors and limits are of the responses: the errors of the fixed effects, and what the residuals
-    observed leave open. A row that was observed is itself.
+    observed leave open. A row that was observed is itself. With ``df="kenward-roger"`` they have what the
+    estimated covariance parameters add as well.
 
     Parameters
     ----------
@@ -51,7 +53,10 @@ def predict_conditional(
     fit = mean + found.shift
     columns = {"fit": fit}
     of_mean = np.einsum("ij,jk,ik->i", found.X, model._fixed_covariance(), found.X)
-    se = np.sqrt(of_mean + found.variance)
+    variance = of_mean + found.variance
+    if request.df == "kenward-roger":
+        variance += estimation_variance(model, newdata, mean, np.where(weights > 0.0, weights, 1.0))
+    se = np.sqrt(variance)
     if request.se_fit:
         columns["se_fit"] = se
     if request.interval is not None:

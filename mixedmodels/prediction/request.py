@@ -15,7 +15,7 @@ from mixedmodels.errors import ControlError
 PredictionType = Literal["link", "response", "disp"]
 IntervalType = Literal["confidence", "prediction"]
 NewNaAction = Literal["pass", "exclude", "omit", "fail"]
-DfOfLimits = float | Literal["satterthwaite"] | None
+DfOfLimits = float | Literal["satterthwaite", "kenward-roger"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,13 @@ class PredictionRequest:
         Kind of limits.
     level : float
         Their probability.
-    df : float, "satterthwaite" or None
+    df : float, "satterthwaite", "kenward-roger" or None
         Degrees of freedom of their t quantiles; None for those of the fit's own tests, normal if it has none.
+        ``"kenward-roger"`` is of conditional predictions, whose standard errors it enlarges.
     na_action : {"pass", "exclude", "omit", "fail"}
         What is done with new rows that have a missing value.
+    conditional : bool
+        Whether rows are predicted from the residuals of their group.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class PredictionRequest:
     level: float = 0.95
     df: DfOfLimits = None
     na_action: NewNaAction = "pass"
+    conditional: bool = False
 
     def __post_init__(self) -> None:
         one_of("type", self.type, ("link", "response", "disp"))
@@ -77,7 +81,7 @@ class PredictionRequest:
                 f"level must be a probability between 0 and 1, such as 0.95, not {self.level!r}."
             )
         if isinstance(self.df, str):
-            one_of("df", self.df, ("satterthwaite",))
+            one_of("df", self.df, ("satterthwaite", *["kenward-roger"] * self.conditional))
         elif self.df is not None:
             real_number("df", self.df)
         if self.random_only and self.interval == "prediction":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,11 +53,18 @@ def relative_sd(model: Fit, newdata: Any, mean: FloatArray) -> FloatArray:
         return np.ones(len(mean))
     if newdata is None:
         return model.relative_sd
+    return new_relative_sd(model, newdata, mean, model.residual_estimates.parameters.delta)
+
+
+def new_relative_sd(
+    model: StructuredResiduals, newdata: Any, mean: FloatArray, deltas: Sequence[FloatArray]
+) -> FloatArray:
+    """Return the residual standard deviations of new rows over sigma at parameters of them, shape (m,)."""
     design = model.design
     terms, log_sd = list(design.dispersion), np.zeros(len(mean))
     if design.residual is not None and design.residual.variance is not None:
         terms.insert(0, design.residual.variance)
-    for term, delta in zip(terms, model.residual_estimates.parameters.delta, strict=True):
+    for term, delta in zip(terms, deltas, strict=True):
         if term.uses_fitted:
             columns = term.columns.take(np.zeros(len(mean), dtype=np.intp)).with_values(mean)
         else:
@@ -90,7 +97,7 @@ def carried(
         / np.sqrt(np.where(model.prior_weights > 0, model.prior_weights, 1.0))
     )
     e = model.y - model.mean
-    for new, known, C in _joint_correlations(model, newdata):
+    for new, known, C in joint_correlations(model, newdata, model.residual_estimates.parameters.rho):
         o = len(known)
         A = np.linalg.solve(C[:o, :o], C[:o, o:]).T * (sd[new][:, None] / own_sd[known])
         found.shift[new] = A @ e[known]
@@ -100,14 +107,14 @@ def carried(
     return found
 
 
-def _joint_correlations(
-    model: StructuredResiduals, newdata: Any
+def joint_correlations(
+    model: StructuredResiduals, newdata: Any, rho: FloatArray
 ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
     """Yield new rows and rows of the fit of each group that both are in, with their joint correlations."""
     residual = model.design.residual
     if residual is None or residual.structure.n_parameters == 0:
         return
-    placed, rho = new_residual(model.design, newdata), model.residual_estimates.parameters.rho
+    placed = new_residual(model.design, newdata)
     counted = model.prior_weights > 0.0
     for code in np.unique(placed.codes[placed.codes >= 0]).tolist():
         new = np.flatnonzero(placed.codes == code)

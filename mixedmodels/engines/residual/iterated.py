@@ -62,7 +62,8 @@ def fit_rows(
     problem = problem_at(fitted)
     estimates = fit_residual(problem, REML)
     for _ in range(MAX_ROUNDS):
-        problem = problem_at(fitted_of(problem, estimates))
+        # The design is the same from round to round: what was found of it is kept.
+        problem = problem.with_columns(rows_at(fitted_of(problem, estimates)).take(problem.kept).columns)
         again = fit_residual(problem, REML, estimates.parameters)
         change = np.abs(again.free - estimates.free) / np.maximum(1.0, np.abs(again.free))
         moved = float(change.max(initial=0.0))

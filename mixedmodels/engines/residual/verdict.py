@@ -52,7 +52,8 @@ def judged(
     redundant : Redundant, optional
         Parameters that were held because the covariance does not need them.
     """
-    reasons = bound_reasons(problem.model, at.at)
+    held = () if redundant is None else redundant.held
+    reasons = bound_reasons(problem.model, at.at, held)
     names = parameter_names(problem.model)
     if found.decrement > DECREMENT + RELATIVE_DECREMENT * abs(found.objective):
         moving = np.abs(found.inverse_hessian @ found.gradient)
@@ -66,11 +67,11 @@ def judged(
         if redundant is None:
             return ConvergenceReport("not converged", found.decrement, reasons)
     if redundant is not None:
-        flat = flat_reasons(problem.model, redundant.directions, redundant.held)
+        flat = flat_reasons(problem.model, redundant.directions, held, at.free)
         return ConvergenceReport("not identified", found.decrement, (*flat, *reasons))
     directions = np.empty((0, 0)) if reasons else _flat_at_end(problem, at, hessian)
     if directions.shape[1]:
-        flat = flat_reasons(problem.model, directions, held_parameters(problem.model, directions), False)
+        flat = flat_reasons(problem.model, directions, held_parameters(problem.model, directions))
         return ConvergenceReport("not identified", found.decrement, flat)
     return ConvergenceReport("boundary" if reasons else "converged", found.decrement, reasons)
 
@@ -82,9 +83,11 @@ def parameter_names(model: CovarianceModel) -> tuple[str, ...]:
     return (*theta_names(model.terms), *rho, *delta)
 
 
-def bound_reasons(model: CovarianceModel, at: Parameters) -> tuple[str, ...]:
-    """Return one sentence for each parameter at an end of its range."""
-    found: list[str] = list(boundary_reasons(model.terms, at.theta))
+def bound_reasons(model: CovarianceModel, at: Parameters, held: Sequence[int] = ()) -> tuple[str, ...]:
+    """Return one sentence for each parameter at an end of its range, save random effects that are held."""
+    theta = at.theta.copy()
+    theta[[k for k in held if k < model.n_theta]] = 1.0
+    found: list[str] = list(boundary_reasons(model.terms, theta))
     bounds: list[tuple[str, float]] = []
     if model.structure is not None:
         bounds += model.structure.bounds_reached(at.rho)
@@ -105,7 +108,7 @@ def _flat_at_end(problem: ResidualProblem, at: Evaluation, hessian: FloatArray) 
 
 
 def flat_reasons(
-    model: CovarianceModel, directions: FloatArray, held: Sequence[int], says_held: bool = True
+    model: CovarianceModel, directions: FloatArray, held: Sequence[int], at: FloatArray | None = None
 ) -> tuple[str, ...]:
     """Return a sentence for each parameter that others can stand for, or that the data say nothing about."""
     names = parameter_names(model)
@@ -117,7 +120,7 @@ def flat_reasons(
         if involved == [k]:
             found.append(f"The data say nothing about {names[k]}.")
             continue
-        kept = f" {names[k]} is held here." if says_held else ""
+        kept = "" if at is None else f" {names[k]} is held at 0." if at[k] == 0.0 else f" {names[k]} is held."
         found.append(
             f"The data cannot tell {_named(model, involved)} apart from each other and from the residual "
             f"variance: the objective is flat along a combination of them.{kept} Leave one of them out."
