@@ -290,8 +290,6 @@ def _gathered(
     found: dict[tuple[bool, tuple[int, ...]], list[FloatArray]] = {}
     for v in vectors:
         moved = {parameter.term for parameter, c in zip(parameters, v, strict=True) if c != 0.0}
-        if not moved:  # columns so large that a change which they would show has no number
-            continue
         key = vanishes(replace(rows, fixed=rows.fixed[:, :0]), parameters, v), tuple(sorted(moved))
         found.setdefault(key, []).append(v)
     return list(found.values())
