@@ -63,6 +63,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: None = None,
     dispersion: None = None,
     verbose: Verbosity = None,
@@ -87,6 +88,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str,
     dispersion: str | None = None,
     verbose: Verbosity = None,
@@ -111,6 +113,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str,
     verbose: Verbosity = None,
@@ -135,6 +138,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: None = None,
     dispersion: None = None,
     verbose: Verbosity = None,
@@ -159,6 +163,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str | None = None,
     verbose: Verbosity = None,
@@ -200,6 +205,9 @@ def nlmer(
     residual, dispersion : str, optional
         With method="lindstrom-bates": correlation of the residuals within groups, and their variances, as for
         :func:`mixedmodels.lmer`; REML is then the maximised criterion.
+    relmat : mapping, optional
+        With method="lindstrom-bates": covariances or precisions of the levels of grouping factors, as for
+        :func:`mixedmodels.lmer`.
     weights, subset, na_action, contrasts, control, env, verbose
         As for :func:`mixedmodels.lmer`. In `env` a function of the mean may stand, alone or with its
         gradient, ``{"f": (f, gradient)}``.
@@ -236,11 +244,12 @@ def nlmer(
             "residual= and dispersion= are for method='lindstrom-bates', of the linearised model."
         )
     chosen = _chosen_family(family, method, residual, dispersion)
+    _check_relationship(relmat, method, chosen, residual is not None or dispersion is not None)
     options = as_control(control, LmerControl)
     request = read_nonlinear(
         formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
-        na_action=na_action, contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
-        family=chosen,
+        na_action=na_action, contrasts=contrasts, env=env, relmat=relmat, residual=residual,
+        dispersion=dispersion, family=chosen,
     )  # fmt: skip
     model: NonlinearMixedModel | GeneralizedNonlinearMixedModel
     with watched("nlmer", verbose):
@@ -385,6 +394,18 @@ def _chosen_family(family: Any, method: Any, residual: Any, dispersion: Any) -> 
             f"residual= and dispersion= are for normal residuals; the {chosen.name} family has neither."
         )
     return chosen
+
+
+def _check_relationship(relmat: Any, method: Method, family: Family | None, structured: bool) -> None:
+    """Refuse related levels where they are not to be had."""
+    if relmat and (method != "lindstrom-bates" or family is not None or structured):
+        instead = "leave out residual= and dispersion=" if structured else "write method='lindstrom-bates'"
+        if family is not None:
+            instead = "mm.glmer(..., relmat=) has them beside a linear predictor"
+        raise ControlError(
+            "relmat= ties levels together by their covariance, which nlmer() has for independent normal "
+            f"residuals with method='lindstrom-bates' alone: {instead}."
+        )
 
 
 def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any, family: Any) -> None:
