@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, overload
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
+from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import (
     check_design,
     check_hessian,
@@ -19,8 +23,11 @@ from mixedmodels.checks import (
     numeric_response,
 )
 from mixedmodels.control import LmerControl, as_control, one_of, whole_number
-from mixedmodels.engines.nonlinear.estimates import Method
+from mixedmodels.engines.nonlinear.estimates import Method, NonlinearEstimates
 from mixedmodels.engines.nonlinear.lindstrom_bates import Criterion
+from mixedmodels.engines.nonlinear.other_starts import other_start
+from mixedmodels.engines.nonlinear.search import LOWER
+from mixedmodels.engines.nonlinear_family.estimates import NonlinearFamilyEstimates
 from mixedmodels.errors import ControlError, ConvergenceError, FormulaError
 from mixedmodels.families import Family, get_family, initialize, refuse_quasi
 from mixedmodels.formula.design.design import NaAction
@@ -28,8 +35,12 @@ from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.models.nonlinear import NonlinearMixedModel, estimated
 from mixedmodels.models.nonlinear_family import GeneralizedNonlinearMixedModel
 from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
-from mixedmodels.nonlinear_request import NonlinearRequest, read_nonlinear
+from mixedmodels.nonlinear_request import NonlinearRequest, link_of_response, read_nonlinear
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
+
+_Fitted = TypeVar(
+    "_Fitted", NonlinearEstimates, StructuredNonlinearMixedModel, GeneralizedNonlinearMixedModel
+)
 
 
 @overload
@@ -52,6 +63,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: None = None,
     dispersion: None = None,
     verbose: Verbosity = None,
@@ -76,6 +88,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str,
     dispersion: str | None = None,
     verbose: Verbosity = None,
@@ -100,6 +113,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str,
     verbose: Verbosity = None,
@@ -124,6 +138,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: None = None,
     dispersion: None = None,
     verbose: Verbosity = None,
@@ -148,6 +163,7 @@ def nlmer(
     contrasts: Mapping[str, Any] | None = None,
     control: LmerControl | Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
+    relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
     dispersion: str | None = None,
     verbose: Verbosity = None,
@@ -189,6 +205,9 @@ def nlmer(
     residual, dispersion : str, optional
         With method="lindstrom-bates": correlation of the residuals within groups, and their variances, as for
         :func:`mixedmodels.lmer`; REML is then the maximised criterion.
+    relmat : mapping, optional
+        With method="lindstrom-bates": covariances or precisions of the levels of grouping factors, as for
+        :func:`mixedmodels.lmer`.
     weights, subset, na_action, contrasts, control, env, verbose
         As for :func:`mixedmodels.lmer`. In `env` a function of the mean may stand, alone or with its
         gradient, ``{"f": (f, gradient)}``.
@@ -225,11 +244,12 @@ def nlmer(
             "residual= and dispersion= are for method='lindstrom-bates', of the linearised model."
         )
     chosen = _chosen_family(family, method, residual, dispersion)
+    _check_relationship(relmat, method, chosen, residual is not None or dispersion is not None)
     options = as_control(control, LmerControl)
     request = read_nonlinear(
         formula, data, fixed=fixed, random=random, groups=groups, start=start, weights=weights, subset=subset,
-        na_action=na_action, contrasts=contrasts, env=env, residual=residual, dispersion=dispersion,
-        family=chosen,
+        na_action=na_action, contrasts=contrasts, env=env, relmat=relmat, residual=residual,
+        dispersion=dispersion, family=chosen,
     )  # fmt: skip
     model: NonlinearMixedModel | GeneralizedNonlinearMixedModel
     with watched("nlmer", verbose):
@@ -257,15 +277,24 @@ def fit_nonlinear_request(
     check_nested_residuals(nonlinear.design)
     _check_quadrature(nonlinear, nAGQ)
     assert nonlinear.start is not None
-    structured = nonlinear.design.residual is not None or bool(nonlinear.design.dispersion)
-    with _naming_start(nonlinear):
-        if structured:
-            return StructuredNonlinearMixedModel.fitted_to(
-                nonlinear, y, nonlinear.start, request.call, request.data, REML is not False
-            )
-        estimates = estimated(
-            nonlinear, y, nonlinear.start, method=method, REML=REML, nAGQ=nAGQ, observed=observed
+
+    def structured(start: FloatArray) -> StructuredNonlinearMixedModel:
+        return StructuredNonlinearMixedModel.fitted_to(
+            nonlinear, y, start, request.call, request.data, REML is not False
         )
+
+    def independent(start: FloatArray) -> NonlinearEstimates:
+        return estimated(nonlinear, y, start, method=method, REML=REML, nAGQ=nAGQ, observed=observed)
+
+    with _naming_start(nonlinear):
+        if nonlinear.design.residual is not None or nonlinear.design.dispersion:
+            model = structured(nonlinear.start)
+            other = _other_start(nonlinear, y, model.estimates, nonlinear.design.weights)
+            return model if other is None else _lower(model, partial(structured, other))
+        estimates = independent(nonlinear.start)
+        other = _other_start(nonlinear, y, estimates, nonlinear.design.weights)
+        if other is not None:
+            estimates = _lower(estimates, partial(independent, other))
     return NonlinearMixedModel.judged(nonlinear, y, request.call, request.data, estimates)
 
 
@@ -281,10 +310,47 @@ def fit_family_request(
     check_response_varies(y, nonlinear.design.response.text)
     check_design(nonlinear.design, options, linear=False)
     _check_quadrature(nonlinear, nAGQ)
-    with _naming_start(nonlinear):
+
+    def fitted(from_start: NonlinearDesign) -> GeneralizedNonlinearMixedModel:
         return GeneralizedNonlinearMixedModel.fitted_to(
-            nonlinear, y, weights, request.call, request.data, family, nAGQ=nAGQ, hessian=hessian
+            from_start, y, weights, request.call, request.data, family, nAGQ=nAGQ, hessian=hessian
         )
+
+    with _naming_start(nonlinear):
+        model = fitted(nonlinear)
+        through = link_of_response(nonlinear.design, family)
+        other = _other_start(nonlinear, through, model.estimates, model.row_information)
+        return model if other is None else _lower(model, lambda: fitted(replace(nonlinear, start=other)))
+
+
+def _other_start(
+    nonlinear: NonlinearDesign,
+    y: FloatArray,
+    found: NonlinearEstimates | NonlinearFamilyEstimates,
+    weights: FloatArray | None,
+) -> FloatArray | None:
+    """Return a start with a better curve than a fit, or than where one began that did not end; or None."""
+    assumed = nonlinear.start
+    assert assumed is not None
+    near = found.beta if found.convergence.is_optimum else assumed
+    return other_start(nonlinear.mean, nonlinear.design.X, nonlinear.fixed_parameter, y, near, weights)
+
+
+def _lower(found: _Fitted, again: Callable[[], _Fitted]) -> _Fitted:
+    """Return the lower of a fit and one from another start, if that leads to an optimum."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an attempt that may come to nothing
+            other = again()
+    except (ConvergenceError, np.linalg.LinAlgError):
+        return found
+    estimates, others = _estimates(found), _estimates(other)
+    lower = others.objective < estimates.objective - LOWER
+    return other if lower and others.convergence.verdict in ("converged", "boundary") else found
+
+
+def _estimates(found: _Fitted) -> NonlinearEstimates | NonlinearFamilyEstimates:
+    return found if isinstance(found, NonlinearEstimates) else found.estimates
 
 
 @contextmanager
@@ -328,6 +394,18 @@ def _chosen_family(family: Any, method: Any, residual: Any, dispersion: Any) -> 
             f"residual= and dispersion= are for normal residuals; the {chosen.name} family has neither."
         )
     return chosen
+
+
+def _check_relationship(relmat: Any, method: Method, family: Family | None, structured: bool) -> None:
+    """Refuse related levels where they are not to be had."""
+    if relmat and (method != "lindstrom-bates" or family is not None or structured):
+        instead = "leave out residual= and dispersion=" if structured else "write method='lindstrom-bates'"
+        if family is not None:
+            instead = "mm.glmer(..., relmat=) has them beside a linear predictor"
+        raise ControlError(
+            "relmat= ties levels together by their covariance, which nlmer() has for independent normal "
+            f"residuals with method='lindstrom-bates' alone: {instead}."
+        )
 
 
 def _check_options(nAGQ: Any, method: Any, REML: Any, hessian: Any, family: Any) -> None:

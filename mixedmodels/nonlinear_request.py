@@ -147,9 +147,14 @@ def _no_start(without: list[str], columns: list[str]) -> str:
 def _response(design: Design, family: Family | None) -> FloatArray:
     """Return what a curve is drawn through to find its start: the response, or a link of first means."""
     if family is not None:
-        return family.link.link(family.start_mu(*initialize(design.response, design.weights, family)))
+        return link_of_response(design, family)
     left = design.response
     return left.values if left.failures is None else left.values / (left.values + left.failures)
+
+
+def link_of_response(design: Design, family: Family) -> FloatArray:
+    """Return the link of first means, through which a curve is drawn, shape (n,)."""
+    return family.link.link(family.start_mu(*initialize(design.response, design.weights, family)))
 
 
 def _refuse_impossible(nonlinear: NonlinearDesign, family: Family) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.diagnostics.gee_deletions import GeeDeletions
 from mixedmodels.diagnostics.singular import is_singular
 from mixedmodels.engines.generalized.hessian import natural_parameters
 from mixedmodels.engines.generalized.one_step import one_step as generalized_step
@@ -94,7 +95,8 @@ class Deleter:
     def __init__(self, fit: Fit, method: Method = "exact", covariance: CovarianceMethod = "hessian") -> None:
         self.fit, self.method, self.covariance = fit, method, covariance
         self.checked = _passes_checks(fit, fit.design)
-        self.estimator = _estimator(fit, method, covariance)
+        self.marginal = GeeDeletions(fit) if method == "one-step" and isinstance(fit, GeeFit) else None
+        self.estimator = _estimator(fit, "exact" if self.marginal else method, covariance)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is rebuilt from the fit."""
@@ -113,6 +115,11 @@ class Deleter:
 
     def without(self, rows: IntArray) -> Deletion:
         """Return the estimates without some rows."""
+        found = None if self.marginal is None else self.marginal.without(rows)
+        if found is not None:
+            fit = self.fit
+            return Deletion(*found, fit.theta_values, fit.phi, fit.sigma(), ONE_STEP)
+        # Where a column goes with the rows, the model is another one, which is fitted.
         kept = np.delete(np.arange(len(self.fit.y)), rows)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MixedModelsWarning)
@@ -170,7 +177,7 @@ def _estimator(fit: Fit, method: Method, covariance: CovarianceMethod) -> Estima
     if isinstance(fit, GeneralizedFit):
         return _generalized_step(fit)
     raise NotAvailableError(
-        "method='one-step' is for models fitted by lmer() and by glmer() with nAGQ of 1 or more; "
+        "method='one-step' is for models fitted by lmer(), gee(), and by glmer() with nAGQ of 1 or more; "
         "method='exact' refits any model."
     )
 

@@ -309,7 +309,8 @@ def influence(
         value for each row used. By default each row is left out by itself.
     method : {"exact", "one-step"}
         Refits, from the estimates of all rows on; or one Newton step from there, without a search (of models
-        fitted by ``lmer()`` and ``glmer()``).
+        fitted by ``lmer()`` and ``glmer()``; of ``gee()`` that of Preisser & Qaqish (1996), scale and working
+        correlation as they are).
     vcov : {"hessian", "rx"}, optional
         Covariance of the fixed effects of a generalized mixed model: that of its summary, or the one that
         takes the covariance parameters as known, which is all that one step has. By default the former of

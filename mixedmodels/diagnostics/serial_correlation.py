@@ -82,7 +82,7 @@ def acf(model: Any, max_lag: int | None = None, type: ResidualKind | None = None
     longest = int(np.max(_spans(codes, steps)))
     if longest == 0:
         raise NotAvailableError("acf() needs groups of two rows or more; every group has one.")
-    largest = min(longest, int(10 * np.log10(longest + 1))) if max_lag is None else _lag(max_lag)
+    largest = min(longest, int(10 * np.log10(longest + 1)) if max_lag is None else _lag(max_lag))
     products, counts = _lagged(r, codes, steps, largest)
     seen = counts > 0
     means = products[seen] / counts[seen]

@@ -29,6 +29,7 @@ from mixedmodels.inference.comparability import (
 from mixedmodels.inference.fixed_effects import Ddf, checked_ddf, refuse_ddf_of_chi_square
 from mixedmodels.inference.gee import wald as gee_wald
 from mixedmodels.inference.hypotheses import type_number
+from mixedmodels.inference.nested_curves import curves_not_nested
 from mixedmodels.inference.term_tests import (
     TermTests,
     analysis_of_variance,
@@ -355,6 +356,10 @@ def _likelihood_ratio(models: Sequence[Fit], names: Sequence[str], bounds: bool)
     heading = [f"Data: {models[0].call.data}"] if models[0].call.data else []
     heading += ["Models:", *(f"{names[i]}: {described(models[i])}" for i in order)]
     columns = list(comparison.LIKELIHOOD_RATIO_COLUMNS)
+    untested = curves_not_nested([models[i] for i in order], rows)
+    heading += untested.values()
+    for i in untested:
+        values[i, columns.index("Chisq") :] = np.nan
     chisq = values[:, columns.index("Chisq")]
     chibar = _boundary_p_values([models[i] for i in order], chisq)
     table = with_boundary(values, chibar, rows, columns, heading)

@@ -77,6 +77,12 @@ def different_approximations(models: Sequence[Fit], names: Sequence[str]) -> str
 
 
 def described(model: Fit) -> str:
-    """Return the formula of a model, with the structure of its residuals and dispersion where it has one."""
-    given = ((name, model.call.arguments.get(name)) for name in ("residual", "dispersion"))
-    return ", ".join([model.formula(), *(f'{name}="{text}"' for name, text in given if text is not None)])
+    """Return the formula of a model, with the arguments that say the rest of it."""
+    names = ("fixed", "random", "groups", "residual", "dispersion")
+    given = ((name, model.call.arguments.get(name)) for name in names)
+    shown = (
+        f'{name}="{value}"' if isinstance(value, str) else f"{name}={value!r}"
+        for name, value in given
+        if value is not None
+    )
+    return ", ".join([model.formula(), *shown])

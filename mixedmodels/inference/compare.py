@@ -13,6 +13,7 @@ from mixedmodels.control import one_of
 from mixedmodels.fits.criteria import akaike_small_sample, akaike_weights
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
+from mixedmodels.fits.nonlinear import CurveFit, refuse_nonlinear
 from mixedmodels.inference.anova import (
     AnovaTable,
     check_models,
@@ -26,6 +27,7 @@ from mixedmodels.inference.comparability import described
 from mixedmodels.inference.comparison import chi_square_tail
 from mixedmodels.inference.conditional_aic import conditional_aic
 from mixedmodels.inference.nested import is_nested
+from mixedmodels.inference.nested_curves import has_curves_of
 
 Criterion = Literal["AIC", "AICc", "BIC", "cAIC"]
 #: What the penalty of the conditional AIC of a generalized mixed model takes theta for.
@@ -100,6 +102,9 @@ def compare(
     one_of("caic", caic, get_args(Penalty))
     if any(m.is_quasi or not m.has_likelihood for m in models):
         raise no_likelihood(models)
+    if criterion == "cAIC":
+        for m in models:
+            refuse_nonlinear(m, "the conditional AIC")
     names = row_names(models, model_names)
     check_same_response(models)
     fits = comparable(models, names, refit)
@@ -121,9 +126,12 @@ def compare(
 
 def _criteria(m: Fit, by_refits: bool) -> list[float]:
     """Return npar, logLik, AIC, AICc, BIC, cAIC and edf of a model."""
-    conditional = conditional_aic(m, by_refits)
     corrected = akaike_small_sample(m.loglik(), m.npar, m.nobs())
-    return [m.npar, m.loglik(), m.aic(), corrected, m.bic(), conditional.caic, conditional.edf]
+    plain = [m.npar, m.loglik(), m.aic(), corrected, m.bic()]
+    if isinstance(m, CurveFit):  # whose conditional AIC nobody has defined
+        return [*plain, np.nan, np.nan]
+    conditional = conditional_aic(m, by_refits)
+    return [*plain, conditional.caic, conditional.edf]
 
 
 def _likelihood_ratios(fits: Sequence[Fit]) -> FloatArray:
@@ -131,7 +139,9 @@ def _likelihood_ratios(fits: Sequence[Fit]) -> FloatArray:
     table = np.full((len(fits), 3), np.nan)
     for i in range(1, len(fits)):
         small, large = fits[i - 1], fits[i]
-        if large.npar > small.npar and is_nested(small, large):
+        curves = isinstance(small, CurveFit) or isinstance(large, CurveFit)
+        nested = has_curves_of if curves else is_nested
+        if large.npar > small.npar and nested(small, large):
             table[i, 0] = max(2.0 * (large.loglik() - small.loglik()), 0.0)
             table[i, 1] = large.npar - small.npar
     table[:, 2] = chi_square_tail(table[:, 0], table[:, 1])

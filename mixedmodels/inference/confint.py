@@ -14,11 +14,12 @@ from mixedmodels.errors import ControlError, ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
+from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.bootstrap import bootstrap
 from mixedmodels.inference.bootstrap_intervals import IntervalType
-from mixedmodels.inference.profile.landscape import landscape
 from mixedmodels.inference.profile.limits import Limits, profile_limits
+from mixedmodels.inference.profile.nonlinear_landscape import maximises_likelihood
 from mixedmodels.inference.profile.parameters import Parameter, fixed_parameters, parameters_of
 from mixedmodels.inference.profile.selection import selected
 from mixedmodels.inference.profile.structured_landscape import landscape_of
@@ -155,6 +156,8 @@ def _by_bootstrap(fit: Fit, numbers: Sequence[int], level: float, options: BootO
 
 def has_profile(fit: Fit) -> bool:
     """Tell whether a fit maximises a likelihood over random effects' covariance and fixed effects."""
+    if isinstance(fit, CurveFit):
+        return maximises_likelihood(fit)
     return isinstance(fit, LinearFit) or (isinstance(fit, GeneralizedFit) and fit.estimates.nAGQ > 0)
 
 
@@ -187,7 +190,7 @@ def _wald(fit: Fit, parameters: Sequence[Parameter], level: float) -> Limits:
 
 def _wald_of_covariance(fit: Fit, others: Sequence[Parameter], level: float) -> Limits:
     try:
-        at = landscape(fit, needs_optimum=False)
+        at = landscape_of(fit, needs_optimum=False)
         return wald_limits(at, [at.named(p.name) for p in others], level)
     except (np.linalg.LinAlgError, ConvergenceError) as error:
         raise NotAvailableError(

@@ -62,7 +62,7 @@ def moved_names(rows: Rows, parameters: Sequence[Direction], vectors: Sequence[F
             names.append(f"{own} in {term.structure.name}({term.expression})")
             continue
         cells = _moved_cells(rows, t, [changes_along(rows.terms, parameters, v).get(t) for v in vectors])
-        if len(cells) > MOST_NAMED:
+        if not 0 < len(cells) <= MOST_NAMED:  # none where changes are beyond all numbers
             kinds = "variances" if all(i == j for i, j in cells) else "variances and covariances"
             names.append(f"the {kinds} in ({term.expression})")
             continue

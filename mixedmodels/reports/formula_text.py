@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import reduce
+from typing import TypeGuard
 
 from mixedmodels.formula.language.parse import ParsedFormula
 from mixedmodels.formula.language.syntax_tree import (
@@ -27,31 +28,45 @@ _INDENT = "    "
 
 
 def shown_formula(parsed: ParsedFormula) -> str:
-    """Return a formula as lme4 shows it: ``(x || g)`` is written out as ``((1 | g) + (0 + x | g))``."""
+    """Return a formula as lme4 shows it: ``(x || g)`` is written out as ``((1 | g) + (0 + x | g))``.
+
+    Parameters of a curve have no intercept beside them: ``(A + B || g)`` is ``((A | g) + (B | g))``.
+    """
     if "||" not in parsed.text or not isinstance(parsed.tree, Binary):
         return str(parsed)
-    right = _write_out(parsed.tree.right, parsed.text)
-    return deparse(binary("~", parsed.tree.left, right))
+    left, right = parsed.tree.left, parsed.tree.right
+    is_curve = isinstance(left, Binary) and left.operator == "~"
+    if is_curve and _is_double(right):
+        right = paren(right)
+    return deparse(binary("~", left, _write_out(right, parsed.text, is_curve)))
 
 
-def _write_out(node: Node, text: str) -> Node:
+def _is_double(node: Node) -> TypeGuard[Binary]:
+    return isinstance(node, Binary) and node.operator == "||"
+
+
+def _write_out(node: Node, text: str, is_curve: bool) -> Node:
     """Return `node` with every double bar written out."""
     if is_sum(node):
         (_, written, _), *others = sum_operands(node)
-        written = _write_out(written, text)
+        written = _write_out(written, text, is_curve)
         for sign, operand, _ in others:
-            written = binary(sign, written, _write_out(operand, text))
+            written = binary(sign, written, _write_out(operand, text, is_curve))
         return written
     if not isinstance(node, Paren):
         return node
     bar = strip_parens(node)
-    if not isinstance(bar, Binary) or bar.operator != "||":
-        return paren(_write_out(node.inner, text))
+    if not _is_double(bar):
+        return paren(_write_out(node.inner, text, is_curve))
     terms = expand_terms(bar.left, text)
-    sides: list[Node] = [Number(1.0)] if terms.intercept else []
-    parts = [*sides, *(binary("+", Number(0.0), terms.expression(p)) for p in terms.patterns)]
+    columns = [terms.expression(p) for p in terms.patterns]
+    if is_curve:
+        parts = columns
+    else:
+        sides: list[Node] = [Number(1.0)] if terms.intercept else []
+        parts = [*sides, *(binary("+", Number(0.0), column) for column in columns)]
     bars: list[Node] = [paren(binary("|", part, bar.right)) for part in parts]
-    return paren(reduce(_plus, bars))
+    return bars[0] if len(bars) == 1 and is_curve else paren(reduce(_plus, bars))
 
 
 def _plus(left: Node, right: Node) -> Node:

@@ -175,7 +175,6 @@ def test_linearised_fits_have_the_same_accessors(drug):
         lambda m: m.drop1(),
         lambda m: m.ranova(),
         lambda m: m.anova(),
-        lambda m: m.profile(),
         mm.r2,
         mm.icc,
         lambda m: mm.influence(m, "Tree"),

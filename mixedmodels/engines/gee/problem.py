@@ -172,6 +172,12 @@ class GeeProblem:
         return GeeProblem(*rows, self.family, grouping)
 
 
+def row_order(codes: IntArray, positions: IntArray, weights: FloatArray) -> IntArray:
+    """Return the rows of positive weight in the order of a problem."""
+    order = np.lexsort([positions, codes])
+    return np.asarray(order[weights[order] > 0.0])
+
+
 def gee_problem(
     y: FloatArray,
     weights: FloatArray,
@@ -196,8 +202,7 @@ def gee_problem(
     codes, positions : int ndarray, shape (n,)
         Group of each row, and its place within the group.
     """
-    order = np.lexsort([positions, codes])
-    order = order[weights[order] > 0.0]
+    order = row_order(codes, positions, weights)
     offset = np.zeros(len(y)) if offset is None else offset
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     return GeeProblem(

@@ -115,8 +115,19 @@ def predicted_mode(
     across = we[:, None] * (mode.Zeta @ dT + effects(problem, bent_rows) @ at.T)
     across -= (problem.weights * np.einsum("kn,kn->n", mode.G, moved))[:, None] * mode.zeta
     step = np.asarray(np.linalg.solve(at.K, problem.vectors(across)[:, :, None])[:, :, 0])
-    near = (np.abs(step) <= FARTHEST * (residual_size(problem, mode) + np.abs(mode.u))).all(axis=1)
-    return mode.u + np.where(near[:, None], step, 0.0)
+    farthest = FARTHEST * (residual_size(problem, mode) + np.abs(mode.u))
+    near = np.all(np.abs(step) <= farthest, axis=1, keepdims=True)
+    return mode.u + np.where(near, step, 0.0)
+
+
+def at_sigma(
+    problem: NonlinearProblem, at: Evaluation, log_sigma: float
+) -> tuple[float, FloatArray, FloatArray, float]:
+    """Return the objective at a residual standard deviation and its gradient in theta, beta and log sigma."""
+    sigma2 = math.exp(2.0 * log_sigma)
+    constant = problem.n * (LOG_2PI + 2.0 * log_sigma) - problem.sum_log_weights
+    objective = constant + at.log_det + at.pwrss / sigma2
+    return objective, *gradient(problem, at, sigma2), 2.0 * (problem.n - at.pwrss / sigma2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +152,13 @@ class Cotangents:
     T: FloatArray
 
 
-def gradient(problem: NonlinearProblem, at: Evaluation) -> tuple[FloatArray, FloatArray]:
-    """Return the gradient in theta and in beta, for the curvature J'WJ + I."""
+def gradient(
+    problem: NonlinearProblem, at: Evaluation, sigma2: float | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the gradient in theta and in beta, for the curvature J'WJ + I, sigma^2 given or profiled out."""
     mode = at.mode
-    phi = (-2.0 * problem.n / at.pwrss) * problem.weights * mode.e * mode.G
+    scale = at.pwrss / problem.n if sigma2 is None else sigma2
+    phi = (-2.0 / scale) * problem.weights * mode.e * mode.G
     dT = effects(problem, phi).T @ problem.at_rows(mode.u)
     inverse = np.asarray(np.linalg.inv(at.Omega), dtype=np.float64)
     return pulled_back(problem, at, Cotangents(inverse, np.zeros(problem.shape), phi, dT))

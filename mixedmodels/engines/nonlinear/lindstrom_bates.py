@@ -149,9 +149,7 @@ def fit_linearised(
         last = found
         found = step(linearised(problem, beta, b), found, looks)
         n_evaluations += found.n_evaluations
-        new = [
-            values @ T.T for values, T in zip(found.u, term_factors(problem.terms, found.theta), strict=True)
-        ]
+        new = _effects(problem, found)
         moved = _movement(found, last, beta)
         if scale is None:
             scale = _scale((found.beta, new), found)
@@ -172,6 +170,16 @@ def fit_linearised(
         found.theta, found.beta, found.u, found.sigma, found.objective, "lindstrom-bates", 1, REML, False,
         found.unscaled_vcov, None, report, _judged(problem, found, moved),
     )  # fmt: skip
+
+
+def _effects(problem: NonlinearProblem, found: LinearStep) -> list[FloatArray]:
+    """Return the random effects b of a step by term, each (levels, S)."""
+    effects = []
+    factors = term_factors(problem.terms, found.theta)
+    for term, u, T in zip(problem.terms, found.u, factors, strict=True):
+        b = u @ T.T
+        effects.append(b if term.relationship is None else term.relationship @ b)
+    return effects
 
 
 @dataclass(slots=True)

@@ -77,9 +77,10 @@ def at_effects(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, u: F
         mu, G, H = problem.mean.hessian(phi)
         e = problem.y - mu
         Zeta = problem.Z * G[problem.parameter].T
+        zeta = Zeta @ T
         rss = problem.summed(problem.weights * e * e) + np.einsum("cq,cq->c", u, u)
     rss = np.where(np.isfinite(rss), rss, np.inf)
-    return Mode(u, mu, e, G, H, Zeta, Zeta @ T, rss)
+    return Mode(u, mu, e, G, H, Zeta, zeta, rss)
 
 
 def gauss_newton(problem: NonlinearProblem, zeta: FloatArray, weights: FloatArray) -> FloatArray:

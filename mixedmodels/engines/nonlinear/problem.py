@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -107,17 +107,17 @@ class NonlinearProblem:
 
     def summed(self, values: FloatArray) -> FloatArray:
         """Return the sums of one number a row over each cluster, shape (C,)."""
-        return np.bincount(self.cluster, values, self.shape[0])
+        return _floats(np.bincount(self.cluster, values, self.shape[0]))
 
     def vectors(self, values: FloatArray) -> FloatArray:
         """Return the sums of one number for each effect of a row, (n, S), by cluster, shape (C, q)."""
         C, q = self.shape
-        return np.bincount(self.spots, values.ravel(), C * q).reshape(C, q)
+        return _floats(np.bincount(self.spots, values.ravel(), C * q)).reshape(C, q)
 
     def matrices(self, values: FloatArray) -> FloatArray:
         """Return the same of matrices, (n, S, S), by cluster, shape (C, q, q)."""
         C, q = self.shape
-        return np.bincount(self.pairs, values.ravel(), C * q * q).reshape(C, q, q)
+        return _floats(np.bincount(self.pairs, values.ravel(), C * q * q)).reshape(C, q, q)
 
     def at_rows(self, vectors: FloatArray) -> FloatArray:
         """Return the effects of each row, (n, S), from those by cluster (C, q)."""
@@ -230,6 +230,10 @@ def nonlinear_problem(
         Z_products=(Z.T[:, None, :] * Z.T[None, :, :]).reshape(Z.shape[1] ** 2, len(y)),
         **_of_weights(weights),
     )
+
+
+def _floats(sums: Any) -> FloatArray:
+    return np.asarray(sums, dtype=np.float64)
 
 
 class _OfWeights(TypedDict):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import DataError, FormulaError, listed
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Numeric
 from mixedmodels.formula.evaluation.derivative_rules import POWER_OF, SEVERAL, SMOOTH, TO_POWER
@@ -50,6 +50,8 @@ from mixedmodels.formula.language.syntax_tree import (
 )
 
 _FORMALS = {"ifelse": ("test", "yes", "no"), "log": ("x", "base")}
+#: Operations by which a mean may repeat itself.
+PERIODIC = ("sin", "cos", "tan", "sinpi", "cospi", "tanpi", "function")
 _TRANSPARENT = ("I", "identity", "as.numeric", "as.double")
 
 
@@ -173,6 +175,18 @@ class BoundMean:
     def parameters(self) -> tuple[str, ...]:
         """Names of the K parameters, in the order of the rows of phi."""
         return self.expression.parameters
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether a sine or its like stands in it, or a function from `env`, which may have one."""
+        return any(step.operation in PERIODIC for step in self.expression.steps)
+
+    def repeated(self, rows: IntArray, times: int) -> BoundMean | None:
+        """Return the mean on some rows, all of them several times over; None with functions from `env`."""
+        if self.functions:
+            return None
+        data = tuple(np.tile(values[rows], times) for values in self.data)
+        return BoundMean(self.expression, data, {}, len(rows) * times)
 
     def value(self, phi: FloatArray) -> FloatArray:
         """Return the mean, shape (n,), at parameters of shape (K, n)."""

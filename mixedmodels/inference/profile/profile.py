@@ -45,7 +45,7 @@ def profile(
     Parameters
     ----------
     model : fitted model
-        From lmer(), glmer(), gls() or mmrm().
+        From lmer(), glmer(), nlmer(), gls() or mmrm().
     which : str, int or sequence of them, optional
         Parameters, by name or number counted from 0; ``"beta_"`` is all fixed effects, ``"theta_"`` all
         others.

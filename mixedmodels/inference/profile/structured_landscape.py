@@ -12,6 +12,7 @@ from mixedmodels.engines.column_basis import column_basis
 from mixedmodels.engines.residual.start import LEAST_INFORMATION
 from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.profile.curve import Curve, CurvePoint
 from mixedmodels.inference.profile.held import Held, HeldCovariance, HeldLinear
@@ -24,6 +25,7 @@ from mixedmodels.inference.profile.landscape import (
     landscape,
     refuse_no_optimum,
 )
+from mixedmodels.inference.profile.nonlinear_landscape import nonlinear_landscape
 from mixedmodels.inference.profile.parameters import Parameter
 from mixedmodels.inference.profile.structured_held import HeldJoint, HeldStructuredFixed
 from mixedmodels.inference.profile.structured_parameters import structured_parameters
@@ -123,9 +125,13 @@ class StructuredLandscape(Landscape):
         return surface.fixed_effects(point.x)[0]
 
 
-def landscape_of(fit: Fit) -> Landscape:
-    """Return the likelihood of any fit around its optimum; errors as for :func:`landscape`."""
-    return structured_landscape(fit) if isinstance(fit, StructuredResiduals) else landscape(fit)
+def landscape_of(fit: Fit, needs_optimum: bool = True) -> Landscape:
+    """Return the likelihood of any fit around its optimum; arguments and errors as for :func:`landscape`."""
+    if isinstance(fit, CurveFit):
+        return nonlinear_landscape(fit, needs_optimum)
+    return (
+        structured_landscape(fit) if isinstance(fit, StructuredResiduals) else landscape(fit, needs_optimum)
+    )
 
 
 def structured_landscape(fit: StructuredResiduals) -> StructuredLandscape:
