@@ -7,7 +7,7 @@ elsewhere by one indicator a level. R's rule, not that of patsy and formulaic: n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -162,14 +162,17 @@ def coded_terms(terms: Terms, categorical: list[bool]) -> tuple[CodedTerm, ...]:
     for position, pattern in enumerate(terms.patterns):
         factors = []
         for i in terms.members(pattern):
-            rest = pattern & ~(1 << i)
-            marginal = rest == 0 or any(rest & ~earlier == 0 for earlier in terms.patterns[:position])
-            full = not marginal
+            full = is_full(pattern & ~(1 << i), terms.patterns[:position])
             if first_is_full and categorical[i]:
                 full, first_is_full = True, False
             factors.append((i, full))
         coded.append(CodedTerm(pattern, tuple(factors)))
     return tuple(coded)
+
+
+def is_full(rest: int, earlier: Sequence[int]) -> bool:
+    """Tell whether a variable is coded in full: no earlier term holds the rest of its term."""
+    return rest != 0 and not any(rest & ~pattern == 0 for pattern in earlier)
 
 
 def _variable_coding(
