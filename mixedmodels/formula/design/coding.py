@@ -35,6 +35,8 @@ MAX_SURPLUS_COLUMNS = 2000
 #: Columns of a factor that are multiplied as fast as its codes are counted, and how many numbers the others
 #: must have for counting to win.
 MOST_PLAIN, LEAST_CODED = 3, 200_000
+#: Rows of many columns that are copied together.
+ROWS_TOGETHER = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +254,15 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
 
 def _stacked(columns: list[FloatArray]) -> FloatArray:
     """Return columns as an array, each contiguous."""
-    X = np.empty((len(columns[0]), len(columns)), order="F")
-    for k, column in enumerate(columns):
-        X[:, k] = column
+    n = len(columns[0])
+    X = np.empty((n, len(columns)), order="F")
+    # Columns of a table kept by rows are far apart in memory: some rows of all of them come together.
+    are_apart = len(columns) > MOST_PLAIN and columns[-1].strides[0] > columns[-1].itemsize
+    stretch = ROWS_TOGETHER if are_apart else max(n, 1)
+    for first in range(0, n, stretch):
+        rows = slice(first, first + stretch)
+        for k, column in enumerate(columns):
+            X[rows, k] = column[rows]
     return X
 
 
