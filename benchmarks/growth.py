@@ -1,4 +1,4 @@
-"""How time grows with rows, levels, covariance parameters, terms, fixed effects and crossed factors: a chart."""
+"""How time grows with rows, levels, covariance parameters, terms, fixed effects and crossed factors."""
 
 from __future__ import annotations
 

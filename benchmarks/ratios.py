@@ -1,10 +1,10 @@
-"""Seconds of some fits over seconds of fixed work of NumPy in the same process, compared with what was committed.
+"""Seconds of some fits over seconds of fixed work of NumPy in the same process, beside what was committed.
 
 python -m benchmarks.ratios            # compare (make bench-check); status 1 where a ratio has grown
 python -m benchmarks.ratios --write    # take the ratios measured now as the measure
 
-Processor seconds, one BLAS thread; the least of several rounds, in each of which fit and yardstick follow each
-other: whoever disturbs one disturbs the other.
+Processor seconds, one BLAS thread; the least of several rounds, in each of which fit and yardstick follow
+each other: whoever disturbs one disturbs the other.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ import mixedmodels as mm
 from benchmarks import front_rows, linear_work, simulate
 
 BASELINE = Path(__file__).resolve().parent / "results" / "ratios.json"
-#: Growth of a ratio that is still noise. On two cores with a load of 10 to 20 the least of five rounds differed
-#: by up to 1.4 times between runs of the same commit; a pass or a factorization more is seen in counts.py.
+#: Growth of a ratio that is still noise; a pass or a factorization more is seen in counts.py.
 ROOM = 1.6
 ROUNDS = 5
 

@@ -195,8 +195,6 @@ def small_binary(seed: int = 12) -> pd.DataFrame:
 
 
 SIMULATIONS: dict[str, Callable[..., pd.DataFrame]] = {
-    "predictors": predictors,
-    "crossed_factors": crossed_factors,
     function.__name__: function
     for function in (
         slopes,
@@ -206,6 +204,8 @@ SIMULATIONS: dict[str, Callable[..., pd.DataFrame]] = {
         crossed,
         crossed_bernoulli,
         forty_effects,
+        predictors,
+        crossed_factors,
         overdispersed,
         films,
         nested,
