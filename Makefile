@@ -6,7 +6,7 @@
 # make docs        build the site (docs/_build/html/index.html); what is wrong with a page stops it
 # make wheel       build a wheel and a source distribution, and fit with each in an empty environment
 # make bench       run the benchmarks
-# make bench-check count the work of some fits and compare it with what was committed
+# make bench-check compare the work of some fits, in counts and in ratios, with what was committed
 # make install     only make the virtual environment (.venv) and install the package into it
 # make clean       remove the environment and everything that was built
 #
@@ -72,6 +72,7 @@ bench: $(VENV)/.installed-dev
 
 bench-check: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m benchmarks.counts
+	$(PYTHON_IN_VENV) -m benchmarks.ratios
 
 $(VENV)/.installed: pyproject.toml tools/bootstrap.sh
 	@tools/bootstrap.sh

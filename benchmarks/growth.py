@@ -1,4 +1,4 @@
-"""How time grows with rows, with levels and with covariance parameters: the points, and their chart."""
+"""How time grows with rows, levels, covariance parameters, terms, fixed effects and crossed factors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from benchmarks import chart
 from benchmarks.records import Record
 from benchmarks.suite import Model
 
-Axis = Literal["rows", "levels", "theta"]
+Axis = Literal["rows", "levels", "theta", "terms", "fixed", "crossed"]
 
 LABELS: dict[Axis, str] = {
     "rows": "rows\n(1,000 groups, one slope)",
     "levels": "levels of the larger of two crossed factors\n(200,000 rows)",
-    "theta": "covariance parameters\n(20,000 rows, 200 groups)",
+    "theta": "covariance parameters of correlated slopes\n(20,000 rows, 200 groups)",
+    "terms": "uncorrelated terms of one factor\n(20,000 rows, 200 groups)",
+    "fixed": "fixed effects\n(20,000 rows, 200 groups)",
+    "crossed": "crossed factors of 300 levels\n(30,000 rows)",
 }
 ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 LEVELS = (1_000, 3_000, 10_000, 30_000, 100_000)
 SLOPES = (0, 1, 2, 3, 4, 5, 6, 8)
+UNCORRELATED = (1, 2, 4, 6, 8)
+PREDICTORS = (10, 30, 100, 300)
+FACTORS = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Point:
 
 
 def points() -> tuple[Point, ...]:
-    """Return every point of the three curves."""
+    """Return every point of the curves."""
     rows = [_point("rows", n, "y ~ x + (x | g)", "slopes", rows=n, groups=1_000) for n in ROWS]
     levels = [
         _point("levels", q, "y ~ x + (1 | a) + (1 | b)", "crossed", rows=200_000, a_levels=q, b_levels=200)
@@ -51,7 +57,40 @@ def points() -> tuple[Point, ...]:
         )
         for k in SLOPES
     ]
-    return (*rows, *levels, *theta)
+    return (*rows, *levels, *theta, *_wide_points())
+
+
+def _wide_points() -> tuple[Point, ...]:
+    """Return the points along which formulas grow."""
+    terms = [
+        _point("terms", k + 1, _slopes_formula(k, "||"), "six_slopes", rows=20_000, groups=200, slopes=k)
+        for k in UNCORRELATED
+    ]
+    fixed = [
+        _point(
+            "fixed",
+            k,
+            "y ~ " + " + ".join(f"x{j}" for j in range(1, k + 1)) + " + (1 | g)",
+            "predictors",
+            rows=20_000,
+            groups=200,
+            predictors=k,
+        )
+        for k in PREDICTORS
+    ]
+    crossed = [
+        _point(
+            "crossed",
+            k,
+            "y ~ 1 + " + " + ".join(f"(1 | g{j})" for j in range(1, k + 1)),
+            "crossed_factors",
+            rows=30_000,
+            factors=k,
+            levels=300,
+        )
+        for k in FACTORS
+    ]
+    return (*terms, *fixed, *crossed)
 
 
 def curves(records: Iterable[Record], axis: Axis) -> dict[str, list[tuple[int, Record]]]:
@@ -65,7 +104,7 @@ def curves(records: Iterable[Record], axis: Axis) -> dict[str, list[tuple[int, R
 
 
 def draw(records: Iterable[Record], path: Path) -> Path:
-    """Draw the three curves, whole call solid and optimisation dashed, as SVG.
+    """Draw the curves, whole call solid and optimisation dashed, as SVG.
 
     Raises
     ------
@@ -75,8 +114,8 @@ def draw(records: Iterable[Record], path: Path) -> Path:
     from matplotlib.figure import Figure
 
     kept = list(records)
-    figure = Figure(figsize=(12.0, 4.0), layout="constrained")
-    for axes, (axis, label) in zip(figure.subplots(1, 3), LABELS.items(), strict=True):
+    figure = Figure(figsize=(12.0, 8.0), layout="constrained")
+    for axes, (axis, label) in zip(figure.subplots(2, 3).flat, LABELS.items(), strict=True):
         for rank, (name, curve) in enumerate(curves(kept, axis).items()):
             whole = [(size, record.quoted) for size, record in curve]
             inside = [(size, record.optimization_seconds) for size, record in curve]
@@ -106,6 +145,6 @@ def _triangle(size: int) -> int:
     return size * (size + 1) // 2
 
 
-def _slopes_formula(slopes: int) -> str:
+def _slopes_formula(slopes: int, bar: str = "|") -> str:
     terms = "".join(f" + x{k}" for k in range(1, slopes + 1))
-    return f"y ~ 1{terms} + (1{terms} | g)"
+    return f"y ~ 1{terms} + (1{terms} {bar} g)"

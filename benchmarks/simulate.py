@@ -70,6 +70,26 @@ def forty_effects(rows: int = 20_000, groups: int = 500, effects: int = 40, seed
     return pd.DataFrame({"y": _bernoulli(rng, eta), **columns, "g": _factor(g, groups)})
 
 
+def predictors(rows: int = 20_000, groups: int = 200, predictors: int = 100, seed: int = 15) -> pd.DataFrame:
+    """Simulate one factor and many numeric predictors."""
+    rng = np.random.default_rng(seed)
+    X, g = rng.normal(size=(rows, predictors)), _balanced(rng, rows, groups)
+    y = X @ rng.normal(size=predictors) / 10 + rng.normal(size=groups)[g] + rng.normal(size=rows)
+    data = pd.DataFrame(X, columns=[f"x{k}" for k in range(1, predictors + 1)])
+    return data.assign(y=y, g=_factor(g, groups))
+
+
+def crossed_factors(rows: int = 30_000, factors: int = 3, levels: int = 300, seed: int = 16) -> pd.DataFrame:
+    """Simulate several crossed factors of equal size."""
+    rng = np.random.default_rng(seed)
+    y, columns = rng.normal(size=rows), {}
+    for k in range(factors):
+        codes = _balanced(rng, rows, levels)
+        y = y + rng.normal(scale=0.4 + 0.2 * k, size=levels)[codes]
+        columns[f"g{k + 1}"] = _factor(codes, levels)
+    return pd.DataFrame({"y": y, **columns})
+
+
 def overdispersed(rows: int = 100_000, groups: int = 1_000, seed: int = 14) -> pd.DataFrame:
     """Simulate successes in 5 to 19 trials with probabilities that vary by row, and a random intercept."""
     rng = np.random.default_rng(seed)
@@ -184,6 +204,8 @@ SIMULATIONS: dict[str, Callable[..., pd.DataFrame]] = {
         crossed,
         crossed_bernoulli,
         forty_effects,
+        predictors,
+        crossed_factors,
         overdispersed,
         films,
         nested,

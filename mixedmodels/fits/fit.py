@@ -337,6 +337,10 @@ class Fit:
         """Fit the same model to another response."""
         raise NotImplementedError
 
+    def loglik_with_columns(self, kept: IntArray) -> float | None:
+        """Return the log-likelihood of the fit with some columns of X; None where that needs the rows."""
+        return None
+
     def with_design(self, design: Design) -> Fit:
         """Fit the same kind of model to another design with the same response."""
         raise NotImplementedError

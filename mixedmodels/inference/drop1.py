@@ -8,13 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from mixedmodels.advice import advises, shown
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.control import one_of
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import build_design
+from mixedmodels.formula.design.coding import CodedTerm, MatrixRecipe, is_full
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference.anova import AnovaTable, make_table
@@ -82,14 +83,46 @@ def drop1(
     full = model.refitML()
     rows, values = ["<none>"], [(np.nan, full.aic(), np.nan, np.nan)]
     for label in droppable(model.design):
-        smaller = full.with_design(without_term(full, label))
-        npar = full.npar - smaller.npar
-        lrt = max(2.0 * (full.loglik() - smaller.loglik()), 0.0)
+        loglik, n_smaller = _likelihood_without(full, label)
+        npar = full.npar - n_smaller
+        lrt = max(2.0 * (full.loglik() - loglik), 0.0)
         tail = chi_square_tail(np.array([lrt]), np.array([float(npar)]))
-        values.append((npar, akaike(smaller.loglik(), smaller.npar), lrt, float(tail[0])))
+        values.append((npar, akaike(loglik, n_smaller), lrt, float(tail[0])))
         rows.append(label)
     heading = ["Single term deletions", "", "Model:", model.formula()]
     return make_table(np.array(values, dtype=np.float64), rows, DROP1_COLUMNS, heading)
+
+
+def _likelihood_without(full: Fit, label: str) -> tuple[float, int]:
+    """Return the log-likelihood and number of parameters of the fit with one term left out.
+
+    Where the other terms keep their columns, the cross-products of the fit have those of the smaller model.
+    """
+    kept = columns_without(full.design, label)
+    loglik = None if kept is None else full.loglik_with_columns(kept)
+    if kept is not None and loglik is not None:
+        return loglik, full.npar - (len(full.design.x_names) - len(kept))
+    smaller = full.with_design(without_term(full, label))
+    return smaller.loglik(), smaller.npar
+
+
+def columns_without(design: Design, label: str) -> IntArray | None:
+    """Return the columns of X that a model has without one of its terms; None where others would change."""
+    recipe = design.recipe.fixed
+    left_out = recipe.assign[column_terms(recipe).index(label)]
+    others = [term for term in recipe.terms if term.pattern != left_out]
+    if design.dropped or not recipe.intercept or _codings(recipe, others) != [t.factors for t in others]:
+        return None
+    return np.flatnonzero(np.array(recipe.assign) != left_out)
+
+
+def _codings(recipe: MatrixRecipe, terms: list[CodedTerm]) -> list[tuple[tuple[int, bool], ...]]:
+    """Return how the variables of some terms are coded without the others (R's rule)."""
+    patterns = [term.pattern for term in terms]
+    return [
+        tuple((i, is_full(pattern & ~(1 << i), patterns[:position])) for i, _ in term.factors)
+        for position, (pattern, term) in enumerate(zip(patterns, terms, strict=True))
+    ]
 
 
 def _f_tests(model: Fit, ddf: Ddf, vcov: Any) -> AnovaTable:

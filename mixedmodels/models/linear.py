@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.checks import check_response_varies, identified, warn_unless_converged
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import evaluate
+from mixedmodels.engines.linear.small_residual import is_small
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values
@@ -25,6 +26,7 @@ from mixedmodels.models.mixed_model import MixedModel
 from mixedmodels.reports.fit_text import FitDescription
 
 with on_first_use():
+    from mixedmodels.engines.linear import some_columns
     from mixedmodels.inference import fixed_effects
 
 if TYPE_CHECKING:
@@ -140,6 +142,22 @@ class LinearMixedModel(MixedModel, LinearFit):
     def refitML(self) -> LinearMixedModel:
         """Fit the same model by maximum likelihood."""
         return self._sibling(self.y, self.problem, False) if self.is_reml else self
+
+    def loglik_with_columns(self, kept: IntArray) -> float | None:
+        """Return the log-likelihood of the fit with some columns of X, from the cross-products there are."""
+        if self.is_reml or not len(kept) or not some_columns.can_leave_out(self.problem):
+            return None
+        problem = some_columns.with_columns(self.problem, kept)
+        try:
+            estimates = fit_linear(
+                problem, False, self._warm_start, inverse_hessian=self.estimates.inverse_hessian
+            )
+        except np.linalg.LinAlgError:
+            return None
+        if is_small(problem, estimates.solution.sigma**2):
+            return None
+        warn_unless_converged(estimates.convergence)
+        return -0.5 * estimates.solution.objective
 
     def with_design(self, design: Design) -> LinearMixedModel:
         """Fit the same kind of model to another design with the same response."""

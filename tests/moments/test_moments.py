@@ -206,12 +206,19 @@ def test_rows_come_batch_by_batch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["fitted", "residuals", "simulate", "hatvalues", "model_frame", "drop1", "ranova", "weights"]
+    "name", ["fitted", "residuals", "simulate", "hatvalues", "model_frame", "ranova", "weights"]
 )
 def test_what_needs_rows_says_so(name):
     summed = mm.lmer(FORMULA, cut(DATA, 2))
     with pytest.raises(NotAvailableError, match="batch by batch"):
         getattr(summed, name)()
+
+
+def test_terms_are_dropped_without_rows():
+    whole, summed = mm.lmer(FORMULA, DATA), mm.lmer(FORMULA, cut(DATA, 2))
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(summed.drop1()), pd.DataFrame(whole.drop1()), rtol=1e-7, atol=1e-7
+    )
 
 
 def test_unidentified_parameters_are_told():

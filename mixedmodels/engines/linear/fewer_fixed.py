@@ -15,8 +15,8 @@ import numpy as np
 from scipy.linalg.lapack import dlauum
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.gradient import BlockMoments, OneFactorMoments
-from mixedmodels.engines.linear.system import BlockedSystem, Equations, OneFactorSystem, Solver, choose_solver
+from mixedmodels.engines.linear.gradient import Moments
+from mixedmodels.engines.linear.system import Equations, Solver, System, choose_solver
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
@@ -31,7 +31,7 @@ class RotatedSystem:
 
     Attributes
     ----------
-    inner : BlockedSystem or OneFactorSystem
+    inner : System
         The system of those columns.
     V : ndarray, shape (p, m)
         What makes them of the orthonormal columns.
@@ -39,7 +39,7 @@ class RotatedSystem:
         Fixed effects.
     """
 
-    inner: BlockedSystem | OneFactorSystem
+    inner: System
     V: FloatArray
     gamma: FloatArray
 
@@ -68,7 +68,9 @@ class RotatedSystem:
         """Lower triangular ``R_X'``, shape (p, p)."""
         root = self.inner.fixed_root
         change = root @ root.T - np.eye(len(root))
-        return np.linalg.cholesky(np.eye(len(self.V)) + self.V @ change @ self.V.T)
+        return np.asarray(
+            np.linalg.cholesky(np.eye(len(self.V)) + self.V @ change @ self.V.T), dtype=np.float64
+        )
 
     def fixed_covariance(self, R_inverse: FloatArray) -> FloatArray:
         """Return ``R^-1 (R_X'R_X)^-1 R^-T``: that of least squares, and what the random effects add to it.
@@ -85,7 +87,7 @@ class RotatedSystem:
         """Spherical random effects by block, each (S, q)."""
         return self.inner.u
 
-    def moments(self) -> tuple[BlockMoments | OneFactorMoments, ...]:
+    def moments(self) -> tuple[Moments, ...]:
         """Return the derivative of the objective in T, and what it comes from, by block."""
         return self.inner.moments()
 

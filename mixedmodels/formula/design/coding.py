@@ -7,7 +7,7 @@ elsewhere by one indicator a level. R's rule, not that of patsy and formulaic: n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -35,6 +35,8 @@ MAX_SURPLUS_COLUMNS = 2000
 #: Columns of a factor that are multiplied as fast as its codes are counted, and how many numbers the others
 #: must have for counting to win.
 MOST_PLAIN, LEAST_CODED = 3, 200_000
+#: Rows of many columns that are copied together.
+ROWS_TOGETHER = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +164,17 @@ def coded_terms(terms: Terms, categorical: list[bool]) -> tuple[CodedTerm, ...]:
     for position, pattern in enumerate(terms.patterns):
         factors = []
         for i in terms.members(pattern):
-            rest = pattern & ~(1 << i)
-            marginal = rest == 0 or any(rest & ~earlier == 0 for earlier in terms.patterns[:position])
-            full = not marginal
+            full = is_full(pattern & ~(1 << i), terms.patterns[:position])
             if first_is_full and categorical[i]:
                 full, first_is_full = True, False
             factors.append((i, full))
         coded.append(CodedTerm(pattern, tuple(factors)))
     return tuple(coded)
+
+
+def is_full(rest: int, earlier: Sequence[int]) -> bool:
+    """Tell whether a variable is coded in full: no earlier term holds the rest of its term."""
+    return rest != 0 and not any(rest & ~pattern == 0 for pattern in earlier)
 
 
 def _variable_coding(
@@ -249,9 +254,15 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
 
 def _stacked(columns: list[FloatArray]) -> FloatArray:
     """Return columns as an array, each contiguous."""
-    X = np.empty((len(columns[0]), len(columns)), order="F")
-    for k, column in enumerate(columns):
-        X[:, k] = column
+    n = len(columns[0])
+    X = np.empty((n, len(columns)), order="F")
+    # Columns of a table kept by rows are far apart in memory: some rows of all of them come together.
+    are_apart = len(columns) > MOST_PLAIN and columns[-1].strides[0] > columns[-1].itemsize
+    stretch = ROWS_TOGETHER if are_apart else max(n, 1)
+    for first in range(0, n, stretch):
+        rows = slice(first, first + stretch)
+        for k, column in enumerate(columns):
+            X[rows, k] = column[rows]
     return X
 
 

@@ -13,6 +13,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import column_basis
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.small_residual import is_small
+from mixedmodels.engines.linear.some_columns import can_leave_out, with_column_held
 from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
@@ -341,6 +342,9 @@ def without_column(fit: Fit, k: int) -> ShiftedResponse:
     if isinstance(fit, LinearFit) and fit.summed is not None:
         problem, of_column, held = fit.summed.held(k, float(fit.beta[k]))
         return ShiftedResponse(problem, of_column, held.products, held.projection)
+    if isinstance(fit, LinearFit) and len(fit.beta) > 1 and can_leave_out(fit.problem):
+        one = with_column_held(fit.problem, k, float(fit.beta[k]))
+        return ShiftedResponse(one.problem, one.column, one.products, one.projection)
     design, column = fit.design, fit.design.X[:, k]
     others = np.ascontiguousarray(np.delete(design.X, k, axis=1))
     y = fit.y - float(fit.beta[k]) * column
