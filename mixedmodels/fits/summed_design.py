@@ -107,8 +107,8 @@ def summed_design(
     """Return the design of a model that is fitted to sums."""
     n = sums.n_rows
     sorted_levels = [table.order() for table in tables]
-    orders = tuple(_inverse(order) for order in sorted_levels)
-    levels = [_reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
+    orders = tuple(inverse_order(order) for order in sorted_levels)
+    levels = [reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
     # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with all products.
     place = np.argsort(stream.order)
     P = pseudo_rows(sums)[:, place]
@@ -126,11 +126,11 @@ def summed_design(
     labels = unique_labels([term.group for term, _ in built])
     random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
     recipes = tuple(recipe for _, (recipe, _) in built)
-    design = _design_of(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
+    design = rowless_design(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
     return SummedDesign(design, fixed, tuple(columns for _, (_, columns) in built), orders, sums)
 
 
-def _design_of(
+def rowless_design(
     stream: StreamDesign,
     n: int,
     n_input: int,
@@ -140,6 +140,23 @@ def _design_of(
     recipes: tuple[RandomRecipe, ...],
     levels: list[tuple[str, ...]],
 ) -> Design:
+    """Return a design without rows: names, levels and recipes.
+
+    Parameters
+    ----------
+    stream : StreamDesign
+        How tables become arrays.
+    n, n_input : int
+        Rows used, and read.
+    P : ndarray, shape (m, p)
+        A triangle with the products of all fixed effects.
+    kept : ndarray of int
+        Columns that are independent.
+    random, recipes : tuple
+        Random-effects terms.
+    levels : list of tuple of str
+        Levels of each grouping factor.
+    """
     request, plan, fixed = stream.blueprint.request, stream.blueprint.request.plan, stream.fixed
     known = stream.blueprint.states
     own = {
@@ -187,11 +204,13 @@ def _design_of(
     )
 
 
-def _inverse(order: IntArray) -> IntArray:
+def inverse_order(order: IntArray) -> IntArray:
+    """Return where each number stands in an order."""
     inverse = np.empty(len(order), dtype=np.intp)
     inverse[order] = np.arange(len(order))
     return inverse
 
 
-def _reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
+def reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
+    """Return names in an order."""
     return tuple(names[k] for k in order.tolist())
