@@ -129,6 +129,8 @@ class Blueprint:
         Printed variable -> the levels that rows in use have, for factors outside of grouping factors.
     places : dict
         Printed bar -> distinct values of its variables, for processes over places.
+    text : frozenset of str
+        Columns of text, which may come as categories in the order in which they occur.
     """
 
     request: StreamRequest
@@ -136,6 +138,7 @@ class Blueprint:
     schema: pd.DataFrame
     used: dict[str, tuple[str, ...]]
     places: dict[str, pd.DataFrame]
+    text: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,14 +364,16 @@ class ChunkRows:
 
 def level_tables(design: StreamDesign) -> tuple[LevelTable, ...]:
     """Return empty tables of levels, one for each grouping factor."""
-    return tuple(_level_table(group.node) for group in design.groups)
+    return tuple(_level_table(group.node, design.blueprint.text) for group in design.groups)
 
 
-def _level_table(node: Node) -> LevelTable:
+def _level_table(node: Node, text: frozenset[str]) -> LevelTable:
     inner = strip_parens(node)
     if isinstance(inner, Binary) and inner.operator == ":":
-        return CombinedLevels(_level_table(inner.left), _level_table(inner.right))
-    return ColumnLevels(deparse(inner))
+        return CombinedLevels(_level_table(inner.left, text), _level_table(inner.right, text))
+    name = deparse(inner)
+    alike = {name, *(name.removeprefix(f"{call}(").removesuffix(")") for call in ("factor", "as.factor"))}
+    return ColumnLevels(name, is_text=not text.isdisjoint(alike))
 
 
 def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) -> ChunkRows | None:
