@@ -338,10 +338,10 @@ def _judged(
     assert total.worst is not None
     _, problem, mode = total.worst
     report = judge_generalized(problem, optimum, thetas, mode)
-    if reason := _runaway(layout, hessian):
-        return ConvergenceReport("not converged", report.decrement, (reason, *report.reasons))
     if total.varying is None:
         return ConvergenceReport("not converged", report.decrement, (_CONSTANT, *report.reasons))
+    if reason := _runaway(layout, hessian):
+        return ConvergenceReport("not converged", report.decrement, (reason, *report.reasons))
     if evaluator.n_rows * FEWEST_NODES > MOST_EVALUATIONS:
         return report
     nested = evaluator(np.concatenate([np.zeros(problem.n_theta), optimum.psi[problem.n_theta :]]))[0]
