@@ -37,6 +37,15 @@ def test_terms_left_out(data, formula, options):
     assert_same(mm.ranova(summed), mm.ranova(whole))
 
 
+def test_shares_of_the_variance(data):
+    for terms in ("Days * z + (Days | Subject)", "f + (1 | Subject) + (1 | Subject:f)"):
+        whole, summed = (mm.lmer(f"Reaction ~ {terms}", d) for d in (data, cut(data, 4)))
+        for function in (mm.r2, mm.icc):
+            assert str(function(summed)) == str(function(whole))
+    with pytest.raises(NotAvailableError, match="needs the rows"):
+        mm.r2(mm.lmer("Reaction ~ Days + (1 | Subject)", cut(data, 2), weights="w"))
+
+
 def test_a_column_that_was_not_summed(data):
     slope = mm.lmer("Reaction ~ Days + (0 + Days | Subject)", cut(data, 3))
     with pytest.raises(NotAvailableError, match=r"in place of \(0 \+ Days \| Subject\)"):
