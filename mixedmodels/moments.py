@@ -393,8 +393,8 @@ def moments(
     min_cell : int, optional
         The fewest rows that a level of a grouping factor may have; an error says how many have less.
     n_jobs : int
-        Number of processes for files in parts; -1 is one for each processor. Dask and Spark have workers of
-        their own.
+        Number of processes for files in parts; -1 is one for each processor. Parquet is decoded by threads
+        of its own, so that two gain little; Dask and Spark have workers of their own.
     progress : bool, optional
         Whether to draw a bar; by default where someone is watching.
 
