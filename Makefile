@@ -46,7 +46,7 @@ test: $(VENV)/.installed-dev
 test-engines: $(VENV)/.installed-engines
 	@{ [ -n "$$JAVA_HOME" ] || command -v java >/dev/null; } || { \
 	echo "Spark needs a Java runtime: on Debian or Ubuntu, sudo apt-get install default-jre-headless"; exit 1; }
-	$(PYTHON_IN_VENV) -m pytest tests/streams
+	MIXEDMODELS_TEST_SPARK=1 $(PYTHON_IN_VENV) -m pytest tests/streams
 
 check: $(VENV)/.installed-dev
 	$(PYTHON_IN_VENV) -m ruff check .

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixedmodels import lmer_of_sums
+from mixedmodels import glmer_of_parts, lmer_of_sums
 from mixedmodels.arrays import IntArray
 from mixedmodels.checks import (
     check_design,
@@ -22,19 +22,20 @@ from mixedmodels.checks import (
 )
 from mixedmodels.control import GlmerControl, Start
 from mixedmodels.engines.generalized.equal_rows import FEWEST_ROWS, LARGEST_SHARE, LINEAR_FAMILIES
-from mixedmodels.errors import ControlError, DataError, FamilyError
+from mixedmodels.errors import ControlError, FamilyError
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.fits.counted_design import CountedDesign, counted_design, with_like_rows_added
 from mixedmodels.formula.design import counted_rows
 from mixedmodels.formula.design.chunks import StreamRequest, stream_evaluator, stream_request
-from mixedmodels.formula.design.counted_rows import CountedRows
+from mixedmodels.formula.design.counted_rows import CountedRows, TooManyRows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.first_pass import first_pass
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS, States
 from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.generalized_request import maximized, refuse_for_linear, start_vector
 from mixedmodels.models.counted import CountedGeneralizedLinearMixedModel
+from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel
 from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.moments import naming
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
@@ -87,7 +88,7 @@ def fit(
     relmat: Mapping[str, Any] | None,
     verbose: Verbosity,
     asked: Mapping[str, Any],
-) -> CountedGeneralizedLinearMixedModel | SummedLinearMixedModel:
+) -> CountedGeneralizedLinearMixedModel | PartedGeneralizedLinearMixedModel | SummedLinearMixedModel:
     """Fit the model; arguments as for :func:`mixedmodels.glmer`.
 
     Parameters
@@ -111,9 +112,22 @@ def fit(
         return lmer_of_sums.fit(formula, data, True, start, options, relmat, verbose, (None, None), given)
     refuse_quasi(family)
     check_hessian(wanted.hessian, family)
-    table, counts, states = _counted(formula, data, asked)
-    if not _are_multiples(family) or counts.sum() < FEWEST_ROWS:
-        table, counts = _repeated(table, counts, family)
+    opened = open_source(data)
+    rows_asked = {name: asked[name] for name in _ROW_ARGUMENTS}
+    parts = glmer_of_parts.PartsAsked(
+        stream_request(formula, opened.columns(), **rows_asked),
+        family, wanted.nodes, wanted.hessian != "expected", start, options, bool(relmat),
+    )  # fmt: skip
+    try:
+        table, counts, states = _counted(opened, parts.request)
+        if not _are_multiples(family) or counts.sum() < FEWEST_ROWS:
+            table, counts = _repeated(table, counts, family)
+    except TooManyRows as error:
+        return glmer_of_parts.fit(opened, parts, verbose, error)
+    if states is None and glmer_of_parts.is_asked(parts, len(table)):
+        divided = glmer_of_parts.fit_counted(table, counts, parts, verbose)
+        if divided is not None:
+            return divided
 
     def read(rows: pd.DataFrame) -> Request:
         return read_request(formula, rows, relmat=relmat, states=states, **asked)
@@ -186,14 +200,14 @@ def _repeated(table: pd.DataFrame, counts: IntArray, family: Family) -> tuple[pd
 
     Raises
     ------
-    DataError
+    TooManyRows
         If that takes too much memory.
     """
     if (counts == 1).all():
         return table, counts
     n = int(counts.sum())
     if n * table.memory_usage(index=False).sum() / len(table) > counted_rows.MOST_BYTES:
-        raise DataError(
+        raise TooManyRows(
             f"the {family.name} family needs every row by itself, and {n:,} rows take more than "
             f"{counted_rows.MOST_BYTES / 2**30:.0f} GB: fit a sample of the levels."
         )
@@ -201,14 +215,9 @@ def _repeated(table: pd.DataFrame, counts: IntArray, family: Family) -> tuple[pd
     return table.take(rows).reset_index(drop=True), np.ones(n, dtype=np.intp)
 
 
-def _counted(
-    formula: str, data: Any, asked: Mapping[str, Any]
-) -> tuple[pd.DataFrame, IntArray, States | None]:
+def _counted(source: Source, request: StreamRequest) -> tuple[pd.DataFrame, IntArray, States | None]:
     """Return the different rows of a source, how often each occurs and what transformations learn of all."""
-    source = open_source(data)
     known = source.columns()
-    rows_asked = {name: asked[name] for name in _ROW_ARGUMENTS}
-    request = stream_request(formula, known, **rows_asked)
     names = [name for name in request.columns() if name in known or name not in CONSTANTS]
     # The response last: rows that differ in it alone then stand together.
     assert request.formula.response is not None

@@ -393,8 +393,8 @@ def moments(
     min_cell : int, optional
         The fewest rows that a level of a grouping factor may have; an error says how many have less.
     n_jobs : int
-        Number of processes for files in parts; -1 is one for each processor. Dask and Spark have workers of
-        their own.
+        Number of processes for files in parts; -1 is one for each processor. Parquet is decoded by threads
+        of its own, so that two gain little; Dask and Spark have workers of their own.
     progress : bool, optional
         Whether to draw a bar; by default where someone is watching.
 
@@ -494,6 +494,20 @@ def _begin(
     work: _Work, request: StreamRequest, levels: Mapping[str, Any] | None
 ) -> tuple[Moments, Iterable[Batch]]:
     """Return moments of no rows, and the batches of a source that can be read only once."""
+    design, stream = _looked_at(work, request, levels)
+    return Moments(design, level_tables(design)), stream
+
+
+def design_of_source(opened: Source, request: StreamRequest) -> tuple[StreamDesign, tuple[str, ...]]:
+    """Return how the tables of a source that can be read twice become arrays, and the columns to read."""
+    work = _Work(opened, tuple(_read_columns(request, opened)), 1, False)
+    return _looked_at(work, request, None)[0], work.columns
+
+
+def _looked_at(
+    work: _Work, request: StreamRequest, levels: Mapping[str, Any] | None
+) -> tuple[StreamDesign, Iterable[Batch]]:
+    """Return the design that a first pass gives, and the batches of a source that can be read only once."""
     stream = iter(work.source.batches(work.columns))
     waiting: list[Batch] = []
     for batch in stream:
@@ -520,7 +534,7 @@ def _begin(
                 with naming(batch):
                     gathered.add(batch.frame)
     design = stream_design(gathered.blueprint())
-    return Moments(design, level_tables(design)), chain(waiting, stream) if work.source.once else ()
+    return design, chain(waiting, stream) if work.source.once else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,4 +605,4 @@ def naming(batch: Batch) -> Iterator[None]:
     except FormulaError as error:
         raise FormulaError(f"{batch.name}: {error.message}", error.text, error.position) from error
     except DataError as error:
-        raise DataError(f"{batch.name}: {error}") from error
+        raise type(error)(f"{batch.name}: {error}") from error

@@ -38,6 +38,7 @@ ORDER = (
     ("moments",),
     ("lmer_of_sums",),
     ("lmer", "glm", "lm", "lm_list", "gls", "mmrm", "gee", "nlmer"),
+    ("glmer_of_parts",),
     ("glmer_of_counts",),
     ("glmer",),
     ("update", "specify", "sklearn"),

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from mixedmodels.absent_rows import NO_ROWS, AbsentColumns
 from mixedmodels.arrays import FloatArray
 from mixedmodels.diagnostics.distribution_variance import (
     VarianceMethod,
@@ -97,12 +98,27 @@ def variance_components(
         else:
             random[term.group] = random.get(term.group, 0.0) + variance
     chance, extra = _chance(fit, method, mean)
-    fixed = float(np.var(fit.design.X @ fit.beta, ddof=1))
-    return VarianceComponents(fixed, random, chance, dispersion + extra)
+    return VarianceComponents(_fixed_variance(fit), random, chance, dispersion + extra)
+
+
+def _fixed_variance(fit: MixedFit) -> float:
+    """Return the variance of ``X beta`` over the rows, which sums tell of where there is an intercept."""
+    X = fit.design.X
+    if not isinstance(X, AbsentColumns):
+        return float(np.var(X @ fit.beta, ddof=1))
+    if fit.design.weights is not None or fit.design.x_names[:1] != ("(Intercept)",):
+        raise NotAvailableError(NO_ROWS)
+    ones, mean = X.triangle[:, 0], X.triangle @ fit.beta
+    return float(np.square(mean - ones * (ones @ mean) / (ones @ ones)).sum()) / (len(X) - 1)
 
 
 def term_variance(term: RandomTerm, covariance: FloatArray) -> float:
     """Return the mean over the rows of ``z' Cov(b) z`` (Johnson 2014, Methods Ecol. Evol. 5, eq. 10)."""
+    if isinstance(term.Z, AbsentColumns):
+        if term.relationship is not None:
+            raise NotAvailableError(NO_ROWS)
+        products = term.Z.triangle.T @ term.Z.triangle
+        return float((covariance * products).sum()) / len(term.Z)
     of_rows = np.einsum("ij,jk,ik->i", term.Z, covariance, term.Z)
     if term.relationship is not None:
         of_rows = of_rows * level_variances(term.relationship)[term.codes]

@@ -77,8 +77,14 @@ def log_constant(design: Design, y: FloatArray, weights: FloatArray, family: Fam
     family : Family
         The family.
     """
-    given = design.weights
-    if given is None or design.response.kind != "cbind" or family.name != "binomial":
+    return constant_terms(design.response.kind, design.weights, y, weights, family)
+
+
+def constant_terms(
+    kind: str, given: FloatArray | None, y: FloatArray, weights: FloatArray, family: Family
+) -> FloatArray:
+    """Return the same for a response of some kind and the weights as given, None for none."""
+    if given is None or kind != "cbind" or family.name != "binomial":
         return family.log_constant(y, weights)
     trials = np.divide(weights, given, out=np.zeros_like(weights), where=given > 0.0)
     return given * family.log_constant(y, trials)

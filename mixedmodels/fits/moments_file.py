@@ -140,6 +140,7 @@ def _blueprint_text(blueprint: Blueprint) -> dict[str, Any]:
         "kinds": states.kinds,
         "schema": [_column_text(name, blueprint.schema[name]) for name in blueprint.schema.columns],
         "used": {name: list(levels) for name, levels in blueprint.used.items()},
+        "text": sorted(blueprint.text),
         "places": {name: to_text(table.to_dict("list")) for name, table in blueprint.places.items()},
     }
 
@@ -155,7 +156,7 @@ def _read_blueprint(text: dict[str, Any], env: Mapping[str, Any]) -> Blueprint:
     schema = pd.DataFrame({column["name"]: _read_column(column) for column in text["schema"]}, index=[0])
     used = {name: tuple(levels) for name, levels in text["used"].items()}
     places = {name: pd.DataFrame(from_text(table)) for name, table in text["places"].items()}
-    return Blueprint(request, states, schema, used, places)
+    return Blueprint(request, states, schema, used, places, frozenset(text.get("text", ())))
 
 
 def _column_text(name: str, column: pd.Series[Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from mixedmodels.engines.moments.problem import (
     with_column_held,
 )
 from mixedmodels.engines.moments.sums import Columns, GroupColumns, Rows, Sums
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.factorization.constant.cross_products import RightHandSide
 from mixedmodels.formula.design.chunks import ChunkRows, StreamDesign
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
@@ -38,6 +39,11 @@ from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import Name, deparse
+
+NOT_SUMMED = (
+    "the smaller model has a column that was not summed, such as an intercept that the model lacks: fit it "
+    "with lmer() to the source, and compare the two with anova()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class SummedDesign:
         By grouping factor, level of the design that each level of the sums is.
     sums : Sums
         The sums.
+    in_sums : ndarray of int, shape (p,)
+        Column of U that each fixed effect is.
     """
 
     design: Design
@@ -63,6 +71,7 @@ class SummedDesign:
     columns: tuple[TermColumns, ...]
     orders: tuple[IntArray, ...]
     sums: Sums
+    in_sums: IntArray
 
     def problem(self) -> LinearProblem:
         """Return the engine's form of the design."""
@@ -71,6 +80,29 @@ class SummedDesign:
     def problem_with(self, fixed: FixedPart) -> LinearProblem:
         """Return the engine's form of the design with other fixed effects."""
         return problem_of_sums(self.sums, fixed, self.design.random, self.columns, self.orders)
+
+    def smaller(self, design: Design) -> SummedDesign:
+        """Return the same with some of the fixed effects and of the random ones, told by their names.
+
+        Raises
+        ------
+        NotAvailableError
+            If the sums have no such column.
+        """
+        own = {name: k for k, name in enumerate(self.design.x_names)}
+        if not own.keys() >= set(design.x_names):
+            raise NotAvailableError(NOT_SUMMED)
+        in_sums = self.in_sums[[own[name] for name in design.x_names]]
+        columns = tuple(self._columns_of(term) for term in design.random)
+        return replace(
+            self, design=design, fixed=fixed_part(self.sums, in_sums), columns=columns, in_sums=in_sums
+        )
+
+    def _columns_of(self, term: RandomTerm) -> TermColumns:
+        for whole, own in zip(self.design.random, self.columns, strict=True):
+            if whole.group == term.group and set(term.columns) <= set(whole.columns):
+                return replace(own, places=tuple(own.places[whole.columns.index(n)] for n in term.columns))
+        raise NotAvailableError(NOT_SUMMED)
 
     def held(self, k: int, value: float) -> tuple[LinearProblem, RightHandSide, HeldColumn]:
         """Return the problem with one fixed effect held at a value, and the products of its column."""
@@ -107,13 +139,14 @@ def summed_design(
     """Return the design of a model that is fitted to sums."""
     n = sums.n_rows
     sorted_levels = [table.order() for table in tables]
-    orders = tuple(_inverse(order) for order in sorted_levels)
-    levels = [_reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
+    orders = tuple(inverse_order(order) for order in sorted_levels)
+    levels = [reordered(table.names(), order) for table, order in zip(tables, sorted_levels, strict=True)]
     # 1. Fixed effects: which columns are independent, by R's rule, on a triangle with all products.
     place = np.argsort(stream.order)
     P = pseudo_rows(sums)[:, place]
     kept = independent_columns(P)
-    fixed = fixed_part(sums, np.asarray(place[kept], dtype=np.intp))
+    in_sums = np.asarray(place[kept], dtype=np.intp)
+    fixed = fixed_part(sums, in_sums)
     # 2. Terms with their levels, in lme4's order.
     built: list[tuple[RandomTerm, tuple[RandomRecipe, TermColumns]]] = []
     for term, recipe, (g, places) in zip(stream.terms, stream.recipes, stream.of_term, strict=True):
@@ -126,11 +159,12 @@ def summed_design(
     labels = unique_labels([term.group for term, _ in built])
     random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
     recipes = tuple(recipe for _, (recipe, _) in built)
-    design = _design_of(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
-    return SummedDesign(design, fixed, tuple(columns for _, (_, columns) in built), orders, sums)
+    design = rowless_design(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
+    columns = tuple(columns for _, (_, columns) in built)
+    return SummedDesign(design, fixed, columns, orders, sums, in_sums)
 
 
-def _design_of(
+def rowless_design(
     stream: StreamDesign,
     n: int,
     n_input: int,
@@ -140,6 +174,23 @@ def _design_of(
     recipes: tuple[RandomRecipe, ...],
     levels: list[tuple[str, ...]],
 ) -> Design:
+    """Return a design without rows: names, levels and recipes.
+
+    Parameters
+    ----------
+    stream : StreamDesign
+        How tables become arrays.
+    n, n_input : int
+        Rows used, and read.
+    P : ndarray, shape (m, p)
+        A triangle with the products of all fixed effects.
+    kept : ndarray of int
+        Columns that are independent.
+    random, recipes : tuple
+        Random-effects terms.
+    levels : list of tuple of str
+        Levels of each grouping factor.
+    """
     request, plan, fixed = stream.blueprint.request, stream.blueprint.request.plan, stream.fixed
     known = stream.blueprint.states
     own = {
@@ -187,11 +238,13 @@ def _design_of(
     )
 
 
-def _inverse(order: IntArray) -> IntArray:
+def inverse_order(order: IntArray) -> IntArray:
+    """Return where each number stands in an order."""
     inverse = np.empty(len(order), dtype=np.intp)
     inverse[order] = np.arange(len(order))
     return inverse
 
 
-def _reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
+def reordered(names: tuple[str, ...], order: IntArray) -> tuple[str, ...]:
+    """Return names in an order."""
     return tuple(names[k] for k in order.tolist())

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentColumns, AbsentRows
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.control import one_of
@@ -16,6 +17,7 @@ from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.coding import CodedTerm, MatrixRecipe, is_full
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.inference.anova import AnovaTable, make_table
@@ -169,6 +171,8 @@ def without_term(model: Fit, label: str) -> Design:
         If the formula uses arrays given in `env`, which cannot be cut to the rows used.
     """
     design = model.design
+    if isinstance(model.data, AbsentRows):
+        return _without_columns(design, label)
     if design.recipe.env:
         raise NotAvailableError("drop1() is not available for a model with names from env=.")
     recipe = design.recipe.fixed
@@ -184,3 +188,24 @@ def without_term(model: Fit, label: str) -> Design:
     return replace(
         design, fixed=smaller.fixed, x_names=smaller.x_names, dropped=smaller.dropped, formula=smaller.formula
     )
+
+
+def _without_columns(design: Design, label: str) -> Design:
+    """Return a design without rows, and without the columns of a term.
+
+    Raises
+    ------
+    NotAvailableError
+        If the other columns are coded otherwise without the term.
+    """
+    recipe = design.recipe.fixed
+    if not recipe.intercept and any(v.levels is not None for v in recipe.variables):
+        raise NotAvailableError(
+            "drop1() of a model without an intercept, fitted to sums, would need other codings of its "
+            "factors: fit the smaller models with lmer() to the source, and compare them with anova()."
+        )
+    of_column = column_terms(recipe)
+    kept = [k for k, place in enumerate(design.recipe.kept.tolist()) if of_column[place] != label]
+    triangle = design.X.triangle[:, kept]
+    X: Any = AbsentColumns(design.n_rows, triangle)
+    return replace(design, fixed=ColumnMatrix.of(X), x_names=tuple(design.x_names[k] for k in kept))

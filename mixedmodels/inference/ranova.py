@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentColumns, AbsentRows
 from mixedmodels.advice import advises, shown
 from mixedmodels.control import one_of
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.least_squares import fit_least_squares, reml_log_likelihood
+from mixedmodels.engines.linear.reml import evaluate
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families import log_constant
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
 from mixedmodels.formula import build_design
@@ -150,6 +154,8 @@ def _with_smaller(
     model: MixedFit, term: RandomTerm, bar: Bar, terms: Terms, pattern: int
 ) -> tuple[RandomTerm, ...]:
     """Return the random-effects terms, one of them without a part of its left side."""
+    if isinstance(model.data, AbsentRows):
+        return _with_fewer_columns(model, term, terms.label(pattern))
     left = [terms.label(p) for p in terms.patterns if p != pattern]
     # A term that loses its last variable keeps an intercept, as in lmerTest.
     sides = ["1" if terms.intercept or not left else "0", *left]
@@ -167,6 +173,29 @@ def _with_smaller(
     return tuple(fitting if _is_of(t, bar) else t for t in design.random)
 
 
+def _with_fewer_columns(model: MixedFit, term: RandomTerm, label: str) -> tuple[RandomTerm, ...]:
+    """Return the terms of a model without rows, one of them without the columns of a variable.
+
+    Raises
+    ------
+    NotAvailableError
+        If it would need a column that it has not.
+    """
+    design = model.design
+    (recipe,) = (r for t, r in zip(design.random, design.recipe.random, strict=True) if t is term)
+    of_column = column_terms(recipe.matrix)
+    kept = [k for k, place in enumerate(recipe.selected) if of_column[place] != label]
+    if not kept:
+        raise NotAvailableError(
+            f"ranova() of a model fitted to sums cannot put an intercept in place of ({term.expression}): "
+            "write reduce_terms=False, or fit the smaller model with lmer() to the source."
+        )
+    Z: Any = AbsentColumns(design.n_rows, term.Z.triangle[:, kept])
+    structure: Any = replace(term.structure, size=len(kept))  # type: ignore[type-var]
+    smaller = replace(term, Z=Z, columns=tuple(term.columns[k] for k in kept), structure=structure)
+    return tuple(smaller if t is term else t for t in design.random)
+
+
 def _fitted(model: MixedFit, random: tuple[RandomTerm, ...]) -> tuple[int, float]:
     """Return the number of parameters and the log-likelihood with other random effects, or none."""
     design, weights = model.design, model.prior_weights
@@ -174,6 +203,10 @@ def _fitted(model: MixedFit, random: tuple[RandomTerm, ...]) -> tuple[int, float
         fit = model.with_design(replace(design, random=random))
         return fit.npar, fit.loglik()
     family = model.family()
+    if isinstance(model, LinearFit) and isinstance(model.data, AbsentRows):
+        # At theta = 0 the criterion is that of the linear model.
+        nothing = np.zeros(len(model.theta_values))
+        return len(model.beta) + 1, -0.5 * evaluate(model.problem, nothing, model.is_reml)
     if family is None:
         least = fit_least_squares(model.y, design.X, weights, design.offset)
         return len(least.beta) + 1, reml_log_likelihood(least, weights) if model.is_reml else least.loglik

@@ -7,32 +7,23 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
-from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.counted_design import CountedDesign
-from mixedmodels.fits.family_quantities import residuals, response_mean
 from mixedmodels.fits.joint_covariance import JointCovariance
 from mixedmodels.fits.mixed_model_equations import JointSystem
-from mixedmodels.formula.design.new_data import variables_on
-from mixedmodels.formula.design.response import response
-from mixedmodels.formula.evaluation.evaluate import as_numbers
-from mixedmodels.formula.language.parse import parse_expression
-from mixedmodels.formula.language.syntax_tree import deparse
-from mixedmodels.missing import NA
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
-from mixedmodels.models.streamed_rows import StreamedRows
+from mixedmodels.models.streamed_generalized import StreamedGeneralizedRows
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.printed import Printed
 
 
-class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedModel):
+class CountedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
     """A generalized linear mixed model fitted to the different rows of a source, each counted.
 
     Made by :func:`mixedmodels.glmer` of a source that is read in batches. Estimates, tests, intervals, random
@@ -56,7 +47,6 @@ class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedMod
     """
 
     counted: CountedDesign
-    _residuals_need_weights = True
 
     def __init__(
         self,
@@ -141,25 +131,3 @@ class CountedGeneralizedLinearMixedModel(StreamedRows, GeneralizedLinearMixedMod
         state = super().__getstate__()
         state.pop("_on_counted_rows", None)
         return state
-
-    def _fitted_column(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return rows[[".mu"]].rename(columns={".mu": ".fitted"})
-
-    def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
-        eta = np.asarray(GeneralizedLinearMixedModel.predict(self, rows))
-        fixed = np.asarray(GeneralizedLinearMixedModel.predict(self, rows, re_form=NA))
-        node, given = self.design.formula.response, self.call.weights
-        assert node is not None
-        variables = {deparse(node): node}
-        if given is not None:
-            variables[given] = parse_expression(given)
-        columns = variables_on(self.design, rows, variables, ())
-        weights = None if given is None else as_numbers(columns[given], given)
-        y, weights = initialize(response(node, columns[deparse(node)]), weights, self._family)
-        added = {
-            ".fitted": eta,
-            ".fixed": fixed,
-            ".mu": response_mean(self._family, eta, self.phi),
-            ".resid": residuals(self._family, "deviance", y, eta, weights, self.phi),
-        }
-        return rows.assign(**added)

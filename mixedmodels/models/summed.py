@@ -16,6 +16,7 @@ from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.summed_design import SummedDesign
+from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.new_data import variables_on
 from mixedmodels.formula.evaluation.evaluate import as_numbers
 from mixedmodels.formula.language.syntax_tree import deparse
@@ -94,6 +95,20 @@ class SummedLinearMixedModel(StreamedRows, LinearMixedModel):
         e, n = self.estimates.solution, self.nobs()
         logs = e.log_det_L2 - self.problem.sum_log_weights
         return float(logs + n * (1.0 + np.log(2.0 * np.pi * e.pwrss / n)))
+
+    def with_design(self, design: Design) -> SummedLinearMixedModel:
+        """Fit the same kind of model to some of its fixed and random effects.
+
+        Raises
+        ------
+        NotAvailableError
+            If the sums have no such column.
+        """
+        smaller = self.summed.smaller(design)
+        problem = smaller.problem()
+        estimates = fit_linear(problem, self.is_reml and bool(design.x_names))
+        warn_unless_converged(estimates.convergence)
+        return SummedLinearMixedModel(smaller, self.call, estimates, problem)
 
     def refitML(self) -> SummedLinearMixedModel:
         """Fit the same model by maximum likelihood."""

@@ -122,4 +122,4 @@ def test_more_rows_than_memory_should_hold_are_refused_with_what_to_do(monkeypat
     monkeypatch.setattr(counted_rows, "MOST_BYTES", 1000)
     d = pd.DataFrame({"y": [0, 1] * 200, "x": np.linspace(0, 1, 400), "g": np.arange(400) % 20})
     with pytest.raises(mm.errors.DataError, match=r"frame 1: 400 rows have 400 different.*Round"):
-        mm.glmer("y ~ x + (1 | g)", [d], "binomial")
+        mm.glmer("y ~ x + (1 | g) + (0 + x | g)", [d], "binomial")

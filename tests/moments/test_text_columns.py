@@ -44,6 +44,19 @@ def test_the_reference_is_the_first_of_the_alphabet(data, tmp_path, formula):
         np.testing.assert_allclose(m.predict(new), whole.predict(new), rtol=1e-9)
 
 
+def test_levels_of_grouping_factors_have_the_order_of_the_alphabet(data, tmp_path):
+    data = data.assign(who=np.repeat(list("zyxwvutsrqponmlkji"), 10))
+    for group in ("who", "factor(who)", "who:cond"):
+        whole = mm.lmer(f"Reaction ~ Days + (1 | {group})", data)
+        for name, source in sources(data, tmp_path):
+            m = mm.lmer(f"Reaction ~ Days + (1 | {group})", source)
+            assert m.random[0].levels == whole.random[0].levels, name
+    sums = mm.moments("Reaction ~ Days + (1 | who)", tmp_path / "rows.parquet")
+    sums.save(tmp_path / "m")
+    total = mm.Moments.load(tmp_path / "m") + mm.moments("Reaction ~ Days + (1 | who)", tmp_path / "rows.csv")
+    assert mm.lmer(total).random[0].levels == tuple(sorted(set(data["who"])))
+
+
 def test_moments_of_sites_agree_on_the_levels_of_text(data):
     parts = [mm.moments(FORMULA, [pl.from_pandas(part)]) for part in (data[:90], data[90:])]
     backwards = mm.moments(FORMULA, [pl.from_pandas(data[90:].iloc[::-1])])

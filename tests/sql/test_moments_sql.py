@@ -1,8 +1,6 @@
 """The queries of sums, run for real: what a database sums is what moments() sums."""
 
 import copy
-import os
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -236,25 +234,3 @@ def test_dialects_that_are_not_run_here_differ_in_types_and_quotes_alone(dialect
                 .replace("it\\'s", "it''s")
             )
         assert text == here[name]
-
-
-# PySpark warns of pandas' newest versions and leaves sockets to the garbage collector.
-@pytest.mark.filterwarnings("ignore")
-def test_spark_sums_what_moments_sums():
-    sql = pytest.importorskip("pyspark.sql")
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("Spark needs a Java runtime")
-    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    session = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
-    data = table()
-    data = data.astype({"year": int, "h": int})
-    session.createDataFrame(data).createOrReplaceTempView("trials")
-    formula, levels = "log(y) ~ I(x^2) + f + (x | g) + (1 | h)", {"f": ["a", "b", "c"]}
-    options = {"weights": "w", "subset": "(x > 3.5 | b) & f != 'c'", "levels": levels}
-    try:
-        queries = mm.moments_sql(formula, "trials", dialect="spark", **options)
-        found = mm.Moments.from_sql(queries, session.sql)
-    finally:
-        session.stop()
-    assert_same_sums(found, mm.moments(formula, data, **options))

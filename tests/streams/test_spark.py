@@ -12,16 +12,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import mixedmodels as mm
 from mixedmodels.errors import DataError
 from mixedmodels.streams.map_parts import map_parts
 from mixedmodels.streams.open_source import is_stream, open_source
 from mixedmodels.streams.source import Batch
+from tests.sql.test_moments_sql import assert_same_sums
+from tests.sql.test_moments_sql import table as table_of_trials
 from tests.streams.tables import N, assert_same_rows, table
 from tests.streams.test_map_parts import ALL, add, total
 
 sql = pytest.importorskip("pyspark.sql")
 if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
     pytest.skip("Spark needs a Java runtime", allow_module_level=True)
+if not os.environ.get("MIXEDMODELS_TEST_SPARK"):
+    pytest.skip("a session takes a minute: make test-engines", allow_module_level=True)
 # PySpark warns of pandas' newest versions and leaves sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -107,3 +112,12 @@ def test_what_fails_is_said_in_one_line(data: Any, session: Any) -> None:
                 ["x"]
             )
         )
+
+
+def test_the_queries_of_sums(session: Any) -> None:
+    data = table_of_trials().astype({"year": int, "h": int})
+    session.createDataFrame(data).createOrReplaceTempView("trials")
+    formula, levels = "log(y) ~ I(x^2) + f + (x | g) + (1 | h)", {"f": ["a", "b", "c"]}
+    options = {"weights": "w", "subset": "(x > 3.5 | b) & f != 'c'", "levels": levels}
+    queries = mm.moments_sql(formula, "trials", dialect="spark", **options)
+    assert_same_sums(mm.Moments.from_sql(queries, session.sql), mm.moments(formula, data, **options))

@@ -303,7 +303,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     parameters = mode.parameters
     edge = mode_border(problem, mode)
     outer = [
-        _outer_theta(term.structure, basis, theta)
+        outer_theta(term.structure, basis, theta)
         for term, basis, theta in zip(problem.terms, problem.column_bases, parameters.thetas, strict=True)
     ]
     report = OptimizationReport(
@@ -319,7 +319,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         theta=np.concatenate([theta for theta, _ in outer]),
         beta=problem.unscale @ parameters.gamma,
         phi=problem.user_phi(parameters.phi),
-        u=_effects(problem, mode, [signs for _, signs in outer]),
+        u=effects_by_term(problem, mode, [signs for _, signs in outer]),
         eta=problem.as_given(mode.eta),
         objective=optimum.objective,
         nAGQ=evaluator.nAGQ,
@@ -330,7 +330,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     )
 
 
-def _outer_theta(
+def outer_theta(
     structure: CovarianceStructure, basis: ColumnBasis | None, theta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return canonical theta on the user's columns, and the signs of u that go with it, shape (S,)."""
@@ -345,7 +345,9 @@ def _collapse_message(equal: EqualRows) -> str:
     return f"the {len(equal.index)} rows are {len(equal.first)} distinct ones, which were fitted with weights"
 
 
-def _effects(problem: GeneralizedProblem, mode: Mode, signs: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+def effects_by_term(
+    problem: GeneralizedProblem, mode: Mode, signs: Sequence[FloatArray]
+) -> tuple[FloatArray, ...]:
     """Return the spherical effects of each term, (q, S), with the signs that match the user's theta."""
     by_term: dict[int, FloatArray] = {}
     for block, where in zip(problem.system.blocks, problem.system.slices, strict=True):

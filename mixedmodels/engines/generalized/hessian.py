@@ -45,13 +45,20 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     """
     if estimates.nAGQ == 0:
         return None
-    k, p = problem.n_theta, problem.n_fixed
     with threads_for(problem.system.pattern.n_tail):
         try:
             hessian = objective_hessian(problem, estimates)
         except (ConvergenceError, np.linalg.LinAlgError):
             return None
-        inverse = determined_inverse(hessian, slice(k, k + p))
+    return natural_covariance(problem, estimates, hessian)
+
+
+def natural_covariance(
+    problem: GeneralizedProblem, estimates: GeneralizedEstimates, hessian: FloatArray
+) -> FloatArray | None:
+    """Return the covariance of (theta, beta, phi) that a Hessian gives; see :func:`vcov_hessian`."""
+    k, p = problem.n_theta, problem.n_fixed
+    inverse = determined_inverse(hessian, slice(k, k + p))
     if inverse is None:
         return None
     J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))

@@ -71,6 +71,13 @@ def limit_of_infinite_variance(problem: GeneralizedProblem, k: int) -> float | N
     return _twice_entropy(ones) - 2.0 * problem.log_constant
 
 
+def never_varies(problem: GeneralizedProblem) -> bool:
+    """Tell whether the response of a binomial model with random intercepts varies within no level at all."""
+    block = problem.system.blocks[0]
+    is_open = problem.family.name in _BINOMIAL and block.size == 1 and block.columns[0] is None
+    return is_open and limit_of_infinite_variance(problem, 0) is not None
+
+
 def _twice_entropy(ones: FloatArray) -> float:
     share, q = float(np.mean(ones)), len(ones)
     return -2.0 * q * float(xlogy(share, share) + xlogy(1.0 - share, 1.0 - share))

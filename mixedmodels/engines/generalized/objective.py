@@ -85,6 +85,13 @@ class Evaluator:
             raise ConvergenceError("No parameters have been evaluated yet.")
         return self._last
 
+    @property
+    def known_modes(self) -> FloatArray | None:
+        """The flat conditional modes at the last point, to begin others at; None before there are any."""
+        if self._modes is not None:
+            return self._modes.T.ravel()
+        return None if self._last is None else self._last.u
+
     @_at_trial_points
     def __call__(self, psi: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective that nAGQ asks for, and its gradient in the optimiser's vector."""

@@ -248,6 +248,13 @@ def fixed_border(problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatA
     )
 
 
+def fixed_information(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
+    """Return ``X'WX - B Omega^-1 B'`` at a mode, the inverse of the covariance of gamma, shape (p, p)."""
+    weighted = problem.fixed_basis.T * mode.rows.information
+    coupling = rows_to_spherical(problem.system, mode.factor.zeta, weighted)
+    return np.asarray(weighted @ problem.fixed_basis - coupling @ solve(mode.factor, coupling).T)
+
+
 def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:
     """Border the factor at a mode with the fixed effects.
 

@@ -14,7 +14,7 @@ from mixedmodels.engines.generalized.equal_rows import collapsed_response, equal
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
-from mixedmodels.engines.generalized.pirls import conditional_mode
+from mixedmodels.engines.generalized.pirls import Mode, conditional_mode
 from mixedmodels.engines.generalized.problem import (
     GeneralizedProblem,
     RowOrigin,
@@ -173,7 +173,11 @@ def conditional_covariances(
     At the conditional mode: ``T (Lambda'Z'WZ Lambda + I)^-1 T'``, level by level.
     """
     psi = natural_to_psi(problem, natural_parameters(estimates))
-    mode = conditional_mode(problem, unpack(problem, psi))
+    return covariances_at(problem, conditional_mode(problem, unpack(problem, psi)))
+
+
+def covariances_at(problem: GeneralizedProblem, mode: Mode) -> tuple[FloatArray, ...]:
+    """Return the conditional covariances of the random effects at a mode, each (q, S, S)."""
     inverse = diagonal_faces(mode.factor)
     by_term: dict[int, FloatArray] = {}
     for block, T, face in zip(problem.system.blocks, mode.parameters.factors, inverse, strict=True):

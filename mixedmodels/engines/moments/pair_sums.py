@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IndexArray, IntArray
 
 #: Bits of a key that number the level of the second factor.
 SECOND_BITS = 32
@@ -163,7 +164,7 @@ class PairOrder:
 
     first: CodeArray
     second: CodeArray
-    place: IntArray | CodeArray
+    place: IndexArray
 
 
 def in_order(run: Run, first: IntArray, second: IntArray, *, turned: bool = False) -> PairOrder:
@@ -174,34 +175,29 @@ def in_order(run: Run, first: IntArray, second: IntArray, *, turned: bool = Fals
     run : Run
         Sums.
     first, second : ndarray of int, shape (q,) and (q',)
-        New number of each level.
+        New number of each level, all of one factor different.
     turned : bool
         Whether the second factor becomes the first.
     """
-    n, shape = len(run.keys), (len(first), len(second))
+    n, shape = len(run.keys), (len(first), int(second.max(initial=-1)) + 1)
     starts = np.searchsorted(run.keys, np.arange(shape[0] + 1, dtype=np.int64) << SECOND_BITS)
     columns = np.empty(n, dtype=np.int32)
     for start in range(0, n, KEYS_AT_ONCE):
         part = slice(start, start + KEYS_AT_ONCE)
         columns[part] = second[run.keys[part] & _SECOND]
-    place = np.arange(n, dtype=np.int32 if n <= MOST_ROWS else np.int64)
-    pairs = csr_array((place, columns, starts.astype(place.dtype)), shape=shape)
+    place: Any = np.arange(n, dtype=np.int32 if n <= MOST_ROWS else np.int64)
+    pairs: Any = csr_array((place, columns, starts.astype(place.dtype)), shape=shape)
     del columns, place
     if turned:
-        # By the second factor; transposing twice sorts within its levels as well.
         pairs = csr_array(pairs.T.tocsr())
         pairs.indices = first[pairs.indices].astype(np.int32)
+        numbers = np.arange(shape[1], dtype=np.int32)
     else:
-        pairs = pairs[_inverse(first)]
+        order = np.argsort(first)
+        pairs, numbers = pairs[order], first[order].astype(np.int32)
     pairs.sort_indices()
-    levels = np.repeat(np.arange(pairs.shape[0], dtype=np.int32), np.diff(pairs.indptr))
+    levels = np.repeat(numbers, np.diff(pairs.indptr))
     return PairOrder(levels, pairs.indices.astype(np.int32, copy=False), pairs.data)
-
-
-def _inverse(order: IntArray) -> IntArray:
-    inverse = np.empty(len(order), dtype=np.intp)
-    inverse[order] = np.arange(len(order))
-    return inverse
 
 
 def sorted_run(keys: Keys, sums: FloatArray) -> Run:
@@ -297,7 +293,7 @@ def _numbered(first: IntArray, second: IntArray) -> tuple[Keys, IntArray]:
     return cells.keys(found), number[cells.of_row]
 
 
-def joined_keys(first: IntArray, second: IntArray) -> Keys:
+def joined_keys(first: IndexArray, second: IndexArray) -> Keys:
     """Return the keys of pairs of levels."""
     return (first.astype(np.int64) << SECOND_BITS) | second.astype(np.int64)
 

@@ -206,10 +206,11 @@ class Sums:
             _add_levels(group, codes, own, own_weighted, V, rows.weights is None and columns.has_ones)
             bases.append((own, own_weighted))
         for a, b in self.columns.pairs:
-            codes = rows.codes[a], rows.codes[b]
-            are_counts = rows.weights is None and self._has_only_ones(a) and self._has_only_ones(b)
-            run = counted_pairs(*codes) if are_counts else summed_pairs(*codes, bases[a][1], bases[b][0])
-            self.pairs[a, b].add(run)
+            first, second = rows.codes[a], rows.codes[b]
+            if rows.weights is None and self._has_only_ones(a) and self._has_only_ones(b):
+                self.pairs[a, b].add(counted_pairs(first, second))
+            else:
+                self.pairs[a, b].add(summed_pairs(first, second, bases[a][1], bases[b][0]))
         self._count(rows)
         if self.n_rows >= 2 * self.looked_at:
             self.improve()

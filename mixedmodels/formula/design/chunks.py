@@ -13,7 +13,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import DataError, FormulaError, FormulaWarning, warn
 from mixedmodels.formula.design.build import ModelPlan, model_plan
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
-from mixedmodels.formula.design.design import NaAction, RandomTerm
+from mixedmodels.formula.design.design import NaAction, RandomTerm, Response
 from mixedmodels.formula.design.level_tables import ColumnLevels, CombinedLevels, LevelTable
 from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
 from mixedmodels.formula.design.new_data import sum_of
@@ -129,6 +129,8 @@ class Blueprint:
         Printed variable -> the levels that rows in use have, for factors outside of grouping factors.
     places : dict
         Printed bar -> distinct values of its variables, for processes over places.
+    text : frozenset of str
+        Columns of text, which may come as categories in the order in which they occur.
     """
 
     request: StreamRequest
@@ -136,6 +138,7 @@ class Blueprint:
     schema: pd.DataFrame
     used: dict[str, tuple[str, ...]]
     places: dict[str, pd.DataFrame]
+    text: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,14 +364,16 @@ class ChunkRows:
 
 def level_tables(design: StreamDesign) -> tuple[LevelTable, ...]:
     """Return empty tables of levels, one for each grouping factor."""
-    return tuple(_level_table(group.node) for group in design.groups)
+    return tuple(_level_table(group.node, design.blueprint.text) for group in design.groups)
 
 
-def _level_table(node: Node) -> LevelTable:
+def _level_table(node: Node, text: frozenset[str]) -> LevelTable:
     inner = strip_parens(node)
     if isinstance(inner, Binary) and inner.operator == ":":
-        return CombinedLevels(_level_table(inner.left), _level_table(inner.right))
-    return ColumnLevels(deparse(inner))
+        return CombinedLevels(_level_table(inner.left, text), _level_table(inner.right, text))
+    name = deparse(inner)
+    alike = {name, *(name.removeprefix(f"{call}(").removesuffix(")") for call in ("factor", "as.factor"))}
+    return ColumnLevels(name, is_text=not text.isdisjoint(alike))
 
 
 def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) -> ChunkRows | None:
@@ -379,18 +384,14 @@ def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) 
     DataError
         If a column is missing, of another type, or has a level that no row had before.
     """
-    request = design.blueprint.request
-    frame = _checked_frame(design, data)
-    if frame.n_rows == 0:
+    read = _read_chunk(design, data)
+    if read is None:
         return None
-    evaluator = stream_evaluator(request, frame, design.blueprint.states, training=False)
-    model_frame = _model_frame(request, evaluator, _row_variables(design))
-    n = model_frame.n_rows
+    model_frame, n = read, read.n_rows
+    request, columns = design.blueprint.request, model_frame.columns
     if n == 0:
         return ChunkRows(np.empty((0, 0)), (), (), None, model_frame.missing.n_input)
-    columns = model_frame.columns
-    X = model_matrix(design.fixed, columns, n)
-    refuse_extreme(X, design.fixed.names)
+    X = _fixed_columns(design, columns, n)
     U = np.empty((X.shape[1] + 1, n))
     for place, k in enumerate(design.order):
         U[place] = X[:, k]
@@ -404,6 +405,81 @@ def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) 
     return ChunkRows(
         U, _random_columns(design, columns, n), codes, model_frame.weights, model_frame.missing.n_input
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyChunk:
+    """The arrays of one table of a generalized model.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+        Fixed effects, dependent columns included.
+    response : Response
+        The left side.
+    offset, weights : ndarray, shape (n,), or None
+        Offset and prior weights.
+    Z : tuple of ndarray, each (n, S)
+        Columns of each random-effects term.
+    codes : tuple of ndarray of int, each (n,)
+        Levels of each grouping factor.
+    index, input_index : Index
+        Labels of the rows in use, and of those that the subset has.
+    """
+
+    X: FloatArray
+    response: Response
+    offset: FloatArray | None
+    weights: FloatArray | None
+    Z: tuple[FloatArray, ...]
+    codes: tuple[IntArray, ...]
+    index: pd.Index
+    input_index: pd.Index
+
+
+def family_chunk(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) -> FamilyChunk | None:
+    """Return the arrays of one table as a family reads them; None where no row is used.
+
+    Raises
+    ------
+    DataError
+        As of :func:`chunk_rows`.
+    """
+    frame = _read_chunk(design, data)
+    if frame is None or not frame.n_rows:
+        return None
+    n, columns, request = frame.n_rows, frame.columns, design.blueprint.request
+    node = request.formula.response
+    assert node is not None
+    left = response(node, columns[deparse(node)])
+    refuse_extreme(left.values, [left.text])
+    codes = tuple(
+        node_codes(table, group.node, columns) for table, group in zip(tables, design.groups, strict=True)
+    )
+    Z = []
+    for term, recipe in zip(design.terms, design.recipes, strict=True):
+        Z.append(random_matrix(recipe, columns, n, term.structure))
+        refuse_extreme(Z[-1], term.columns, f" in ({term.expression})")
+    X, offset = _fixed_columns(design, columns, n), _offset(request, columns, frame)
+    labels = frame.missing.input_index
+    labels = pd.RangeIndex(frame.missing.n_input) if labels is None else labels
+    return FamilyChunk(X, left, offset, frame.weights, tuple(Z), codes, frame.index, labels)
+
+
+def _read_chunk(design: StreamDesign, data: Any) -> ModelFrame | None:
+    """Return the variables of one table at the rows in use; None where it has no rows."""
+    request = design.blueprint.request
+    frame = _checked_frame(design, data)
+    if frame.n_rows == 0:
+        return None
+    evaluator = stream_evaluator(request, frame, design.blueprint.states, training=False)
+    return _model_frame(request, evaluator, _row_variables(design))
+
+
+def _fixed_columns(design: StreamDesign, columns: Mapping[str, Column], n: int) -> FloatArray:
+    X = model_matrix(design.fixed, columns, n)
+    refuse_extreme(X, design.fixed.names)
+    return X
 
 
 def _row_variables(design: StreamDesign) -> dict[str, Node]:

@@ -35,6 +35,10 @@ MOST_COMBINATIONS = 2**62
 Arrays = tuple[npt.NDArray[Any], ...]
 
 
+class TooManyRows(DataError):
+    """Different rows that take more memory than they may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pile:
     """Some rows.
@@ -69,7 +73,7 @@ class CountedRows:
 
     Raises
     ------
-    DataError
+    TooManyRows
         Where they take more memory than `MOST_BYTES`.
     """
 
@@ -175,7 +179,7 @@ class CountedRows:
         plain = [name for name, is_plain in zip(self._kinds, self._plain, strict=True) if is_plain]
         most = max(self._kinds, key=lambda name: len(self._codes[list(self._kinds).index(name)]))
         why = f"of {', '.join(plain)} hardly two values are equal" if plain else f"{most} has most values"
-        raise DataError(
+        raise TooManyRows(
             f"{self.n_rows:,} rows have {len(self):,} different combinations of the columns that the model "
             f"reads, which take more than {MOST_BYTES / 2**30:.0f} GB: {why}. Round such columns, as in "
             "I(round(x, 1)), in the source, count the rows there (weights, or cbind(successes, failures)), "

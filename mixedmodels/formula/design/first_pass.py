@@ -150,7 +150,7 @@ class FirstPass:
             for name in names_in(node):
                 if name.name in training.frame and name.name not in states.kinds and name.name not in groups:
                     training.variable(name)
-        return Blueprint(request, states, schema, used, places)
+        return Blueprint(request, states, schema, used, places, self.strings)
 
     def _plain(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with its columns of text as strings, which are no categories in some order."""

@@ -153,9 +153,9 @@ class NameLevels:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def codes(self, factor: Factor) -> IntArray:
-        """Return the number of the level of each row, new ones added."""
-        self._note(None if factor.is_text or factor.is_date else factor.levels)
+    def codes(self, factor: Factor, *, is_text: bool = False) -> IntArray:
+        """Return the number of the level of each row, new ones added; those of text have no order."""
+        self._note(None if is_text or factor.is_text or factor.is_date else factor.levels)
         places = self.last[1] if factor.levels is self.last[0] else np.full(len(factor.levels), -1)
         present = np.zeros(len(factor.levels), dtype=bool)
         present[factor.codes] = True
@@ -205,10 +205,13 @@ class ColumnLevels:
         Of the column, for messages.
     table : NumberLevels, NameLevels or None
         The levels; None before the first row.
+    is_text : bool
+        Whether the column is text, which may come as categories in the order in which they occur.
     """
 
     name: str
     table: NumberLevels | NameLevels | None = None
+    is_text: bool = False
 
     def __len__(self) -> int:
         return 0 if self.table is None else len(self.table)
@@ -228,7 +231,8 @@ class ColumnLevels:
             assert isinstance(column, Numeric)
             return self.table.codes(column.values)
         if isinstance(self.table, NameLevels) and not is_number:
-            return self.table.codes(as_factor(column) if not isinstance(column, Factor) else column)
+            factor = column if isinstance(column, Factor) else as_factor(column)
+            return self.table.codes(factor, is_text=self.is_text)
         found, was = ("numbers", "names") if is_number else ("names", "numbers")
         raise DataError(
             f"the grouping factor {self.name} holds {found} here and {was} before; make it one type"

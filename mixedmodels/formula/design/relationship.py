@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,7 +65,7 @@ def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
     Raises
     ------
     DataError
-        If the levels have no names.
+        If the levels have no names, or not one each.
 
     References
     ----------
@@ -80,7 +81,20 @@ def precision(matrix: Any, names: Sequence[Any] | None = None) -> Precision:
         names = list(matrix.index)
     if names is None:
         raise DataError("precision() needs the names of the levels: precision(Q, names)")
-    return Precision(matrix, level_names(list(names)))
+    found = level_names(list(names))
+    _check_names(found, np.shape(matrix))
+    return Precision(matrix, found)
+
+
+def _check_names(names: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    """Raise where the levels of a matrix have not one name each."""
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise DataError(f"precision() needs a square matrix, and this one has shape {shape}")
+    if len(names) != shape[0]:
+        raise DataError(f"precision() was given {len(names)} names for a matrix of {shape[0]} levels")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"precision() was given the name {twice[0]!r} twice: each level has one row")
 
 
 def with_relationships(terms: tuple[RandomTerm, ...], relmat: Mapping[str, Any]) -> tuple[RandomTerm, ...]:

@@ -97,3 +97,14 @@ def test_unknown_groups_are_named(mixed, K):
         build_design("y ~ x + (1 | g)", mixed, relmat={"id": (NAMES, K)})
     with pytest.raises(DataError, match="names"):
         precision(K)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["a"], "1 names for a matrix of 2"), (["a", "b", "c"], "3 names"), (["a", "a"], "the name 'a' twice")],
+)
+def test_a_precision_has_one_name_a_level(names, message):
+    with pytest.raises(DataError, match=message):
+        precision(np.eye(2), names)
+    with pytest.raises(DataError, match="square"):
+        precision(np.ones((2, 3)), names)

@@ -1,0 +1,196 @@
+"""A generalized model with one grouping factor whose rows come a part at a time, levels with all of theirs.
+
+Given the parameters levels are independent: -2 log-likelihood, its gradient and its Hessian are sums over the
+parts, whose conditional modes are found part by part and kept for the next evaluation. So an evaluation is
+one pass, and holds one part at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import hessian_by_standard_errors
+from mixedmodels.engines.column_basis import ColumnBasis
+from mixedmodels.engines.generalized.by_level import level_rows
+from mixedmodels.engines.generalized.hessian import hessian_at
+from mixedmodels.engines.generalized.objective import Evaluator
+from mixedmodels.engines.generalized.optimum import Layout, parameter_layout
+from mixedmodels.engines.generalized.pirls import Mode
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, first_row_of_each_level
+from mixedmodels.errors import NotAvailableError
+from mixedmodels.factorization.blocks import amalgamate
+from mixedmodels.factorization.weighted.penalized_system import penalized_system
+from mixedmodels.families.family import Family
+from mixedmodels.formula.design.design import RandomTerm
+
+
+@dataclass(frozen=True, slots=True)
+class PartRows:
+    """The rows of some levels, sorted by them.
+
+    Attributes
+    ----------
+    y, weights, offset, constant : ndarray, shape (n,)
+        Response and prior weights as the family reads them, offset, and the terms of the log-likelihood
+        without parameters.
+    X : ndarray, shape (n, p)
+        Fixed effects.
+    terms : tuple of RandomTerm
+        Random-effects terms, their levels those of the part.
+    """
+
+    y: FloatArray
+    weights: FloatArray
+    offset: FloatArray
+    constant: FloatArray
+    X: FloatArray
+    terms: tuple[RandomTerm, ...]
+
+
+class Parts(Protocol):
+    """Rows in parts."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of all parts."""
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels of all parts."""
+
+    def rows(self, k: int) -> PartRows:
+        """Return the rows of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartModel:
+    """What the parts have in common.
+
+    Attributes
+    ----------
+    unscale : ndarray, shape (p, p)
+        ``R^-1``, by which the fixed effects of all rows are orthonormal.
+    bases : tuple of ColumnBasis or None
+        Of the columns of each term, where they are ill-conditioned.
+    family : Family
+        Distribution of the response.
+    observed : bool
+        Whether log|L| takes the observed information.
+    """
+
+    unscale: FloatArray
+    bases: tuple[ColumnBasis | None, ...]
+    family: Family
+    observed: bool
+
+    def problem(self, rows: PartRows) -> GeneralizedProblem:
+        """Return the engine's form of the rows of a part."""
+        terms = tuple(
+            term if basis is None else replace(term, Z=basis.columns(term.Z))
+            for term, basis in zip(rows.terms, self.bases, strict=True)
+        )
+        system = penalized_system(amalgamate(terms))
+        first_rows = first_row_of_each_level(system)
+        return GeneralizedProblem(
+            y=rows.y,
+            weights=rows.weights,
+            offset=rows.offset,
+            fixed_basis=rows.X @ self.unscale,
+            unscale=self.unscale,
+            terms=terms,
+            column_bases=self.bases,
+            system=system,
+            family=self.family,
+            constant=rows.constant,
+            row_origin=RowOrigin(None, None, rows.weights),
+            first_rows=first_rows,
+            observed=self.observed,
+            by_level=level_rows(system.blocks, first_rows, self.family, len(rows.y)),
+        )
+
+
+class PartsEvaluator(Evaluator):
+    """Evaluate -2 log-likelihood and its gradient as sums over parts.
+
+    Parameters
+    ----------
+    parts : Parts
+        The rows.
+    model : PartModel
+        What they have in common.
+    nAGQ : int
+        Nodes per dimension: 1 is the Laplace approximation.
+    """
+
+    def __init__(self, parts: Parts, model: PartModel, nAGQ: int) -> None:
+        #: The problem of the first part stands for that of all where rows do not matter.
+        super().__init__(model.problem(parts.rows(0)), nAGQ)
+        self._parts, self._model = parts, model
+        self._known: list[FloatArray | None] = [None] * len(parts)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of all parts."""
+        return self._parts.n_rows
+
+    def layout(self) -> Layout:
+        """Return places and typical sizes of the parameters."""
+        layout = parameter_layout(self.problem)
+        scale = layout.scale.copy()
+        scale[layout.fixed] = np.sqrt(self.n_rows)
+        return replace(layout, scale=scale)
+
+    def with_nodes(self, nAGQ: int) -> PartsEvaluator:
+        """Return the evaluator of another number of nodes, at the same conditional modes."""
+        other = PartsEvaluator(self._parts, self._model, nAGQ)
+        other._known = list(self._known)
+        return other
+
+    def forget(self) -> None:
+        """Start the next modes afresh."""
+        self._known = [None] * len(self._parts)
+
+    def __call__(self, psi: FloatArray) -> tuple[float, FloatArray]:
+        """Return the objective and its gradient in the optimiser's vector."""
+        value, gradient = 0.0, np.zeros(len(psi))
+        for k, evaluator in self._evaluators():
+            own, slope = evaluator(psi)
+            value, gradient = value + own, gradient + slope
+            self._known[k] = evaluator.known_modes
+        return value, gradient
+
+    def mode_at(self, psi: FloatArray) -> Mode:
+        """Raise: the modes of all parts are nowhere held together."""
+        raise NotAvailableError("the conditional modes are found part by part")
+
+    def modes_at(self, psi: FloatArray) -> Iterator[tuple[int, GeneralizedProblem, Mode]]:
+        """Yield the problem and the conditional modes of each part."""
+        for k, evaluator in self._evaluators():
+            yield k, evaluator.problem, evaluator.mode_at(psi)
+
+    def hessian(self, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
+        """Return the Hessian; see :func:`~mixedmodels.engines.generalized.hessian.hessian_at`.
+
+        Where the compiled loops serve it is made of differences of the whole gradient, as in memory.
+        """
+        if self.problem.by_level is not None:
+            variances = 2.0 * np.diagonal(inverse_hessian)
+            return hessian_by_standard_errors(lambda at: self(at)[1], psi, variances, self.layout().scale)
+        total = np.zeros((len(psi), len(psi)))
+        for _, evaluator in self._evaluators():
+            total += hessian_at(evaluator, psi, inverse_hessian)
+        return total
+
+    def _evaluators(self) -> Iterator[tuple[int, Evaluator]]:
+        """Yield the evaluator of each part, which begins where its modes were last."""
+        for k, known in enumerate(self._known):
+            evaluator = Evaluator(self._model.problem(self._parts.rows(k)), self.nAGQ)
+            evaluator.begin_at(known)
+            yield k, evaluator

@@ -1,0 +1,45 @@
+"""What a generalized mixed model without rows says about the rows of a source, batch by batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mixedmodels.families import initialize
+from mixedmodels.fits.family_quantities import residuals, response_mean
+from mixedmodels.formula.design.new_data import variables_on
+from mixedmodels.formula.design.response import response
+from mixedmodels.formula.evaluation.evaluate import as_numbers
+from mixedmodels.formula.language.parse import parse_expression
+from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.missing import NA
+from mixedmodels.models.generalized import GeneralizedLinearMixedModel
+from mixedmodels.models.streamed_rows import StreamedRows
+
+
+class StreamedGeneralizedRows(StreamedRows, GeneralizedLinearMixedModel):
+    """A generalized linear mixed model whose rows are nowhere held."""
+
+    _residuals_need_weights = True
+
+    def _fitted_column(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[[".mu"]].rename(columns={".mu": ".fitted"})
+
+    def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
+        eta = np.asarray(GeneralizedLinearMixedModel.predict(self, rows))
+        fixed = np.asarray(GeneralizedLinearMixedModel.predict(self, rows, re_form=NA))
+        node, given = self.design.formula.response, self.call.weights
+        assert node is not None
+        variables = {deparse(node): node}
+        if given is not None:
+            variables[given] = parse_expression(given)
+        columns = variables_on(self.design, rows, variables, ())
+        weights = None if given is None else as_numbers(columns[given], given)
+        y, weights = initialize(response(node, columns[deparse(node)]), weights, self._family)
+        added = {
+            ".fitted": eta,
+            ".fixed": fixed,
+            ".mu": response_mean(self._family, eta, self.phi),
+            ".resid": residuals(self._family, "deviance", y, eta, weights, self.phi),
+        }
+        return rows.assign(**added)
