@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import (
     ApproximationWarning,
     ControlError,
-    ConvergenceError,
     ConvergenceWarning,
     DataError,
     DataWarning,
@@ -31,7 +29,6 @@ from mixedmodels.errors import (
 from mixedmodels.formula import check_random_terms
 from mixedmodels.formula.design.constant_levels import constant_within
 from mixedmodels.formula.design.design import Design, Response
-from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.formula.design.repeated import without_repeated_terms
 from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.identification import unidentified

@@ -19,7 +19,6 @@ from mixedmodels.checks import (
     warn_if_family_forgotten,
     warn_unless_converged,
 )
-from mixedmodels.separation_checks import naming_separation, refuse_separation
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.gee.variance import check_family
 from mixedmodels.engines.glm.fit import maximize
@@ -31,6 +30,7 @@ from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.inference.gee.covariance import CovType, checked_type
 from mixedmodels.models.gee import GeeModel
 from mixedmodels.request import Request, read_grouped_request
+from mixedmodels.separation_checks import naming_separation, refuse_separation
 
 #: Working correlations that are the same whatever the order of times is.
 UNORDERED = ("independence", "exchangeable", "unstructured")

@@ -14,7 +14,6 @@ from mixedmodels.checks import (
     warn_unless_converged,
     without_runaway,
 )
-from mixedmodels.separation_checks import naming_separation, separated, separated_in_data
 from mixedmodels.control import Start, starting_values
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
@@ -29,6 +28,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design
+from mixedmodels.separation_checks import naming_separation, separated, separated_in_data
 
 
 def maximized(

@@ -17,7 +17,6 @@ from mixedmodels.checks import (
     warn_if_family_forgotten,
     warn_unless_converged,
 )
-from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.control import LmerControl
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged
@@ -26,6 +25,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.request import Request, read_request
+from mixedmodels.separation_checks import naming_separation, separated
 
 
 @advises

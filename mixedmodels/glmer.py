@@ -23,7 +23,6 @@ from mixedmodels.checks import (
     warn_if_family_forgotten,
     warn_unless_converged,
 )
-from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, whole_number
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.separation import judged
@@ -46,6 +45,7 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
+from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.streams.open_source import is_stream
 
 with on_first_use():

@@ -72,7 +72,7 @@ def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None
     scale = np.sqrt(gram.diagonal())
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
-    R, info = dpotrf(gram / scale / scale[:, None], lower=0, clean=1)
+    R, info = dpotrf(gram / np.multiply.outer(scale, scale), lower=0, clean=1)
     pivots = R.diagonal()
     if info == 0 and pivots.min() > CHOLESKY_PIVOT:
         inverse, _ = dtrtri(R, lower=0)

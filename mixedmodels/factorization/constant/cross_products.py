@@ -95,7 +95,7 @@ def fill(
     weighted = X if weights is None else X.scaled(weights)
     XX = X.gram if weights is None else X.scaled(np.sqrt(weights)).gram
     if combination is not None:
-        XX = combination.T.dot(XX).dot(combination)
+        XX = combination.T @ XX @ combination
     return assemble(pattern, RowSums(pattern.blocks, weighted, combination, weights), XX, layout)
 
 
