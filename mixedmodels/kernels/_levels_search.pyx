@@ -25,7 +25,7 @@ cdef double LEAST_PRODUCT = 1e-150
 cdef struct Context:
     # The model; scales of the parameters; the factor, the modes, and row by row what is found at them.
     int kind
-    Py_ssize_t n, q, S, p, n_terms, longest
+    Py_ssize_t n, q, S, p, n_terms
     Py_ssize_t[MAX_S] sizes
     double[MAX_S * MAX_S] T
     double[MAX_S * MAX_S] dT
@@ -126,53 +126,86 @@ cdef int objective(void* context, const double* x, double* f, double* g, double*
     return FINE
 
 
-def search_levels(
-    int kind,
-    const double[::1] y,
-    const double[::1] weights,
-    double constant,
-    const double[:, ::1] Z,
-    const Py_ssize_t[::1] starts,
-    const double[:, ::1] Q,
-    const double[::1] offset,
-    tuple sizes,
-    const double[::1] scale,
-    double[:, ::1] u,
-    const double[::1] x,
-    const double[:, ::1] H,
-    double value,
-    const double[::1] gradient,
-    double tolerance,
-    double max_step,
-):
-    cdef Py_ssize_t n = y.shape[0], q = u.shape[0], S = u.shape[1], p = Q.shape[0], i, j
+cdef class LevelObjective:
+    """The objective of one model; see kernels/levels_search.py."""
+
     cdef Context c
-    cdef Search s
-    cdef int status
     cdef double* room
-    if S > MAX_S or x.shape[0] > MAX_K:
-        return None
-    c.kind, c.n, c.q, c.S, c.p, c.constant, c.n_terms, c.longest = kind, n, q, S, p, constant, len(sizes), 0
-    for i in range(c.n_terms):
-        c.sizes[i] = sizes[i]
-    for i in range(q):
-        c.longest = max(c.longest, starts[i + 1] - starts[i])
-    room = <double*> malloc((6 * n + q * S * S + 2 * S * S + 4 * S + (2 + 2 * S) * c.longest + 1) * sizeof(double))
-    if room == NULL:
-        raise MemoryError()
-    c.y, c.w, c.Z, c.starts = &y[0], &weights[0], &Z[0, 0], &starts[0]
-    c.Q, c.offset, c.scale, c.u = &Q[0, 0] if p else NULL, &offset[0], &scale[0], &u[0, 0]
-    c.fixed, c.residual, c.found, c.half = room, room + n, room + 2 * n, room + 6 * n
-    c.work = c.half + q * S * S
-    s.objective, s.context, s.k, s.f, s.rounding = objective, &c, x.shape[0], value, 0.0
-    for i in range(s.k):
-        s.x[i], s.g[i] = x[i], gradient[i]
-        for j in range(s.k):
-            s.H[i][j] = H[i, j]
-    with nogil:
-        status = minimize(&s, tolerance, max_step)
-        free(room)
-    return result(&s) if status == FINE else None
+    cdef object kept
+    cdef readonly object u
+
+    def __cinit__(
+        self,
+        int kind,
+        const double[::1] y,
+        const double[::1] weights,
+        double constant,
+        const double[:, ::1] Z,
+        const Py_ssize_t[::1] starts,
+        const double[:, ::1] Q,
+        const double[::1] offset,
+        tuple sizes,
+        double[:, ::1] u,
+    ):
+        cdef Context* c = &self.c
+        cdef Py_ssize_t n = y.shape[0], q = u.shape[0], S = u.shape[1], i, longest = 0
+        if S > MAX_S:
+            raise ValueError("too many coefficients")
+        # Whose memory is read.
+        self.kept, self.u = (y, weights, Z, starts, Q, offset), u.base
+        c.kind, c.n, c.q, c.S, c.p, c.constant, c.n_terms = kind, n, q, S, Q.shape[0], constant, len(sizes)
+        for i in range(c.n_terms):
+            c.sizes[i] = sizes[i]
+        for i in range(q):
+            longest = max(longest, starts[i + 1] - starts[i])
+        self.room = <double*> malloc(
+            (6 * n + q * S * S + 2 * S * S + 4 * S + (2 + 2 * S) * longest + 1) * sizeof(double)
+        )
+        if self.room == NULL:
+            raise MemoryError()
+        c.y, c.w, c.Z, c.starts = &y[0], &weights[0], &Z[0, 0], &starts[0]
+        c.Q, c.offset, c.u = &Q[0, 0] if c.p else NULL, &offset[0], &u[0, 0]
+        c.fixed, c.residual, c.found = self.room, self.room + n, self.room + 2 * n
+        c.half = self.room + 6 * n
+        c.work = c.half + q * S * S
+
+    def __dealloc__(self):
+        free(self.room)
+
+    def gradient(self, const double[::1] psi):
+        cdef double[::1] g = np.empty(psi.shape[0])
+        cdef double f, rounding
+        cdef double[::1] scale = np.ones(psi.shape[0])
+        cdef int status
+        self.c.scale = &scale[0]
+        with nogil:
+            status = objective(&self.c, &psi[0], &f, &g[0], &rounding)
+        return g.base if status == FINE else None
+
+    def search(
+        self,
+        const double[::1] scale,
+        const double[::1] x,
+        const double[:, ::1] H,
+        double value,
+        const double[::1] gradient,
+        double tolerance,
+        double max_step,
+    ):
+        cdef Search s
+        cdef Py_ssize_t i, j
+        cdef int status
+        if x.shape[0] > MAX_K:
+            return None
+        self.c.scale = &scale[0]
+        s.objective, s.context, s.k, s.f, s.rounding = objective, &self.c, x.shape[0], value, 0.0
+        for i in range(s.k):
+            s.x[i], s.g[i] = x[i], gradient[i]
+            for j in range(s.k):
+                s.H[i][j] = H[i, j]
+        with nogil:
+            status = minimize(&s, tolerance, max_step)
+        return result(&s) if status == FINE else None
 
 
 cdef tuple result(Search* s):

@@ -1,7 +1,8 @@
-"""The search of a Laplace approximation with one grouping factor, compiled; arguments as in levels.py.
+"""A Laplace approximation with one grouping factor, compiled: its gradient, and the search for its optimum.
 
-``minimize`` over the objective of :mod:`mixedmodels.engines.generalized.by_level` is its twin, and takes over
-where a level has no regular mode or the search is out of the ordinary.
+:mod:`mixedmodels.engines.generalized.by_level` and ``minimize`` are its twins, and take over where a level
+has no regular mode or the search is out of the ordinary: ``gradient`` and ``search`` return None there. What
+``LevelObjective`` is made of, beside the arguments named in levels.py:
 
 constant : float
     Part of the log-likelihood that depends on no parameter.
@@ -11,10 +12,13 @@ offset : ndarray, shape (n,)
     Known part of the linear predictor.
 sizes : tuple of int
     Coefficients of each term.
+u : ndarray, shape (q, S)
+    Where the search for the modes begins; overwritten with those of the last point.
+
+What ``search`` takes:
+
 scale, x, gradient : ndarray, shape (k,)
     Scales of (theta, gamma), where the search begins in units of them, and the gradient there.
-u : ndarray, shape (q, S)
-    Where the search for the modes begins; where it ended.
 H : ndarray, shape (k, k)
     Inverse Hessian to begin with.
 value, tolerance, max_step : float
@@ -27,10 +31,10 @@ from typing import TypeAlias
 
 from mixedmodels.arrays import FloatArray
 
-__all__ = ["COMPILED", "MAX_COEFFICIENTS", "MAX_EVALUATIONS", "MAX_PARAMETERS", "End", "search_levels"]
+__all__ = ["COMPILED", "MAX_COEFFICIENTS", "MAX_PARAMETERS", "End", "LevelObjective"]
 
-#: Most coefficients of a level, parameters and evaluations of a compiled search.
-MAX_COEFFICIENTS, MAX_PARAMETERS, MAX_EVALUATIONS = 8, 32, 128
+#: Most coefficients of a level, and parameters of a compiled search.
+MAX_COEFFICIENTS, MAX_PARAMETERS = 8, 32
 #: x, the objective there, its gradient, the inverse Hessian, the decrement, the accepted points with their
 #: objectives, the objective at every point of the search.
 End: TypeAlias = tuple[
@@ -38,7 +42,7 @@ End: TypeAlias = tuple[
 ]
 
 try:
-    from mixedmodels.kernels._levels_search import search_levels
+    from mixedmodels.kernels._levels_search import LevelObjective
 except ImportError:
     COMPILED = False
 else:

@@ -6,6 +6,8 @@ wherever this one has nothing to say.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -13,6 +15,9 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.kernels import levels_search
 from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
 from mixedmodels.optimization.watch import current_watch
+
+if TYPE_CHECKING:
+    from mixedmodels.kernels._levels_search import LevelObjective
 
 #: Rows up to which a search takes no time in which it should be watched, or interrupted.
 MAX_ROWS = 100_000
@@ -30,43 +35,46 @@ def is_usual(problem: GeneralizedProblem) -> bool:
     )
 
 
+def level_objective(problem: GeneralizedProblem, u: FloatArray | None) -> LevelObjective:
+    """Return the compiled objective of a usual model, the search for its modes starting at u, or at zero."""
+    rows, block = problem.by_level, problem.system.blocks[0]
+    assert rows is not None
+    start = np.zeros((block.n_levels, block.size)) if u is None else u.copy()
+    return levels_search.LevelObjective(
+        rows.kind, problem.y, problem.weights, problem.log_constant, rows.Z, rows.starts,
+        np.ascontiguousarray(problem.fixed_basis.T), problem.offset, tuple(t.size for t in problem.terms),
+        start,
+    )  # fmt: skip
+
+
 def compiled_search(
-    problem: GeneralizedProblem,
+    objective: LevelObjective,
     scale: FloatArray,
-    u: FloatArray,
     start: tuple[FloatArray, float, FloatArray, FloatArray],
     tolerance: float,
     max_step: float,
 ) -> Minimum | None:
-    """Minimise the Laplace objective over (theta, gamma); None where the readable search is to be asked.
+    """Minimise an objective over (theta, gamma); None where the readable search is to be asked.
 
     Parameters
     ----------
-    problem : GeneralizedProblem
-        A usual one.
+    objective : LevelObjective
+        Of a usual model.
     scale : ndarray, shape (m,)
         Sizes of the parameters, in units of which the search runs.
-    u : ndarray, shape (q, S)
-        Where the search for the modes starts; overwritten with those of the last point.
     start : (x, objective, gradient, inverse Hessian)
         Where the search starts, in units of `scale`.
     tolerance, max_step : float
         As for :func:`~mixedmodels.optimization.quasi_newton.minimize`.
     """
-    rows = problem.by_level
-    assert rows is not None
     x, value, gradient, H = start
-    end = levels_search.search_levels(
-        rows.kind, problem.y, problem.weights, problem.log_constant, rows.Z, rows.starts,
-        np.ascontiguousarray(problem.fixed_basis.T), problem.offset, tuple(t.size for t in problem.terms),
-        scale, u, x, H, value, gradient, tolerance, max_step,
-    )  # fmt: skip
+    end = objective.search(scale, x, H, value, gradient, tolerance, max_step)
     if end is None:
         return None
     x, value, gradient, H, decrement, path, tried = end
     watch = current_watch()
     if watch is not None:
         watch.begin_search()
-        for objective in tried:
-            watch.evaluated(objective)
+        for found in tried:
+            watch.evaluated(found)
     return Minimum(x, value, gradient, H, decrement, len(tried), path, True, SETTLED)

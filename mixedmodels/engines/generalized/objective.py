@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.branches import highest_on_grid
 from mixedmodels.engines.generalized.by_level import evaluate_levels
-from mixedmodels.engines.generalized.compiled_search import compiled_search, is_usual
+from mixedmodels.engines.generalized.compiled_search import compiled_search, is_usual, level_objective
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
 from mixedmodels.engines.generalized.pirls import (
@@ -139,13 +141,23 @@ class Evaluator:
         """
         if self.nAGQ != 1 or not is_usual(self.problem):
             return None
-        block = self.problem.system.blocks[0]
-        near = self._levels(block.size)
-        u = np.zeros((block.n_levels, block.size)) if near is None else near.copy()
-        found = compiled_search(self.problem, scale, u, start, tolerance, max_step)
+        objective = level_objective(self.problem, self._levels(self.problem.system.blocks[0].size))
+        found = compiled_search(objective, scale, start, tolerance, max_step)
         if found is not None:
-            self._modes = u
+            self._modes = objective.u
         return found
+
+    def gradient_function(self) -> Callable[[FloatArray], FloatArray]:
+        """Return the gradient as a function of the optimiser's vector, for many points near one another."""
+        if self.nAGQ != 1 or not is_usual(self.problem):
+            return lambda psi: self(psi)[1]
+        objective = level_objective(self.problem, self._levels(self.problem.system.blocks[0].size))
+
+        def gradient(psi: FloatArray) -> FloatArray:
+            found = objective.gradient(psi)
+            return self(psi)[1] if found is None else found
+
+        return gradient
 
     def _levels(self, size: int) -> FloatArray | None:
         """Return where the compiled loops start, shape (q, S); None for u = 0."""
