@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
 
 Check = Literal["stop", "warning", "ignore"]
+CHECKS = get_args(Check)
 #: Which information about the covariance parameters Kenward and Roger's method takes: SAS's, or pbkrtest's.
 Information = Literal["observed", "expected"]
 INFORMATION = get_args(Information)
@@ -44,8 +44,8 @@ class LmerControl:
 
     def __post_init__(self) -> None:
         """Check every option."""
-        for option in fields(self):
-            one_of(option.name, getattr(self, option.name), get_args(Check))
+        for name in self.__dataclass_fields__:
+            one_of(name, getattr(self, name), CHECKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +148,6 @@ def one_of(name: str, value: object, allowed: tuple[object, ...], hint: str = ""
         )
 
 
-@cache
-def _defaults(kind: type[ControlT]) -> ControlT:
-    return kind()
-
-
 def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT]) -> ControlT:
     """Return the options as an object of `kind`, made from a mapping or the defaults where needed.
 
@@ -162,7 +157,7 @@ def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT
         If an option is unknown, or `control` is something else.
     """
     if control is None:
-        return _defaults(kind)
+        return kind()
     if isinstance(control, kind):
         return control
     if not isinstance(control, Mapping):

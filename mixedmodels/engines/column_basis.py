@@ -18,7 +18,6 @@ from scipy.linalg.lapack import dpotrf
 from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
-from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.design import RandomTerm
 
 #: A Cholesky pivot of the correlations of a term's columns below this asks for Householder reflections, which
@@ -48,7 +47,7 @@ class ColumnBasis:
 
     def columns(self, Z: FloatArray) -> FloatArray:
         """Return Q, shape (n, S); a column that is its own basis is not copied."""
-        return Z if len(self.C) == 1 and self.C[0, 0] == 1.0 else np.asarray(Z.dot(self.inverse))
+        return Z if len(self.C) == 1 and self.C[0, 0] == 1.0 else np.asarray(Z @ self.inverse)
 
 
 def column_basis(Z: FloatArray) -> ColumnBasis:
@@ -59,7 +58,7 @@ def column_basis(Z: FloatArray) -> ColumnBasis:
     if isinstance(Z, AbsentColumns):
         Z = Z.triangle * math.sqrt(len(Z.triangle) / len(Z))
     C = _triangle(Z)
-    return ColumnBasis(C, np.ascontiguousarray(lower_inverse(C)))
+    return ColumnBasis(C, 1.0 / C if len(C) == 1 else np.asarray(np.linalg.inv(C), dtype=np.float64))
 
 
 def _triangle(Z: FloatArray) -> FloatArray:
@@ -69,13 +68,13 @@ def _triangle(Z: FloatArray) -> FloatArray:
         # One column needs no other; keeping a column of ones as it is keeps its fast paths.
         rms = math.sqrt(float(Z[:, 0] @ Z[:, 0]) / len(Z))
         return np.full((1, 1), rms if rms > 0.0 else 1.0)
-    gram = Z.T.dot(Z) / len(Z)
-    scale = np.sqrt(gram.diagonal())
+    gram = Z.T @ Z / len(Z)
+    scale = np.sqrt(np.diagonal(gram))
     if not scale.all():
         return np.eye(S)
-    flipped = (gram / scale / scale[:, None])[::-1, ::-1]
+    flipped = (gram / np.multiply.outer(scale, scale))[::-1, ::-1]
     lower, info = dpotrf(flipped, lower=1, clean=1)
-    if info != 0 or lower.diagonal().min() < CHOLESKY_PIVOT:
+    if info != 0 or np.diagonal(lower).min() < CHOLESKY_PIVOT:
         lower = _householder(Z / scale / math.sqrt(len(Z)))
         if np.diagonal(lower).min() < DEPENDENT_PIVOT:
             return np.diag(scale)

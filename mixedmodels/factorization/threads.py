@@ -10,8 +10,9 @@ from typing import Any
 # Order of a dense tail from which a second thread pays. Below it OpenBLAS still starts threads for some
 # routines: a fit of two crossed terms with a tail of 136 took ten times as long with two as with one.
 WORTH_THREADS = 1000
-# Order up to which OpenBLAS starts none, whatever the routine: nothing need be asked or changed.
-WITHOUT_THREADS = 16
+# Order up to which OpenBLAS starts none, whatever the routine (measured up to twice it): nothing need be
+# asked or changed, and threadpoolctl, which takes 30 ms to find the libraries, is not even imported.
+WITHOUT_THREADS = 8
 
 
 def threads_for(order: int) -> AbstractContextManager[None]:

@@ -17,17 +17,6 @@ cdef double LARGEST_EXPONENT = 700.0
 cdef double LARGEST_PRODUCT = 1e150
 
 
-cdef struct Rows:
-    # One level's rows and the order of its system; zeta holds T'z coefficient by coefficient, (S, m).
-    Py_ssize_t m
-    Py_ssize_t S
-    int kind
-    const double* y
-    const double* w
-    const double* fixed
-    const double* zeta
-
-
 cdef inline double clamped(double eta) noexcept nogil:
     return min(max(eta, -LARGEST_EXPONENT), LARGEST_EXPONENT)
 

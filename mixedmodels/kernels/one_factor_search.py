@@ -17,9 +17,9 @@ __all__ = ["COMPILED", "MAX_PARAMETERS", "End", "search_one_factor"]
 MAX_PARAMETERS = 32
 
 
-#: Free coordinates x, (k,), the objective there, its gradient, the inverse Hessian, the decrement, the accepted
-#: points with their objectives, the objective at every point of the search, evaluations of Fisher scoring before
-#: it, rounding of the objective at the last point, the objective far off.
+#: Free coordinates x, (k,), the objective there, its gradient, the inverse Hessian, the decrement, the
+#: accepted points with their objectives, the objective at every point of the search, evaluations of Fisher
+#: scoring before it, rounding of the objective at the last point, the objective far off.
 End: TypeAlias = tuple[
     FloatArray,
     float,

@@ -540,7 +540,7 @@ class FittedModel(Fit):
     # How texts and tables are put together.
 
     def _labelled(self, matrix: FloatArray) -> pd.DataFrame:
-        names = list(self.design.x_names)
+        names = pd.Index(self.design.x_names)
         return pd.DataFrame(matrix, index=names, columns=names)
 
     def _notes(self) -> tuple[str, ...]:

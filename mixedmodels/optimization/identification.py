@@ -142,8 +142,10 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
     if len(columns) == 2:
         (a, b), n_levels = columns, int(codes.max()) + 1
         aa, ab, bb = (np.bincount(codes, both, n_levels) for both in (a * a, a * b, b * b))
-        squares = aa * bb
-        return int(np.count_nonzero(squares - ab * ab > REGULAR * squares))
+        # Fourth powers of the largest numbers allowed overflow: such a level does not count as regular.
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = aa * bb
+            return int(np.count_nonzero(squares - ab * ab > REGULAR * squares))
     Z = np.stack(columns, axis=1)
     scale = np.sqrt(np.einsum("ij,ij->j", Z, Z))
     if not scale.all():

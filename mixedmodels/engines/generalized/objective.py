@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.branches import highest_on_grid
 from mixedmodels.engines.generalized.by_level import evaluate_levels
+from mixedmodels.engines.generalized.compiled_search import compiled_search, is_usual, level_objective
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
 from mixedmodels.engines.generalized.pirls import (
@@ -27,6 +30,7 @@ from mixedmodels.engines.generalized.problem import (
 )
 from mixedmodels.engines.generalized.quadrature import quadrature
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.optimization.quasi_newton import Minimum
 
 # A trial point of an optimiser may lie where a likelihood overflows: it is then infinitely bad, not an error.
 _at_trial_points = np.errstate(over="ignore", invalid="ignore")
@@ -123,6 +127,44 @@ class Evaluator:
         self._modes = found.u
         by_theta = free_gradient(problem, psi, thetas, [found.dT])
         return found.objective, np.concatenate([by_theta, problem.fixed_basis.T @ found.residual])
+
+    def searched(
+        self,
+        scale: FloatArray,
+        start: tuple[FloatArray, float, FloatArray, FloatArray],
+        tolerance: float,
+        max_step: float,
+    ) -> Minimum | None:
+        """Return where a compiled search over all parameters ends, None where there is none to ask.
+
+        Parameters
+        ----------
+        scale : ndarray, shape (m,)
+            Sizes of the parameters.
+        start : (x, objective, gradient, inverse Hessian)
+            In units of them.
+        tolerance, max_step : float
+            As for :func:`~mixedmodels.optimization.quasi_newton.minimize`.
+        """
+        if self.nAGQ != 1 or not is_usual(self.problem):
+            return None
+        objective = level_objective(self.problem, self._levels(self.problem.system.blocks[0].size))
+        found = compiled_search(objective, scale, start, tolerance, max_step)
+        if found is not None:
+            self._modes = objective.u
+        return found
+
+    def gradient_function(self) -> Callable[[FloatArray], FloatArray]:
+        """Return the gradient as a function of the optimiser's vector, for many points near one another."""
+        if self.nAGQ != 1 or not is_usual(self.problem):
+            return lambda psi: self(psi)[1]
+        objective = level_objective(self.problem, self._levels(self.problem.system.blocks[0].size))
+
+        def gradient(psi: FloatArray) -> FloatArray:
+            found = objective.gradient(psi)
+            return self(psi)[1] if found is None else found
+
+        return gradient
 
     def _levels(self, size: int) -> FloatArray | None:
         """Return where the compiled loops start, shape (q, S); None for u = 0."""

@@ -229,11 +229,14 @@ def joint_fit(
 
     at_start = None if first is None else (first[0], first[1] * scale)
     flat = 0.0 if reproducing_effects(evaluator.problem) is None else FLAT_PER_ROW * len(evaluator.problem.y)
-    found = minimize(
-        function, psi / scale, inverse_hessian / square,
-        first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
-        max_evaluations=most, is_lost=is_lost,
-    )  # fmt: skip
+    x, H, found = psi / scale, inverse_hessian / square, None
+    if at_start is not None and is_known is None and most >= MAX_EVALUATIONS:
+        found = evaluator.searched(scale, (x, *at_start, H), tolerance, LARGEST_STEP)
+    if found is None:
+        found = minimize(
+            function, x, H, first=at_start, tolerance=max(tolerance, flat), max_step=LARGEST_STEP,
+            max_evaluations=most, is_lost=is_lost,
+        )  # fmt: skip
     if not np.isfinite(found.objective):
         raise ConvergenceError("The likelihood is not finite where the search starts.")
     if tolerance < flat:

@@ -241,7 +241,8 @@ def _is_doubtful(X: FloatArray, fitted: FittedRows, telling: BoolArray, tails: T
     if np.any(low | high):
         return True
     # Where the range of the link ends at a mean of zero, zeros may pull fits to it that stop before.
-    if np.any(tails.to_zero) and not np.any(tails.to_one) and link.name not in ("log", "inverse"):
+    has_end = not (link.maps_to_unit_interval or link.name in ("log", "inverse"))
+    if has_end and np.any(tails.to_zero) and not np.any(tails.to_one):
         return True
     return not tails.is_exact and bool(np.any(_information(fitted, link) < SUSPICIOUS_MEAN))
 

@@ -1,4 +1,4 @@
-"""The usual search of a model with one grouping factor in one compiled call: same start, same steps, same end.
+"""The usual search of a model with one grouping factor in one compiled call: same start, same steps.
 
 The readable search in :mod:`mixedmodels.engines.linear.fit` is what it is held against; it is asked wherever
 this one has nothing to say.

@@ -49,8 +49,8 @@ class InputFrame:
 
     def __init__(self, raw: Any, names: Iterable[Any], n_rows: int, index: pd.Index) -> None:
         self._raw = raw
-        known = isinstance(names, pd.Index)
-        self._labels, self.names, self._positions = _NAMES.of(names) if known else _named(names)
+        read = _NAMES.of(names) if isinstance(names, pd.Index) else _named(names)
+        self._labels, self.names, self._positions = read
         self.n_rows = n_rows
         self.index = index
         self._columns: dict[str, Column] = {}

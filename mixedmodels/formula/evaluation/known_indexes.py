@@ -1,7 +1,7 @@
 """What was read off indexes of pandas not long ago.
 
-An Index never changes, and frames made from one another share theirs: names that a loop of fits to such frames
-asks for again and again, as Python's own strings, are at hand.
+An Index never changes, and frames made from one another share theirs: the names that a loop of fits to such
+frames asks for again and again, as Python's own strings, are at hand.
 """
 
 from __future__ import annotations

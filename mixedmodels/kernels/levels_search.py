@@ -1,0 +1,49 @@
+"""A Laplace approximation with one grouping factor, compiled: its gradient, and the search for its optimum.
+
+:mod:`mixedmodels.engines.generalized.by_level` and ``minimize`` are its twins, and take over where a level
+has no regular mode or the search is out of the ordinary: ``gradient`` and ``search`` return None there. What
+``LevelObjective`` is made of, beside the arguments named in levels.py:
+
+constant : float
+    Part of the log-likelihood that depends on no parameter.
+Q : ndarray, shape (p, n)
+    Orthonormal columns of the fixed effects, one a row.
+offset : ndarray, shape (n,)
+    Known part of the linear predictor.
+sizes : tuple of int
+    Coefficients of each term.
+u : ndarray, shape (q, S)
+    Where the search for the modes begins; overwritten with those of the last point.
+
+What ``search`` takes:
+
+scale, x, gradient : ndarray, shape (k,)
+    Scales of (theta, gamma), where the search begins in units of them, and the gradient there.
+H : ndarray, shape (k, k)
+    Inverse Hessian to begin with.
+value, tolerance, max_step : float
+    Objective at the start; the decrement that ends the search; the longest step.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from mixedmodels.arrays import FloatArray
+
+__all__ = ["COMPILED", "MAX_COEFFICIENTS", "MAX_PARAMETERS", "End", "LevelObjective"]
+
+#: Most coefficients of a level, and parameters of a compiled search.
+MAX_COEFFICIENTS, MAX_PARAMETERS = 8, 32
+#: x, the objective there, its gradient, the inverse Hessian, the decrement, the accepted points with their
+#: objectives, the objective at every point of the search.
+End: TypeAlias = tuple[
+    FloatArray, float, FloatArray, FloatArray, float, tuple[tuple[FloatArray, float], ...], list[float]
+]
+
+try:
+    from mixedmodels.kernels._levels_search import LevelObjective
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
