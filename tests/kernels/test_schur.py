@@ -39,19 +39,21 @@ def test_the_schur_complement_and_the_sandwich_equal_dense_ones(version, block):
     coupling, values, E, light, rng = block
     subtract_schur, add_sandwich = VERSIONS[version]
     q, n_tail, S = E.shape
-    arrays = entry_places(coupling, light).arrays
+    places = entry_places(coupling, light)
     half = rng.normal(size=(q, S, S))
     P = np.ascontiguousarray((half @ half.transpose(0, 2, 1)).transpose(1, 2, 0))
     # The tail is a block of a larger array: its rows are not adjacent.
     start = rng.normal(size=(n_tail + 2, n_tail + 2))
     tail = start.copy()
-    subtract_schur(tail[:n_tail, :n_tail], *arrays, values, P)
+    for arrays in places.arrays():
+        subtract_schur(tail[:n_tail, :n_tail], *arrays, values, P)
     expected = start[:n_tail, :n_tail] - np.einsum("lis,stl,ljt->ij", E[light], P[:, :, light], E[light])
     np.testing.assert_allclose(np.tril(tail[:n_tail, :n_tail]), np.tril(expected), atol=ROUNDING)
     np.testing.assert_array_equal(tail[n_tail:], start[n_tail:])
 
     V = start + start.T
     N = np.zeros((S, S, q))
-    add_sandwich(N, *arrays, values, np.tril(V)[:n_tail, :n_tail])
+    for arrays in places.arrays():
+        add_sandwich(N, *arrays, values, np.tril(V)[:n_tail, :n_tail])
     expected = np.einsum("lis,ij,ljt->stl", E, V[:n_tail, :n_tail], E) * light
     np.testing.assert_allclose(N, expected, atol=ROUNDING)
