@@ -26,7 +26,7 @@ from mixedmodels.engines.generalized.looks import (
 from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
 from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
 from mixedmodels.engines.generalized.pirls import EdgeError, Mode, mode_border
-from mixedmodels.engines.generalized.poles import beyond_poles
+from mixedmodels.engines.generalized.poles import beyond_poles, may_have_poles
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
 from mixedmodels.engines.generalized.quadrature_grid import check_grid
@@ -139,7 +139,10 @@ def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
     if reproducing_effects(evaluator.problem) is not None:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
         optimum = better(evaluator, layout, optimum, by_rows)
-    optimum, doubt = beyond_poles(evaluator, layout, after_looks(evaluator, layout, optimum), first)
+    optimum = after_looks(evaluator, layout, optimum)
+    if not may_have_poles(evaluator):
+        return optimum
+    optimum, doubt = beyond_poles(evaluator, layout, optimum, first)
     # Modes where a search was led to a pole say nothing of those at the optimum.
     evaluator.forget()
     return replace(optimum, doubt=doubt)

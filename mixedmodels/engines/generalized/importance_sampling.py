@@ -73,7 +73,7 @@ def sampled(
     A = _dense_rows(problem, mode.parameters.zeta, len(mode.u))
     H = np.eye(len(mode.u)) + A.T @ (mode.rows.information[:, None] * A)
     try:
-        L = np.linalg.cholesky(H)
+        L = np.asarray(np.linalg.cholesky(H), dtype=np.float64)
     except np.linalg.LinAlgError:
         return None
     u, log_q = _draw(mode.u, L, n_draws)

@@ -75,7 +75,7 @@ def _after_exchanges(evaluator: Evaluator, layout: Layout, optimum: Optimum) -> 
 
     Each is searched for at once: the way over the fixed effects of nAGQ = 0 leads away from it.
     """
-    if evaluator.nAGQ == 0 or not is_optimum(evaluator, optimum):
+    if len(evaluator.problem.terms) == 1 or evaluator.nAGQ == 0 or not is_optimum(evaluator, optimum):
         return optimum
     for psi in exchanged_starts(evaluator.problem, optimum.psi):
         evaluator.forget()

@@ -27,6 +27,14 @@ CHECKS = (99, 49, 25, NODES)
 DEVIATIONS, TOLERANCE = (1.0, 3.0), 0.05
 
 
+def may_have_poles(evaluator: Evaluator) -> bool:
+    """Tell whether the approximation may have poles, and values by quadrature are to be had and cheap."""
+    problem, blocks = evaluator.problem, evaluator.problem.system.blocks
+    if evaluator.nAGQ == 0 or problem.has_one_mode or len(blocks) > 1 or not has_quadrature(problem):
+        return False
+    return n_points(max(NODES, evaluator.nAGQ), blocks[0].size) * len(problem.y) <= MOST_POINTS
+
+
 def beyond_poles(
     evaluator: Evaluator, layout: Layout, optimum: Optimum, first: Optimum
 ) -> tuple[Optimum, str]:
@@ -36,7 +44,8 @@ def beyond_poles(
     where values by quadrature are cheap. The sentence is empty unless the likelihood has an optimum that the
     approximation has not.
     """
-    if not _can_look(evaluator, layout, optimum, is_optimum(evaluator, first)):
+    vanished = has_vanished(evaluator.problem, optimum.psi, layout.scale)
+    if not is_optimum(evaluator, optimum) or (is_optimum(evaluator, first) and not vanished):
         return optimum, ""
     problem, nodes = evaluator.problem, max(NODES, evaluator.nAGQ)
     far = [start_far(problem, np.full(len(problem.terms), size)) for size in DEVIATIONS]
@@ -65,18 +74,6 @@ def _doubt(nAGQ: int, best: float) -> str:
         f"The likelihood is higher at larger variances, where -2 log-likelihood is about {best:.1f}, but no "
         f"search by {nAGQ} quadrature nodes ends there: they are too few for so wide an integrand. The "
         "estimates are those of a local optimum. Try other nodes, another family or fewer random effects."
-    )
-
-
-def _can_look(evaluator: Evaluator, layout: Layout, optimum: Optimum, was_optimum: bool) -> bool:
-    """Tell whether there may be poles, and values by quadrature are to be had and cheap."""
-    problem, blocks = evaluator.problem, evaluator.problem.system.blocks
-    if evaluator.nAGQ == 0 or problem.has_one_mode or len(blocks) > 1 or not has_quadrature(problem):
-        return False
-    if n_points(max(NODES, evaluator.nAGQ), blocks[0].size) * len(problem.y) > MOST_POINTS:
-        return False
-    return is_optimum(evaluator, optimum) and (
-        not was_optimum or has_vanished(problem, optimum.psi, layout.scale)
     )
 
 

@@ -99,7 +99,7 @@ def exchanged_starts(problem: GeneralizedProblem, psi: FloatArray) -> list[Float
     there may be an optimum with either. Zeros stay zeros in a search, which so stays clear of poles beside
     them; whether the optimum that it leads to is a saddle is asked of every optimum.
     """
-    if len(problem.terms) == 1 or len(problem.y) > FEW_ROWS:
+    if len(problem.y) > FEW_ROWS:
         return []
     thetas = unpack_factors(problem, psi)[0]
     sizes = np.array(
