@@ -7,19 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels.engines.residual.objective import objective_and_gradient
+from mixedmodels.formula.language.residual import STRUCTURES
 from tests.engines.residual.test_objective import problem_of
 
 OVER_LEVELS = [
     "us(t | g)", "us(t | arm / g)", "us(t | g, hom = TRUE)", "cs(t | g)", "csh(t | g)", "ar1(t | g)",
-    "ar1h(t | g)", "toep(t | g)", "toeph(t | g)", "ad(t | g)", "adh(t | g)", "ante(t | arm / g)", "diag(t | g)",
-    "arma(t | g, p = 1, q = 1)", "arma(t | g, p = 2)", "arma(t | g, q = 2)",
+    "ar1h(t | g)", "toep(t | g)", "toeph(t | g)", "ad(t | g)", "adh(t | g)", "ante(t | arm / g)",
+    "diag(t | g)", "arma(t | g, p = 1, q = 1)", "arma(t | g, p = 2)", "arma(t | g, q = 2)",
 ]  # fmt: skip
 OVER_PLACES = [
     "car1(s | g)", "exp(s | g)", "exp(s + u | g, nugget = TRUE)", "gau(s + u | g)",
-    "gau(s | g, nugget = TRUE)", "mat(s | g)", "mat(s + u | g, nu = 1.5)", "spher(s + u | g)", "ratio(s | g, nugget = TRUE)",
-    "lin(s | g)", "sp_pow(s + u | g)", "exp(s | arm / g)",
+    "gau(s | g, nugget = TRUE)", "mat(s | g)", "mat(s + u | g, nu = 1.5)", "spher(s + u | g)",
+    "ratio(s | g, nugget = TRUE)", "lin(s | g)", "sp_pow(s + u | g)", "exp(s | arm / g)",
 ]  # fmt: skip
 DISPERSION = [None, "exp(z) * ident(arm)", "power(z | arm)", "constpower(z)", "~ z + arm"]
+
+
+def test_no_structure_is_left_out():
+    named = {text.split("(")[0] for text in [*OVER_LEVELS, *OVER_PLACES]}
+    assert {STRUCTURES[name].base for name in named} == {kind.base for kind in STRUCTURES.values()}
 
 
 def rows_of(seed, groups, times, dropped):
