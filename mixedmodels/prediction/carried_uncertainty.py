@@ -67,7 +67,7 @@ def _coefficients(
     for new, known, C in joint_correlations(model, newdata, at.rho):
         o = len(known)
         A = np.linalg.solve(C[:o, :o], C[:o, o:]).T
-        found.append(A * np.divide.outer(sd[new], own_sd[known]))
+        found.append(np.asarray(A * (sd[new][:, None] / own_sd[known])))
     return found
 
 

@@ -198,6 +198,8 @@ def select_effects(design: Design, re_form: ReForm) -> tuple[BoolArray, ...]:
                 matched = [labels[k] in wanted for k in recipe.selected]
                 mask |= np.array(matched) if recipe.places is None else all(matched)
                 found |= {labels[k] for k in recipe.selected}
+                if recipe.places is not None and all(matched):
+                    found.add("(Intercept)")  # coordinates have none
         if wanted - found:
             raise FormulaError(
                 f"re_form asks for ({bar}), but the model has no random effect "

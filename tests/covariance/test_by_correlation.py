@@ -159,3 +159,34 @@ def test_predictions_know_the_places_of_the_fit(places):
 def test_what_cannot_be_a_process_says_why(series, formula, error, message):
     with pytest.raises(error, match=message):
         mm.lmer(formula, series)
+
+
+@pytest.mark.parametrize("kriged", ["~ exp(x + z | g)", "~ (x + z | g)"])
+def test_re_form_names_a_process_by_its_coordinates(places, kriged):
+    m = mm.lmer("y ~ cov + exp(x + z | g) + (1 | h)", places.assign(h=np.arange(len(places)) % 6))
+    whole, process = m.predict(), m.predict(re_form=kriged)
+    assert process.to_numpy() == pytest.approx(
+        (whole - m.predict(random_only=True, re_form="~ (1 | h)")).to_numpy()
+    )
+    assert m.predict(re_form=mm.NA).to_numpy() == pytest.approx(m.design.X @ m.beta)
+    new = places.head(3).assign(h=0, x=places["x"].head(3) + 0.013)
+    fixed = m.predict(new, re_form=mm.NA)
+    alone = m.predict(new, re_form=kriged) - fixed
+    # The mean of a Gaussian field at new places, given its values at those of the fit.
+    assert alone.to_numpy() == pytest.approx(_kriged(m, places, new), abs=1e-8)
+    with pytest.raises(mm.errors.FormulaError, match="re_form asks for"):
+        m.predict(new, re_form="~ exp(x | g)")
+
+
+def _kriged(m, places, new):
+    """Return the conditional mean of the process of one group at new rows, by dense matrices."""
+    rows = pd.concat([places, new])
+    at, g = rows[["x", "z"]].to_numpy(), rows["g"].astype(str).to_numpy()
+    sd, scale = m.theta_values[:2]
+    if m.random[0].size < 2:
+        sd, scale = m.theta_values[1:3]
+    C = np.exp(-np.linalg.norm(at[:, None] - at[None], axis=2) / scale) * (g[:, None] == g[None])
+    n, k = len(places), np.arange(len(places)) % 6
+    intercept = m.theta_values[2 if m.random[0].size > 1 else 0]
+    V = sd**2 * C[:n, :n] + intercept**2 * (k[:, None] == k) + np.eye(n)
+    return sd**2 * C[n:, :n] @ np.linalg.solve(V, places["y"].to_numpy() - m.design.X @ m.beta)

@@ -1,6 +1,7 @@
 """mmrm() against SAS PROC MIXED's runs on the FEV trial (openpharma/mmrm), and what it asks for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
@@ -85,3 +86,47 @@ def test_the_covariance_of_each_arm_is_its_own():
     assert by_arm["TRT"].iloc[0, 1] == pytest.approx(100.7855451 * 0.4830349059, rel=1e-6)
     with pytest.raises(mm.NotAvailableError, match="levels of time"):
         mm.mmrm("fev ~ 1 + exp(x | subject)", fev()).VarCorr()
+
+
+@pytest.mark.parametrize(
+    ("structure", "row", "sas"),
+    [("cs", 0, 9.13792825096229), ("ar1", 125, 8.41925686347291), ("toep", 0, 7.97241867742008)],
+)
+def test_standard_errors_of_missed_visits_by_kenward_and_roger_are_those_of_sas(structure, row, sas):
+    # SAS 9.4, ddfm=kr, outp= (openpharma/mmrm, design/predict_interval): SE to 2e-4.
+    data = mm.load_dataset("fev_data")
+    m = mm.mmrm(f"FEV1 ~ ARMCD + {structure}(AVISIT | USUBJID)", data)
+    missed = data.iloc[[row]]
+    found = m.predict(missed, se_fit=True, conditional=True, df="kenward-roger")
+    plain = m.predict(missed, se_fit=True, conditional=True)
+    assert found["se_fit"].iloc[0] == pytest.approx(sas, rel=2e-4)
+    assert abs(plain["se_fit"].iloc[0] / sas - 1.0) > 2e-3
+    with pytest.raises(mm.errors.ControlError, match="df must be"):
+        m.predict(missed, se_fit=True, df="kenward-roger")
+
+
+def test_weights_and_variances_of_missed_visits_are_in_what_estimates_add():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"id": np.repeat(np.arange(60), 3), "t": np.tile(np.arange(3), 60)})
+    data["w"], data["y"] = rng.uniform(0.5, 2.0, 180), rng.normal(size=180) + rng.normal(size=60)[data["id"]]
+    seen = data[(data["id"] > 5) | (data["t"] < 2)]
+    m = mm.mmrm("y ~ 1 + us(t | id)", seen, weights="w")
+    missed = data[(data["id"] <= 5) & (data["t"] == 2)].assign(y=np.nan)
+    added = [
+        m.predict(missed, se_fit=True, conditional=True, df=df)["se_fit"].to_numpy() ** 2
+        for df in ("kenward-roger", None)
+    ]
+    at, W = m.residual_estimates.free, m.observed_covariance_information.W
+    w = data["w"].to_numpy().reshape(-1, 3)[:6]
+
+    def coefficients(free):
+        natural = m.residual_problem.model.natural(free)
+        C, sd = m.design.residual.structure.matrix(natural.rho), np.r_[1.0, natural.delta[0]]
+        R = C * np.outer(sd, sd) / np.sqrt(w[:, :, None] * w[:, None, :])
+        return np.array([np.linalg.solve(own[:2, :2], own[:2, 2]) for own in R]), R[:, :2, :2]
+
+    h, k = 1e-5, len(at)
+    dA = [(coefficients(at + h * e)[0] - coefficients(at - h * e)[0]) / (2 * h) for e in np.eye(k)]
+    V = coefficients(at)[1] * m.sigma() ** 2
+    g = np.einsum("kl,kmo,mop,lmp->m", W[:k, :k], np.array(dA), V, np.array(dA))
+    assert added[0] - added[1] == pytest.approx(2.0 * g, rel=1e-6)
