@@ -9,7 +9,8 @@ from tests.engines.nonlinear.pinheiro_bates import fit
 
 #: name -> log-likelihood of nlme, and its estimates. Its control was the tightest at which it came to an end.
 #: fm1CO2, fm4CO2, fm1Quin and fm2Wafer were begun at our estimates, where nlme stays, and fm2Soy at
-#: (17, 52, 7.5): from rounder starts nlme ends lower, at -201.3109, -181.2379, -496.6310, 662.7457 and -360.0968.
+#: (17, 52, 7.5): from rounder starts nlme ends lower, at -201.3109, -181.2379, -496.6310, 662.7457 and
+#: -360.0968.
 NLME = {
     "fm1Oran": (-129.9904446, [192.095945, 727.589040, 356.602017]),
     "fm2Oran": (-131.5845791, [191.049003, 722.555987, 344.162390]),
