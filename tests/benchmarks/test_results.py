@@ -155,7 +155,7 @@ def test_the_newest_results_are_found(tmp_path):
 
 def test_growth_curves_are_gathered_by_axis_and_size():
     points = {point.model.id: point for point in growth.points()}
-    assert {point.axis for point in points.values()} == {"rows", "levels", "theta"}
+    assert {point.axis for point in points.values()} == set(growth.LABELS)
     assert points["growth-theta-6"].model.formula == "y ~ 1 + x1 + x2 + (1 + x1 + x2 | g)"
     header = {
         "date": "d",

@@ -36,6 +36,9 @@ from mixedmodels.formula.design.theta import column_scales, theta_slices
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
+#: Fixed effects from which the products of their orthonormal columns are not formed: the identity, but for
+#: rounding of the size of that in all other cross-products.
+MANY_FIXED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +197,15 @@ def cross_products(
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
     pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
-    apart, ones = split_heavy(pattern), np.eye(X.shape[1])
+    apart = split_heavy(pattern)
+    XX = np.eye(X.shape[1]) if X.shape[1] >= MANY_FIXED else None
     if apart is not None:
         split_pattern = build_pattern(apart[0])
         layout = choose_layout(split_pattern, X.shape[1])
         if layout is not None:
-            A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout, XX=ones)
+            A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout, XX=XX)
             return bases, fixed_basis, split_pattern.without_rows(), A, apart[1]
-    A = fill(pattern, fixed_basis.columns, fixed_basis.combination, XX=ones)
+    A = fill(pattern, fixed_basis.columns, fixed_basis.combination, XX=XX)
     return bases, fixed_basis, pattern.without_rows(), A, None
 
 
