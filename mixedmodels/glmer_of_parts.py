@@ -36,6 +36,7 @@ from mixedmodels.formula.design.chunks import StreamDesign, StreamRequest, famil
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.level_tables import LevelTable
+from mixedmodels.machine import physical_memory
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel, RowCounts
 from mixedmodels.moments import design_of_source, naming
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
@@ -43,8 +44,10 @@ from mixedmodels.progress import Progress
 from mixedmodels.streams.open_source import open_source
 from mixedmodels.streams.source import Batch, Source
 
-#: Different rows from which the memory that a fit takes for all of them at once is worth avoiding.
-MANY_ROWS = 2_000_000
+#: Bytes that a fit takes for a row where all of them are in memory, nearly (measured).
+BYTES_OF_ROW = 400
+#: Different rows from which that is more than a quarter of the memory: divided they take twice the time.
+MANY_ROWS = physical_memory() // 4 // BYTES_OF_ROW
 #: Rows that are made arrays of at once.
 ROWS_AT_ONCE = 500_000
 

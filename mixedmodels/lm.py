@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import check_design, numeric_response, refuse_random_terms
 from mixedmodels.control import LmerControl
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
-from mixedmodels.errors import DataError, DataWarning, warn
+from mixedmodels.errors import DataError, DataWarning, MissingArgumentError, warn
 from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.models.lm import LinearModel
 from mixedmodels.request import read_request
+
+with on_first_use():
+    from mixedmodels import lm_of_sums, lmer_of_sums
 
 # Share of the size of the fitted values, squared, below which residuals are rounding: that of R's summary.lm.
 PERFECT_FIT = 1e-30
@@ -24,8 +29,8 @@ PERFECT_FIT = 1e-30
 
 @advises
 def lm(
-    formula: str,
-    data: Any,
+    formula: Any,
+    data: Any = None,
     *,
     weights: str | npt.ArrayLike | None = None,
     offset: str | npt.ArrayLike | None = None,
@@ -42,10 +47,10 @@ def lm(
 
     Parameters
     ----------
-    formula : str
-        Formula without random effects, ``"weight ~ group"``.
-    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
-        The variables.
+    formula : str or Moments
+        Formula without random effects, ``"weight ~ group"``; or sums over the rows, from :func:`moments`.
+    data : DataFrame, dict of arrays, polars DataFrame, pyarrow Table or source
+        The variables; a source that :func:`moments` reads in batches is summed up.
     weights : str or array_like, optional
         Prior (precision) weights: ``Var(y_i) = sigma^2 / w_i``. A row of weight zero does not count.
     offset, subset, na_action, contrasts, env
@@ -67,6 +72,13 @@ def lm(
     >>> m.confint().round(3).loc["Days"].tolist()
     [8.024, 12.911]
     """
+    in_memory = isinstance(formula, str) and isinstance(data, (pd.DataFrame, Mapping))
+    if not in_memory and lmer_of_sums.is_asked(formula, data):
+        asked = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts, "env": env}
+        asked["na_action"] = None if na_action == "omit" else na_action
+        return lm_of_sums.fit(formula, data, asked)
+    if data is None:
+        raise MissingArgumentError("lm() needs data, as in lm('y ~ x', data).")
     request = read_request(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,

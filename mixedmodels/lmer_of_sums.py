@@ -52,15 +52,21 @@ def fit(
     """
     if any(part is not None for part in structure):
         raise ControlError("residual= and dispersion= need the rows in memory: give data as one table.")
-    sums = _summed(formula, data, {name: value for name, value in asked.items() if value is not None})
+    sums = summed(formula, data, {name: value for name, value in asked.items() if value is not None})
     with watched("lmer", verbose):
         model = fit_moments(sums, REML, start, options, relmat)
     say_what_was_done("lmer", verbose, model.optimization, model.convergence())
     return model
 
 
-def _summed(formula: str | Moments, data: Any, asked: Mapping[str, Any]) -> Moments:
-    """Return moments as they are, or those of a source."""
+def summed(formula: str | Moments, data: Any, asked: Mapping[str, Any]) -> Moments:
+    """Return moments as they are, or those of a source.
+
+    Raises
+    ------
+    ControlError
+        If data or arguments come after the sums were made.
+    """
     if not isinstance(formula, Moments):
         return moments(formula, data, **asked)
     if data is not None:

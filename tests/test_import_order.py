@@ -37,6 +37,7 @@ ORDER = (
     ("sql",),
     ("moments",),
     ("lmer_of_sums",),
+    ("lm_of_sums",),
     ("lmer", "glm", "lm", "lm_list", "gls", "mmrm", "gee", "nlmer"),
     ("glmer_of_parts",),
     ("glmer_of_counts",),

@@ -206,6 +206,6 @@ def _without_columns(design: Design, label: str) -> Design:
         )
     of_column = column_terms(recipe)
     kept = [k for k, place in enumerate(design.recipe.kept.tolist()) if of_column[place] != label]
-    triangle = design.X.triangle[:, kept]
-    X: Any = AbsentColumns(design.n_rows, triangle)
+    whole: Any = design.X
+    X: Any = AbsentColumns(design.n_rows, whole.triangle[:, kept])
     return replace(design, fixed=ColumnMatrix.of(X), x_names=tuple(design.x_names[k] for k in kept))

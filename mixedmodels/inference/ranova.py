@@ -190,7 +190,8 @@ def _with_fewer_columns(model: MixedFit, term: RandomTerm, label: str) -> tuple[
             f"ranova() of a model fitted to sums cannot put an intercept in place of ({term.expression}): "
             "write reduce_terms=False, or fit the smaller model with lmer() to the source."
         )
-    Z: Any = AbsentColumns(design.n_rows, term.Z.triangle[:, kept])
+    whole: Any = term.Z
+    Z: Any = AbsentColumns(design.n_rows, whole.triangle[:, kept])
     structure: Any = replace(term.structure, size=len(kept))  # type: ignore[type-var]
     smaller = replace(term, Z=Z, columns=tuple(term.columns[k] for k in kept), structure=structure)
     return tuple(smaller if t is term else t for t in design.random)

@@ -84,7 +84,7 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
             description=self._describe(),
             coefficients=self._coefficient_table(),
             fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
-            scaled_residuals=self._raw_residuals("pearson") / self.sigma(),
+            scaled_residuals=self._row_residuals()[0] / self.sigma(),
             show_correlation=correlation,
             linear=self._linear_description(),
         )
@@ -108,16 +108,17 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
         )
 
     def _linear_description(self) -> LinearDescription:
-        design, counted = self.design, self.prior_weights > 0.0
+        design = self.design
+        residuals, labels, is_weighted = self._row_residuals()
         estimated = np.zeros(len(design.recipe.fixed.names), dtype=bool)
         estimated[design.recipe.kept] = True
         return LinearDescription(
             call=self._call_text(),
             names=design.recipe.fixed.names,
             estimated=estimated,
-            residuals=self._raw_residuals("pearson")[counted],
-            labels=tuple(map(str, design.index[counted])),
-            is_weighted=bool(np.ptp(self.prior_weights[counted]) > 0.0),
+            residuals=residuals,
+            labels=labels,
+            is_weighted=is_weighted,
             sigma=self.sigma(),
             df_residual=self.df_residual(),
             r_squared=self.r_squared(),
@@ -125,6 +126,13 @@ class LinearModel(FixedEffectsModel, LeastSquaresFit):
             f_statistic=self.f_statistic(),
             n_missing=design.missing.n_dropped,
         )
+
+    def _row_residuals(self) -> tuple[FloatArray, tuple[str, ...], bool]:
+        """Return the residuals of the rows that count, their labels, and whether their weights differ."""
+        counted = self.prior_weights > 0.0
+        labels = tuple(map(str, self.design.index[counted]))
+        differ = bool(np.ptp(self.prior_weights[counted]) > 0.0)
+        return self._raw_residuals("pearson")[counted], labels, differ
 
     def _call_text(self) -> str:
         call = self.call

@@ -106,6 +106,8 @@ def linear_summary_text(
 
 def _residual_lines(fit: LinearDescription, digits: int) -> list[str]:
     title = f"{'Weighted ' * fit.is_weighted}Residuals:"
+    if fit.df_residual > 0 and not len(fit.residuals):
+        return ["Residuals: none, the model was fitted to sums over the rows"]
     if fit.df_residual > FEW_RESIDUALS:
         quantiles = zap_small(np.nanquantile(fit.residuals, [0, 0.25, 0.5, 0.75, 1]), digits + 1)
         return [title, named_values(["Min", "1Q", "Median", "3Q", "Max"], format_numbers(quantiles, digits))]

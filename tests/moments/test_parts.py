@@ -27,15 +27,13 @@ def a_number_each(n=300, seed=5):
 
 
 MODELS = {
-    "Bernoulli": ("y ~ c + x + (1 | g)", "binomial", {}),
     "a factor": ("answer ~ c + h * t + (1 | g)", mm.binomial(link="probit"), {}),
     "cbind with weights": ("cbind(y, failures) ~ c + (1 | g)", "binomial", {"weights": "w"}),
     "slopes far from zero": ("y ~ scale(c) + x + (c | g)", "binomial", {}),
     "an offset": ("count ~ poly(c, 2) + offset(log(o + 1)) + (1 | g:h)", "poisson", {"offset": "o / 2"}),
     "quadrature": ("count ~ c + (0 + x | g)", "poisson", {"nAGQ": 7, "subset": "o < 1"}),
     "negative binomial": ("many ~ c + (1 | g)", "nbinom2", {}),
-    "Gamma": ("size ~ c + x + I(2 * x) + (1 | g)", mm.Gamma(link="log"), {}),
-    "expected information": ("size ~ c + (1 | g)", mm.Gamma(link="inverse"), {"hessian": "expected"}),
+    "expected information": ("size ~ c + I(2 * c) + (1 | g)", mm.Gamma(link="log"), {"hessian": "expected"}),
 }
 
 
@@ -44,6 +42,8 @@ def _on_disk(monkeypatch):
     """Hold next to nothing in memory, and begin the search with few levels."""
     monkeypatch.setattr(import_module("mixedmodels.formula.design.counted_rows"), "MOST_BYTES", 100)
     monkeypatch.setattr(import_module("mixedmodels.engines.generalized.parts_fit"), "SAMPLE_ROWS", 200)
+    # Room for some of the parts.
+    monkeypatch.setattr(import_module("mixedmodels.engines.generalized.parts"), "SHARE_HELD", 2**22)
 
 
 def parted(formula, data, family, **options):
@@ -87,7 +87,7 @@ def test_parts_give_the_fit_to_all_rows(name):
     assert ours == theirs
 
 
-@settings(max_examples=4, deadline=None, phases=[Phase.generate])
+@settings(max_examples=2, deadline=None, phases=[Phase.generate])
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 200), max_size=5), st.integers(1, 40))
 def test_any_partition_gives_the_same_fit(seed, cuts, n_files):
     d = a_number_each(200)
@@ -108,7 +108,6 @@ def test_equal_rows_are_fitted_once(monkeypatch):
     for formula, family, options in (
         ("y ~ x + t + (1 | g)", "binomial", {"weights": "w"}),
         ("count ~ t + offset(log(o + 1)) + (1 | g)", "poisson", {"subset": "o < 1"}),
-        ("count ~ x + (1 | g)", mm.negative_binomial(1.5), {}),
     ):
         found = parted(formula, cut(d, 7, np.random.default_rng(1)), family, **options)
         assert_equal(found, mm.glmer(formula, d, family, **options))

@@ -27,6 +27,11 @@ from mixedmodels.factorization.blocks import amalgamate
 from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.machine import physical_memory
+
+#: Share of the machine's memory that problems of parts may take, so that they need not be made in every pass,
+#: and the numbers of a row that they hold beside its fixed effects.
+SHARE_HELD, NUMBERS_A_ROW = 8, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +135,12 @@ class PartsEvaluator(Evaluator):
     """
 
     def __init__(self, parts: Parts, model: PartModel, nAGQ: int) -> None:
-        #: The problem of the first part stands for that of all where rows do not matter.
+        # The problem of the first part stands for that of all where rows do not matter.
         super().__init__(model.problem(parts.rows(0)), nAGQ)
         self._parts, self._model = parts, model
         self._known: list[FloatArray | None] = [None] * len(parts)
+        self._held: dict[int, GeneralizedProblem] = {}
+        self._room = physical_memory() // SHARE_HELD
 
     @property
     def n_rows(self) -> int:
@@ -150,7 +157,7 @@ class PartsEvaluator(Evaluator):
     def with_nodes(self, nAGQ: int) -> PartsEvaluator:
         """Return the evaluator of another number of nodes, at the same conditional modes."""
         other = PartsEvaluator(self._parts, self._model, nAGQ)
-        other._known = list(self._known)
+        other._known, other._held, other._room = list(self._known), self._held, 0
         return other
 
     def forget(self) -> None:
@@ -191,6 +198,17 @@ class PartsEvaluator(Evaluator):
     def _evaluators(self) -> Iterator[tuple[int, Evaluator]]:
         """Yield the evaluator of each part, which begins where its modes were last."""
         for k, known in enumerate(self._known):
-            evaluator = Evaluator(self._model.problem(self._parts.rows(k)), self.nAGQ)
+            evaluator = Evaluator(self._problem(k), self.nAGQ)
             evaluator.begin_at(known)
             yield k, evaluator
+
+    def _problem(self, k: int) -> GeneralizedProblem:
+        """Return the problem of a part, held where there is room."""
+        if k in self._held:
+            return self._held[k]
+        problem = self._model.problem(self._parts.rows(k))
+        size = problem.fixed_basis.nbytes + NUMBERS_A_ROW * problem.y.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._held[k] = problem
+        return problem
