@@ -140,8 +140,9 @@ def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
         optimum = better(evaluator, layout, optimum, by_rows)
     optimum, doubt = beyond_poles(evaluator, layout, after_looks(evaluator, layout, optimum), first)
-    # Modes where a search was led to a pole say nothing of those at the optimum.
-    evaluator.forget()
+    if not evaluator.problem.has_one_mode:
+        # Modes where a search was led to a pole say nothing of those at the optimum.
+        evaluator.forget()
     return replace(optimum, doubt=doubt)
 
 
