@@ -143,8 +143,9 @@ def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
     if not may_have_poles(evaluator):
         return optimum
     optimum, doubt = beyond_poles(evaluator, layout, optimum, first)
-    # Modes where a search was led to a pole say nothing of those at the optimum.
-    evaluator.forget()
+    if not evaluator.problem.has_one_mode:
+        # Modes where a search was led to a pole say nothing of those at the optimum.
+        evaluator.forget()
     return replace(optimum, doubt=doubt)
 
 
