@@ -22,6 +22,10 @@ from mixedmodels.errors import ControlError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
 
+#: Likelihood ratios below it are those of two fits with the same optimum: each objective ends within its
+#: tolerance of the lowest, and the mixture has an atom at zero.
+NO_RATIO = 1e-6
+
 
 @advises
 def boundary_p_value(chisq: Any, added_variances: int = 1, added_covariances: int = 0) -> FloatArray:
@@ -58,7 +62,8 @@ def boundary_p_value(chisq: Any, added_variances: int = 1, added_covariances: in
     variances = whole_number("added_variances", added_variances, 1)
     covariances = whole_number("added_covariances", added_covariances)
     try:
-        statistic = np.maximum(np.asarray(chisq, dtype=np.float64), 0.0)
+        statistic = np.asarray(chisq, dtype=np.float64)
+        statistic = np.where(statistic < NO_RATIO, 0.0, statistic)
     except (TypeError, ValueError):
         raise ControlError(f"chisq must be a number or an array of numbers, not {shown(chisq)}.") from None
     if variances > 1 and covariances:

@@ -21,6 +21,8 @@ def test_mixtures_by_hand():
     two = 0.5 * chi.sf(x, 1) + 0.25 * chi.sf(x, 2)
     np.testing.assert_allclose(mm.boundary_p_value(x, 2)[1:], two[1:])
     assert np.isnan(mm.boundary_p_value(3.0, 2, 1))
+    # The rounding of two equal optima is no evidence, and not half of it.
+    assert mm.boundary_p_value(1e-9) == 1.0
     with pytest.raises(mm.ControlError, match="added_variances"):
         mm.boundary_p_value(3.0, 0)
 
