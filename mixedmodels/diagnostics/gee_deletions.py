@@ -55,7 +55,7 @@ class GeeDeletions:
         self.place[order] = np.arange(len(order))
         root = np.sqrt(problem.weights)
         self.D, self.r = scores.point.D * root[:, None], scores.point.r * root
-        self.information = scores.phi * np.linalg.inv(scores.bread)
+        self.information: FloatArray = np.asarray(scores.phi * np.linalg.inv(scores.bread), dtype=np.float64)
         self.scores = scores.phi * scores.scores
         self.score = self.scores.sum(axis=0)
         self.meat = self.scores.T @ self.scores
