@@ -85,8 +85,15 @@ def assert_equal(found, whole):
     np.testing.assert_allclose(found._standard_errors(), errors, rtol=max(1e-8, tolerance))
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("n", "pieces"), [(600, 1), (2400, 7)])
+#: Few rows are fitted one by one, many by their kinds.
+SIZES = ((600, 3), (2400, 7))
+CASES = [(name, *SIZES[k % 2]) for k, name in enumerate(MODELS)] + [
+    ("Bernoulli", 2400, 7),
+    ("an offset", 2400, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "n", "pieces"), CASES)
 def test_pieces_in_any_order_give_the_fit_to_all_rows(name, n, pieces):
     formula, family, options = MODELS[name]
     d = a_table(n)
@@ -190,7 +197,7 @@ def test_what_cannot_be_is_refused(formula, options, message):
 
 
 #: Of the models of shared references every so many is fitted here.
-EVERY = 9
+EVERY = 17
 
 
 class _Asked(Exception):
@@ -204,7 +211,13 @@ def _models_of_references():
     def recording(formula, data=None, family=None, nAGQ=1, **options):
         strings = all(isinstance(options.get(k), str | None) for k in ("weights", "offset", "subset"))
         plain = all(options.get(name) is None for name in ("dispersion", "relmat", "start"))
-        if plain and strings and nAGQ not in (0, "auto") and isinstance(data, pd.DataFrame) and len(data) < 700:
+        if (
+            plain
+            and strings
+            and nAGQ not in (0, "auto")
+            and isinstance(data, pd.DataFrame)
+            and len(data) < 700
+        ):
             found[formula, len(data), repr(family), nAGQ] = (formula, data, family, nAGQ, options)
         raise _Asked
 
