@@ -1,5 +1,8 @@
 """A generalized model fitted to counted rows is the one fitted to all of them."""
 
+import contextlib
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,8 @@ from hypothesis import strategies as st
 
 import mixedmodels as mm
 from mixedmodels.families import get_family
+from tests.conformance.references import run_reference
+from tests.conformance.shared import WHY_ABSENT, find_shared
 from tests.moments.equality import EQUAL, SINGULAR, cut
 
 # The search ends where steps gain nothing in the likelihood; the way there decides on digits beyond these.
@@ -80,8 +85,15 @@ def assert_equal(found, whole):
     np.testing.assert_allclose(found._standard_errors(), errors, rtol=max(1e-8, tolerance))
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("n", "pieces"), [(600, 1), (2400, 7)])
+#: Few rows are fitted one by one, many by their kinds.
+SIZES = ((600, 3), (2400, 7))
+CASES = [(name, *SIZES[k % 2]) for k, name in enumerate(MODELS)] + [
+    ("Bernoulli", 2400, 7),
+    ("an offset", 2400, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "n", "pieces"), CASES)
 def test_pieces_in_any_order_give_the_fit_to_all_rows(name, n, pieces):
     formula, family, options = MODELS[name]
     d = a_table(n)
@@ -182,3 +194,51 @@ def test_what_cannot_be_is_refused(formula, options, message):
     d = a_table()
     with pytest.raises(mm.errors.MixedModelsError, match=message):
         mm.glmer(formula, [d[:300], d[300:]], "binomial", **options)
+
+
+#: Of the models of shared references every so many is fitted here.
+EVERY = 17
+
+
+class _Asked(Exception):
+    """A fit that is not wanted: what it was asked for is."""
+
+
+def _models_of_references():
+    """Return (formula, data, family, options) of the generalized mixed models of the shared references."""
+    found = {}
+
+    def recording(formula, data=None, family=None, nAGQ=1, **options):
+        strings = all(isinstance(options.get(k), str | None) for k in ("weights", "offset", "subset"))
+        plain = all(options.get(name) is None for name in ("dispersion", "relmat", "start"))
+        if (
+            plain
+            and strings
+            and nAGQ not in (0, "auto")
+            and isinstance(data, pd.DataFrame)
+            and len(data) < 700
+        ):
+            found[formula, len(data), repr(family), nAGQ] = (formula, data, family, nAGQ, options)
+        raise _Asked
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mm, "glmer", recording)
+        for path in sorted((find_shared() / "reference").glob("*.json")):
+            reference = json.loads(path.read_text(encoding="utf-8"))
+            if reference.get("engine") in ("lme4::glmer", "glmmTMB::glmmTMB"):
+                with contextlib.suppress(_Asked):
+                    run_reference(reference)
+    return list(found.values())
+
+
+@pytest.mark.skipif(find_shared() is None, reason=WHY_ABSENT)
+@pytest.mark.filterwarnings("ignore")
+def test_models_of_shared_references_in_seven_pieces():
+    models = _models_of_references()
+    assert len(models) > 30
+    for formula, data, family, nAGQ, options in models[::EVERY]:
+        kept = ("weights", "offset", "subset", "na_action", "contrasts", "env", "hessian")
+        own = {name: options[name] for name in kept if options.get(name) is not None}
+        whole = mm.glmer(formula, data, family, nAGQ, **own)
+        found = mm.glmer(formula, cut(data, 7, np.random.default_rng(1)), family, nAGQ, **own)
+        assert_equal(found, whole)

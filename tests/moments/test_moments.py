@@ -205,9 +205,7 @@ def test_rows_come_batch_by_batch(tmp_path):
     np.testing.assert_allclose(written[".fitted"] + written[".resid"], DATA.Reaction, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name", ["fitted", "residuals", "simulate", "hatvalues", "model_frame", "ranova", "weights"]
-)
+@pytest.mark.parametrize("name", ["fitted", "residuals", "simulate", "hatvalues", "model_frame", "weights"])
 def test_what_needs_rows_says_so(name):
     summed = mm.lmer(FORMULA, cut(DATA, 2))
     with pytest.raises(NotAvailableError, match="batch by batch"):

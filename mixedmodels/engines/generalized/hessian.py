@@ -144,12 +144,12 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
         if evaluator.nAGQ > 1:
             return hessian_by_standard_errors(gradient, psi, variances, layout.scale, TANGENT_STEP)
         columns = curvature_columns(gradient, psi, variances, layout.scale, layout.outer, TANGENT_STEP)
-        return _with_fixed(layout, np.array(columns), fixed_hessian(problem, mode))
+        return with_fixed(layout, np.array(columns), fixed_hessian(problem, mode))
     except (np.linalg.LinAlgError, ConvergenceError):
         return np.full((len(psi), len(psi)), np.nan)
 
 
-def _with_fixed(layout: Layout, columns: FloatArray, by_gamma: FloatArray) -> FloatArray:
+def with_fixed(layout: Layout, columns: FloatArray, by_gamma: FloatArray) -> FloatArray:
     """Return a Hessian from its columns in theta and phi, shape (k, m), and its part in gamma."""
     H = np.empty((len(layout.scale), len(layout.scale)))
     H[layout.outer] = columns

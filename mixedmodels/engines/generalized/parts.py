@@ -14,14 +14,16 @@ from typing import Protocol
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.differences import hessian_by_standard_errors
+from mixedmodels.differences import curvature_columns, hessian_by_standard_errors
 from mixedmodels.engines.column_basis import ColumnBasis
 from mixedmodels.engines.generalized.by_level import level_rows
-from mixedmodels.engines.generalized.hessian import hessian_at
+from mixedmodels.engines.generalized.fixed_hessian import fixed_hessian
+from mixedmodels.engines.generalized.hessian import with_fixed
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, parameter_layout
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, first_row_of_each_level
+from mixedmodels.engines.generalized.tangent import TANGENT_STEP, tangent_gradient
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.factorization.blocks import amalgamate
 from mixedmodels.factorization.weighted.penalized_system import penalized_system
@@ -185,15 +187,23 @@ class PartsEvaluator(Evaluator):
     def hessian(self, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
         """Return the Hessian; see :func:`~mixedmodels.engines.generalized.hessian.hessian_at`.
 
-        Where the compiled loops serve it is made of differences of the whole gradient, as in memory.
+        It is made of differences of the whole gradient, as in memory: their steps are those of all rows.
         """
+        variances, layout = 2.0 * np.diagonal(inverse_hessian), self.layout()
         if self.problem.by_level is not None:
-            variances = 2.0 * np.diagonal(inverse_hessian)
-            return hessian_by_standard_errors(lambda at: self(at)[1], psi, variances, self.layout().scale)
-        total = np.zeros((len(psi), len(psi)))
-        for _, evaluator in self._evaluators():
-            total += hessian_at(evaluator, psi, inverse_hessian)
-        return total
+            return hessian_by_standard_errors(lambda at: self(at)[1], psi, variances, layout.scale)
+
+        def gradient(at: FloatArray) -> FloatArray:
+            total = np.zeros(len(at))
+            for _, problem, mode in self.modes_at(psi):
+                total += tangent_gradient(problem, mode, self.nAGQ)(at)
+            return total
+
+        if self.nAGQ > 1:
+            return hessian_by_standard_errors(gradient, psi, variances, layout.scale, TANGENT_STEP)
+        columns = curvature_columns(gradient, psi, variances, layout.scale, layout.outer, TANGENT_STEP)
+        by_gamma = sum(fixed_hessian(problem, mode) for _, problem, mode in self.modes_at(psi))
+        return with_fixed(layout, np.array(columns), np.asarray(by_gamma))
 
     def _evaluators(self) -> Iterator[tuple[int, Evaluator]]:
         """Yield the evaluator of each part, which begins where its modes were last."""
