@@ -25,7 +25,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize(
     ("formula", "options"),
     [
-        ("Reaction ~ Days * z + f + I(2 * z) + (Days | Subject) + (1 | h)", {}),
+        ("Reaction ~ Days * z + f + I(2 * z) + (Days | Subject)", {}),
         ("Reaction ~ Days + (Days + z || Subject)", {"weights": "w"}),
         ("Reaction ~ f + (1 | Subject)", {"REML": False}),
     ],
