@@ -37,13 +37,12 @@ from mixedmodels.generalized_request import maximized, refuse_for_linear, start_
 from mixedmodels.models.counted import CountedGeneralizedLinearMixedModel
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel
 from mixedmodels.models.summed import SummedLinearMixedModel
-from mixedmodels.moments import naming
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.progress import Progress
 from mixedmodels.request import Request, read_request
 from mixedmodels.streams.map_parts import map_parts
 from mixedmodels.streams.open_source import open_source
-from mixedmodels.streams.source import Batch, EngineSource, Source
+from mixedmodels.streams.source import Batch, EngineSource, Source, naming
 
 #: Families whose prior weights are no multiples of the log-likelihood of a row, for want of a dispersion.
 TRIALS_WITH_A_PARAMETER = "betabinomial"

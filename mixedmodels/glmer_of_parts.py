@@ -38,11 +38,11 @@ from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.level_tables import LevelTable
 from mixedmodels.machine import physical_memory
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel, RowCounts
-from mixedmodels.moments import design_of_source, naming
+from mixedmodels.moments import design_of_source
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.progress import Progress
 from mixedmodels.streams.open_source import open_source
-from mixedmodels.streams.source import Batch, Source
+from mixedmodels.streams.source import Batch, Source, naming
 
 #: Bytes that a fit takes for a row where all of them are in memory, nearly (measured).
 BYTES_OF_ROW = 400

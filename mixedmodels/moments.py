@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,7 +15,7 @@ from mixedmodels.advice import advises
 from mixedmodels.arrays import IntArray
 from mixedmodels.control import whole_number
 from mixedmodels.engines.moments.sums import Sums, empty_sums
-from mixedmodels.errors import DataError, FormulaError
+from mixedmodels.errors import DataError
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.fits.moments_file import Stored, read_moments, write_moments
 from mixedmodels.fits.private_levels import (
@@ -51,7 +50,7 @@ from mixedmodels.sql.queries import MomentQueries
 from mixedmodels.sql.result import sums_from_sql
 from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, map_parts
 from mixedmodels.streams.open_source import open_source
-from mixedmodels.streams.source import Batch, EngineSource, Source
+from mixedmodels.streams.source import Batch, EngineSource, Source, naming
 
 #: Rows that are gathered before the basis of the sums is taken from them, for each column.
 ROWS_PER_COLUMN = 20
@@ -589,20 +588,3 @@ def _sum_up(work: _Work, into: Moments, stream: Iterable[Batch]) -> None:
 def _combined(one: Moments, other: Moments) -> Moments:
     one.absorb(other)
     return one
-
-
-@contextmanager
-def naming(batch: Batch) -> Iterator[None]:
-    """Name the batch in an error about it.
-
-    Raises
-    ------
-    MixedModelsError
-        The one raised inside.
-    """
-    try:
-        yield
-    except FormulaError as error:
-        raise FormulaError(f"{batch.name}: {error.message}", error.text, error.position) from error
-    except DataError as error:
-        raise type(error)(f"{batch.name}: {error}") from error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pandas as pd
 
-from mixedmodels.errors import DataError, listed
+from mixedmodels.errors import DataError, FormulaError, listed
 
 #: Memory of one batch as it is read, in bytes; what is made from it takes several times as much.
 BATCH_BYTES = 16 * 2**20
@@ -136,3 +137,20 @@ def cannot_read(name: str, error: BaseException) -> DataError:
     """Return the error about a part that an engine cannot read, with the first line of its reason."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     return DataError(f"{name} cannot be read ({reason})")
+
+
+@contextmanager
+def naming(batch: Batch) -> Iterator[None]:
+    """Name the batch in an error about it.
+
+    Raises
+    ------
+    MixedModelsError
+        The one raised inside.
+    """
+    try:
+        yield
+    except FormulaError as error:
+        raise FormulaError(f"{batch.name}: {error.message}", error.text, error.position) from error
+    except DataError as error:
+        raise type(error)(f"{batch.name}: {error}") from error
