@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks import chart
+from benchmarks.contestants import CONTESTANTS
 from benchmarks.records import Record
 from benchmarks.suite import Model
 
@@ -104,7 +105,7 @@ def curves(records: Iterable[Record], axis: Axis) -> dict[str, list[tuple[int, R
 
 
 def draw(records: Iterable[Record], path: Path) -> Path:
-    """Draw the curves, whole call solid and optimisation dashed, as SVG.
+    """Draw the curves of the whole call as SVG, a contestant in one colour throughout.
 
     Raises
     ------
@@ -113,15 +114,12 @@ def draw(records: Iterable[Record], path: Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    kept = list(records)
+    kept, names = list(records), [entry.name for entry in CONTESTANTS]
     figure = Figure(figsize=(12.0, 8.0), layout="constrained")
     for axes, (axis, label) in zip(figure.subplots(2, 3).flat, LABELS.items(), strict=True):
-        for rank, (name, curve) in enumerate(curves(kept, axis).items()):
+        for name, curve in curves(kept, axis).items():
             whole = [(size, record.quoted) for size, record in curve]
-            inside = [(size, record.optimization_seconds) for size, record in curve]
-            axes.loglog(*zip(*whole, strict=True), f"C{rank}o-", label=name)
-            if any(seconds for _, seconds in inside):
-                axes.loglog(*zip(*inside, strict=True), f"C{rank}--", label=f"{name}, optimiser")
+            axes.loglog(*zip(*whole, strict=True), f"C{names.index(name)}o-", label=name)
         axes.set(xlabel=label, ylabel="seconds")
         axes.grid(alpha=0.3)
         if axes.lines:
