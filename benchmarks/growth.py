@@ -28,6 +28,13 @@ SLOPES = (0, 1, 2, 3, 4, 5, 6, 8)
 UNCORRELATED = (1, 2, 4, 6, 8)
 PREDICTORS = (10, 30, 100, 300)
 FACTORS = (1, 2, 3, 4, 5)
+#: Axes whose marks are the sizes themselves.
+SMALL_COUNTS: dict[Axis, tuple[int, ...]] = {
+    "theta": (1, 3, 6, 10, 21, 45),
+    "terms": (2, 3, 5, 7, 9),
+    "fixed": PREDICTORS,
+    "crossed": FACTORS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,9 @@ def draw(records: Iterable[Record], path: Path) -> Path:
         for name, curve in curves(kept, axis).items():
             whole = [(size, record.quoted) for size, record in curve]
             axes.loglog(*zip(*whole, strict=True), f"C{names.index(name)}o-", label=name)
+        if axis in SMALL_COUNTS:
+            axes.set_xticks(SMALL_COUNTS[axis], [str(size) for size in SMALL_COUNTS[axis]])
+            axes.minorticks_off()
         axes.set(xlabel=label, ylabel="seconds")
         axes.grid(alpha=0.3)
         if axes.lines:
