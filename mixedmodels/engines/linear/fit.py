@@ -379,6 +379,8 @@ def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> 
         if found.objective - wary * trust * max(found.decrement, tolerance) > objective:
             return None
         first = (found.objective, found.gradient)
+        # A look that has paused is near an optimum, or falls on so slowly that the next pause comes soon.
+        search.n_small = 0
         found = _minimized(search, found.x, found.inverse_hessian, first, _tolerance(first[0], following[0]))
     settled = found.decrement < LOOK_DECREMENT and not _is_endless(search, found)
     return found if settled and found.objective < objective else None
