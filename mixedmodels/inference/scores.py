@@ -156,8 +156,8 @@ def _with_scores(fit: Fit) -> Fit:
         )
     if not isinstance(fit, (LinearFit, GeneralizedFit, LeastSquaresFit, GlmFit, StructuredResiduals)):
         raise NotAvailableError(
-            "scores and information are those of lmer, glmer, lm, glm, gls and mmrm, which have a "
-            f"likelihood, not of {shown(fit)}."
+            f"scores and information are those of lmer, glmer, lm, glm, gls and mmrm, not of {shown(fit)} "
+            "(penalized quasi-likelihood and estimating equations have no likelihood)."
         )
     return fit
 

@@ -18,6 +18,8 @@ SMALL = {
     "crossed_bernoulli": {"rows": 300, "a_levels": 30, "b_levels": 7},
     "forty_effects": {"rows": 300, "groups": 10},
     "overdispersed": {"rows": 300, "groups": 10},
+    "predictors": {"rows": 300, "groups": 10, "predictors": 5},
+    "crossed_factors": {"rows": 300, "factors": 3, "levels": 8},
     "films": {"rows": 5_000, "users": 60, "films": 400},
     "nested": {"schools": 3, "classes": 12, "pupils": 60, "repeats": 2},
     "teachers": {"pupils": 100, "teachers": 40, "repeats": 5},
