@@ -18,9 +18,9 @@ from mixedmodels.optimization.report import ConvergenceReport
 
 #: Rounds after which fitted values and variances have not settled.
 MAX_ROUNDS = 50
-#: Largest change of a free coordinate, of its size where that is above 1, between rounds that have settled:
-#: nothing to a standard error.
-SETTLED = 1e-8
+#: Largest change of a free coordinate, of its size where that is above 1, that further rounds may still bring
+#: where they have settled: nothing to a standard error. Changes fall by the same factor from round to round.
+SETTLED = 1e-7
 
 
 def fit_rows(
@@ -60,7 +60,7 @@ def fit_rows(
     fitted_of = (lambda _, found: X @ found.beta + known) if fitted_at is None else fitted_at
     fitted = fit_least_squares(y, X, np.ones(len(y)) if weights is None else weights, offset).fitted
     problem = problem_at(fitted)
-    estimates = fit_residual(problem, REML)
+    estimates, before = fit_residual(problem, REML), 0.0
     for _ in range(MAX_ROUNDS):
         # The design is the same from round to round: what was found of it is kept.
         problem = problem.with_columns(rows_at(fitted_of(problem, estimates)).take(problem.kept).columns)
@@ -68,8 +68,9 @@ def fit_rows(
         change = np.abs(again.free - estimates.free) / np.maximum(1.0, np.abs(again.free))
         moved = float(change.max(initial=0.0))
         estimates = again
-        if moved < SETTLED:
+        if moved < SETTLED or moved**2 < SETTLED * (before - moved):
             return problem, estimates
+        before = moved
     reason = "Fitted values and the variances that go by them have not settled."
     verdict = ConvergenceReport("not converged", estimates.convergence.decrement, (reason,))
     return problem, replace(estimates, convergence=verdict)
