@@ -21,7 +21,8 @@ from mixedmodels.formula.design.theta import column_scales
 #: those of the orthogonal columns of a term ...
 SIZES = (0.04, 100.0, 1000.0)
 #: ... and those of its own columns, which puts the effects of a term into another proportion: for one
-#: grouping factor, whose evaluations cost microseconds, or where no optimum was found yet.
+#: grouping factor, whose evaluations cost microseconds, where no optimum was found yet, or where effects may
+#: reproduce the response: optima of nearly one height stand beside each other there.
 OWN_SIZES = (10.0, 2.0)
 #: Sizes, as of ``SIZES``, with which effects of a structured term start correlated, and how far from none
 #: towards either end of its range the correlation is, in the coordinate of a search: an arcsine for one of a
@@ -50,7 +51,7 @@ def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[
             yield _correlated(problem, size, STRONG), True
             yield _correlated(problem, size, -STRONG), True
     yield all_alike(problem, SAME), False
-    if every or len(problem.pattern.blocks) == 1:
+    if every or len(problem.pattern.blocks) == 1 or may_be_saturated(problem):
         for size in OWN_SIZES:
             yield own_columns(problem, size), True
 
