@@ -306,19 +306,8 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
     edge = mode_border(problem, mode)
-    outer = [
-        outer_theta(term.structure, basis, theta)
-        for term, basis, theta in zip(problem.terms, problem.column_bases, parameters.thetas, strict=True)
-    ]
-    report = OptimizationReport(
-        method="BFGS with the exact gradient",
-        n_evaluations=optimum.n_evaluations,
-        seconds=time.perf_counter() - began,
-        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
-        points=found.path,
-        parameters_at=np.copy,
-        message=found.message if equal is None else f"{found.message}; {_collapse_message(equal)}",
-    )
+    outer = outer_thetas(problem, parameters.thetas)
+    message = found.message if equal is None else f"{found.message}; {_collapse_message(equal)}"
     return GeneralizedEstimates(
         theta=np.concatenate([theta for theta, _ in outer]),
         beta=problem.unscale @ parameters.gamma,
@@ -329,12 +318,35 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         nAGQ=evaluator.nAGQ,
         vcov_rx=problem.unscale @ edge.inverse @ problem.unscale.T,
         inverse_hessian=_canonical_inverse(problem, optimum),
-        optimization=report,
+        optimization=search_report(optimum, began, "BFGS with the exact gradient", message),
         convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer], mode),
     )
 
 
-def outer_theta(
+def search_report(optimum: Optimum, began: float, method: str, message: str) -> OptimizationReport:
+    """Return how an optimum was found, by a search that began at a time of the performance counter."""
+    return OptimizationReport(
+        method=method,
+        n_evaluations=optimum.n_evaluations,
+        seconds=time.perf_counter() - began,
+        gradient_norm=float(np.abs(optimum.found.gradient).max(initial=0.0)),
+        points=optimum.found.path,
+        parameters_at=np.copy,
+        message=message,
+    )
+
+
+def outer_thetas(
+    problem: GeneralizedProblem, thetas: Sequence[FloatArray]
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Return, for each term, canonical theta on the user's columns, and the signs of u that go with it."""
+    return [
+        _outer_theta(term.structure, basis, theta)
+        for term, basis, theta in zip(problem.terms, problem.column_bases, thetas, strict=True)
+    ]
+
+
+def _outer_theta(
     structure: CovarianceStructure, basis: ColumnBasis | None, theta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return canonical theta on the user's columns, and the signs of u that go with it, shape (S,)."""

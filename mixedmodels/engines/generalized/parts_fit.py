@@ -12,7 +12,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.doubts import with_doubts
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.exactness import MOST_EVALUATIONS, exactness
-from mixedmodels.engines.generalized.fit import effects_by_term, fit_generalized, outer_theta
+from mixedmodels.engines.generalized.fit import effects_by_term, fit_generalized, outer_thetas, search_report
 from mixedmodels.engines.generalized.hessian import (
     determined_inverse,
     natural_covariance,
@@ -37,7 +37,7 @@ from mixedmodels.engines.generalized.verdict import (
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.quasi_newton import minimize
-from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.optimization.report import ConvergenceReport
 
 #: Rows from which the search's start is taken, of whole levels.
 SAMPLE_ROWS = 20_000
@@ -264,22 +264,10 @@ def _gathered(
     evaluator: PartsEvaluator, layout: Layout, optimum: Optimum, hessian: FloatArray, began: float
 ) -> PartsFit:
     """Return the estimates on the user's scale, after a last pass."""
-    problem, found = evaluator.problem, optimum.found
+    problem, method = evaluator.problem, "BFGS with the exact gradient, a part of the levels at a time"
     thetas, _ = unpack_factors(problem, optimum.psi)
-    outer = [
-        outer_theta(term.structure, basis, theta)
-        for term, basis, theta in zip(problem.terms, problem.column_bases, thetas, strict=True)
-    ]
+    outer = outer_thetas(problem, thetas)
     total = _one_pass(evaluator, optimum.psi, [signs for _, signs in outer])
-    report = OptimizationReport(
-        method="BFGS with the exact gradient, a part of the levels at a time",
-        n_evaluations=optimum.n_evaluations,
-        seconds=time.perf_counter() - began,
-        gradient_norm=float(np.abs(found.gradient).max(initial=0.0)),
-        points=found.path,
-        parameters_at=np.copy,
-        message=found.message,
-    )
     k, p = problem.n_theta, problem.n_fixed
     phi = optimum.psi[k + p :]
     absent: FloatArray = AbsentRows(evaluator.n_rows)  # type: ignore[assignment]
@@ -293,7 +281,7 @@ def _gathered(
         nAGQ=evaluator.nAGQ,
         vcov_rx=problem.unscale @ np.linalg.pinv(total.information) @ problem.unscale.T,
         inverse_hessian=optimum.inverse_hessian,
-        optimization=report,
+        optimization=search_report(optimum, began, method, optimum.found.message),
         convergence=_judged(evaluator, layout, optimum, hessian, total, [theta for theta, _ in outer]),
     )
     covariance = natural_covariance(problem, estimates, hessian)

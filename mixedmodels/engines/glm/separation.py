@@ -29,6 +29,7 @@ from mixedmodels.engines.glm.recession import Basis, Directions, basis_of, is_he
 from mixedmodels.engines.glm.tail_signs import tail_signs
 from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
+from mixedmodels.optimization.identification_words import listed_names
 from mixedmodels.optimization.report import ConvergenceReport, Verdict
 
 # A mean this close to the end of its range, or a coefficient of this many units of eta per standard
@@ -371,5 +372,4 @@ def _combination(kind: Kind, rows: _Rows) -> str:
 
 
 def _finding(kind: Kind, columns: tuple[str, ...], verb: str, reasons: Sequence[str]) -> Separation:
-    subject = columns[0] if len(columns) == 1 else f"{', '.join(columns[:-1])} and {columns[-1]}"
-    return Separation(kind, columns, f"{subject} {verb}: {'; '.join(reasons)}.")
+    return Separation(kind, columns, f"{listed_names(columns)} {verb}: {'; '.join(reasons)}.")

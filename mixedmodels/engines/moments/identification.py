@@ -19,6 +19,7 @@ from mixedmodels.engines.linear.average_information import average_information
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluation
 from mixedmodels.engines.linear.system import BlockedSystem, solve_blocked
+from mixedmodels.optimization.identification_words import listed_names
 from mixedmodels.optimization.report import ConvergenceReport
 
 #: Least eigenvalue of the information scaled to unit diagonal that is no rounding; healthy designs have 1e-3
@@ -92,7 +93,8 @@ def identified_by_sums(
         if len(own) == 1:
             reasons.append(f"{own[0]} has no effect on the response.")
         else:
-            listing = f"{', '.join(own[:-1])} and {own[-1]}"
-            reasons.append(f"{listing} cannot be told apart: only some combinations of them are known.")
+            reasons.append(
+                f"{listed_names(own)} cannot be told apart: only some combinations of them are known."
+            )
     verdict = "not identified" if report.is_optimum else report.verdict
     return replace(report, verdict=verdict, reasons=(*reasons, *report.reasons))
