@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, ones_view
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
@@ -43,7 +43,7 @@ class LinearFit(LinearEquationsFit):
         problem: LinearProblem | None = None,
     ) -> None:
         # Ones take no memory: 10 million rows of them would be as much as the response.
-        weights = np.broadcast_to(np.float64(1.0), len(y)) if design.weights is None else design.weights
+        weights = ones_view(len(y)) if design.weights is None else design.weights
         super().__init__(design, y, weights, call, data)
         self.estimates = estimates
         if problem is not None:

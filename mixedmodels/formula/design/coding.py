@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray, ones_view
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.column_matrix import CodedColumns, ColumnMatrix, Piece
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
@@ -117,6 +118,21 @@ def matrix_recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mappin
     contrasts : mapping
         Contrasts the caller asked for, by variable.
     """
+    if len(terms.patterns) < MAX_SURPLUS_COLUMNS and all(
+        type(columns.get(name)) is Numeric for name in terms.names
+    ):
+        return _recipe_of_numbers(terms)
+    return _recipe(terms, columns, contrasts)
+
+
+@lru_cache(maxsize=128)
+def _recipe_of_numbers(terms: Terms) -> MatrixRecipe:
+    """Return the recipe of terms whose variables are numbers, which is the same whatever the numbers."""
+    return _recipe(terms, dict.fromkeys(terms.names, Numeric(np.empty(0))), {})
+
+
+def _recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mapping[str, Any]) -> MatrixRecipe:
+    """Code the variables of terms by what they are."""
     categorical = [isinstance(columns.get(name), (Factor, Logical)) for name in terms.names]
     coded = coded_terms(terms, categorical)
     reduced = {i for term in coded for i, full in term.factors if categorical[i] and not full}
@@ -235,7 +251,7 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
         Number of rows.
     """
     pieces: list[Piece] = []
-    plain: list[FloatArray] = [np.broadcast_to(np.float64(1.0), n_rows)] * recipe.intercept
+    plain: list[FloatArray] = [ones_view(n_rows)] * recipe.intercept
     codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
     widths = Counter(recipe.assign)
     for term in recipe.terms:

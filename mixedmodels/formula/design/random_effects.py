@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, ones_view
 from mixedmodels.covariance import covariance_structure
 from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
@@ -88,7 +88,7 @@ def grouping_factor(name: str, column: Column) -> Factor:
 def _random_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: int) -> FloatArray:
     """Return the matrix of a left side; a lone intercept costs no memory."""
     if recipe.names == ("(Intercept)",):
-        return np.broadcast_to(np.float64(1.0), (n_rows, 1))
+        return ones_view(n_rows, 1)
     return model_matrix(recipe, columns, n_rows)
 
 
@@ -109,7 +109,7 @@ def _terms_of_bar(
     for selected in selections:
         Z = matrix if len(selected) == len(recipe.names) else matrix[:, list(selected)]
         if recipe.assign[selected[0]] == 0 and len(selected) == 1:
-            Z = np.broadcast_to(np.float64(1.0), (len(matrix), 1))
+            Z = ones_view(len(matrix), 1)
         term = RandomTerm(
             label=plan.group,
             group=plan.group,
@@ -161,5 +161,5 @@ def random_matrix(
             return interpolated_places(coordinates, recipe.places, structure, theta)
         return indicators_of_places(coordinates, recipe.places)
     if all(recipe.matrix.assign[k] == 0 for k in recipe.selected):
-        return np.broadcast_to(np.float64(1.0), (n_rows, 1))
+        return ones_view(n_rows, 1)
     return model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]

@@ -16,7 +16,7 @@ from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.evaluation.columns import Column
 from mixedmodels.formula.evaluation.known_indexes import Remembered
 from mixedmodels.formula.evaluation.no_table import no_table, refuse_column_levels
-from mixedmodels.formula.evaluation.read_column import column_of, column_of_series
+from mixedmodels.formula.evaluation.read_column import column_of, column_of_series, values_of
 from mixedmodels.formula.language.syntax_tree import quote_name
 
 _QUOTED = re.compile("`[^`]*`")
@@ -85,8 +85,7 @@ class InputFrame:
         raw = self._raw
         label = self._labels[self._positions[name]]
         if isinstance(raw, pd.DataFrame):
-            unique = len(self._positions) == len(self._labels)
-            return column_of(raw[label] if unique else raw.iloc[:, self._positions[name]], name)
+            return column_of(values_of(raw, self._positions[name]), name)
         if isinstance(raw, Mapping):
             return column_of(raw[label], name)
         return column_of_series(raw[label], name)

@@ -52,8 +52,24 @@ def column_of(values: Any, name: str) -> Column:
         raise DataError(f"column {name!r} cannot be read: {error}") from error
 
 
+def values_of(frame: pd.DataFrame, position: int) -> Any:
+    """Return a column as an array or Categorical, or the Series of what is neither.
+
+    pandas takes longer to wrap a column into a Series than a small model takes to be searched; where it hands
+    out the array as it is stored, that is read, and never written.
+    """
+    stored = getattr(frame, "_get_column_array", None)
+    if stored is not None:
+        values = stored(position)
+        if type(values) is np.ndarray or type(values) is pd.Categorical:
+            return values
+    return frame.iloc[:, position]
+
+
 def _column(values: Any, name: str) -> Column:
     """Convert by the type the values say they have."""
+    if type(values) is np.ndarray:
+        return _numpy_column(values, name)
     dtype = getattr(values, "dtype", None)
     if isinstance(values, np.ma.MaskedArray):
         return _numpy_column(np.array(values.tolist(), dtype=object), name)  # None where masked
