@@ -110,13 +110,13 @@ def _block(terms: Sequence[RandomTerm], members: list[int], sparse: bool) -> Blo
         sizes=tuple(terms[k].size for k in members),
         codes=first.codes,
         n_levels=first.n_levels,
-        columns=tuple(_column(terms[k].Z[:, i]) for k in members for i in range(terms[k].size)),
+        columns=tuple(own_column(terms[k].Z[:, i]) for k in members for i in range(terms[k].size)),
         relationship=None if root is None or is_precision else np.asarray(root),
         precision=root if is_precision and isinstance(root, SparseRoot) else None,
     )
 
 
-def _column(z: FloatArray) -> FloatArray | None:
+def own_column(z: FloatArray) -> FloatArray | None:
     """Return a contiguous column, or None for a column of ones."""
     if z.size and z[0] == 1.0 and (z.strides[0] == 0 or bool((z == 1.0).all())):
         return None

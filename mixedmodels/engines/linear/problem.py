@@ -15,6 +15,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import ColumnBasis, column_basis
 from mixedmodels.engines.linear.fewer_fixed import solver_of
+from mixedmodels.engines.linear.one_factor_products import is_plain, plain_products
 from mixedmodels.engines.linear.system import Equations, Solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
@@ -194,6 +195,9 @@ def cross_products(
         If X is rank-deficient.
     """
     fixed_basis = orthonormalize(X, root)
+    if root is None and eliminate and is_plain(terms, fixed_basis):
+        bases, pattern, A = plain_products(terms[0], fixed_basis)
+        return bases, fixed_basis, pattern, A, None
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
     pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)

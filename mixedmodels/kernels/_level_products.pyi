@@ -1,0 +1,6 @@
+from mixedmodels.arrays import CodeArray, FloatArray
+
+def level_products(
+    codes: CodeArray, q: int, Z: FloatArray, X: FloatArray
+) -> tuple[FloatArray, FloatArray]: ...
+def reversed_cholesky(gram: FloatArray, least: float) -> tuple[FloatArray, FloatArray] | None: ...
