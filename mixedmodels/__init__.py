@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -323,7 +324,8 @@ def _version() -> str:
 
 def _no_such_name(name: str) -> AttributeError:
     """Return the error for a name the package does not have, with what to write in its place."""
-    if name.startswith("_"):
+    # `from mixedmodels import module` asks for the name first, and only then imports the module.
+    if name.startswith("_") or PathFinder.find_spec(f"{__name__}.{name}", __path__) is not None:
         return AttributeError(f"module 'mixedmodels' has no attribute {name!r}")
     advice = importlib.import_module("mixedmodels.advice")
     datasets = importlib.import_module("mixedmodels.datasets").list_datasets()["name"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -34,6 +33,7 @@ from mixedmodels.families.unit_interval import (
     shape_parameter,
     slopes_in_log_precision,
 )
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import Design
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

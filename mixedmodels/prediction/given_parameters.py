@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.fits.specified import Parameters
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.theta import theta_names, theta_slices
+from mixedmodels.records import dataclass
 
 #: What parameters go by.
 KINDS = ("beta", "theta", "sd", "cor", "sigma", "phi")

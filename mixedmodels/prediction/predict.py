@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ from mixedmodels.prediction.theta_uncertainty import (
     predicted_rows,
     spread,
 )
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

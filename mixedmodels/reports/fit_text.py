@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import TermCovariance
-from mixedmodels.reports.abbreviate import abbreviate
+from mixedmodels.deferred import on_first_use
+from mixedmodels.records import dataclass
 from mixedmodels.reports.formula_text import break_formula
 from mixedmodels.reports.numbers import format_numbers, round_digits, zap_small
 from mixedmodels.reports.page import Page
@@ -22,6 +22,9 @@ from mixedmodels.reports.text_tables import (
     text_matrix,
 )
 from mixedmodels.reports.variance_text import VarianceForm, variance_table
+
+with on_first_use():
+    from mixedmodels.reports import abbreviate
 
 CORRELATION_MAX = 12  # lme4's option lme4.summary.cor.max
 SINGULAR_NOTE = "boundary (singular) fit: see m.convergence()"
@@ -244,7 +247,8 @@ def _correlation_block(correlation: FloatArray, rows: Sequence[str], show: bool 
     texts = format_numbers(round_digits(correlation, 3).ravel(), 7, nsmall=3)
     cells = np.array(texts, dtype=object).reshape(p, p)
     cells[np.triu_indices(p)] = ""
-    table = text_matrix(cells[1:, :-1].tolist(), abbreviate(rows, 11)[1:], abbreviate(rows, 6)[:-1])
+    beside, above = (abbreviate.abbreviate(rows, width) for width in (11, 6))
+    table = text_matrix(cells[1:, :-1].tolist(), beside[1:], above[:-1])
     return ["", "Correlation of Fixed Effects:", table]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
+
+from mixedmodels.records import dataclass
 
 #: Line between a table and the legend below it, which tables in a notebook do without.
 RULE = "---"
@@ -130,4 +130,5 @@ def _cell(text: str, align: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(" ".join(_BROKEN_AFTER_BRACKET.sub("", text).split()), quote=False)
+    text = " ".join(_BROKEN_AFTER_BRACKET.sub("", text).split())
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -19,6 +18,7 @@ from mixedmodels.covariance.residual.free_coordinates import (
     to_line,
 )
 from mixedmodels.covariance.residual.structure import Positions
+from mixedmodels.records import dataclass
 
 _CORRELATIONS: Interval = (-1.0, 1.0)
 

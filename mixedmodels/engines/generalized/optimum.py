@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.formula.design.theta import column_scales
 from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

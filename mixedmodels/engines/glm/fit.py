@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -13,6 +13,7 @@ from mixedmodels.engines.glm.newton import GlmPoint, climb, negative_hessian, st
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Family
 from mixedmodels.optimization.report import ConvergenceReport
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

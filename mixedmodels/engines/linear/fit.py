@@ -6,16 +6,15 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear import start as starting
-from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
-from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.looks import (
@@ -27,7 +26,6 @@ from mixedmodels.engines.linear.looks import (
 )
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
-from mixedmodels.engines.linear.saturated import can_look, with_zero_residual_tried, without_bound
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
@@ -44,6 +42,10 @@ from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.polish import POLISHED, is_polished, observed_inverse, polished
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
+from mixedmodels.records import dataclass
+
+with on_first_use():
+    from mixedmodels.engines.linear import approximate_start, average_information, saturated
 
 #: Decrease of the objective that ends the search, beside its rounding: half of the decrement that passes as
 #: converged. The step that would bring it is taken too, and more where it leaves more than a millionth of a
@@ -237,9 +239,9 @@ def fit_linear(
             raise
         first = starting.free_of(problem, starting.first_theta(problem))
         estimates = fit_separated(problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n))
-    if not can_look(problem):
+    if not may_be_saturated(problem) or not saturated.can_look(problem):
         return estimates
-    return with_zero_residual_tried(problem, y, REML, estimates, partial(_vanishing_from, search))
+    return saturated.with_zero_residual_tried(problem, y, REML, estimates, partial(_vanishing_from, search))
 
 
 def _fit_cross_products(
@@ -278,7 +280,7 @@ def _with_a_residual(search: Search, estimates: LinearEstimates, origin: Origin)
     theta, found = _off_saddle(search, found)
     looked = _estimates(search, theta, found, time.perf_counter() - began)
     # That the likelihood has no bound holds whichever optimum stands for it.
-    return looked if estimates.convergence.is_optimum else without_bound(search.problem, looked)
+    return looked if estimates.convergence.is_optimum else saturated.without_bound(search.problem, looked)
 
 
 def _ceiling(problem: LinearProblem, REML: bool, sigma: float | None) -> float:
@@ -414,10 +416,12 @@ def _search_from_data(search: Search) -> Minimum:
             search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
             search.far = end.far
             return end.found
-    if is_expensive(problem):
+    if approximate_start.is_expensive(problem):
         # Where the approximation breaks down the plain start serves.
         with suppress(np.linalg.LinAlgError):
-            return _search_near(search, approximate_theta(problem, search.REML, search.sigma))
+            return _search_near(
+                search, approximate_start.approximate_theta(problem, search.REML, search.sigma)
+            )
     first = starting.free_of(problem, starting.first_theta(problem))
     return _search_scored(search, search.at(first))
 
@@ -438,7 +442,8 @@ def _search_near(search: Search, theta: FloatArray) -> Minimum:
     """Minimise from a theta close to the optimum, with the Hessian there if it is."""
     problem = search.problem
     search.n_evaluations += 1
-    at, H = curved_point(problem, starting.free_of(problem, theta), search.REML, search.sigma)
+    free = starting.free_of(problem, theta)
+    at, H = average_information.curved_point(problem, free, search.REML, search.sigma)
     if float(at.gradient @ H @ at.gradient) > 2.0 * SCORING_GAIN:
         return _search_scored(search, at)
     # The step after the last evaluation is taken unseen; its objective is compared with what it promised.

@@ -1,4 +1,4 @@
-"""Cross-products of the plainest of models, one unweighted term and few fixed effects, in one pass over the rows.
+"""Cross-products of the plainest models, one unweighted term and few fixed effects, in one pass over rows.
 
 The way of all models is in problem.py and :mod:`mixedmodels.factorization`; it is what this one is held
 against, to the last bits.
@@ -52,9 +52,7 @@ def plain_products(
     # Columns contiguous: each is a column of the block.
     Q = term.Z if term.size == 1 and basis.C[0, 0] == 1.0 else basis.inverse.T.dot(term.Z.T).T
     S, q = term.size, term.n_levels
-    block = Block(
-        term.group, (0,), (S,), term.codes, q, tuple(own_column(Q[:, i]) for i in range(S))
-    )
+    block = Block(term.group, (0,), (S,), term.codes, q, tuple(own_column(Q[:, i]) for i in range(S)))
     pattern = _one_block(block)
     X = fixed.columns.pieces[0]
     assert isinstance(X, np.ndarray)
@@ -77,4 +75,3 @@ def _one_block(block: Block) -> Pattern:
     pointers = np.zeros(block.n_levels + 1, dtype=np.intp)
     coupling = Coupling(pointers, np.zeros(0, np.int32), (), ())
     return Pattern((block,), (0,), (), (), 0, {}, (coupling,), {}, {})
-

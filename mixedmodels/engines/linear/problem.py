@@ -8,11 +8,12 @@ later number free of the scale and location of predictors and response.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.column_basis import ColumnBasis, column_basis
 from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.one_factor_products import is_plain, plain_products
@@ -27,13 +28,16 @@ from mixedmodels.factorization.constant.cross_products import (
     fill,
     right_hand_side,
 )
-from mixedmodels.factorization.constant.description import describe
 from mixedmodels.factorization.eigenbasis import diagonalized
 from mixedmodels.factorization.heavy_levels import Split, split_heavy
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
+from mixedmodels.records import dataclass
+
+with on_first_use():
+    from mixedmodels.factorization.constant import description
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
@@ -110,7 +114,7 @@ class LinearProblem:
 
     def description(self) -> str:
         """Return the blocks of the factorization and how each is handled, as a printable table."""
-        return describe(self.pattern, self.equations.A)
+        return description.describe(self.pattern, self.equations.A)
 
 
 def linear_problem(

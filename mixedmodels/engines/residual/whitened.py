@@ -8,7 +8,7 @@ Where they are not, :mod:`mixedmodels.engines.residual.crossed` has the equation
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

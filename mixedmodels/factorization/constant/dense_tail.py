@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import dense
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.congruence import congruence
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from mixedmodels.factorization.sparse.cholesky import (
 )
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.kernels import faces
+from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

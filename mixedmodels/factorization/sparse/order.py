@@ -9,11 +9,6 @@ from scipy.sparse import csc_array, csc_matrix
 
 from mixedmodels.arrays import IntArray
 
-try:
-    from sksparse import cholmod
-except ImportError:
-    cholmod = None
-
 
 def fill_reducing_order(adjacency: csc_array) -> IntArray:
     """Return the rows of a symmetric pattern in an order of elimination with little fill.
@@ -34,7 +29,12 @@ def fill_reducing_order(adjacency: csc_array) -> IntArray:
     values = np.full(adjacency.nnz, -1.0)
     pattern = csc_matrix((values, adjacency.indices, adjacency.indptr), shape=(n, n))
     pattern.setdiag(np.diff(adjacency.indptr) + 1.0)
-    order = _of_superlu(pattern) if cholmod is None else _of_cholmod(cholmod, pattern)
+    try:
+        from sksparse import cholmod  # deferred: 10 ms that models without a sparse tail need not pay
+    except ImportError:
+        order = _of_superlu(pattern)
+    else:
+        order = _of_cholmod(cholmod, pattern)
     return np.asarray(order, dtype=np.intp)
 
 

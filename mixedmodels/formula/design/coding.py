@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -29,6 +28,7 @@ from mixedmodels.formula.evaluation.contrasts import (
 from mixedmodels.formula.evaluation.conversions import with_levels
 from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.terms import Terms
+from mixedmodels.records import dataclass
 
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
 # A matrix with more columns than rows loses columns anyway; beyond this many it is a slip, and slow.

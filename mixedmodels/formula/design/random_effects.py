@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
-
-import numpy as np
 
 from mixedmodels.arrays import FloatArray, ones_view
 from mixedmodels.covariance import covariance_structure
 from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.recipe import RandomRecipe
-from mixedmodels.formula.design.spatial_effects import indicators_of_places, interpolated_places, spatial_term
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, as_factor
 from mixedmodels.formula.language.bars import SPATIAL, Bar
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
 from mixedmodels.formula.language.terms import Terms
+from mixedmodels.records import dataclass
+
+with on_first_use():
+    from mixedmodels.formula.design import spatial_effects
 
 #: What goes with a term.
 Beside = TypeVar("Beside")
@@ -98,7 +100,7 @@ def _terms_of_bar(
     """Return the term of a bar; a part of ``||`` gives one scalar term for each of its columns."""
     bar = plan.bar
     if bar.structure in SPATIAL:
-        return [spatial_term(bar, plan.group, recipe, matrix, factor)]
+        return [spatial_effects.spatial_term(bar, plan.group, recipe, matrix, factor)]
     if bar.split_from is None:
         selections = [tuple(range(len(recipe.names)))]
     else:
@@ -158,8 +160,8 @@ def random_matrix(
     if recipe.places is not None:
         coordinates = model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]
         if theta is not None and isinstance(structure, ByCorrelation):
-            return interpolated_places(coordinates, recipe.places, structure, theta)
-        return indicators_of_places(coordinates, recipe.places)
+            return spatial_effects.interpolated_places(coordinates, recipe.places, structure, theta)
+        return spatial_effects.indicators_of_places(coordinates, recipe.places)
     if all(recipe.matrix.assign[k] == 0 for k in recipe.selected):
         return ones_view(n_rows, 1)
     return model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]

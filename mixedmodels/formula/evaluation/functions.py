@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, FormulaError, MixedModelsError, listed
 from mixedmodels.formula.evaluation import transforms
 from mixedmodels.formula.evaluation.arguments import BoundCall, Function, match_arguments
@@ -18,9 +19,11 @@ from mixedmodels.formula.evaluation.contrast_calls import contrast
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States
 from mixedmodels.formula.evaluation.input_frames import InputFrame
 from mixedmodels.formula.evaluation.read_column import column_of
-from mixedmodels.formula.evaluation.unknown_functions import unknown_function
 from mixedmodels.formula.language.bars import holds_bar
 from mixedmodels.formula.language.syntax_tree import Call, Name, deparse
+
+with on_first_use():
+    from mixedmodels.formula.evaluation import unknown_functions
 
 
 def formula_evaluator(
@@ -37,9 +40,9 @@ def apply_function(call: Call, context: Evaluator) -> Value:
     name = _without_package(call.function)
     function = FUNCTIONS.get(name)
     if function is None and name not in VARIADIC:
-        raise FormulaError(
-            unknown_function(name, [*FUNCTIONS, *VARIADIC], holds_bar(call)), context.text, call.position
-        )
+        known = [*FUNCTIONS, *VARIADIC]
+        message = unknown_functions.unknown_function(name, known, holds_bar(call))
+        raise FormulaError(message, context.text, call.position)
     try:
         if function is None:
             return VARIADIC[name](call, context)
