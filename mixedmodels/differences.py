@@ -108,7 +108,7 @@ def curvature_columns(
     share: float = STANDARD_ERROR_STEP,
 ) -> list[FloatArray]:
     """Return some columns of the Hessian of :func:`hessian_by_standard_errors`, each of shape (m,)."""
-    bounds = list(zip(*(limit.tolist() for limit in _bounds(x, typical)), strict=True))
+    bounds = list(zip(*(limit.tolist() for limit in step_bounds(x, typical)), strict=True))
     return [_curved_column(gradient, x, k, float(variances[k]), bounds[k], share) for k in places]
 
 
@@ -120,11 +120,11 @@ def steps_by_standard_errors(x: FloatArray, variances: FloatArray, typical: Floa
     x, variances, typical : ndarray, shape (m,)
         As for :func:`hessian_by_standard_errors`.
     """
-    smallest, largest = _bounds(x, typical)
+    smallest, largest = step_bounds(x, typical)
     return np.clip(STANDARD_ERROR_STEP * np.sqrt(np.maximum(variances, 0.0)), smallest, largest)
 
 
-def _bounds(x: FloatArray, typical: FloatArray) -> tuple[FloatArray, FloatArray]:
+def step_bounds(x: FloatArray, typical: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the smallest and the largest step along each axis."""
     largest = LARGEST_STEP * np.maximum(np.abs(x), TYPICAL_SHARE * typical)
     return np.minimum(SMALLEST_STEP * np.abs(x), largest), largest

@@ -97,7 +97,7 @@ def _record(cls: type, own: list[Any], frozen: bool, eq: bool, repr: bool) -> ty
     made: type = type(cls)(cls.__name__, cls.__bases__, content)
     made.__qualname__ = cls.__qualname__
     if frozen:
-        made.__setattr__, made.__delattr__ = _refusals(made, frozenset(names))  # type: ignore[method-assign, assignment]
+        made.__setattr__, made.__delattr__ = _refusals(made, frozenset(names))  # type: ignore[method-assign]
     return made
 
 
@@ -203,12 +203,12 @@ def _refusals(cls: type, names: frozenset[str]) -> tuple[Callable[..., None], Ca
     def __setattr__(self: Any, name: str, value: Any) -> None:
         if type(self) is cls or name in names:
             raise FrozenInstanceError(f"cannot assign to field {name!r}")
-        super(cls, self).__setattr__(name, value)
+        object.__setattr__(self, name, value)
 
     def __delattr__(self: Any, name: str) -> None:
         if type(self) is cls or name in names:
             raise FrozenInstanceError(f"cannot delete field {name!r}")
-        super(cls, self).__delattr__(name)
+        object.__delattr__(self, name)
 
     return __setattr__, __delattr__
 

@@ -17,6 +17,7 @@ cdef void spherical(const double* raw, const double* T, Py_ssize_t m, Py_ssize_t
 cdef int level_mode(
     const Rows* rows, double* u, double* eta, double* d1, double* W, double* slope, double* half, double* work
 ) noexcept nogil
+cdef void derivatives(const Rows* rows, const double* eta, double* d1, double* W, double* e) noexcept nogil
 cdef double finish(
     const Rows* rows, const double* eta, const double* d1, const double* W, double* slope
 ) noexcept nogil

@@ -17,6 +17,21 @@ class LevelObjective:
         sizes: tuple[int, ...],
         u: FloatArray,
     ) -> None: ...
+    def value(self, psi: FloatArray) -> tuple[float, FloatArray] | None: ...
+    def fixed_inverse(self) -> FloatArray | None: ...
+    def without_random_effects(
+        self, eta: FloatArray, n_steps: int, most: int, gain: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray, float] | None: ...
+    def hessian(
+        self,
+        psi: FloatArray,
+        variances: FloatArray,
+        smallest: FloatArray,
+        largest: FloatArray,
+        share: float,
+        wrong: float,
+        trials: int,
+    ) -> FloatArray | None: ...
     def gradient(self, psi: FloatArray) -> FloatArray | None: ...
     def search(
         self,

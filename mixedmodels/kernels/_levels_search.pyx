@@ -4,12 +4,12 @@
 The objective is that of mixedmodels/engines/generalized/by_level.py, the search that of search.joint_fit().
 """
 
-from libc.math cimport isfinite, log
+from libc.math cimport INFINITY, isfinite, log, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from mixedmodels.kernels._levels cimport (
-    Rows, columns_of, finish, inner_products, level_mode, level_pullback, spherical,
+    Rows, columns_of, derivatives, finish, inner_products, level_mode, level_pullback, spherical,
 )
 from mixedmodels.kernels._quasi_newton cimport FINE, MAX_K, UNUSUAL, Search, dot, minimize
 
@@ -126,6 +126,137 @@ cdef int objective(void* context, const double* x, double* f, double* g, double*
     return FINE
 
 
+cdef bint cholesky(double* A, Py_ssize_t n) noexcept nogil:
+    """Overwrite the lower triangle of A with its Cholesky factor; False if it has none."""
+    cdef Py_ssize_t i, j
+    cdef double t
+    for j in range(n):
+        for i in range(j, n):
+            t = A[i * n + j] - dot(A + i * n, A + j * n, j)
+            if i > j:
+                A[i * n + j] = t / A[j * n + j]
+            elif t > 0.0:
+                A[j * n + j] = sqrt(t)
+            else:
+                return False
+    return True
+
+
+cdef void solve(const double* L, Py_ssize_t n, double* b) noexcept nogil:
+    """Overwrite b with the solution of ``L L'x = b``."""
+    cdef Py_ssize_t i, k
+    for i in range(n):
+        b[i] = (b[i] - dot(L + i * n, b, i)) / L[i * n + i]
+    for i in range(n - 1, -1, -1):
+        for k in range(i + 1, n):
+            b[i] -= L[k * n + i] * b[k]
+        b[i] /= L[i * n + i]
+
+
+cdef void add_information(const Context* c, const double* W, double* M) noexcept nogil:
+    """Set the lower triangle of ``Q'WQ``."""
+    cdef Py_ssize_t a, b, i
+    cdef double t
+    for a in range(c.p):
+        for b in range(a + 1):
+            t = 0.0
+            for i in range(c.n):
+                t += c.Q[a * c.n + i] * W[i] * c.Q[b * c.n + i]
+            M[a * c.p + b] = t
+
+
+cdef void take_level(Context* c, Py_ssize_t l, double* M, double* V) noexcept nogil:
+    """Take from M what the effects of a level take of the information about the fixed effects."""
+    cdef Py_ssize_t first = c.starts[l], m = c.starts[l + 1] - first, S = c.S, a, b, i, s, t
+    cdef double* zeta = c.work + 2 * S * S + 4 * S + 2 * m
+    cdef double* raw = zeta + S * m
+    cdef const double* half = c.half + l * S * S
+    cdef const double* W = c.found + 2 * c.n + first
+    cdef double[MAX_S] own
+    columns_of(c.Z + first * S, m, S, raw)
+    spherical(raw, c.T, m, S, zeta)
+    for a in range(c.p):
+        for s in range(S):
+            own[s] = 0.0
+            for i in range(m):
+                own[s] += c.Q[a * c.n + first + i] * W[i] * zeta[s * m + i]
+        for s in range(S):
+            V[a * S + s] = 0.0
+            for t in range(s + 1):
+                V[a * S + s] += half[s * S + t] * own[t]
+    for a in range(c.p):
+        for b in range(a + 1):
+            M[a * c.p + b] -= dot(V + a * S, V + b * S, S)
+
+
+cdef double without_effects(Context* c, const double* gamma) noexcept nogil:
+    """Return the log-likelihood at u = 0, with score and information of every row."""
+    cdef double* eta = c.found
+    cdef Rows rows
+    cdef Py_ssize_t a, i
+    memcpy(eta, c.offset, c.n * sizeof(double))
+    for a in range(c.p):
+        for i in range(c.n):
+            eta[i] += gamma[a] * c.Q[a * c.n + i]
+    rows.m, rows.S, rows.kind, rows.y, rows.w, rows.fixed, rows.zeta = c.n, 0, c.kind, c.y, c.w, eta, NULL
+    derivatives(&rows, eta, eta + c.n, eta + 2 * c.n, eta + 3 * c.n)
+    return finish(&rows, eta, eta + c.n, eta + 2 * c.n, eta + 3 * c.n)
+
+
+cdef bint scoring_step(Context* c, const double* score, double* M, double* step) noexcept nogil:
+    """Set the step that Fisher scoring takes from a score of every row; zero where M is singular."""
+    cdef Py_ssize_t a
+    add_information(c, c.found + 2 * c.n, M)
+    for a in range(c.p):
+        step[a] = dot(c.Q + a * c.n, score, c.n)
+    if not cholesky(M, c.p):
+        memset(step, 0, c.p * sizeof(double))
+        return False
+    solve(M, c.p, step)
+    return True
+
+
+cdef double moved(Context* c, double loglik, double* gamma, double* M, double* step) noexcept nogil:
+    """Take a scoring step, halved until the likelihood grows, and return it; stay if it never does."""
+    cdef double[MAX_K] trial
+    cdef double length = 1.0, found
+    cdef Py_ssize_t a, k
+    scoring_step(c, c.found + c.n, M, step)
+    for k in range(4):
+        for a in range(c.p):
+            trial[a] = gamma[a] + length * step[a]
+        found = without_effects(c, trial)
+        if found > loglik:
+            memcpy(gamma, trial, c.p * sizeof(double))
+            return found
+        length *= 0.5
+    without_effects(c, gamma)
+    return loglik
+
+
+cdef double step_size(double variance, double smallest, double largest, double share) noexcept nogil:
+    """Return a step in proportion to a standard error, as differences.py."""
+    return min(max(share * sqrt(max(variance, 0.0)), smallest), largest)
+
+
+cdef bint column(
+    Context* c, double* x, Py_ssize_t n, Py_ssize_t k, double step, double* up, double* down
+) noexcept nogil:
+    """Set the derivative of the gradient along one axis."""
+    cdef double at = x[k], f, rounding
+    cdef Py_ssize_t i
+    cdef int status
+    x[k] = at + step
+    status = objective(c, x, &f, up, &rounding)
+    if status == FINE:
+        x[k] = at - step
+        status = objective(c, x, &f, down, &rounding)
+    x[k] = at
+    for i in range(n):
+        up[i] = (up[i] - down[i]) / (2.0 * step)
+    return status == FINE
+
+
 cdef class LevelObjective:
     """The objective of one model; see kernels/levels_search.py."""
 
@@ -172,15 +303,115 @@ cdef class LevelObjective:
     def __dealloc__(self):
         free(self.room)
 
-    def gradient(self, const double[::1] psi):
+    def value(self, const double[::1] psi):
         cdef double[::1] g = np.empty(psi.shape[0])
         cdef double f, rounding
-        cdef double[::1] scale = np.ones(psi.shape[0])
+        cdef double[MAX_K] ones
         cdef int status
-        self.c.scale = &scale[0]
+        self.c.scale = ones
+        for i in range(MAX_K):
+            ones[i] = 1.0
         with nogil:
             status = objective(&self.c, &psi[0], &f, &g[0], &rounding)
-        return g.base if status == FINE else None
+        return (f, g.base) if status == FINE else None
+
+    def gradient(self, const double[::1] psi):
+        found = self.value(psi)
+        return None if found is None else found[1]
+
+    def fixed_inverse(self):
+        # What objective() has left behind at its last point.
+        cdef Context* c = &self.c
+        cdef Py_ssize_t l, a, b, p = c.p
+        M_array, inverse_array = np.zeros((p, p)), np.empty((p, p))
+        cdef double[:, ::1] M = M_array, inverse = inverse_array
+        cdef double[MAX_K * MAX_S] V
+        cdef bint is_fine
+        if p == 0:
+            return inverse_array
+        with nogil:
+            add_information(c, c.found + 2 * c.n, &M[0, 0])
+            for l in range(c.q):
+                take_level(c, l, &M[0, 0], V)
+            is_fine = cholesky(&M[0, 0], p)
+            if is_fine:
+                for a in range(p):
+                    memset(V, 0, p * sizeof(double))
+                    V[a] = 1.0
+                    solve(&M[0, 0], p, V)
+                    memcpy(&inverse[a, 0], V, p * sizeof(double))
+        return inverse_array if is_fine else None
+
+    def without_random_effects(self, const double[::1] eta, Py_ssize_t n_steps, Py_ssize_t most, double gain):
+        cdef Context* c = &self.c
+        cdef Py_ssize_t a, i, k, p = c.p, n = c.n
+        cdef double loglik, before, nested
+        cdef double[::1] step = np.empty(p + 1), gamma = np.zeros(p + 1)
+        cdef double[:, ::1] M = np.empty((p + 1, p + 1)), rows = np.empty((2, n))
+        cdef Rows at
+        if p > MAX_K:
+            return None
+        with nogil:
+            # 1. R's start: a least-squares step from linear predictors close to the response.
+            at.m, at.S, at.kind, at.y, at.w, at.fixed, at.zeta = n, 0, c.kind, c.y, c.w, &eta[0], NULL
+            derivatives(&at, &eta[0], c.found + n, c.found + 2 * n, c.found + 3 * n)
+            for i in range(n):
+                rows[0, i] = c.found[n + i] + c.found[2 * n + i] * (eta[i] - c.offset[i])
+            scoring_step(c, &rows[0, 0], &M[0, 0], &gamma[0])
+            loglik = without_effects(c, &gamma[0])
+            # 2. Scoring steps.
+            for k in range(n_steps):
+                loglik = moved(c, loglik, &gamma[0], &M[0, 0], &step[0])
+            memcpy(&rows[0, 0], c.found + n, n * sizeof(double))
+            memcpy(&rows[1, 0], c.found + 2 * n, n * sizeof(double))
+        if not isfinite(loglik):
+            return None
+        start = np.array(gamma[:p])
+        with nogil:
+            # 3. On to the optimum.
+            nested = loglik
+            for k in range(most):
+                before = nested
+                nested = moved(c, before, &gamma[0], &M[0, 0], &step[0])
+                if nested - before < gain:
+                    break
+        return start, rows.base[0], rows.base[1], -2.0 * (nested + c.constant)
+
+    def hessian(
+        self,
+        const double[::1] psi,
+        const double[::1] variances,
+        const double[::1] smallest,
+        const double[::1] largest,
+        double share,
+        double wrong,
+        Py_ssize_t trials,
+    ):
+        cdef Py_ssize_t m = psi.shape[0], i, k, trial
+        cdef double[:, ::1] H = np.empty((m, m))
+        cdef double[MAX_K] ones, x, down
+        cdef double size, wanted
+        cdef bint is_fine = True
+        if m > MAX_K:
+            return None
+        for i in range(m):
+            ones[i], x[i] = 1.0, psi[i]
+        self.c.scale = ones
+        with nogil:
+            for k in range(m):
+                size = step_size(variances[k], smallest[k], largest[k], share)
+                for trial in range(trials):
+                    is_fine = column(&self.c, x, m, k, size, &H[k, 0], down)
+                    if not is_fine:
+                        break
+                    wanted = 2.0 / H[k, k] if H[k, k] > 0.0 else INFINITY
+                    wanted = step_size(wanted, smallest[k], largest[k], share)
+                    if size / wrong <= wanted <= size * wrong:
+                        break
+                    size = wanted
+                if not is_fine:
+                    break
+        return H.base if is_fine else None
 
     def search(
         self,

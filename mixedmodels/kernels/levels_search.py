@@ -15,6 +15,12 @@ sizes : tuple of int
 u : ndarray, shape (q, S)
     Where the search for the modes begins; overwritten with those of the last point.
 
+``value`` gives objective and gradient at (theta, gamma), ``fixed_inverse`` the inverse of ``X'WX - B Omega^-1
+B'`` at the last point, of the columns of Q, ``hessian`` the columns of the Hessian by central differences as
+:func:`mixedmodels.differences.curvature_columns`. ``without_random_effects`` takes scoring steps of the model
+without them from linear predictors `eta`: coefficients after `n_steps`, score and information of the rows
+there, and -2 log-likelihood where a further step gains less than `gain`.
+
 What ``search`` takes:
 
 scale, x, gradient : ndarray, shape (k,)

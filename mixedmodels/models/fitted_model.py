@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -62,6 +63,12 @@ KEPT_ANSWERS = (
     "terms", "ngrps", "nobs", "df_residual", "convergence", "is_singular", "family_parameters",
     "glance", "tidy",
 )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _index_of(names: tuple[str, ...]) -> pd.Index:
+    """Return names as an index, which takes pandas longer to make than a small matrix to compute."""
+    return pd.Index(names)
 
 
 class FittedModel(Fit):
@@ -540,7 +547,7 @@ class FittedModel(Fit):
     # How texts and tables are put together.
 
     def _labelled(self, matrix: FloatArray) -> pd.DataFrame:
-        names = pd.Index(self.design.x_names)
+        names = _index_of(self.design.x_names)
         return pd.DataFrame(matrix, index=names, columns=names)
 
     def _notes(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from mixedmodels.engines.generalized.looks import (
 )
 from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
 from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
-from mixedmodels.engines.generalized.pirls import EdgeError, Mode, mode_border
+from mixedmodels.engines.generalized.pirls import EdgeError, Mode
 from mixedmodels.engines.generalized.poles import beyond_poles, may_have_poles
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
@@ -305,7 +305,6 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     equal = problem.row_origin.equal
     mode = evaluator.mode_at(optimum.psi)
     parameters = mode.parameters
-    edge = mode_border(problem, mode)
     outer = outer_thetas(problem, parameters.thetas)
     message = found.message if equal is None else f"{found.message}; {_collapse_message(equal)}"
     return GeneralizedEstimates(
@@ -316,7 +315,7 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         eta=problem.as_given(mode.eta),
         objective=optimum.objective,
         nAGQ=evaluator.nAGQ,
-        vcov_rx=problem.unscale @ edge.inverse @ problem.unscale.T,
+        vcov_rx=problem.unscale @ evaluator.fixed_inverse(optimum.psi) @ problem.unscale.T,
         inverse_hessian=_canonical_inverse(problem, optimum),
         optimization=search_report(optimum, began, "BFGS with the exact gradient", message),
         convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer], mode),

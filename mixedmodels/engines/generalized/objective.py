@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.linalg import LinAlgError
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.differences import (
+    MAX_TRIALS,
+    STANDARD_ERROR_STEP,
+    WRONG_STEP,
+    hessian_by_standard_errors,
+    step_bounds,
+)
 from mixedmodels.engines.generalized.branches import highest_on_grid
 from mixedmodels.engines.generalized.by_level import evaluate_levels
 from mixedmodels.engines.generalized.compiled_search import compiled_search, is_usual, level_objective
@@ -19,6 +28,8 @@ from mixedmodels.engines.generalized.pirls import (
     Mode,
     conditional_mode,
     joint_mode,
+    mode_border,
+    mode_near,
     predicted_mode,
 )
 from mixedmodels.engines.generalized.problem import (
@@ -31,6 +42,9 @@ from mixedmodels.engines.generalized.problem import (
 from mixedmodels.engines.generalized.quadrature import quadrature
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.quasi_newton import Minimum
+
+if TYPE_CHECKING:
+    from mixedmodels.kernels._levels_search import LevelObjective
 
 # A trial point of an optimiser may lie where a likelihood overflows: it is then infinitely bad, not an error.
 _at_trial_points = np.errstate(over="ignore", invalid="ignore")
@@ -71,6 +85,7 @@ class Evaluator:
         self._modes: FloatArray | None = None
         self._first: FloatArray | None = None
         self._n_edges = 0
+        self._compiled: LevelObjective | None = None
 
     def with_nodes(self, nAGQ: int) -> Evaluator:
         """Return the evaluator of another number of nodes, at the same conditional modes."""
@@ -93,7 +108,7 @@ class Evaluator:
     def known_modes(self) -> FloatArray | None:
         """The flat conditional modes at the last point, to begin others at; None before there are any."""
         if self._modes is not None:
-            return self._modes.T.ravel()
+            return self._modes.T.flatten()
         return None if self._last is None else self._last.u
 
     @_at_trial_points
@@ -114,6 +129,8 @@ class Evaluator:
         problem = self.problem
         if problem.by_level is None:
             return None
+        if self.nAGQ == 1 and is_usual(problem):
+            return self._laplace(psi)
         thetas, factors = unpack_factors(problem, psi)
         k = problem.n_theta
         fixed = problem.fixed_basis @ psi[k:]
@@ -127,6 +144,32 @@ class Evaluator:
         self._modes = found.u
         by_theta = free_gradient(problem, psi, thetas, [found.dT])
         return found.objective, np.concatenate([by_theta, problem.fixed_basis.T @ found.residual])
+
+    def _objective(self) -> LevelObjective:
+        """Return the compiled objective of a usual model, its search for modes beginning at the last ones."""
+        size = self.problem.system.blocks[0].size
+        if self._compiled is None:
+            self._compiled = level_objective(self.problem, self._levels(size))
+        elif self._modes is not self._compiled.u:
+            begin = self._levels(size)
+            self._compiled.u[:] = 0.0 if begin is None else begin
+        return self._compiled
+
+    def _laplace(self, psi: FloatArray) -> tuple[float, FloatArray] | None:
+        """Return the Laplace approximation of a usual model and its gradient; None without regular modes."""
+        objective = self._objective()
+        found = objective.value(np.ascontiguousarray(psi))
+        # Where a level has no mode what is left of the others is no beginning.
+        self._modes = None if found is None else objective.u
+        return found
+
+    def fixed_inverse(self, psi: FloatArray) -> FloatArray:
+        """Return the covariance of gamma given theta at the conditional modes, shape (p, p)."""
+        if self.nAGQ > 0 and is_usual(self.problem) and self._laplace(psi) is not None:
+            inverse = self._objective().fixed_inverse()
+            if inverse is not None:
+                return inverse
+        return mode_border(self.problem, self.mode_at(psi)).inverse
 
     def searched(
         self,
@@ -148,23 +191,32 @@ class Evaluator:
         """
         if self.nAGQ != 1 or not is_usual(self.problem):
             return None
-        objective = level_objective(self.problem, self._levels(self.problem.system.blocks[0].size))
+        objective = self._objective()
         found = compiled_search(objective, scale, start, tolerance, max_step)
-        if found is not None:
-            self._modes = objective.u
+        self._modes = None if found is None else objective.u
         return found
 
     def gradient_function(self) -> Callable[[FloatArray], FloatArray]:
         """Return the gradient as a function of the optimiser's vector, for many points near one another."""
         if self.nAGQ != 1 or not is_usual(self.problem):
             return lambda psi: self(psi)[1]
-        objective = level_objective(self.problem, self._levels(self.problem.system.blocks[0].size))
+        objective = self._objective()
 
         def gradient(psi: FloatArray) -> FloatArray:
             found = objective.gradient(psi)
             return self(psi)[1] if found is None else found
 
         return gradient
+
+    def hessian(self, psi: FloatArray, variances: FloatArray, typical: FloatArray) -> FloatArray:
+        """Return the Hessian by central differences; arguments as for `hessian_by_standard_errors`."""
+        if self.nAGQ == 1 and is_usual(self.problem):
+            smallest, largest = step_bounds(psi, typical)
+            steps = (STANDARD_ERROR_STEP, WRONG_STEP, MAX_TRIALS)
+            found = self._objective().hessian(psi, variances, smallest, largest, *steps)
+            if found is not None:
+                return np.asarray(0.5 * (found + found.T))
+        return hessian_by_standard_errors(self.gradient_function(), psi, variances, typical)
 
     def _levels(self, size: int) -> FloatArray | None:
         """Return where the compiled loops start, shape (q, S); None for u = 0."""
@@ -180,6 +232,10 @@ class Evaluator:
         if self._last is not None and self._last_psi is not None and np.array_equal(self._last_psi, psi):
             return self._last
         parameters = unpack(self.problem, psi)
+        if is_usual(self.problem) and self._laplace(psi) is not None:
+            with suppress(LinAlgError, ConvergenceError):
+                assert self._modes is not None
+                return self._keep(psi, mode_near(self.problem, parameters, self._modes.T.flatten()))
         try:
             return self._keep(psi, conditional_mode(self.problem, parameters, self._near(parameters)))
         except EdgeError:
@@ -202,7 +258,7 @@ class Evaluator:
         if not self.problem.family.link.is_monotone:
             return highest_on_grid(self.problem, parameters)
         if self._modes is not None:
-            return self._modes.T.ravel()
+            return self._modes.T.flatten()
         return self._first if self._last is None else predicted_mode(self.problem, self._last, parameters)
 
     @_at_trial_points

@@ -11,7 +11,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
-from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, mode_border
+from mixedmodels.engines.generalized.pirls import DECREMENT, Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
 from mixedmodels.engines.generalized.start import (
     curvature_at,
@@ -175,11 +175,9 @@ def _direct_fit(
 
 def start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
     """Return an inverse Hessian: that of gamma from the bordered system, and `by_theta`."""
-    mode = evaluator.mode_at(psi)
-    edge = mode_border(evaluator.problem, mode)
     H = np.zeros((len(psi), len(psi)))
     H[: len(by_theta), : len(by_theta)] = by_theta
-    H[layout.fixed, layout.fixed] = 0.5 * edge.inverse
+    H[layout.fixed, layout.fixed] = 0.5 * evaluator.fixed_inverse(psi)
     return H
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.compiled_search import is_usual, level_objective
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
 from mixedmodels.engines.glm.newton import GlmPoint, evaluate_point, starting_point
@@ -42,12 +43,15 @@ class Start:
         Approximate second derivatives of -2 log-likelihood in the free covariance parameters.
     gamma, phi : ndarray
         Estimates of the model without random effects.
+    nested : float or None
+        -2 log-likelihood of that model at its optimum, where that was found on the way.
     """
 
     thetas: tuple[FloatArray, ...]
     curvature: FloatArray
     gamma: FloatArray
     phi: FloatArray
+    nested: float | None = None
 
 
 # Starting values of the problems there are: each is asked for them by the first search, by looks elsewhere
@@ -64,21 +68,38 @@ def starting_values(problem: GeneralizedProblem) -> Start:
 
 
 def _starting_values(problem: GeneralizedProblem) -> Start:
-    point = without_random_effects(problem)
-    W = np.maximum(point.rows.information, 0.0)
+    compiled = _compiled_scoring(problem)
+    if compiled is None:
+        point = without_random_effects(problem)
+        gamma, phi, nested = point.beta, point.phi, None
+        score, W = point.rows.d1, np.maximum(point.rows.information, 0.0)
+    else:
+        (gamma, score, W, nested), phi = compiled, np.zeros(0)
     by_term: dict[int, tuple[FloatArray, FloatArray]] = {}
     for b, block in enumerate(problem.system.blocks):
         A = information_by_level(problem.system, b, W)
-        deviations = score_deviations(sum_by_level(problem.system, b, point.rows.d1), A)
+        deviations = score_deviations(sum_by_level(problem.system, b, score), A)
         for k, place in term_slices(block):
             by_term[k] = _term_start(problem.terms[k], deviations[place], A[place])
     ordered = [by_term[k] for k in range(len(problem.terms))]
     return Start(
         tuple(theta for theta, _ in ordered),
         np.concatenate([curvature for _, curvature in ordered]),
-        point.beta,
-        point.phi,
+        gamma,
+        phi,
+        nested,
     )
+
+
+def _compiled_scoring(
+    problem: GeneralizedProblem,
+) -> tuple[FloatArray, FloatArray, FloatArray, float] | None:
+    """Return gamma without random effects, the rows' scores and information, and the objective in the end."""
+    if not is_usual(problem):
+        return None
+    eta = problem.family.link.link(problem.family.start_mu(problem.y, problem.weights))
+    objective = level_objective(problem, None)
+    return objective.without_random_effects(eta, N_SCORING_STEPS, MOST_SCORING_STEPS, SMALLEST_GAIN)
 
 
 def curvature_at(
@@ -191,6 +212,8 @@ def nested_objective(problem: GeneralizedProblem) -> float:
     get far.
     """
     start = starting_values(problem)
+    if start.nested is not None:
+        return start.nested
     point = evaluate_point(*_data(problem), start.gamma, start.phi)
     for _ in range(MOST_SCORING_STEPS):
         before, point = point, _moved(problem, point)
