@@ -39,7 +39,7 @@ def judged(design: Design, problem: LinearProblem, estimates: LinearEstimates) -
         estimates.convergence, design, estimates.theta, design.weights,
         REML=estimates.REML, residual=True, objective=partial(evaluate, problem, REML=estimates.REML),
     )  # fmt: skip
-    return replace(estimates, convergence=verdict)
+    return estimates if verdict is estimates.convergence else replace(estimates, convergence=verdict)
 
 
 class LinearMixedModel(MixedModel, LinearFit):

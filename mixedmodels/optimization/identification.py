@@ -20,6 +20,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
+from mixedmodels.kernels.level_products import level_products
 from mixedmodels.optimization.covariance_forms import (
     DEPENDENT,
     FEW_ROWS,
@@ -140,8 +141,8 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
     codes = terms[0].codes[:most]
     columns = [column for term in terms for column in term.Z[:most].T]
     if len(columns) == 2:
-        (a, b), n_levels = columns, int(codes.max()) + 1
-        aa, ab, bb = (np.bincount(codes, both, n_levels) for both in (a * a, a * b, b * b))
+        Z = terms[0].Z[:most] if len(terms) == 1 else np.stack(columns, axis=1)
+        (aa, _), (ab, bb) = level_products(codes, terms[0].n_levels, Z, Z[:, :0])[0]
         # Fourth powers of the largest numbers allowed overflow: such a level does not count as regular.
         with np.errstate(over="ignore", invalid="ignore"):
             squares = aa * bb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import curvature_columns, hessian_by_standard_errors
@@ -20,6 +21,8 @@ from mixedmodels.formula.design.design import RandomTerm
 # Eigenvalue of the Hessian scaled to unit diagonal below which a direction is flat: ten times the error of
 # the differences.
 FLAT = 1e-5
+# Share of one over that which the inverse may have where surely no direction is flat.
+STEEP = 0.1
 # Largest share of a fixed effect in a flat direction that is error of the eigenvectors, and largest share of
 # another parameter at which the data still determine it.
 FIXED_SHARE, SHARE = 1e-2, 1e-3
@@ -62,8 +65,11 @@ def natural_covariance(
     if inverse is None:
         return None
     J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))
+    is_open = np.isnan(inverse.diagonal())
+    if not is_open.any():
+        return np.asarray(2.0 * J.dot(inverse).dot(J.T))
     covariance = 2.0 * J @ np.nan_to_num(inverse) @ J.T
-    undetermined = np.isnan(np.diagonal(inverse)) @ (J.T != 0.0) > 0
+    undetermined = is_open @ (J.T != 0.0) > 0
     covariance[undetermined] = np.nan
     covariance[:, undetermined] = np.nan
     return np.asarray(covariance)
@@ -85,6 +91,9 @@ def determined_inverse(hessian: FloatArray, fixed: slice) -> FloatArray | None:
     if not (np.isfinite(hessian).all() and (diagonal[fixed] > 0.0).all()):
         return None
     scale = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    inverse = _steep_inverse(hessian / np.multiply.outer(scale, scale))
+    if inverse is not None:
+        return np.asarray(inverse / np.multiply.outer(scale, scale))
     values, vectors = np.linalg.eigh(hessian / np.multiply.outer(scale, scale))
     flat = np.abs(values) < FLAT
     if (values[~flat] < 0.0).any() or (np.abs(vectors[fixed][:, flat]) > FIXED_SHARE).any():
@@ -96,6 +105,19 @@ def determined_inverse(hessian: FloatArray, fixed: slice) -> FloatArray | None:
     inverse[undetermined] = np.nan
     inverse[:, undetermined] = np.nan
     return np.asarray(inverse)
+
+
+def _steep_inverse(scaled: FloatArray) -> FloatArray | None:
+    """Return the inverse of a Hessian scaled to unit diagonal; None where a direction may be flat.
+
+    No eigenvalue is smaller than one over the length of the inverse.
+    """
+    L, info = dpotrf(scaled, lower=1, clean=1)
+    if info != 0 or not len(scaled):
+        return None
+    half, _ = dtrtri(L, lower=1)
+    inverse = half.T.dot(half)
+    return inverse if np.vdot(inverse, inverse) < (STEEP / FLAT) ** 2 else None
 
 
 def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
@@ -58,8 +60,19 @@ class Optimum:
     doubt: str = ""
 
 
+# Of the problems there are: search and standard errors both ask for it.
+_KNOWN: WeakKeyDictionary[GeneralizedProblem, Layout] = WeakKeyDictionary()
+
+
 def parameter_layout(problem: GeneralizedProblem) -> Layout:
-    """Return places and typical sizes of the parameters."""
+    """Return places and typical sizes of the parameters, found once for each problem."""
+    known = _KNOWN.get(problem)
+    if known is None:
+        known = _KNOWN[problem] = _parameter_layout(problem)
+    return known
+
+
+def _parameter_layout(problem: GeneralizedProblem) -> Layout:
     k, p = problem.n_theta, problem.n_fixed
     theta = [term.structure.scales(column_scales(term)) for term in problem.terms]
     scale = np.concatenate([*theta, np.full(p, np.sqrt(len(problem.y))), np.ones(problem.n_phi)])

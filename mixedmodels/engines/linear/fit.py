@@ -301,11 +301,11 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
         return True
     if may_be_saturated(problem):
         return True
-    theta = canonical(problem.terms, starting.theta_of(problem, found.x))
-    smallest = float((np.abs(theta) / problem.scales)[boundaries(problem.terms)].min())
+    smallest = starting.smallest_deviation(problem, found.x)
     if smallest < INTERIOR:
         return True
     if has_shared_correlation(problem):
+        theta = canonical(problem.terms, starting.theta_of(problem, found.x))
         beside = without_a_deviation(problem, theta)
         near = found.objective + NEARLY_AS_LOW
         if smallest < WELL_INSIDE or any(search.objective(point) < near for point in beside):

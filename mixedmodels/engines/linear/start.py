@@ -28,6 +28,7 @@ from mixedmodels.engines.linear.reml import Evaluation, evaluation
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import boundaries, column_scales
+from mixedmodels.optimization.canonical import canonical
 from mixedmodels.records import dataclass
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
@@ -115,6 +116,17 @@ def theta_of(problem: LinearProblem, free: FloatArray) -> FloatArray:
         is_moved = structure.is_unstructured
         theta.append(moved_theta(structure, basis.inverse, own) if is_moved else structure.from_free(own))
     return np.concatenate(theta)
+
+
+def smallest_deviation(problem: LinearProblem, free: FloatArray) -> float:
+    """Return the smallest diagonal element of any T at free coordinates, in units of its scale."""
+    is_diagonal = boundaries(problem.terms)
+    if not all(term.structure.is_unstructured for term in problem.terms):
+        theta = canonical(problem.terms, theta_of(problem, free))
+        return float((np.abs(theta) / problem.scales)[is_diagonal].min())
+    # Those of C^-1 times a lower triangle are products; no zero is among them where none is here.
+    outward = np.concatenate([basis.inverse.diagonal() for basis in problem.column_bases])
+    return float(np.abs(free[is_diagonal] * outward / problem.scales[is_diagonal]).min())
 
 
 def free_of(problem: LinearProblem, theta: FloatArray) -> FloatArray:

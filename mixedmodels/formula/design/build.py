@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -190,9 +190,11 @@ def _assemble(
     if len(kept) < X.shape[1]:
         X = X.take(kept)
     # 2. Z and codes of every term.
-    random, random_recipes = random_terms(plan.bars, columns, n_rows)
+    dense = X.pieces[0] if len(X.pieces) == 1 else None
+    fixed_matrix = (fixed, dense) if isinstance(dense, np.ndarray) and combinations is None else None
+    random, random_recipes = random_terms(plan.bars, columns, n_rows, fixed_matrix)
     total_offset = _total_offset(plan, columns, model_frame)
-    _refuse_extremes(left, random, total_offset)
+    _refuse_extremes(left, [term for term in random if term.Z is not dense], total_offset)
     # 3. How to do it again on new data.
     recipe = Recipe(
         text=parsed.text,
@@ -273,7 +275,7 @@ def _refuse_extreme_columns(X: ColumnMatrix, names: tuple[str, ...]) -> None:
             refuse_extreme(piece.dense(), own)
 
 
-def _refuse_extremes(left: Response, random: tuple[RandomTerm, ...], offset: FloatArray | None) -> None:
+def _refuse_extremes(left: Response, random: Sequence[RandomTerm], offset: FloatArray | None) -> None:
     """Raise where the response, a random-effects term or the offset is too large or small to compute with."""
     refuse_extreme(left.values, [left.text])
     for term in random:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.terms import Terms
 from mixedmodels.records import dataclass
 
+#: Levels and order of a factor; empty for numbers.
+Kind: TypeAlias = tuple[()] | tuple[tuple[str, ...], bool]
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
 # A matrix with more columns than rows loses columns anyway; beyond this many it is a slip, and slow.
 MAX_SURPLUS_COLUMNS = 2000
@@ -118,17 +120,29 @@ def matrix_recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mappin
     contrasts : mapping
         Contrasts the caller asked for, by variable.
     """
-    if len(terms.patterns) < MAX_SURPLUS_COLUMNS and all(
-        type(columns.get(name)) is Numeric for name in terms.names
-    ):
-        return _recipe_of_numbers(terms)
-    return _recipe(terms, columns, contrasts)
+    kinds = tuple(_plain_kind(columns.get(name)) for name in terms.names)
+    if contrasts or None in kinds:
+        return _recipe(terms, columns, contrasts)
+    if len(terms.patterns) * prod(len(kind[0]) for kind in kinds if kind) > MAX_SURPLUS_COLUMNS:
+        return _recipe(terms, columns, contrasts)
+    return _recipe_of_kinds(terms, cast("tuple[Kind, ...]", kinds))
+
+
+def _plain_kind(column: Column | None) -> Kind | None:
+    """Return what the coding of a variable depends on: nothing of numbers; None of what is no plain kind."""
+    if isinstance(column, Numeric):
+        return ()
+    is_plain = isinstance(column, Factor) and column.contrast is None and not column.is_date
+    return (column.levels, column.ordered) if is_plain and isinstance(column, Factor) else None
 
 
 @lru_cache(maxsize=128)
-def _recipe_of_numbers(terms: Terms) -> MatrixRecipe:
-    """Return the recipe of terms whose variables are numbers, which is the same whatever the numbers."""
-    return _recipe(terms, dict.fromkeys(terms.names, Numeric(np.empty(0))), {})
+def _recipe_of_kinds(terms: Terms, kinds: tuple[Kind, ...]) -> MatrixRecipe:
+    """Return the recipe of terms of plain variables, which is the same whatever the rows hold."""
+    columns: dict[str, Column] = {}
+    for name, kind in zip(terms.names, kinds, strict=True):
+        columns[name] = Factor(np.empty(0, np.int32), kind[0], kind[1]) if kind else Numeric(np.empty(0))
+    return _recipe(terms, columns, {})
 
 
 def _recipe(terms: Terms, columns: Mapping[str, Column], contrasts: Mapping[str, Any]) -> MatrixRecipe:
@@ -253,7 +267,8 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
     pieces: list[Piece] = []
     plain: list[FloatArray] = [ones_view(n_rows)] * recipe.intercept
     codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
-    widths = Counter(recipe.assign)
+    # Of few numbers no term is worth its codes.
+    widths = Counter(recipe.assign if n_rows * len(recipe.assign) >= LEAST_CODED else ())
     for term in recipe.terms:
         width = widths[term.pattern]
         if n_rows * (width - MOST_PLAIN) < LEAST_CODED or not _is_coded(term, recipe.variables, columns):
@@ -346,9 +361,10 @@ def _variable_block(variable: VariableCoding, column: Column, full: bool) -> lis
         return _numeric_block(variable, column)
     matrix, _ = variable.coded(full)
     codes = level_codes(variable, column)
-    # Codes of missing values, -1, pick the row of NaN at the end.
-    table = np.vstack([matrix, np.full(matrix.shape[1], np.nan)])
-    return [table[:, k][codes] for k in range(matrix.shape[1])]
+    if len(codes) and codes.min() < 0:
+        # Codes of missing values, -1, pick the row of NaN at the end.
+        matrix = np.vstack([matrix, np.full(matrix.shape[1], np.nan)])
+    return [column[codes] for column in matrix.T]
 
 
 def _numeric_block(variable: VariableCoding, column: Column) -> list[FloatArray]:

@@ -145,10 +145,11 @@ class ColumnMatrix:
 
         R is None where the columns depend on each other, or one is zero.
         """
-        lengths = np.sqrt(np.diagonal(self.gram))
+        gram = self.gram
+        lengths = np.sqrt(gram.diagonal())
         if not lengths.all():
             return lengths, None
-        R, info = dpotrf(self.gram / np.multiply.outer(lengths, lengths), lower=0, clean=1)
+        R, info = dpotrf(gram / (lengths[:, None] * lengths), lower=0, clean=1)
         return lengths, R if info == 0 else None
 
     def __matmul__(self, beta: FloatArray) -> FloatArray:

@@ -46,9 +46,15 @@ def group_name(group: Node) -> str:
 
 
 def random_terms(
-    plans: Iterable[BarPlan], columns: Mapping[str, Column], n_rows: int
+    plans: Iterable[BarPlan],
+    columns: Mapping[str, Column],
+    n_rows: int,
+    fixed: tuple[MatrixRecipe, FloatArray] | None = None,
 ) -> tuple[tuple[RandomTerm, ...], tuple[RandomRecipe, ...]]:
-    """Build the random-effects terms in lme4's order of decreasing number of levels."""
+    """Build the random-effects terms in lme4's order of decreasing number of levels.
+
+    Where numbers alone make the same matrix as the `fixed` effects, theirs is taken.
+    """
     matrices: dict[str, tuple[MatrixRecipe, FloatArray]] = {}
     factors: dict[str, Factor] = {}
     built: list[tuple[RandomTerm, RandomRecipe]] = []
@@ -57,7 +63,9 @@ def random_terms(
             factors[plan.group] = grouping_factor(plan.group, columns[plan.group_text])
         if plan.lhs not in matrices:
             recipe = matrix_recipe(plan.terms, columns, {})
-            matrices[plan.lhs] = (recipe, _random_matrix(recipe, columns, n_rows))
+            is_shared = fixed is not None and _are_same_numbers(recipe, fixed[0])
+            Z = fixed[1] if is_shared and fixed else _random_matrix(recipe, columns, n_rows)
+            matrices[plan.lhs] = (recipe, Z)
         built += _terms_of_bar(plan, *matrices[plan.lhs], factors[plan.group])
     built = in_order_of_levels(built)
     labels = unique_labels([term.group for term, _ in built])
@@ -85,6 +93,13 @@ def grouping_factor(name: str, column: Column) -> Factor:
     if isinstance(column, Matrix):
         raise DataError(f"the grouping factor {name} is a matrix; it must be a single variable")
     return as_factor(column)
+
+
+def _are_same_numbers(recipe: MatrixRecipe, other: MatrixRecipe) -> bool:
+    """Tell whether two recipes make the same columns of numbers: texts of expressions tell all of them."""
+    if len(recipe.names) == 1 or recipe.names != other.names:
+        return False
+    return all(variable.levels is None for variable in (*recipe.variables, *other.variables))
 
 
 def _random_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: int) -> FloatArray:

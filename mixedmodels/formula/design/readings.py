@@ -38,6 +38,8 @@ def warn_about_columns(fixed: Terms, bars: Iterable[BarPlan], columns: Mapping[s
 def warn_about_terms(parts: Sequence[Terms], columns: Mapping[str, Column]) -> None:
     """Warn as `warn_about_columns`, about terms of any parts of a model."""
     _warn_lost_arithmetic(parts, columns)
+    if not any(isinstance(column, Factor) and column.is_text for column in columns.values()):
+        return
     spelled = {}
     for terms in parts:
         used = {i for pattern in terms.patterns for i in terms.members(pattern)}
@@ -61,8 +63,10 @@ def warn_spelled(name: str, levels: Sequence[str]) -> None:
     )
 
 
-def _warn_lost_arithmetic(parts: Iterable[Terms], columns: Mapping[str, Column]) -> None:
+def _warn_lost_arithmetic(parts: Sequence[Terms], columns: Mapping[str, Column]) -> None:
     """Warn once about x^2 and x*x of numbers, which are x alone."""
+    if not any(terms.collapsed for terms in parts):
+        return
     lost = {
         text: name
         for terms in parts

@@ -15,6 +15,9 @@ from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.formula.design.design import RandomTerm
 
+#: Columns up to which all their products cost no more than their squares.
+FEW_COLUMNS = 4
+
 
 def theta_slices(terms: Sequence[RandomTerm]) -> tuple[slice, ...]:
     """Return the part of theta that belongs to each term."""
@@ -96,4 +99,6 @@ def mean_squares(term: RandomTerm) -> FloatArray:
     """Return the mean square of each column of a term, shape (S,)."""
     if isinstance(term.Z, AbsentColumns):
         return np.asarray(np.einsum("ij,ij->j", term.Z.triangle, term.Z.triangle) / len(term.Z))
+    if term.size <= FEW_COLUMNS:
+        return np.asarray(term.Z.T.dot(term.Z).diagonal() / len(term.Z))
     return np.asarray(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))

@@ -297,18 +297,17 @@ def _cbind(call: Call, context: Evaluator) -> Value:
     names: list[str] = []
     for argument in call.arguments:
         values = context.number(context.value(argument.value), argument.value)
-        block = (
-            np.broadcast_to(np.asarray(values, dtype=np.float64).reshape(-1, 1), (context.frame.n_rows, 1))
-            if np.ndim(values) < 2
-            else values
-        )
+        block = np.asarray(values, dtype=np.float64)
+        if block.ndim == 0:
+            block = np.full(context.frame.n_rows, float(block))
+        block = block[:, None] if block.ndim == 1 else block
         blocks.append(block)
         plain = argument.value.name if isinstance(argument.value, Name) else ""
         own = argument.name or plain
         names += [own] if block.shape[1] == 1 else [f"{own}{k + 1}" for k in range(block.shape[1])]
     if not blocks:
         context.fail(call, "cbind() needs an argument")
-    return Matrix(np.column_stack(blocks), tuple(names))
+    return Matrix(np.concatenate(blocks, axis=1), tuple(names))
 
 
 def _combine(call: Call, context: Evaluator) -> Value:

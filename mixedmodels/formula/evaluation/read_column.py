@@ -56,12 +56,16 @@ def values_of(frame: pd.DataFrame, position: int) -> Any:
     """Return a column as an array or Categorical, or the Series of what is neither.
 
     pandas takes longer to wrap a column into a Series than a small model takes to be searched; where it hands
-    out the array as it is stored, that is read, and never written.
+    out the array as it is stored, that is read.
     """
     stored = getattr(frame, "_get_column_array", None)
     if stored is not None:
         values = stored(position)
-        if type(values) is np.ndarray or type(values) is pd.Categorical:
+        if type(values) is pd.Categorical:
+            return values
+        if type(values) is np.ndarray:
+            values = values.view()
+            values.flags.writeable = False
             return values
     return frame.iloc[:, position]
 
