@@ -52,18 +52,25 @@ class Coupling:
         Scalar tail rows, ascending within a level.
     pairs : tuple of Pairs
         For each tail block, the level pairs (chain level, tail level).
-    slots : tuple of int32 ndarray, each (S_tail, n_pairs)
-        Entry of each coefficient of each pair.
+    merged : tuple of int32 ndarray, each (S_tail, n_pairs)
+        `slots`, where the entries are not the pairs as they come.
     """
 
     indptr: IntArray
     rows: CodeArray
     pairs: tuple[Pairs, ...]
-    slots: tuple[CodeArray, ...]
+    merged: tuple[CodeArray, ...]
+
+    @property
+    def slots(self) -> tuple[CodeArray, ...]:
+        """Entry of each coefficient of each pair, for each tail block, shape (S_tail, n_pairs)."""
+        return (np.arange(len(self.rows), dtype=np.int32)[None],) if self.is_in_order else self.merged
 
     @property
     def columns(self) -> CodeArray:
         """Level of the chain block each entry belongs to, shape (nnz,)."""
+        if self.is_in_order:
+            return self.pairs[0].first
         return np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
 
     @property
@@ -75,7 +82,7 @@ class Coupling:
         """Return the coupling without the numbers of the data rows, which only sums over the rows need."""
         if not self.pairs:
             return self
-        return replace(self, pairs=(), slots=())
+        return replace(self, pairs=(), merged=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +306,7 @@ def _coupling(
         return Coupling(np.zeros(leading.n_levels + 1, dtype=np.intp), np.zeros(0, np.int32), (), ())
     if len(tail) == 1 and tail[0].size == 1:
         # Pairs come sorted: they are the entries.
-        slots = np.arange(len(pairs[0].first), dtype=np.int32)[None]
-        return Coupling(_pointers(pairs[0].first, leading.n_levels), pairs[0].second, pairs, (slots,))
+        return Coupling(_pointers(pairs[0].first, leading.n_levels), pairs[0].second, pairs, ())
     columns, rows = [], []
     for block, start, pair in zip(tail, offsets, pairs, strict=True):
         first_row = start + pair.second * block.size

@@ -43,7 +43,7 @@ def test_counts_are_those_of_a_dictionary(seed, n, q):
         total.add(counted_pairs(a, b))
         right += Counter(zip(a.tolist(), b.tolist(), strict=True))
     run = total.total(1)
-    assert run.sums.dtype == np.int32
+    assert run.sums.dtype in (np.uint8, np.int32)
     assert as_counter(run) == right
     if q < 100:
         # Some of the levels of a larger set, in any order.
@@ -53,6 +53,14 @@ def test_counts_are_those_of_a_dictionary(seed, n, q):
         order = in_order(run, rng.permutation(q), second, turned=True)
         assert (np.lexsort((order.second, order.first)) == np.arange(len(run.keys))).all()
         assert (order.first == second[split_keys(run.keys)[1][order.place]]).all()
+
+
+def test_numbers_of_rows_take_the_shortest_integers_that_hold_them():
+    few = counted_pairs(np.zeros(200, dtype=int), np.zeros(200, dtype=int))
+    both = merged(few, few)
+    assert (few.sums.dtype, both.sums.dtype) == (np.uint8, np.int32)
+    assert both.sums[:, 0].tolist() == [400]
+    assert counted_pairs(np.zeros(300, dtype=int), np.zeros(300, dtype=int)).sums.tolist() == [[300]]
 
 
 def test_numbers_of_rows_beyond_32_bits_become_floats():

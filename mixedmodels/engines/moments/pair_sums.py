@@ -19,12 +19,12 @@ SECOND_BITS = 32
 CELLS_PER_ROW, SPARE_CELLS = 4, 1 << 16
 #: Pairs that are merged or put in order at once.
 KEYS_AT_ONCE = 1 << 22
-#: Largest number of rows that int32 holds.
-MOST_ROWS = 2**31 - 1
+#: Largest number of rows that int32 holds, and that uint8 holds.
+MOST_ROWS, FEW_ROWS = 2**31 - 1, 2**8 - 1
 _SECOND = (1 << SECOND_BITS) - 1
 
 Keys = npt.NDArray[np.int64]
-PairArray = npt.NDArray[np.float64] | npt.NDArray[np.int32]
+PairArray = npt.NDArray[np.float64] | npt.NDArray[np.int32] | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Run:
     keys : int64 ndarray, shape (n_pairs,)
         Ascending; the level of the first factor and, in the last 32 bits, that of the second.
     sums : ndarray, shape (n_pairs, width)
-        Products of the columns of the first factor with those of the second; numbers of rows, int32, where
-        both have the column of ones alone.
+        Products of the columns of the first factor with those of the second; numbers of rows, in the shortest
+        integers that hold them, where both have the column of ones alone.
     """
 
     keys: Keys
@@ -108,11 +108,14 @@ def merged(one: Run, other: Run) -> Run:
 
 
 def _type_of_sums(one: PairArray, other: PairArray) -> npt.DTypeLike:
-    """Return int32 for numbers of rows that fit it, float64 otherwise."""
-    if one.dtype == other.dtype == np.int32:
-        largest = int(one.max(initial=0)) + int(other.max(initial=0))
-        return np.int32 if largest <= MOST_ROWS else np.float64
-    return np.float64
+    """Return the type of the sums of two runs: integers while both are numbers of rows and fit."""
+    if one.dtype == np.float64 or other.dtype == np.float64:
+        return np.float64
+    return _type_of_counts(int(one.max(initial=0)) + int(other.max(initial=0)))
+
+
+def _type_of_counts(largest: int) -> npt.DTypeLike:
+    return np.uint8 if largest <= FEW_ROWS else np.int32 if largest <= MOST_ROWS else np.float64
 
 
 def _cuts(one: Keys, other: Keys) -> Iterator[tuple[slice, slice]]:
@@ -237,12 +240,13 @@ def counted_pairs(first: IntArray, second: IntArray) -> Run:
     if cells is not None:
         table = np.bincount(cells.of_row)
         found = np.flatnonzero(table)
-        return Run(cells.keys(found), table[found].astype(np.int32)[:, None])
+        counts = table[found]
+        return Run(cells.keys(found), counts.astype(_type_of_counts(int(counts.max())))[:, None])
     keys = joined_keys(first, second)
     keys.sort()
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    counts = np.diff(starts, append=len(keys)).astype(np.int32)
-    return Run(keys[starts], counts[:, None])
+    counts = np.diff(starts, append=len(keys))
+    return Run(keys[starts], counts.astype(_type_of_counts(int(counts.max(initial=0))))[:, None])
 
 
 @dataclass(frozen=True, slots=True)

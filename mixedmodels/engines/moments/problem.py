@@ -15,7 +15,7 @@ from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.problem import EXACT_FIT, LinearProblem
 from mixedmodels.engines.linear.system import Equations
 from mixedmodels.engines.moments.basis import semidefinite_root
-from mixedmodels.engines.moments.pair_sums import in_order
+from mixedmodels.engines.moments.pair_sums import PairArray, in_order
 from mixedmodels.engines.moments.sums import Sums
 from mixedmodels.engines.orthonormal import RANK_TOLERANCE, OrthonormalBasis
 from mixedmodels.errors import DataError
@@ -216,12 +216,12 @@ class MetLevels:
     first, second : int32 ndarray, shape (n_pairs,)
         Levels, sorted by `first`, then `second`.
     sums : ndarray, shape (n_pairs, S, S')
-        Products of the columns that are summed for the two.
+        Products of the columns that are summed for the two; numbers of rows in short integers.
     """
 
     first: CodeArray
     second: CodeArray
-    sums: FloatArray
+    sums: PairArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ class SumMeetings:
             run = self.sums.total_pairs(a, b)
             order = in_order(run, self.orders[a], self.orders[b], turned=h < g)
             shape = tuple(self.sums.columns.groups[k].size for k in (a, b))
-            values = run.sums[order.place].astype(np.float64, copy=False).reshape(-1, *shape)
+            values = run.sums[order.place].reshape(-1, *shape)
             values = values.transpose(0, 2, 1) if h < g else values
             self.found[g, h] = MetLevels(order.first, order.second, values)
         return self.found[g, h]
@@ -337,8 +337,9 @@ class SumMeetings:
             return self._in_order(faces, g).transpose(2, 0, 1)
         values = self._levels(first, second).sums
         if left.size == right.size == 1:
-            scale = float(left[0, 0] * right[0, 0])
-            return values if scale == 1.0 else scale * values
+            products = values.astype(np.float64)
+            products *= float(left[0, 0] * right[0, 0])
+            return products
         return np.asarray((left.T @ values) @ right)
 
 

@@ -67,8 +67,8 @@ def choose_rest(
     if not liftable and light.mean() < LEAST_LIGHT_SHARE and dense_size <= MAX_STORED_DENSE:
         rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
         rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
-        return DenseRest(rows, coupling, n_tail)
-    return sparse_rest(coupling, entry_places(coupling, light), values, XZ, n_tail)
+        return DenseRest(rows, coupling.without_rows(), n_tail)
+    return sparse_rest(coupling.without_rows(), entry_places(coupling, light), values, XZ, n_tail)
 
 
 def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:

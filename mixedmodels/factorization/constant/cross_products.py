@@ -276,9 +276,8 @@ def _rest(
 ) -> Rest:
     """Return the rows below the j-th chain block."""
     coupling, entries = pattern.couplings[j], _entries(pattern, j, sums)
-    coupling = coupling.without_rows()
     if layout is not None:
-        return sparse_tail_rest(coupling, entries, XZ, layout)
+        return sparse_tail_rest(coupling.without_rows(), entries, XZ, layout)
     liftable = len(pattern.chain) > 1
     return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
 

@@ -14,7 +14,7 @@ N_TAIL, P = 7, 2
 def rests(columns, rows, S, q):
     """Return the same rows kept sparse and kept dense."""
     indptr = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=q))])
-    coupling = Coupling(indptr, rows.astype(np.int32), pairs=(), slots=())
+    coupling = Coupling(indptr, rows.astype(np.int32), pairs=(), merged=())
     values, XZ = RNG.standard_normal((S, len(rows))), RNG.standard_normal((P, S, q))
     full = np.zeros((q, S, N_TAIL + P))
     full[columns, :, rows] = values.T
