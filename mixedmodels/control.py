@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy.typing as npt
 from mixedmodels.advice import shown, unknown_option
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError
-from mixedmodels.records import dataclass
 
 Check = Literal["stop", "warning", "ignore"]
 CHECKS = get_args(Check)

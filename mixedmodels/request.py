@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula, parse_expression
 from mixedmodels.formula.language.residual import STRUCTURES, ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.correlation import OneCorrelation
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.diagonal import common_scale
 from mixedmodels.covariance.residual.structure import Positions, ResidualStructure
 from mixedmodels.covariance.triangle import lower_triangle
-from mixedmodels.records import dataclass
 
 # Smooth processes over close places have correlation matrices that are singular to rounding, about 1e-14 for
 # a few hundred places. So much is added to their diagonal, and changes no estimate that data can tell.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.correlation import OneCorrelation
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ A structure of this kind is a subclass with `name`, `rho_bounds`, `correlation_f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.diagonal import common_scale
 from mixedmodels.covariance.triangle import lower_triangle
-from mixedmodels.records import dataclass
 
 # At a bound of rho R is singular and its derivative infinite, though that of the covariance is not.
 # Staying this far inside (relative to the width of the interval) changes the covariance by as little,

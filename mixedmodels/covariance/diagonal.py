@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.triangle import flat_triangle, lower_triangle, on_diagonal
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ the spherical effects u are the same on both sides.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
@@ -19,7 +19,6 @@ from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 #: A Cholesky pivot of the correlations of a term's columns below this asks for Householder reflections, which
 #: keep the digits that squares lose.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
-from mixedmodels.records import dataclass
 
 #: A Cholesky pivot of the unit-norm columns below this asks for Householder reflections: cross-products of
 #: such columns are combined with an error of 1e-16 over its square, and a residual variance may be a share of

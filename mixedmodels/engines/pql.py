@@ -12,7 +12,7 @@ until eta no longer moves. There is no likelihood at the end, only that of the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 # Relative change of eta (root of the ratio of sums of squares) at which the loop ends.
 TOLERANCE = 1e-10

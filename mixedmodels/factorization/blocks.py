@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate
 
@@ -11,7 +12,6 @@ import numpy as np
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import SparseRoot
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ themselves, they leave it sparse. The leading block becomes two, light and heavy
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.records import dataclass
 
 #: Effects in the tail from which a split is thought about.
 LEAST_TAIL = 2000

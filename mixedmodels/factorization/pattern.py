@@ -8,7 +8,7 @@ in schools). All other blocks form the *tail*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -17,7 +17,6 @@ from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, CodeArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.records import dataclass
 
 #: Pairs of levels are numbered through a table while it stays below this many cells per data row.
 TABLE_CELLS_PER_ROW = 4

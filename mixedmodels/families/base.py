@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,6 @@ from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import FamilyError
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import LINK_NAMES, Link, find_link
-from mixedmodels.records import dataclass
 
 EMPTY: FloatArray = np.empty(0)
 # Counts and trials typed with decimals (0.3 * 10) are integers within this relative error.

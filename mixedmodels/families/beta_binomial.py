@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -33,7 +34,6 @@ from mixedmodels.families.unit_interval import (
     shape_parameter,
     slopes_in_log_precision,
 )
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

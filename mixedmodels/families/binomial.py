@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +29,6 @@ from mixedmodels.families.unit_interval import (
     scaled,
 )
 from mixedmodels.kernels.family_rows import logit_rows, logit_rows_numpy
-from mixedmodels.records import dataclass
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)

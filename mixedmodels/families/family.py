@@ -8,13 +8,13 @@ log(mu); the geometric distribution of ``tests/families/test_custom_family.py`` 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.families.links import Link
-from mixedmodels.records import dataclass
 
 Hessian = Literal["expected", "observed"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,6 @@ from mixedmodels.families.family import Hessian
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
 from mixedmodels.families.special import gamma_normalizer, log_minus_digamma
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,6 @@ from mixedmodels.families.base import (
 )
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Jet, Link, get_link
-from mixedmodels.records import dataclass
 
 # exp(230) = 1e100: squares and products with a precision stay finite.
 _LOG_BOUND = 230.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,6 @@ from mixedmodels.families.base import check_positive, checked_link, dispersion_m
 from mixedmodels.families.family import Hessian, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMeanTerms, PositiveFamily
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -18,7 +19,6 @@ from scipy.special import erfcx, expit, ndtr, ndtri
 from mixedmodels.advice import advises
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.errors import FamilyError
-from mixedmodels.records import dataclass
 
 Jet: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 """A function of eta with its first, second and third derivative, each of shape (n,)."""

@@ -7,7 +7,7 @@ has its own phi, so such a family belongs to rows: `rows` chooses some, `at` tak
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +17,6 @@ from mixedmodels.errors import FamilyError, NotAvailableError
 from mixedmodels.families.family import Derivatives, Family, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.zero_part import WithZeroPart
-from mixedmodels.records import dataclass
 
 #: First parameters of families that predictors can have an effect on.
 DISPERSIONS = ("dispersion", "theta", "alpha", "precision")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
 
@@ -20,7 +21,6 @@ from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanPhiTerms, LogMe
 from mixedmodels.families.saturated import deviance_by_search
 from mixedmodels.families.special import log_gamma_difference, logistic, polygamma_differences, rising
 from mixedmodels.families.zero_part import zero_inflated
-from mixedmodels.records import dataclass
 
 # Sizes mu / alpha beyond these bounds change nothing, and their cubes are still doubles.
 _LARGEST_SIZE = 1e100

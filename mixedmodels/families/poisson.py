@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,6 @@ from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.positive import POSITIVE_LINKS, LogMeanTerms, PositiveFamily
 from mixedmodels.families.zero_part import zero_inflated
-from mixedmodels.records import dataclass
 
 # Above, the skewness of a count is below 1e-7 and the spacing of doubles above 1.
 LARGEST_POISSON_MEAN = 1e15

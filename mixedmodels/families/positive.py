@@ -7,6 +7,7 @@ are the derivatives in eta themselves.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +16,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.families.base import EMPTY, FamilyBase, outside
 from mixedmodels.families.family import Derivatives, PhiDerivatives
 from mixedmodels.families.links import LARGEST_EXPONENT, Link
-from mixedmodels.records import dataclass
 
 POSITIVE_LINKS = ("log", "identity", "sqrt", "inverse", "1/mu^2")
 

@@ -6,6 +6,7 @@ dispersion itself comes from Pearson's X2 after the fit (McCullagh & Nelder 1989
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
@@ -21,7 +22,6 @@ from mixedmodels.families.gaussian import gaussian
 from mixedmodels.families.inverse_gaussian import inverse_gaussian
 from mixedmodels.families.links import Link
 from mixedmodels.families.poisson import poisson
-from mixedmodels.records import dataclass
 
 VarianceFunction: TypeAlias = Literal["constant", "mu(1-mu)", "mu", "mu^2", "mu^3"]
 

@@ -10,7 +10,7 @@ distribution f of mean mu (before inflation or truncation) and g = log f(0):
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
@@ -22,7 +22,6 @@ from mixedmodels.families.base import EMPTY, LARGEST_SHAPE, refuse_rows, weighte
 from mixedmodels.families.family import Derivatives, Family, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Jet, Link, get_link
 from mixedmodels.families.saturated import deviance_by_search
-from mixedmodels.records import dataclass
 
 ZeroPart: TypeAlias = Literal["inflated", "hurdle", "truncated"]
 _PREFIX: dict[ZeroPart, str] = {"inflated": "zero-inflated", "hurdle": "hurdle", "truncated": "truncated"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -19,7 +20,6 @@ from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.residual import ResidualDesign
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.records import dataclass
 
 NO_LIKELIHOOD = (
     "estimating equations have no likelihood: compare models by Wald tests, anova(m1, m2), or by "

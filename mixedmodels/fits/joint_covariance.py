@@ -8,6 +8,7 @@ which the factorization of the fit gives without ever forming C.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from mixedmodels.factorization.constant.inverse_entries import InverseEntries, i
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ where the entries of :mod:`mixedmodels.fits.joint_covariance` are not to be had.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +18,6 @@ from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix, relative_factor
 from mixedmodels.formula.design.theta import term_factors
-from mixedmodels.records import dataclass
 
 # Rows solved for at once, to bound the dense right-hand side.
 ROWS_AT_ONCE = 512

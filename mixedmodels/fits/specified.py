@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import Design
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

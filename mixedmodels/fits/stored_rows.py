@@ -8,7 +8,7 @@ written out. What was one array before is one array again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,7 +17,6 @@ import pandas as pd
 from mixedmodels.arrays import IntArray
 from mixedmodels.formula.design.column_matrix import CodedColumns, ColumnMatrix, Piece
 from mixedmodels.formula.design.design import Design, RandomTerm, Response
-from mixedmodels.records import dataclass
 
 #: Arrays with fewer entries are written out: nothing is gained.
 FEW = 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ freedom a contrast has, is decided once, in :mod:`mixedmodels.inference.fixed_ef
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,6 @@ from scipy import special
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import listed
-from mixedmodels.records import dataclass
 from mixedmodels.reports.text_tables import fill_line
 
 # A row of L is dependent where the rows before it leave less than this of its norm.

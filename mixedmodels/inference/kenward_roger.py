@@ -14,6 +14,8 @@ weights are part of the covariance of the rows, which pbkrtest leaves out.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -21,7 +23,6 @@ from mixedmodels.engines.linear.expected_information import ExpectedInformation
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.inference.satterthwaite import moment_df
-from mixedmodels.records import dataclass
 
 #: Eigenvalues of the expected information, scaled to unit diagonal, below which a direction is not estimated.
 UNKNOWN = 1e-10

@@ -8,10 +8,11 @@ freedom; those of several contrasts together Hotelling's T^2 as they approximate
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.records import dataclass
 
 # An eigenvalue of ``I - H`` of a cluster below this is zero: the cluster alone determines a coefficient, and
 # its residual in that direction is zero.

@@ -6,6 +6,8 @@ of a chi-square distribution (Satterthwaite 1946), a covariance or a correlation
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from scipy import special
@@ -18,7 +20,6 @@ from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.residual import ResidualDesign
 from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.inference.covariance_parameters import deviation_parts, deviations
-from mixedmodels.records import dataclass
 
 #: Half the distance of first differences in free coordinates.
 STEP = 1e-5

@@ -12,11 +12,12 @@ contrasts; Kuznetsova, Brockhoff & Christensen 2017, J. Stat. Softw. 82(13)).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.parameter_covariance import ParameterCovariance
-from mixedmodels.records import dataclass
 
 #: Degrees of freedom of the rows of a hypothesis that differ by less than this share are equal: they come
 #: from differences good to seven digits.

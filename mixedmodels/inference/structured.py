@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
@@ -13,7 +15,6 @@ from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.inference.contrasts import FixedEffects
 from mixedmodels.inference.kenward_roger import KenwardRoger
 from mixedmodels.inference.satterthwaite import combined, moment_df
-from mixedmodels.records import dataclass
 
 #: A column that varies within a subject by more than this share of its size is a within-subject effect.
 CONSTANT = 1e-10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -10,7 +10,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.inference.contrasts import FixedEffects
 from mixedmodels.inference.wald import table_of_tests
-from mixedmodels.records import dataclass
 from mixedmodels.reports.fit_text import FitDescription, summary_text
 from mixedmodels.reports.page import html_of
 

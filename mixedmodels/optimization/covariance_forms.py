@@ -9,6 +9,7 @@ so that they are as near to dependent as those are; quadratic forms would not be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,6 @@ from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.records import dataclass
 
 #: Rows asked first, a handful of levels of every factor in most designs; up to here matrices are dense.
 FEW_ROWS = 64

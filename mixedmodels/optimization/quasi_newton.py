@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.watch import Watch, current_watch
-from mixedmodels.records import dataclass
 
 Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 

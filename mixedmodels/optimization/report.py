@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.records import dataclass
 
 Verdict = Literal["converged", "boundary", "not identified", "inexact", "not converged"]
 

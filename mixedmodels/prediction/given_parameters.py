@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from mixedmodels.families.family import Family
 from mixedmodels.fits.specified import Parameters
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.theta import theta_names, theta_slices
-from mixedmodels.records import dataclass
 
 #: What parameters go by.
 KINDS = ("beta", "theta", "sd", "cor", "sigma", "phi")

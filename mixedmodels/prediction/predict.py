@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,6 @@ from mixedmodels.prediction.theta_uncertainty import (
     predicted_rows,
     spread,
 )
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,6 @@ from scipy.special import ndtri, stdtrit
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of, real_number, true_or_false
 from mixedmodels.errors import ControlError
-from mixedmodels.records import dataclass
 
 PredictionType = Literal["link", "response", "disp"]
 IntervalType = Literal["confidence", "prediction"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,6 @@ from mixedmodels.prediction.predict import (
 )
 from mixedmodels.prediction.re_form import ReForm
 from mixedmodels.prediction.structured import drawn_residuals, new_residual_factors, relative_sd
-from mixedmodels.records import dataclass
 
 #: Numbers of one block of draws: 16 MB.
 MOST_VALUES = 2**21

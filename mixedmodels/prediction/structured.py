@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from mixedmodels.errors import DataError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.structured import StructuredResiduals
 from mixedmodels.formula.design.new_residual import new_residual, new_variance_columns
-from mixedmodels.records import dataclass
 
 #: Share of its variance below which what is left of a new row is rounding: the row was observed.
 NOTHING_LEFT = 1e-12

@@ -10,6 +10,7 @@ derivative d is variance that v leaves out, and v at the estimates falls short o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from mixedmodels.fits.fit import RandomRows
 from mixedmodels.fits.joint_covariance import covariance_of_problem, row_variances
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import contribution, random_effects
-from mixedmodels.records import dataclass
 
 #: Step of a central difference beside the size of an element of theta: its error is of the order of the
 #: square, rounding of that of its inverse.

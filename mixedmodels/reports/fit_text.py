@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.deferred import on_first_use
-from mixedmodels.records import dataclass
 from mixedmodels.reports.formula_text import break_formula
 from mixedmodels.reports.numbers import format_numbers, round_digits, zap_small
 from mixedmodels.reports.page import Page

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from mixedmodels.records import dataclass
+from dataclasses import dataclass
 
 #: Line between a table and the legend below it, which tables in a notebook do without.
 RULE = "---"

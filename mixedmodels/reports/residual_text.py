@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.records import dataclass
 from mixedmodels.reports.numbers import format_numbers
 from mixedmodels.reports.text_tables import named_values, text_matrix
 

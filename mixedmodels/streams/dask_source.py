@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from mixedmodels.errors import MixedModelsError
-from mixedmodels.records import dataclass
 from mixedmodels.streams.kinds import kind_of_dtype
 from mixedmodels.streams.libraries import library
 from mixedmodels.streams.pandas_frames import frame_batches

@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 from mixedmodels.errors import DataError, listed
-from mixedmodels.records import dataclass
 from mixedmodels.streams.libraries import arrow
 
 PARQUET, CSV = "parquet", "csv"

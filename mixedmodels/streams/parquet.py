@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.errors import DataError, MixedModelsError
-from mixedmodels.records import dataclass
 from mixedmodels.streams.arrow_frames import ArrowFrames, kinds_of_schema
 from mixedmodels.streams.files import File, key_kinds
 from mixedmodels.streams.libraries import arrow

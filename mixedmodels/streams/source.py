@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pandas as pd
 
 from mixedmodels.errors import DataError, FormulaError, listed
-from mixedmodels.records import dataclass
 
 #: Memory of one batch as it is read, in bytes; what is made from it takes several times as much.
 BATCH_BYTES = 16 * 2**20

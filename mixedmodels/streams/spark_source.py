@@ -5,10 +5,10 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from mixedmodels.errors import MixedModelsError
-from mixedmodels.records import dataclass
 from mixedmodels.streams.arrow_frames import ArrowFrames
 from mixedmodels.streams.libraries import arrow, library
 from mixedmodels.streams.source import Batch, MapFunction, Part, cannot_read, require_columns, require_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,7 +34,6 @@ from mixedmodels.covariance.residual.partial_autocorrelation import (
     partial_of_coefficients,
 )
 from mixedmodels.covariance.residual.structure import Positions
-from mixedmodels.records import dataclass
 
 _PARTIAL: Interval = (-1.0, 1.0)
 # Step of differences in logits: errors of 1e-12 from the fourth power, and of 1e-13 from rounding.

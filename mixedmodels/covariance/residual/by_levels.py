@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -18,7 +19,6 @@ from mixedmodels.covariance.residual.free_coordinates import (
     to_line,
 )
 from mixedmodels.covariance.residual.structure import Positions
-from mixedmodels.records import dataclass
 
 _CORRELATIONS: Interval = (-1.0, 1.0)
 

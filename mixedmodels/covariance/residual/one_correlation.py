@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.free_coordinates import Interval, at_ends, from_line, line_slope, to_line
 from mixedmodels.covariance.residual.markov import colour_steps, whiten_steps, whiten_steps_pullback
 from mixedmodels.covariance.residual.structure import Positions
-from mixedmodels.records import dataclass
 
 
 class OneResidualCorrelation(ABC):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -24,7 +25,6 @@ from mixedmodels.covariance.residual.free_coordinates import (
 )
 from mixedmodels.covariance.residual.markov import colour_steps, whiten_steps, whiten_steps_pullback
 from mixedmodels.covariance.residual.structure import Positions
-from mixedmodels.records import dataclass
 
 _UNIT: Interval = (0.0, 1.0)
 # Rates of decay beyond this are no correlation, whatever the distance.

@@ -8,13 +8,13 @@ small frozen class with these methods; the engine knows nothing else.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.records import dataclass
 
 #: Positions of the rows of K groups of T rows each: whole numbers (K, T) where a structure goes by levels or
 #: by steps, coordinates (K, T, d) where it goes by distances.

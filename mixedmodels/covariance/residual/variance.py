@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.residual.structure import VarianceColumns
-from mixedmodels.records import dataclass
 
 #: Ratio of standard deviations beyond which one of them is said to be zero.
 EXTREME_RATIO = 1e5

@@ -9,6 +9,8 @@ with the leverage ``H_i = D_i M D_i' V_i^-1``, which multiplies scores by ``(I -
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import coo_array
 
@@ -17,7 +19,6 @@ from mixedmodels.engines.gee.correlation.structure import WorkingCorrelation
 from mixedmodels.engines.gee.equations import MeanPoint, WhiteRows, mean_point, variance_share, whitened
 from mixedmodels.engines.gee.estimates import GeeSolution
 from mixedmodels.engines.gee.problem import MOST_PAIRS, GeeProblem
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

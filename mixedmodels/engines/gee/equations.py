@@ -7,13 +7,14 @@ i, A its variances, W its weights and R its working correlation, beta solves
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.gee.correlation.structure import Whitening
 from mixedmodels.engines.gee.problem import GeeProblem
 from mixedmodels.engines.gee.variance import variance, variance_slope
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from mixedmodels.engines.gee.verdict import OutsideRange, verdict
 from mixedmodels.engines.glm.newton import solve_positive
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.records import dataclass
 
 MAX_ITERATIONS = 300
 # Halvings of a step until it is rounding.

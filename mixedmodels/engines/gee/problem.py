@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.families.family import Family
-from mixedmodels.records import dataclass
 
 #: Pairs of rows of one group beyond which nothing looks at each of them: a gigabyte of indices.
 MOST_PAIRS = 50_000_000

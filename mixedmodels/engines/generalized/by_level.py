@@ -8,6 +8,7 @@ the log of the sum over nodes in place of the first two terms.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from mixedmodels.families.binomial import Binomial
 from mixedmodels.families.family import Family
 from mixedmodels.families.poisson import Poisson
 from mixedmodels.kernels import levels
-from mixedmodels.records import dataclass
 
 # Numbers of the families in the kernels.
 _KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}

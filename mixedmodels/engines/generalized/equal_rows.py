@@ -8,6 +8,7 @@ given eta for both families. Their sum is that of one row with weight ``sum w``,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.weighted.row_sums import count_rows
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 # Families whose log-likelihood is linear in (w, w y) at given eta.
 LINEAR_FAMILIES = ("binomial", "poisson")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mixedmodels.arrays import FloatArray
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

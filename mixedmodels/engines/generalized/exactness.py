@@ -9,7 +9,7 @@ model, it is the only one; else nodes are added until rules agree.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from mixedmodels.engines.generalized.quadrature_grid import (
     n_points,
 )
 from mixedmodels.errors import ControlError, ConvergenceError
-from mixedmodels.records import dataclass
 
 # Two rules agree if they would move no estimate apart by more standard errors: less than half of what counts.
 SAME_ESTIMATES = 0.2

@@ -9,6 +9,8 @@ the gradient from the same draws: that of log L is the average of those of log f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
@@ -17,7 +19,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack
 from mixedmodels.factorization.weighted.penalized_system import SphericalRows, spherical_to_rows
-from mixedmodels.records import dataclass
 
 # Effects and rows up to which a sample costs a few milliseconds and says something.
 MOST_EFFECTS, MOST_EVALUATIONS = 60, 1e5

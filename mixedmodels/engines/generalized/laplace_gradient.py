@@ -12,6 +12,8 @@ eta with the mode; the mode's part is gathered by one adjoint solve ``a = Omega_
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -29,7 +31,6 @@ from mixedmodels.factorization.weighted.penalized_system import (
 )
 from mixedmodels.factorization.weighted.row_inverse import RowInverse, row_inverse
 from mixedmodels.families.family import PhiDerivatives
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

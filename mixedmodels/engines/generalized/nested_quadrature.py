@@ -16,6 +16,8 @@ levels of the block last.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -28,7 +30,6 @@ from mixedmodels.factorization.weighted.penalized_system import at_rows, product
 from mixedmodels.factorization.weighted.row_inverse import PatternInverse, gather_rows, pattern_inverse
 from mixedmodels.factorization.weighted.row_sums import sum_rows
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 # Nodes of all rows that fit into memory with a few arrays of their size.
 MOST_NODES = 30_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,7 +11,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.formula.design.theta import column_scales
 from mixedmodels.optimization.quasi_newton import Minimum
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

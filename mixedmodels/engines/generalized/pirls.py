@@ -8,7 +8,7 @@ of the next step, in the metric of the Hessian, is below :data:`DECREMENT`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -29,7 +29,6 @@ from mixedmodels.factorization.weighted.penalized_factor import (
 )
 from mixedmodels.factorization.weighted.penalized_system import rows_to_spherical, spherical_to_rows
 from mixedmodels.families.family import Derivatives
-from mixedmodels.records import dataclass
 
 # Squared Newton step, relative to 1 + |u|^2, below which the mode is exact: log|L| then errs by 1e-11.
 DECREMENT = 1e-22

@@ -8,7 +8,7 @@ and one measured in millionths are the same to every step of the algorithm.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,6 @@ from mixedmodels.factorization.blocks import block_factor, term_slices
 from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, SphericalRows, spherical_rows
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ the mode (implicit function theorem) and with the Cholesky factor (reverse-mode 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from mixedmodels.factorization.weighted.penalized_system import sum_by_level
 from mixedmodels.factorization.weighted.row_inverse import PatternInverse, gather_rows
 from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 # Nodes times rows evaluated at once: 16 MB an array.
 CHUNK = 1 << 21

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 
@@ -10,7 +11,6 @@ from scipy.special import roots_hermitenorm
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, ConvergenceError
-from mixedmodels.records import dataclass
 
 # Largest dimension for the product rule: beyond it the number of nodes explodes and a sparse grid takes over.
 LARGEST_PRODUCT_DIMENSION = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,7 +19,6 @@ from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem,
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales
-from mixedmodels.records import dataclass
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
 SMALLEST = 0.5

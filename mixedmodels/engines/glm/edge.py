@@ -8,6 +8,8 @@ left, until no row held pulls away from the end (Nocedal & Wright 2006, Numerica
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
@@ -29,7 +31,6 @@ from mixedmodels.engines.glm.recession import null_space
 from mixedmodels.engines.glm.tail_signs import tail_signs
 from mixedmodels.families.family import Family
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.records import dataclass
 
 # Distance from the end of the range, relative to the largest predictor, at which rows are held: at the end
 # itself the likelihood has no derivatives.

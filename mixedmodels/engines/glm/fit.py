@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -13,7 +13,6 @@ from mixedmodels.engines.glm.newton import GlmPoint, climb, negative_hessian, st
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Family
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

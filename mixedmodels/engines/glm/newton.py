@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import hessian
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.records import dataclass
 
 # Newton decrement at which the estimates are within about 1e-8 standard errors of the optimum.
 DECREMENT_TOLERANCE = 1e-16

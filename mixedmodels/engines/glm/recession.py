@@ -7,12 +7,13 @@ The likelihood has no maximum at finite coefficients if such a d moves any row t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
-from mixedmodels.records import dataclass
 
 # Moves of a row by an orthonormal basis, its largest being of order one, that are rounding; the linear
 # programs are solved to a hundredth of it.

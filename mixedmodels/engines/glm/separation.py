@@ -18,7 +18,7 @@ coefficients of the fixed part, whether they vary within groups or between them,
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,7 +31,6 @@ from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.optimization.identification_words import listed_names
 from mixedmodels.optimization.report import ConvergenceReport, Verdict
-from mixedmodels.records import dataclass
 
 # A mean this close to the end of its range, or a coefficient of this many units of eta per standard
 # deviation of its column, calls for the exact test; neither proves anything by itself.

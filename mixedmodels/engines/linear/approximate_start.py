@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve
@@ -29,7 +30,6 @@ from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 #: Seconds of one core that the approximation takes, and for each entry of the coupling besides.
 CALL_SECONDS, ENTRY_SECONDS = 0.01, 2.5e-7

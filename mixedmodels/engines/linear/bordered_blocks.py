@@ -8,6 +8,7 @@ leaves of them the approximation keeps the diagonal faces and the rows against t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -17,7 +18,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.constant.cross_products import CrossProducts
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.records import dataclass
 
 #: Most random effects in the core, and most doubles that hold it against the leading block.
 MOST_CORE, MOST_CORE_DOUBLES = 100, 4_000_000

@@ -6,6 +6,8 @@ this one has nothing to say.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -25,7 +27,6 @@ from mixedmodels.kernels import one_factor_search
 from mixedmodels.optimization.canonical import OBJECTIVE_ROUNDING
 from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
 from mixedmodels.optimization.watch import current_watch
-from mixedmodels.records import dataclass
 
 #: Random effects up to which a search takes no time in which it should be watched, or interrupted.
 MAX_EFFECTS = 100_000

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ residual variance is not needed: moving along S itself, the scale of all varianc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,7 +30,6 @@ from mixedmodels.engines.linear.independent_groups import (
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.factorization.threads import threads_for
-from mixedmodels.records import dataclass
 
 #: Cubes of the sizes of the groups of levels, in sum, up to which the method takes seconds.
 MOST_WORK = 3e10

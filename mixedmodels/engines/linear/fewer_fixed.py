@@ -9,7 +9,7 @@ evaluation then grows with the random effects alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg.lapack import dlauum
@@ -20,7 +20,6 @@ from mixedmodels.engines.linear.system import Equations, Solver, System, choose_
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.records import dataclass
 
 #: Fewest fixed effects, and how many there must be for each random one: below, nothing is gained.
 LEAST_FIXED, FIXED_PER_RANDOM = 50, 2

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -42,7 +42,6 @@ from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.polish import POLISHED, is_polished, observed_inverse, polished
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
-from mixedmodels.records import dataclass
 
 with on_first_use():
     from mixedmodels.engines.linear import approximate_start, average_information, saturated

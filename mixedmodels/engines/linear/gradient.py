@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
@@ -13,7 +14,6 @@ from mixedmodels.factorization.constant.blocked import Factor, Solution
 from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern
 from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
 #: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.

@@ -8,6 +8,7 @@ Groups of like size are stacked, those with fewer levels padded with levels that
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -16,7 +17,6 @@ from scipy.sparse.csgraph import connected_components
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 #: Elements of the square matrices of one stack: 8 MB. A larger group is a stack of its own.
 STACK_ELEMENTS = 1_000_000

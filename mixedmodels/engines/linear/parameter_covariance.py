@@ -15,6 +15,7 @@ the fixed effects take all of it through quadratic forms that do not depend on t
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,7 +31,6 @@ from mixedmodels.engines.linear.small_residual import (
     is_small,
 )
 from mixedmodels.factorization.threads import threads_for
-from mixedmodels.records import dataclass
 
 #: Distance of the inner points of a central difference, in units of the coordinate, and what the differences
 #: over it and over twice it count (Richardson): the error is its fourth power, and the rounding of a gradient

@@ -8,7 +8,7 @@ later number free of the scale and location of predictors and response.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,6 @@ from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
-from mixedmodels.records import dataclass
 
 with on_first_use():
     from mixedmodels.factorization.constant import description

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from mixedmodels.factorization.blocks import Block, block_factor, term_slices
 from mixedmodels.factorization.constant.blocked import factorize
 from mixedmodels.factorization.constant.inverse import invert_on_pattern, level_faces
 from mixedmodels.formula.design.theta import term_factors, theta_slices
-from mixedmodels.records import dataclass
 
 LOG_2PI = math.log(2.0 * math.pi)
 

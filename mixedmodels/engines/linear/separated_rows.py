@@ -13,6 +13,7 @@ to a reference s^2, the mean square of the response about the fixed effects.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
@@ -22,7 +23,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LOG_2PI
 from mixedmodels.errors import DataError
-from mixedmodels.records import dataclass
 
 #: Share of its length that is left of a column which depends on others.
 DEPENDENT = 1e-10

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -32,7 +32,6 @@ from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 #: Share of the mean square of the response below which the residual variance asks for this algorithm.
 SMALL_SHARE = 1e-8

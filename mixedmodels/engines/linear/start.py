@@ -12,6 +12,7 @@ The Hessian is that of one term with the others held fixed; quasi-Newton updates
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -29,7 +30,6 @@ from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import boundaries, column_scales
 from mixedmodels.optimization.canonical import canonical
-from mixedmodels.records import dataclass
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4

@@ -7,6 +7,7 @@ all others through the blocked factorization. What follows reads the same number
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -27,7 +28,6 @@ from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 Method = Literal["laplace", "lindstrom-bates"]
 

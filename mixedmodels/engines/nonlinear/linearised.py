@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, RandomTerm
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

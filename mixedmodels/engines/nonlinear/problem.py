@@ -11,7 +11,7 @@ a cluster; the effects of a cluster stand side by side, so that everything is do
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypedDict
 
@@ -22,7 +22,6 @@ from mixedmodels.engines.residual.batches import clusters_of_rows
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.nonlinear import MeanFunction
 from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ determinant knows of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -24,7 +25,6 @@ from mixedmodels.covariance.residual.structure import Positions
 from mixedmodels.engines.residual.model import ResidualRows
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 #: Clusters of one pattern, in multiples of T m / (T + m), from which its cross-products are the shorter way:
 #: there they take fewer operations, and read more of memory for each of them.

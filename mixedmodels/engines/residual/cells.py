@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import solve_triangular
 
@@ -11,7 +13,6 @@ from mixedmodels.engines.residual.covariance import unit_covariances
 from mixedmodels.engines.residual.model import Parameters
 from mixedmodels.engines.residual.objective import LARGE
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

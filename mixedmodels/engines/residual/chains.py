@@ -6,13 +6,14 @@ and derivatives come back through the whitening.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.covariance.residual.by_group import ByGroup
 from mixedmodels.covariance.residual.structure import Markov, Positions, VarianceColumns
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters, ResidualRows
-from mixedmodels.records import dataclass
 
 #: Rows of a group from which it is whitened row by row: shorter ones share their matrices.
 LONG = 64

@@ -7,14 +7,13 @@ search therefore has ``theta / exp(m)``, m the mean over the rows of the logarit
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.optimization.quasi_newton import Minimum
-from mixedmodels.records import dataclass
 
 #: Mean logarithms beyond this belong to trial points far from any data.
 MOST = 300.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from mixedmodels.engines.residual.batches import Batch, Groups
 from mixedmodels.engines.residual.model import CovarianceModel, Parameters, Slopes
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.records import dataclass
 
 #: Correlation and variance of rows that are not there.
 ABSENT = np.array([0.0, 1.0])

@@ -15,6 +15,8 @@ pattern alone (Takahashi's recursion).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -25,7 +27,6 @@ from mixedmodels.engines.residual.model import Parameters, Slopes
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.sparse.cholesky import factor_fronts, invert_fronts, solve_fronts_columns
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ and a random effect and the residuals the blocks of ``Z_k'RZ_k`` of each level w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csr_array, eye_array, kron
 
@@ -21,7 +23,6 @@ from mixedmodels.engines.residual.model import Parameters
 from mixedmodels.engines.residual.objective import Evaluation
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.records import dataclass
 
 #: Half the distance of the points of differences along a direction of length one.
 STEP = 1e-5

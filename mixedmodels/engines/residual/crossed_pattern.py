@@ -10,6 +10,7 @@ order of elimination of ``Lambda'A Lambda + I`` is found once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -23,7 +24,6 @@ from mixedmodels.factorization.sparse.order import fill_reducing_order
 from mixedmodels.factorization.sparse.symbolic import Fronts, build_fronts
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix
-from mixedmodels.records import dataclass
 
 #: Elements of K that are held: half a gigabyte.
 MOST_PRODUCTS = 4e7

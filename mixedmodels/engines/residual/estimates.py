@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -9,7 +11,6 @@ from mixedmodels.engines.residual.model import Parameters
 from mixedmodels.engines.residual.objective import Evaluation
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +27,6 @@ from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
-from mixedmodels.records import dataclass
 
 #: Decrease of the objective that ends the search: estimates are then closer than a millionth of a standard
 #: error, which tests to six digits need.

@@ -8,6 +8,8 @@ parameters that it does not need are held.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -18,7 +20,6 @@ from mixedmodels.engines.residual.objective import Evaluation, evaluation
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.start import expected_hessian, is_sampled, sampled_hessian
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.records import dataclass
 
 #: Eigenvalue of the expected information, scaled to unit diagonal, below which its direction is flat: the
 #: derivatives it is made of are good to ten digits, and their squares enter.

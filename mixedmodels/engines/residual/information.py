@@ -10,6 +10,7 @@ how the profiled sigma^2 moves with phi.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.engines.residual.objective import Evaluation, evaluation, gradient
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.engines.residual.slopes import covariance_slopes
-from mixedmodels.records import dataclass
 
 #: Distance of the inner points of a central difference in free coordinates, which are of order one, and what
 #: the differences over it and over twice it count: the error is its fourth power.

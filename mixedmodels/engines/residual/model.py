@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from mixedmodels.covariance.residual.structure import Positions, VarianceColumns
 from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

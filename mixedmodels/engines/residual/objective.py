@@ -13,6 +13,7 @@ Assoc. 83, 1014-1022).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtri
@@ -23,7 +24,6 @@ from mixedmodels.engines.residual.covariance import UnitCovariances, pulled_back
 from mixedmodels.engines.residual.crossed import CrossedState, crossed_slopes, crossed_state, goes_by_steps
 from mixedmodels.engines.residual.model import Parameters, Slopes
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.records import dataclass
 
 LOG_2PI = math.log(2.0 * math.pi)
 #: Size from which matrices are factored one by one: LAPACK's own blocks pay then.

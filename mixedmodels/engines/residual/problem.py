@@ -7,7 +7,7 @@ models; the rows ``M = [Q, e]`` enter the batches once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from mixedmodels.engines.residual.model import CovarianceModel, ResidualRows
 from mixedmodels.errors import DataError
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales
-from mixedmodels.records import dataclass
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28

@@ -8,7 +8,7 @@ Where they are not, :mod:`mixedmodels.engines.residual.crossed` has the equation
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from mixedmodels.engines.residual.estimates import ResidualEstimates
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ factored together with X, densely or sparsely.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from mixedmodels.factorization.constant.sparse_tail import SparseTail, factor_sp
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,6 @@ from mixedmodels.factorization.constant.sparse_tail_rest import sparse_tail_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.level_sums import level_sums
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization import dense
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.congruence import congruence
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

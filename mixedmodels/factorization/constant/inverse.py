@@ -10,6 +10,8 @@ so that only entries on the pattern are ever needed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -19,7 +21,6 @@ from mixedmodels.factorization.constant.rest import FixedRest
 from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ where they did not, a column for each distinct level of the side that has fewer 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from mixedmodels.factorization.constant.inverse import Inverse, invert_on_patter
 from mixedmodels.factorization.constant.inverse_columns import inverse_columns
 from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.records import dataclass
 
 #: Elements of one batch of columns: 128 MB.
 BATCH_ELEMENTS = 2**24

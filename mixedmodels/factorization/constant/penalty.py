@@ -8,13 +8,13 @@ Biometrics 32, 69-83), and ``log|Q|`` is taken off its log-determinant: no squar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import block_diag, csc_array
 
 from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.factorization.pattern import Pattern
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

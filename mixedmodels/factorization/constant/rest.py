@@ -11,7 +11,7 @@ Four representations do the same, each where it is cheapest:
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -20,7 +20,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization import dense
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 
 class Rest(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,7 +16,6 @@ from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.kernels import faces
 from mixedmodels.kernels.pairs import multiply_pairs
 from mixedmodels.kernels.schur import add_sandwich, subtract_schur
-from mixedmodels.records import dataclass
 
 #: Doubles in one dense chunk of E; 8 MB stays near the caches and feeds BLAS well.
 CHUNK_DOUBLES = 1 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from mixedmodels.factorization.sparse.cholesky import (
 )
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Elements are kept by faces of pairs of levels, so that a factor T is applied to 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csc_array, hstack
@@ -20,7 +21,6 @@ from mixedmodels.factorization.constant.penalty import (
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.sparse.symbolic import Fronts
 from mixedmodels.kernels.pairs import find_kept
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

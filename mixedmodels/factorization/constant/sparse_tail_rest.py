@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -13,7 +13,6 @@ from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, 
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.kernels import faces
 from mixedmodels.kernels.pairs import multiply_pairs, number_pairs, subtract_pairs
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

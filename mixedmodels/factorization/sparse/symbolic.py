@@ -7,12 +7,13 @@ at the price of explicit zeros.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.kernels.elimination import column_structures
-from mixedmodels.records import dataclass
 
 #: Seconds a front costs before any arithmetic and one multiplication within a large one; fronts of this many
 #: columns reach half of that speed. Their order of magnitude on any present machine is all that matters.

@@ -10,6 +10,7 @@ last axis of an array of shape (S, m).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Coupling
 from mixedmodels.factorization.weighted.row_sums import RowSums, count_rows, row_sums, sum_rows
-from mixedmodels.records import dataclass
 
 # Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS (measured).
 PAIR_COST = 60.0

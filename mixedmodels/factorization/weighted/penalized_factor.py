@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.linalg import LinAlgError
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
@@ -20,7 +22,6 @@ from mixedmodels.factorization.weighted.penalized_system import (
 )
 from mixedmodels.factorization.weighted.row_sums import sum_rows
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 # Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
 SMALLEST_EIGENVALUE = 1e-10

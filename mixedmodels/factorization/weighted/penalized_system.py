@@ -8,6 +8,7 @@ for each theta. A column of ones stays a number. A singular T needs no special t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -18,7 +19,6 @@ from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.factorization.weighted.coupling import TailCoupling, tail_coupling
 from mixedmodels.factorization.weighted.row_sums import RowSums, row_sums, sum_rows
-from mixedmodels.records import dataclass
 
 SphericalColumn: TypeAlias = FloatArray | float
 """One coefficient of ``Lambda'z_i`` for every row: shape (n,), or one number for all rows."""

@@ -8,6 +8,8 @@ coupling of an eliminated level to what comes later and L its own factor,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -15,7 +17,6 @@ from mixedmodels.factorization.weighted.coupling import apply_by_level, inverse_
 from mixedmodels.factorization.weighted.penalized_factor import PenalizedFactor, inverse_of
 from mixedmodels.factorization.weighted.penalized_system import SphericalColumn, related
 from mixedmodels.kernels import faces
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

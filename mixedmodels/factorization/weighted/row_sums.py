@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.records import dataclass
 
 # Rows per group from which summing contiguous stretches beats counting row by row (measured).
 LONG_GROUPS = 8

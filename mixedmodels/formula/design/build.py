@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -35,7 +36,6 @@ from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.language.residual import ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
 from mixedmodels.formula.language.terms import Terms, expand_terms
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any, TypeAlias, cast
@@ -28,7 +29,6 @@ from mixedmodels.formula.evaluation.contrasts import (
 from mixedmodels.formula.evaluation.conversions import with_levels
 from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.terms import Terms
-from mixedmodels.records import dataclass
 
 #: Levels and order of a factor; empty for numbers.
 Kind: TypeAlias = tuple[()] | tuple[tuple[str, ...], bool]

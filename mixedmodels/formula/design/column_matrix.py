@@ -7,6 +7,7 @@ level, formed once, give every product with them: nothing of size rows times col
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TypeAlias
@@ -16,7 +17,6 @@ from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.level_sums import level_sums
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

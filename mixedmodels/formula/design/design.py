@@ -6,6 +6,7 @@ and the engines, which read only arrays from them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +18,6 @@ from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
 from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.language.parse import ParsedFormula
-from mixedmodels.records import dataclass
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ The rows with a missing value in any variable, weight or offset drop together, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from mixedmodels.formula.evaluation.input_frames import InputFrame, in_row_order
 from mixedmodels.formula.evaluation.read_column import column_of
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import Name, Node, names_in
-from mixedmodels.records import dataclass
 
 _ACTIONS = ("omit", "exclude", "fail", "pass")
 

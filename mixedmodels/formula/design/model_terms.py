@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.build import build_design
 from mixedmodels.formula.design.design import Design, NaAction, RandomTerm
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

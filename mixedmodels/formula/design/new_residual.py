@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
 from mixedmodels.formula.evaluation.columns import Column, as_factor
 from mixedmodels.formula.evaluation.evaluate import as_numbers
 from mixedmodels.formula.language.syntax_tree import deparse
-from mixedmodels.records import dataclass
 
 # New times are whole numbers of steps to this share of one.
 _STEP_TOLERANCE = 1e-3

@@ -9,12 +9,12 @@ where `X_k` are the columns of X, and `Z_k` those of a random-effects term, that
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.evaluation.mean import MeanExpression
-from mixedmodels.records import dataclass
 
 
 class MeanFunction(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,6 @@ from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.errors import DataError, DataWarning, warn
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric, as_factor
 from mixedmodels.formula.evaluation.evaluate import as_numbers
-from mixedmodels.records import dataclass
 
 # Times are multiples of a step if they are so to this share of it, which rounding of decimals stays below.
 _STEP_TOLERANCE = 1e-4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -20,7 +20,6 @@ from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, as_fa
 from mixedmodels.formula.language.bars import SPATIAL, Bar
 from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
 from mixedmodels.formula.language.terms import Terms
-from mixedmodels.records import dataclass
 
 with on_first_use():
     from mixedmodels.formula.design import spatial_effects

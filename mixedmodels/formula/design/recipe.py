@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.formula.design.coding import MatrixRecipe
 from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.language.syntax_tree import Node
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

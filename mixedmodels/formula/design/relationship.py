@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from mixedmodels.formula.design.sparse_root import (
     sparse_root,
 )
 from mixedmodels.formula.evaluation.level_names import level_names
-from mixedmodels.records import dataclass
 
 with on_first_use():
     from mixedmodels.formula.design import sparse_solvers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from mixedmodels.covariance.residual.structure import (
 from mixedmodels.formula.design.coding import MatrixRecipe
 from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.residual import ResidualCall
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

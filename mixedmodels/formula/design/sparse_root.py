@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,6 @@ from scipy.sparse import csc_array, csc_matrix, csr_array, diags_array
 from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.records import dataclass
 
 with on_first_use():
     from mixedmodels.formula.design import sparse_solvers

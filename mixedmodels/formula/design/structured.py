@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.design import Design
@@ -11,7 +11,6 @@ from mixedmodels.formula.evaluation.columns import Column
 from mixedmodels.formula.language.dispersion import VarianceCall, parse_dispersion
 from mixedmodels.formula.language.residual import ResidualCall, parse_residual
 from mixedmodels.formula.language.syntax_tree import Node
-from mixedmodels.records import dataclass
 
 with on_first_use():
     from mixedmodels.formula.design import read_dispersion, read_residual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +16,6 @@ from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.syntax_tree import Call, Node, deparse
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

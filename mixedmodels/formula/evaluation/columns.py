@@ -6,7 +6,7 @@ Every column knows which of its rows are missing and can be cut to a set of rows
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,6 @@ from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.evaluation.exact_numbers import exact_numbers, float_names, loses_digits
 from mixedmodels.formula.language.number_format import number_name
-from mixedmodels.records import dataclass
 
 if TYPE_CHECKING:
     from mixedmodels.formula.evaluation.contrasts import Contrast

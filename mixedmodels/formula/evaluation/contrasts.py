@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -12,7 +13,6 @@ import pandas as pd
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.evaluation.level_names import level_names
-from mixedmodels.records import dataclass
 
 _POLYNOMIAL_NAMES = (".L", ".Q", ".C")
 

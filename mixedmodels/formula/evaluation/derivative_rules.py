@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import log, pi, sqrt
 from typing import Any, TypeAlias
 
@@ -10,7 +11,6 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedmodels.formula.evaluation.jets import Numbers, Partials
-from mixedmodels.records import dataclass
 
 _LOG_2, _LOG_10 = log(2.0), log(10.0)
 _ROOT_2_PI = sqrt(2.0 * pi)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -48,7 +48,6 @@ from mixedmodels.formula.language.syntax_tree import (
     start_of,
     sum_operands,
 )
-from mixedmodels.records import dataclass
 
 _MAX_SEQUENCE = 100_000
 # R's constants, where no column and no name in `env` takes their place.

@@ -7,9 +7,8 @@ rules of single functions are the tables of `derivative_rules`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-from mixedmodels.records import dataclass
 
 #: A number, or one number a row.
 Numbers: TypeAlias = Any

@@ -8,7 +8,7 @@ once for a table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -48,7 +48,6 @@ from mixedmodels.formula.language.syntax_tree import (
     sum_operands,
     unary,
 )
-from mixedmodels.records import dataclass
 
 _FORMALS = {"ifelse": ("test", "yes", "no"), "log": ("x", "base")}
 #: Operations by which a mean may repeat itself.

@@ -7,13 +7,13 @@ The rules of derivatives are so worked out once for an expression, and evaluatio
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from mixedmodels.formula.evaluation.jets import Numbers
-from mixedmodels.records import dataclass
 
 _COMMUTATIVE = (np.add, np.multiply)
 Operation = tuple[Callable[..., Any], tuple[int, ...], int]

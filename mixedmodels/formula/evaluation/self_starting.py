@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mixedmodels.errors import FormulaError, listed
 from mixedmodels.formula.language.parse import parse_expression
@@ -21,7 +22,6 @@ from mixedmodels.formula.language.syntax_tree import (
     strip_parens,
     unary,
 )
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

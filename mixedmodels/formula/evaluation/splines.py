@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.records import dataclass
 
 if TYPE_CHECKING:
     from scipy.interpolate import BSpline

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.formula.evaluation.jets import Numbers, Partials
-from mixedmodels.records import dataclass
 
 #: A complex step subtracts nothing, so that it may be as small as numbers are.
 COMPLEX_STEP = 1e-30

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mixedmodels.errors import FormulaError
 from mixedmodels.formula.language.syntax_tree import (
@@ -29,7 +29,6 @@ from mixedmodels.formula.language.syntax_tree import (
     sum_operands,
 )
 from mixedmodels.formula.language.terms import expand_terms
-from mixedmodels.records import dataclass
 
 #: Covariance structures around a bar, and the arguments that they take besides it.
 STRUCTURES: Mapping[str, tuple[str, ...]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mixedmodels.errors import FormulaError
@@ -20,7 +20,6 @@ from mixedmodels.formula.language.syntax_tree import (
     strip_parens,
 )
 from mixedmodels.formula.language.terms import Terms, expand_terms
-from mixedmodels.records import dataclass
 
 #: Variance functions, and whether they are functions of a number.
 FUNCTIONS = {"ident": False, "power": True, "exp": True, "constpower": True, "fixed": True}

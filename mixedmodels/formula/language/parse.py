@@ -5,6 +5,7 @@ The grammar is R's, by precedence climbing over R's table of operators. Nothing 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +29,6 @@ from mixedmodels.formula.language.syntax_tree import (
     unary,
 )
 from mixedmodels.formula.language.tokens import Token, tokenize
-from mixedmodels.records import dataclass
 
 # Deeper nesting than this is an attack or an accident, and every walk over the tree is recursive.
 MAX_DEPTH = 80

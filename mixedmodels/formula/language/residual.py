@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mixedmodels.errors import FormulaError
@@ -22,7 +22,6 @@ from mixedmodels.formula.language.syntax_tree import (
     strip_parens,
     sum_operands,
 )
-from mixedmodels.records import dataclass
 
 Option = float | bool
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from mixedmodels.formula.language.number_format import number_name
-from mixedmodels.records import dataclass
 
 _SYNTACTIC_NAME = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*(?:::[^\W\d_][\w.]*)?\Z")
 _RESERVED = frozenset(

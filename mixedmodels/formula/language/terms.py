@@ -7,6 +7,7 @@ formula names them; that order, not the order inside a term, decides how a term 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 from mixedmodels.errors import FormulaError
@@ -25,7 +26,6 @@ from mixedmodels.formula.language.syntax_tree import (
     start_of,
     sum_operands,
 )
-from mixedmodels.records import dataclass
 
 # More terms than this come only from a slip such as (a + b + ... + z)^20.
 MAX_TERMS = 10_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from mixedmodels.errors import FormulaError
-from mixedmodels.records import dataclass
 
 TokenKind = Literal["name", "quoted", "number", "string", "operator", "end"]
 

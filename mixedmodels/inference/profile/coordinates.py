@@ -10,6 +10,7 @@ legal.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -20,7 +21,6 @@ from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.inference.profile.scales import Scale
-from mixedmodels.records import dataclass
 
 #: Part of a row, relative to it, that is rounding: what is left when a correlation of 1 is taken out.
 ROUNDING = 1e-12

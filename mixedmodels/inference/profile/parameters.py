@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -27,7 +27,6 @@ from mixedmodels.inference.profile.coordinates import (
     scaled_parameters,
 )
 from mixedmodels.inference.profile.scales import Scale, angle_scale, log_scale, plain_scale
-from mixedmodels.records import dataclass
 
 Kind = Literal["sd", "cor", "sigma", "phi", "residual", "joint", "fixed"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-
-from mixedmodels.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
