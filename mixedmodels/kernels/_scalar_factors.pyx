@@ -1,0 +1,407 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Compiled products and factorization of several scalar grouping factors; see scalar_factors.py."""
+
+from libc.math cimport log, sqrt
+from libc.stdint cimport int32_t
+
+
+import numpy as np
+
+cdef enum:
+    # Most eliminated and most dense factors.
+    MAX = 8
+
+
+ctypedef const int32_t* Codes
+
+
+cdef Codes address(const int32_t[::1] array) noexcept:
+    return &array[0] if array.shape[0] else NULL
+
+
+cdef class ScalarFactors:
+    cdef tuple parts
+    cdef Py_ssize_t n, n_chain, n_dense, n_tail, n_effects, n_values
+    # Of each eliminated factor: levels, where its effects are, and where its values: pivots, links to the
+    # factors it is nested in, entries against the tail.
+    cdef Py_ssize_t[MAX] sizes, places, pivots, entries
+    cdef Py_ssize_t[MAX][MAX] links
+    cdef Codes[MAX][MAX] parents
+    cdef Codes[MAX][MAX] lifts
+    cdef Codes[MAX] starts
+    cdef Codes[MAX] tail_rows
+    # Its entries in order of their tail rows: where those of each row begin (NULL where the
+    # entries are kept dense), which ones, and of which level.
+    cdef Codes[MAX] row_starts
+    cdef Codes[MAX] by_row
+    cdef Codes[MAX] levels
+    # Of each dense factor: where its effects are; of each row of the data its tail row, and the entry.
+    cdef Py_ssize_t[MAX] dense_sizes, dense_places, dense_firsts
+    cdef Codes[MAX] dense_rows
+    cdef Codes[MAX] dense_entries
+    cdef Codes leaf
+
+    def __init__(self, leaf, chain, parents, lifts, dense):
+        cdef Py_ssize_t j, k, r, first = 0, at = 0, effects = 0
+        self.parts = (leaf, chain, parents, lifts, dense)
+        self.n, self.n_chain, self.n_dense = len(leaf), len(chain), len(dense)
+        self.leaf = address(leaf)
+        for j in range(self.n_chain):
+            self.sizes[j], self.places[j] = chain[j].size, chain[j].place
+            effects += self.sizes[j]
+            self.pivots[j] = at
+            at += self.sizes[j]
+            for k in range(j + 1, self.n_chain):
+                self.links[j][k] = at
+                at += self.sizes[j]
+                self.parents[j][k] = address(parents[j, k])
+            self.entries[j] = at
+            if self.n_dense:
+                at += len(chain[j].rows)
+                self.starts[j], self.tail_rows[j] = address(chain[j].starts), address(chain[j].rows)
+                self.row_starts[j] = address(chain[j].row_starts)
+                self.by_row[j], self.levels[j] = address(chain[j].by_row), address(chain[j].levels)
+                for k in range(j + 1, self.n_chain):
+                    self.lifts[j][k] = address(lifts[j, k])
+        for r in range(self.n_dense):
+            self.dense_sizes[r], self.dense_places[r] = dense[r].size, dense[r].place
+            self.dense_firsts[r] = first
+            first += self.dense_sizes[r]
+            self.dense_rows[r], self.dense_entries[r] = address(dense[r].rows), address(dense[r].entries)
+        self.n_tail, self.n_values, self.n_effects = first, at, effects + first
+
+    def __reduce__(self):
+        return ScalarFactors, self.parts
+
+    # Sums and products with the rows of the data
+
+    def sums(self, const double[:, ::1] rows, const double[::1] scales):
+        cdef Py_ssize_t c, j, l, r, i, m = rows.shape[0]
+        out_array = np.zeros((m, self.n_effects))
+        cdef double[:, ::1] out = out_array
+        cdef const double* row
+        cdef Codes codes
+        cdef double* own
+        cdef double* outer
+        with nogil:
+            for c in range(m):
+                row = &rows[c, 0]
+                own = &out[c, 0] + self.places[0]
+                for i in range(self.n):
+                    own[self.leaf[i]] += row[i]
+                for r in range(self.n_dense):
+                    own = &out[c, 0] + self.dense_places[r] - self.dense_firsts[r]
+                    codes = self.dense_rows[r]
+                    for i in range(self.n):
+                        own[codes[i]] += row[i]
+                for j in range(self.n_chain - 1):
+                    own, outer = &out[c, 0] + self.places[j], &out[c, 0] + self.places[j + 1]
+                    codes = self.parents[j][j + 1]
+                    for l in range(self.sizes[j]):
+                        outer[codes[l]] += own[l]
+                self.scale(&out[c, 0], &scales[0])
+        return out_array
+
+    cdef void scale(self, double* u, const double* scales) noexcept nogil:
+        """Multiply the effects of each factor by its number, the eliminated factors first."""
+        cdef Py_ssize_t j, l
+        for j in range(self.n_chain):
+            if scales[j] != 1.0:
+                for l in range(self.sizes[j]):
+                    u[self.places[j] + l] *= scales[j]
+        for j in range(self.n_dense):
+            if scales[self.n_chain + j] != 1.0:
+                for l in range(self.dense_sizes[j]):
+                    u[self.dense_places[j] + l] *= scales[self.n_chain + j]
+
+    def to_rows(self, const double[::1] u, const double[::1] scales):
+        cdef Py_ssize_t i, j, l, r
+        cdef double total
+        scaled_array, out_array = np.array(u), np.empty(self.n)
+        cdef double[::1] scaled = scaled_array, out = out_array
+        cdef Codes codes
+        cdef double* own
+        cdef double* outer
+        with nogil:
+            self.scale(&scaled[0], &scales[0])
+            # The outermost factor hands its effects down.
+            for j in range(self.n_chain - 2, -1, -1):
+                own, outer = &scaled[0] + self.places[j], &scaled[0] + self.places[j + 1]
+                codes = self.parents[j][j + 1]
+                for l in range(self.sizes[j]):
+                    own[l] += outer[codes[l]]
+            own = &scaled[0] + self.places[0]
+            for i in range(self.n):
+                out[i] = own[self.leaf[i]]
+            for r in range(self.n_dense):
+                own = &scaled[0] + self.dense_places[r] - self.dense_firsts[r]
+                codes = self.dense_rows[r]
+                for i in range(self.n):
+                    out[i] += own[codes[i]]
+        return out_array
+
+    # Factorization
+
+    def eliminate(self, const double[::1] W, const double[::1] scales):
+        values_array, tail_array = np.zeros(self.n_values), np.zeros((self.n_tail, self.n_tail), order="F")
+        cdef double[::1] values = values_array
+        cdef double[::1, :] tail = tail_array
+        cdef double log_det = 0.0
+        cdef double* T = &tail[0, 0] if self.n_tail else NULL
+        cdef bint is_positive
+        with nogil:
+            self.fill(&W[0], &scales[0], &values[0], T)
+            is_positive = self.eliminate_chain(&values[0], T, &log_det)
+        return (values_array, tail_array, log_det) if is_positive else None
+
+    cdef void fill(self, const double* W, const double* scales, double* V, double* T) noexcept nogil:
+        """Fill in Lambda'Z'WZ Lambda + I, of the tail the lower half."""
+        cdef Py_ssize_t i, j, k, l, r, s, e, a, b, M = self.n_tail
+        cdef double t
+        cdef double* faces = V + self.pivots[0]
+        cdef double* E
+        # 1. The rows of the data.
+        if self.n_dense == 1:
+            E = V + self.entries[0]
+            for i in range(self.n):
+                E[self.dense_entries[0][i]] += W[i]
+            for l in range(self.sizes[0]):
+                t = 0.0
+                for e in range(self.starts[0][l], self.starts[0][l + 1]):
+                    t += E[e]
+                    T[self.tail_rows[0][e] * (M + 1)] += E[e]
+                faces[l] = t
+        else:
+            for i in range(self.n):
+                faces[self.leaf[i]] += W[i]
+            for r in range(self.n_dense):
+                for i in range(self.n):
+                    V[self.entries[0] + self.dense_entries[r][i]] += W[i]
+                    T[self.dense_rows[r][i] * (M + 1)] += W[i]
+                for s in range(r):
+                    for i in range(self.n):
+                        T[self.dense_rows[s][i] * M + self.dense_rows[r][i]] += W[i]
+        # 2. Factors that others are nested in.
+        for j in range(self.n_chain - 1):
+            for l in range(self.sizes[j]):
+                V[self.pivots[j + 1] + self.parents[j][j + 1][l]] += V[self.pivots[j] + l]
+            if self.n_dense:
+                for e in range(self.starts[j][self.sizes[j]]):
+                    V[self.entries[j + 1] + self.lifts[j][j + 1][e]] += V[self.entries[j] + e]
+        # 3. Lambda, and the unit of the prior.
+        for j in range(self.n_chain):
+            for k in range(j + 1, self.n_chain):
+                t = scales[j] * scales[k]
+                for l in range(self.sizes[j]):
+                    V[self.links[j][k] + l] = t * V[self.pivots[j] + l]
+            t = scales[j] * scales[j]
+            for l in range(self.sizes[j]):
+                V[self.pivots[j] + l] = 1.0 + t * V[self.pivots[j] + l]
+            if self.n_dense:
+                self.scale_entries(scales, V, j)
+        for r in range(self.n_dense):
+            for s in range(r + 1):
+                t = scales[self.n_chain + r] * scales[self.n_chain + s]
+                for b in range(self.dense_firsts[s], self.dense_firsts[s] + self.dense_sizes[s]):
+                    for a in range(self.dense_firsts[r], self.dense_firsts[r] + self.dense_sizes[r]):
+                        if a >= b:
+                            T[b * M + a] *= t
+        for a in range(M):
+            T[a * (M + 1)] += 1.0
+
+    cdef void scale_entries(self, const double* scales, double* V, Py_ssize_t j) noexcept nogil:
+        cdef Py_ssize_t r = 0, e
+        cdef double t = scales[j] * scales[self.n_chain]
+        for e in range(self.starts[j][self.sizes[j]]):
+            if self.n_dense > 1:
+                r = 0
+                while r + 1 < self.n_dense and self.tail_rows[j][e] >= self.dense_firsts[r + 1]:
+                    r += 1
+                t = scales[j] * scales[self.n_chain + r]
+            V[self.entries[j] + e] *= t
+
+    cdef bint eliminate_chain(self, double* V, double* T, double* log_det) noexcept nogil:
+        """Eliminate the chain, innermost factor first; tell whether every pivot was positive."""
+        cdef Py_ssize_t j, k, l, e
+        cdef double pivot, inverse
+        for j in range(self.n_chain):
+            for l in range(self.sizes[j]):
+                pivot = V[self.pivots[j] + l]
+                if not pivot > 0.0:
+                    return False
+                log_det[0] += log(pivot)
+                inverse = 1.0 / sqrt(pivot)
+                V[self.pivots[j] + l] = inverse
+                for k in range(j + 1, self.n_chain):
+                    V[self.links[j][k] + l] *= inverse
+                if self.n_dense:
+                    for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                        V[self.entries[j] + e] *= inverse
+                self.subtract_from_outer(V, j, l)
+            if self.n_dense and self.row_starts[j] != NULL:
+                self.subtract_from_tail(V + self.entries[j], T, j)
+        return True
+
+    cdef void subtract_from_outer(self, double* V, Py_ssize_t j, Py_ssize_t l) noexcept nogil:
+        """Subtract from the factors that a level is nested in what its elimination takes away."""
+        cdef Py_ssize_t k, m, e, a
+        cdef double x
+        for k in range(j + 1, self.n_chain):
+            a, x = self.parents[j][k][l], V[self.links[j][k] + l]
+            V[self.pivots[k] + a] -= x * x
+            for m in range(k + 1, self.n_chain):
+                V[self.links[k][m] + a] -= x * V[self.links[j][m] + l]
+            if self.n_dense:
+                for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                    V[self.entries[k] + self.lifts[j][k][e]] -= x * V[self.entries[j] + e]
+
+    cdef void subtract_from_tail(self, const double* E, double* T, Py_ssize_t j) noexcept nogil:
+        """Subtract E E' from the lower half of the tail, a column of it at a time."""
+        cdef Py_ssize_t i, e, b, c
+        cdef Codes rows = self.tail_rows[j]
+        cdef double* column
+        cdef double x
+        for c in range(self.n_tail):
+            column = T + c * self.n_tail
+            for i in range(self.row_starts[j][c], self.row_starts[j][c + 1]):
+                e, x = self.by_row[j][i], E[self.by_row[j][i]]
+                for b in range(e, self.starts[j][self.levels[j][i] + 1]):
+                    column[rows[b]] -= x * E[b]
+
+    # Solutions
+
+    def forward(self, const double[::1] values, const double[:, ::1] rhs):
+        cdef Py_ssize_t c, j, k, l, r, e, m = rhs.shape[0]
+        out_array, tail_array = np.array(rhs), np.empty((m, self.n_tail))
+        cdef double[:, ::1] out = out_array, tail = tail_array
+        cdef const double* V = &values[0]
+        cdef double* u
+        cdef double* x
+        cdef double y
+        with nogil:
+            for c in range(m):
+                u, x = &out[c, 0], &tail[c, 0]
+                for r in range(self.n_dense):
+                    for l in range(self.dense_sizes[r]):
+                        x[self.dense_firsts[r] + l] = u[self.dense_places[r] + l]
+                for j in range(self.n_chain):
+                    for l in range(self.sizes[j]):
+                        y = V[self.pivots[j] + l] * u[self.places[j] + l]
+                        u[self.places[j] + l] = y
+                        for k in range(j + 1, self.n_chain):
+                            u[self.places[k] + self.parents[j][k][l]] -= V[self.links[j][k] + l] * y
+                        if self.n_dense:
+                            for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                                x[self.tail_rows[j][e]] -= V[self.entries[j] + e] * y
+        return out_array, tail_array
+
+    def backward(self, const double[::1] values, double[:, ::1] out, const double[:, :] tail):
+        cdef Py_ssize_t c, j, k, l, r, e, m = out.shape[0]
+        cdef const double* V = &values[0]
+        cdef double* u
+        cdef Codes rows
+        cdef double y
+        with nogil:
+            for c in range(m):
+                u = &out[c, 0]
+                for r in range(self.n_dense):
+                    for l in range(self.dense_sizes[r]):
+                        u[self.dense_places[r] + l] = tail[c, self.dense_firsts[r] + l]
+                for j in range(self.n_chain - 1, -1, -1):
+                    rows = self.tail_rows[j]
+                    for l in range(self.sizes[j]):
+                        y = u[self.places[j] + l]
+                        for k in range(j + 1, self.n_chain):
+                            y -= V[self.links[j][k] + l] * u[self.places[k] + self.parents[j][k][l]]
+                        if self.n_dense:
+                            for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                                y -= V[self.entries[j] + e] * tail[c, rows[e]]
+                        u[self.places[j] + l] = V[self.pivots[j] + l] * y
+
+    # The inverse
+
+    def invert(self, const double[::1] values, double[::1] found, Py_ssize_t j, const double[:, ::1] G):
+        cdef Py_ssize_t i, e, b, c
+        cdef const double* E = &values[0] + self.entries[j]
+        cdef double* out = &found[0] + self.entries[j]
+        cdef Codes rows = self.tail_rows[j]
+        cdef const double* row
+        cdef double x
+        with nogil:
+            # Entries against the tail hold G E, by the caller where they are not listed.
+            if self.n_dense and self.row_starts[j] != NULL:
+                for c in range(self.n_tail):
+                    row = &G[c, 0]
+                    for i in range(self.row_starts[j][c], self.row_starts[j][c + 1]):
+                        e, x = self.by_row[j][i], 0.0
+                        for b in range(self.starts[j][self.levels[j][i]], self.starts[j][self.levels[j][i] + 1]):
+                            x += row[rows[b]] * E[b]
+                        out[e] = x
+            for i in range(self.sizes[j]):
+                self.invert_level(&values[0], &found[0], j, i)
+
+    cdef void invert_level(self, const double* V, double* G, Py_ssize_t j, Py_ssize_t l) noexcept nogil:
+        """Make G_later,later V of one level the entries of the inverse."""
+        cdef Py_ssize_t k, m, e, s, t
+        cdef double inverse = V[self.pivots[j] + l], total = 0.0, x, link
+        for k in range(j + 1, self.n_chain):
+            x = 0.0
+            for m in range(j + 1, self.n_chain):
+                s, t = min(k, m), max(k, m)
+                link = V[self.links[j][m] + l]
+                if s == t:
+                    x += G[self.pivots[s] + self.parents[j][s][l]] * link
+                else:
+                    x += G[self.links[s][t] + self.parents[j][s][l]] * link
+            if self.n_dense:
+                link = V[self.links[j][k] + l]
+                for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                    s = self.entries[k] + self.lifts[j][k][e]
+                    x += G[s] * V[self.entries[j] + e]
+                    G[self.entries[j] + e] += G[s] * link
+            total += x * V[self.links[j][k] + l]
+            G[self.links[j][k] + l] = -inverse * x
+        if self.n_dense:
+            for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                total += G[self.entries[j] + e] * V[self.entries[j] + e]
+                G[self.entries[j] + e] *= -inverse
+        G[self.pivots[j] + l] = inverse * inverse * (1.0 + total)
+
+    def gather(self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales):
+        cdef Py_ssize_t i, j, k, l, r, s, a
+        cdef double x, g, leverage
+        cdef double[MAX] own
+        # Of each leaf, the part of its and its outer factors' effects that comes from one another.
+        within_array = np.zeros((self.n_chain, self.sizes[0]))
+        out_array, leverage_array = np.empty((self.n_chain + self.n_dense, self.n)), np.empty(self.n)
+        cdef double[:, ::1] within = within_array, out = out_array
+        cdef double[::1] leverages = leverage_array
+        cdef const double* G = &inverse[0]
+        with nogil:
+            for l in range(self.sizes[0]):
+                for j in range(self.n_chain):
+                    a = l if j == 0 else self.parents[0][j][l]
+                    within[j, l] += scales[j] * G[self.pivots[j] + a]
+                    for k in range(j + 1, self.n_chain):
+                        g = G[self.links[j][k] + a]
+                        within[j, l] += scales[k] * g
+                        within[k, l] += scales[j] * g
+            for i in range(self.n):
+                l, leverage = self.leaf[i], 0.0
+                for j in range(self.n_chain):
+                    own[j] = within[j, l]
+                for r in range(self.n_dense):
+                    x, a = 0.0, self.dense_entries[r][i]
+                    for j in range(self.n_chain):
+                        g = G[self.entries[j] + (a if j == 0 else self.lifts[0][j][a])]
+                        own[j] += scales[self.n_chain + r] * g
+                        x += scales[j] * g
+                    for s in range(self.n_dense):
+                        x += scales[self.n_chain + s] * tail[self.dense_rows[r][i], self.dense_rows[s][i]]
+                    out[self.n_chain + r, i] = x
+                    leverage += scales[self.n_chain + r] * x
+                for j in range(self.n_chain):
+                    out[j, i] = own[j]
+                    leverage += scales[j] * own[j]
+                leverages[i] = leverage
+        return leverage_array, out_array
