@@ -3,6 +3,7 @@
 
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 
 
 import numpy as np
@@ -17,6 +18,25 @@ ctypedef const int32_t* Codes
 
 cdef Codes address(const int32_t[::1] array) noexcept:
     return &array[0] if array.shape[0] else NULL
+
+
+cdef void add_rows(Py_ssize_t n, Py_ssize_t m, Codes codes, const double* rows, double* sums) noexcept nogil:
+    """Add rows of m numbers to the sums of their levels."""
+    cdef Py_ssize_t i, c
+    if m == 1:
+        for i in range(n):
+            sums[codes[i]] += rows[i]
+        return
+    for i in range(n):
+        for c in range(m):
+            sums[m * codes[i] + c] += rows[m * i + c]
+
+
+cdef inline void subtract(Py_ssize_t m, double factor, const double* x, double* y) noexcept nogil:
+    """Subtract a multiple of x from y, m numbers each."""
+    cdef Py_ssize_t c
+    for c in range(m):
+        y[c] -= factor * x[c]
 
 
 cdef class ScalarFactors:
@@ -76,45 +96,39 @@ cdef class ScalarFactors:
     # Sums and products with the rows of the data
 
     def sums(self, const double[:, ::1] rows, const double[::1] scales):
-        cdef Py_ssize_t c, j, l, r, i, m = rows.shape[0]
-        out_array = np.zeros((m, self.n_effects))
+        cdef Py_ssize_t j, l, r, m = rows.shape[1]
+        out_array = np.zeros((self.n_effects, m))
         cdef double[:, ::1] out = out_array
-        cdef const double* row
-        cdef Codes codes
-        cdef double* own
-        cdef double* outer
+        cdef const double* first = &rows[0, 0]
+        cdef double* u
         with nogil:
-            for c in range(m):
-                row = &rows[c, 0]
-                own = &out[c, 0] + self.places[0]
-                for i in range(self.n):
-                    own[self.leaf[i]] += row[i]
-                for r in range(self.n_dense):
-                    own = &out[c, 0] + self.dense_places[r] - self.dense_firsts[r]
-                    codes = self.dense_rows[r]
-                    for i in range(self.n):
-                        own[codes[i]] += row[i]
-                for j in range(self.n_chain - 1):
-                    own, outer = &out[c, 0] + self.places[j], &out[c, 0] + self.places[j + 1]
-                    codes = self.parents[j][j + 1]
-                    for l in range(self.sizes[j]):
-                        outer[codes[l]] += own[l]
-                self.scale(&out[c, 0], &scales[0])
+            u = &out[0, 0]
+            add_rows(self.n, m, self.leaf, first, u + m * self.places[0])
+            for r in range(self.n_dense):
+                add_rows(
+                    self.n, m, self.dense_rows[r], first, u + m * (self.dense_places[r] - self.dense_firsts[r])
+                )
+            for j in range(self.n_chain - 1):
+                add_rows(
+                    self.sizes[j], m, self.parents[j][j + 1],
+                    u + m * self.places[j], u + m * self.places[j + 1],
+                )
+            self.scale(u, &scales[0], m)
         return out_array
 
-    cdef void scale(self, double* u, const double* scales) noexcept nogil:
-        """Multiply the effects of each factor by its number, the eliminated factors first."""
+    cdef void scale(self, double* u, const double* scales, Py_ssize_t m) noexcept nogil:
+        """Multiply the effects of each factor, m numbers each, by its scale, the eliminated factors first."""
         cdef Py_ssize_t j, l
         for j in range(self.n_chain):
             if scales[j] != 1.0:
-                for l in range(self.sizes[j]):
-                    u[self.places[j] + l] *= scales[j]
+                for l in range(m * self.sizes[j]):
+                    u[m * self.places[j] + l] *= scales[j]
         for j in range(self.n_dense):
             if scales[self.n_chain + j] != 1.0:
-                for l in range(self.dense_sizes[j]):
-                    u[self.dense_places[j] + l] *= scales[self.n_chain + j]
+                for l in range(m * self.dense_sizes[j]):
+                    u[m * self.dense_places[j] + l] *= scales[self.n_chain + j]
 
-    def to_rows(self, const double[::1] u, const double[::1] scales):
+    def to_rows(self, const double[:] u, const double[::1] scales):
         cdef Py_ssize_t i, j, l, r
         cdef double total
         scaled_array, out_array = np.array(u), np.empty(self.n)
@@ -123,7 +137,7 @@ cdef class ScalarFactors:
         cdef double* own
         cdef double* outer
         with nogil:
-            self.scale(&scaled[0], &scales[0])
+            self.scale(&scaled[0], &scales[0], 1)
             # The outermost factor hands its effects down.
             for j in range(self.n_chain - 2, -1, -1):
                 own, outer = &scaled[0] + self.places[j], &scaled[0] + self.places[j + 1]
@@ -271,52 +285,57 @@ cdef class ScalarFactors:
     # Solutions
 
     def forward(self, const double[::1] values, const double[:, ::1] rhs):
-        cdef Py_ssize_t c, j, k, l, r, e, m = rhs.shape[0]
-        out_array, tail_array = np.array(rhs), np.empty((m, self.n_tail))
+        cdef Py_ssize_t c, j, k, l, r, e, m = rhs.shape[1]
+        out_array, tail_array = np.array(rhs), np.empty((self.n_tail, m))
         cdef double[:, ::1] out = out_array, tail = tail_array
         cdef const double* V = &values[0]
-        cdef double* u
-        cdef double* x
-        cdef double y
+        cdef double* u = &out[0, 0]
+        cdef double* x = &tail[0, 0] if self.n_tail else NULL
+        cdef double* y
         with nogil:
-            for c in range(m):
-                u, x = &out[c, 0], &tail[c, 0]
-                for r in range(self.n_dense):
-                    for l in range(self.dense_sizes[r]):
-                        x[self.dense_firsts[r] + l] = u[self.dense_places[r] + l]
-                for j in range(self.n_chain):
-                    for l in range(self.sizes[j]):
-                        y = V[self.pivots[j] + l] * u[self.places[j] + l]
-                        u[self.places[j] + l] = y
-                        for k in range(j + 1, self.n_chain):
-                            u[self.places[k] + self.parents[j][k][l]] -= V[self.links[j][k] + l] * y
-                        if self.n_dense:
-                            for e in range(self.starts[j][l], self.starts[j][l + 1]):
-                                x[self.tail_rows[j][e]] -= V[self.entries[j] + e] * y
+            for r in range(self.n_dense):
+                memcpy(
+                    x + m * self.dense_firsts[r], u + m * self.dense_places[r],
+                    m * self.dense_sizes[r] * sizeof(double),
+                )
+            for j in range(self.n_chain):
+                for l in range(self.sizes[j]):
+                    y = u + m * (self.places[j] + l)
+                    for c in range(m):
+                        y[c] *= V[self.pivots[j] + l]
+                    for k in range(j + 1, self.n_chain):
+                        subtract(
+                            m, V[self.links[j][k] + l], y, u + m * (self.places[k] + self.parents[j][k][l])
+                        )
+                    if self.n_dense:
+                        for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                            subtract(m, V[self.entries[j] + e], y, x + m * self.tail_rows[j][e])
         return out_array, tail_array
 
-    def backward(self, const double[::1] values, double[:, ::1] out, const double[:, :] tail):
-        cdef Py_ssize_t c, j, k, l, r, e, m = out.shape[0]
+    def backward(self, const double[::1] values, double[:, ::1] out, const double[:, ::1] tail):
+        cdef Py_ssize_t c, j, k, l, r, e, m = out.shape[1]
         cdef const double* V = &values[0]
-        cdef double* u
-        cdef Codes rows
-        cdef double y
+        cdef const double* x = &tail[0, 0] if self.n_tail else NULL
+        cdef double* u = &out[0, 0]
+        cdef double* y
         with nogil:
-            for c in range(m):
-                u = &out[c, 0]
-                for r in range(self.n_dense):
-                    for l in range(self.dense_sizes[r]):
-                        u[self.dense_places[r] + l] = tail[c, self.dense_firsts[r] + l]
-                for j in range(self.n_chain - 1, -1, -1):
-                    rows = self.tail_rows[j]
-                    for l in range(self.sizes[j]):
-                        y = u[self.places[j] + l]
-                        for k in range(j + 1, self.n_chain):
-                            y -= V[self.links[j][k] + l] * u[self.places[k] + self.parents[j][k][l]]
-                        if self.n_dense:
-                            for e in range(self.starts[j][l], self.starts[j][l + 1]):
-                                y -= V[self.entries[j] + e] * tail[c, rows[e]]
-                        u[self.places[j] + l] = V[self.pivots[j] + l] * y
+            for r in range(self.n_dense):
+                memcpy(
+                    u + m * self.dense_places[r], x + m * self.dense_firsts[r],
+                    m * self.dense_sizes[r] * sizeof(double),
+                )
+            for j in range(self.n_chain - 1, -1, -1):
+                for l in range(self.sizes[j]):
+                    y = u + m * (self.places[j] + l)
+                    for k in range(j + 1, self.n_chain):
+                        subtract(
+                            m, V[self.links[j][k] + l], u + m * (self.places[k] + self.parents[j][k][l]), y
+                        )
+                    if self.n_dense:
+                        for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                            subtract(m, V[self.entries[j] + e], x + m * self.tail_rows[j][e], y)
+                    for c in range(m):
+                        y[c] *= V[self.pivots[j] + l]
 
     # The inverse
 

@@ -223,11 +223,11 @@ def solve(factor: PenalizedFactor, rhs: FloatArray) -> FloatArray:
 
 def _solve_scalar(scalar: ScalarSystem, values: FloatArray, L: FloatArray, rhs: FloatArray) -> FloatArray:
     """Solve by the compiled loops."""
-    found, tail = scalar.loops.forward(values, np.ascontiguousarray(rhs).reshape(-1, rhs.shape[-1]))
+    found, tail = scalar.loops.forward(values, np.ascontiguousarray(rhs.reshape(-1, rhs.shape[-1]).T))
     if len(L):
-        tail = dpotrs(L, tail.T, lower=1)[0].T
+        tail = np.ascontiguousarray(dpotrs(L, tail, lower=1)[0])
     scalar.loops.backward(values, found, tail)
-    return found.reshape(rhs.shape)
+    return found.T.reshape(rhs.shape)
 
 
 def _forward(factor: PenalizedFactor, parts: list[FloatArray]) -> FloatArray:

@@ -51,8 +51,9 @@ class ScalarSystem:
 
     def sums(self, rows: FloatArray, scales: FloatArray) -> FloatArray:
         """Return sums of rows by level times scales, shape (..., n) to (..., sum q)."""
-        found = self.loops.sums(np.ascontiguousarray(rows).reshape(-1, rows.shape[-1]), scales)
-        return found.reshape(*rows.shape[:-1], -1)
+        # The loops take the last axis first: that is how products with columns of X are laid out.
+        by_row = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
+        return self.loops.sums(by_row, scales).T.reshape(*rows.shape[:-1], -1)
 
     def split(self, values: FloatArray) -> tuple[Values, ...]:
         """Return views of the values of each eliminated factor."""
