@@ -97,16 +97,38 @@ def logit_rows(const double[:] y, const double[:] eta, const double[:] weights):
     cdef bint is_plain = (n < 2) or (
         y.strides[0] == sizeof(double) and eta.strides[0] == sizeof(double) and weights.strides[0] == sizeof(double)
     )
-    cdef Py_ssize_t n_far = 0
     with nogil:
-        for i in range(n):
-            n_far += not fabs(eta[i]) < MOST
-        if is_plain and n and not n_far:
-            logit_terms(n, &y[0], &eta[0], &weights[0], &out[0, 0], &out[1, 0], &out[2, 0], &out[3, 0])
+        if is_plain and n:
+            logit_rows_at(n, &y[0], &eta[0], &weights[0], &out[0, 0])
         else:
             for i in range(n):
                 logit_row(y[i], eta[i], weights[i], &out[0, i], n)
     return found[0], found[1], found[2], found[3]
+
+
+cdef void logit_rows_at(
+    Py_ssize_t n, const double* y, const double* eta, const double* weights, double* out
+) noexcept nogil:
+    cdef Py_ssize_t i, n_far = 0
+    for i in range(n):
+        n_far += not fabs(eta[i]) < MOST
+    if not n_far:
+        logit_terms(n, y, eta, weights, out, out + n, out + 2 * n, out + 3 * n)
+        return
+    for i in range(n):
+        logit_row(y[i], eta[i], weights[i], out + i, n)
+
+
+cdef void poisson_rows_at(
+    Py_ssize_t n, const double* y, const double* eta, const double* weights, double* out
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double mean
+    for i in range(n):
+        mean = weights[i] * exp(eta[i])
+        out[i] = weights[i] * y[i] * eta[i] - mean
+        out[n + i] = weights[i] * y[i] - mean
+        out[2 * n + i] = out[3 * n + i] = mean
 
 
 cdef void logit_row(double y, double x, double weight, double* out, Py_ssize_t n) noexcept nogil:

@@ -8,14 +8,6 @@ from libc.string cimport memcpy
 
 import numpy as np
 
-cdef enum:
-    # Most eliminated and most dense factors.
-    MAX = 8
-
-
-ctypedef const int32_t* Codes
-
-
 cdef Codes address(const int32_t[::1] array) noexcept:
     return &array[0] if array.shape[0] else NULL
 
@@ -40,27 +32,6 @@ cdef inline void subtract(Py_ssize_t m, double factor, const double* x, double* 
 
 
 cdef class ScalarFactors:
-    cdef tuple parts
-    cdef Py_ssize_t n, n_chain, n_dense, n_tail, n_effects, n_values
-    # Of each eliminated factor: levels, where its effects are, and where its values: pivots, links to the
-    # factors it is nested in, entries against the tail.
-    cdef Py_ssize_t[MAX] sizes, places, pivots, entries
-    cdef Py_ssize_t[MAX][MAX] links
-    cdef Codes[MAX][MAX] parents
-    cdef Codes[MAX][MAX] lifts
-    cdef Codes[MAX] starts
-    cdef Codes[MAX] tail_rows
-    # Its entries in order of their tail rows: where those of each row begin (NULL where the
-    # entries are kept dense), which ones, and of which level.
-    cdef Codes[MAX] row_starts
-    cdef Codes[MAX] by_row
-    cdef Codes[MAX] levels
-    # Of each dense factor: where its effects are; of each row of the data its tail row, and the entry.
-    cdef Py_ssize_t[MAX] dense_sizes, dense_places, dense_firsts
-    cdef Codes[MAX] dense_rows
-    cdef Codes[MAX] dense_entries
-    cdef Codes leaf
-
     def __init__(self, leaf, chain, parents, lifts, dense):
         cdef Py_ssize_t j, k, r, first = 0, at = 0, effects = 0
         self.parts = (leaf, chain, parents, lifts, dense)
@@ -96,25 +67,25 @@ cdef class ScalarFactors:
     # Sums and products with the rows of the data
 
     def sums(self, const double[:, ::1] rows, const double[::1] scales):
-        cdef Py_ssize_t j, l, r, m = rows.shape[1]
-        out_array = np.zeros((self.n_effects, m))
+        out_array = np.zeros((self.n_effects, rows.shape[1]))
         cdef double[:, ::1] out = out_array
-        cdef const double* first = &rows[0, 0]
-        cdef double* u
         with nogil:
-            u = &out[0, 0]
-            add_rows(self.n, m, self.leaf, first, u + m * self.places[0])
-            for r in range(self.n_dense):
-                add_rows(
-                    self.n, m, self.dense_rows[r], first, u + m * (self.dense_places[r] - self.dense_firsts[r])
-                )
-            for j in range(self.n_chain - 1):
-                add_rows(
-                    self.sizes[j], m, self.parents[j][j + 1],
-                    u + m * self.places[j], u + m * self.places[j + 1],
-                )
-            self.scale(u, &scales[0], m)
+            self.add_levels(&rows[0, 0], &scales[0], rows.shape[1], &out[0, 0])
         return out_array
+
+    cdef void add_levels(self, const double* rows, const double* scales, Py_ssize_t m, double* u) noexcept nogil:
+        """Add rows of m numbers to their levels, of which u holds zeros, and multiply by the scales."""
+        cdef Py_ssize_t j, r
+        add_rows(self.n, m, self.leaf, rows, u + m * self.places[0])
+        for r in range(self.n_dense):
+            add_rows(
+                self.n, m, self.dense_rows[r], rows, u + m * (self.dense_places[r] - self.dense_firsts[r])
+            )
+        for j in range(self.n_chain - 1):
+            add_rows(
+                self.sizes[j], m, self.parents[j][j + 1], u + m * self.places[j], u + m * self.places[j + 1]
+            )
+        self.scale(u, scales, m)
 
     cdef void scale(self, double* u, const double* scales, Py_ssize_t m) noexcept nogil:
         """Multiply the effects of each factor, m numbers each, by its scale, the eliminated factors first."""
@@ -129,30 +100,35 @@ cdef class ScalarFactors:
                     u[m * self.dense_places[j] + l] *= scales[self.n_chain + j]
 
     def to_rows(self, const double[:] u, const double[::1] scales):
-        cdef Py_ssize_t i, j, l, r
-        cdef double total
-        scaled_array, out_array = np.array(u), np.empty(self.n)
+        scaled_array, out_array = np.array(u), np.zeros(self.n)
         cdef double[::1] scaled = scaled_array, out = out_array
+        with nogil:
+            self.add_effects(&scaled[0], &scales[0], &out[0], &out[0])
+        return out_array
+
+    cdef void add_effects(
+        self, double* u, const double* scales, const double* base, double* out
+    ) noexcept nogil:
+        """Set `out` to `base` and the effects of each row; u is overwritten."""
+        cdef Py_ssize_t i, j, l, r
         cdef Codes codes
         cdef double* own
         cdef double* outer
-        with nogil:
-            self.scale(&scaled[0], &scales[0], 1)
-            # The outermost factor hands its effects down.
-            for j in range(self.n_chain - 2, -1, -1):
-                own, outer = &scaled[0] + self.places[j], &scaled[0] + self.places[j + 1]
-                codes = self.parents[j][j + 1]
-                for l in range(self.sizes[j]):
-                    own[l] += outer[codes[l]]
-            own = &scaled[0] + self.places[0]
+        self.scale(u, scales, 1)
+        # The outermost factor hands its effects down.
+        for j in range(self.n_chain - 2, -1, -1):
+            own, outer = u + self.places[j], u + self.places[j + 1]
+            codes = self.parents[j][j + 1]
+            for l in range(self.sizes[j]):
+                own[l] += outer[codes[l]]
+        own = u + self.places[0]
+        for i in range(self.n):
+            out[i] = base[i] + own[self.leaf[i]]
+        for r in range(self.n_dense):
+            own = u + self.dense_places[r] - self.dense_firsts[r]
+            codes = self.dense_rows[r]
             for i in range(self.n):
-                out[i] = own[self.leaf[i]]
-            for r in range(self.n_dense):
-                own = &scaled[0] + self.dense_places[r] - self.dense_firsts[r]
-                codes = self.dense_rows[r]
-                for i in range(self.n):
-                    out[i] += own[codes[i]]
-        return out_array
+                out[i] += own[codes[i]]
 
     # Factorization
 
@@ -285,57 +261,57 @@ cdef class ScalarFactors:
     # Solutions
 
     def forward(self, const double[::1] values, const double[:, ::1] rhs):
-        cdef Py_ssize_t c, j, k, l, r, e, m = rhs.shape[1]
-        out_array, tail_array = np.array(rhs), np.empty((self.n_tail, m))
+        out_array, tail_array = np.array(rhs), np.empty((self.n_tail, rhs.shape[1]))
         cdef double[:, ::1] out = out_array, tail = tail_array
-        cdef const double* V = &values[0]
-        cdef double* u = &out[0, 0]
         cdef double* x = &tail[0, 0] if self.n_tail else NULL
-        cdef double* y
         with nogil:
-            for r in range(self.n_dense):
-                memcpy(
-                    x + m * self.dense_firsts[r], u + m * self.dense_places[r],
-                    m * self.dense_sizes[r] * sizeof(double),
-                )
-            for j in range(self.n_chain):
-                for l in range(self.sizes[j]):
-                    y = u + m * (self.places[j] + l)
-                    for c in range(m):
-                        y[c] *= V[self.pivots[j] + l]
-                    for k in range(j + 1, self.n_chain):
-                        subtract(
-                            m, V[self.links[j][k] + l], y, u + m * (self.places[k] + self.parents[j][k][l])
-                        )
-                    if self.n_dense:
-                        for e in range(self.starts[j][l], self.starts[j][l + 1]):
-                            subtract(m, V[self.entries[j] + e], y, x + m * self.tail_rows[j][e])
+            self.go_forward(&values[0], rhs.shape[1], &out[0, 0], x)
         return out_array, tail_array
 
-    def backward(self, const double[::1] values, double[:, ::1] out, const double[:, ::1] tail):
-        cdef Py_ssize_t c, j, k, l, r, e, m = out.shape[1]
-        cdef const double* V = &values[0]
-        cdef const double* x = &tail[0, 0] if self.n_tail else NULL
-        cdef double* u = &out[0, 0]
+    cdef void go_forward(self, const double* V, Py_ssize_t m, double* u, double* x) noexcept nogil:
+        """Eliminate the chain from m right-hand sides u, whose tail goes to x."""
+        cdef Py_ssize_t c, j, k, l, r, e
         cdef double* y
+        for r in range(self.n_dense):
+            memcpy(
+                x + m * self.dense_firsts[r], u + m * self.dense_places[r],
+                m * self.dense_sizes[r] * sizeof(double),
+            )
+        for j in range(self.n_chain):
+            for l in range(self.sizes[j]):
+                y = u + m * (self.places[j] + l)
+                for c in range(m):
+                    y[c] *= V[self.pivots[j] + l]
+                for k in range(j + 1, self.n_chain):
+                    subtract(m, V[self.links[j][k] + l], y, u + m * (self.places[k] + self.parents[j][k][l]))
+                if self.n_dense:
+                    for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                        subtract(m, V[self.entries[j] + e], y, x + m * self.tail_rows[j][e])
+
+    def backward(self, const double[::1] values, double[:, ::1] out, const double[:, ::1] tail):
+        cdef const double* x = &tail[0, 0] if self.n_tail else NULL
         with nogil:
-            for r in range(self.n_dense):
-                memcpy(
-                    u + m * self.dense_places[r], x + m * self.dense_firsts[r],
-                    m * self.dense_sizes[r] * sizeof(double),
-                )
-            for j in range(self.n_chain - 1, -1, -1):
-                for l in range(self.sizes[j]):
-                    y = u + m * (self.places[j] + l)
-                    for k in range(j + 1, self.n_chain):
-                        subtract(
-                            m, V[self.links[j][k] + l], u + m * (self.places[k] + self.parents[j][k][l]), y
-                        )
-                    if self.n_dense:
-                        for e in range(self.starts[j][l], self.starts[j][l + 1]):
-                            subtract(m, V[self.entries[j] + e], x + m * self.tail_rows[j][e], y)
-                    for c in range(m):
-                        y[c] *= V[self.pivots[j] + l]
+            self.go_backward(&values[0], out.shape[1], &out[0, 0], x)
+
+    cdef void go_backward(self, const double* V, Py_ssize_t m, double* u, const double* x) noexcept nogil:
+        """Put m solutions of the tail back into u, and solve the chain."""
+        cdef Py_ssize_t c, j, k, l, r, e
+        cdef double* y
+        for r in range(self.n_dense):
+            memcpy(
+                u + m * self.dense_places[r], x + m * self.dense_firsts[r],
+                m * self.dense_sizes[r] * sizeof(double),
+            )
+        for j in range(self.n_chain - 1, -1, -1):
+            for l in range(self.sizes[j]):
+                y = u + m * (self.places[j] + l)
+                for k in range(j + 1, self.n_chain):
+                    subtract(m, V[self.links[j][k] + l], u + m * (self.places[k] + self.parents[j][k][l]), y)
+                if self.n_dense:
+                    for e in range(self.starts[j][l], self.starts[j][l + 1]):
+                        subtract(m, V[self.entries[j] + e], x + m * self.tail_rows[j][e], y)
+                for c in range(m):
+                    y[c] *= V[self.pivots[j] + l]
 
     # The inverse
 

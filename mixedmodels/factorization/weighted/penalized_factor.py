@@ -153,14 +153,26 @@ def _factorize_scalar(
     if found is None:
         raise LinAlgError("a face is not positive definite")
     values, tail, log_det = found
-    chain = tuple(Eliminated(*parts) for parts in scalar.split(values))
     if len(tail):
-        for step, coupling in zip(chain, system.couplings, strict=True):
+        for parts, coupling in zip(scalar.split(values), system.couplings, strict=True):
             if coupling.is_dense:
-                dense = step.entries.reshape(coupling.n_levels, coupling.n_tail)
+                dense = parts[2].reshape(coupling.n_levels, coupling.n_tail)
                 tail = dsyrk(-1.0, dense.T, beta=1.0, c=tail, lower=1, overwrite_c=1)
         tail = _factorize_tail(tail)
         log_det += 2.0 * float(np.log(tail.diagonal()).sum())
+    return scalar_factor(system, scalar, zeta, values, tail, log_det)
+
+
+def scalar_factor(
+    system: PenalizedSystem,
+    scalar: ScalarSystem,
+    zeta: SphericalRows,
+    values: FloatArray,
+    tail: FloatArray,
+    log_det: float,
+) -> PenalizedFactor:
+    """Return a factor that the compiled loops have found."""
+    chain = tuple(Eliminated(*parts) for parts in scalar.split(values))
     return PenalizedFactor(system, zeta, chain, tail, log_det, values)
 
 
