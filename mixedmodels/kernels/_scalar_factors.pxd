@@ -46,3 +46,8 @@ cdef class ScalarFactors:
     cdef void go_forward(self, const double* V, Py_ssize_t m, double* u, double* x) noexcept nogil
     cdef void go_backward(self, const double* V, Py_ssize_t m, double* u, const double* x) noexcept nogil
     cdef void invert_level(self, const double* V, double* G, Py_ssize_t j, Py_ssize_t l) noexcept nogil
+    cdef void sum_within(self, const double* G, const double* scales, double* within) noexcept nogil
+    cdef double row_effects(
+        self, Py_ssize_t i, const double* G, const double* tail, const double* scales, const double* within,
+        double* effects,
+    ) noexcept nogil

@@ -21,3 +21,15 @@ class ScalarFactors:
     def gather(
         self, inverse: FloatArray, tail: FloatArray, scales: FloatArray
     ) -> tuple[FloatArray, FloatArray]: ...
+    def leverages(self, inverse: FloatArray, tail: FloatArray, scales: FloatArray) -> FloatArray: ...
+    def weigh(
+        self,
+        inverse: FloatArray,
+        tail: FloatArray,
+        scales: FloatArray,
+        W: FloatArray,
+        slope: FloatArray,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]: ...
+    def contract(
+        self, r: FloatArray, d1: FloatArray, u: FloatArray, adjoint: FloatArray
+    ) -> FloatArray: ...

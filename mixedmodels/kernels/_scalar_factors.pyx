@@ -363,40 +363,110 @@ cdef class ScalarFactors:
         G[self.pivots[j] + l] = inverse * inverse * (1.0 + total)
 
     def gather(self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales):
-        cdef Py_ssize_t i, j, k, l, r, s, a
-        cdef double x, g, leverage
-        cdef double[MAX] own
-        # Of each leaf, the part of its and its outer factors' effects that comes from one another.
-        within_array = np.zeros((self.n_chain, self.sizes[0]))
         out_array, leverage_array = np.empty((self.n_chain + self.n_dense, self.n)), np.empty(self.n)
-        cdef double[:, ::1] within = within_array, out = out_array
-        cdef double[::1] leverages = leverage_array
-        cdef const double* G = &inverse[0]
+        within_array = np.zeros((self.n_chain, self.sizes[0]))
+        cdef double[:, ::1] out = out_array, within = within_array
+        cdef double[::1] leverage = leverage_array
+        cdef Py_ssize_t i, k
+        cdef double[2 * MAX] effects
+        cdef const double* T = &tail[0, 0] if self.n_tail else NULL
         with nogil:
-            for l in range(self.sizes[0]):
-                for j in range(self.n_chain):
-                    a = l if j == 0 else self.parents[0][j][l]
-                    within[j, l] += scales[j] * G[self.pivots[j] + a]
-                    for k in range(j + 1, self.n_chain):
-                        g = G[self.links[j][k] + a]
-                        within[j, l] += scales[k] * g
-                        within[k, l] += scales[j] * g
+            self.sum_within(&inverse[0], &scales[0], &within[0, 0])
             for i in range(self.n):
-                l, leverage = self.leaf[i], 0.0
-                for j in range(self.n_chain):
-                    own[j] = within[j, l]
-                for r in range(self.n_dense):
-                    x, a = 0.0, self.dense_entries[r][i]
-                    for j in range(self.n_chain):
-                        g = G[self.entries[j] + (a if j == 0 else self.lifts[0][j][a])]
-                        own[j] += scales[self.n_chain + r] * g
-                        x += scales[j] * g
-                    for s in range(self.n_dense):
-                        x += scales[self.n_chain + s] * tail[self.dense_rows[r][i], self.dense_rows[s][i]]
-                    out[self.n_chain + r, i] = x
-                    leverage += scales[self.n_chain + r] * x
-                for j in range(self.n_chain):
-                    out[j, i] = own[j]
-                    leverage += scales[j] * own[j]
-                leverages[i] = leverage
+                leverage[i] = self.row_effects(i, &inverse[0], T, &scales[0], &within[0, 0], effects)
+                for k in range(self.n_chain + self.n_dense):
+                    out[k, i] = effects[k]
         return leverage_array, out_array
+
+    def leverages(self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales):
+        leverage_array, within_array = np.empty(self.n), np.zeros((self.n_chain, self.sizes[0]))
+        cdef double[::1] leverage = leverage_array
+        cdef double[:, ::1] within = within_array
+        cdef Py_ssize_t i
+        cdef double[2 * MAX] effects
+        cdef const double* T = &tail[0, 0] if self.n_tail else NULL
+        with nogil:
+            self.sum_within(&inverse[0], &scales[0], &within[0, 0])
+            for i in range(self.n):
+                leverage[i] = self.row_effects(i, &inverse[0], T, &scales[0], &within[0, 0], effects)
+        return leverage_array
+
+    def weigh(
+        self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales,
+        const double[::1] W, const double[::1] slope,
+    ):
+        leverage_array, pulled_array, pull_array = np.empty(self.n), np.empty(self.n), np.zeros(self.n_effects)
+        within_array, by_factor_array = np.zeros((self.n_chain, self.sizes[0])), np.zeros(self.n_chain + self.n_dense)
+        cdef double[::1] leverage = leverage_array, pulled = pulled_array, pull = pull_array
+        cdef double[::1] by_factor = by_factor_array
+        cdef double[:, ::1] within = within_array
+        cdef Py_ssize_t i, k
+        cdef double[2 * MAX] effects
+        cdef const double* T = &tail[0, 0] if self.n_tail else NULL
+        with nogil:
+            self.sum_within(&inverse[0], &scales[0], &within[0, 0])
+            for i in range(self.n):
+                leverage[i] = self.row_effects(i, &inverse[0], T, &scales[0], &within[0, 0], effects)
+                pulled[i] = leverage[i] * slope[i]
+                for k in range(self.n_chain + self.n_dense):
+                    by_factor[k] += W[i] * effects[k]
+            self.add_levels(&pulled[0], &scales[0], 1, &pull[0])
+        return leverage_array, pulled_array, pull_array, by_factor_array
+
+    cdef void sum_within(self, const double* G, const double* scales, double* within) noexcept nogil:
+        """Of each leaf, set the part of its and its outer factors' effects that comes from one another."""
+        cdef Py_ssize_t j, k, l, a, q = self.sizes[0]
+        cdef double g
+        for l in range(q):
+            for j in range(self.n_chain):
+                a = l if j == 0 else self.parents[0][j][l]
+                within[j * q + l] += scales[j] * G[self.pivots[j] + a]
+                for k in range(j + 1, self.n_chain):
+                    g = G[self.links[j][k] + a]
+                    within[j * q + l] += scales[k] * g
+                    within[k * q + l] += scales[j] * g
+
+    cdef double row_effects(
+        self, Py_ssize_t i, const double* G, const double* tail, const double* scales, const double* within,
+        double* effects,
+    ) noexcept nogil:
+        """Set Omega^-1 Lambda'z of one row, for each factor; return its leverage."""
+        cdef Py_ssize_t j, r, s, a, l = self.leaf[i], q = self.sizes[0]
+        cdef const double* t = scales + self.n_chain
+        cdef const double* row
+        cdef double x, g, leverage = 0.0
+        for j in range(self.n_chain):
+            effects[j] = within[j * q + l]
+        for r in range(self.n_dense):
+            x, a = 0.0, self.dense_entries[r][i]
+            for j in range(self.n_chain):
+                g = G[self.entries[j] + (a if j == 0 else self.lifts[0][j][a])]
+                effects[j] += t[r] * g
+                x += scales[j] * g
+            row = tail + self.n_tail * self.dense_rows[r][i]
+            for s in range(self.n_dense):
+                x += t[s] * row[self.dense_rows[s][i]]
+            effects[self.n_chain + r] = x
+            leverage += t[r] * x
+        for j in range(self.n_chain):
+            leverage += scales[j] * effects[j]
+        return leverage
+
+    def contract(
+        self, const double[::1] r, const double[::1] d1, const double[::1] u, const double[::1] adjoint
+    ):
+        sums_array, out_array = np.zeros((2, self.n_effects)), np.empty(self.n_chain + self.n_dense)
+        ones_array = np.ones(self.n_chain + self.n_dense)
+        cdef double[:, ::1] sums = sums_array
+        cdef double[::1] out = out_array, ones = ones_array
+        cdef Py_ssize_t k, l, size, place
+        with nogil:
+            self.add_levels(&r[0], &ones[0], 1, &sums[0, 0])
+            self.add_levels(&d1[0], &ones[0], 1, &sums[1, 0])
+            for k in range(self.n_chain + self.n_dense):
+                size = self.sizes[k] if k < self.n_chain else self.dense_sizes[k - self.n_chain]
+                place = self.places[k] if k < self.n_chain else self.dense_places[k - self.n_chain]
+                out[k] = 0.0
+                for l in range(place, place + size):
+                    out[k] += sums[0, l] * u[l] + sums[1, l] * adjoint[l]
+        return out_array

@@ -29,7 +29,8 @@ from mixedmodels.factorization.weighted.penalized_system import (
     spherical_to_rows,
     sum_by_level,
 )
-from mixedmodels.factorization.weighted.row_inverse import RowInverse, row_inverse
+from mixedmodels.factorization.weighted.row_inverse import RowInverse, pattern_inverse, row_inverse
+from mixedmodels.factorization.weighted.scalar_system import ScalarSystem
 from mixedmodels.families.family import PhiDerivatives
 
 
@@ -63,6 +64,8 @@ def laplace_gradient(problem: GeneralizedProblem, psi: FloatArray, mode: Mode) -
     phi = np.zeros(0)
     if problem.n_phi:
         phi = -2.0 * phi_derivatives(problem, mode).loglik.sum(axis=1)
+    if problem.system.scalar is not None:
+        return _scalar_gradient(problem, psi, mode, problem.system.scalar, phi)
     direct = Cotangents(-2.0 * mode.rows.d1, None, row_inverse(mode.factor), None, phi)
     return total_gradient(problem, psi, mode, direct)
 
@@ -74,19 +77,14 @@ def total_gradient(
 
     For a joint mode of (u, gamma) the part in gamma is zero.
     """
-    zeta, system, rows = mode.parameters.zeta, problem.system, mode.rows
+    system, rows = problem.system, mode.rows
     # 1. log|Omega| pulls at eta through the weights, dW/deta times the leverages, and so at the mode.
     c = direct.inverse.leverage * rows.d_information
-    pull = rows_to_spherical(system, zeta, c)
+    pull = rows_to_spherical(system, mode.parameters.zeta, c)
     if direct.u is not None:
         pull += direct.u
     # 2. The adjoint solve: how the mode's movement carries that pull to the parameters.
-    if mode.border is None:
-        adjoint = solve(mode.hessian, pull)
-        v = spherical_to_rows(system, zeta, adjoint)
-    else:
-        adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.fixed_basis.T @ c)
-        v = problem.fixed_basis @ shift + spherical_to_rows(system, zeta, adjoint)
+    adjoint, v = _adjoint(problem, mode, pull, c)
     # 3. The total derivative in eta at fixed u.
     r = direct.eta + c + rows.d2 * v
     # 4. In T: through eta = Z T u, through the mode's equation T'Z'g = u, and through Omega.
@@ -99,8 +97,48 @@ def total_gradient(
     # 5. In the optimiser's vector: theta, the fixed effects gamma, phi.
     parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.fixed_basis.T @ r]
     if problem.n_phi:
-        by_phi = phi_derivatives(problem, mode)
-        parts.append(direct.phi + by_phi.information @ direct.inverse.leverage + by_phi.d1 @ v)
+        parts.append(direct.phi + _through_omega(problem, mode, direct.inverse.leverage, v))
+    return np.concatenate(parts)
+
+
+def _adjoint(
+    problem: GeneralizedProblem, mode: Mode, pull: FloatArray, c: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the adjoint solution for a pull on the mode, and what it is at the rows."""
+    zeta, system = mode.parameters.zeta, problem.system
+    if mode.border is None:
+        adjoint = solve(mode.hessian, pull)
+        return adjoint, spherical_to_rows(system, zeta, adjoint)
+    adjoint, shift = solve_bordered(mode.hessian, mode.border, pull, problem.fixed_basis.T @ c)
+    return adjoint, problem.fixed_basis @ shift + spherical_to_rows(system, zeta, adjoint)
+
+
+def _through_omega(
+    problem: GeneralizedProblem, mode: Mode, leverage: FloatArray, v: FloatArray
+) -> FloatArray:
+    """Return the gradient in free phi through Omega and the mode."""
+    by_phi = phi_derivatives(problem, mode)
+    return np.asarray(by_phi.information @ leverage + by_phi.d1 @ v)
+
+
+def _scalar_gradient(
+    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, scalar: ScalarSystem, phi: FloatArray
+) -> FloatArray:
+    """Return what :func:`total_gradient` does for random intercepts, by compiled loops."""
+    rows, scales, inverse = mode.rows, scalar.scales(mode.parameters.zeta), pattern_inverse(mode.factor)
+    assert inverse.values is not None
+    leverage, c, pull, within = scalar.loops.weigh(
+        inverse.values, inverse.tail, scales, rows.information, rows.d_information
+    )
+    adjoint, v = _adjoint(problem, mode, pull, c)
+    r = rows.d2 * v
+    r += c
+    r -= 2.0 * rows.d1
+    d = scalar.loops.contract(r, rows.d1, mode.u, adjoint) + 2.0 * within
+    dT = [d[k].reshape(1, 1) for k in np.argsort(scalar.order)]
+    parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.fixed_basis.T @ r]
+    if problem.n_phi:
+        parts.append(phi + _through_omega(problem, mode, leverage, v))
     return np.concatenate(parts)
 
 

@@ -314,8 +314,12 @@ def predicted_mode(
     """
     system = problem.system
     moved = problem.fixed_basis @ (parameters.gamma - mode.parameters.gamma)
-    moved += spherical_to_rows(system, parameters.zeta, mode.u)
-    moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
+    if system.scalar is not None:
+        changes = system.scalar.scales(parameters.zeta) - system.scalar.scales(mode.parameters.zeta)
+        moved += system.scalar.loops.to_rows(mode.u, changes)
+    else:
+        moved += spherical_to_rows(system, parameters.zeta, mode.u)
+        moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
     d1 = (mode.rows.d1 if score is None else score) + mode.rows.d2 * moved
     return mode.u + solve(mode.hessian, rows_to_spherical(system, parameters.zeta, d1) - mode.u)
 

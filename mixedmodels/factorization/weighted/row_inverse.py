@@ -64,6 +64,14 @@ def row_inverse(factor: PenalizedFactor) -> RowInverse:
     return gather_rows(factor, pattern_inverse(factor))
 
 
+def leverages(factor: PenalizedFactor) -> FloatArray:
+    """Return the leverages alone."""
+    scalar, inverse = factor.system.scalar, pattern_inverse(factor)
+    if scalar is None or inverse.values is None:
+        return gather_rows(factor, inverse).leverage
+    return scalar.loops.leverages(inverse.values, inverse.tail, scalar.scales(factor.zeta))
+
+
 def pattern_inverse(factor: PenalizedFactor) -> PatternInverse:
     """Return the inverse on the pattern of Z'Z."""
     system, pattern = factor.system, factor.system.pattern
