@@ -46,6 +46,18 @@ cdef class ScalarFactors:
     cdef void go_forward(self, const double* V, Py_ssize_t m, double* u, double* x) noexcept nogil
     cdef void go_backward(self, const double* V, Py_ssize_t m, double* u, const double* x) noexcept nogil
     cdef void invert_level(self, const double* V, double* G, Py_ssize_t j, Py_ssize_t l) noexcept nogil
+    cdef visit(
+        self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales,
+        double* leverage, const double* W, double* by_factor, double* out,
+    )
+    cdef void visit_pairs(
+        self, const double* G, const double* tail, const double* scales,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ) noexcept nogil
+    cdef void visit_rows(
+        self, const double* G, const double* tail, const double* scales, const double* within,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ) noexcept nogil
     cdef void sum_within(self, const double* G, const double* scales, double* within) noexcept nogil
     cdef double row_effects(
         self, Py_ssize_t i, const double* G, const double* tail, const double* scales, const double* within,

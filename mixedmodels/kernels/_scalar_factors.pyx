@@ -282,6 +282,10 @@ cdef class ScalarFactors:
                 y = u + m * (self.places[j] + l)
                 for c in range(m):
                     y[c] *= V[self.pivots[j] + l]
+                if m == 1 and self.n_chain == 1:
+                    for e in range(self.starts[0][l] if x != NULL else 0, self.starts[0][l + 1] if x != NULL else 0):
+                        x[self.tail_rows[0][e]] -= V[self.entries[0] + e] * y[0]
+                    continue
                 for k in range(j + 1, self.n_chain):
                     subtract(m, V[self.links[j][k] + l], y, u + m * (self.places[k] + self.parents[j][k][l]))
                 if self.n_dense:
@@ -296,6 +300,7 @@ cdef class ScalarFactors:
     cdef void go_backward(self, const double* V, Py_ssize_t m, double* u, const double* x) noexcept nogil:
         """Put m solutions of the tail back into u, and solve the chain."""
         cdef Py_ssize_t c, j, k, l, r, e
+        cdef double total
         cdef double* y
         for r in range(self.n_dense):
             memcpy(
@@ -305,6 +310,12 @@ cdef class ScalarFactors:
         for j in range(self.n_chain - 1, -1, -1):
             for l in range(self.sizes[j]):
                 y = u + m * (self.places[j] + l)
+                if m == 1 and self.n_chain == 1:
+                    total = y[0]
+                    for e in range(self.starts[0][l] if x != NULL else 0, self.starts[0][l + 1] if x != NULL else 0):
+                        total -= V[self.entries[0] + e] * x[self.tail_rows[0][e]]
+                    y[0] = V[self.pivots[0] + l] * total
+                    continue
                 for k in range(j + 1, self.n_chain):
                     subtract(m, V[self.links[j][k] + l], u + m * (self.places[k] + self.parents[j][k][l]), y)
                 if self.n_dense:
@@ -364,54 +375,83 @@ cdef class ScalarFactors:
 
     def gather(self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales):
         out_array, leverage_array = np.empty((self.n_chain + self.n_dense, self.n)), np.empty(self.n)
-        within_array = np.zeros((self.n_chain, self.sizes[0]))
-        cdef double[:, ::1] out = out_array, within = within_array
+        cdef double[:, ::1] out = out_array
         cdef double[::1] leverage = leverage_array
-        cdef Py_ssize_t i, k
-        cdef double[2 * MAX] effects
-        cdef const double* T = &tail[0, 0] if self.n_tail else NULL
-        with nogil:
-            self.sum_within(&inverse[0], &scales[0], &within[0, 0])
-            for i in range(self.n):
-                leverage[i] = self.row_effects(i, &inverse[0], T, &scales[0], &within[0, 0], effects)
-                for k in range(self.n_chain + self.n_dense):
-                    out[k, i] = effects[k]
+        self.visit(inverse, tail, scales, &leverage[0], NULL, NULL, &out[0, 0])
         return leverage_array, out_array
 
     def leverages(self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales):
-        leverage_array, within_array = np.empty(self.n), np.zeros((self.n_chain, self.sizes[0]))
+        leverage_array = np.empty(self.n)
         cdef double[::1] leverage = leverage_array
-        cdef double[:, ::1] within = within_array
-        cdef Py_ssize_t i
-        cdef double[2 * MAX] effects
-        cdef const double* T = &tail[0, 0] if self.n_tail else NULL
-        with nogil:
-            self.sum_within(&inverse[0], &scales[0], &within[0, 0])
-            for i in range(self.n):
-                leverage[i] = self.row_effects(i, &inverse[0], T, &scales[0], &within[0, 0], effects)
+        self.visit(inverse, tail, scales, &leverage[0], NULL, NULL, NULL)
         return leverage_array
 
     def weigh(
         self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales,
         const double[::1] W, const double[::1] slope,
     ):
-        leverage_array, pulled_array, pull_array = np.empty(self.n), np.empty(self.n), np.zeros(self.n_effects)
-        within_array, by_factor_array = np.zeros((self.n_chain, self.sizes[0])), np.zeros(self.n_chain + self.n_dense)
-        cdef double[::1] leverage = leverage_array, pulled = pulled_array, pull = pull_array
-        cdef double[::1] by_factor = by_factor_array
+        leverage_array, pulled_array = np.empty(self.n), np.empty(self.n)
+        pull_array, by_factor_array = np.zeros(self.n_effects), np.zeros(self.n_chain + self.n_dense)
+        cdef double[::1] leverage = leverage_array, pulled = pulled_array
+        cdef double[::1] pull = pull_array, by_factor = by_factor_array
+        cdef Py_ssize_t i
+        self.visit(inverse, tail, scales, &leverage[0], &W[0], &by_factor[0], NULL)
+        with nogil:
+            for i in range(self.n):
+                pulled[i] = leverage[i] * slope[i]
+            self.add_levels(&pulled[0], &scales[0], 1, &pull[0])
+        return leverage_array, pulled_array, pull_array, by_factor_array
+
+    cdef visit(
+        self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ):
+        """Set the leverage of every row; sum W times the effects, or keep the effects, where there is room."""
+        within_array = np.zeros((self.n_chain, self.sizes[0]))
         cdef double[:, ::1] within = within_array
-        cdef Py_ssize_t i, k
-        cdef double[2 * MAX] effects
         cdef const double* T = &tail[0, 0] if self.n_tail else NULL
         with nogil:
             self.sum_within(&inverse[0], &scales[0], &within[0, 0])
-            for i in range(self.n):
-                leverage[i] = self.row_effects(i, &inverse[0], T, &scales[0], &within[0, 0], effects)
-                pulled[i] = leverage[i] * slope[i]
-                for k in range(self.n_chain + self.n_dense):
+            if self.n_chain == 1 and self.n_dense == 1:
+                self.visit_pairs(&inverse[0], T, &scales[0], leverage, W, by_factor, out)
+            else:
+                self.visit_rows(&inverse[0], T, &scales[0], &within[0, 0], leverage, W, by_factor, out)
+
+    cdef void visit_pairs(
+        self, const double* G, const double* tail, const double* scales,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ) noexcept nogil:
+        """The rows of two crossed factors."""
+        cdef Py_ssize_t i, n = self.n, M = self.n_tail
+        cdef double s = scales[0], t = scales[1], g, inner, outer, w, inner_sum = 0.0, outer_sum = 0.0
+        cdef Codes rows = self.dense_rows[0]
+        for i in range(n):
+            g = G[self.entries[0] + self.dense_entries[0][i]]
+            inner = s * G[self.leaf[i]] + t * g
+            outer = s * g + t * tail[(M + 1) * rows[i]]
+            leverage[i] = s * inner + t * outer
+            if W != NULL:
+                inner_sum += W[i] * inner
+                outer_sum += W[i] * outer
+            if out != NULL:
+                out[i], out[n + i] = inner, outer
+        if W != NULL:
+            by_factor[0], by_factor[1] = inner_sum, outer_sum
+
+    cdef void visit_rows(
+        self, const double* G, const double* tail, const double* scales, const double* within,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ) noexcept nogil:
+        """The rows of any factors."""
+        cdef Py_ssize_t i, k
+        cdef double[2 * MAX] effects
+        for i in range(self.n):
+            leverage[i] = self.row_effects(i, G, tail, scales, within, effects)
+            for k in range(self.n_chain + self.n_dense):
+                if W != NULL:
                     by_factor[k] += W[i] * effects[k]
-            self.add_levels(&pulled[0], &scales[0], 1, &pull[0])
-        return leverage_array, pulled_array, pull_array, by_factor_array
+                if out != NULL:
+                    out[k * self.n + i] = effects[k]
 
     cdef void sum_within(self, const double* G, const double* scales, double* within) noexcept nogil:
         """Of each leaf, set the part of its and its outer factors' effects that comes from one another."""

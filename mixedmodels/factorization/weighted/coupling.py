@@ -18,7 +18,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Coupling
-from mixedmodels.factorization.weighted.row_sums import RowSums, count_rows, row_sums, sum_rows
+from mixedmodels.factorization.weighted.row_sums import RowSums, count_rows, counted_rows, row_sums, sum_rows
 
 # Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS, and in a compiled loop
 # (measured).
@@ -103,7 +103,7 @@ def tail_coupling(
         by_block = zip(coupling.pairs, coupling.slots, strict=True)
         indices = [slot.astype(np.intp)[pairs.of_row] for pairs, slots in by_block for slot in slots]
         size = len(rows)
-    sums = iter([row_sums(index, size) for index in indices])
+    sums = iter([(counted_rows if is_compiled else row_sums)(index, size) for index in indices])
     places = tuple(tuple(next(sums) for _ in range(block.size)) for block, _, _ in tail)
     return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, is_dense)
 

@@ -18,7 +18,7 @@ from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.factorization.weighted.coupling import TailCoupling, tail_coupling
-from mixedmodels.factorization.weighted.row_sums import RowSums, row_sums, sum_rows
+from mixedmodels.factorization.weighted.row_sums import RowSums, counted_rows, row_sums, sum_rows
 from mixedmodels.factorization.weighted.scalar_system import ScalarSystem, is_scalar, scalar_system
 
 SphericalColumn: TypeAlias = FloatArray | float
@@ -79,17 +79,19 @@ def penalized_system(blocks: Sequence[Block]) -> PenalizedSystem:
     sums = tuple(row_sums(block.codes.astype(np.intp), block.n_levels) for block in pattern.blocks)
     slices = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
     is_compiled = is_scalar(pattern)
+    # The compiled loops need only the numbers of the groups.
+    grouped = counted_rows if is_compiled else row_sums
     couplings = _couplings(pattern, sums, is_compiled)
     parents = {
-        (i, j): row_sums(parent, sums[pattern.chain[j]].size) for (i, j), parent in pattern.parents.items()
+        (i, j): grouped(parent, sums[pattern.chain[j]].size) for (i, j), parent in pattern.parents.items()
     }
     lifts = {
-        (i, j): _lift(couplings[i], couplings[j], pattern.parents[i, j])
+        (i, j): grouped(*_lift(couplings[i], couplings[j], pattern.parents[i, j]))
         for i, j in pattern.parents
         if couplings
     }
     tail_pairs = {
-        key: row_sums(pairs.of_row.astype(np.intp), len(pairs.first))
+        key: grouped(pairs.of_row.astype(np.intp), len(pairs.first))
         for key, pairs in pattern.tail_pairs.items()
     }
     scalar = scalar_system(pattern, slices, sums, couplings, parents, lifts) if is_compiled else None
@@ -110,12 +112,12 @@ def _couplings(pattern: Pattern, sums: Sequence[RowSums], is_compiled: bool) -> 
     return tuple(found)
 
 
-def _lift(inner: TailCoupling, outer: TailCoupling, parent: IntArray) -> RowSums:
-    """Return the entry of `outer` with the same tail row, at the level each entry of `inner` lies in."""
+def _lift(inner: TailCoupling, outer: TailCoupling, parent: IntArray) -> tuple[IntArray, int]:
+    """Return the entry of `outer` with the tail row of each entry of `inner`, and how many `outer` has."""
     cells = parent[inner.columns] * outer.n_tail + inner.rows
     if not outer.is_dense:
         cells = np.searchsorted(outer.columns * outer.n_tail + outer.rows, cells)
-    return row_sums(cells, len(outer.rows))
+    return np.asarray(cells), len(outer.rows)
 
 
 def spherical_rows(system: PenalizedSystem, factors: Sequence[FloatArray]) -> SphericalRows:

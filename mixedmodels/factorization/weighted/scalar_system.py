@@ -53,7 +53,8 @@ class ScalarSystem:
         """Return sums of rows by level times scales, shape (..., n) to (..., sum q)."""
         # The loops take the last axis first: that is how products with columns of X are laid out.
         by_row = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
-        return self.loops.sums(by_row, scales).T.reshape(*rows.shape[:-1], -1)
+        found = self.loops.sums(by_row, scales)
+        return found.T.reshape(*rows.shape[:-1], len(found))
 
     def split(self, values: FloatArray) -> tuple[Values, ...]:
         """Return views of the values of each eliminated factor."""
