@@ -282,8 +282,8 @@ cdef class ScalarFactors:
                 y = u + m * (self.places[j] + l)
                 for c in range(m):
                     y[c] *= V[self.pivots[j] + l]
-                if m == 1 and self.n_chain == 1:
-                    for e in range(self.starts[0][l] if x != NULL else 0, self.starts[0][l + 1] if x != NULL else 0):
+                if m == 1 and self.n_chain == 1 and self.n_dense:
+                    for e in range(self.starts[0][l], self.starts[0][l + 1]):
                         x[self.tail_rows[0][e]] -= V[self.entries[0] + e] * y[0]
                     continue
                 for k in range(j + 1, self.n_chain):
@@ -310,9 +310,9 @@ cdef class ScalarFactors:
         for j in range(self.n_chain - 1, -1, -1):
             for l in range(self.sizes[j]):
                 y = u + m * (self.places[j] + l)
-                if m == 1 and self.n_chain == 1:
+                if m == 1 and self.n_chain == 1 and self.n_dense:
                     total = y[0]
-                    for e in range(self.starts[0][l] if x != NULL else 0, self.starts[0][l + 1] if x != NULL else 0):
+                    for e in range(self.starts[0][l], self.starts[0][l + 1]):
                         total -= V[self.entries[0] + e] * x[self.tail_rows[0][e]]
                     y[0] = V[self.pivots[0] + l] * total
                     continue

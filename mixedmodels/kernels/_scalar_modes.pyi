@@ -16,7 +16,7 @@ class ScalarModes:
     def search(
         self,
         scales: FloatArray,
-        u: FloatArray | float,
+        u: FloatArray,
         gamma: FloatArray,
         is_joint: bool,
         decrement: float,

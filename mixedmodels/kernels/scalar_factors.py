@@ -5,8 +5,7 @@ The twin of each is what :mod:`mixedmodels.factorization.weighted` does with blo
 
 A factorization is one vector of values: for each eliminated factor its inverse pivots, its links to every
 outer factor it is nested in, and its entries against the tail of dense factors. Scales are the deviations of
-the factors, the eliminated ones first. Of several right-hand sides or columns of rows, the effects or rows are
-the first axis.
+the factors, the eliminated ones first. Effects, or rows, are the first axis of several right-hand sides.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The conditional modes of random intercepts of several factors, in one compiled call.
 
-``conditional_mode`` and ``joint_mode`` of :mod:`mixedmodels.engines.generalized.pirls` are the twins, and take
-over where a search is out of the ordinary: ``search`` returns None there. What ``ScalarModes`` is made of,
-beside the loops of scalar_factors.py:
+``conditional_mode`` and ``joint_mode`` of :mod:`mixedmodels.engines.generalized.pirls` are the twins, and
+take over where a search is out of the ordinary: ``search`` returns None there. What ``ScalarModes`` is made
+of, beside the loops of scalar_factors.py:
 
 kind : int
     0 for binomial proportions with the logit, 1 for counts with the logarithm.
@@ -36,7 +36,7 @@ __all__ = ["COMPILED", "MOST_FIXED", "FoundMode", "ScalarModes"]
 #: Most fixed effects of a joint search: beyond, products with them are better left to BLAS.
 MOST_FIXED = 24
 #: u, gamma, eta, the rows' terms as in ``Derivatives``, ``|u|^2 - 2 sum log f``, the values, the tail and the
-#: log-determinant of the factor, and of a joint mode the border: coupling, solved, half of the Schur complement.
+#: log-determinant of the factor, and of a joint mode its border: coupling, solved, half of the complement.
 FoundMode: TypeAlias = tuple[
     FloatArray,
     FloatArray,

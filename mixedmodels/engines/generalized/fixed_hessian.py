@@ -90,8 +90,7 @@ def _by_differences(mode: Mode, w: FloatArray, standard_errors: FloatArray) -> F
     moved = np.empty_like(w)
     for a, (column, size) in enumerate(zip(w, STANDARD_ERROR_STEP * standard_errors, strict=True)):
         above, below = (
-            leverages(factorize(factor.system, factor.zeta, W + step * column))
-            for step in (size, -size)
+            leverages(factorize(factor.system, factor.zeta, W + step * column)) for step in (size, -size)
         )
         moved[a] = (below - above) / (2.0 * size)
     product = moved @ w.T

@@ -31,8 +31,8 @@ from mixedmodels.factorization.weighted.penalized_factor import (
     solve_bordered,
 )
 from mixedmodels.factorization.weighted.penalized_system import rows_to_spherical, spherical_to_rows
-from mixedmodels.kernels.scalar_modes import MOST_FIXED
 from mixedmodels.families.family import Derivatives
+from mixedmodels.kernels.scalar_modes import MOST_FIXED
 
 # Squared Newton step, relative to 1 + |u|^2, below which the mode is exact: log|L| then errs by 1e-11.
 DECREMENT = 1e-22
@@ -211,10 +211,9 @@ def _compiled_mode(
     search, scalar = scalar_search(problem), problem.system.scalar
     if search is None or scalar is None or (is_joint and not 0 < problem.n_fixed <= MOST_FIXED):
         return None
-    found = search.search(
-        scalar.scales(parameters.zeta), 0.0 if start is None else start, parameters.gamma, is_joint, decrement,
-        (MAX_STEPS, MAX_HALVINGS, ROUNDING, TRUSTED),
-    )  # fmt: skip
+    near = np.zeros(problem.n_effects) if start is None else start
+    scales, limits = scalar.scales(parameters.zeta), (MAX_STEPS, MAX_HALVINGS, ROUNDING, TRUSTED)
+    found = search.search(scales, near, parameters.gamma, is_joint, decrement, limits)
     if found is None:
         return None
     u, gamma, eta, rows, penalized, values, tail, log_det, edge = found

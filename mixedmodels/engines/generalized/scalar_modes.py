@@ -1,4 +1,4 @@
-"""Which models the compiled search for conditional modes of kernels/scalar_modes.py knows, and its arguments."""
+"""Which models the compiled search for modes of kernels/scalar_modes.py knows, and its arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.by_level import KINDS
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.kernels import scalar_modes

@@ -149,9 +149,15 @@ def _times_entries(
 
 def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
     """Return leverages and effects from the inverse on the pattern."""
-    system, pattern, zeta = factor.system, factor.system.pattern, factor.zeta
+    system, zeta = factor.system, factor.zeta
     if system.scalar is not None and inverse.values is not None:
         return _gather_scalar(system.scalar, inverse.values, inverse.tail, zeta)
+    return _gather_blocks(factor, inverse)
+
+
+def _gather_blocks(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
+    """Return leverages and effects for blocks of any size."""
+    system, pattern, zeta = factor.system, factor.system.pattern, factor.zeta
     n = len(system.sums[0].index)
     effects = tuple([np.zeros(n) for _ in range(block.size)] for block in system.blocks)
     # 1. The chain: each pair of blocks adds its part of G z to the effects of both.
