@@ -207,7 +207,8 @@ cdef class ScalarModes(ScalarFactors):
         for j in range(M if info == 0 else 0):
             s.log_det += 2.0 * log(s.tail[j * (M + 1)])
             memset(s.tail + j * M, 0, j * sizeof(double))
-        return info == 0
+        # BLAS may let what is not a number pass.
+        return info == 0 and isfinite(s.log_det)
 
     cdef void solve(self, System* s, int m, double* u, double* x) noexcept nogil:
         """Solve for m right-hand sides, in place; x is room for their tails."""

@@ -91,3 +91,5 @@ def test_weights_that_leave_no_positive_system_are_refused():
         factorize(system, zeta, np.full(6, -2.0))
     with pytest.raises(LinAlgError, match="positive"):
         factorize(system, zeta, np.full(6, np.nan))
+    with pytest.raises(LinAlgError, match="positive"):
+        factorize(system, zeta, np.full(6, np.inf))

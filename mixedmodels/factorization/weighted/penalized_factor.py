@@ -160,6 +160,9 @@ def _factorize_scalar(
                 tail = dsyrk(-1.0, dense.T, beta=1.0, c=tail, lower=1, overwrite_c=1)
         tail = _factorize_tail(tail)
         log_det += 2.0 * float(np.log(tail.diagonal()).sum())
+    if not np.isfinite(log_det):
+        # BLAS may let what is not a number pass.
+        raise LinAlgError("the penalized system is not positive definite")
     return scalar_factor(system, scalar, zeta, values, tail, log_det)
 
 

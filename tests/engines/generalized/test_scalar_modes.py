@@ -87,7 +87,7 @@ def test_modes_objectives_and_gradients_are_those_of_the_readable_search(structu
             np.testing.assert_allclose(*beside, rtol=SAME, atol=SAME)
 
 
-@pytest.mark.parametrize("distance", [30.0, 1e9])
+@pytest.mark.parametrize("distance", [3.0, 30.0])
 def test_the_start_is_no_matter(distance):
     problem = problem_of("crossed", "poisson", 0)
     values = starting_values(problem)
