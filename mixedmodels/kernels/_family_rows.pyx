@@ -3,12 +3,16 @@
 
 import numpy as np
 
-from libc.math cimport exp, fabs, log
+from libc.math cimport exp, fabs, floor, log
 
 # A product is taken the logarithm of before it leaves this range.
 cdef double LARGE = 1e100
 # Predictors up to this size have exponentials that are neither zero nor infinite.
 cdef double MOST = 700.0
+# Trials up to which rising factorials are products, and rounding of a whole number of them.
+cdef double MOST_TERMS = 64.0, WHOLE = 1e-14
+# Shapes below it need the care of families/beta_binomial.py.
+cdef double SMALLEST = 1e-90
 
 
 cdef extern from *:
@@ -147,35 +151,92 @@ cdef void logit_row(double y, double x, double weight, double* out, Py_ssize_t n
     out[3 * n] = v * (q - p)
 
 
+cdef struct Jet:
+    # A function of log(s) with three derivatives.
+    double value, first, second, third
+
+
+cdef inline Jet rising_of(double count, double s) noexcept nogil:
+    """The logarithm of a rising factorial."""
+    cdef Jet jet
+    cdef double product = 1.0, total, inverse, t, rest, k = count - 1.0
+    jet.value = jet.first = jet.second = jet.third = 0.0
+    while k >= 0.0:
+        total = s + k
+        inverse = 1.0 / total
+        t = s * inverse
+        rest = k * inverse
+        jet.first += t
+        jet.second += t * rest
+        jet.third += t * rest * (rest - t)
+        if total > LARGE:
+            jet.value += log(total)
+        else:
+            product *= total
+            if product > LARGE:
+                jet.value += log(product)
+                product = 1.0
+        k -= 1.0
+    jet.value += log(product)
+    return jet
+
+
 def rising_rows(const double[:] counts, const double[:] s):
     """Return the logarithm of the rising factorial and three derivatives in log(s)."""
     cdef Py_ssize_t n = s.shape[0], i
     found = np.empty((4, n))
     cdef double[:, ::1] out = found
-    cdef double value, first, second, third, product, total, inverse, t, rest, k
+    cdef Jet jet
     with nogil:
         for i in range(n):
-            value = first = second = third = 0.0
-            product = 1.0
-            k = counts[i] - 1.0
-            while k >= 0.0:
-                total = s[i] + k
-                inverse = 1.0 / total
-                t = s[i] * inverse
-                rest = k * inverse
-                first += t
-                second += t * rest
-                third += t * rest * (rest - t)
-                if total > LARGE:
-                    value += log(total)
-                else:
-                    product *= total
-                    if product > LARGE:
-                        value += log(product)
-                        product = 1.0
-                k -= 1.0
-            out[0, i] = value + log(product)
-            out[1, i] = first
-            out[2, i] = second
-            out[3, i] = third
+            jet = rising_of(counts[i], s[i])
+            out[0, i], out[1, i], out[2, i], out[3, i] = jet.value, jet.first, jet.second, jet.third
     return found[0], found[1], found[2], found[3]
+
+
+cdef inline double whole(double count) noexcept nogil:
+    """A count freed from the rounding of a proportion; -1 for none, or one with too many terms."""
+    cdef double near = floor(count + 0.5)
+    return near if fabs(count - near) <= WHOLE * near and near <= MOST_TERMS else -1.0
+
+
+def beta_binomial_rows(
+    const double[::1] y, const double[::1] eta, const double[::1] weights, double phi, bint in_phi
+):
+    """Return the terms of the rows with three derivatives in eta, or one and the slopes of two in log(phi)."""
+    cdef Py_ssize_t n = eta.shape[0], i, k
+    found = np.empty((3 if in_phi else 4, n))
+    cdef double[:, ::1] out = found
+    cdef double x, e, s, small, p, q, v, done, missed
+    cdef bint is_usual = True
+    cdef Jet P, Q
+    cdef Jet[65] of_trials
+    with nogil:
+        for k in range(65):
+            of_trials[k] = rising_of(k, phi)
+        for i in range(n):
+            x, done = eta[i], whole(weights[i] * y[i])
+            missed = whole(weights[i] - done)
+            e = exp(-fabs(x))
+            s = 1.0 / (1.0 + e)
+            small = e * s
+            p, q = (s, small) if x > 0.0 else (small, s)
+            if not (done >= 0.0 and missed >= 0.0 and done + missed <= MOST_TERMS and phi * small > SMALLEST):
+                is_usual = False
+                break
+            v = s * small
+            P, Q = rising_of(done, phi * p), rising_of(missed, phi * q)
+            k = <Py_ssize_t> (done + missed)
+            if in_phi:
+                out[0, i] = P.first + Q.first - of_trials[k].first
+                out[1, i] = P.second * q - Q.second * p
+                out[2, i] = P.third * q * q - P.second * v + Q.third * p * p - Q.second * v
+            else:
+                out[0, i] = P.value + Q.value - of_trials[k].value
+                out[1, i] = P.first * q - Q.first * p
+                out[2, i] = P.second * q * q + Q.second * p * p - (P.first + Q.first) * v
+                out[3, i] = (
+                    P.third * q * q * q - Q.third * p * p * p
+                    + v * (3.0 * (Q.second * p - P.second * q) + (P.first + Q.first) * (p - q))
+                )
+    return tuple(found) if is_usual else None

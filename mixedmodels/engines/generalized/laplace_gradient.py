@@ -61,20 +61,24 @@ class Cotangents:
 
 def laplace_gradient(problem: GeneralizedProblem, psi: FloatArray, mode: Mode) -> FloatArray:
     """Return the gradient of the Laplace objective in the optimiser's vector, shape (m,)."""
-    phi = np.zeros(0)
-    if problem.n_phi:
-        phi = -2.0 * phi_derivatives(problem, mode).loglik.sum(axis=1)
+    by_phi = phi_derivatives(problem, mode) if problem.n_phi else None
     if problem.system.scalar is not None:
-        return _scalar_gradient(problem, psi, mode, problem.system.scalar, phi)
+        return _scalar_gradient(problem, psi, mode, problem.system.scalar, by_phi)
+    phi = np.zeros(0) if by_phi is None else -2.0 * by_phi.loglik.sum(axis=1)
     direct = Cotangents(-2.0 * mode.rows.d1, None, row_inverse(mode.factor), None, phi)
-    return total_gradient(problem, psi, mode, direct)
+    return total_gradient(problem, psi, mode, direct, by_phi)
 
 
 def total_gradient(
-    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, direct: Cotangents
+    problem: GeneralizedProblem,
+    psi: FloatArray,
+    mode: Mode,
+    direct: Cotangents,
+    by_phi: PhiDerivatives | None = None,
 ) -> FloatArray:
     """Return the gradient, the movement of the mode included, shape (m,).
 
+    `by_phi` are the derivatives in free phi at the mode, if they are known.
     For a joint mode of (u, gamma) the part in gamma is zero.
     """
     system, rows = problem.system, mode.rows
@@ -97,7 +101,8 @@ def total_gradient(
     # 5. In the optimiser's vector: theta, the fixed effects gamma, phi.
     parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.fixed_basis.T @ r]
     if problem.n_phi:
-        parts.append(direct.phi + _through_omega(problem, mode, direct.inverse.leverage, v))
+        by_phi = phi_derivatives(problem, mode) if by_phi is None else by_phi
+        parts.append(direct.phi + by_phi.information @ direct.inverse.leverage + by_phi.d1 @ v)
     return np.concatenate(parts)
 
 
@@ -113,16 +118,8 @@ def _adjoint(
     return adjoint, problem.fixed_basis @ shift + spherical_to_rows(system, zeta, adjoint)
 
 
-def _through_omega(
-    problem: GeneralizedProblem, mode: Mode, leverage: FloatArray, v: FloatArray
-) -> FloatArray:
-    """Return the gradient in free phi through Omega and the mode."""
-    by_phi = phi_derivatives(problem, mode)
-    return np.asarray(by_phi.information @ leverage + by_phi.d1 @ v)
-
-
 def _scalar_gradient(
-    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, scalar: ScalarSystem, phi: FloatArray
+    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, scalar: ScalarSystem, by_phi: PhiDerivatives | None
 ) -> FloatArray:
     """Return what :func:`total_gradient` does for random intercepts, by compiled loops."""
     rows, scales, inverse = mode.rows, scalar.scales(mode.parameters.zeta), pattern_inverse(mode.factor)
@@ -137,8 +134,8 @@ def _scalar_gradient(
     d = scalar.loops.contract(r, rows.d1, mode.u, adjoint) + 2.0 * within
     dT = [d[k].reshape(1, 1) for k in np.argsort(scalar.order)]
     parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.fixed_basis.T @ r]
-    if problem.n_phi:
-        parts.append(phi + _through_omega(problem, mode, leverage, v))
+    if by_phi is not None:
+        parts.append(-2.0 * by_phi.loglik.sum(axis=1) + by_phi.information @ leverage + by_phi.d1 @ v)
     return np.concatenate(parts)
 
 
