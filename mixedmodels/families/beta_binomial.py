@@ -34,6 +34,10 @@ from mixedmodels.families.unit_interval import (
     shape_parameter,
     slopes_in_log_precision,
 )
+from mixedmodels.kernels.family_rows import beta_binomial_rows
+
+# Precisions from which the loop over rows needs no care.
+LEAST_PHI = 1e-50
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,10 @@ class BetaBinomial(FamilyBase):
         """Return log-likelihood terms and derivatives in eta; the information is the observed one."""
         if constant is None:
             constant = log_binomial_coefficient(y, weights)
+        rows = self._logit_rows(y, eta, weights, phi, in_phi=False)
+        if rows is not None:
+            loglik, d1, d2, d3 = rows
+            return as_derivatives((loglik + constant, d1, d2, d3), None, None, order)
         a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
         jet = add(compose(P, a), compose(Q, b))
@@ -104,12 +112,26 @@ class BetaBinomial(FamilyBase):
         self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, observed: bool = False
     ) -> PhiDerivatives:
         """Return derivatives in log(precision), in which both shapes grow at their own rate."""
+        rows = self._logit_rows(y, eta, weights, phi, in_phi=True)
+        if rows is not None:
+            loglik, d1, d2 = rows
+            return PhiDerivatives(loglik[None], d1[None], -d2[None], d2[None])
         a, b = self.link.log_probabilities(eta)
         P, Q = _sides(y, weights, a[0], b[0], phi)
         loglik = P[1] + Q[1] - rising_jet_at(weights, phi[0])[1]
         d1, d2 = slopes_in_log_precision(P, Q, a, b)
         inside = self.link.gives_unit_mean(eta)
         return PhiDerivatives(*(np.where(inside, part, 0.0)[None] for part in (loglik, d1, -d2, d2)))
+
+    def _logit_rows(
+        self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, *, in_phi: bool
+    ) -> tuple[FloatArray, ...] | None:
+        """Return the terms of the rows by the compiled loop, None where it does not know them."""
+        is_plain = self.link.name == "logit" and y.shape == eta.shape == weights.shape == (len(eta),)
+        if not is_plain or not LEAST_PHI < phi[0] < LARGEST_SHAPE:
+            return None
+        arrays = (np.ascontiguousarray(rows) for rows in (y, eta, weights))
+        return beta_binomial_rows(*arrays, float(phi[0]), in_phi)
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return mu (1 - mu), the variance of one trial."""

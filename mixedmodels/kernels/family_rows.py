@@ -45,9 +45,22 @@ def rising_rows_numpy(counts: FloatArray, s: FloatArray) -> Four:
     return value, first, second, third
 
 
-__all__ = ["Four", "logit_rows", "logit_rows_numpy", "rising_rows", "rising_rows_numpy"]
+def beta_binomial_rows_numpy(
+    y: FloatArray, eta: FloatArray, weights: FloatArray, phi: float, in_phi: bool
+) -> tuple[FloatArray, ...] | None:
+    """Return None: families/beta_binomial.py has the formulas, and is asked wherever loops know nothing.
+
+    Compiled, for the logit, whole counts up to 64 and no vanishing shapes: the terms of the rows without
+    binomial coefficients and three derivatives in eta, or (`in_phi`) their derivative in log(phi) and the
+    slopes of the first two in it.
+    """
+    return None
+
+
+__all__ = ["Four", "beta_binomial_rows", "beta_binomial_rows_numpy", "logit_rows", "logit_rows_numpy", "rising_rows", "rising_rows_numpy"]
 
 try:
-    from mixedmodels.kernels._family_rows import logit_rows, rising_rows
+    from mixedmodels.kernels._family_rows import beta_binomial_rows, logit_rows, rising_rows
 except ImportError:
     logit_rows, rising_rows = logit_rows_numpy, rising_rows_numpy
+    beta_binomial_rows = beta_binomial_rows_numpy

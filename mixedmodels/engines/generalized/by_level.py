@@ -21,7 +21,7 @@ from mixedmodels.families.poisson import Poisson
 from mixedmodels.kernels import levels
 
 # Numbers of the families in the kernels.
-_KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}
+KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def level_rows(blocks: Sequence[Block], first_rows: IntArray, family: Family, n:
     n : int
         Number of rows.
     """
-    kind = _KINDS.get(type(family))
+    kind = KINDS.get(type(family))
     if not levels.COMPILED or kind is None or not family.is_canonical or len(blocks) != 1:
         return None
     block = blocks[0]

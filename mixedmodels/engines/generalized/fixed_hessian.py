@@ -24,7 +24,7 @@ from mixedmodels.factorization.weighted.penalized_system import (
     rows_to_spherical,
     spherical_to_rows,
 )
-from mixedmodels.factorization.weighted.row_inverse import row_inverse
+from mixedmodels.factorization.weighted.row_inverse import leverages
 
 
 def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
@@ -44,7 +44,7 @@ def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     leading = 2.0 * (np.einsum("ai,i,ai->a", E, -rows.d2, E) + np.square(U).sum(axis=1))
     variances = 2.0 / np.maximum(leading, np.finfo(np.float64).tiny)
     # 2. What each row weighs: twice its information, and how it moves log|Omega| through eta.
-    leverage = row_inverse(mode.factor).leverage
+    leverage = leverages(mode.factor)
     pull = solve(mode.hessian, rows_to_spherical(system, zeta, leverage * rows.d_information))
     weight = -2.0 * rows.d2 + spherical_to_rows(system, zeta, pull) * rows.d3
     weight += leverage * _second_derivative(problem, mode, variances @ np.square(E))
@@ -90,8 +90,7 @@ def _by_differences(mode: Mode, w: FloatArray, standard_errors: FloatArray) -> F
     moved = np.empty_like(w)
     for a, (column, size) in enumerate(zip(w, STANDARD_ERROR_STEP * standard_errors, strict=True)):
         above, below = (
-            row_inverse(factorize(factor.system, factor.zeta, W + step * column)).leverage
-            for step in (size, -size)
+            leverages(factorize(factor.system, factor.zeta, W + step * column)) for step in (size, -size)
         )
         moved[a] = (below - above) / (2.0 * size)
     product = moved @ w.T

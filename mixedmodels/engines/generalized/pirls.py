@@ -18,17 +18,21 @@ from mixedmodels.engines.generalized.problem import (
     GeneralizedProblem,
     Parameters,
 )
+from mixedmodels.engines.generalized.scalar_modes import scalar_search
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.penalized_factor import (
     Border,
     PenalizedFactor,
     border,
     factorize,
+    inverse_of,
+    scalar_factor,
     solve,
     solve_bordered,
 )
 from mixedmodels.factorization.weighted.penalized_system import rows_to_spherical, spherical_to_rows
 from mixedmodels.families.family import Derivatives
+from mixedmodels.kernels.scalar_modes import MOST_FIXED
 
 # Squared Newton step, relative to 1 + |u|^2, below which the mode is exact: log|L| then errs by 1e-11.
 DECREMENT = 1e-22
@@ -116,6 +120,9 @@ def conditional_mode(
     ConvergenceError
         If the likelihood is not finite at the start and at u = 0.
     """
+    compiled = _compiled_mode(problem, parameters, start, DECREMENT, is_joint=False)
+    if compiled is not None:
+        return compiled
     state = _start(problem, parameters, start)
     previous = np.inf
     for _ in range(MAX_STEPS):
@@ -165,6 +172,9 @@ def joint_mode(
     Mode
         With the gamma found in its parameters.
     """
+    compiled = _compiled_mode(problem, parameters, start, decrement, is_joint=True)
+    if compiled is not None:
+        return compiled
     state = _start(problem, parameters, start)
     previous = np.inf
     for _ in range(MAX_STEPS):
@@ -187,6 +197,30 @@ def joint_mode(
     factor = hessian if same else factorize(problem.system, parameters.zeta, state.rows.information)
     found = replace(parameters, gamma=state.gamma)
     return Mode(found, state.u, state.eta, state.rows, state.penalized, factor, hessian, edge)
+
+
+def _compiled_mode(
+    problem: GeneralizedProblem,
+    parameters: Parameters,
+    start: FloatArray | None,
+    decrement: float,
+    *,
+    is_joint: bool,
+) -> Mode | None:
+    """Return a mode by the compiled search, which takes the steps of these; None where they are asked."""
+    search, scalar = scalar_search(problem), problem.system.scalar
+    if search is None or scalar is None or (is_joint and not 0 < problem.n_fixed <= MOST_FIXED):
+        return None
+    near = np.zeros(problem.n_effects) if start is None else start
+    scales, limits = scalar.scales(parameters.zeta), (MAX_STEPS, MAX_HALVINGS, ROUNDING, TRUSTED)
+    found = search.search(scales, near, parameters.gamma, is_joint, decrement, limits)
+    if found is None:
+        return None
+    u, gamma, eta, rows, penalized, values, tail, log_det, edge = found
+    factor = scalar_factor(problem.system, scalar, parameters.zeta, values, tail, log_det)
+    joint = None if edge is None else Border(edge[0], edge[1], inverse_of(edge[2]))
+    at = replace(parameters, gamma=gamma) if is_joint else parameters
+    return Mode(at, u, eta, Derivatives(*rows), penalized, factor, factor, joint)
 
 
 def _is_last(squared: float, previous: float, state: _State, decrement: float = DECREMENT) -> bool:
@@ -279,8 +313,12 @@ def predicted_mode(
     """
     system = problem.system
     moved = problem.fixed_basis @ (parameters.gamma - mode.parameters.gamma)
-    moved += spherical_to_rows(system, parameters.zeta, mode.u)
-    moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
+    if system.scalar is not None:
+        changes = system.scalar.scales(parameters.zeta) - system.scalar.scales(mode.parameters.zeta)
+        moved += system.scalar.loops.to_rows(mode.u, changes)
+    else:
+        moved += spherical_to_rows(system, parameters.zeta, mode.u)
+        moved -= spherical_to_rows(system, mode.parameters.zeta, mode.u)
     d1 = (mode.rows.d1 if score is None else score) + mode.rows.d2 * moved
     return mode.u + solve(mode.hessian, rows_to_spherical(system, parameters.zeta, d1) - mode.u)
 

@@ -11,23 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Coupling
-from mixedmodels.factorization.weighted.row_sums import RowSums, count_rows, row_sums, sum_rows
+from mixedmodels.factorization.weighted.row_sums import RowSums, count_rows, counted_rows, row_sums, sum_rows
 
-# Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS (measured).
-PAIR_COST = 60.0
+# Cost of a pair of entries (gathers, product, count) in multiply-adds of BLAS, and in a compiled loop
+# (measured).
+PAIR_COST, COMPILED_PAIR_COST = 60.0, 4.0
 # Cells of a dense coupling for each entry it has, beyond which memory is wasted.
 MOST_CELLS = 40.0
 # Pairs beyond this number would need more memory than they save time.
 MOST_PAIRS = 30_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TailCoupling:
     """Entries of the coupling of one eliminated block with the tail.
 
@@ -41,8 +43,8 @@ class TailCoupling:
         Sums of entries by level.
     places : tuple of tuple of RowSums
         For each tail block and each of its coefficients, the entry that each data row adds to.
-    first, second : ndarray, shape (n_pairs,), or None
-        Entries that share a level, ``rows[first] >= rows[second]``; None where dense.
+    is_dense : bool
+        Whether all pairs of a level and a tail row have an entry.
     """
 
     n_levels: int
@@ -51,13 +53,12 @@ class TailCoupling:
     columns: IntArray
     by_column: RowSums
     places: tuple[tuple[RowSums, ...], ...]
-    first: IntArray | None
-    second: IntArray | None
+    is_dense: bool
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether all pairs of a level and a tail row have an entry."""
-        return self.first is None
+    @cached_property
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """Listed entries that share a level, first and second, ``rows[first] >= rows[second]``."""
+        return _entry_pairs(np.bincount(self.columns, minlength=self.n_levels))
 
 
 def tail_coupling(
@@ -67,6 +68,7 @@ def tail_coupling(
     coupling: Coupling,
     n_tail: int,
     dense: bool = False,
+    is_compiled: bool = False,
 ) -> TailCoupling:
     """Lay out the entries of the coupling, dense or listed, whichever is cheaper.
 
@@ -84,23 +86,26 @@ def tail_coupling(
         Random effects in the tail.
     dense : bool
         Keep it dense whatever the cost; needed outside a dense coupling.
+    is_compiled : bool
+        Whether compiled loops run over the pairs, which they do not list.
     """
     counts = np.diff(coupling.indptr)
     n_pairs = int((counts * (counts + 1) // 2).sum())
     n_cells = n_levels * n_tail
-    if dense or n_pairs > MOST_PAIRS or _prefers_dense(n_pairs, n_cells, n_tail, len(coupling.rows)):
+    cost = (COMPILED_PAIR_COST if is_compiled else PAIR_COST) * n_pairs
+    is_many = n_pairs > MOST_PAIRS and not is_compiled
+    is_dense = dense or is_many or _prefers_dense(cost, n_cells, n_tail, len(coupling.rows))
+    if is_dense:
         rows, columns = np.tile(np.arange(n_tail), n_levels), np.repeat(np.arange(n_levels), n_tail)
         indices, size = _all_cells(codes, tail, n_tail), n_cells
-        first = second = None
     else:
         rows, columns = coupling.rows.astype(np.intp), coupling.columns.astype(np.intp)
         by_block = zip(coupling.pairs, coupling.slots, strict=True)
         indices = [slot.astype(np.intp)[pairs.of_row] for pairs, slots in by_block for slot in slots]
         size = len(rows)
-        first, second = _entry_pairs(counts)
-    sums = iter([row_sums(index, size) for index in indices])
+    sums = iter([(counted_rows if is_compiled else row_sums)(index, size) for index in indices])
     places = tuple(tuple(next(sums) for _ in range(block.size)) for block, _, _ in tail)
-    return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, first, second)
+    return TailCoupling(n_levels, n_tail, rows, columns, row_sums(columns, n_levels), places, is_dense)
 
 
 def _all_cells(codes: IntArray, tail: Sequence[tuple[Block, IntArray, int]], n_tail: int) -> list[IntArray]:
@@ -112,9 +117,9 @@ def _all_cells(codes: IntArray, tail: Sequence[tuple[Block, IntArray, int]], n_t
     ]
 
 
-def _prefers_dense(n_pairs: int, n_cells: int, n_tail: int, n_entries: int) -> bool:
+def _prefers_dense(cost: float, n_cells: int, n_tail: int, n_entries: int) -> bool:
     """Compare the multiply-adds of the dense product with the cost of the pairs."""
-    return 0.5 * n_cells * n_tail < PAIR_COST * n_pairs and n_cells < MOST_CELLS * n_entries
+    return 0.5 * n_cells * n_tail < cost and n_cells < MOST_CELLS * n_entries
 
 
 def _entry_pairs(counts: IntArray) -> tuple[IntArray, IntArray]:
@@ -166,21 +171,22 @@ def transposed_times(coupling: TailCoupling, entries: FloatArray, x: FloatArray)
 
 def subtract_schur(coupling: TailCoupling, entries: FloatArray, tail: FloatArray) -> None:
     """Subtract ``E E'`` from the lower triangle of the tail, in place."""
-    if coupling.first is None or coupling.second is None:
+    if coupling.is_dense:
         dense = entries.reshape(-1, coupling.n_tail)
         tail -= dense.T @ dense
         return
-    products = np.einsum("sk,sk->k", entries[:, coupling.first], entries[:, coupling.second])
-    place = coupling.rows[coupling.first] * coupling.n_tail + coupling.rows[coupling.second]
+    first, second = coupling.pairs
+    products = np.einsum("sk,sk->k", entries[:, first], entries[:, second])
+    place = coupling.rows[first] * coupling.n_tail + coupling.rows[second]
     tail -= np.bincount(place, weights=products, minlength=tail.size).reshape(tail.shape)
 
 
 def inverse_product(coupling: TailCoupling, inverse: FloatArray, entries: FloatArray) -> FloatArray:
     """Return ``(G E)`` on the pattern of E for a symmetric G, shape (S, m)."""
-    if coupling.first is None or coupling.second is None:
+    if coupling.is_dense:
         dense = entries.reshape(-1, coupling.n_tail)
         return (dense @ inverse).reshape(entries.shape)
-    first, second = coupling.first, coupling.second
+    first, second = coupling.pairs
     at = inverse[coupling.rows[first], coupling.rows[second]]
     off = np.where(first == second, 0.0, at)
     out = np.empty_like(entries)

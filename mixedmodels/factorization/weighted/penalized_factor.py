@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.linalg import LinAlgError
+from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from mixedmodels.arrays import FloatArray
@@ -21,6 +22,7 @@ from mixedmodels.factorization.weighted.penalized_system import (
     working_products,
 )
 from mixedmodels.factorization.weighted.row_sums import sum_rows
+from mixedmodels.factorization.weighted.scalar_system import ScalarSystem
 from mixedmodels.kernels import faces
 
 # Smallest eigenvalue of a Schur complement relative to its largest: half the digits of a double.
@@ -64,6 +66,8 @@ class PenalizedFactor:
         Lower Cholesky factor of the tail.
     log_det : float
         ``log|Omega|``.
+    values : ndarray or None
+        What `chain` holds, as the compiled loops take it.
     """
 
     system: PenalizedSystem
@@ -71,6 +75,7 @@ class PenalizedFactor:
     chain: tuple[Eliminated, ...]
     tail: FloatArray
     log_det: float
+    values: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ def factorize(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> Pe
     numpy.linalg.LinAlgError
         If Omega is not positive definite, which takes negative weights.
     """
+    if system.scalar is not None:
+        return _factorize_scalar(system, system.scalar, zeta, W)
     pattern = system.pattern
     # 1. Refill Z'WZ on the scale of u.
     A = working_products(system, zeta, W)
@@ -125,11 +132,51 @@ def factorize(system: PenalizedSystem, zeta: SphericalRows, W: FloatArray) -> Pe
     # 3. The tail, dense.
     if pattern.tail:
         np.einsum("ii->i", tail)[...] += 1.0
-        tail, info = dpotrf(tail, lower=1, clean=1, overwrite_a=1)
-        if info != 0:
-            raise LinAlgError("the penalized system is not positive definite")
+        tail = _factorize_tail(tail)
         log_det += 2.0 * float(np.log(tail.diagonal()).sum())
     return PenalizedFactor(system, zeta, tuple(chain), tail, log_det)
+
+
+def _factorize_tail(tail: FloatArray) -> FloatArray:
+    """Return the lower Cholesky factor of a tail, in its place."""
+    tail, info = dpotrf(tail, lower=1, clean=1, overwrite_a=1)
+    if info != 0:
+        raise LinAlgError("the penalized system is not positive definite")
+    return tail
+
+
+def _factorize_scalar(
+    system: PenalizedSystem, scalar: ScalarSystem, zeta: SphericalRows, W: FloatArray
+) -> PenalizedFactor:
+    """Factor Omega of random intercepts by the compiled loops."""
+    found = scalar.loops.eliminate(np.ascontiguousarray(W), scalar.scales(zeta))
+    if found is None:
+        raise LinAlgError("a face is not positive definite")
+    values, tail, log_det = found
+    if len(tail):
+        for parts, coupling in zip(scalar.split(values), system.couplings, strict=True):
+            if coupling.is_dense:
+                dense = parts[2].reshape(coupling.n_levels, coupling.n_tail)
+                tail = dsyrk(-1.0, dense.T, beta=1.0, c=tail, lower=1, overwrite_c=1)
+        tail = _factorize_tail(tail)
+        log_det += 2.0 * float(np.log(tail.diagonal()).sum())
+    if not np.isfinite(log_det):
+        # BLAS may let what is not a number pass.
+        raise LinAlgError("the penalized system is not positive definite")
+    return scalar_factor(system, scalar, zeta, values, tail, log_det)
+
+
+def scalar_factor(
+    system: PenalizedSystem,
+    scalar: ScalarSystem,
+    zeta: SphericalRows,
+    values: FloatArray,
+    tail: FloatArray,
+    log_det: float,
+) -> PenalizedFactor:
+    """Return a factor that the compiled loops have found."""
+    chain = tuple(Eliminated(*parts) for parts in scalar.split(values))
+    return PenalizedFactor(system, zeta, chain, tail, log_det, values)
 
 
 def _inverse_factor(face: FloatArray) -> tuple[FloatArray, float]:
@@ -168,6 +215,8 @@ def solve(factor: PenalizedFactor, rhs: FloatArray) -> FloatArray:
     """Return ``Omega^-1 rhs``; shape (..., sum q S)."""
     system, pattern = factor.system, factor.system.pattern
     leading = rhs.shape[:-1]
+    if system.scalar is not None and factor.values is not None:
+        return _solve_scalar(system.scalar, factor.values, factor.tail, rhs)
     if not pattern.tail and len(factor.chain) == 1:
         L_inverse = factor.chain[0].L_inverse
         y = _apply(L_inverse, rhs.reshape(*leading, len(L_inverse), -1))
@@ -185,6 +234,15 @@ def solve(factor: PenalizedFactor, rhs: FloatArray) -> FloatArray:
             parts[t] = np.swapaxes(levels, -1, -2)
     _backward(factor, parts, tail)
     return np.concatenate([part.reshape(*leading, -1) for part in parts], axis=-1)
+
+
+def _solve_scalar(scalar: ScalarSystem, values: FloatArray, L: FloatArray, rhs: FloatArray) -> FloatArray:
+    """Solve by the compiled loops."""
+    found, tail = scalar.loops.forward(values, np.ascontiguousarray(rhs.reshape(-1, rhs.shape[-1]).T))
+    if len(L):
+        tail = np.ascontiguousarray(dpotrs(L, tail, lower=1)[0])
+    scalar.loops.backward(values, found, tail)
+    return found.T.reshape(rhs.shape)
 
 
 def _forward(factor: PenalizedFactor, parts: list[FloatArray]) -> FloatArray:

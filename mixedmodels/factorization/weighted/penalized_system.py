@@ -18,7 +18,8 @@ from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.factorization.weighted.coupling import TailCoupling, tail_coupling
-from mixedmodels.factorization.weighted.row_sums import RowSums, row_sums, sum_rows
+from mixedmodels.factorization.weighted.row_sums import RowSums, counted_rows, row_sums, sum_rows
+from mixedmodels.factorization.weighted.scalar_system import ScalarSystem, is_scalar, scalar_system
 
 SphericalColumn: TypeAlias = FloatArray | float
 """One coefficient of ``Lambda'z_i`` for every row: shape (n,), or one number for all rows."""
@@ -47,6 +48,8 @@ class PenalizedSystem:
         ``lifts[i, j]``: the entry of coupling j that each entry of coupling i, nested in it, belongs to.
     tail_pairs : dict
         ``tail_pairs[r, s]``, r > s: sums of rows by pair of levels of two tail blocks.
+    scalar : ScalarSystem or None
+        Compiled loops over it, None where there are none.
     """
 
     pattern: Pattern
@@ -56,6 +59,7 @@ class PenalizedSystem:
     parents: dict[tuple[int, int], RowSums]
     lifts: dict[tuple[int, int], RowSums]
     tail_pairs: dict[tuple[int, int], RowSums]
+    scalar: ScalarSystem | None = None
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -73,26 +77,28 @@ def penalized_system(blocks: Sequence[Block]) -> PenalizedSystem:
     pattern = build_pattern(blocks)
     ends = np.cumsum([0, *(block.n_effects for block in pattern.blocks)])
     sums = tuple(row_sums(block.codes.astype(np.intp), block.n_levels) for block in pattern.blocks)
-    couplings = _couplings(pattern, sums)
-    return PenalizedSystem(
-        pattern,
-        tuple(slice(int(a), int(b)) for a, b in pairwise(ends)),
-        sums,
-        couplings,
-        {(i, j): row_sums(parent, sums[pattern.chain[j]].size) for (i, j), parent in pattern.parents.items()},
-        {
-            (i, j): _lift(couplings[i], couplings[j], pattern.parents[i, j])
-            for i, j in pattern.parents
-            if couplings
-        },
-        {
-            key: row_sums(pairs.of_row.astype(np.intp), len(pairs.first))
-            for key, pairs in pattern.tail_pairs.items()
-        },
-    )
+    slices = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+    is_compiled = is_scalar(pattern)
+    # The compiled loops need only the numbers of the groups.
+    grouped = counted_rows if is_compiled else row_sums
+    couplings = _couplings(pattern, sums, is_compiled)
+    parents = {
+        (i, j): grouped(parent, sums[pattern.chain[j]].size) for (i, j), parent in pattern.parents.items()
+    }
+    lifts = {
+        (i, j): grouped(*_lift(couplings[i], couplings[j], pattern.parents[i, j]))
+        for i, j in pattern.parents
+        if couplings
+    }
+    tail_pairs = {
+        key: grouped(pairs.of_row.astype(np.intp), len(pairs.first))
+        for key, pairs in pattern.tail_pairs.items()
+    }
+    scalar = scalar_system(pattern, slices, sums, couplings, parents, lifts) if is_compiled else None
+    return PenalizedSystem(pattern, slices, sums, couplings, parents, lifts, tail_pairs, scalar)
 
 
-def _couplings(pattern: Pattern, sums: Sequence[RowSums]) -> tuple[TailCoupling, ...]:
+def _couplings(pattern: Pattern, sums: Sequence[RowSums], is_compiled: bool) -> tuple[TailCoupling, ...]:
     """Return the coupling of every chain block with the tail."""
     if not pattern.tail:
         return ()
@@ -100,16 +106,18 @@ def _couplings(pattern: Pattern, sums: Sequence[RowSums]) -> tuple[TailCoupling,
     found: list[TailCoupling] = []
     for c, entries in zip(pattern.chain, pattern.couplings, strict=True):
         dense = any(coupling.is_dense for coupling in found)
-        found.append(tail_coupling(sums[c].index, sums[c].size, tail, entries, pattern.n_tail, dense))
+        found.append(
+            tail_coupling(sums[c].index, sums[c].size, tail, entries, pattern.n_tail, dense, is_compiled)
+        )
     return tuple(found)
 
 
-def _lift(inner: TailCoupling, outer: TailCoupling, parent: IntArray) -> RowSums:
-    """Return the entry of `outer` with the same tail row, at the level each entry of `inner` lies in."""
+def _lift(inner: TailCoupling, outer: TailCoupling, parent: IntArray) -> tuple[IntArray, int]:
+    """Return the entry of `outer` with the tail row of each entry of `inner`, and how many `outer` has."""
     cells = parent[inner.columns] * outer.n_tail + inner.rows
     if not outer.is_dense:
         cells = np.searchsorted(outer.columns * outer.n_tail + outer.rows, cells)
-    return row_sums(cells, len(outer.rows))
+    return np.asarray(cells), len(outer.rows)
 
 
 def spherical_rows(system: PenalizedSystem, factors: Sequence[FloatArray]) -> SphericalRows:
@@ -126,6 +134,8 @@ def _spherical(block: Block, T: FloatArray) -> tuple[SphericalColumn, ...]:
 
 def spherical_to_rows(system: PenalizedSystem, zeta: SphericalRows, u: FloatArray) -> FloatArray:
     """Return ``Z Lambda u``, flat u to (n,)."""
+    if system.scalar is not None:
+        return system.scalar.loops.to_rows(u, system.scalar.scales(zeta))
     total: FloatArray | None = None
     for k, block in enumerate(system.blocks):
         effects = u[system.slices[k]].reshape(block.size, -1)
@@ -149,6 +159,8 @@ def at_rows(by: RowSums, column: SphericalColumn, values: FloatArray) -> FloatAr
 
 def rows_to_spherical(system: PenalizedSystem, zeta: SphericalRows, rows: FloatArray) -> FloatArray:
     """Return ``Lambda' Z' r``, shape (..., n) to (..., sum q S)."""
+    if system.scalar is not None:
+        return system.scalar.sums(rows, system.scalar.scales(zeta))
     parts = []
     for k, block in enumerate(system.blocks):
         for column in zeta[k]:

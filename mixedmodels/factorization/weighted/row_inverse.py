@@ -15,7 +15,8 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.weighted.coupling import apply_by_level, inverse_product, products_by_level
 from mixedmodels.factorization.weighted.penalized_factor import PenalizedFactor, inverse_of
-from mixedmodels.factorization.weighted.penalized_system import SphericalColumn, related
+from mixedmodels.factorization.weighted.penalized_system import SphericalColumn, SphericalRows, related
+from mixedmodels.factorization.weighted.scalar_system import ScalarSystem
 from mixedmodels.kernels import faces
 
 
@@ -48,11 +49,14 @@ class PatternInverse:
         Chain block j against the tail, on the pattern of their coupling.
     tail : ndarray, shape (n_tail, n_tail)
         The tail.
+    values : ndarray or None
+        All but the tail, as the compiled loops have it.
     """
 
     faces: dict[tuple[int, int], FloatArray]
     entries: tuple[FloatArray, ...]
     tail: FloatArray
+    values: FloatArray | None = None
 
 
 def row_inverse(factor: PenalizedFactor) -> RowInverse:
@@ -60,9 +64,19 @@ def row_inverse(factor: PenalizedFactor) -> RowInverse:
     return gather_rows(factor, pattern_inverse(factor))
 
 
+def leverages(factor: PenalizedFactor) -> FloatArray:
+    """Return the leverages alone."""
+    scalar, inverse = factor.system.scalar, pattern_inverse(factor)
+    if scalar is None or inverse.values is None:
+        return gather_rows(factor, inverse).leverage
+    return scalar.loops.leverages(inverse.values, inverse.tail, scalar.scales(factor.zeta))
+
+
 def pattern_inverse(factor: PenalizedFactor) -> PatternInverse:
     """Return the inverse on the pattern of Z'Z."""
     system, pattern = factor.system, factor.system.pattern
+    if system.scalar is not None and factor.values is not None:
+        return _scalar_inverse(factor, system.scalar, factor.values)
     found: dict[tuple[int, int], FloatArray] = {}
     entries: list[FloatArray] = [np.empty((0, 0))] * len(pattern.chain)
     tail = inverse_of(factor.tail) if pattern.tail else factor.tail
@@ -84,6 +98,20 @@ def pattern_inverse(factor: PenalizedFactor) -> PatternInverse:
             within = within - faces.product(L_inverse_transposed, inner)
         found[j, j] = within
     return PatternInverse(found, tuple(entries), tail)
+
+
+def _scalar_inverse(factor: PenalizedFactor, scalar: ScalarSystem, values: FloatArray) -> PatternInverse:
+    """Return the inverse on the pattern by the compiled loops."""
+    found = np.zeros_like(values)
+    tail = np.ascontiguousarray(inverse_of(factor.tail)) if len(factor.tail) else factor.tail
+    parts = scalar.split(found)
+    for j in reversed(range(len(parts))):
+        if factor.system.couplings and factor.system.couplings[j].is_dense:
+            parts[j][2][...] = inverse_product(factor.system.couplings[j], tail, factor.chain[j].entries)
+        scalar.loops.invert(values, found, j, tail)
+    faces_found = {(j, j): part[0] for j, part in enumerate(parts)}
+    faces_found |= {(j, k): link for j, part in enumerate(parts) for k, link in part[1].items()}
+    return PatternInverse(faces_found, tuple(part[2] for part in parts), tail, found)
 
 
 def _times_links(
@@ -121,6 +149,14 @@ def _times_entries(
 
 def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
     """Return leverages and effects from the inverse on the pattern."""
+    system, zeta = factor.system, factor.zeta
+    if system.scalar is not None and inverse.values is not None:
+        return _gather_scalar(system.scalar, inverse.values, inverse.tail, zeta)
+    return _gather_blocks(factor, inverse)
+
+
+def _gather_blocks(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
+    """Return leverages and effects for blocks of any size."""
     system, pattern, zeta = factor.system, factor.system.pattern, factor.zeta
     n = len(system.sums[0].index)
     effects = tuple([np.zeros(n) for _ in range(block.size)] for block in system.blocks)
@@ -153,6 +189,15 @@ def gather_rows(factor: PenalizedFactor, inverse: PatternInverse) -> RowInverse:
         for column, part in zip(columns, parts, strict=True):
             leverage += column * part
     return RowInverse(leverage, effects)
+
+
+def _gather_scalar(
+    scalar: ScalarSystem, values: FloatArray, tail: FloatArray, zeta: SphericalRows
+) -> RowInverse:
+    """Return leverages and effects by the compiled loops."""
+    leverage, found = scalar.loops.gather(values, np.ascontiguousarray(tail), scalar.scales(zeta))
+    by_block = dict(zip(scalar.order, found, strict=True))
+    return RowInverse(leverage, tuple([by_block[k]] for k in range(len(by_block))))
 
 
 def _add(

@@ -51,6 +51,11 @@ def row_sums(index: IntArray, size: int) -> RowSums:
     return RowSums(index, size, order, np.concatenate(([0], ends[:-1])), present)
 
 
+def counted_rows(index: IntArray, size: int) -> RowSums:
+    """Return sums of rows by group that are counted row by row."""
+    return RowSums(index, size, None, None, None)
+
+
 def sum_rows(by: RowSums, rows: FloatArray) -> FloatArray:
     """Return the sums over rows of each group, shape (..., n) to (..., size)."""
     if by.starts is None:

@@ -1,0 +1,286 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The conditional modes of random intercepts of several factors; see scalar_modes.py."""
+
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.math cimport INFINITY, isfinite, log
+from libc.string cimport memcpy, memset
+
+from mixedmodels.kernels._family_rows cimport logit_rows_at, poisson_rows_at
+from mixedmodels.kernels._scalar_factors cimport MAX, ScalarFactors
+
+import numpy as np
+from scipy.linalg import cython_blas, cython_lapack
+
+ctypedef void (*Gemm)(
+    char*, char*, int*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
+) noexcept nogil
+ctypedef void (*Syrk)(
+    char*, char*, int*, int*, double*, double*, int*, double*, double*, int*
+) noexcept nogil
+ctypedef void (*Trsm)(
+    char*, char*, char*, char*, int*, int*, double*, double*, int*, double*, int*
+) noexcept nogil
+ctypedef void (*Potrf)(char*, int*, double*, int*, int*) noexcept nogil
+
+
+cdef void* routine(module, name):
+    """SciPy's BLAS or LAPACK routine, without its headers."""
+    capsule = module.__pyx_capi__[name]
+    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
+cdef Syrk dsyrk = <Syrk> routine(cython_blas, "dsyrk")
+cdef Trsm dtrsm = <Trsm> routine(cython_blas, "dtrsm")
+cdef Potrf dpotrf = <Potrf> routine(cython_lapack, "dpotrf")
+cdef int one_column = 1
+cdef double one = 1.0, minus_one = -1.0, zero = 0.0
+
+cdef enum:
+    # Rows whose terms are added up before they join the sum.
+    STRETCH = 128
+
+
+cdef struct State:
+    # Where the search stands: effects, fixed effects, predictor, and the four terms of the rows.
+    double* u
+    double* gamma
+    double* eta
+    double* rows
+    double penalized
+
+
+cdef struct System:
+    # The factor of the penalized system, its border, the slope, the next step, and room for a few vectors.
+    double log_det
+    double* values
+    double* tail
+    double* coupling
+    double* solved
+    double* half
+    double* score
+    double* step
+    double* tail_step
+    double* tail_solved
+    double* effects
+    double* fixed
+    double* weighted
+
+
+cdef double dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    for i in range(n):
+        total += a[i] * b[i]
+    return total
+
+
+cdef class ScalarModes(ScalarFactors):
+    cdef tuple data
+    cdef int kind
+    cdef Py_ssize_t p
+    cdef const double[::1] y, weights, constant, offset
+    cdef const double[:, ::1] Q
+
+    def __init__(self, ScalarFactors loops, kind, y, weights, constant, offset, Q):
+        ScalarFactors.__init__(self, *loops.parts)
+        self.data = (loops, kind, y, weights, constant, offset, Q)
+        self.kind, self.y, self.weights, self.constant, self.offset, self.Q = self.data[1:]
+        self.p = Q.shape[1]
+
+    def __reduce__(self):
+        return ScalarModes, self.data
+
+    def search(self, scales, u, gamma, bint is_joint, double decrement, limits):
+        cdef Py_ssize_t p = self.p if is_joint else 0, N = self.n_effects, M = self.n_tail
+        cdef int max_steps, max_halvings
+        cdef double rounding, trusted
+        max_steps, max_halvings, rounding, trusted = limits
+        effects, fixed = np.empty((3, N)), np.empty((2, self.p))
+        eta, rows = np.empty((2, self.n)), np.empty((2, 4, self.n))
+        values, tail = np.empty(self.n_values), np.empty((M, M), order="F")
+        borders, half = np.empty((2, N, p)), np.empty((p, p), order="F")
+        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 1)
+        effects[0], fixed[0] = u, gamma
+        cdef const double[::1] t = scales
+        cdef double[:, ::1] U = effects, G = fixed, E = eta
+        cdef double[:, :, ::1] R = rows, B = borders
+        cdef double[::1] V = values, w = work
+        cdef double[::1, :] T = tail, H = half
+        cdef State[2] states
+        cdef System s
+        cdef int k, at
+        for k in range(2):
+            states[k].u, states[k].eta, states[k].rows = &U[k, 0], &E[k, 0], &R[k, 0, 0]
+            states[k].gamma = &G[k, 0] if self.p else NULL
+        s.values, s.effects, s.score = &V[0], &U[2, 0], &w[0]
+        s.tail = &T[0, 0] if M else NULL
+        s.step = s.score + N + p
+        s.tail_step = s.step + N + p
+        s.tail_solved = s.tail_step + M
+        s.fixed = s.tail_solved + M * p
+        s.weighted = s.fixed + self.n
+        if p:
+            s.coupling, s.solved, s.half = &B[0, 0, 0], &B[1, 0, 0], &H[0, 0]
+        with nogil:
+            at = self.descend(states, &s, &t[0], p, decrement, max_steps, max_halvings, rounding, trusted)
+        if at < 0:
+            return None
+        terms = np.empty((2, self.n))
+        np.negative(rows[at, 2], out=terms[0])
+        np.negative(rows[at, 3], out=terms[1])
+        rows[at, 0] += self.data[4]
+        border = (borders[0].T, borders[1].T, half) if p else None
+        return (
+            effects[at].copy(), fixed[at].copy(), eta[at], (*rows[at, :2], terms[0], rows[at, 2], terms[1], rows[at, 3]),
+            states[at].penalized, values, tail, s.log_det, border,
+        )
+
+    cdef int descend(
+        self, State* states, System* s, const double* t, Py_ssize_t p, double decrement,
+        int max_steps, int max_halvings, double rounding, double trusted,
+    ) noexcept nogil:
+        """Take Newton's steps to the mode; return the state at it, -1 where the readable search is asked."""
+        cdef int at = 0, _
+        cdef double squared, previous = INFINITY, size
+        self.evaluate(&states[0], s, t, True)
+        if not isfinite(states[0].penalized):
+            return -1
+        for _ in range(max_steps):
+            if not self.factorize(&states[at], s, t) or (p and not self.add_border(&states[at], s, t)):
+                return -1
+            squared = self.newton_step(&states[at], s, t, p)
+            size = 1.0 + dot(states[at].u, states[at].u, self.n_effects)
+            if squared <= decrement * size:
+                return at
+            if squared > 0.25 * previous and squared <= rounding * (size + abs(states[at].penalized)):
+                return at
+            if not squared < INFINITY:
+                return -1
+            previous = squared
+            if not self.move(&states[at], &states[1 - at], s, t, p, squared < trusted * size, max_halvings):
+                return at if isfinite(states[1 - at].penalized) else -1
+            at = 1 - at
+        return -1
+
+    cdef void evaluate(self, State* state, System* s, const double* t, bint is_new) noexcept nogil:
+        """Evaluate the rows; `is_new` tells whether the fixed effects are others than before."""
+        cdef Py_ssize_t i, k, n = self.n
+        cdef double total = 0.0, stretch
+        if is_new:
+            for i in range(n):
+                s.fixed[i] = self.offset[i]
+                for k in range(self.p):
+                    s.fixed[i] += self.Q[i, k] * state.gamma[k]
+        memcpy(s.effects, state.u, self.n_effects * sizeof(double))
+        self.add_effects(s.effects, t, s.fixed, state.eta)
+        if self.kind == 0:
+            logit_rows_at(n, &self.y[0], state.eta, &self.weights[0], state.rows)
+        else:
+            poisson_rows_at(n, &self.y[0], state.eta, &self.weights[0], state.rows)
+        k = 0
+        while k < n:
+            stretch = 0.0
+            for i in range(k, min(k + STRETCH, n)):
+                stretch += state.rows[i] + self.constant[i]
+            total += stretch
+            k += STRETCH
+        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * total
+
+    cdef bint factorize(self, const State* state, System* s, const double* t) noexcept nogil:
+        cdef int M = <int> self.n_tail, q, info = 0
+        cdef Py_ssize_t j
+        memset(s.values, 0, self.n_values * sizeof(double))
+        if M:
+            memset(s.tail, 0, self.n_tail * self.n_tail * sizeof(double))
+        s.log_det = 0.0
+        self.fill(state.rows + 2 * self.n, t, s.values, s.tail)
+        if not self.eliminate_chain(s.values, s.tail, &s.log_det):
+            return False
+        if not M:
+            return True
+        for j in range(self.n_chain):
+            if self.row_starts[j] == NULL:
+                q = <int> self.sizes[j]
+                dsyrk("L", "N", &M, &q, &minus_one, s.values + self.entries[j], &M, &one, s.tail, &M)
+        dpotrf("L", &M, s.tail, &M, &info)
+        for j in range(M if info == 0 else 0):
+            s.log_det += 2.0 * log(s.tail[j * (M + 1)])
+            memset(s.tail + j * M, 0, j * sizeof(double))
+        # BLAS may let what is not a number pass.
+        return info == 0 and isfinite(s.log_det)
+
+    cdef void solve(self, System* s, int m, double* u, double* x) noexcept nogil:
+        """Solve for m right-hand sides, in place; x is room for their tails."""
+        cdef int M = <int> self.n_tail
+        self.go_forward(s.values, m, u, x)
+        if M:
+            dtrsm("R", "L", "T", "N", &m, &M, &one, s.tail, &M, x, &m)
+            dtrsm("R", "L", "N", "N", &m, &M, &one, s.tail, &M, x, &m)
+        self.go_backward(s.values, m, u, x)
+
+    cdef bint add_border(self, const State* state, System* s, const double* t) noexcept nogil:
+        """Border the factor with the fixed effects; tell whether it is positive definite."""
+        cdef Py_ssize_t i, k
+        cdef int p = <int> self.p, n = <int> self.n, N = <int> self.n_effects, info = 0
+        for i in range(n):
+            for k in range(p):
+                s.weighted[i * p + k] = state.rows[2 * n + i] * self.Q[i, k]
+        memset(s.coupling, 0, self.n_effects * p * sizeof(double))
+        self.add_levels(s.weighted, t, p, s.coupling)
+        memcpy(s.solved, s.coupling, self.n_effects * p * sizeof(double))
+        self.solve(s, p, s.solved, s.tail_solved)
+        dgemm("N", "T", &p, &p, &n, &one, s.weighted, &p, <double*> &self.Q[0, 0], &p, &zero, s.half, &p)
+        dgemm("N", "T", &p, &p, &N, &minus_one, s.coupling, &p, s.solved, &p, &one, s.half, &p)
+        dpotrf("L", &p, s.half, &p, &info)
+        for k in range(p):
+            memset(s.half + k * p, 0, k * sizeof(double))
+        return info == 0
+
+    cdef double newton_step(self, const State* state, System* s, const double* t, Py_ssize_t p) noexcept nogil:
+        """Set slope and step; return the squared length of the step."""
+        cdef Py_ssize_t i, k, N = self.n_effects, n = self.n
+        cdef int order = <int> p
+        cdef double* slope = s.score + N
+        cdef double* step = s.step + N
+        memset(s.score, 0, N * sizeof(double))
+        self.add_levels(state.rows + n, t, 1, s.score)
+        for i in range(N):
+            s.score[i] -= state.u[i]
+        memcpy(s.step, s.score, N * sizeof(double))
+        self.solve(s, 1, s.step, s.tail_step)
+        if p:
+            memset(slope, 0, p * sizeof(double))
+            for i in range(n):
+                for k in range(p):
+                    slope[k] += state.rows[n + i] * self.Q[i, k]
+            memcpy(step, slope, p * sizeof(double))
+            for i in range(N):
+                for k in range(p):
+                    step[k] -= s.coupling[i * p + k] * s.step[i]
+            dtrsm("L", "L", "N", "N", &order, &one_column, &one, s.half, &order, step, &order)
+            dtrsm("L", "L", "T", "N", &order, &one_column, &one, s.half, &order, step, &order)
+            for i in range(N):
+                s.step[i] -= dot(s.solved + i * p, step, p)
+        return dot(s.step, s.score, N) + (dot(step, slope, p) if p else 0.0)
+
+    cdef bint move(
+        self, const State* state, State* moved, System* s, const double* t, Py_ssize_t p, bint is_trusted,
+        int max_halvings,
+    ) noexcept nogil:
+        """Go along the step, halved until the penalized likelihood grows; tell whether it does."""
+        cdef int _
+        cdef Py_ssize_t i
+        cdef double length = 1.0
+        for _ in range(max_halvings):
+            for i in range(self.n_effects):
+                moved.u[i] = state.u[i] + length * s.step[i]
+            for i in range(self.p):
+                moved.gamma[i] = state.gamma[i] + (length * s.step[self.n_effects + i] if p else 0.0)
+            self.evaluate(moved, s, t, p > 0)
+            if not isfinite(moved.penalized):
+                return False
+            if is_trusted or moved.penalized < state.penalized:
+                return True
+            length *= 0.5
+        return False
