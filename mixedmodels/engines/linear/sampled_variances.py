@@ -19,9 +19,9 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.mean_field import ArrowFactor, conjugate_gradients, from_lead, to_lead
 from mixedmodels.kernels import faces
 
-#: Random columns solved for. One varies by 0.005 standard deviations of the gradient (levels as frequent as the
-#: inverse of their rank, 300,000 rows; 0.003 with five factors of 1,000 levels), so that theta ends within some
-#: thousandths of its standard error.
+#: Random columns solved for. One varies by 0.005 standard deviations of the gradient (levels as frequent as
+#: the inverse of their rank, 300,000 rows; 0.003 with five factors of 1,000 levels), so that theta ends at
+#: thousandths of its standard error from the optimum.
 PROBES = 10
 #: Their seed: the start of a search, and with it the last bits of its end, must not differ between runs.
 SEED = 20261128
