@@ -32,6 +32,11 @@ class LmerControl:
     check_rank : {"warning", "stop", "ignore"}
         What to do when columns of the fixed-effects matrix depend on others; they are dropped unless this
         is "stop".
+    n_threads : int, optional
+        Threads of the fit: of the BLAS, where dense parts of the system have a thousand rows or more, and of
+        loops over the levels of one grouping factor (binomial and Poisson models with canonical link) with
+        tens of thousands of rows. Estimates are the same to the last bit or two. By default the BLAS takes
+        the threads that it is set to, and loops take one.
 
     Raises
     ------
@@ -41,11 +46,14 @@ class LmerControl:
 
     check_random_terms: Check = "stop"
     check_rank: Check = "warning"
+    n_threads: int | None = None
 
     def __post_init__(self) -> None:
         """Check every option."""
-        for name in self.__dataclass_fields__:
+        for name in ("check_random_terms", "check_rank"):
             one_of(name, getattr(self, name), CHECKS)
+        if self.n_threads is not None:
+            whole_number("n_threads", self.n_threads, 1)
 
 
 @dataclass(frozen=True, slots=True)

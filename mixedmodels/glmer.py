@@ -28,6 +28,7 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.separation import judged
 from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
+from mixedmodels.factorization.threads import at_most
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import check_has_dispersion
@@ -233,7 +234,7 @@ def glmer(
         return fit_glm_request(request, chosen, options)
     if is_linear:
         refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
-        with watched("glmer", verbose):
+        with watched("glmer", verbose), at_most(options.n_threads):
             if design.dispersion:
                 return _said(fit_structured_request(request, False, start, options), verbose)
             return _said(fit_linear_request(request, True, start, options), verbose)
@@ -248,7 +249,7 @@ def glmer(
     refuse_constant_levels(design, y, chosen)
     begin = None if method == "pql" else start_vector(start, design, y, trials, chosen)
     chosen = with_dispersion_of(design, chosen)
-    with watched("glmer", verbose):
+    with watched("glmer", verbose), at_most(options.n_threads):
         if method == "pql":
             return _said(_fit_pql(request, y, trials, chosen), verbose)
         return _said(_fit_ml(request, y, trials, chosen, nodes, begin, hessian), verbose)

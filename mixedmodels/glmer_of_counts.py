@@ -23,6 +23,7 @@ from mixedmodels.checks import (
 from mixedmodels.control import GlmerControl, Start
 from mixedmodels.engines.generalized.equal_rows import FEWEST_ROWS, LARGEST_SHARE, LINEAR_FAMILIES
 from mixedmodels.errors import ControlError, FamilyError
+from mixedmodels.factorization.threads import at_most
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.fits.counted_design import CountedDesign, counted_design, with_like_rows_added
@@ -141,7 +142,7 @@ def fit(
         table, counts = _repeated(table, counts, family)
         request = read(table)
         counted = _read(request, family, counts, options)
-    with watched("glmer", verbose):
+    with watched("glmer", verbose), at_most(options.n_threads):
         model = _fitted(counted, request, wanted, start)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
     return model

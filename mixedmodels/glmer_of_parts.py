@@ -28,6 +28,7 @@ from mixedmodels.engines.generalized.parts import PartModel
 from mixedmodels.engines.generalized.parts_fit import Given, PartsFit, fit_parts
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import DataError
+from mixedmodels.factorization.threads import at_most
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import record_call
 from mixedmodels.fits.level_parts import LevelRows
@@ -139,7 +140,7 @@ def _divided(
     tables = level_tables(design)
     with LevelRows(design, asked.family) as rows:
         n_input = _read(batches, design, tables, rows, counts)
-        with watched("glmer", verbose):
+        with watched("glmer", verbose), at_most(asked.options.n_threads):
             model = _fitted(asked, design, tables[0], rows, n_input)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
     return model

@@ -33,6 +33,7 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.errors import ControlError, DataError, MissingArgumentError
+from mixedmodels.factorization.threads import at_most
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.linear import LinearMixedModel, judged
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
@@ -239,7 +240,7 @@ def lmer(
     require_random_terms(request.design)
     structured = residual is not None or dispersion is not None
     fit = fit_structured_request if structured else fit_linear_request
-    with watched("lmer", verbose):
+    with watched("lmer", verbose), at_most(options.n_threads):
         model = fit(request, REML, start, options)
     say_what_was_done("lmer", verbose, model.optimization, model.convergence())
     return model

@@ -13,6 +13,7 @@ from mixedmodels.control import LmerControl, Start, starting_values
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.moments.identification import identified_by_sums
 from mixedmodels.errors import ControlError
+from mixedmodels.factorization.threads import at_most
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.moments import Moments, moments
@@ -53,7 +54,7 @@ def fit(
     if any(part is not None for part in structure):
         raise ControlError("residual= and dispersion= need the rows in memory: give data as one table.")
     sums = summed(formula, data, {name: value for name, value in asked.items() if value is not None})
-    with watched("lmer", verbose):
+    with watched("lmer", verbose), at_most(options.n_threads):
         model = fit_moments(sums, REML, start, options, relmat)
     say_what_was_done("lmer", verbose, model.optimization, model.convergence())
     return model

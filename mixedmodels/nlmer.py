@@ -29,6 +29,7 @@ from mixedmodels.engines.nonlinear.other_starts import other_start
 from mixedmodels.engines.nonlinear.search import LOWER
 from mixedmodels.engines.nonlinear_family.estimates import NonlinearFamilyEstimates
 from mixedmodels.errors import ControlError, ConvergenceError, FormulaError
+from mixedmodels.factorization.threads import at_most
 from mixedmodels.families import Family, get_family, initialize, refuse_quasi
 from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
@@ -252,7 +253,7 @@ def nlmer(
         dispersion=dispersion, family=chosen,
     )  # fmt: skip
     model: NonlinearMixedModel | GeneralizedNonlinearMixedModel
-    with watched("nlmer", verbose):
+    with watched("nlmer", verbose), at_most(options.n_threads):
         if chosen is None:
             model = fit_nonlinear_request(request, options, nAGQ, method, REML, hessian == "observed")
         else:

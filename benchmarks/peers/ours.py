@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +24,12 @@ def unsupported(model: Model) -> str | None:
 
 
 def fitter(model: Model, frame: pd.DataFrame) -> Callable[[], Any]:
-    """Call lmer or glmer with the formula as it stands."""
+    """Call lmer or glmer with the formula as it stands, and the threads of everyone if they are several."""
+    threads = int(os.environ.get("OPENBLAS_NUM_THREADS", "1"))
+    control = {"n_threads": threads} if threads > 1 else None
     if model.linear:
-        return lambda: lmer(model.formula, frame, REML=model.REML)
-    return lambda: glmer(model.formula, frame, family=model.family, nAGQ=model.nAGQ)
+        return lambda: lmer(model.formula, frame, REML=model.REML, control=control)
+    return lambda: glmer(model.formula, frame, family=model.family, nAGQ=model.nAGQ, control=control)
 
 
 def outcome(model: Model, fit: Any) -> Outcome:

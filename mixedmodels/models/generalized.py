@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.generalized.some_columns import estimates_near
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.family_dispersion import dispersion_name, row_dispersions, with_dispersion_of
@@ -164,6 +165,16 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         """Fit the same kind of model to another design with the same response."""
         problem = self._arranged(design, self.y, self.prior_weights)
         return self._sibling(design, self.y, self.prior_weights, problem)
+
+    def loglik_with_columns(self, kept: IntArray) -> float | None:
+        """Return the log-likelihood of the fit with some columns of X, from where it is expected."""
+        if not len(kept) or self.convergence().verdict != "converged":
+            return None
+        names = tuple(self.design.x_names[k] for k in kept)
+        design = replace(self.design, fixed=self.design.fixed.take(kept), x_names=names)
+        problem = self._arranged(design, self.y, self.prior_weights)
+        near = estimates_near(self.problem, self.estimates, problem, kept)
+        return self._sibling(design, self.y, self.prior_weights, problem, near).loglik()
 
     def with_rows(
         self, design: Design, y: FloatArray, prior_weights: FloatArray

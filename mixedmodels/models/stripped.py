@@ -18,6 +18,7 @@ from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.nonlinear import NonlinearDesign
 from mixedmodels.formula.evaluation.columns import Column, Numeric
+from mixedmodels.inference.ranef import coefficients_by_group
 from mixedmodels.prediction.nonlinear import predict_nonlinear
 from mixedmodels.prediction.predict import predict
 from mixedmodels.prediction.re_form import ReForm
@@ -44,6 +45,10 @@ class StrippedModel:
     def __init__(self, fit: Fit, answers: Mapping[str, Any], texts: tuple[str, str]) -> None:
         self._fit = without_rows(fit)
         self._answers = dict(answers)
+        # A column for each fixed effect and level: fixed and random effects, which are added when asked for.
+        self._has_levels = isinstance(self._answers.get("coef"), dict) and "ranef" in self._answers
+        if self._has_levels:
+            self._answers["coef"] = None
         self._texts = texts
 
     def predict(
@@ -86,13 +91,19 @@ class StrippedModel:
         if name.startswith("__") or "_answers" not in self.__dict__:
             raise AttributeError(name)
         if name in self._answers:
-            return Answer(name, self._answers[name])
+            return Answer(
+                name, self._by_level() if name == "coef" and self._has_levels else self._answers[name]
+            )
         if hasattr(type(self._fit), name):
             raise StrippedError(
                 f"{name} needs the data, of which the model was stripped; ask before strip(). It still has "
                 f"{', '.join(['predict', 'summary', *self._answers])}."
             )
         raise UnknownNameError(f"a stripped model has no {name!r}.")
+
+    def _by_level(self) -> dict[str, pd.DataFrame]:
+        """Return the coefficients of each level."""
+        return coefficients_by_group(self._answers["fixef"], self._answers["ranef"])
 
     def __dir__(self) -> list[str]:
         """List the accessors."""

@@ -33,6 +33,12 @@ def test_answers_and_predictions_are_those_of_the_model(models):
         pd.testing.assert_series_equal(bare.fixef(), m.fixef())
         pd.testing.assert_frame_equal(bare.vcov(), m.vcov())
         pd.testing.assert_frame_equal(bare.tidy(), m.tidy())
+        if isinstance(m.coef(), dict):
+            assert list(bare.coef()) == list(m.coef())
+            for group, table in m.coef().items():
+                pd.testing.assert_frame_equal(bare.coef()[group], table)
+        else:
+            pd.testing.assert_series_equal(bare.coef(), m.coef())
         assert (bare.nobs(), bare.formula(), bare.sigma()) == (m.nobs(), m.formula(), m.sigma())
         new = data.iloc[[5, 1, 40]]
         for type in ("link", "response"):
@@ -48,6 +54,20 @@ def test_the_size_does_not_grow_with_the_rows():
     sizes = [len(pickle.dumps(bare)) for bare in (few, more)]
     assert abs(sizes[1] - sizes[0]) < SAME_SIZE
     assert sizes[1] < 40_000
+
+
+def test_many_levels_and_columns_take_bytes_for_each_not_for_their_product():
+    rng = np.random.default_rng(2)
+    n, levels, columns = 20_000, 1_000, 40
+    g, f, x = rng.integers(0, levels, n), rng.integers(0, columns, n), rng.normal(size=n)
+    y = x + rng.normal(size=levels)[g] + rng.normal(size=n)
+    data = pd.DataFrame({"y": y, "x": x, "f": pd.Categorical(f), "g": pd.Categorical(g)})
+    m = mm.lmer("y ~ x + f + (1 | g)", data)
+    bare = pickle.loads(pickle.dumps(m.strip()))
+    # Effect, its variance and standard deviation, estimate and name of each level; covariances of columns.
+    assert len(pickle.dumps(bare)) < 100 * levels + 30 * columns**2
+    for group, table in m.coef().items():
+        pd.testing.assert_frame_equal(bare.coef()[group], table)
 
 
 def test_what_needs_the_data_says_so(models):

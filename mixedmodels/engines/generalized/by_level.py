@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.quadrature_grid import no_integral, quadrature_grid
 from mixedmodels.factorization.blocks import Block
+from mixedmodels.factorization.threads import in_threads
 from mixedmodels.families.binomial import Binomial
 from mixedmodels.families.family import Family
 from mixedmodels.families.poisson import Poisson
@@ -22,6 +24,27 @@ from mixedmodels.kernels import levels
 
 # Numbers of the families in the kernels.
 KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}
+
+#: Rows of the levels that one call of a kernel goes through: some milliseconds, beside which a thread's start
+#: is nothing. The pieces do not depend on the threads, so neither do the sums.
+PIECE_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive levels and their rows.
+
+    Attributes
+    ----------
+    levels, rows : slice
+        Which.
+    starts : ndarray, shape (levels + 1,)
+        First row of each level within the piece; the last is the number of rows.
+    """
+
+    levels: slice
+    rows: slice
+    starts: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +59,14 @@ class LevelRows:
         Raw random-effects columns.
     starts : ndarray, shape (q + 1,)
         First row of each level; the last is n.
+    pieces : tuple of Piece
+        The levels in pieces of many rows.
     """
 
     kind: int
     Z: FloatArray
     starts: IntArray
+    pieces: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +114,18 @@ def level_rows(blocks: Sequence[Block], first_rows: IntArray, family: Family, n:
     Z = np.empty((n, block.size))
     for s, column in enumerate(block.columns):
         Z[:, s] = 1.0 if column is None else column
-    return LevelRows(kind, Z, np.append(first_rows, n).astype(np.intp))
+    return _cut(kind, Z, np.append(first_rows, n).astype(np.intp))
+
+
+def _cut(kind: int, Z: FloatArray, starts: IntArray) -> LevelRows:
+    """Return the rows with their levels in pieces of about as many rows as one call takes."""
+    number = starts[:-1] // PIECE_ROWS
+    ends = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
+    pieces = tuple(
+        Piece(slice(a, b), slice(int(starts[a]), int(starts[b])), starts[a : b + 1] - starts[a])
+        for a, b in pairwise(ends)
+    )
+    return LevelRows(kind, Z, starts, pieces)
 
 
 def evaluate_levels(
@@ -124,30 +161,68 @@ def evaluate_levels(
     ConvergenceError
         If a sparse quadrature grid gives a negative integral.
     """
-    q, S, n = len(rows.starts) - 1, len(T), len(fixed)
+    q, S = len(rows.starts) - 1, len(T)
     T = np.ascontiguousarray(T)
     u = np.zeros((q, S)) if start is None else start.copy()
-    found, half = np.empty((4, n)), np.empty((q, S, S))
-    model = (rows.kind, *data)
-    is_found, loglik, squares, log_det = levels.level_modes(
-        *model, fixed, rows.Z, T, rows.starts, u, found, half
-    )
+    residual = np.empty(len(fixed))
+
+    def of_piece(piece: Piece) -> tuple[float, FloatArray] | None:
+        here = piece.rows
+        y, weights = data[0][here], data[1][here]
+        levels_of = (piece.starts, u[piece.levels])
+        return _of_piece(
+            (rows.kind, y, weights), rows.Z[here], T, levels_of, fixed[here], residual[here], nAGQ
+        )
+
+    found = in_threads(of_piece, rows.pieces)
+    parts = [part for part in found if part is not None]
+    if len(parts) < len(found):
+        return None
+    objective = sum(part[0] for part in parts) - 2.0 * constant
+    return LevelValue(objective, u, residual, np.sum([part[1] for part in parts], axis=0))
+
+
+def _of_piece(
+    model: tuple[int, FloatArray, FloatArray],
+    Z: FloatArray,
+    T: FloatArray,
+    at: tuple[IntArray, FloatArray],
+    fixed: FloatArray,
+    residual: FloatArray,
+    nAGQ: int,
+) -> tuple[float, FloatArray] | None:
+    """Return what some levels add to the objective and to its derivative in T; None without regular modes.
+
+    Parameters
+    ----------
+    model : (int, ndarray, ndarray)
+        Number of the family, response and weights.
+    Z, T, fixed, nAGQ
+        As in :func:`evaluate_levels`, of these rows.
+    at : (ndarray, ndarray)
+        First row of each level, and where the search for its modes starts, overwritten by where they are.
+    residual : ndarray, shape (m,)
+        Filled with the derivative in eta.
+    """
+    starts, u = at
+    q, S = u.shape
+    found, half, dT = np.empty((4, len(fixed))), np.empty((q, S, S)), np.zeros((S, S))
+    is_found, loglik, squares, log_det = levels.level_modes(*model, fixed, Z, T, starts, u, found, half)
     if not is_found:
         return None
-    dT = np.zeros((S, S))
     if nAGQ == 1:
-        residual = -2.0 * found[1]
+        residual[:] = -2.0 * found[1]
         shift, omega = np.empty((0, S)), np.empty((0, S, S))
         objective = squares - 2.0 * loglik
     else:
-        residual, shift, omega = np.empty(n), np.empty((q, S)), np.empty((q, S, S))
+        shift, omega = np.empty((q, S)), np.empty((q, S, S))
         grid = quadrature_grid(nAGQ, S)
         log_integral = levels.level_nodes(
-            *model, rows.Z, T, rows.starts, u, found, half,
+            *model, Z, T, starts, u, found, half,
             grid.nodes, grid.log_weights, grid.signs, shift, omega, residual, dT,
         )  # fmt: skip
         if not np.isfinite(log_integral):
             raise no_integral(grid)
         objective = -2.0 * log_integral
-    levels.level_gradient(rows.Z, T, rows.starts, u, found, half, shift, omega, residual, dT)
-    return LevelValue(objective + log_det - 2.0 * constant, u, residual, dT)
+    levels.level_gradient(Z, T, starts, u, found, half, shift, omega, residual, dT)
+    return objective + log_det, dT

@@ -97,7 +97,8 @@ def fit_generalized(
     began = time.perf_counter()
     evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
     try:
-        with threads_for(max(problem.system.pattern.n_tail, problem.n_theta + problem.n_fixed)):
+        order = max(problem.system.pattern.n_tail, problem.n_theta + problem.n_fixed)
+        with threads_for(order, len(problem.y)):
             optimum = _optimize(evaluator, layout, start, near)
             optimum = _canonical_optimum(evaluator, layout, optimum)
             return _held_against_nested(evaluator, layout, optimum, began)

@@ -78,9 +78,14 @@ class RotatedSystem:
         ``R^-1`` is upper triangular.
         """
         across = R_inverse @ self.V
-        upper = np.triu(dlauum(R_inverse, lower=0)[0])
-        least_squares = upper + np.triu(upper, 1).T
-        return np.asarray(least_squares + (self.inner.fixed_covariance(across) - across @ across.T))
+        covariance = self.inner.fixed_covariance(across)
+        covariance -= across @ across.T
+        # LAPACK leaves the zeros below the diagonal as they are.
+        upper = dlauum(R_inverse, lower=0)[0]
+        np.einsum("ii->i", upper)[:] *= 0.5
+        covariance += upper
+        covariance += upper.T
+        return covariance
 
     @property
     def u(self) -> tuple[FloatArray, ...]:

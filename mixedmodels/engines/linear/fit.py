@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -17,6 +17,7 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.estimates import LinearEstimates
+from mixedmodels.engines.linear.last_step import step_ahead
 from mixedmodels.engines.linear.looks import (
     far_points,
     further_starts,
@@ -25,7 +26,8 @@ from mixedmodels.engines.linear.looks import (
     without_a_deviation,
 )
 from mixedmodels.engines.linear.problem import LinearProblem
-from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
+from mixedmodels.engines.linear.reml import objective_and_gradient
+from mixedmodels.engines.linear.search import MOST_EVALUATIONS, NoResidualLeft, Search
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
@@ -71,12 +73,12 @@ WARY = 30.0
 SAME_PLACE = 0.03
 #: Decrement of a look that ends in no optimum and does not count.
 LOOK_DECREMENT = 1e-3
-#: Points without residual that a search tries before it is given up, those with a small one where it is known
-#: what they lead to, and what is said where no search ends.
-MAX_BEYOND, MAX_SMALL = 10, 5
+#: Points with a small residual that a search tries where it is known what they lead to, and what is said
+#: where no search ends.
+MAX_SMALL = 5
 NO_RESIDUAL = "the objective only falls on as the residual variance goes to zero"
-#: Evaluations after which a search ends, a further look, and a search that has no optimum to find.
-MOST_EVALUATIONS, LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 1000, 400, 100
+#: Evaluations after which a further look ends, and a search that has no optimum to find.
+LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 400, 100
 #: Share of the sum of squares that a residual keeps where effects could reproduce the response: below it
 #: rounding speaks. A fit that ends within a thousand times it while the objective falls by more than this for
 #: every e-fold of all deviations has no optimum there.
@@ -92,99 +94,6 @@ OFF_ZERO = 0.1
 
 #: Where a search began: where the data say, where the user says, at the optimum of a fit to a like response.
 Origin = Literal["data", "user", "like fit"]
-
-
-class NoResidualLeft(Exception):
-    """The search runs on to where the residual variance vanishes."""
-
-
-@dataclass(slots=True)
-class Search:
-    """The objective of one problem, with a count of its evaluations.
-
-    Attributes
-    ----------
-    problem : LinearProblem
-        The problem.
-    REML : bool
-        Which criterion.
-    sigma : float or None
-        Fixed residual standard deviation.
-    looks : bool
-        Whether a suspicious optimum is compared with what further starts lead to.
-    has_rows : bool
-        Whether rows can be asked where cross-products lose the residual variance.
-    n_evaluations : int
-        Evaluations so far, with or without gradient.
-    rounding : float
-        Of the objective at the last point with a gradient.
-    ceiling : float
-        Rounding above which a point counts as having no residual.
-    n_beyond : int
-        Points beyond it that the current search tried.
-    n_small : int
-        Points with a small residual variance that the current search tried.
-    most_small : float
-        Number of them after which it is given up: where it goes the rows themselves have been asked.
-    most_evaluations : int
-        Evaluations after which a search ends.
-    has_looked : bool
-        Whether further looks were taken.
-    far : list of float
-        Objective at points far off, if it is known.
-    paused : list of ndarray
-        Thetas at which looks have paused for the first time.
-    """
-
-    problem: LinearProblem
-    REML: bool
-    sigma: float | None
-    looks: bool = True
-    has_rows: bool = False
-    n_evaluations: int = 0
-    rounding: float = 0.0
-    ceiling: float = math.inf
-    n_beyond: int = 0
-    n_small: int = 0
-    most_small: float = math.inf
-    most_evaluations: int = MOST_EVALUATIONS
-    has_looked: bool = False
-    far: list[float] = field(default_factory=list)
-    paused: list[FloatArray] = field(default_factory=list)
-
-    def objective(self, theta: FloatArray) -> float:
-        """Return the objective at theta."""
-        self.n_evaluations += 1
-        return evaluate(self.problem, theta, self.REML, self.sigma)
-
-    def at(self, free: FloatArray) -> Point:
-        """Return the objective, its gradient and the moments at free coordinates.
-
-        Raises
-        ------
-        ResidualVanishes
-            Where the residual variance is too small for cross-products, if rows may be asked.
-        """
-        self.n_evaluations += 1
-        point = starting.point_at(self.problem, free, self.REML, self.sigma)
-        if self.has_rows and is_small(self.problem, point.sigma2):
-            raise ResidualVanishes(free, math.sqrt(point.sigma2))
-        return point
-
-    def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
-        """Return the objective and its gradient in free coordinates."""
-        point = self.at(free)
-        if point.rounding > self.ceiling:
-            self.n_beyond += 1
-            if self.n_beyond > MAX_BEYOND:
-                raise NoResidualLeft
-            raise np.linalg.LinAlgError("the residual variance vanishes")
-        if math.isfinite(self.most_small) and is_small(self.problem, point.sigma2):
-            self.n_small += 1
-            if self.n_small > self.most_small:
-                raise NoResidualLeft
-        self.rounding = point.rounding
-        return point.objective, point.gradient
 
 
 def fit_linear(
@@ -445,6 +354,10 @@ def _search_near(search: Search, theta: FloatArray) -> Minimum:
     at, H = average_information.curved_point(problem, free, search.REML, search.sigma)
     if float(at.gradient @ H @ at.gradient) > 2.0 * SCORING_GAIN:
         return _search_scored(search, at)
+    if not is_small(problem, at.sigma2):
+        found = step_ahead(search, at, H)
+        if found is not None:
+            return found
     # The step after the last evaluation is taken unseen; its objective is compared with what it promised.
     return _search(search, at, H, closing=POLISHED)
 
@@ -513,7 +426,7 @@ def _off_saddle(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
 
 def _to_last_digits(search: Search, theta: FloatArray, found: Minimum) -> tuple[FloatArray, Minimum]:
     """Return an optimum with the digits that statistics need, where its search left them open."""
-    if not found.converged or (is_polished(found) and theta.all()):
+    if not found.converged or search.is_ahead(theta) or (is_polished(found) and theta.all()):
         return theta, found
     last = polished(search.in_free, starting.free_of(search.problem, theta), found)
     if last is None:
@@ -570,11 +483,11 @@ def _is_at_saddle(search: Search, theta: FloatArray) -> bool:
 
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
     problem = search.problem
-    at, decrement = solve(problem, theta, search.REML, search.sigma), found.decrement
+    at, decrement = search.solve(theta), found.decrement
     last = 0.5 * float(found.gradient @ found.inverse_hessian @ found.gradient)
     if at.objective > found.objective + _tolerance(found.objective):
         theta = canonical(problem.terms, starting.theta_of(problem, found.x))
-        at = solve(problem, theta, search.REML, search.sigma)
+        at = search.solve(theta)
         decrement = max(decrement, last)
     # Where the last step was taken unseen, it brings the gradient down as the decrement, which is its square.
     shrunk = math.sqrt(decrement / last) if 0.0 < decrement < last else 1.0

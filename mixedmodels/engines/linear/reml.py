@@ -91,7 +91,7 @@ def evaluate(problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float
     sigma : float, optional
         Fixed residual standard deviation; None profiles it out.
     """
-    return evaluation(problem, _engine_factors(problem, theta), REML, sigma).objective
+    return evaluation_at(problem, theta, REML, sigma).objective
 
 
 def evaluation(
@@ -119,7 +119,7 @@ def objective_and_gradient(
     problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
 ) -> tuple[float, FloatArray]:
     """Return the objective and its exact gradient in theta, shape (n_theta,)."""
-    at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
+    at = evaluation_at(problem, theta, REML, sigma)
     return at.objective, _pull_back(problem, theta, [block.gradient for block in at.system.moments()])
 
 
@@ -138,7 +138,18 @@ def solve(
     problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
 ) -> LinearSolution:
     """Return all estimates given theta, on the user's scale."""
-    at = evaluation(problem, _engine_factors(problem, theta), REML, sigma)
+    return solution_of(problem, evaluation_at(problem, theta, REML, sigma))
+
+
+def evaluation_at(
+    problem: LinearProblem, theta: FloatArray, REML: bool, sigma: float | None = None
+) -> Evaluation:
+    """Evaluate the objective at theta, and keep the solved system."""
+    return evaluation(problem, _engine_factors(problem, theta), REML, sigma)
+
+
+def solution_of(problem: LinearProblem, at: Evaluation) -> LinearSolution:
+    """Return all estimates of a solved system, on the user's scale."""
     system, R_inverse = at.system, problem.fixed_basis.R_inverse
     return LinearSolution(
         beta=R_inverse.dot(problem.projection + system.gamma),

@@ -18,6 +18,9 @@ from scipy.linalg.lapack import dpotrf
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.level_sums import level_sums
 
+#: Columns from which codes are made NumPy's own integers once, not once for each.
+MANY_COLUMNS = 20
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodedColumns:
@@ -171,6 +174,8 @@ class ColumnMatrix:
     def sums_by(self, codes: CodeArray | IntArray, n_levels: int, column: FloatArray | None) -> FloatArray:
         """Return ``X'z`` by level, shape (p, n_levels); z is `column`, None means 1."""
         sums = np.empty((self.shape[1], n_levels))
+        if self.shape[1] > MANY_COLUMNS:
+            codes = codes.astype(np.intp, copy=False)
         for where, piece in zip(self._places(), self.pieces, strict=True):
             if isinstance(piece, CodedColumns):
                 sums[where] = piece.table.T @ piece.sums_by(codes, n_levels, column)

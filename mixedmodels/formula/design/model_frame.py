@@ -98,6 +98,7 @@ def build_model_frame(
     checked: dict[str, Column] = dict(columns)
     checked.update({f"({k})": Numeric(v) for k, v in (("weights", w), ("offset", o)) if v is not None})
     _warn_undefined(evaluator, variables, columns, rows)
+    checked = {text: column for text, column in checked.items() if not _is_finite(column)}
     kept = _complete_rows(checked, n_input, na_action, may_be_empty)
     if kept is not None:
         columns = {text: column.take(kept) for text, column in columns.items()}
@@ -254,6 +255,13 @@ def _complete_rows(
         why = f"{', '.join(empty)} missing in every row" if empty else f"missing values: {listed}"
         raise DataError(f"0 (non-NA) cases: {why}")
     return np.flatnonzero(~absent)
+
+
+def _is_finite(column: Column) -> bool:
+    """Tell whether all values are finite numbers, of which nothing more need be asked."""
+    if not isinstance(column, Numeric) or column.absent is not None or column.values.dtype.kind != "f":
+        return False
+    return bool(np.isfinite(column.values).all())
 
 
 def _refuse_infinite(columns: Mapping[str, Column], index: pd.Index) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from mixedmodels.engines.linear import approximate_start as mean_field
+from mixedmodels.engines.linear import approximate_start as approximate
 from mixedmodels.engines.linear import bordered_blocks as arrows
+from mixedmodels.engines.linear import mean_field
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.average_information import curved_point
 from mixedmodels.engines.linear.fit import fit_linear
@@ -38,8 +39,8 @@ def _factored(problem, theta):
     return arrow, mean_field.factor_arrow(arrow, _factors(problem, theta))
 
 
-def _fit(problem, REML, *, approximate):
-    with patch.object(mean_field, "CALL_SECONDS", -np.inf if approximate else np.inf):
+def _fit(problem, REML, *, near):
+    with patch.object(approximate, "CALL_SECONDS", -np.inf if near else np.inf):
         return fit_linear(problem, REML)
 
 
@@ -118,11 +119,11 @@ SHAPES = [{}, {"slope": True}, {"small": 20}, {"small": 20, "slope": True}]
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_approximation_is_close_and_leads_to_the_same_optimum_sooner(shape, REML):
     problem = _crossed(**shape)
-    plain = _fit(problem, REML, approximate=False)
-    theta = mean_field.approximate_theta(problem, REML, None)
+    plain = _fit(problem, REML, near=False)
+    theta = approximate.approximate_theta(problem, REML, None)
     # A tenth of a unit of the objective is a third of a standard error in one parameter.
     assert evaluate(problem, theta, REML) - plain.solution.objective < 0.1
-    fit = _fit(problem, REML, approximate=True)
+    fit = _fit(problem, REML, near=True)
     assert fit.solution.objective == pytest.approx(plain.solution.objective, rel=0.0, abs=SAME_OPTIMUM)
     # An optimum with a decrement of 1e-9 is within 3e-5 standard errors.
     np.testing.assert_allclose(fit.theta, plain.theta, rtol=1e-6)
@@ -152,7 +153,7 @@ def test_a_variance_that_is_zero_is_found_to_be_zero():
     rng = np.random.default_rng(8)
     terms = [*problem.terms, random_term(np.ones((n, 1)), rng.integers(0, 150, n), "d")]
     none = linear_problem(rng.normal(size=n), np.ones((n, 1)), terms)
-    plain, fit = (_fit(none, True, approximate=approximate) for approximate in (False, True))
+    plain, fit = (_fit(none, True, near=near) for near in (False, True))
     assert plain.convergence.verdict == fit.convergence.verdict == "boundary"
     assert fit.solution.objective == pytest.approx(plain.solution.objective, rel=0.0, abs=SAME_OPTIMUM)
 
@@ -163,12 +164,12 @@ def test_models_of_any_shape_reach_an_optimum_from_the_approximation(model):
     problem = _problem(model)
     if len(problem.pattern.blocks) == 1:
         return
-    assert _fit(problem, model.REML, approximate=True).convergence.is_optimum
+    assert _fit(problem, model.REML, near=True).convergence.is_optimum
 
 
 def test_only_models_with_a_large_tail_are_expensive():
     large = _crossed(n=20_000, a=900, b=850)
-    assert mean_field.is_expensive(large)
-    assert not mean_field.is_expensive(_crossed(n=2_000, a=90, b=60))
+    assert approximate.is_expensive(large)
+    assert not approximate.is_expensive(_crossed(n=2_000, a=90, b=60))
     one = linear_problem(large.fixed_basis.Q[:, 1], large.fixed_basis.Q[:, :1], large.terms[:1])
-    assert not mean_field.is_expensive(one)
+    assert not approximate.is_expensive(one)
