@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -16,7 +16,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.approximate_start import approximate_theta, is_expensive
 from mixedmodels.engines.linear.average_information import curved_point
-from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.looks import (
     far_points,
@@ -26,8 +25,17 @@ from mixedmodels.engines.linear.looks import (
     without_a_deviation,
 )
 from mixedmodels.engines.linear.problem import LinearProblem
-from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
+from mixedmodels.engines.linear.reml import objective_and_gradient, solve
 from mixedmodels.engines.linear.saturated import can_look, with_zero_residual_tried, without_bound
+from mixedmodels.engines.linear.search import (
+    MAX_SCORING_STEPS,
+    MOST_EVALUATIONS,
+    SCORING_GAIN,
+    TOLERANCE,
+    NoResidualLeft,
+    Search,
+    compiled,
+)
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
@@ -45,10 +53,6 @@ from mixedmodels.optimization.polish import POLISHED, is_polished, observed_inve
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
-#: Decrease of the objective that ends the search, beside its rounding: half of the decrement that passes as
-#: converged. The step that would bring it is taken too, and more where it leaves more than a millionth of a
-#: standard error (:mod:`mixedmodels.optimization.polish`).
-TOLERANCE = 5e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
 #: In a model no larger than this, or with fewer rows than this for each effect, further looks are cheap or
@@ -70,18 +74,16 @@ WARY = 30.0
 SAME_PLACE = 0.03
 #: Decrement of a look that ends in no optimum and does not count.
 LOOK_DECREMENT = 1e-3
-#: Points without residual that a search tries before it is given up, those with a small one where it is known
-#: what they lead to, and what is said where no search ends.
-MAX_BEYOND, MAX_SMALL = 10, 5
+#: Points with a small residual that a search tries where it is known what they lead to, and what is said
+#: where no search ends.
+MAX_SMALL = 5
 NO_RESIDUAL = "the objective only falls on as the residual variance goes to zero"
-#: Evaluations after which a search ends, a further look, and a search that has no optimum to find.
-MOST_EVALUATIONS, LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 1000, 400, 100
+#: Evaluations after which a further look ends, and a search that has no optimum to find.
+LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 400, 100
 #: Share of the sum of squares that a residual keeps where effects could reproduce the response: below it
 #: rounding speaks. A fit that ends within a thousand times it while the objective falls by more than this for
 #: every e-fold of all deviations has no optimum there.
 LEAST_RESIDUAL, NEARLY, ENDLESS_SLOPE = 1e-8, 1e-3, 1e-4
-#: Steps of Fisher scoring go on while each lowers the objective by this much.
-MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 #: Legs of the way down a flat valley, each with the curvature where it begins, and the distance over which
 #: that is observed.
 MAX_VALLEY_LEGS, VALLEY_STEP = 5, 1e-4
@@ -91,99 +93,6 @@ OFF_ZERO = 0.1
 
 #: Where a search began: where the data say, where the user says, at the optimum of a fit to a like response.
 Origin = Literal["data", "user", "like fit"]
-
-
-class NoResidualLeft(Exception):
-    """The search runs on to where the residual variance vanishes."""
-
-
-@dataclass(slots=True)
-class Search:
-    """The objective of one problem, with a count of its evaluations.
-
-    Attributes
-    ----------
-    problem : LinearProblem
-        The problem.
-    REML : bool
-        Which criterion.
-    sigma : float or None
-        Fixed residual standard deviation.
-    looks : bool
-        Whether a suspicious optimum is compared with what further starts lead to.
-    has_rows : bool
-        Whether rows can be asked where cross-products lose the residual variance.
-    n_evaluations : int
-        Evaluations so far, with or without gradient.
-    rounding : float
-        Of the objective at the last point with a gradient.
-    ceiling : float
-        Rounding above which a point counts as having no residual.
-    n_beyond : int
-        Points beyond it that the current search tried.
-    n_small : int
-        Points with a small residual variance that the current search tried.
-    most_small : float
-        Number of them after which it is given up: where it goes the rows themselves have been asked.
-    most_evaluations : int
-        Evaluations after which a search ends.
-    has_looked : bool
-        Whether further looks were taken.
-    far : list of float
-        Objective at points far off, if it is known.
-    paused : list of ndarray
-        Thetas at which looks have paused for the first time.
-    """
-
-    problem: LinearProblem
-    REML: bool
-    sigma: float | None
-    looks: bool = True
-    has_rows: bool = False
-    n_evaluations: int = 0
-    rounding: float = 0.0
-    ceiling: float = math.inf
-    n_beyond: int = 0
-    n_small: int = 0
-    most_small: float = math.inf
-    most_evaluations: int = MOST_EVALUATIONS
-    has_looked: bool = False
-    far: list[float] = field(default_factory=list)
-    paused: list[FloatArray] = field(default_factory=list)
-
-    def objective(self, theta: FloatArray) -> float:
-        """Return the objective at theta."""
-        self.n_evaluations += 1
-        return evaluate(self.problem, theta, self.REML, self.sigma)
-
-    def at(self, free: FloatArray) -> Point:
-        """Return the objective, its gradient and the moments at free coordinates.
-
-        Raises
-        ------
-        ResidualVanishes
-            Where the residual variance is too small for cross-products, if rows may be asked.
-        """
-        self.n_evaluations += 1
-        point = starting.point_at(self.problem, free, self.REML, self.sigma)
-        if self.has_rows and is_small(self.problem, point.sigma2):
-            raise ResidualVanishes(free, math.sqrt(point.sigma2))
-        return point
-
-    def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
-        """Return the objective and its gradient in free coordinates."""
-        point = self.at(free)
-        if point.rounding > self.ceiling:
-            self.n_beyond += 1
-            if self.n_beyond > MAX_BEYOND:
-                raise NoResidualLeft
-            raise np.linalg.LinAlgError("the residual variance vanishes")
-        if math.isfinite(self.most_small) and is_small(self.problem, point.sigma2):
-            self.n_small += 1
-            if self.n_small > self.most_small:
-                raise NoResidualLeft
-        self.rounding = point.rounding
-        return point.objective, point.gradient
 
 
 def fit_linear(
@@ -364,8 +273,12 @@ def _endless(search: Search) -> Minimum:
 
 def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> Minimum | None:
     """Return the optimum that a start leads to, or None once it cannot be lower than `objective`."""
+    free = starting.free_of(search.problem, theta)
+    end = compiled(search, scored, free)
+    if end is not None:
+        return end if end.objective < objective else None
     search.n_beyond, search.n_small, search.most_evaluations = 0, 0, LOOK_EVALUATIONS
-    at = search.at(starting.free_of(search.problem, theta))
+    at = search.at(free)
     if at.rounding > search.ceiling:
         return None
     search_on = _search_scored if scored else _search
@@ -408,12 +321,9 @@ def _is_endless(search: Search, found: Minimum) -> bool:
 def _search_from_data(search: Search) -> Minimum:
     """Minimise from a start that the data give."""
     problem = search.problem
-    if is_usual(problem) and search.sigma is None and math.isinf(search.ceiling):
-        end = compiled_search(problem, search.REML, (MAX_SCORING_STEPS, SCORING_GAIN), TOLERANCE)
-        if end is not None:
-            search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
-            search.far = end.far
-            return end.found
+    found = compiled(search, scored=True)
+    if found is not None:
+        return found
     if is_expensive(problem):
         # Where the approximation breaks down the plain start serves.
         with suppress(np.linalg.LinAlgError):
@@ -447,9 +357,9 @@ def _search_near(search: Search, theta: FloatArray) -> Minimum:
 
 def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray | None = None) -> Minimum:
     """Minimise from a given theta, moved off zero where the gradient says nothing."""
-    problem = search.problem
-    at = search.at(starting.free_of(problem, starting.off_zero(problem, theta, OFF_ZERO)))
-    return _search(search, at, inverse_hessian)
+    free = starting.free_of(search.problem, starting.off_zero(search.problem, theta, OFF_ZERO))
+    found = compiled(search, scored=False, start=free)
+    return _search(search, search.at(free), inverse_hessian) if found is None else found
 
 
 def _search(
