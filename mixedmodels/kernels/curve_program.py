@@ -28,7 +28,7 @@ from scipy.special import expit
 
 __all__ = ["CODES", "COMPILED", "run_program"]
 
-_OPERATIONS = (
+_OPERATIONS: tuple[Callable[..., Any], ...] = (
     np.add, np.subtract, np.multiply, np.divide, np.negative, np.exp, np.expm1, np.log, np.log1p, np.sqrt,
     np.power, expit, np.sin, np.cos, np.tanh, np.absolute, np.sign, np.equal, np.not_equal, np.less,
     np.less_equal, np.greater, np.greater_equal, np.logical_and, np.logical_or, np.invert, np.where,

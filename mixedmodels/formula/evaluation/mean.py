@@ -222,7 +222,7 @@ class BoundMean:
                     self.functions[step.name].check(step.active, step.keywords, values)
 
     def _sources(self, phi: FloatArray) -> Sources:
-        return Sources(self.expression.numbers, self.data, list(phi), self.functions)
+        return Sources(self.expression.numbers, list(self.data), list(phi), self.functions)
 
     def _derivatives(self, phi: FloatArray, order: int) -> FloatArray:
         """Return the mean and its derivatives up to an order, one below the other, see :func:`_placed`."""
