@@ -161,7 +161,7 @@ def _fit_cross_products(
         origin: Origin = "data" if start is None else "user" if inverse_hessian is None else "like fit"
         if found is None or (search.looks and _is_suspicious(search, found, origin)):
             found = _best_of_looks(search, found, origin)
-        theta, found = _to_last_digits(search, *_off_saddle(search, found))
+        theta, found = _to_last_digits(search, *_off_saddle(search, found, None if search.looks else start))
         return _estimates(search, theta, found, time.perf_counter() - began)
 
 
@@ -400,14 +400,20 @@ def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:
     return tolerance + OBJECTIVE_ROUNDING * abs(objective)
 
 
-def _off_saddle(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
-    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
+def _off_saddle(
+    search: Search, found: Minimum, start: FloatArray | None = None
+) -> tuple[FloatArray, Minimum]:
+    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary.
+
+    A variance that is zero at `start` too, where the search began beside it, has come back: it is not asked
+    again.
+    """
     theta, value = _with_exact_zeros(search, found)
     if _is_in_valley(search, theta):
         found = _down_valley(search, theta, found)
         theta, value = _with_exact_zeros(search, found)
     for _ in range(MAX_ESCAPES):
-        if not _is_at_saddle(search, theta):
+        if (start is not None and not (start[theta == 0.0]).any()) or not _is_at_saddle(search, theta):
             break
         again = _search_from(search, theta)
         if again.objective >= value:
