@@ -22,6 +22,7 @@ from mixedmodels.errors import (
     FormulaError,
     FormulaWarning,
     IdentificationWarning,
+    MixedModelsError,
     NotAvailableError,
     listed,
     warn,
@@ -279,11 +280,23 @@ def check_two_levels(response: Response) -> None:
 
     R takes every level but the first as a success, which is rarely meant.
     """
+    _refuse_ordered(response, FamilyError)
     if len(response.levels) > 2:
         raise FamilyError(
             f"a binomial response needs exactly two levels, got {len(response.levels)} in {response.text}: "
             f"{listed(response.levels)}. Compare with one level, as in {response.text} == "
             f"{response.levels[-1]!r}."
+        )
+
+
+def _refuse_ordered(response: Response, error: type[MixedModelsError]) -> None:
+    """Raise where a response is ordered and has three levels or more."""
+    if response.is_ordered and len(response.levels) > 2:
+        text, second, last = response.text, response.levels[1], response.levels[-1]
+        raise error(
+            f"{text} is ordered, with {len(response.levels)} levels, and models of ordered responses are not "
+            f"available; fit its cuts one by one with family='binomial', from {text} >= {second!r} to {text} "
+            f">= {last!r}, or numbers given to the levels, as.numeric({text})."
         )
 
 
@@ -296,6 +309,7 @@ def numeric_response(design: Design, generalized: str = "glmer") -> FloatArray:
         If the response is a factor, text or ``cbind()``, or is constant.
     """
     response = design.response
+    _refuse_ordered(response, DataError)
     if response.kind not in ("numeric", "logical"):
         what = "two columns" if response.kind == "cbind" else "a factor"
         raise DataError(

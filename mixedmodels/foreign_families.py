@@ -9,7 +9,10 @@ FAMILIES: dict[str, str] = by_name(
     {
         "it is lmer() of the logarithm, 'log(y) ~ x + (1 | g)'": "lognormal log_normal",
         "of more than two classes two at a time are compared with family='binomial'": (
-            "multinomial categorical cumulative ordinal sratio cratio acat ordbeta"
+            "multinomial categorical"
+        ),
+        "an ordered response is fitted cut by cut with family='binomial', as in y >= 2 and y >= 3": (
+            "cumulative ordinal ordered sratio cratio acat clm clmm polr proportional_odds"
         ),
         "lmer() of a transformed response may do where errors have heavy tails or are skewed": (
             "t student student_t studentt t_family cauchy laplace skew_normal skewnormal asym_laplace sn "
@@ -30,8 +33,8 @@ FAMILIES: dict[str, str] = by_name(
             "zero parts are available for counts: 'zero_inflated_poisson', 'zero_inflated_nbinom2', "
             "'hurdle_poisson'"
         ): (
-            "zero_inflated_binomial zero_inflated_beta zero_one_inflated_beta hurdle_gamma zigamma zi_gamma"
-            " zoib beta_zi hurdle_beta"
+            "ordbeta zero_inflated_binomial zero_inflated_beta zero_one_inflated_beta hurdle_gamma zigamma "
+            "zi_gamma zoib beta_zi hurdle_beta"
         ),
         "no family here is near it": "von_mises vonmises dirichlet wiener bell nbinom12",
     }

@@ -29,6 +29,8 @@ from mixedmodels.formula.evaluation.mean import BoundMean
 
 #: Parameters are moved by this share of their size to see whether a flat direction is one of the start only.
 NUDGE = 0.05
+#: Factors by which they are moved, one and all, to see whether it is one of the whole curve.
+FAR = (0.1, 0.3, 3.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +205,19 @@ def check_start(nonlinear: NonlinearDesign) -> None:
                 "either it does not depend on it, or the start is far from every curve that fits; try others"
             )
     flat = _flat_directions(nonlinear, beta)
-    if len(flat):
-        names = [design.x_names[j] for j in flat]
+    if not len(flat):
+        return
+    names, place = listed(design.x_names[j] for j in flat), _shown(nonlinear, phi, 0)
+    if _is_flat_elsewhere(nonlinear, beta, flat):
         raise ControlError(
-            f"the mean has a flat direction: what {listed(names)} changes, parameters before it can change "
-            f"as well, at the starting values ({_shown(nonlinear, phi, 0)}) and near them. Leave one of them "
-            "out, fix it at a number, or begin nearer to the data"
+            f"the mean has a flat direction: what {names} changes, parameters before it can change as well, "
+            f"at the starting values ({place}) and wherever else was looked. Leave one of them out, or fix "
+            "it at a number"
         )
+    raise ControlError(
+        f"the starting values ({place}) are far from every curve that fits: what {names} changes there, "
+        "parameters before it change as well. Give others, nearer to the data, where all parameters count"
+    )
 
 
 def _parameters(nonlinear: NonlinearDesign, beta: FloatArray) -> FloatArray:
@@ -219,20 +227,34 @@ def _parameters(nonlinear: NonlinearDesign, beta: FloatArray) -> FloatArray:
 
 def _flat_directions(nonlinear: NonlinearDesign, beta: FloatArray) -> IntArray:
     """Return fixed effects that earlier ones make redundant, at the start and near it."""
-    owner, X = nonlinear.fixed_parameter, nonlinear.design.X
     everything = np.arange(len(beta))
     found = everything
     # Steps of different sizes: a direction along which only some of them lie is none of the mean's.
     steps = NUDGE * (1.0 + everything / len(beta))
     for at in (beta, beta * (1.0 + steps) + np.where(beta == 0.0, steps, 0.0)):
-        _, J = nonlinear.mean.jacobian(_parameters(nonlinear, at))
-        effects = J[owner].T * X
-        if not np.isfinite(effects).all():
-            return everything[:0]
-        found = np.intersect1d(found, np.setdiff1d(everything, independent_columns(effects)))
+        redundant = _redundant(nonlinear, at)
+        found = everything[:0] if redundant is None else np.intersect1d(found, redundant)
         if not len(found):
             break
     return found
+
+
+def _is_flat_elsewhere(nonlinear: NonlinearDesign, beta: FloatArray, flat: IntArray) -> bool:
+    """Tell whether the directions that are flat at a start are so far from it too."""
+    moved = np.vstack([np.eye(len(beta), dtype=bool), np.ones(len(beta), dtype=bool)])
+    places = [np.where(which, factor * beta, beta) for factor in FAR for which in moved]
+    found = (_redundant(nonlinear, place) for place in places)
+    return all(redundant is None or len(np.intersect1d(redundant, flat)) for redundant in found)
+
+
+def _redundant(nonlinear: NonlinearDesign, beta: FloatArray) -> IntArray | None:
+    """Return fixed effects that earlier ones make redundant at beta; None where the mean is not finite."""
+    _, J = nonlinear.mean.jacobian(_parameters(nonlinear, beta))
+    effects = J[nonlinear.fixed_parameter].T * nonlinear.design.X
+    if not np.isfinite(effects).all():
+        return None
+    size = np.abs(effects).max(axis=0)  # whose square may overflow
+    return np.setdiff1d(np.arange(len(beta)), independent_columns(effects / np.where(size > 0.0, size, 1.0)))
 
 
 def _refuse_undefined(nonlinear: NonlinearDesign, phi: FloatArray, bad: BoolArray, what: str) -> None:

@@ -102,7 +102,16 @@ def test_functions_of_the_caller(given):
             {"A": 1, "B": 0.1, "C": 1},
             "flat direction: what B changes",
         ),
-        (WRITTEN, {"A": 5, "b": 3000, "c": 20}, "flat direction: what b changes, .*begin nearer to the data"),
+        (
+            WRITTEN,
+            {"A": 5, "b": 3000, "c": 20},
+            "far from every curve that fits: what b changes there, .*nearer to the data",
+        ),
+        (
+            "circumference ~ A * exp(-((age - m) / s)^2) ~ A | Tree",
+            {"A": 200, "m": 6000, "s": 200},
+            r"\(A = 200, m = 6000, s = 200, age = 118\) are far from every curve that fits",
+        ),
         ("circumference ~ exp(A + B - age) + C ~ A | Tree", {"A": 9, "B": 7, "C": 1}, "what B changes"),
     ],
 )

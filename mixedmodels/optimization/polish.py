@@ -85,10 +85,8 @@ def _within(H: FloatArray, moving: BoolArray) -> FloatArray:
     """
     if moving.all():
         return H
-    still = ~moving
-    across = H[np.ix_(still, moving)]
-    within = np.zeros_like(H)
-    within[np.ix_(moving, moving)] = H[np.ix_(moving, moving)] - across.T @ np.linalg.solve(
-        H[np.ix_(still, still)], across
-    )
+    still, within = ~moving, np.zeros_like(H)
+    across = H[still][:, moving]
+    left = H[moving][:, moving] - across.T @ np.linalg.solve(H[still][:, still], across)
+    within[np.outer(moving, moving)] = left.ravel()
     return within

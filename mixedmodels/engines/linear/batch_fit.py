@@ -16,9 +16,10 @@ from mixedmodels.engines.batch_estimates import BatchEstimates, scattered, unset
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.batch_problem import BatchProblem, Responses, enter_responses
 from mixedmodels.engines.linear.batch_reml import BatchEvaluation, evaluate_batch, inverse_curvature
-from mixedmodels.engines.linear.fit import INTERIOR, MAX_SCORING_STEPS, OFF_ZERO, SCORING_GAIN, TOLERANCE
+from mixedmodels.engines.linear.fit import INTERIOR, OFF_ZERO
 from mixedmodels.engines.linear.looks import far_points, further_starts
 from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.search import MAX_SCORING_STEPS, SCORING_GAIN, TOLERANCE
 from mixedmodels.engines.linear.small_residual import SMALL_SHARE
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.batched_quasi_newton import BatchMinimum, minimize_batch

@@ -66,9 +66,13 @@ def is_usual(problem: LinearProblem) -> bool:
 
 
 def compiled_search(
-    problem: LinearProblem, REML: bool, scoring: tuple[int, float], tolerance: float
+    problem: LinearProblem,
+    REML: bool,
+    scoring: tuple[int, float],
+    tolerance: float,
+    start: FloatArray | None = None,
 ) -> CompiledEnd | None:
-    """Minimise from the start that the data give; None where the readable search is to be asked.
+    """Minimise from a start; None where the readable search is to be asked.
 
     Parameters
     ----------
@@ -80,16 +84,20 @@ def compiled_search(
         Most steps of Fisher scoring, and what each must gain for another.
     tolerance : float
         Decrement that ends the search, beside the rounding of the objective.
+    start : ndarray, shape (n_theta,), optional
+        Free coordinates; by default those that the data give, and the points far off are asked beside them.
     """
     A, rhs, sizes = problem.equations.A, problem.equations.rhs, tuple(t.size for t in problem.terms)
     log_weights, log_det_R2 = problem.sum_log_weights, problem.fixed_basis.log_det_R2
     constant = (log_det_R2 if REML else 0.0) - log_weights
+    first = _start(sizes) if start is None else start
+    far_off = tuple(size / START_SIZE for size in FAR_SIZES) if start is None else ()
     end = one_factor_search.search_one_factor(
         A.faces[0], A.XZ[0], rhs.Z[0], A.XX, rhs.X, problem.equations.rss,
-        sizes, _start(sizes), problem.n - problem.p if REML else problem.n, REML, LEAST_SHARE,
+        sizes, first, problem.n - problem.p if REML else problem.n, REML, LEAST_SHARE,
         (constant, RESIDUAL_ROUNDING, smallest_variance(problem),
          LEAST_FACTOR, LARGEST_FACTOR, LEAST_CURVATURE),
-        scoring, (tolerance, OBJECTIVE_ROUNDING), tuple(size / START_SIZE for size in FAR_SIZES),
+        scoring, (tolerance, OBJECTIVE_ROUNDING), far_off,
     )  # fmt: skip
     if end is None:
         return None

@@ -15,7 +15,6 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear import start as starting
-from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.last_step import step_ahead
 from mixedmodels.engines.linear.looks import (
@@ -27,7 +26,15 @@ from mixedmodels.engines.linear.looks import (
 )
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import objective_and_gradient
-from mixedmodels.engines.linear.search import MOST_EVALUATIONS, NoResidualLeft, Search
+from mixedmodels.engines.linear.search import (
+    MAX_SCORING_STEPS,
+    MOST_EVALUATIONS,
+    SCORING_GAIN,
+    TOLERANCE,
+    NoResidualLeft,
+    Search,
+    compiled,
+)
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.factorization.threads import threads_for
@@ -48,10 +55,6 @@ from mixedmodels.optimization.report import OptimizationReport
 with on_first_use():
     from mixedmodels.engines.linear import approximate_start, average_information, saturated
 
-#: Decrease of the objective that ends the search, beside its rounding: half of the decrement that passes as
-#: converged. The step that would bring it is taken too, and more where it leaves more than a millionth of a
-#: standard error (:mod:`mixedmodels.optimization.polish`).
-TOLERANCE = 5e-9
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
 #: In a model no larger than this, or with fewer rows than this for each effect, further looks are cheap or
@@ -83,8 +86,6 @@ LOOK_EVALUATIONS, ENDLESS_EVALUATIONS = 400, 100
 #: rounding speaks. A fit that ends within a thousand times it while the objective falls by more than this for
 #: every e-fold of all deviations has no optimum there.
 LEAST_RESIDUAL, NEARLY, ENDLESS_SLOPE = 1e-8, 1e-3, 1e-4
-#: Steps of Fisher scoring go on while each lowers the objective by this much.
-MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 #: Legs of the way down a flat valley, each with the curvature where it begins, and the distance over which
 #: that is observed.
 MAX_VALLEY_LEGS, VALLEY_STEP = 5, 1e-4
@@ -162,7 +163,7 @@ def _fit_cross_products(
         origin: Origin = "data" if start is None else "user" if inverse_hessian is None else "like fit"
         if found is None or (search.looks and _is_suspicious(search, found, origin)):
             found = _best_of_looks(search, found, origin)
-        theta, found = _to_last_digits(search, *_off_saddle(search, found))
+        theta, found = _to_last_digits(search, *_off_saddle(search, found, None if search.looks else start))
         return _estimates(search, theta, found, time.perf_counter() - began)
 
 
@@ -274,8 +275,12 @@ def _endless(search: Search) -> Minimum:
 
 def _look(search: Search, theta: FloatArray, scored: bool, objective: float) -> Minimum | None:
     """Return the optimum that a start leads to, or None once it cannot be lower than `objective`."""
+    free = starting.free_of(search.problem, theta)
+    end = compiled(search, scored, free)
+    if end is not None:
+        return end if end.objective < objective else None
     search.n_beyond, search.n_small, search.most_evaluations = 0, 0, LOOK_EVALUATIONS
-    at = search.at(starting.free_of(search.problem, theta))
+    at = search.at(free)
     if at.rounding > search.ceiling:
         return None
     search_on = _search_scored if scored else _search
@@ -318,12 +323,9 @@ def _is_endless(search: Search, found: Minimum) -> bool:
 def _search_from_data(search: Search) -> Minimum:
     """Minimise from a start that the data give."""
     problem = search.problem
-    if is_usual(problem) and search.sigma is None and math.isinf(search.ceiling):
-        end = compiled_search(problem, search.REML, (MAX_SCORING_STEPS, SCORING_GAIN), TOLERANCE)
-        if end is not None:
-            search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
-            search.far = end.far
-            return end.found
+    found = compiled(search, scored=True)
+    if found is not None:
+        return found
     if approximate_start.is_expensive(problem):
         # Where the approximation breaks down the plain start serves.
         with suppress(np.linalg.LinAlgError):
@@ -364,9 +366,9 @@ def _search_near(search: Search, theta: FloatArray) -> Minimum:
 
 def _search_from(search: Search, theta: FloatArray, inverse_hessian: FloatArray | None = None) -> Minimum:
     """Minimise from a given theta, moved off zero where the gradient says nothing."""
-    problem = search.problem
-    at = search.at(starting.free_of(problem, starting.off_zero(problem, theta, OFF_ZERO)))
-    return _search(search, at, inverse_hessian)
+    free = starting.free_of(search.problem, starting.off_zero(search.problem, theta, OFF_ZERO))
+    found = compiled(search, scored=False, start=free)
+    return _search(search, search.at(free), inverse_hessian) if found is None else found
 
 
 def _search(
@@ -407,14 +409,20 @@ def _tolerance(objective: float, tolerance: float = TOLERANCE) -> float:
     return tolerance + OBJECTIVE_ROUNDING * abs(objective)
 
 
-def _off_saddle(search: Search, found: Minimum) -> tuple[FloatArray, Minimum]:
-    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary."""
+def _off_saddle(
+    search: Search, found: Minimum, start: FloatArray | None = None
+) -> tuple[FloatArray, Minimum]:
+    """Return theta in canonical form with exact zeros, after leaving any saddle on the boundary.
+
+    A variance that is zero at `start` too, where the search began beside it, has come back: it is not asked
+    again.
+    """
     theta, value = _with_exact_zeros(search, found)
     if _is_in_valley(search, theta):
         found = _down_valley(search, theta, found)
         theta, value = _with_exact_zeros(search, found)
     for _ in range(MAX_ESCAPES):
-        if not _is_at_saddle(search, theta):
+        if (start is not None and not (start[theta == 0.0]).any()) or not _is_at_saddle(search, theta):
             break
         again = _search_from(search, theta)
         if again.objective >= value:

@@ -1,4 +1,4 @@
-"""The objective of one problem as a search asks for it, and what it has found out on its way."""
+"""The objective of a linear mixed model as its searches ask for it, and the search that is compiled."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
+from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, LinearSolution, evaluate, evaluation_at, solution_of
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, is_small
 from mixedmodels.engines.linear.start import Point
+from mixedmodels.optimization.quasi_newton import Minimum
 
 #: Points without residual that a search tries before it is given up.
 MAX_BEYOND = 10
+#: Decrease of the objective that ends the search, beside its rounding: half of the decrement that passes as
+#: converged. The step that would bring it is taken too, and more where it leaves more than a millionth of a
+#: standard error (:mod:`mixedmodels.optimization.polish`).
+TOLERANCE = 5e-9
+#: Steps of Fisher scoring go on while each lowers the objective by this much.
+MAX_SCORING_STEPS, SCORING_GAIN = 5, 3.0
 #: Evaluations after which a search ends.
 MOST_EVALUATIONS = 1000
 
@@ -124,3 +132,16 @@ class Search:
                 raise NoResidualLeft
         self.rounding = point.rounding
         return point.objective, point.gradient
+
+
+def compiled(search: Search, scored: bool, start: FloatArray | None = None) -> Minimum | None:
+    """Return where a compiled search leads from free coordinates, or the data; None where there is none."""
+    if not is_usual(search.problem) or search.sigma is not None or not math.isinf(search.ceiling):
+        return None
+    scoring = (MAX_SCORING_STEPS if scored else 0, SCORING_GAIN)
+    end = compiled_search(search.problem, search.REML, scoring, TOLERANCE, start)
+    if end is None:
+        return None
+    search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
+    search.far = end.far if start is None else search.far
+    return end.found

@@ -106,5 +106,5 @@ def directions(information: FloatArray) -> FloatArray:
 def coordinates_around(problem: NonlinearProblem, at: Evaluation) -> Coordinates:
     """Return coordinates in units of what is known at an evaluation."""
     information = fixed_information(problem, at) * (problem.n / at.pwrss)
-    scales = theta_scales(problem, at.mode.Zeta, problem.weights)
+    scales = theta_scales(problem, at.mode.rows.Zeta, problem.weights)
     return Coordinates(problem, scales, at.beta, directions(information))

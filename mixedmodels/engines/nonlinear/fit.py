@@ -104,7 +104,7 @@ def _first_evaluation(
         return evaluate(problem, theta, beta, u)
     identity = np.eye(problem.Z.shape[1])
     at = at_effects(problem, identity, problem.fixed_part(beta), np.zeros(problem.shape))
-    scales = theta_scales(problem, np.where(np.isfinite(at.Zeta), at.Zeta, 0.0), problem.weights)
+    scales = theta_scales(problem, np.where(np.isfinite(at.rows.Zeta), at.rows.Zeta, 0.0), problem.weights)
     for size in FIRST_SIZES:
         try:
             return evaluate(problem, sized(problem, size * scales), beta, np.zeros(problem.shape))

@@ -17,8 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.nonlinear.mode import Mode, exact_hessian, find_mode, gauss_newton, residual_size
+from mixedmodels.engines.nonlinear.mode import Mode, find_mode, residual_size
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
+from mixedmodels.engines.nonlinear.row_sums import (
+    curvature_slope,
+    effects,
+    inverted,
+    moved_slope,
+    parameter_slope,
+    solved,
+)
 from mixedmodels.errors import ConvergenceError
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -40,10 +48,8 @@ class Evaluation:
         Factors of all terms.
     mode : Mode
         The conditional mode.
-    Omega : ndarray, shape (C, q, q)
-        ``J'WJ + I`` of each cluster.
-    K : ndarray, shape (C, q, q)
-        Half the exact Hessian of the penalized sum of squares of each cluster.
+    inverse : ndarray, shape (C, q, q)
+        Inverse of the curvature of each cluster.
     log_det : float
         Logarithm of the determinant of the curvature.
     """
@@ -53,9 +59,13 @@ class Evaluation:
     beta: FloatArray
     T: FloatArray
     mode: Mode
-    Omega: FloatArray
-    K: FloatArray
+    inverse: FloatArray
     log_det: float
+
+    @property
+    def Omega(self) -> FloatArray:
+        """Gauss and Newton's curvature ``J'WJ + I`` of each cluster, shape (C, q, q)."""
+        return self.mode.rows.Omega
 
     @property
     def pwrss(self) -> float:
@@ -90,15 +100,13 @@ def evaluate(
     """
     T = problem.factor(theta)
     mode = find_mode(problem, T, problem.fixed_part(beta), start)
-    Omega = gauss_newton(problem, mode.zeta, problem.weights)
-    K = exact_hessian(problem, T, mode, Omega)
-    sign, log_det = np.linalg.slogdet(K if observed else Omega)
+    curvature = inverted(mode.rows.K if observed else mode.rows.Omega)
     r2, n = float(mode.rss.sum()), problem.n
-    if (sign <= 0.0).any() or not 0.0 < r2 < math.inf:
+    if curvature is None or not 0.0 < r2 < math.inf:
         raise ConvergenceError("the Laplace approximation does not exist here.")
-    total = float(log_det.sum())
-    objective = total - problem.sum_log_weights + n * (1.0 + LOG_2PI + math.log(r2 / n))
-    return Evaluation(objective, theta, beta, T, mode, Omega, K, total)
+    inverse, log_det = curvature
+    objective = log_det - problem.sum_log_weights + n * (1.0 + LOG_2PI + math.log(r2 / n))
+    return Evaluation(objective, theta, beta, T, mode, inverse, log_det)
 
 
 def predicted_mode(
@@ -108,16 +116,19 @@ def predicted_mode(
 
     Clusters for which that is further than :data:`FARTHEST` stay where they are.
     """
-    mode, we, dT = at.mode, problem.weights * at.mode.e, problem.factor(theta) - at.T
-    moved = problem.with_effects(problem.fixed_part(beta - at.beta), problem.at_rows(mode.u) @ dT.T)
-    # The slope in u, u - T' Zeta' W e, with all that moves in it but u.
-    bent_rows = np.einsum("kln,ln->kn", mode.H, moved)
-    across = we[:, None] * (mode.Zeta @ dT + effects(problem, bent_rows) @ at.T)
-    across -= (problem.weights * np.einsum("kn,kn->n", mode.G, moved))[:, None] * mode.zeta
-    step = np.asarray(np.linalg.solve(at.K, problem.vectors(across)[:, :, None])[:, :, 0])
+    mode, dT, fixed = at.mode, problem.factor(theta) - at.T, problem.fixed_part(beta - at.beta)
+    # The slope in u, u - T' Zeta' W e, moves with all that is in it.
+    step = _across(at, moved_slope(problem, mode.rows, mode.derivatives, at.T, dT, fixed, mode.u))
     farthest = FARTHEST * (residual_size(problem, mode) + np.abs(mode.u))
     near = np.all(np.abs(step) <= farthest, axis=1, keepdims=True)
     return mode.u + np.where(near, step, 0.0)
+
+
+def _across(at: Evaluation, b: FloatArray) -> FloatArray:
+    """Return ``K^-1 b`` of each cluster, (C, q), K half the exact Hessian at the mode."""
+    K = at.mode.rows.K
+    found = solved(K, b)
+    return np.asarray(np.linalg.solve(K, b[:, :, None])[:, :, 0]) if found is None else found
 
 
 def at_sigma(
@@ -160,47 +171,27 @@ def gradient(
     scale = at.pwrss / problem.n if sigma2 is None else sigma2
     phi = (-2.0 / scale) * problem.weights * mode.e * mode.G
     dT = effects(problem, phi).T @ problem.at_rows(mode.u)
-    inverse = np.asarray(np.linalg.inv(at.Omega), dtype=np.float64)
-    return pulled_back(problem, at, Cotangents(inverse, np.zeros(problem.shape), phi, dT))
+    return pulled_back(problem, at, Cotangents(at.inverse, np.zeros(problem.shape), phi, dT))
 
 
 def pulled_back(problem: NonlinearProblem, at: Evaluation, bar: Cotangents) -> tuple[FloatArray, FloatArray]:
     """Return the gradient in theta and in beta of an objective with these derivatives."""
-    mode, T, w = at.mode, at.T, problem.weights
+    mode, T = at.mode, at.T
     # 1. Omega moves with the rows zeta of J; Zeta = G Z moves with phi by H.
-    nu = 2.0 * w[:, None] * np.einsum("nst,nt->ns", problem.pairs_at_rows(bar.Omega), mode.zeta)
-    slope = _bent(problem, mode, nu @ T.T)
+    nu, slope, of_u = curvature_slope(problem, mode.rows, mode.H, T, bar.Omega)
     # 2. The mode moves so that the gradient of r^2 / 2 in u stays zero: a solves K a = d objective / du.
-    u_slope = bar.u + problem.vectors(effects(problem, slope) @ T)
-    a = problem.at_rows(np.asarray(np.linalg.solve(at.K, u_slope[:, :, None])[:, :, 0], dtype=np.float64))
-    alpha = a @ T.T
-    we = w * mode.e
-    along = w * np.einsum("ns,ns->n", mode.Zeta, alpha)
-    slope += we * _bent(problem, mode, alpha) - along * mode.G
+    a = _across(at, bar.u + of_u)
     # 3. Both move with phi, and with T on the way to u.
-    dT = bar.T + effects(problem, slope).T @ problem.at_rows(mode.u)
-    dT = dT + mode.Zeta.T @ (nu + we[:, None] * a)
-    d_beta = np.einsum("nj,jn->j", problem.X, (bar.phi + slope)[problem.fixed_parameter])
-    return problem.factor_pullback(at.theta, dT), d_beta
-
-
-def _bent(problem: NonlinearProblem, mode: Mode, direction: FloatArray) -> FloatArray:
-    """Return the derivatives in phi of ``Zeta . direction``, (K, n), for directions (n, S)."""
-    by_parameter = np.zeros_like(mode.G)
-    for s, k in enumerate(problem.parameter.tolist()):
-        by_parameter[k] += problem.Z[:, s] * direction[:, s]
-    return np.asarray(np.einsum("kln,kn->ln", mode.H, by_parameter))
-
-
-def effects(problem: NonlinearProblem, slope: FloatArray) -> FloatArray:
-    """Return derivatives in the random effects b of each row, (n, S), from those in phi (K, n)."""
-    return problem.Z * slope[problem.parameter].T
+    dT, d_beta = parameter_slope(
+        problem, mode.rows, mode.derivatives, T, (nu, slope), bar.phi, a, mode.u
+    )  # fmt: skip
+    return problem.factor_pullback(at.theta, bar.T + dT), d_beta
 
 
 def fixed_information(problem: NonlinearProblem, at: Evaluation) -> FloatArray:
     """Return ``R_X'R_X``: the information about beta given theta, times sigma^2, shape (p, p)."""
     mode, w = at.mode, problem.weights
     X = problem.X * mode.G[problem.fixed_parameter].T
-    across = np.stack([problem.vectors((w * x)[:, None] * mode.zeta) for x in X.T], axis=-1)
+    across = np.stack([problem.vectors((w * x)[:, None] * mode.rows.zeta) for x in X.T], axis=-1)
     solved = np.linalg.solve(at.Omega, across)
     return np.asarray((w[:, None] * X).T @ X - np.einsum("cqj,cqk->jk", across, solved))

@@ -32,6 +32,8 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 MAX_ROUNDS, MAX_HALVINGS = 200, 20
 #: Largest change of a settled round: of fixed effects in standard errors, of theta relative to its size.
 SETTLED = 1e-9
+#: Change from which the next round is taken for the last: it moves by a tenth of that or less.
+NEAR_THE_END = 1e-7
 #: The same where rounds come no closer: theta is known to the square root of what its objective tells.
 NEARLY_SETTLED = 1e-5
 #: Share of the largest theta below which one is measured by that.
@@ -156,11 +158,11 @@ def fit_linearised(
         beta, b = _onwards(problem, rounds, (beta, b), (found.beta, new), scale)
         path.append((np.concatenate([found.theta, found.beta]), found.objective))
         # Further looks cost as much as many rounds: the first and the last linear models have them.
-        # One that then moves no further than theta is known has found nothing else.
+        # A last one that moves no further than theta is known has found nothing else.
         settled, looked = pace.is_settled(moved), looks
         if looked and (settled or moved <= NEARLY_SETTLED):
             break
-        looks = settled
+        looks = settled or moved <= NEAR_THE_END
     assert found is not None
     report = OptimizationReport(
         "Lindstrom-Bates", n_evaluations, time.perf_counter() - began, moved, tuple(path), lambda x: x,

@@ -12,6 +12,7 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
+from mixedmodels.engines.nonlinear.row_sums import RowSums, parameters_at, row_sums, solved
 from mixedmodels.errors import ConvergenceError
 
 #: Newton steps after which there is no mode, and halvings of one.
@@ -40,12 +41,10 @@ class Mode:
         Means and residuals.
     G, H : ndarray, shape (K, n) and (K, K, n)
         First and second derivatives of the mean in its parameters.
-    Zeta : ndarray, shape (n, S)
-        Derivatives of the mean in the random effects b of each row.
-    zeta : ndarray, shape (n, S)
-        The same in u: ``Zeta T``.
+    rows : RowSums
+        Their sums over each cluster.
     rss : ndarray, shape (C,)
-        Penalized sum of squares of each cluster.
+        Penalized sum of squares of each cluster, infinite where it is no number.
     """
 
     u: FloatArray
@@ -53,9 +52,13 @@ class Mode:
     e: FloatArray
     G: FloatArray
     H: FloatArray
-    Zeta: FloatArray
-    zeta: FloatArray
+    rows: RowSums
     rss: FloatArray
+
+    @property
+    def derivatives(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Residuals, and first and second derivatives of the mean."""
+        return self.e, self.G, self.H
 
 
 def at_effects(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, u: FloatArray) -> Mode:
@@ -72,37 +75,13 @@ def at_effects(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, u: F
     u : ndarray, shape (C, q)
         Spherical random effects.
     """
-    phi = problem.with_effects(fixed, problem.at_rows(u) @ T.T)
+    phi = parameters_at(problem, T, fixed, u)
     with np.errstate(all="ignore"):
         mu, G, H = problem.mean.hessian(phi)
         e = problem.y - mu
-        Zeta = problem.Z * G[problem.parameter].T
-        zeta = Zeta @ T
-        rss = problem.summed(problem.weights * e * e) + np.einsum("cq,cq->c", u, u)
-    rss = np.where(np.isfinite(rss), rss, np.inf)
-    return Mode(u, mu, e, G, H, Zeta, zeta, rss)
-
-
-def gauss_newton(problem: NonlinearProblem, zeta: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return ``J'WJ + I`` of each cluster, shape (C, q, q), J of rows zeta (n, S)."""
-    scaled = weights[:, None] * zeta
-    Omega = problem.matrices(scaled[:, :, None] * zeta[:, None, :])
-    Omega[:, np.arange(Omega.shape[1]), np.arange(Omega.shape[1])] += 1.0
-    return Omega
-
-
-def bent(problem: NonlinearProblem, T: FloatArray, H: FloatArray, pull: FloatArray) -> FloatArray:
-    """Return the second derivatives of the mean in u, (C, q, q), each row's times a number, `pull` (n,)."""
-    k = problem.parameter
-    # T' . T of a matrix that is written out as a row.
-    both_sides = (T[:, None, :, None] * T[None, :, None, :]).reshape(len(T) ** 2, -1)
-    second = H[k[:, None], k].reshape(len(k) ** 2, -1) * problem.Z_products
-    return problem.matrices((pull * second).T @ both_sides)
-
-
-def exact_hessian(problem: NonlinearProblem, T: FloatArray, at: Mode, Omega: FloatArray) -> FloatArray:
-    """Return half the Hessian of the penalized sum of squares of each cluster, shape (C, q, q)."""
-    return Omega - bent(problem, T, at.H, problem.weights * at.e)
+        rows = row_sums(problem, T, u, e, G, H)
+    rss = rows.rss
+    return Mode(u, mu, e, G, H, rows, np.where(np.isfinite(rss), rss, np.inf))
 
 
 def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start: FloatArray) -> Mode:
@@ -120,7 +99,7 @@ def find_mode(problem: NonlinearProblem, T: FloatArray, fixed: FloatArray, start
             raise ConvergenceError("the mean is not finite at some rows.")
     settled = 0
     for _ in range(MAX_STEPS):
-        step, decrement, is_exact = _newton_step(problem, T, at)
+        step, decrement, is_exact = _newton_step(at)
         settled += int((decrement <= ROUNDING * at.rss).all())
         size = float((np.abs(step) / (residual_size(problem, at) + np.abs(at.u))).max(initial=0.0))
         if settled > LAST_STEPS or size <= NO_STEP:
@@ -141,20 +120,16 @@ def residual_size(problem: NonlinearProblem, at: Mode) -> float:
     return float(np.sqrt(max(at.rss.sum() / problem.n, np.finfo(np.float64).tiny)))
 
 
-def _newton_step(problem: NonlinearProblem, T: FloatArray, at: Mode) -> tuple[FloatArray, FloatArray, bool]:
+def _newton_step(at: Mode) -> tuple[FloatArray, FloatArray, bool]:
     """Return the step (C, q), its decrement (C,), and whether it is Newton's in every cluster."""
-    slope = at.u - problem.vectors((problem.weights * at.e)[:, None] * at.zeta)
-    Omega = gauss_newton(problem, at.zeta, problem.weights)
-    K = exact_hessian(problem, T, at, Omega)
-    is_exact = True
-    try:
-        np.linalg.cholesky(K)
-    except np.linalg.LinAlgError:
-        is_exact = False
+    K, slope = at.rows.K, at.rows.slope
+    towards = solved(K, slope)
+    is_exact = towards is not None
+    if towards is None:
         bad = np.linalg.eigvalsh(K)[:, :1] < LEAST_CURVATURE
-        K = np.where(bad[:, :, None], Omega, K)
-    step = np.asarray(-np.linalg.solve(K, slope[:, :, None])[:, :, 0], dtype=np.float64)
-    return step, -np.einsum("cq,cq->c", step, slope), is_exact
+        K = np.where(bad[:, :, None], at.rows.Omega, K)
+        towards = np.asarray(np.linalg.solve(K, slope[:, :, None])[:, :, 0], dtype=np.float64)
+    return -towards, np.einsum("cq,cq->c", towards, slope), is_exact
 
 
 def _stepped(

@@ -14,8 +14,9 @@ from scipy.special import logsumexp
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.quadrature_grid import Grid
-from mixedmodels.engines.nonlinear.laplace import LOG_2PI, Cotangents, Evaluation, effects, pulled_back
+from mixedmodels.engines.nonlinear.laplace import LOG_2PI, Cotangents, Evaluation, pulled_back
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
+from mixedmodels.engines.nonlinear.row_sums import effects
 from mixedmodels.errors import ConvergenceError
 
 
@@ -97,7 +98,7 @@ def quadrature_gradient(
         spread_bar += of_u[:, :, None] * z
         d_sigma -= 2.0 * float(share @ rss) / sigma2
     d_sigma += float((spread_bar * spread).sum())
-    Omega_bar = np.linalg.inv(at.Omega) + through_cholesky(L, spread, spread_bar)
+    Omega_bar = at.inverse + through_cholesky(L, spread, spread_bar)
     return objective, *pulled_back(problem, at, Cotangents(Omega_bar, u_bar, phi_bar, T_bar)), d_sigma
 
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.nonlinear.laplace import effects
-from mixedmodels.engines.nonlinear.mode import gauss_newton
+from mixedmodels.engines.nonlinear.row_sums import effects, gauss_newton
 from mixedmodels.engines.nonlinear_family.mode import Mode, Place, curvature, exact_hessian, find_mode
 from mixedmodels.engines.nonlinear_family.problem import FamilyProblem
 from mixedmodels.engines.nonlinear_family.third_derivatives import bent_slope

@@ -20,9 +20,8 @@ from mixedmodels.engines.nonlinear.mode import (
     MAX_STEPS,
     NO_STEP,
     ROUNDING,
-    bent,
-    gauss_newton,
 )
+from mixedmodels.engines.nonlinear.row_sums import bent, gauss_newton
 from mixedmodels.engines.nonlinear_family.problem import FamilyProblem
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Derivatives

@@ -12,8 +12,8 @@ from scipy.special import logsumexp
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.quadrature_grid import Grid
-from mixedmodels.engines.nonlinear.laplace import effects
 from mixedmodels.engines.nonlinear.quadrature import through_cholesky
+from mixedmodels.engines.nonlinear.row_sums import effects
 from mixedmodels.engines.nonlinear_family.laplace import (
     Cotangents,
     Evaluation,

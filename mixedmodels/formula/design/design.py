@@ -43,6 +43,8 @@ class Response:
         Second column of ``cbind``; None otherwise.
     levels : tuple of str
         Levels of a factor response, first one coded 0; empty otherwise.
+    is_ordered : bool
+        Whether these levels are ordered.
     """
 
     text: str
@@ -50,6 +52,7 @@ class Response:
     values: FloatArray
     failures: FloatArray | None = None
     levels: tuple[str, ...] = ()
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,4 +60,5 @@ def _factor_response(text: str, column: Factor) -> Response:
             f"for a binomial model write factor({text}) or use a categorical column"
         )
     factor = column.drop_unused()
-    return Response(text, "factor", factor.codes.astype(np.float64), levels=factor.levels)
+    codes = factor.codes.astype(np.float64)
+    return Response(text, "factor", codes, levels=factor.levels, is_ordered=factor.ordered)

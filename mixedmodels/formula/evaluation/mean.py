@@ -7,21 +7,21 @@ once for a table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.errors import DataError, FormulaError, listed
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Numeric
 from mixedmodels.formula.evaluation.derivative_rules import POWER_OF, SEVERAL, SMOOTH, TO_POWER
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS, Evaluator
 from mixedmodels.formula.evaluation.functions import FUNCTIONS, VARIADIC
 from mixedmodels.formula.evaluation.jets import Jet, Numbers, compose, constant, parameter
-from mixedmodels.formula.evaluation.programs import Program, Recorder
+from mixedmodels.formula.evaluation.programs import Encoded, Program, Recorder
 from mixedmodels.formula.evaluation.self_starting import (
     SELF_STARTING,
     expand_self_starting,
@@ -48,6 +48,7 @@ from mixedmodels.formula.language.syntax_tree import (
     sum_operands,
     unary,
 )
+from mixedmodels.kernels import curve_program
 
 _FORMALS = {"ifelse": ("test", "yes", "no"), "log": ("x", "base")}
 #: Operations by which a mean may repeat itself.
@@ -125,7 +126,9 @@ class MeanExpression:
         DataError
             Where a variable is not one number a row.
         """
-        data = tuple(_as_numbers(text, columns[text], self.parameters) for text in self.variables)
+        data = np.empty((len(self.variables), n_rows))
+        for row, text in zip(data, self.variables, strict=True):
+            row[:] = _as_numbers(text, columns[text], self.parameters)
         names = {step.name for step in self.steps if step.operation == "function"}
         functions = {name: UserFunction.of(name, env[name]) for name in names}
         return BoundMean(self, data, {name: f for name, f in functions.items() if f is not None}, n_rows)
@@ -151,7 +154,7 @@ class BoundMean:
     ----------
     expression : MeanExpression
         What it is.
-    data : tuple of ndarray, each of shape (n,)
+    data : ndarray, shape (D, n)
         Its variables.
     functions : mapping
         Functions from `env`.
@@ -162,7 +165,7 @@ class BoundMean:
     """
 
     expression: MeanExpression
-    data: tuple[FloatArray, ...]
+    data: FloatArray
     functions: Mapping[str, UserFunction]
     n_rows: int
     programs: dict[int, Recorded] = field(default_factory=dict, compare=False, repr=False)
@@ -185,30 +188,21 @@ class BoundMean:
         """Return the mean on some rows, all of them several times over; None with functions from `env`."""
         if self.functions:
             return None
-        data = tuple(np.tile(values[rows], times) for values in self.data)
-        return BoundMean(self.expression, data, {}, len(rows) * times)
+        return BoundMean(self.expression, np.tile(self.data[:, rows], times), {}, len(rows) * times)
 
     def value(self, phi: FloatArray) -> FloatArray:
         """Return the mean, shape (n,), at parameters of shape (K, n)."""
-        jet = self._jet(phi, 0)
-        mean = np.empty(self.n_rows)
-        mean[:] = jet.value
-        return mean
+        return np.asarray(self._derivatives(phi, 0)[0])
 
     def jacobian(self, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean, shape (n,), and its derivatives, shape (K, n)."""
-        return self._dense_first(self._jet(phi, 1))
+        found = self._derivatives(phi, 1)
+        return found[0], found[1:]
 
     def hessian(self, phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the mean, its derivatives, and its second derivatives, shape (K, K, n)."""
-        jet = self._jet(phi, 2)
-        K = len(self.parameters)
-        second = np.zeros((K, K, self.n_rows))
-        for (k, m), values in jet.second.items():
-            second[k, m] = values
-            if k != m:
-                second[m, k] = second[k, m]
-        return *self._dense_first(jet), second
+        K, found = len(self.parameters), self._derivatives(phi, 2)
+        return found[0], found[1 : K + 1], found[K + 1 :].reshape(K, K, self.n_rows)
 
     def check_functions(self, phi: FloatArray) -> None:
         """Raise where the derivatives of a function from `env` are wrong.
@@ -228,27 +222,39 @@ class BoundMean:
                     self.functions[step.name].check(step.active, step.keywords, values)
 
     def _sources(self, phi: FloatArray) -> Sources:
-        return Sources(self.expression.numbers, self.data, list(phi), self.functions)
+        return Sources(self.expression.numbers, list(self.data), list(phi), self.functions)
 
-    def _dense_first(self, jet: Jet) -> tuple[FloatArray, FloatArray]:
-        mean = np.empty(self.n_rows)
-        mean[:] = jet.value
-        first = np.zeros((len(self.parameters), self.n_rows))
-        for k, values in jet.first.items():
-            first[k] = values
-        return mean, first
-
-    def _jet(self, phi: FloatArray, order: int) -> Jet:
-        """Return the mean with its derivatives up to an order."""
-        expression = self.expression
+    def _derivatives(self, phi: FloatArray, order: int) -> FloatArray:
+        """Return the mean and its derivatives up to an order, one below the other, see :func:`_placed`."""
+        expression, K = self.expression, len(self.parameters)
         with np.errstate(all="ignore"):
-            if self.functions:  # which may do anything, and so cannot be recorded
-                return results(expression.steps, self._sources(phi), order)[-1]
-            if order not in self.programs:
-                self.programs[order] = _recorded(
-                    expression.steps, expression.numbers, len(self.data), len(phi), order
-                )
-            return self.programs[order].jet([*self.data, *phi])
+            if not self.functions:
+                if order not in self.programs:
+                    self.programs[order] = _recorded(
+                        expression.steps, expression.numbers, len(self.data), K, order
+                    )
+                return self.programs[order].run(self.data, phi)
+            # A function of the caller may do anything, and so cannot be recorded.
+            jet = results(expression.steps, self._sources(phi), order)[-1]
+            found = np.zeros((_n_placed(K, order), self.n_rows))
+            for row, values in _placed(jet, K):
+                found[row] = values
+            return found
+
+
+def _n_placed(K: int, order: int) -> int:
+    """Return the number of values and derivatives up to an order."""
+    return (1, 1 + K, 1 + K + K * K)[order]
+
+
+def _placed(jet: Jet, K: int) -> Iterator[tuple[int, Numbers]]:
+    """Yield value and derivatives in K parameters with their places: value, gradient, rows of the Hessian."""
+    yield 0, jet.value
+    for k, values in jet.first.items():
+        yield 1 + k, values
+    for (k, m), values in jet.second.items():
+        for row, column in {(k, m), (m, k)}:
+            yield 1 + K + row * K + column, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,22 +301,32 @@ class Recorded:
     Attributes
     ----------
     program : Program
-        From data and parameters to value, first and second derivatives.
-    first : tuple of int
-        The parameters of the first derivatives.
-    second : tuple of (int, int)
-        Those of the second derivatives.
+        From data and parameters to value and derivatives that are not zero.
+    encoded : Encoded or None
+        The same for the compiled loop over rows, if that knows all its functions.
+    places : int32 ndarray, shape (n_outputs, 2)
+        Register of each result, and its place as of :func:`_placed`.
+    n_placed : int
+        Number of these places.
     """
 
     program: Program
-    first: tuple[int, ...]
-    second: tuple[tuple[int, int], ...]
+    encoded: Encoded | None
+    places: CodeArray
+    n_placed: int
 
-    def jet(self, inputs: Sequence[Numbers]) -> Jet:
-        """Return the mean at data and parameters."""
-        value, *derivatives = self.program.run(inputs)
-        first = dict(zip(self.first, derivatives, strict=False))
-        return Jet(value, first, dict(zip(self.second, derivatives[len(first) :], strict=True)))
+    def run(self, data: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the mean and its derivatives at data (D, n) and parameters (K, n), (n_placed, n)."""
+        code = self.encoded
+        if code is not None:
+            return curve_program.run_program(
+                code.operations, code.places, code.numbers, data, np.ascontiguousarray(phi), self.places,
+                self.n_placed, code.n_registers,
+            )  # fmt: skip
+        found = np.zeros((self.n_placed, phi.shape[1]))
+        for (_, place), values in zip(self.places, self.program.run([*data, *phi]), strict=True):
+            found[place] = values
+        return found
 
 
 @lru_cache(maxsize=128)
@@ -321,8 +337,10 @@ def _recorded(
     recorder = Recorder(n_data + K)
     inputs = [recorder.input(i) for i in range(n_data + K)]
     jet = results(steps, Sources(numbers, inputs[:n_data], inputs[n_data:], {}), order)[-1]
-    outputs = [jet.value, *jet.first.values(), *jet.second.values()]
-    return Recorded(recorder.program(outputs), tuple(jet.first), tuple(jet.second))
+    rows, outputs = zip(*_placed(jet, K), strict=True)
+    program = recorder.program(outputs)
+    places = np.column_stack([program.outputs, rows]).astype(np.int32)
+    return Recorded(program, Encoded.of(program), places, _n_placed(K, order))
 
 
 def read_mean(node: Node, parameters: tuple[str, ...], evaluator: Evaluator) -> MeanExpression:

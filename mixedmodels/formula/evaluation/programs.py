@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.formula.evaluation.jets import Numbers
+from mixedmodels.kernels import curve_program
 
 _COMMUTATIVE = (np.add, np.multiply)
 Operation = tuple[Callable[..., Any], tuple[int, ...], int]
@@ -48,6 +50,44 @@ class Program:
             else:
                 held[result] = function(*[held[i] for i in operands])
         return [held[i] for i in self.outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A program in the numbers that the compiled one reads.
+
+    Attributes
+    ----------
+    operations : int32 ndarray, shape (n_operations, 5)
+        Code, operands and result.
+    places, numbers : int32 and float ndarray, shape (n_constants,)
+        Registers of constants, and what they hold.
+    n_registers : int
+        Number of registers.
+    """
+
+    operations: CodeArray
+    places: CodeArray
+    numbers: FloatArray
+    n_registers: int
+
+    @classmethod
+    def of(cls, program: Program) -> Encoded | None:
+        """Encode a program; None where nothing is compiled, or one of its functions is not."""
+        codes = [curve_program.CODES.get(function) for function, _, _ in program.operations]
+        if not curve_program.COMPILED or None in codes:
+            return None
+        rows = [
+            (code, *operands, *(0,) * (3 - len(operands)), result)
+            for code, (_, operands, result) in zip(codes, program.operations, strict=True)
+        ]
+        places = [i for i, value in enumerate(program.registers) if value is not None]
+        return cls(
+            np.array(rows, dtype=np.int32).reshape(-1, 5),
+            np.array(places, dtype=np.int32),
+            np.array([float(program.registers[i]) for i in places]),
+            len(program.registers),
+        )
 
 
 class Traced(NDArrayOperatorsMixin):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mixedmodels import load_dataset
-from mixedmodels.engines.linear import compiled_search, fit
+from mixedmodels.engines.linear import compiled_search, search
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.formula import build_design
@@ -38,11 +38,11 @@ def _data(seed, spread, slope, location=0.0):
     return pd.DataFrame({"y": y + rng.normal(size=len(g)), "x": x, "z": z, "g": pd.Categorical(g)})
 
 
-def _both(monkeypatch, problem, REML):
-    compiled = fit_linear(problem, REML)
+def _both(monkeypatch, problem, REML, **options):
+    compiled = fit_linear(problem, REML, **options)
     with monkeypatch.context() as patch:
         patch.setattr(one_factor_search, "COMPILED", False)
-        return compiled, fit_linear(problem, REML)
+        return compiled, fit_linear(problem, REML, **options)
 
 
 @pytest.mark.parametrize("REML", [True, False])
@@ -54,12 +54,15 @@ def test_the_two_searches_come_to_the_same_end_by_the_same_steps(
     monkeypatch, formula, spread, slope, location, REML
 ):
     problem = _problem(formula, _data(len(formula), spread, slope, location))
-    ours, theirs = _both(monkeypatch, problem, REML)
-    assert abs(ours.solution.objective - theirs.solution.objective) <= OBJECTIVE * abs(
-        theirs.solution.objective
-    )
+    ours, theirs = _both(monkeypatch, problem, REML, looks=False)
+    rounding = OBJECTIVE * abs(theirs.solution.objective)
+    assert abs(ours.solution.objective - theirs.solution.objective) <= rounding
     np.testing.assert_allclose(ours.theta, theirs.theta, rtol=THETA, atol=THETA)
     assert ours.convergence.verdict == theirs.convergence.verdict
+    # Further looks pause on their way in the readable search alone, and so may come there by other steps.
+    looked, theirs_looked = _both(monkeypatch, problem, REML)
+    assert abs(looked.solution.objective - theirs_looked.solution.objective) <= search.TOLERANCE
+    assert looked.convergence.verdict == theirs_looked.convergence.verdict
     if spread != 1.0:
         # At zero variances, and beside effects far larger than the residual, rounding decides whether the
         # last digits are looked for once more.
@@ -70,6 +73,16 @@ def test_the_two_searches_come_to_the_same_end_by_the_same_steps(
     assert len(ours.optimization.points) == len(theirs.optimization.points)
 
 
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_search_from_given_parameters_is_compiled_too(monkeypatch, formula):
+    problem = _problem(formula, _data(3, 1.0, 0.3))
+    start = fit_linear(problem, True).theta * np.linspace(0.3, 3.0, problem.n_theta)
+    ours, theirs = _both(monkeypatch, problem, True, start=start, looks=False)
+    assert ours.optimization.n_evaluations == theirs.optimization.n_evaluations
+    assert ours.solution.objective == pytest.approx(theirs.solution.objective, rel=OBJECTIVE)
+    np.testing.assert_allclose(ours.theta, theirs.theta, rtol=THETA, atol=THETA)
+
+
 def test_the_compiled_search_is_the_one_that_is_taken(monkeypatch):
     problem, ends = _problem("Reaction ~ Days + (Days | Subject)", load_dataset("sleepstudy")), []
     asked = compiled_search.compiled_search
@@ -78,7 +91,7 @@ def test_the_compiled_search_is_the_one_that_is_taken(monkeypatch):
         ends.append(asked(*arguments))
         return ends[-1]
 
-    monkeypatch.setattr(fit, "compiled_search", noted)
+    monkeypatch.setattr(search, "compiled_search", noted)
     found = fit_linear(problem, True)
     assert len(ends) == 1 and ends[0].found.converged
     assert found.solution.objective == pytest.approx(1743.62827195896, abs=1e-9)  # lme4: 1743.6282719599

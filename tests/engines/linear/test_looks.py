@@ -9,8 +9,10 @@ from scipy.optimize import minimize
 
 import mixedmodels as mm
 from mixedmodels.engines.linear import start as starting
-from mixedmodels.engines.linear.fit import Search, _look
+from mixedmodels.engines.linear.fit import _look
 from mixedmodels.engines.linear.looks import all_alike
+from mixedmodels.engines.linear.search import Search
+from mixedmodels.kernels import one_factor_search
 
 FAULTS = Path(__file__).parents[2] / "faults"
 #: Logarithms of deviations, and a transformed correlation, from which a dense search starts.
@@ -86,7 +88,8 @@ def test_a_start_with_all_elements_alike_has_no_correlation_at_its_end():
     np.testing.assert_array_equal(all_alike(model.problem, 2.0), [2.0, 2.0, 0.0])
 
 
-def test_a_second_look_from_one_place_ends_where_it_first_pauses():
+def test_a_second_look_from_one_place_ends_where_it_first_pauses(monkeypatch):
+    monkeypatch.setattr(one_factor_search, "COMPILED", False)  # which goes on without a pause
     model = mm.lmer("Reaction ~ Days + (Days | Subject)", mm.load_dataset("sleepstudy"))
     search, theta = Search(model.problem, True, None), starting.first_theta(model.problem)
     assert _look(search, theta, True, np.inf).objective == pytest.approx(model.REMLcrit(), abs=1e-6)

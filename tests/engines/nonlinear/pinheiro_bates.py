@@ -130,6 +130,18 @@ FITS = {
         "Cefamandole",
         {"formula": INDOMETH.replace("time", "Time"), "random": "A1 + lrc1 ~ 1 || Subject"},
     ),
+    "Relaxin": (
+        "Relaxin",
+        {"formula": "cAMP ~ SSfpl(log(conc), A, B, xmid, scal)", "random": "B ~ 1 | Run"},
+    ),
+    "Relaxin, power": (
+        "Relaxin",
+        {
+            "formula": "cAMP ~ SSfpl(log(conc), A, B, xmid, scal)",
+            "random": "B ~ 1 | Run",
+            "dispersion": "power(fitted)",
+        },
+    ),
     "fm1Quin": (
         "Quinidine",
         {

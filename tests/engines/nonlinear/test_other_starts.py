@@ -57,3 +57,15 @@ def test_a_growth_curve_that_is_at_its_optimum_is_left_there():
     m = mm.nlmer("circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree", trees)
     assert m.optimization.n_evaluations < 40
     assert m.loglik() == pytest.approx(-131.571885, abs=1e-5)
+
+
+def test_a_peak_is_found_from_beside_it():
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(10), 30), np.tile(np.linspace(0.0, 10.0, 30), 10)
+    y = (5.0 + rng.standard_normal(10)[g]) * np.exp(-((x - 4.0) ** 2) / 1.28) + 0.2 * rng.standard_normal(300)
+    peak, data = "y ~ A * exp(-(x - m)^2 / (2 * s^2)) ~ A | g", {"y": y, "x": x, "g": g}
+    near = mm.nlmer(peak, data, start={"A": 5, "m": 4, "s": 0.8})
+    for m in (0.0, 9.0):
+        far = mm.nlmer(peak, data, start={"A": 1, "m": m, "s": 1})
+        assert far.loglik() == pytest.approx(near.loglik(), abs=1e-6)
+        assert far.fixef()["m"] == pytest.approx(4.0, abs=0.1)
