@@ -31,11 +31,25 @@ from mixedmodels.errors import DataError
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import record_call
 from mixedmodels.fits.level_parts import LevelRows
-from mixedmodels.fits.summed_design import inverse_order, reordered, rowless_design
-from mixedmodels.formula.design.chunks import StreamDesign, StreamRequest, family_chunk, level_tables
+from mixedmodels.fits.row_summary import Predictors, RowSummary, summary_of_rows
+from mixedmodels.fits.summed_design import (
+    inverse_order,
+    level_orders,
+    predictors_of_stream,
+    reordered,
+    rowless_design,
+)
+from mixedmodels.formula.design.chunks import (
+    FamilyChunk,
+    StreamDesign,
+    StreamRequest,
+    family_chunk,
+    level_tables,
+)
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.level_tables import LevelTable
+from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.machine import physical_memory
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel, RowCounts
 from mixedmodels.moments import design_of_source
@@ -138,9 +152,9 @@ def _divided(
     """Put rows aside, fit the model, and say what was done."""
     tables = level_tables(design)
     with LevelRows(design, asked.family) as rows:
-        n_input = _read(batches, design, tables, rows, counts)
+        n_input, summary = _read(batches, design, tables, rows, counts)
         with watched("glmer", verbose):
-            model = _fitted(asked, design, tables[0], rows, n_input)
+            model = _fitted(asked, design, tables[0], rows, n_input, summary)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
     return model
 
@@ -162,21 +176,34 @@ def _read(
     tables: tuple[LevelTable, ...],
     rows: LevelRows,
     counts: IntArray | None = None,
-) -> int:
-    """Put rows aside, and return how many there are after `subset`.
+) -> tuple[int, RowSummary]:
+    """Put rows aside, and return how many there are after `subset`, with their summary.
 
     With counts the labels of a row say which is its own.
     """
-    n_input = 0
+    n_input, summary = 0, RowSummary(predictors_of_stream(design))
     for batch in batches:
         with naming(batch):
-            chunk = family_chunk(design, batch.frame, tables)
+            frame = input_frame(batch.frame)
+            chunk = family_chunk(design, frame, tables)
             if chunk is not None:
                 labels = chunk.input_index.to_numpy()
                 n_input += len(labels) if counts is None else int(counts[labels].sum())
                 check_two_levels(chunk.response)
-                rows.add(chunk, None if counts is None else counts[chunk.index.to_numpy()])
-    return n_input
+                times = None if counts is None else counts[chunk.index.to_numpy()]
+                rows.add(chunk, times)
+                summary.absorb(_summary(summary.predictors, frame, chunk, times))
+    return n_input, summary.with_order_of(level_orders(design.blueprint, {}))
+
+
+def _summary(
+    predictors: Predictors, frame: InputFrame, chunk: FamilyChunk, times: IntArray | None
+) -> RowSummary:
+    kept = np.asarray(frame.index.get_indexer(chunk.index), dtype=np.intp)
+    offset = 0.0
+    if chunk.offset is not None:
+        offset = float(chunk.offset.sum() if times is None else times @ chunk.offset)
+    return summary_of_rows(predictors, frame, kept, chunk.weights, offset=offset, times=times)
 
 
 def _batches(opened: Source, columns: tuple[str, ...]) -> Iterator[Batch]:
@@ -191,7 +218,12 @@ def _batches(opened: Source, columns: tuple[str, ...]) -> Iterator[Batch]:
 
 
 def _fitted(
-    asked: PartsAsked, stream: StreamDesign, table: LevelTable, rows: LevelRows, n_input: int
+    asked: PartsAsked,
+    stream: StreamDesign,
+    table: LevelTable,
+    rows: LevelRows,
+    n_input: int,
+    summary: RowSummary,
 ) -> PartedGeneralizedLinearMixedModel:
     """Fit the model to rows that were put aside."""
     assert rows.response is not None or not rows.n_rows
@@ -213,7 +245,7 @@ def _fitted(
     warn_unless_converged(found.estimates.convergence)
     request = asked.request
     call = record_call(None, request.weights, request.offset, request.subset, na_action=request.na_action)
-    counts = RowCounts(rows.n_rows, rows.n_positive, rows.square, len(parts))
+    counts = RowCounts(rows.n_rows, rows.n_positive, rows.square, len(parts), summary)
     return PartedGeneralizedLinearMixedModel(design, counts, call, asked.family, found, asked.observed)
 
 

@@ -15,6 +15,7 @@ from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
+from mixedmodels.fits.row_summary import RowSummary
 from mixedmodels.fits.stored_rows import with_rows_read, with_rows_written
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import columns_in_use
@@ -53,6 +54,8 @@ class Fit:
     prior_weights: FloatArray
     call: Call
     data: Any
+    #: What is known of the rows where the data are nowhere held.
+    row_summary: RowSummary | None = None
 
     def __init__(
         self, design: Design, y: FloatArray, prior_weights: FloatArray, call: Call, data: Any

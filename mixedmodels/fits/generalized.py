@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.problem_from_data import (
 from mixedmodels.families import log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
+from mixedmodels.fits.counted_design import CountedDesign
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.fits.family_quantities import response_scale
@@ -32,6 +33,8 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
     """
 
     estimates: GeneralizedEstimates
+    #: Where the fit was to counted rows: these rows.
+    counted: CountedDesign | None = None
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
+from mixedmodels.fits.row_summary import RowSummary
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.streamed_generalized import StreamedGeneralizedRows
 from mixedmodels.reports.printed import Printed
@@ -32,12 +33,15 @@ class RowCounts:
         Weighted sum of the squared responses.
     parts : int
         Number of parts.
+    summary : RowSummary
+        Means, values and cells of the predictors.
     """
 
     rows: int
     observations: int
     square: float
     parts: int
+    summary: RowSummary
 
 
 class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
@@ -75,7 +79,7 @@ class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
         absent: Any = AbsentRows(counts.rows)
         y: Any = AbsentResponse(counts.rows, counts.square)
         super().__init__(design, y, absent, call, absent, family, found.estimates, observed)
-        self.counts, self.found = counts, found
+        self.counts, self.found, self.row_summary = counts, found, counts.summary
 
     @cached_property
     def problem(self) -> GeneralizedProblem:
