@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,13 +23,19 @@ from mixedmodels.checks import (
 )
 from mixedmodels.control import GlmerControl, Start
 from mixedmodels.engines.generalized.equal_rows import FEWEST_ROWS, LARGEST_SHARE, LINEAR_FAMILIES
-from mixedmodels.errors import ControlError, FamilyError
+from mixedmodels.errors import ControlError, DataError, FamilyError
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.fits.counted_design import CountedDesign, counted_design, with_like_rows_added
 from mixedmodels.fits.row_summary import RowSummary, predictors_of, summary_of_rows
 from mixedmodels.formula.design import counted_rows
-from mixedmodels.formula.design.chunks import StreamRequest, stream_evaluator, stream_request
+from mixedmodels.formula.design.chunks import (
+    StreamRequest,
+    family_chunk,
+    level_tables,
+    stream_evaluator,
+    stream_request,
+)
 from mixedmodels.formula.design.counted_rows import CountedRows, TooManyRows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.first_pass import first_pass
@@ -39,6 +46,7 @@ from mixedmodels.generalized_request import maximized, refuse_for_linear, start_
 from mixedmodels.models.counted import CountedGeneralizedLinearMixedModel
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel
 from mixedmodels.models.summed import SummedLinearMixedModel
+from mixedmodels.moments import design_of_source
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.progress import Progress
 from mixedmodels.request import Request, read_request
@@ -133,7 +141,8 @@ def fit(
     def read(rows: pd.DataFrame) -> Request:
         return read_request(formula, rows, relmat=relmat, states=states, **asked)
 
-    request = read(table)
+    with _batch_at_fault(opened, parts.request):
+        request = read(table)
     if wanted.is_forgotten:
         warn_if_family_forgotten("glmer", request.design)
     _require_random(request.design)
@@ -147,6 +156,21 @@ def fit(
         model = _fitted(counted, request, wanted, start)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
     return model
+
+
+@contextmanager
+def _batch_at_fault(opened: Source, request: StreamRequest) -> Iterator[None]:
+    """Name in an error the first batch that has it, where the rows can be read again."""
+    try:
+        yield
+    except DataError:
+        if not opened.once:
+            design, columns = design_of_source(opened, request)
+            tables = level_tables(design)
+            for batch in opened.batches(columns):
+                with naming(batch):
+                    family_chunk(design, batch.frame, tables)
+        raise
 
 
 def _require_random(design: Design) -> None:

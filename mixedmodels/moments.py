@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -510,6 +510,8 @@ def _looked_at(
             break
     else:
         raise DataError("0 (non-NA) cases: the source has no rows")
+    if isinstance(stream, Generator) and not work.source.once:
+        stream.close()
     with naming(waiting[-1]):
         strings = frozenset(name for name, kind in work.source.columns().items() if kind == "string")
         gathered = first_pass(request, waiting[-1].frame, levels, strings)
