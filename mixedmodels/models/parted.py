@@ -33,6 +33,8 @@ class RowCounts:
         Weighted sum of the squared responses.
     parts : int
         Number of parts.
+    outer : str
+        The grouping factor by whose levels they are divided.
     summary : RowSummary
         Means, values and cells of the predictors.
     """
@@ -41,11 +43,12 @@ class RowCounts:
     observations: int
     square: float
     parts: int
+    outer: str
     summary: RowSummary
 
 
 class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
-    """A generalized linear mixed model of one grouping factor, fitted a part of the levels at a time.
+    """A generalized linear mixed model of nested grouping factors, fitted a part of the levels at a time.
 
     Made by :func:`mixedmodels.glmer` of a source whose different rows are more than memory should hold.
     Estimates, tests, random effects and predictions at new rows are those of
@@ -108,10 +111,10 @@ class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
     @property
     def factorization(self) -> Printed:
         """How the model was fitted."""
-        (group,) = self.ngrps()
+        c = self.counts
         return Printed(
-            f"{self.counts.rows:,} rows in {self.counts.parts} parts on disk, each with all rows of some of "
-            f"the {self.ngrps()[group]:,} levels of {group}; one pass an evaluation"
+            f"{c.rows:,} rows in {c.parts} parts on disk, each with all rows of some of "
+            f"the {self.ngrps()[c.outer]:,} levels of {c.outer}; one pass an evaluation"
         )
 
     def nobs(self) -> int:
