@@ -15,7 +15,6 @@ from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
-from mixedmodels.fits.row_summary import RowSummary
 from mixedmodels.fits.stored_rows import with_rows_read, with_rows_written
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import columns_in_use
@@ -25,6 +24,7 @@ from mixedmodels.reports.formula_text import shown_formula
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
+    from mixedmodels.fits.row_summary import RowSummary
 
 
 #: Model matrix and levels of one term at some rows: (m, S) and (m,).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
@@ -16,7 +16,6 @@ from mixedmodels.engines.generalized.problem_from_data import (
 from mixedmodels.families import log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
-from mixedmodels.fits.counted_design import CountedDesign
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.fits.family_fit import FamilyFit
 from mixedmodels.fits.family_quantities import response_scale
@@ -24,6 +23,9 @@ from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.formula.design.design import Design
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.printed import Printed
+
+if TYPE_CHECKING:
+    from mixedmodels.fits.counted_design import CountedDesign
 
 
 class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):

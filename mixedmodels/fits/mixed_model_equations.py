@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -15,12 +16,14 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse.linalg import splu
 
 from mixedmodels.arrays import CodeArray, FloatArray
-from mixedmodels.engines.linear.independent_groups import RandomProducts
-from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix, relative_factor
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.records import dataclass
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.linear.independent_groups import RandomProducts
+    from mixedmodels.engines.linear.problem import LinearProblem
 
 # Rows solved for at once, to bound the dense right-hand side.
 ROWS_AT_ONCE = 512

@@ -7,7 +7,7 @@ combination of levels; hypotheses of types I and II need the products of the fix
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Nume
 from mixedmodels.formula.evaluation.input_frames import InputFrame
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import Node, names_in
+from mixedmodels.records import dataclass
 
 #: Different values up to which a covariate is kept at all of them (emmeans' cov.keep).
 VALUES_KEPT = 2
