@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,22 +23,31 @@ from mixedmodels.checks import (
 )
 from mixedmodels.control import GlmerControl, Start
 from mixedmodels.engines.generalized.equal_rows import FEWEST_ROWS, LARGEST_SHARE, LINEAR_FAMILIES
-from mixedmodels.errors import ControlError, FamilyError
+from mixedmodels.errors import ControlError, DataError, FamilyError
 from mixedmodels.factorization.threads import at_most
 from mixedmodels.families import initialize, log_constant, refuse_quasi
 from mixedmodels.families.family import Family
 from mixedmodels.fits.counted_design import CountedDesign, counted_design, with_like_rows_added
+from mixedmodels.fits.row_summary import RowSummary, predictors_of, summary_of_rows
 from mixedmodels.formula.design import counted_rows
-from mixedmodels.formula.design.chunks import StreamRequest, stream_evaluator, stream_request
+from mixedmodels.formula.design.chunks import (
+    StreamRequest,
+    family_chunk,
+    level_tables,
+    stream_evaluator,
+    stream_request,
+)
 from mixedmodels.formula.design.counted_rows import CountedRows, TooManyRows
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.first_pass import first_pass
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS, States
+from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.syntax_tree import names_in
 from mixedmodels.generalized_request import maximized, refuse_for_linear, start_vector
 from mixedmodels.models.counted import CountedGeneralizedLinearMixedModel
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel
 from mixedmodels.models.summed import SummedLinearMixedModel
+from mixedmodels.moments import design_of_source
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.progress import Progress
 from mixedmodels.request import Request, read_request
@@ -132,20 +142,36 @@ def fit(
     def read(rows: pd.DataFrame) -> Request:
         return read_request(formula, rows, relmat=relmat, states=states, **asked)
 
-    request = read(table)
+    with _batch_at_fault(opened, parts.request):
+        request = read(table)
     if wanted.is_forgotten:
         warn_if_family_forgotten("glmer", request.design)
     _require_random(request.design)
-    counted = _read(request, family, counts, options)
+    counted = _read(request, table, family, counts, options)
     if counted.n_rows > len(counted.y) > LARGEST_SHARE * counted.n_rows:
         # Little would be gained: rows stay as they are, as in memory.
         table, counts = _repeated(table, counts, family)
         request = read(table)
-        counted = _read(request, family, counts, options)
+        counted = _read(request, table, family, counts, options)
     with watched("glmer", verbose), at_most(options.n_threads):
         model = _fitted(counted, request, wanted, start)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
     return model
+
+
+@contextmanager
+def _batch_at_fault(opened: Source, request: StreamRequest) -> Iterator[None]:
+    """Name in an error the first batch that has it, where the rows can be read again."""
+    try:
+        yield
+    except DataError:
+        if not opened.once:
+            design, columns = design_of_source(opened, request)
+            tables = level_tables(design)
+            for batch in opened.batches(columns):
+                with naming(batch):
+                    family_chunk(design, batch.frame, tables)
+        raise
 
 
 def _require_random(design: Design) -> None:
@@ -170,7 +196,9 @@ def _fitted(
     return CountedGeneralizedLinearMixedModel(counted, call, family, estimates, problem.observed, problem)
 
 
-def _read(request: Request, family: Family, counts: IntArray, options: GlmerControl) -> CountedDesign:
+def _read(
+    request: Request, table: pd.DataFrame, family: Family, counts: IntArray, options: GlmerControl
+) -> CountedDesign:
     """Return response and weights as the family reads them, and refuse what it cannot have."""
     design = request.design
     check_two_levels(design.response)
@@ -181,6 +209,7 @@ def _read(request: Request, family: Family, counts: IntArray, options: GlmerCont
         raise FamilyError(f"{error} (Rows are counted among the different rows of the source.)") from None
     check_response_varies(y, design.response.text)
     counted = counted_design(design, y, weights, log_constant(design, y, weights, family), counts)
+    counted = replace(counted, summary=_summary(design, table, counts))
     check_design(counted.without_rows(), options, linear=False)
     refuse_constant_levels(design, y, family)
     is_linear = family.name in LINEAR_FAMILIES and not family.phi_names
@@ -188,6 +217,16 @@ def _read(request: Request, family: Family, counts: IntArray, options: GlmerCont
         return counted
     fewer = with_like_rows_added(counted, family)
     return fewer if len(fewer.y) <= LARGEST_SHARE * fewer.n_rows else counted
+
+
+def _summary(design: Design, table: pd.DataFrame, counts: IntArray) -> RowSummary:
+    """Return what is known of all rows of a table of different ones, beside the design."""
+    recipe, kept = design.recipe, np.asarray(design.index, dtype=np.intp)
+    own = counts[kept]
+    predictors = predictors_of(recipe.fixed, recipe.variables, recipe.offsets, recipe.offset_argument)
+    offset = 0.0 if design.offset is None else float(own @ design.offset)
+    summary = summary_of_rows(predictors, input_frame(table), kept, design.weights, offset=offset, times=own)
+    return summary.with_order_of(recipe.states.levels)
 
 
 def _are_multiples(family: Family) -> bool:

@@ -1,7 +1,7 @@
 """Fit a generalized linear mixed model to a source whose different rows are more than memory should hold.
 
 The rows are put aside on disk, those of a level together, and each evaluation of the likelihood goes through
-them once. One grouping factor, in one term, lets the rows be divided like that.
+them once. One grouping factor, or several of which all are nested in one, let the rows be divided like that.
 """
 
 from __future__ import annotations
@@ -27,16 +27,31 @@ from mixedmodels.engines.column_basis import orthogonal_if_needed
 from mixedmodels.engines.generalized.parts import PartModel
 from mixedmodels.engines.generalized.parts_fit import Given, PartsFit, fit_parts
 from mixedmodels.engines.orthonormal import orthonormalize
-from mixedmodels.errors import DataError
+from mixedmodels.errors import DataError, listed
 from mixedmodels.factorization.threads import at_most
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import record_call
 from mixedmodels.fits.level_parts import LevelRows
-from mixedmodels.fits.summed_design import inverse_order, reordered, rowless_design
-from mixedmodels.formula.design.chunks import StreamDesign, StreamRequest, family_chunk, level_tables
-from mixedmodels.formula.design.design import Design
+from mixedmodels.fits.row_summary import Predictors, RowSummary, summary_of_rows
+from mixedmodels.fits.summed_design import (
+    inverse_order,
+    level_orders,
+    predictors_of_stream,
+    reordered,
+    rowless_design,
+)
+from mixedmodels.formula.design.chunks import (
+    FamilyChunk,
+    StreamDesign,
+    StreamRequest,
+    family_chunk,
+    level_tables,
+)
+from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.fixed_effects import independent_columns
 from mixedmodels.formula.design.level_tables import LevelTable
+from mixedmodels.formula.design.random_effects import in_order_of_levels, unique_labels
+from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.machine import physical_memory
 from mixedmodels.models.parted import PartedGeneralizedLinearMixedModel, RowCounts
 from mixedmodels.moments import design_of_source
@@ -103,12 +118,51 @@ def fit(
     if reason := _why_not(opened, asked):
         raise DataError(f"{error} Rows divided by levels on disk would do, but {reason}.") from None
     design, columns = design_of_source(opened, asked.request)
-    if len(design.terms) != 1:
+    tables = level_tables(design)
+    outer = _outermost(opened.batches(columns), design, tables) if len(design.groups) > 1 else 0
+    if outer is None:
+        names = [group.name for group in design.groups]
         raise DataError(
-            f"{error} Rows divided by levels on disk would do for one random-effects term, but the formula "
-            f"has {len(design.terms)}."
+            f"{error} Rows divided by levels on disk would do where grouping factors are nested, and of "
+            f"{listed(names)} none has all others nested in it: leave one of them out, or make one that has "
+            "few levels a fixed effect."
         ) from None
-    return _divided(_batches(opened, columns), design, asked, verbose)
+    if len(design.terms) > 1 and asked.nodes != 1:
+        raise DataError(f"{error} Rows divided by levels on disk would do, but for nAGQ=1 alone.") from None
+    return _divided(_batches(opened, columns), design, asked, verbose, tables, outer)
+
+
+def _outermost(batches: Iterable[Batch], design: StreamDesign, tables: tuple[LevelTable, ...]) -> int | None:
+    """Return the grouping factor that all others are nested in, the levels of all entered into the tables."""
+    n = len(design.groups)
+    pairs = {(a, b): NestedLevels() for a in range(n) for b in range(n) if a != b}
+    for batch in batches:
+        with naming(batch):
+            chunk = family_chunk(design, batch.frame, tables)
+            if chunk is None:
+                continue
+            for (a, b), nested in pairs.items():
+                nested.add(chunk.codes[a], chunk.codes[b])
+    return next((b for b in range(n) if all(pairs[a, b].is_nested for a in range(n) if a != b)), None)
+
+
+class NestedLevels:
+    """Whether every level of one grouping factor has been met with one level of another only."""
+
+    def __init__(self) -> None:
+        self.is_nested = True
+        self._parents: IntArray = np.empty(0, dtype=np.intp)
+
+    def add(self, inner: IntArray, outer: IntArray) -> None:
+        """Look at the levels of some rows."""
+        if not self.is_nested:
+            return
+        missing = int(inner.max()) + 1 - len(self._parents)
+        if missing > 0:
+            self._parents = np.append(self._parents, np.full(missing, -1, dtype=np.intp))
+        new = self._parents[inner] < 0
+        self._parents[inner[new]] = outer[new]
+        self.is_nested = bool((self._parents[inner] == outer).all())
 
 
 def is_asked(asked: PartsAsked, n_different: int) -> bool:
@@ -126,7 +180,8 @@ def fit_counted(
     design, _ = design_of_source(open_source(slices), asked.request)
     if len(design.terms) != 1:
         return None
-    return _divided((Batch(one, "rows") for one in slices), design, asked, verbose, counts)
+    batches = (Batch(one, "rows") for one in slices)
+    return _divided(batches, design, asked, verbose, level_tables(design), 0, counts)
 
 
 def _divided(
@@ -134,14 +189,15 @@ def _divided(
     design: StreamDesign,
     asked: PartsAsked,
     verbose: Verbosity,
+    tables: tuple[LevelTable, ...],
+    outer: int,
     counts: IntArray | None = None,
 ) -> PartedGeneralizedLinearMixedModel:
     """Put rows aside, fit the model, and say what was done."""
-    tables = level_tables(design)
-    with LevelRows(design, asked.family) as rows:
-        n_input = _read(batches, design, tables, rows, counts)
+    with LevelRows(design, asked.family, outer) as rows:
+        n_input, summary = _read(batches, design, tables, rows, counts)
         with watched("glmer", verbose), at_most(asked.options.n_threads):
-            model = _fitted(asked, design, tables[0], rows, n_input)
+            model = _fitted(asked, design, tables, rows, n_input, summary)
     say_what_was_done("glmer", verbose, model.optimization, model.convergence())
     return model
 
@@ -163,21 +219,34 @@ def _read(
     tables: tuple[LevelTable, ...],
     rows: LevelRows,
     counts: IntArray | None = None,
-) -> int:
-    """Put rows aside, and return how many there are after `subset`.
+) -> tuple[int, RowSummary]:
+    """Put rows aside, and return how many there are after `subset`, with their summary.
 
     With counts the labels of a row say which is its own.
     """
-    n_input = 0
+    n_input, summary = 0, RowSummary(predictors_of_stream(design))
     for batch in batches:
         with naming(batch):
-            chunk = family_chunk(design, batch.frame, tables)
+            frame = input_frame(batch.frame)
+            chunk = family_chunk(design, frame, tables)
             if chunk is not None:
                 labels = chunk.input_index.to_numpy()
                 n_input += len(labels) if counts is None else int(counts[labels].sum())
                 check_two_levels(chunk.response)
-                rows.add(chunk, None if counts is None else counts[chunk.index.to_numpy()])
-    return n_input
+                times = None if counts is None else counts[chunk.index.to_numpy()]
+                rows.add(chunk, times)
+                summary.absorb(_summary(summary.predictors, frame, chunk, times))
+    return n_input, summary.with_order_of(level_orders(design.blueprint, {}))
+
+
+def _summary(
+    predictors: Predictors, frame: InputFrame, chunk: FamilyChunk, times: IntArray | None
+) -> RowSummary:
+    kept = np.asarray(frame.index.get_indexer(chunk.index), dtype=np.intp)
+    offset = 0.0
+    if chunk.offset is not None:
+        offset = float(chunk.offset.sum() if times is None else times @ chunk.offset)
+    return summary_of_rows(predictors, frame, kept, chunk.weights, offset=offset, times=times)
 
 
 def _batches(opened: Source, columns: tuple[str, ...]) -> Iterator[Batch]:
@@ -192,29 +261,39 @@ def _batches(opened: Source, columns: tuple[str, ...]) -> Iterator[Batch]:
 
 
 def _fitted(
-    asked: PartsAsked, stream: StreamDesign, table: LevelTable, rows: LevelRows, n_input: int
+    asked: PartsAsked,
+    stream: StreamDesign,
+    tables: tuple[LevelTable, ...],
+    rows: LevelRows,
+    n_input: int,
+    summary: RowSummary,
 ) -> PartedGeneralizedLinearMixedModel:
     """Fit the model to rows that were put aside."""
     assert rows.response is not None or not rows.n_rows
     kept = independent_columns(rows.fixed)
-    parts = rows.parts(kept, len(table))
-    design = _design(stream, table, rows, n_input, kept)
+    design, order = _design(stream, tables, rows, n_input, kept)
+    parts = rows.parts(kept, [len(table) for table in tables], order)
     check_response_varies(rows.range, design.response.text)
     refuse_offset(replace(design, offset=np.array([rows.largest_offset])), asked.family)
     check_design(design, asked.options, linear=False)
-    triangle = rows.random * np.sqrt(len(rows.random) / rows.n_rows)
-    _, basis = orthogonal_if_needed(replace(design.random[0], Z=triangle))
+    bases = []
+    for term, t in zip(design.random, order, strict=True):
+        triangle = rows.random[t] * np.sqrt(len(rows.random[t]) / rows.n_rows)
+        bases.append(orthogonal_if_needed(replace(term, Z=triangle))[1])
     model = PartModel(
-        orthonormalize(rows.fixed[:, kept], None).R_inverse, (basis,), asked.family, asked.observed
+        orthonormalize(rows.fixed[:, kept], None).R_inverse, tuple(bases), asked.family, asked.observed
     )
     assert isinstance(asked.nodes, int)
     found = fit_parts(parts, model, asked.nodes, _given(asked.start, design, len(kept)))
     found = replace(found, deviance=found.deviance + parts.files.deviance_within)
-    found = _in_order(found, inverse_order(table.order())[parts.levels()])
+    places = [inverse_order(tables[rows.groups[t]].order())[parts.levels(k)] for k, t in enumerate(order)]
+    found = _in_order(found, places)
     warn_unless_converged(found.estimates.convergence)
     request = asked.request
     call = record_call(None, request.weights, request.offset, request.subset, na_action=request.na_action)
-    counts = RowCounts(rows.n_rows, rows.n_positive, rows.square, len(parts))
+    counts = RowCounts(
+        rows.n_rows, rows.n_positive, rows.square, len(parts), stream.groups[rows.outer].name, summary
+    )
     return PartedGeneralizedLinearMixedModel(design, counts, call, asked.family, found, asked.observed)
 
 
@@ -222,30 +301,41 @@ def _given(start: Start, design: Design, p: int) -> Given:
     """Return what the caller gave to start from."""
     if start is None:
         return Given(None, None)
-    k = design.random[0].structure.n_theta
+    k = sum(term.structure.n_theta for term in design.random)
     names = ("theta", "fixef")
     return Given(starting_values(start, "theta", k, names), starting_values(start, "fixef", p, names))
 
 
-def _design(stream: StreamDesign, table: LevelTable, rows: LevelRows, n_input: int, kept: Any) -> Design:
-    """Return the design as others see it: without rows."""
-    n, levels = rows.n_rows, reordered(table.names(), table.order())
-    Z: Any = AbsentColumns(n, rows.random)
+def _design(
+    stream: StreamDesign, tables: tuple[LevelTable, ...], rows: LevelRows, n_input: int, kept: Any
+) -> tuple[Design, list[int]]:
+    """Return the design as others see it, without rows, and the terms of the formula that its terms are."""
+    n = rows.n_rows
+    levels = [reordered(table.names(), table.order()) for table in tables]
     codes: Any = AbsentRows(n)
-    term = replace(stream.terms[0], levels=levels, Z=Z, codes=codes)
-    design = rowless_design(stream, n, n_input, rows.fixed, kept, (term,), stream.recipes, [levels])
+    built: list[tuple[RandomTerm, int]] = []
+    for t, (term, g) in enumerate(zip(stream.terms, rows.groups, strict=True)):
+        Z: Any = AbsentColumns(n, rows.random[t])
+        built.append((replace(term, levels=levels[g], Z=Z, codes=codes), t))
+    built = in_order_of_levels(built)
+    labels, order = unique_labels([term.group for term, _ in built]), [t for _, t in built]
+    random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
+    recipes = tuple(stream.recipes[t] for t in order)
+    design = rowless_design(stream, n, n_input, rows.fixed, kept, random, recipes, levels)
     absent: Any = AbsentRows(n)
     assert rows.response is not None
-    return replace(design, response=replace(rows.response, values=absent, failures=None))
+    design = replace(design, response=replace(rows.response, values=absent, failures=None))
+    return design, order
 
 
-def _in_order(found: PartsFit, place: Any) -> PartsFit:
+def _in_order(found: PartsFit, places: list[IntArray]) -> PartsFit:
     """Return a fit with the effects of the levels where the design has them."""
 
-    def moved(values: FloatArray) -> FloatArray:
+    def moved(values: FloatArray, place: IntArray) -> FloatArray:
         ordered = np.empty_like(values)
         ordered[place] = values
         return ordered
 
-    estimates = replace(found.estimates, u=tuple(map(moved, found.estimates.u)))
-    return replace(found, estimates=estimates, conditional=tuple(map(moved, found.conditional)))
+    u = tuple(map(moved, found.estimates.u, places))
+    estimates = replace(found.estimates, u=u)
+    return replace(found, estimates=estimates, conditional=tuple(map(moved, found.conditional, places)))

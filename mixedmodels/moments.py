@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from mixedmodels.advice import advises
@@ -28,8 +29,15 @@ from mixedmodels.fits.private_levels import (
     renumbered,
     without_level_names,
 )
+from mixedmodels.fits.row_summary import RowSummary, summary_of_rows
 from mixedmodels.fits.same_design import refuse_other_design
-from mixedmodels.fits.summed_design import SummedDesign, joined_rows, summed_columns, summed_design
+from mixedmodels.fits.summed_design import (
+    SummedDesign,
+    joined_rows,
+    predictors_of_stream,
+    summed_columns,
+    summed_design,
+)
 from mixedmodels.formula.design.chunks import (
     ChunkRows,
     StreamDesign,
@@ -43,14 +51,15 @@ from mixedmodels.formula.design.design import NaAction
 from mixedmodels.formula.design.first_pass import FirstPass, first_pass
 from mixedmodels.formula.design.level_tables import LevelTable, absorb
 from mixedmodels.formula.evaluation.evaluate import CONSTANTS
+from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.machine import physical_memory
 from mixedmodels.parallel import number_of_jobs
 from mixedmodels.progress import Progress
 from mixedmodels.sql.queries import MomentQueries
 from mixedmodels.sql.result import sums_from_sql
-from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, map_parts
+from mixedmodels.streams.map_parts import ALL_ROWS, Mapped, Unbroken, Work
 from mixedmodels.streams.open_source import open_source
-from mixedmodels.streams.source import Batch, EngineSource, Source, naming
+from mixedmodels.streams.source import Batch, Source, naming
 
 #: Rows that are gathered before the basis of the sums is taken from them, for each column.
 ROWS_PER_COLUMN = 20
@@ -92,6 +101,7 @@ class Moments:
         self._done: dict[str, int] = {}
         self._cells: list[IntArray] | None = None
         self._is_hashed = False
+        self._summary: RowSummary | None = RowSummary(predictors_of_stream(design))
 
     def add(self, batch: Batch, part: str) -> None:
         """Add the rows of a batch, all of them or, where something is wrong with them, none.
@@ -104,8 +114,14 @@ class Moments:
             The part of the source that it belongs to, of which one more batch is counted.
         """
         counts = [len(table) for table in self._tables]
+        frame, summary = input_frame(batch.frame), None
         try:
-            rows = chunk_rows(self._design, batch.frame, self._tables)
+            rows = chunk_rows(self._design, frame, self._tables)
+            if rows is not None and rows.U.size and self._summary is not None:
+                X = rows.U[np.argsort(self._design.order)].T if rows.weights is not None else None
+                summary = summary_of_rows(
+                    self._summary.predictors, frame, rows.kept, rows.weights, offset=rows.offset, X=X
+                )
         except BaseException:
             for table, count in zip(self._tables, counts, strict=True):
                 table.truncate(count)
@@ -117,6 +133,8 @@ class Moments:
             self._n_input += rows.n_input
             if not rows.U.shape[1]:
                 return
+            if self._summary is not None and summary is not None:
+                self._summary.absorb(summary)
             self._first.append(rows)
             if self._cells is not None:
                 self._cells = [
@@ -163,6 +181,10 @@ class Moments:
                 sizes = [len(table) for table in self._tables]
                 ours.absorb(theirs, places, sizes)
                 self._cells = joined_cells(self._cells, other._cells, places, sizes)
+        if self._summary is not None and other._summary is not None:
+            self._summary.absorb(other._summary)
+        else:
+            self._summary = None
         self._n_input += other._n_input
         self._done |= other._done
 
@@ -268,8 +290,18 @@ class Moments:
         DataError
             If `env` or the contrasts hold what no text says, such as a function.
         """
-        stored = Stored(self._design, self._tables, self.sums, self._n_input, self._done, self._is_hashed)
-        write_moments(stored, path)
+        write_moments(
+            Stored(
+                self._design,
+                self._tables,
+                self.sums,
+                self._n_input,
+                self._done,
+                self._summary,
+                self._is_hashed,
+            ),
+            path,
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
@@ -311,7 +343,7 @@ class Moments:
     def _of(cls, stored: Stored) -> Moments:
         found = cls(stored.design, stored.tables)
         found._sums, found._n_input, found._done = stored.sums, stored.n_input, stored.done
-        found._is_hashed = stored.is_hashed
+        found._is_hashed, found._summary = stored.is_hashed, stored.summary
         return found
 
     def hashed(self, key: bytes) -> Moments:
@@ -323,7 +355,7 @@ class Moments:
         names = [group.name for group in design.groups]
         tables, places = hashed_tables(self._tables, names, key)
         sums = renumbered(self.sums, summed_columns(design), places)
-        return Moments._of(Stored(design, tables, sums, self._n_input, {}, is_hashed=True))
+        return Moments._of(Stored(design, tables, sums, self._n_input, {}, self._summary, is_hashed=True))
 
     def finished(self) -> tuple[str, ...]:
         """Return the names of the parts that are counted to their end."""
@@ -345,7 +377,7 @@ class Moments:
 
     def fitting_design(self, relmat: Mapping[str, Any]) -> SummedDesign:
         """Return names and places of the model that is fitted to the sums."""
-        return summed_design(self._design, self._tables, self.sums, self._n_input, relmat)
+        return summed_design(self._design, self._tables, self.sums, self._n_input, relmat, self._summary)
 
 
 @advises
@@ -426,7 +458,7 @@ def moments(
         formula, opened.columns(), weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=env,
     )  # fmt: skip
-    work = _Work(opened, tuple(_read_columns(request, opened)), number_of_jobs(n_jobs), progress)
+    work = Work(opened, tuple(_read_columns(request, opened)), number_of_jobs(n_jobs), progress)
     stream: Iterable[Batch] = ()
     if into is None:
         into, stream = _begin(work, request, levels)
@@ -442,46 +474,9 @@ def moments(
     if least is not None and into._cells is not None:
         factors = [group.name for group in into._design.groups]
         refuse_small_cells(factors, into._tables, into._cells, least)
+    if (least is not None or key is not None) and into._summary is not None:
+        into._summary = into._summary.without_extremes()
     return into if key is None else into.hashed(key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What is read, and how.
-
-    Attributes
-    ----------
-    source : Source
-        The source.
-    columns : tuple of str
-        Columns that are read.
-    n_jobs : int
-        Number of processes.
-    progress : bool or None
-        Whether to draw a bar.
-    """
-
-    source: Source
-    columns: tuple[str, ...]
-    n_jobs: int
-    progress: bool | None
-
-    @property
-    def is_mapped(self) -> bool:
-        """Whether parts are worked on where they are, or in other processes."""
-        return isinstance(self.source, EngineSource) or (self.n_jobs > 1 and self.source.parts() is not None)
-
-    def mapped(self, function: Any, combine: Any, done: Iterable[str] = ()) -> Mapped:
-        """Map the parts."""
-        return map_parts(
-            self.source,
-            self.columns,
-            function,
-            combine,
-            n_jobs=self.n_jobs,
-            progress=self.progress,
-            done=done,
-        )
 
 
 def _read_columns(request: StreamRequest, opened: Source) -> list[str]:
@@ -490,7 +485,7 @@ def _read_columns(request: StreamRequest, opened: Source) -> list[str]:
 
 
 def _begin(
-    work: _Work, request: StreamRequest, levels: Mapping[str, Any] | None
+    work: Work, request: StreamRequest, levels: Mapping[str, Any] | None
 ) -> tuple[Moments, Iterable[Batch]]:
     """Return moments of no rows, and the batches of a source that can be read only once."""
     design, stream = _looked_at(work, request, levels)
@@ -499,12 +494,12 @@ def _begin(
 
 def design_of_source(opened: Source, request: StreamRequest) -> tuple[StreamDesign, tuple[str, ...]]:
     """Return how the tables of a source that can be read twice become arrays, and the columns to read."""
-    work = _Work(opened, tuple(_read_columns(request, opened)), 1, False)
+    work = Work(opened, tuple(_read_columns(request, opened)), 1, False)
     return _looked_at(work, request, None)[0], work.columns
 
 
 def _looked_at(
-    work: _Work, request: StreamRequest, levels: Mapping[str, Any] | None
+    work: Work, request: StreamRequest, levels: Mapping[str, Any] | None
 ) -> tuple[StreamDesign, Iterable[Batch]]:
     """Return the design that a first pass gives, and the batches of a source that can be read only once."""
     stream = iter(work.source.batches(work.columns))
@@ -515,6 +510,8 @@ def _looked_at(
             break
     else:
         raise DataError("0 (non-NA) cases: the source has no rows")
+    if isinstance(stream, Generator) and not work.source.once:
+        stream.close()
     with naming(waiting[-1]):
         strings = frozenset(name for name, kind in work.source.columns().items() if kind == "string")
         gathered = first_pass(request, waiting[-1].frame, levels, strings)
@@ -567,7 +564,7 @@ class _Sum:
         return found
 
 
-def _sum_up(work: _Work, into: Moments, stream: Iterable[Batch]) -> None:
+def _sum_up(work: Work, into: Moments, stream: Iterable[Batch]) -> None:
     """Add all parts that are not counted yet."""
     if work.is_mapped:
         mapped = work.mapped(_Sum(into._design, into._cells is not None), _combined, into.finished())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, cast, overload
 
+from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.advice import advises, shown
 from mixedmodels.errors import ControlError, DataError, FormulaError, NotAvailableError
 from mixedmodels.fits.fit import Fit
@@ -28,7 +29,6 @@ from mixedmodels.models.pql import QuasiLikelihoodMixedModel
 from mixedmodels.models.structured import GlsModel, MmrmModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
-from mixedmodels.models.summed import SummedLinearMixedModel
 from mixedmodels.nlmer import nlmer
 
 #: What fits each kind of model.
@@ -103,11 +103,8 @@ def update(
     'Reaction ~ Days + (1 | Subject)'
     """
     fitter = FITTERS.get(type(model))
-    if isinstance(model, SummedLinearMixedModel):
-        raise NotAvailableError(
-            "update() fits to rows again, and this model was fitted to sums over them: call lmer() with the "
-            "source, or with moments() of it, of which one set takes REML= and start= of any fit."
-        )
+    if isinstance(model.data, AbsentRows):
+        raise NotAvailableError(_without_rows(model))
     if fitter is None:
         raise ControlError(f"update() needs a fitted model, not {shown(model)}.")
     if formula is not None and not isinstance(formula, str):
@@ -122,6 +119,17 @@ def update(
         _refuse_arrays(kept, arguments)
     return cast(
         AnyModel | LinearModel, fitter(changed, model.data if data is None else data, **kept | arguments)
+    )
+
+
+def _without_rows(model: Fit) -> str:
+    """Return why a model without rows is not fitted again, and what to do."""
+    name = "lm" if isinstance(model, LinearModel) else "lmer"
+    if isinstance(model, GeneralizedLinearMixedModel):
+        return "update() fits to rows again, which this model does not hold: call glmer() with the source."
+    return (
+        f"update() fits to rows again, and this model was fitted to sums over them: call {name}() with the "
+        f"source, or with moments() of it, of which one set serves any number of fits."
     )
 
 

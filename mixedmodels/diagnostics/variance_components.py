@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
-from mixedmodels.absent_rows import NO_ROWS, AbsentColumns
+from mixedmodels.absent_rows import NO_ROWS, AbsentColumns, AbsentRows
 from mixedmodels.arrays import FloatArray
 from mixedmodels.diagnostics.distribution_variance import (
     VarianceMethod,
@@ -175,13 +175,16 @@ def _null_intercept(fit: MixedFit) -> float:
     design = fit.design
     if design.x_names == ("(Intercept)",):
         return float(fit.beta[0])
-    null = replace(
-        design, fixed=ColumnMatrix.of(np.ones((len(fit.y), 1))), x_names=("(Intercept)",), dropped=()
-    )
+    ones: Any = AbsentColumns(len(fit.y), np.full((1, 1), np.sqrt(len(fit.y))))
+    if not isinstance(design.X, AbsentColumns):
+        ones = np.ones((len(fit.y), 1))
+    null = replace(design, fixed=ColumnMatrix.of(ones), x_names=("(Intercept)",), dropped=())
     found = attempt(lambda: fit.with_design(null))
+    no_rows = isinstance(found, str) and isinstance(fit.data, AbsentRows)
+    why = "needs the rows of the data" if no_rows else "did not converge"
     if isinstance(found, str) or not cast(MixedFit, found).convergence().is_optimum:
         raise NotAvailableError(
             "the mean that the variance of the distribution depends on is that of the model without "
-            "predictors, which did not converge; give it as mean=."
+            f"predictors, which {why}; give it as mean=."
         )
     return float(found.beta[0])

@@ -10,9 +10,16 @@ import pandas as pd
 
 from mixedmodels.absent_rows import AbsentColumns, AbsentResponse, AbsentRows
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.families.family import Family
+from mixedmodels.fits.row_summary import RowSummary
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
-from mixedmodels.formula.design.design import Design, MissingRows
+from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm
+
+NOT_COUNTED = (
+    "the smaller model has a column that the model does not have, such as an intercept: fit it with glmer() "
+    "to the source, and compare the two with anova()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class CountedDesign:
         Weighted sum of the squared responses, which tells them from others.
     deviance_within : float
         What the deviance of all rows has beyond that of the rows here, whatever the means.
+    summary : RowSummary or None
+        What else is known of the rows.
     """
 
     design: Design
@@ -46,6 +55,36 @@ class CountedDesign:
     n_observations: int
     square: float
     deviance_within: float = 0.0
+    summary: RowSummary | None = None
+
+    def smaller(self, design: Design) -> CountedDesign:
+        """Return the same with some of the fixed effects and of the random ones, told by their names.
+
+        Raises
+        ------
+        NotAvailableError
+            If there is no such column.
+        """
+        own = {name: k for k, name in enumerate(self.design.x_names)}
+        if design.x_names == ("(Intercept)",) and not own.keys() >= set(design.x_names):
+            X = np.ones((len(self.y), 1))
+        elif own.keys() >= set(design.x_names):
+            X = self.design.X[:, [own[name] for name in design.x_names]]
+        else:
+            raise NotAvailableError(NOT_COUNTED)
+        random = tuple(self._term_of(term) for term in design.random)
+        smaller = replace(
+            self.design, fixed=ColumnMatrix.of(X), x_names=design.x_names, dropped=design.dropped,
+            formula=design.formula, random=random,
+        )  # fmt: skip
+        return replace(self, design=smaller)
+
+    def _term_of(self, term: RandomTerm) -> RandomTerm:
+        for whole in self.design.random:
+            if whole.group == term.group and set(term.columns) <= set(whole.columns):
+                places = [whole.columns.index(name) for name in term.columns]
+                return replace(term, Z=whole.Z[:, places], codes=whole.codes)
+        raise NotAvailableError(NOT_COUNTED)
 
     @property
     def n_rows(self) -> int:

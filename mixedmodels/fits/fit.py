@@ -24,6 +24,7 @@ from mixedmodels.reports.formula_text import shown_formula
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
+    from mixedmodels.fits.row_summary import RowSummary
 
 
 #: Model matrix and levels of one term at some rows: (m, S) and (m,).
@@ -53,6 +54,8 @@ class Fit:
     prior_weights: FloatArray
     call: Call
     data: Any
+    #: What is known of the rows where the data are nowhere held.
+    row_summary: RowSummary | None = None
 
     def __init__(
         self, design: Design, y: FloatArray, prior_weights: FloatArray, call: Call, data: Any

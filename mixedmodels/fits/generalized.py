@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
@@ -24,6 +24,9 @@ from mixedmodels.formula.design.design import Design
 from mixedmodels.reports.blocks_text import block_table
 from mixedmodels.reports.printed import Printed
 
+if TYPE_CHECKING:
+    from mixedmodels.fits.counted_design import CountedDesign
+
 
 class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
     """A generalized linear mixed model, fitted.
@@ -32,6 +35,8 @@ class GeneralizedFit(FamilyFit[GeneralizedEstimates], MixedFit):
     """
 
     estimates: GeneralizedEstimates
+    #: Where the fit was to counted rows: these rows.
+    counted: CountedDesign | None = None
 
     def __init__(
         self,

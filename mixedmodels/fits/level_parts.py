@@ -1,8 +1,11 @@
-"""The rows of a generalized model with one grouping factor, put aside by its levels as they are read."""
+"""The rows of a generalized model, put aside as they are read by the levels of its outermost grouping factor.
+
+Other grouping factors are nested in it: all rows of one of their levels are in one part.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -13,6 +16,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.equal_rows import LARGEST_SHARE, LINEAR_FAMILIES
 from mixedmodels.engines.generalized.parts import PartRows
 from mixedmodels.errors import DataError
+from mixedmodels.factorization.blocks import amalgamate
 from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
 from mixedmodels.families.response import constant_terms
@@ -30,20 +34,24 @@ class LevelRows:
     Parameters
     ----------
     design : StreamDesign
-        How tables become arrays; one random-effects term.
+        How tables become arrays.
     family : Family
         Distribution of the response.
+    outer : int
+        The grouping factor that all others are nested in.
     """
 
-    def __init__(self, design: StreamDesign, family: Family) -> None:
-        self._family, self._p, (term,) = family, len(design.fixed.names), design.terms
-        self.term = term
-        self._spilled = SpilledLevels(LEADING + self._p + term.size)
-        self.fixed, self.random = np.zeros((0, self._p)), np.zeros((0, term.size))
+    def __init__(self, design: StreamDesign, family: Family, outer: int = 0) -> None:
+        self._family, self._p, self.terms = family, len(design.fixed.names), design.terms
+        self.groups, self.outer = tuple(g for g, _ in design.of_term), outer
+        self._inner = [g for g in range(len(design.groups)) if g != outer]
+        sizes = [term.size for term in self.terms]
+        self._spilled = SpilledLevels(LEADING + len(self._inner) + self._p + sum(sizes))
+        self.fixed, self.random = np.zeros((0, self._p)), [np.zeros((0, size)) for size in sizes]
         self.response: Response | None = None
         self.range = np.array([np.inf, -np.inf])
         self.largest_offset, self.square, self.n_positive, self.n_rows = 0.0, 0.0, 0, 0
-        self.has_ones = True
+        self._has_ones = [True] * len(sizes)
 
     def add(self, chunk: FamilyChunk, times: IntArray | None = None) -> None:
         """Add the rows of one table, each so many times, or once."""
@@ -52,11 +60,13 @@ class LevelRows:
         each = np.ones(len(y), dtype=np.intp) if times is None else times
         weights, constant = each * weights, each * constant
         offset = np.zeros(len(y)) if chunk.offset is None else chunk.offset
-        Z = chunk.Z[0]
-        leading = np.column_stack([y, weights, offset, constant])
-        self._spilled.add(chunk.codes[0], np.concatenate([leading, chunk.X, Z], axis=1))
-        self.fixed, self.random = _joined(self.fixed, chunk.X), _joined(self.random, Z)
-        self.has_ones = self.has_ones and bool((Z == 1.0).all())
+        leading = np.column_stack([y, weights, offset, constant, *(chunk.codes[g] for g in self._inner)])
+        self._spilled.add(chunk.codes[self.outer], np.concatenate([leading, chunk.X, *chunk.Z], axis=1))
+        self.fixed = _joined(self.fixed, chunk.X)
+        self.random = [_joined(own, Z) for own, Z in zip(self.random, chunk.Z, strict=True)]
+        self._has_ones = [
+            own and bool((Z == 1.0).all()) for own, Z in zip(self._has_ones, chunk.Z, strict=True)
+        ]
         self.range = np.array([min(self.range[0], y.min()), max(self.range[1], y.max())])
         self.largest_offset = max(self.largest_offset, float(np.abs(offset).max()))
         self.square += float(weights @ (y * y))
@@ -71,8 +81,17 @@ class LevelRows:
     def __exit__(self, *exception: object) -> None:
         self._spilled.give_up()
 
-    def parts(self, kept: IntArray, n_levels: int) -> LevelParts:
+    def parts(self, kept: IntArray, n_levels: Sequence[int], order: Sequence[int]) -> LevelParts:
         """Return the rows in parts, with those columns of the fixed effects that are kept.
+
+        Parameters
+        ----------
+        kept : ndarray of int
+            These columns.
+        n_levels : sequence of int
+            Number of levels of each grouping factor.
+        order : sequence of int
+            The terms, as the design has them.
 
         Raises
         ------
@@ -81,11 +100,24 @@ class LevelRows:
         """
         if not self.n_rows:
             raise DataError("0 (non-NA) cases: no row of the source is in use")
-        ones = self.has_ones and self.term.size == 1
         is_linear = self._family.name in LINEAR_FAMILIES and not self._family.phi_names
         collapse = partial(_collapsed, family=self._family) if is_linear else None
         files = PartFiles(self._spilled, self._spilled.files(), collapse)
-        return LevelParts(files, kept, self._p, self.term, n_levels, self.n_rows, ones)
+        ends = LEADING + len(self._inner) + self._p + np.cumsum([0, *(term.size for term in self.terms)])
+        terms = tuple(
+            PartTerm(
+                self.terms[t],
+                None if self.groups[t] == self.outer else self._inner.index(self.groups[t]),
+                slice(int(ends[t]), int(ends[t + 1])),
+                self._has_ones[t] and self.terms[t].size == 1,
+            )
+            for t in order
+        )
+        start = LEADING + len(self._inner)
+        first = n_levels[self.groups[order[0]]]
+        return LevelParts(
+            files, kept, slice(start, start + self._p), terms, n_levels[self.outer], first, self.n_rows
+        )
 
 
 def _joined(triangle: FloatArray, X: FloatArray) -> FloatArray:
@@ -159,6 +191,28 @@ class PartFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class PartTerm:
+    """A random-effects term, and where the rows of the files have it.
+
+    Attributes
+    ----------
+    term : RandomTerm
+        The term, without rows.
+    inner : int or None
+        Which of the nested grouping factors it varies over; None for the outermost.
+    columns : slice
+        Its columns.
+    has_ones : bool
+        Whether its one column is constant one.
+    """
+
+    term: RandomTerm
+    inner: int | None
+    columns: slice
+    has_ones: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LevelParts:
     """Rows put aside, by parts.
 
@@ -168,42 +222,64 @@ class LevelParts:
         The files.
     kept : ndarray of int, shape (p,)
         Columns of the fixed effects.
-    n_fixed : int
+    fixed : slice
         Columns of the fixed effects in the files.
-    term : RandomTerm
-        The random-effects term, without rows.
-    n_levels, n_rows : int
-        Number of levels, and of rows, equal ones each by itself.
-    has_ones : bool
-        Whether its column is constant one.
+    terms : tuple of PartTerm
+        The random-effects terms.
+    n_outer, n_levels, n_rows : int
+        Number of levels of the outermost grouping factor and of that of the first term, and of rows, equal
+        ones each by itself.
     """
 
     files: PartFiles
     kept: IntArray
-    n_fixed: int
-    term: RandomTerm
+    fixed: slice
+    terms: tuple[PartTerm, ...]
+    n_outer: int
     n_levels: int
     n_rows: int
-    has_ones: bool
 
     def __len__(self) -> int:
         return len(self.files.numbers)
 
-    def levels(self) -> IntArray:
-        """Return the level that each one of the parts, counted through, is."""
-        step = self.files.spilled.n_files
-        return np.concatenate([np.arange(k, self.n_levels, step) for k in self.files.numbers])
+    def levels(self, place: int) -> IntArray:
+        """Return the level that each one of a term's in the parts, counted through, is."""
+        step, inner = self.files.spilled.n_files, self.terms[place].inner
+        if inner is None:
+            return np.concatenate([np.arange(k, self.n_outer, step) for k in self.files.numbers])
+        found = [np.unique(self.files.rows(k)[1][:, LEADING + inner]) for k in range(len(self))]
+        return np.concatenate(found).astype(np.intp)
 
     def rows(self, k: int) -> PartRows:
         """Return the rows of a part."""
         step = self.files.spilled.n_files
-        codes, rows = self.files.rows(k)
-        local = (codes // step).astype(np.int32)
-        q = len(range(self.files.numbers[k], self.n_levels, step))
-        start = LEADING + self.n_fixed
-        Z = np.broadcast_to(1.0, (len(rows), 1)) if self.has_ones else np.ascontiguousarray(rows[:, start:])
+        outer, rows = self.files.rows(k)
+        q = len(range(self.files.numbers[k], self.n_outer, step))
+        inner = [np.empty(0)] * (self.fixed.start - LEADING)
+        codes: list[IntArray] = [outer // step]
+        for j in range(len(inner)):
+            inner[j], local = np.unique(rows[:, LEADING + j], return_inverse=True)
+            codes.append(local)
+        terms = []
+        for own in self.terms:
+            Z = np.ascontiguousarray(rows[:, own.columns])
+            Z = np.broadcast_to(1.0, Z.shape) if own.has_ones else Z
+            at = 0 if own.inner is None else own.inner + 1
+            n_levels = q if own.inner is None else len(inner[own.inner])
+            terms.append(replace(own.term, Z=Z, codes=codes[at].astype(np.int32), levels=("",) * n_levels))
         y, weights, offset, constant = (np.ascontiguousarray(rows[:, j]) for j in range(LEADING))
-        return PartRows(
-            y, weights, offset, constant, rows[:, LEADING:start][:, self.kept],
-            (replace(self.term, Z=Z, codes=local, levels=("",) * q),),
-        )  # fmt: skip
+        X = rows[:, self.fixed][:, self.kept]
+        return _in_order_of_first_block(PartRows(y, weights, offset, constant, X, tuple(terms)))
+
+
+def _in_order_of_first_block(rows: PartRows) -> PartRows:
+    """Return rows sorted by the levels that are eliminated first."""
+    if len(rows.terms) == 1:
+        return rows
+    order = np.argsort(amalgamate(rows.terms)[0].codes, kind="stable")
+    terms = tuple(
+        replace(t, Z=t.Z if t.Z.strides[0] == 0 else t.Z[order], codes=t.codes[order]) for t in rows.terms
+    )
+    return PartRows(
+        rows.y[order], rows.weights[order], rows.offset[order], rows.constant[order], rows.X[order], terms
+    )

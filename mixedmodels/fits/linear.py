@@ -72,7 +72,8 @@ class LinearFit(LinearEquationsFit):
     @cached_property
     def expected_information(self) -> ExpectedInformation:
         """What the expected information about the variances is made of, for Kenward and Roger's method."""
-        return expected_information.expected_information(self.problem, self.estimates.theta)
+        products = None if self.summed is None else self.summed.random_products()
+        return expected_information.expected_information(self.problem, self.estimates.theta, products)
 
     @property
     def solution(self) -> LinearSolution:

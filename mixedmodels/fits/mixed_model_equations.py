@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +19,10 @@ from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.model_terms import random_effects_matrix, relative_factor
 from mixedmodels.formula.design.theta import term_factors
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.linear.independent_groups import RandomProducts
+    from mixedmodels.engines.linear.problem import LinearProblem
 
 # Rows solved for at once, to bound the dense right-hand side.
 ROWS_AT_ONCE = 512
@@ -75,6 +80,25 @@ def joint_system_of_precision(
     penalty = np.concatenate([np.ones(Lambda.shape[0]), np.zeros(X.shape[1])])
     matrix = rows.T @ (P @ rows) + sparse.diags_array(penalty)
     return JointSystem(sparse.csc_array(matrix), Lambda, terms, tuple(term_factors(terms, theta)))
+
+
+def joint_system_of_products(
+    products: RandomProducts, problem: LinearProblem, terms: Sequence[RandomTerm], theta: FloatArray
+) -> JointSystem:
+    """Return the same from the products of the columns of the random effects, without rows."""
+    terms, factors = tuple(terms), term_factors(terms, theta)
+    D = sparse.block_diag(
+        [
+            sparse.kron(sparse.eye_array(term.n_levels), basis.C @ T)
+            for term, basis, T in zip(terms, problem.column_bases, factors, strict=True)
+        ],
+        format="csc",
+    )
+    R = np.linalg.inv(problem.fixed_basis.R_inverse)
+    across = sparse.csc_array(D.T @ (products.ZX @ R))
+    own = D.T @ products.ZZ @ D + sparse.eye_array(D.shape[1])
+    matrix = sparse.block_array([[own, across], [across.T, sparse.csc_array(R.T @ R)]], format="csc")
+    return JointSystem(sparse.csc_array(matrix), relative_factor(terms, theta), terms, tuple(factors))
 
 
 def solved_variances(

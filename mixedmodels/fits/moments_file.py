@@ -16,7 +16,8 @@ from mixedmodels.engines.moments.basis import Basis
 from mixedmodels.engines.moments.pair_sums import PairSums, Run
 from mixedmodels.engines.moments.sums import Columns, GroupSums, Sums
 from mixedmodels.errors import DataError
-from mixedmodels.fits.summed_design import summed_columns
+from mixedmodels.fits.row_summary import NumberSummary, RowSummary
+from mixedmodels.fits.summed_design import predictors_of_stream, summed_columns
 from mixedmodels.formula.design.chunks import Blueprint, StreamDesign, stream_design, stream_request
 from mixedmodels.formula.design.level_tables import (
     ColumnLevels,
@@ -25,6 +26,7 @@ from mixedmodels.formula.design.level_tables import (
     NameLevels,
     NumberLevels,
 )
+from mixedmodels.formula.evaluation.columns import Column, Factor, Logical
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.evaluation.splines import SplineKnots
 
@@ -50,6 +52,8 @@ class Stored:
         Rows that were read, those dropped included.
     done : dict
         Part of the source -> how many batches of it are counted.
+    summary : RowSummary or None
+        What is known of the rows beside their sums.
     is_hashed : bool
         Whether levels of grouping factors are hashes of their names.
     """
@@ -59,6 +63,7 @@ class Stored:
     sums: Sums
     n_input: int
     done: dict[str, int]
+    summary: RowSummary | None = None
     is_hashed: bool = False
 
 
@@ -77,6 +82,10 @@ def write_moments(stored: Stored, path: str | os.PathLike[str]) -> None:
     text["sums"] = {
         name: getattr(stored.sums, name) for name in ("n", "n_rows", "sum_log_weights", "sum_weights")
     }
+    if stored.summary is not None:
+        text["rows"] = _summary_text(stored.summary)
+        if stored.summary.plain is not None:
+            arrays["plain"] = stored.summary.plain
     arrays[TEXT] = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
     partial = f"{os.fspath(path)}.partial"
     try:
@@ -114,7 +123,10 @@ def read_moments(path: str | os.PathLike[str], env: Mapping[str, Any] | None = N
     design = stream_design(_read_blueprint(text, env or {}))
     tables = tuple(_read_table(table, arrays) for table in text["tables"])
     sums = _read_sums(design, text, arrays, [len(table) for table in tables])
-    return Stored(design, tables, sums, text["n_input"], dict(text["done"]), text.get("hashed", False))
+    summary = None if text.get("rows") is None else _read_summary(design, text["rows"], arrays)
+    return Stored(
+        design, tables, sums, text["n_input"], dict(text["done"]), summary, text.get("hashed", False)
+    )
 
 
 def _blueprint_text(blueprint: Blueprint) -> dict[str, Any]:
@@ -211,6 +223,47 @@ def _read_table(text: dict[str, Any], arrays: Mapping[str, Any]) -> LevelTable:
         categories = None if text["categories"] is None else tuple(text["categories"])
         table.table = NameLevels({name: k for k, name in enumerate(text["levels"])}, categories)
     return table
+
+
+def _summary_text(summary: RowSummary) -> dict[str, Any]:
+    """Return what is known of rows beside their sums."""
+    numbers = {
+        name: to_text((number.total, number.least, number.greatest, number.different))
+        for name, number in summary.numbers.items()
+    }
+    factors = {
+        name: [list(column.levels), column.ordered, column.is_text, column.is_date]
+        if isinstance(column, Factor)
+        else None
+        for name, column in summary.factors.items()
+    }
+    cells = summary.cells
+    counted = None if cells is None else [to_text([list(cell) for cell in cells]), [*cells.values()]]
+    return {
+        "numbers": numbers, "factors": factors, "cells": counted, "offset": summary.offset,
+        "n_rows": summary.n_rows,
+    }  # fmt: skip
+
+
+def _read_summary(design: StreamDesign, text: dict[str, Any], arrays: Mapping[str, Any]) -> RowSummary:
+    factors: dict[str, Column] = {}
+    for name, kind in text["factors"].items():
+        none = np.empty(0, dtype=np.int32)
+        factors[name] = (
+            Logical(none.astype(bool))
+            if kind is None
+            else Factor(none, tuple(kind[0]), kind[1], is_text=kind[2], is_date=kind[3])
+        )
+    cells = text["cells"]
+    return RowSummary(
+        predictors_of_stream(design),
+        {name: NumberSummary(*from_text(number)) for name, number in text["numbers"].items()},
+        factors,
+        None if cells is None else dict(zip(map(tuple, from_text(cells[0])), cells[1], strict=True)),
+        text["offset"],
+        text["n_rows"],
+        arrays.get("plain"),
+    )
 
 
 def _sums_arrays(sums: Sums) -> dict[str, Any]:

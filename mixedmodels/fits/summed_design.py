@@ -11,6 +11,7 @@ import pandas as pd
 
 from mixedmodels.absent_rows import AbsentColumns, AbsentRows
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.engines.linear.independent_groups import RandomProducts
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.moments.problem import (
     FixedPart,
@@ -23,10 +24,12 @@ from mixedmodels.engines.moments.problem import (
     pseudo_rows,
     with_column_held,
 )
+from mixedmodels.engines.moments.random_products import products_of_sums
 from mixedmodels.engines.moments.sums import Columns, GroupColumns, Rows, Sums
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.factorization.constant.cross_products import RightHandSide
-from mixedmodels.formula.design.chunks import ChunkRows, StreamDesign
+from mixedmodels.fits.row_summary import Predictors, RowSummary, predictors_of
+from mixedmodels.formula.design.chunks import Blueprint, ChunkRows, StreamDesign
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, MissingRows, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
@@ -64,6 +67,8 @@ class SummedDesign:
         The sums.
     in_sums : ndarray of int, shape (p,)
         Column of U that each fixed effect is.
+    summary : RowSummary or None
+        What else is known of the rows; None of sums that a database made.
     """
 
     design: Design
@@ -72,6 +77,7 @@ class SummedDesign:
     orders: tuple[IntArray, ...]
     sums: Sums
     in_sums: IntArray
+    summary: RowSummary | None = None
 
     def problem(self) -> LinearProblem:
         """Return the engine's form of the design."""
@@ -80,6 +86,10 @@ class SummedDesign:
     def problem_with(self, fixed: FixedPart) -> LinearProblem:
         """Return the engine's form of the design with other fixed effects."""
         return problem_of_sums(self.sums, fixed, self.design.random, self.columns, self.orders)
+
+    def random_products(self) -> RandomProducts:
+        """Return the products of the columns of the random effects."""
+        return products_of_sums(self.sums, self.fixed, self.design.random, self.columns, self.orders)
 
     def smaller(self, design: Design) -> SummedDesign:
         """Return the same with some of the fixed effects and of the random ones, told by their names.
@@ -117,6 +127,12 @@ def summed_columns(design: StreamDesign) -> Columns:
     return Columns(len(design.order) + 1, design.fixed.intercept, groups)
 
 
+def predictors_of_stream(design: StreamDesign) -> Predictors:
+    """Return the variables of a stream whose rows are summarised."""
+    request = design.blueprint.request
+    return predictors_of(design.fixed, request.plan.variables, request.plan.fixed.offsets, request.offset)
+
+
 def joined_rows(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows:
     """Return chunks as one batch of rows."""
     counts = tuple(len(table) for table in tables)
@@ -134,7 +150,12 @@ def joined_rows(chunks: list[ChunkRows], tables: tuple[LevelTable, ...]) -> Rows
 
 
 def summed_design(
-    stream: StreamDesign, tables: tuple[LevelTable, ...], sums: Sums, n_input: int, relmat: Mapping[str, Any]
+    stream: StreamDesign,
+    tables: tuple[LevelTable, ...],
+    sums: Sums,
+    n_input: int,
+    relmat: Mapping[str, Any],
+    summary: RowSummary | None,
 ) -> SummedDesign:
     """Return the design of a model that is fitted to sums."""
     n = sums.n_rows
@@ -160,8 +181,25 @@ def summed_design(
     random = tuple(replace(term, label=label) for (term, _), label in zip(built, labels, strict=True))
     recipes = tuple(recipe for _, (recipe, _) in built)
     design = rowless_design(stream, n, n_input, P, kept, with_relationships(random, relmat), recipes, levels)
+    if stream.blueprint.request.weights is not None:
+        plain = np.full((1, len(place)), np.nan) if summary is None else summary.plain
+        X: Any = AbsentColumns(n, P[:, kept], None if plain is None else plain[:, kept])
+        design = replace(design, fixed=ColumnMatrix.of(X))
     columns = tuple(columns for _, (_, columns) in built)
-    return SummedDesign(design, fixed, columns, orders, sums, in_sums)
+    if summary is not None:
+        summary = summary.with_order_of(level_orders(stream.blueprint, design.recipe.states.levels))
+    return SummedDesign(design, fixed, columns, orders, sums, in_sums, summary)
+
+
+def level_orders(blueprint: Blueprint, known: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the order of the levels of columns that are factors, where it is not that of the alphabet."""
+    schema = blueprint.schema
+    categories = {
+        str(name): tuple(map(str, schema[name].cat.categories))
+        for name in schema.columns
+        if isinstance(schema[name].dtype, pd.CategoricalDtype) and name not in blueprint.text
+    }
+    return {**categories, **blueprint.states.levels, **known}
 
 
 def rowless_design(

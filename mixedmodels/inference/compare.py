@@ -7,9 +7,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from mixedmodels.absent_rows import NO_ROWS, AbsentRows
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
+from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.criteria import akaike_small_sample, akaike_weights
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_fit import MixedFit
@@ -105,6 +107,8 @@ def compare(
     if criterion == "cAIC":
         for m in models:
             refuse_nonlinear(m, "the conditional AIC")
+            if isinstance(m.data, AbsentRows) and isinstance(m, MixedFit):
+                raise NotAvailableError(f"the conditional AIC of {m.formula()}: {NO_ROWS}")
     names = row_names(models, model_names)
     check_same_response(models)
     fits = comparable(models, names, refit)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, solve
@@ -68,6 +69,8 @@ def conditional_aic(fit: Fit, by_refits: bool = False) -> ConditionalAic:
     if not isinstance(fit, MixedFit):
         n_phi = fit.npar - len(fit.beta)
         return ConditionalAic(fit.loglik(), float(fit.npar - n_phi), fit.aic())
+    if isinstance(fit.data, AbsentRows):  # the fitted values and their derivatives are of rows
+        return ConditionalAic(math.nan, math.nan, math.nan)
     if fit.has_structured_residuals:  # of which there is no count of what estimating them costs
         return ConditionalAic(fit.loglik(), math.nan, math.nan)
     if by_refits and not isinstance(fit, LinearFit):

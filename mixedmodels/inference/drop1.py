@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mixedmodels.absent_rows import AbsentColumns, AbsentRows
+from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.control import one_of
@@ -207,5 +207,5 @@ def _without_columns(design: Design, label: str) -> Design:
     of_column = column_terms(recipe)
     kept = [k for k, place in enumerate(design.recipe.kept.tolist()) if of_column[place] != label]
     whole: Any = design.X
-    X: Any = AbsentColumns(design.n_rows, whole.triangle[:, kept])
+    X: Any = whole.some(kept)
     return replace(design, fixed=ColumnMatrix.of(X), x_names=tuple(design.x_names[k] for k in kept))

@@ -168,7 +168,7 @@ def term_hypotheses(model: Fit, type: int) -> dict[str, FloatArray]:
     design = model.design
     terms = term_columns(design.recipe.fixed, design.recipe.kept)
     if isinstance(design.X, AbsentColumns):
-        return _hypotheses_without_rows(design, design.X.triangle, terms, type)
+        return _hypotheses_without_rows(design, design.X.plain, terms, type)
     counted = model.prior_weights > 0.0
     X = design.X if counted.all() else design.X[counted]
     if type == 1 or len(terms.labels) < 2:
@@ -187,6 +187,12 @@ def _hypotheses_without_rows(
     Type III asks only which combinations of levels there are. Where X has full rank none of the model's is
     missing, and what holds between columns in every row holds in rows of any levels and numbers.
     """
+    if (type != 3 or len(terms.labels) < 2) and np.isnan(triangle).any():
+        raise NotAvailableError(
+            "hypotheses of types I and II are about the products of the fixed effects without weights, which "
+            "these sums do not have: those of moments_sql(), and of files of earlier versions. Make them by "
+            "moments(formula, source), or take type=3."
+        )
     if type == 1 or len(terms.labels) < 2:
         return sequential_hypotheses(triangle, terms)
     if type == 2:

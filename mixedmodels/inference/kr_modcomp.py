@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.advice import advises, shown
 from mixedmodels.arrays import FloatArray
-from mixedmodels.errors import ControlError, DataError
+from mixedmodels.errors import ControlError, DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.inference.anova import check_models
 from mixedmodels.inference.comparability import described, different_responses, different_sizes
@@ -113,6 +114,26 @@ def kr_modcomp(
     return table
 
 
+def _columns_by_name(large: Fit, small: Fit) -> FloatArray:
+    """Return the products of the fixed effects of a smaller model, told by their names among the larger's.
+
+    Raises
+    ------
+    NotAvailableError
+        If the larger one does not have them all.
+    """
+    own, X = list(large.design.x_names), large.design.X
+    unknown = [name for name in small.design.x_names if name not in own]
+    if unknown:
+        raise NotAvailableError(
+            f"{', '.join(unknown)} of {small.formula()} has another name than any fixed effect of "
+            f"{large.formula()}, and without rows columns are told by their names: give the hypothesis as a "
+            "matrix."
+        )
+    assert isinstance(X, AbsentColumns)
+    return X.triangle[:, [own.index(name) for name in small.design.x_names]]
+
+
 def restriction(large: Fit, small: Fit) -> FloatArray:
     """Return L with ``L beta = 0`` exactly where ``X beta`` lies in the columns of a smaller model.
 
@@ -133,8 +154,11 @@ def restriction(large: Fit, small: Fit) -> FloatArray:
     ControlError
         If the models are not nested, or the same.
     """
-    root = np.sqrt(large.prior_weights)[:, None]
-    whole, part = large.design.X * root, small.design.X * root
+    if isinstance(large.design.X, AbsentColumns) and isinstance(small.design.X, AbsentColumns):
+        whole, part = large.design.X.triangle, _columns_by_name(large, small)
+    else:
+        root = np.sqrt(large.prior_weights)[:, None]
+        whole, part = large.design.X * root, small.design.X * root
     sizes = np.linalg.norm(whole, axis=0)
     Q, R = np.linalg.qr(whole / sizes)
     X = part / np.linalg.norm(part, axis=0)

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.arrays import FloatArray
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import RandomTerm
@@ -23,11 +24,31 @@ def is_nested(small: Fit, large: Fit) -> bool:
     """
     if small.npar > large.npar or repr(small.family()) != repr(large.family()):
         return False
+    if isinstance(small.design.X, AbsentColumns) and isinstance(large.design.X, AbsentColumns):
+        return _nested_by_name(small, large)
     return (
         _same_offset(small, large)
         and lies_in(small.design.X, large.design.X)
         and _random_nested(small.random, large.random)
     )
+
+
+def _nested_by_name(small: Fit, large: Fit) -> bool:
+    """Tell whether a model without rows is a special case of another, its columns told by their names."""
+    hosts = list(large.random)
+    for term in small.random:
+        host = next((h for h in hosts if _hosts_by_name(h, term)), None)
+        if host is None:
+            return False
+        hosts.remove(host)
+    return set(small.design.x_names) <= set(large.design.x_names)
+
+
+def _hosts_by_name(host: RandomTerm, term: RandomTerm) -> bool:
+    same = host.structure.name == term.structure.name and host.columns == term.columns
+    fits = host.structure.name in ("us", "diag") and term.structure.name in (host.structure.name, "diag")
+    included = set(term.columns) <= set(host.columns) and (fits or (term.size == 1 and host.size == 1))
+    return host.group == term.group and host.relationship is term.relationship and (same or included)
 
 
 def lies_in(columns: FloatArray, others: FloatArray) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mixedmodels.absent_rows import AbsentColumns, AbsentRows
+from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.advice import advises, shown
 from mixedmodels.control import one_of
 from mixedmodels.engines.glm.fit import fit_glm
@@ -19,6 +19,7 @@ from mixedmodels.families import log_constant
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
@@ -191,7 +192,7 @@ def _with_fewer_columns(model: MixedFit, term: RandomTerm, label: str) -> tuple[
             "write reduce_terms=False, or fit the smaller model with lmer() to the source."
         )
     whole: Any = term.Z
-    Z: Any = AbsentColumns(design.n_rows, whole.triangle[:, kept])
+    Z: Any = whole.some(kept)
     structure: Any = replace(term.structure, size=len(kept))  # type: ignore[type-var]
     smaller = replace(term, Z=Z, columns=tuple(term.columns[k] for k in kept), structure=structure)
     return tuple(smaller if t is term else t for t in design.random)
@@ -211,8 +212,13 @@ def _fitted(model: MixedFit, random: tuple[RandomTerm, ...]) -> tuple[int, float
     if family is None:
         least = fit_least_squares(model.y, design.X, weights, design.offset)
         return len(least.beta) + 1, reml_log_likelihood(least, weights) if model.is_reml else least.loglik
-    constant = log_constant(design, model.y, weights, family)
-    plain = fit_glm(model.y, weights, design.X, design.offset, family, constant)
+    counted = model.counted if isinstance(model, GeneralizedFit) else None
+    if counted is not None:
+        c, rows = counted, counted.design
+        plain = fit_glm(c.y, c.weights, rows.X, rows.offset, family, c.constant)
+    else:
+        constant = log_constant(design, model.y, weights, family)
+        plain = fit_glm(model.y, weights, design.X, design.offset, family, constant)
     return len(plain.beta) + len(plain.phi), plain.loglik
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.absent_rows import AbsentRows
+from mixedmodels.checks import warn_unless_converged
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
+from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.families.family import Family
@@ -17,6 +19,7 @@ from mixedmodels.fits.call import Call
 from mixedmodels.fits.counted_design import CountedDesign
 from mixedmodels.fits.joint_covariance import JointCovariance
 from mixedmodels.fits.mixed_model_equations import JointSystem
+from mixedmodels.formula.design.design import Design
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.streamed_generalized import StreamedGeneralizedRows
 from mixedmodels.reports.blocks_text import block_table
@@ -70,7 +73,7 @@ class CountedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
             observed,
             problem,
         )
-        self.counted = counted
+        self.counted, self.row_summary = counted, counted.summary
         self._eta = estimates.eta
 
     @cached_property
@@ -117,6 +120,25 @@ class CountedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
         table = block_table(self.problem.system.pattern, len(self.beta))
         kinds, n = len(self.problem.y), self.counted.n_rows
         return Printed(f"{table}\n{n:,} rows of {kinds:,} kinds, equal rows fitted once")
+
+    def with_design(self, design: Design) -> CountedGeneralizedLinearMixedModel:
+        """Fit the same kind of model to some of its fixed and random effects.
+
+        Raises
+        ------
+        NotAvailableError
+            If a column is not among those of the model.
+        """
+        c = self.counted.smaller(design)
+        problem = generalized_problem(
+            c.y, c.weights, c.design.X, c.design.random, c.design.offset, self._family, self.observed,
+            c.constant,
+        )  # fmt: skip
+        estimates = fit_generalized(problem, self.estimates.nAGQ)
+        warn_unless_converged(estimates.convergence)
+        return CountedGeneralizedLinearMixedModel(
+            c, self.call, self._family, estimates, self.observed, problem
+        )
 
     def nobs(self) -> int:
         """Return the number of observations, those of zero weight left out."""

@@ -13,6 +13,7 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.fits.call import Call
+from mixedmodels.fits.row_summary import RowSummary
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.streamed_generalized import StreamedGeneralizedRows
 from mixedmodels.reports.printed import Printed
@@ -32,16 +33,22 @@ class RowCounts:
         Weighted sum of the squared responses.
     parts : int
         Number of parts.
+    outer : str
+        The grouping factor by whose levels they are divided.
+    summary : RowSummary
+        Means, values and cells of the predictors.
     """
 
     rows: int
     observations: int
     square: float
     parts: int
+    outer: str
+    summary: RowSummary
 
 
 class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
-    """A generalized linear mixed model of one grouping factor, fitted a part of the levels at a time.
+    """A generalized linear mixed model of nested grouping factors, fitted a part of the levels at a time.
 
     Made by :func:`mixedmodels.glmer` of a source whose different rows are more than memory should hold.
     Estimates, tests, random effects and predictions at new rows are those of
@@ -75,7 +82,7 @@ class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
         absent: Any = AbsentRows(counts.rows)
         y: Any = AbsentResponse(counts.rows, counts.square)
         super().__init__(design, y, absent, call, absent, family, found.estimates, observed)
-        self.counts, self.found = counts, found
+        self.counts, self.found, self.row_summary = counts, found, counts.summary
 
     @cached_property
     def problem(self) -> GeneralizedProblem:
@@ -104,10 +111,10 @@ class PartedGeneralizedLinearMixedModel(StreamedGeneralizedRows):
     @property
     def factorization(self) -> Printed:
         """How the model was fitted."""
-        (group,) = self.ngrps()
+        c = self.counts
         return Printed(
-            f"{self.counts.rows:,} rows in {self.counts.parts} parts on disk, each with all rows of some of "
-            f"the {self.ngrps()[group]:,} levels of {group}; one pass an evaluation"
+            f"{c.rows:,} rows in {c.parts} parts on disk, each with all rows of some of "
+            f"the {self.ngrps()[c.outer]:,} levels of {c.outer}; one pass an evaluation"
         )
 
     def nobs(self) -> int:

@@ -15,6 +15,7 @@ from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
+from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system_of_products
 from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.new_data import variables_on
@@ -57,7 +58,7 @@ class SummedLinearMixedModel(StreamedRows, LinearMixedModel):
         absent: Any = AbsentRows(n)
         y: Any = AbsentResponse(n, fixed.rss + float(fixed.projection @ fixed.projection))
         Fit.__init__(self, summed.design, y, absent, call, absent)
-        self.summed = summed
+        self.summed, self.row_summary = summed, summed.summary
         self.estimates = estimates
         if problem is not None:
             self.problem = problem
@@ -109,6 +110,12 @@ class SummedLinearMixedModel(StreamedRows, LinearMixedModel):
         estimates = fit_linear(problem, self.is_reml and bool(design.x_names))
         warn_unless_converged(estimates.convergence)
         return SummedLinearMixedModel(smaller, self.call, estimates, problem)
+
+    def joint_system(self) -> JointSystem:
+        """Return the factorized mixed-model equations at the estimates."""
+        return joint_system_of_products(
+            self.summed.random_products(), self.problem, self.random, self.theta_values
+        )
 
     def refitML(self) -> SummedLinearMixedModel:
         """Fit the same model by maximum likelihood."""

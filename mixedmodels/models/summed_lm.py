@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mixedmodels.absent_rows import NO_ROWS, AbsentResponse, AbsentRows
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.least_squares import LeastSquaresEstimates
-from mixedmodels.errors import NotAvailableError
+from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
+from mixedmodels.errors import DataError, NotAvailableError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.summed_design import SummedDesign
@@ -41,7 +42,7 @@ class SummedLinearModel(LinearModel):
         absent: Any = AbsentRows(n)
         y: Any = AbsentResponse(n, fixed.rss + float(fixed.projection @ fixed.projection))
         Fit.__init__(self, summed.design, y, absent, call, absent)
-        self.summed, self.estimates = summed, estimates
+        self.summed, self.estimates, self.row_summary = summed, estimates, summed.summary
 
     def nobs(self) -> int:
         """Return the number of observations, those of zero weight left out."""
@@ -60,9 +61,16 @@ class SummedLinearModel(LinearModel):
         """Raise: a new response has rows, the model has none."""
         raise NotAvailableError(NO_ROWS)
 
-    def with_design(self, design: Design) -> Any:
-        """Raise: another design has rows, the model has none."""
-        raise NotAvailableError(NO_ROWS)
+    def with_design(self, design: Design) -> SummedLinearModel:
+        """Fit the same kind of model to some of its fixed effects.
+
+        Raises
+        ------
+        NotAvailableError
+            If the sums have no such column.
+        """
+        smaller = self.summed.smaller(design)
+        return SummedLinearModel(smaller, self.call, least_squares_of_sums(smaller))
 
     def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Any:
         """Raise: other rows are fitted by :func:`mixedmodels.lm`."""
@@ -73,3 +81,28 @@ class SummedLinearModel(LinearModel):
 
     def _row_residuals(self) -> tuple[FloatArray, tuple[str, ...], bool]:
         return np.empty(0), (), self.design.weights is not None
+
+
+def least_squares_of_sums(design: SummedDesign) -> LeastSquaresEstimates:
+    """Return least squares by the few rows that have the products of all.
+
+    Raises
+    ------
+    DataError
+        If there are too few rows.
+    """
+    fixed, sums = design.fixed, design.sums
+    n, p = sums.n, len(fixed.projection)
+    if n <= p:
+        raise DataError(f"{n} rows with positive weight cannot estimate {p} coefficients and sigma.")
+    found = fit_least_squares(fixed.y, fixed.X, np.ones(len(fixed.y)), None)
+    absent: Any = AbsentRows(sums.n_rows)
+    return replace(
+        found,
+        fitted=absent,
+        leverage=absent,
+        rss=fixed.rss,
+        df_residual=n - p,
+        sigma=float(np.sqrt(fixed.rss / (n - p))),
+        loglik=float(0.5 * (sums.sum_log_weights - n * (1.0 + np.log(2.0 * np.pi * fixed.rss / n)))),
+    )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixedmodels.absent_rows import AbsentNumbers
 from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ControlError, listed
@@ -79,18 +80,23 @@ def axes_of(fit: Fit, x: Any, by: Any, at: Mapping[str, Any] | None) -> tuple[Ax
 
 def _axis(name: str, column: Column, levels: tuple[Any, ...], given: Any, as_line: bool) -> Axis:
     """Return one variable with the values it is shown at."""
+    no_rows = isinstance(column, Numeric) and isinstance(column.values, AbsentNumbers)
     if isinstance(column, Numeric) and len(levels) == 1:
         numbers = column.as_float()
         if as_line:
             places = np.linspace(numbers.min(), numbers.max(), PLACES) if given is None else np.unique(given)
             return Axis(name, tuple(float(v) for v in places), True, numbers)
-        values = np.unique(numbers) if given is None else np.unique(np.asarray(given, dtype=np.float64))
+        values = np.unique(numbers if given is None else np.asarray(given, dtype=np.float64))
         if given is None and len(values) > FEW:
             values = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75]))
+        if no_rows:
+            return Axis(name, tuple(float(v) for v in values), False, np.empty(0))
         nearest = np.abs(numbers[:, None] - values[None, :]).argmin(axis=1)
         return Axis(name, tuple(float(v) for v in values), False, nearest.astype(np.float64))
-    factor = as_factor(column)
     wanted = levels if given is None else tuple(np.atleast_1d(np.asarray(given, dtype=object)))
+    if no_rows:
+        return Axis(name, tuple(wanted), False, np.empty(0))
+    factor = as_factor(column)
     place = {str(value): k for k, value in enumerate(wanted)}
     texts = factor.levels if isinstance(column, Factor) else [str(v) for v in levels]
     position = np.array([place.get(text, -1) for text in texts], dtype=np.float64)

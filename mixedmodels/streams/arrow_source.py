@@ -40,6 +40,23 @@ class DatasetSource:
         require_columns(columns, self._kinds, "the dataset")
         yield from require_rows(self._scan(columns), "the dataset")
 
+    def _at_fault(self, columns: Sequence[str], after: str) -> str:
+        """Return the fragment that cannot be read, or whose columns are of other types than the dataset's."""
+        unknown = f"a fragment of the dataset, after {after},"
+        try:
+            fragments = list(self._dataset.get_fragments())
+        except ValueError:  # of a dataset with a filter pyarrow does not tell them
+            return unknown
+        for fragment in fragments:
+            name = getattr(fragment, "path", "") or unknown
+            try:
+                own = kinds_of_schema(fragment.physical_schema)
+            except (arrow().ArrowException, OSError):
+                return name
+            if any(own.get(column, self._kinds[column]) != self._kinds[column] for column in columns):
+                return name
+        return unknown
+
     def _scan(self, columns: Sequence[str]) -> Iterator[Batch]:
         scanner = self._dataset.scanner(
             columns=list(columns), batch_size=rows_per_batch(len(columns)), use_threads=False,
@@ -49,10 +66,18 @@ class DatasetSource:
         name = "the dataset"
         try:
             for tagged in scanner.scan_batches():
-                name = getattr(tagged.fragment, "path", "") or "the dataset"
+                before, name = name, getattr(tagged.fragment, "path", "") or "the dataset"
+                if name != before:
+                    _require_in_fragment(columns, tagged.fragment, name)
                 yield frames.batch(tagged.record_batch, name)
         except (arrow().ArrowException, OSError) as error:
-            raise unreadable(f"a fragment of the dataset, after {name},", error) from error
+            raise unreadable(self._at_fault(columns, name), error) from error
+
+
+def _require_in_fragment(columns: Sequence[str], fragment: Any, name: str) -> None:
+    """Raise where a fragment lacks a column, for which the scanner puts missing values."""
+    keys = arrow("dataset").get_partition_keys(fragment.partition_expression)
+    require_columns(columns, [*fragment.physical_schema.names, *keys], name)
 
 
 def _options(dataset: Any) -> Any:
@@ -119,3 +144,5 @@ def numbered(records: Any, columns: Sequence[str], kinds: dict[str, str], noun: 
             number += 1
     except (arrow().ArrowException, OSError) as error:
         raise cannot_read(f"{noun} {number}", error) from error
+    finally:
+        records.close()  # DuckDB has one open result for each connection

@@ -154,10 +154,18 @@ def _here(work: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         try:
             results = dask.compute(*(work[name] for name in wave))
         except Exception as error:  # whatever a task of the user's graph raises
-            raise _failed(
-                f"{wave[0]}, or one of the {len(wave) - 1} after it," if wave[1:] else wave[0], error
-            ) from error
+            raise _failed(_name_of_failed(dask, wave, work) if wave[1:] else wave[0], error) from error
         yield from zip(wave, results, strict=True)
+
+
+def _name_of_failed(dask: Any, wave: list[str], work: Mapping[str, Any]) -> str:
+    """Return which of some partitions fails again when it is computed by itself."""
+    for name in wave:
+        try:
+            dask.compute(work[name])
+        except Exception:  # whatever a task of the user's graph raises
+            return name
+    return f"{wave[0]}, or one of the {len(wave) - 1} after it,"
 
 
 def _on_workers(client: Any, work: Mapping[str, Any], retries: int) -> Iterator[tuple[str, Any]]:

@@ -177,3 +177,42 @@ def _pieces(parts: Sequence[Part], most: int) -> list[Sequence[Part]]:
     n = min(most, len(parts))
     cuts = [len(parts) * k // n for k in range(n + 1)] if n else []
     return [parts[a:b] for a, b in pairwise(cuts)]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is read of a source, and how.
+
+    Attributes
+    ----------
+    source : Source
+        The source.
+    columns : tuple of str
+        Columns that are read.
+    n_jobs : int
+        Number of processes.
+    progress : bool or None
+        Whether to draw a bar.
+    """
+
+    source: Source
+    columns: tuple[str, ...]
+    n_jobs: int
+    progress: bool | None
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether parts are worked on where they are, or in other processes."""
+        return isinstance(self.source, EngineSource) or (self.n_jobs > 1 and self.source.parts() is not None)
+
+    def mapped(self, function: Any, combine: Any, done: Iterable[str] = ()) -> Mapped:
+        """Map the parts."""
+        return map_parts(
+            self.source,
+            self.columns,
+            function,
+            combine,
+            n_jobs=self.n_jobs,
+            progress=self.progress,
+            done=done,
+        )

@@ -12,7 +12,7 @@ import mixedmodels as mm
 from mixedmodels.covariance import Autoregressive, CompoundSymmetry
 from mixedmodels.covariance.jacobian import covariance_curvature
 from mixedmodels.engines.linear import expected_information
-from mixedmodels.engines.linear.independent_groups import group_stacks, independent_groups
+from mixedmodels.engines.linear.independent_groups import group_stacks, independent_groups, random_products
 from mixedmodels.inference.contrasts import contrast_tests, hypothesis_test
 from mixedmodels.inference.fixed_effects import fixed_effects
 from tests.inference.dense import dense, kenward_roger
@@ -100,7 +100,7 @@ def test_groups_of_any_size_hold_all_cross_products():
     groups = independent_groups(model.design.random, None)
     assert len(groups.sizes) == 40
     Q = model.problem.fixed_basis.Q
-    stacks = list(group_stacks(model.problem, groups))
+    stacks = list(group_stacks(model.problem, groups, random_products(model.problem)))
     assert len(stacks) > 1
     squares = sum(float((stack.ZZ**2).sum()) for stack in stacks)
     fixed = sum(float((stack.ZX**2).sum()) for stack in stacks)

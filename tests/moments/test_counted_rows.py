@@ -120,6 +120,8 @@ def test_numbers_that_differ_in_every_row_are_held_as_they_are(monkeypatch):
 
 def test_more_rows_than_memory_should_hold_are_refused_with_what_to_do(monkeypatch):
     monkeypatch.setattr(counted_rows, "MOST_BYTES", 1000)
-    d = pd.DataFrame({"y": [0, 1] * 200, "x": np.linspace(0, 1, 400), "g": np.arange(400) % 20})
+    d = pd.DataFrame(
+        {"y": [0, 1] * 200, "x": np.linspace(0, 1, 400), "g": np.arange(400) % 20, "h": np.arange(400) % 7}
+    )
     with pytest.raises(mm.errors.DataError, match=r"frame 1: 400 rows have 400 different.*Round"):
-        mm.glmer("y ~ x + (1 | g) + (0 + x | g)", [d], "binomial")
+        mm.glmer("y ~ x + (1 | g) + (1 | h)", [d], "binomial")

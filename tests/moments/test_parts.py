@@ -23,7 +23,10 @@ SEARCH = 1e-5
 def a_number_each(n=300, seed=5):
     """Return rows of which hardly two are equal."""
     d = a_table(n, seed)
-    return d.assign(c=np.random.default_rng(seed).normal(10.0, 2.0, len(d)))
+    rng = np.random.default_rng(seed)
+    k, inner = rng.integers(0, 12, len(d)), rng.integers(0, 3, len(d))
+    names = [f"{place} in {level}" for level, place in zip(k, inner, strict=True)]
+    return d.assign(c=rng.normal(10.0, 2.0, len(d)), k=k, inner=names)
 
 
 MODELS = {
@@ -33,6 +36,9 @@ MODELS = {
     "an offset": ("count ~ poly(c, 2) + offset(log(o + 1)) + (1 | g:h)", "poisson", {"offset": "o / 2"}),
     "quadrature": ("count ~ c + (0 + x | g)", "poisson", {"nAGQ": 7, "subset": "o < 1"}),
     "negative binomial": ("many ~ c + (1 | g)", "nbinom2", {}),
+    "nested factors": ("count ~ c + (1 | h / g)", "poisson", {}),
+    "factors nested by their levels": ("y ~ c + (x | k) + (1 | inner)", "binomial", {"subset": "o < 1"}),
+    "terms of one factor": ("count ~ c + (1 | g) + (0 + x | g)", "poisson", {"weights": "w"}),
     "expected information": ("size ~ c + I(2 * c) + (1 | g)", mm.Gamma(link="log"), {"hessian": "expected"}),
 }
 
@@ -167,7 +173,8 @@ def test_a_start():
 @pytest.mark.parametrize(
     ("formula", "options", "message"),
     [
-        ("y ~ c + (1 | g) + (1 | h)", {}, "one random-effects term, but the formula has 2"),
+        ("y ~ c + (1 | g) + (1 | k)", {}, "of g, k none has all others nested in it: leave one of them out"),
+        ("y ~ c + (1 | k / inner)", {"nAGQ": 5}, "for nAGQ=1 alone"),
         ("y ~ c + (1 | g)", {"nAGQ": 0}, "not with nAGQ=0"),
         ("y ~ c + (1 | g)", {"nAGQ": "auto"}, "not with nAGQ='auto'"),
     ],

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mixedmodels as mm
 from mixedmodels.errors import DataError
 from mixedmodels.streams.open_source import is_stream, open_source
 from tests.streams.tables import N, table
@@ -182,3 +183,52 @@ def test_engines_that_fail_while_they_read(tmp_path: Path) -> None:
     lazy = polars.LazyFrame({"v": ["1", "one"]}).select(x=polars.col("v").cast(polars.Int64))
     with pytest.raises(DataError, match=r"the lazy frame, batch 1 cannot be read \(.*conversion"):
         read(lazy, ["x"])
+
+
+def test_a_fragment_without_a_column_is_no_fragment_of_missing_values(tmp_path: Path) -> None:
+    dataset = pytest.importorskip("pyarrow.dataset")
+    two_files(tmp_path, table().rename(columns={"count": "counts"}))
+    with pytest.raises(DataError, match=r"b\.parquet has no column 'count' \(did you mean 'counts'"):
+        read(dataset.dataset(tmp_path), ["y", "count"])
+    other = table()
+    other["y"] = [f"{k}" + "t" for k in range(N)]
+    two_files(tmp_path, other)
+    with pytest.raises(DataError, match=r"b\.parquet cannot be read"):
+        read(dataset.dataset(tmp_path), ["y"])
+
+
+def test_the_batch_of_a_generalized_model_is_named() -> None:
+    d = pd.DataFrame({"y": [0, 1] * 20, "x": np.arange(40.0), "g": [1, 2, 3, 4] * 10})
+    with pytest.raises(DataError, match="frame 2: x is infinite"):
+        mm.glmer("y ~ x + (1 | g)", [d, d.assign(x=np.inf)], "binomial")
+
+
+def test_a_relation_of_several_chunks_is_read_twice(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"y": rng.normal(size=9000), "f": ["a", "b", "c"] * 3000, "g": np.arange(9000) % 7})
+    d.to_parquet(tmp_path / "d.parquet")
+    relation = duckdb.connect().read_parquet(str(tmp_path / "d.parquet"))
+    assert mm.lmer("y ~ f + (1 | g)", relation).nobs() == 9000
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("rows.parquet", r"pd\.read_parquet\('rows\.parquet'\)"),
+        ([table()], r"pd\.concat\(data\)"),
+        (iter([table()]), r"pd\.concat\(data\)"),
+        (lambda: [table()], r"pd\.concat\(data\(\)\)"),
+        (pa.Table.from_pandas(table()).to_reader(), r"data\.read_all\(\)"),
+    ],
+)
+def test_models_of_rows_say_how_to_make_a_table(data: Any, said: str) -> None:
+    for fit in (
+        lambda: mm.glm("flag ~ y", data, "binomial"),
+        lambda: mm.gls("y ~ count", data),
+        lambda: mm.gee("y ~ count", data, groups="group"),
+        lambda: mm.mmrm("y ~ count + us(count | group)", data),
+        lambda: mm.nlmer("y ~ a * exp(b * count) ~ a | group", data, start={"a": 1.0, "b": 0.0}),
+    ):
+        with pytest.raises(DataError, match=said):
+            fit()

@@ -163,15 +163,15 @@ def _sampled(evaluator: PartsEvaluator, parts: Parts) -> GeneralizedProblem:
             taken.append(parts.rows(len(taken)))
         X = np.concatenate([rows.X for rows in taken]) @ evaluator.problem.unscale
         least, rank = 2 * least, int(np.linalg.matrix_rank(X.T @ X, RANK)) if p else 0
-    before = np.cumsum([0, *(rows.terms[0].n_levels for rows in taken)])
+    before = [np.cumsum([0, *(rows.terms[j].n_levels for rows in taken)]) for j in range(len(taken[0].terms))]
     terms = tuple(
         replace(
             term,
             Z=np.concatenate([rows.terms[j].Z for rows in taken]),
             codes=np.concatenate(
-                [rows.terms[j].codes + start for rows, start in zip(taken, before, strict=False)]
+                [rows.terms[j].codes + start for rows, start in zip(taken, before[j], strict=False)]
             ).astype(np.int32),
-            levels=tuple(map(str, range(int(before[-1])))),
+            levels=tuple(map(str, range(int(before[j][-1])))),
         )
         for j, term in enumerate(taken[0].terms)
     )

@@ -24,8 +24,11 @@ from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.engines.linear.independent_groups import (
     GroupStack,
     IndependentGroups,
+    RandomProducts,
     group_stacks,
+    groups_by_products,
     independent_groups,
+    random_products,
 )
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.errors import NotAvailableError
@@ -114,7 +117,9 @@ def directions(structure: CovarianceStructure, theta: FloatArray) -> FloatArray:
     return covariance_jacobian(structure, theta)
 
 
-def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedInformation:
+def expected_information(
+    problem: LinearProblem, theta: FloatArray, products: RandomProducts | None = None
+) -> ExpectedInformation:
     """Return what the expected information about the variances is made of.
 
     Parameters
@@ -123,14 +128,21 @@ def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedI
         The problem.
     theta : ndarray
         Covariance parameters relative to sigma.
+    products : RandomProducts, optional
+        Products of the columns of the random effects, for a problem without rows.
 
     Raises
     ------
     NotAvailableError
         If crossed factors connect more random effects than dense algebra can take.
     """
-    groups = independent_groups(problem.terms, problem.root_weights)
+    groups = (
+        independent_groups(problem.terms, problem.root_weights)
+        if products is None
+        else groups_by_products(problem.terms, products.ZZ)
+    )
     _refuse_large(groups)
+    products = random_products(problem) if products is None else products
     covariances: list[FloatArray] = []
     moves: list[tuple[int, FloatArray]] = []
     for t, ((term, part), basis) in enumerate(zip(problem.parts, problem.column_bases, strict=True)):
@@ -146,7 +158,7 @@ def expected_information(problem: LinearProblem, theta: FloatArray) -> ExpectedI
         _curved_terms(problem, theta, [t for t, _ in moves]),
     )  # fmt: skip
     with threads_for(int(groups.sizes.max())):
-        for stack in group_stacks(problem, groups):
+        for stack in group_stacks(problem, groups, products):
             _add(total, stack, covariances, moves)
     return total
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -72,14 +74,40 @@ def independent_groups(terms: Sequence[RandomTerm], weights: FloatArray | None) 
     weights : ndarray, shape (n,), or None
         Prior weights; a row of weight zero connects nothing.
     """
-    counts = [term.n_levels for term in terms]
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.concatenate([[0], np.cumsum([term.n_levels for term in terms])])
     rows = slice(None) if weights is None else np.flatnonzero(weights > 0.0)
     pairs = [
         np.stack([terms[0].codes[rows], start + term.codes[rows]])
         for term, start in zip(terms[1:], starts[1:], strict=False)
     ]
-    pairs += [
+    return _groups_of(terms, starts, pairs)
+
+
+def groups_by_products(terms: Sequence[RandomTerm], ZZ: sparse.coo_array) -> IndependentGroups:
+    """Return the same, of levels that meet in a product of columns.
+
+    Parameters
+    ----------
+    terms : sequence of RandomTerm
+        Random-effects terms.
+    ZZ : coo_array, shape (q, q)
+        Products of the columns of all random effects.
+    """
+    starts = np.concatenate([[0], np.cumsum([term.n_levels for term in terms])])
+    level = np.concatenate(
+        [
+            np.repeat(np.arange(start, start + term.n_levels), term.size)
+            for term, start in zip(terms, starts, strict=False)
+        ]
+    )
+    return _groups_of(terms, starts, [np.stack([level[ZZ.row], level[ZZ.col]])])
+
+
+def _groups_of(
+    terms: Sequence[RandomTerm], starts: IntArray, pairs: list[npt.NDArray[Any]]
+) -> IndependentGroups:
+    """Return the groups of levels, counted through all terms, that pairs of them connect."""
+    pairs = pairs + [
         np.stack([np.full(term.n_levels, start), np.arange(start, start + term.n_levels)])
         for term, start in zip(terms, starts, strict=False)
         if term.relationship is not None
@@ -92,7 +120,31 @@ def independent_groups(terms: Sequence[RandomTerm], weights: FloatArray | None) 
     return IndependentGroups(of_level, by_term, by_term @ np.array([term.size for term in terms]))
 
 
-def group_stacks(problem: LinearProblem, groups: IndependentGroups) -> Iterator[GroupStack]:
+@dataclass(frozen=True, slots=True)
+class RandomProducts:
+    """Products of the columns of all random effects, on the columns the engine works with.
+
+    Attributes
+    ----------
+    ZZ : coo_array, shape (q, q)
+        ``Z'WZ``.
+    ZX : ndarray, shape (q, p)
+        ``Z'W^1/2 Q``, with the orthonormal fixed effects.
+    """
+
+    ZZ: sparse.coo_array
+    ZX: FloatArray
+
+
+def random_products(problem: LinearProblem) -> RandomProducts:
+    """Return the products of the columns of the random effects of a problem with rows."""
+    Z = _random_columns(problem)
+    return RandomProducts(sparse.coo_array(Z.T @ Z), np.asarray(Z.T @ problem.fixed_basis.Q))
+
+
+def group_stacks(
+    problem: LinearProblem, groups: IndependentGroups, products: RandomProducts
+) -> Iterator[GroupStack]:
     """Return the cross-products of all groups, stack after stack.
 
     Parameters
@@ -101,9 +153,10 @@ def group_stacks(problem: LinearProblem, groups: IndependentGroups) -> Iterator[
         The problem.
     groups : IndependentGroups
         Of its terms.
+    products : RandomProducts
+        Products of the columns of its random effects.
     """
-    Z = _random_columns(problem)
-    ZZ, ZX = sparse.coo_array(Z.T @ Z), np.asarray(Z.T @ problem.fixed_basis.Q)
+    ZZ, ZX = products.ZZ, products.ZX
     sizes = [term.size for term in problem.terms]
     of_effect = np.concatenate([np.repeat(own, S) for own, S in zip(groups.of_level, sizes, strict=True)])
     ranks = [_ranks(own) for own in groups.of_level]

@@ -383,7 +383,7 @@ def problem_of_sums(
     if sums.n <= p:
         raise DataError(f"{sums.n} rows with positive weight cannot estimate {p} fixed effects and sigma.")
     based = [_based_term(sums, own) for own in columns]
-    met = _meetings(sums, fixed.F, terms, columns, orders)
+    met = meetings(sums, fixed.F, terms, columns, orders)
     blocks = met.blocks
     pattern = build_pattern(blocks, eliminate=eliminate, meetings=met)
     A = assemble(pattern, met, np.eye(p))
@@ -408,7 +408,7 @@ def problem_of_sums(
     )
 
 
-def _meetings(
+def meetings(
     sums: Sums,
     F: FloatArray,
     terms: tuple[RandomTerm, ...],
@@ -431,7 +431,7 @@ def products_with(
     orders: tuple[IntArray, ...],
 ) -> tuple[FloatArray, ...]:
     """Return the products of each block with the column of V that has these coordinates, each (S, q)."""
-    return _meetings(sums, np.zeros((len(direction), 0)), tuple(terms), columns, orders).response(direction)
+    return meetings(sums, np.zeros((len(direction), 0)), tuple(terms), columns, orders).response(direction)
 
 
 def _block_without_rows(terms: Sequence[RandomTerm], members: list[int]) -> Block:

@@ -353,6 +353,10 @@ class ChunkRows:
         Prior weights.
     n_input : int
         Rows of the table that the subset has.
+    kept : ndarray of int, shape (n,)
+        Positions of the rows in the table.
+    offset : float
+        Sum of the offset.
     """
 
     U: FloatArray
@@ -360,6 +364,8 @@ class ChunkRows:
     codes: tuple[IntArray, ...]
     weights: FloatArray | None
     n_input: int
+    kept: IntArray
+    offset: float
 
 
 def level_tables(design: StreamDesign) -> tuple[LevelTable, ...]:
@@ -390,7 +396,8 @@ def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) 
     model_frame, n = read, read.n_rows
     request, columns = design.blueprint.request, model_frame.columns
     if n == 0:
-        return ChunkRows(np.empty((0, 0)), (), (), None, model_frame.missing.n_input)
+        none = np.empty(0, dtype=np.intp)
+        return ChunkRows(np.empty((0, 0)), (), (), None, model_frame.missing.n_input, none, 0.0)
     X = _fixed_columns(design, columns, n)
     U = np.empty((X.shape[1] + 1, n))
     for place, k in enumerate(design.order):
@@ -403,8 +410,9 @@ def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) 
         node_codes(table, group.node, columns) for table, group in zip(tables, design.groups, strict=True)
     )
     return ChunkRows(
-        U, _random_columns(design, columns, n), codes, model_frame.weights, model_frame.missing.n_input
-    )
+        U, _random_columns(design, columns, n), codes, model_frame.weights, model_frame.missing.n_input,
+        np.asarray(model_frame.index, dtype=np.intp), 0.0 if offset is None else float(offset.sum()),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from mixedmodels.absent_rows import AbsentNumbers, AbsentRows
 from mixedmodels.advice import shown
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.errors import ControlError, DataError, listed
+from mixedmodels.errors import ControlError, DataError, NotAvailableError, listed
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.nonlinear import refuse_nonlinear
+from mixedmodels.fits.row_summary import MOST_CELLS, VALUES_KEPT, RowSummary, predictors_of
 from mixedmodels.formula.design.new_data import all_fixed_columns
-from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, as_factor
+from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric, as_factor
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.parse import parse_expression
@@ -30,10 +32,11 @@ from mixedmodels.inference.emmeans.options import number
 
 #: Makes one number, or a few, of a covariate's values.
 CovReduce: TypeAlias = Callable[[FloatArray], Any]
-# A grid beyond this is a slip, such as a covariate taken for a factor.
-MOST_CELLS = 50_000
-# A covariate with no more values than this is kept at all of them, as a factor would be (emmeans' cov.keep).
-VALUES_KEPT = 2
+NO_SUMMARY = (
+    "a reference grid needs the means of covariates and the numbers of rows by levels of factors, which "
+    "these sums do not have: those of moments_sql(), and of files of earlier versions. Make them by "
+    "moments(formula, source)."
+)
 
 
 def reference_grid(
@@ -99,6 +102,9 @@ def reference_grid(
 def predictor_columns(fit: Fit) -> dict[str, Column]:
     """Return the variables of the fixed effects and offsets, as they are in the data, at the rows used."""
     recipe = fit.design.recipe
+    if isinstance(fit.data, AbsentRows):
+        known = predictors_of(recipe.fixed, recipe.variables, recipe.offsets, recipe.offset_argument)
+        return _summary(fit).columns(known.names)
     used = {i for term in recipe.fixed.terms for i, _ in term.factors}
     nodes = [
         recipe.variables[variable.name] for i, variable in enumerate(recipe.fixed.variables) if i in used
@@ -114,13 +120,31 @@ def predictor_columns(fit: Fit) -> dict[str, Column]:
     }
 
 
+def _summary(fit: Fit) -> RowSummary:
+    """Return what is known of rows that are nowhere held.
+
+    Raises
+    ------
+    NotAvailableError
+        If nothing is, or the cells of the factors are too many.
+    """
+    if fit.row_summary is None:
+        raise NotAvailableError(NO_SUMMARY)
+    if fit.row_summary.cells is None:
+        raise NotAvailableError(
+            f"the factors among the fixed effects have more than {MOST_CELLS:,} combinations of levels, "
+            "which were not counted while the rows were summed."
+        )
+    return fit.row_summary
+
+
 def _offset_variables(fit: Fit) -> dict[str, None]:
     """Return the names in the offset, in order: in its terms, and in an argument that was an expression."""
     recipe = fit.design.recipe
     nodes = list(recipe.offsets)
     argument = recipe.offset_argument
     if argument is not None:
-        if argument in input_frame(fit.data):
+        if not isinstance(fit.data, AbsentRows) and argument in input_frame(fit.data):
             return dict.fromkeys([*(n.name for node in nodes for n in names_in(node)), argument])
         nodes.append(parse_expression(argument))
     return dict.fromkeys(name.name for node in nodes for name in names_in(node))
@@ -171,6 +195,8 @@ def _factors_of_numbers(fit: Fit, columns: Mapping[str, Column]) -> set[str]:
 
 def _has_few(column: Column) -> bool:
     """Tell whether a covariate has so few values that it is kept at all of them."""
+    if isinstance(column, Numeric) and isinstance(column.values, AbsentNumbers):
+        return column.values.different is not None and len(column.values.different) <= VALUES_KEPT
     return len(_distinct(column)) <= VALUES_KEPT
 
 
@@ -212,6 +238,8 @@ def _placeholder(column: Column) -> tuple[Any, ...]:
 
 
 def _mean_offset(fit: Fit) -> float:
+    if fit.design.offset is not None and isinstance(fit.data, AbsentRows):
+        return _summary(fit).offset / _summary(fit).n_rows
     return 0.0 if fit.design.offset is None else float(np.mean(fit.design.offset))
 
 
@@ -322,14 +350,13 @@ def _counts(
     categorical: Sequence[str],
 ) -> FloatArray:
     """Return the sum of the prior weights of the rows with the levels of each cell, shape (m,)."""
-    design = fit.design
-    weights = np.ones(design.n_rows) if design.weights is None else design.weights
-    cell_of_rows = np.zeros(design.n_rows, dtype=np.intp)
+    weights, as_levels = _weights_of_rows(fit)
+    cell_of_rows = np.zeros(len(weights), dtype=np.intp)
     cell = np.zeros(len(codes), dtype=np.intp)
     for j, (name, values) in enumerate(levels.items()):
         if name not in categorical:
             continue
-        factor = as_factor(columns[name])
+        factor = as_levels(name, columns[name])
         position = {level: k for k, level in enumerate(factor.levels)}
         outside = len(factor.levels)
         mine = np.array([position.get(_level_name(value), outside) for value in values])
@@ -339,3 +366,21 @@ def _counts(
     totals = np.bincount(inverse, weights=weights, minlength=len(distinct))
     place = np.minimum(np.searchsorted(distinct, cell), len(distinct) - 1)
     return np.where(distinct[place] == cell, totals[place], 0.0)
+
+
+def _weights_of_rows(fit: Fit) -> tuple[FloatArray, Callable[[str, Column], Factor]]:
+    """Return the prior weights of rows, and what makes factors of their columns.
+
+    Of rows that are nowhere held those of each cell count as one.
+    """
+    if not isinstance(fit.data, AbsentRows):
+        weights = fit.design.weights
+        return np.ones(fit.design.n_rows) if weights is None else weights, lambda _, column: as_factor(column)
+    summary = _summary(fit)
+
+    def of_cells(name: str, column: Column) -> Factor:
+        return summary.cell_factor(name) if isinstance(column, Numeric) else as_factor(column)
+
+    weights = summary.cell_weights()
+    assert weights is not None
+    return weights, of_cells
