@@ -20,8 +20,8 @@ from mixedmodels.optimization.quasi_newton import Minimum
 
 #: Decrement from which a step may be the last: a hundredth of a standard error and a half.
 NEAR = 1e-4
-#: Decrement that it may leave: 5e-5 standard errors of theta, which in these models, with some hundred levels
-#: at least, are a thousandth of a percent of it at most.
+#: Decrement that it may leave: 5e-5 standard errors of theta, beyond the fifth digit of a deviation that some
+#: hundred levels tell from zero.
 LEFT = 1e-9
 
 
