@@ -73,7 +73,7 @@ class StreamedRows(FittedModel):
         allow_new_levels: bool = False,
         to: Path | None = None,
     ) -> Any:
-        """Return the rows of a source with .fitted, .resid and their like; arguments as of :meth:`predict`."""
+        """Return the rows of a source with .fitted and .resid; arguments as of :meth:`predict`."""
         if newdata is not None:
             return augment(self, None, newdata, allow_new_levels=allow_new_levels)
         source = data
