@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
+import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.checks import (
@@ -18,6 +19,7 @@ from mixedmodels.checks import (
     warn_unless_converged,
 )
 from mixedmodels.control import LmerControl
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.engines.glm.separation import judged
 from mixedmodels.families import get_family, initialize, log_constant
@@ -26,6 +28,10 @@ from mixedmodels.formula.design.design import NaAction
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.request import Request, read_request
 from mixedmodels.separation_checks import naming_separation, separated
+
+with on_first_use():
+    from mixedmodels import glm_of_counts
+    from mixedmodels.streams.open_source import is_stream
 
 
 @advises
@@ -50,8 +56,9 @@ def glm(
     ----------
     formula : str
         Formula without random effects.
-    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table
-        The variables.
+    data : DataFrame, dict of arrays, polars DataFrame or pyarrow Table; or a source
+        The variables. Equal rows of a source, such as :func:`mixedmodels.moments` reads, are counted;
+        families with a dispersion need a table.
     family : str, constructor or Family
         Any family of :func:`mixedmodels.glmer`, and ``"quasibinomial"``, ``"quasipoisson"``; gaussian where
         it is left out.
@@ -74,10 +81,13 @@ def glm(
     >>> round(float(m.fixef()["period2"]), 4)
     -1.1708
     """
-    request = read_request(
-        formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
-        contrasts=contrasts, env=env,
-    )  # fmt: skip
+    asked: dict[str, Any] = {
+        "weights": weights, "offset": offset, "subset": subset, "na_action": na_action,
+        "contrasts": contrasts, "env": env,
+    }  # fmt: skip
+    if not isinstance(data, (pd.DataFrame, Mapping)) and isinstance(formula, str) and is_stream(data):
+        return glm_of_counts.fit(formula, data, family, asked)
+    request = read_request(formula, data, **asked)
     refuse_random_terms(request.design, "glm", "glmer")
     if family is None:
         warn_if_family_forgotten("glm", request.design)

@@ -129,8 +129,8 @@ def fit(
         family, wanted.nodes, wanted.hessian != "expected", start, options, bool(relmat),
     )  # fmt: skip
     try:
-        table, counts, states = _counted(opened, parts.request)
-        if not _are_multiples(family) or counts.sum() < FEWEST_ROWS:
+        table, counts, states = counted_rows_of(opened, parts.request)
+        if not are_multiples(family) or counts.sum() < FEWEST_ROWS:
             table, counts = _repeated(table, counts, family)
     except TooManyRows as error:
         return glmer_of_parts.fit(opened, parts, verbose, error)
@@ -142,7 +142,7 @@ def fit(
     def read(rows: pd.DataFrame) -> Request:
         return read_request(formula, rows, relmat=relmat, states=states, **asked)
 
-    with _batch_at_fault(opened, parts.request):
+    with naming_batch_at_fault(opened, parts.request):
         request = read(table)
     if wanted.is_forgotten:
         warn_if_family_forgotten("glmer", request.design)
@@ -160,7 +160,7 @@ def fit(
 
 
 @contextmanager
-def _batch_at_fault(opened: Source, request: StreamRequest) -> Iterator[None]:
+def naming_batch_at_fault(opened: Source, request: StreamRequest) -> Iterator[None]:
     """Name in an error the first batch that has it, where the rows can be read again."""
     try:
         yield
@@ -209,7 +209,7 @@ def _read(
         raise FamilyError(f"{error} (Rows are counted among the different rows of the source.)") from None
     check_response_varies(y, design.response.text)
     counted = counted_design(design, y, weights, log_constant(design, y, weights, family), counts)
-    counted = replace(counted, summary=_summary(design, table, counts))
+    counted = replace(counted, summary=summary_of_table(design, table, counts))
     check_design(counted.without_rows(), options, linear=False)
     refuse_constant_levels(design, y, family)
     is_linear = family.name in LINEAR_FAMILIES and not family.phi_names
@@ -219,7 +219,7 @@ def _read(
     return fewer if len(fewer.y) <= LARGEST_SHARE * fewer.n_rows else counted
 
 
-def _summary(design: Design, table: pd.DataFrame, counts: IntArray) -> RowSummary:
+def summary_of_table(design: Design, table: pd.DataFrame, counts: IntArray) -> RowSummary:
     """Return what is known of all rows of a table of different ones, beside the design."""
     recipe, kept = design.recipe, np.asarray(design.index, dtype=np.intp)
     own = counts[kept]
@@ -229,7 +229,7 @@ def _summary(design: Design, table: pd.DataFrame, counts: IntArray) -> RowSummar
     return summary.with_order_of(recipe.states.levels)
 
 
-def _are_multiples(family: Family) -> bool:
+def are_multiples(family: Family) -> bool:
     """Tell whether a prior weight of 2 is the same as a row that occurs twice."""
     return not family.has_dispersion and TRIALS_WITH_A_PARAMETER not in family.name
 
@@ -254,7 +254,7 @@ def _repeated(table: pd.DataFrame, counts: IntArray, family: Family) -> tuple[pd
     return table.take(rows).reset_index(drop=True), np.ones(n, dtype=np.intp)
 
 
-def _counted(source: Source, request: StreamRequest) -> tuple[pd.DataFrame, IntArray, States | None]:
+def counted_rows_of(source: Source, request: StreamRequest) -> tuple[pd.DataFrame, IntArray, States | None]:
     """Return the different rows of a source, how often each occurs and what transformations learn of all."""
     known = source.columns()
     names = [name for name in request.columns() if name in known or name not in CONSTANTS]

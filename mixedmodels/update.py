@@ -103,7 +103,7 @@ def update(
     'Reaction ~ Days + (1 | Subject)'
     """
     fitter = FITTERS.get(type(model))
-    if isinstance(model.data, AbsentRows):
+    if isinstance(model, Fit) and isinstance(model.data, AbsentRows):
         raise NotAvailableError(_without_rows(model))
     if fitter is None:
         raise ControlError(f"update() needs a fitted model, not {shown(model)}.")
@@ -125,8 +125,9 @@ def update(
 def _without_rows(model: Fit) -> str:
     """Return why a model without rows is not fitted again, and what to do."""
     name = "lm" if isinstance(model, LinearModel) else "lmer"
-    if isinstance(model, GeneralizedLinearMixedModel):
-        return "update() fits to rows again, which this model does not hold: call glmer() with the source."
+    if isinstance(model, GeneralizedLinearMixedModel | GeneralizedLinearModel):
+        name = "glm" if isinstance(model, GeneralizedLinearModel) else "glmer"
+        return f"update() fits to rows again, which this model does not hold: call {name}() with the source."
     return (
         f"update() fits to rows again, and this model was fitted to sums over them: call {name}() with the "
         f"source, or with moments() of it, of which one set serves any number of fits."

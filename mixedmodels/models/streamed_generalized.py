@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mixedmodels.arrays import FloatArray
 from mixedmodels.families import initialize
+from mixedmodels.families.family import Family
 from mixedmodels.fits.family_quantities import residuals, response_mean
+from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.new_data import variables_on
 from mixedmodels.formula.design.response import response
 from mixedmodels.formula.evaluation.evaluate import as_numbers
@@ -28,14 +31,7 @@ class StreamedGeneralizedRows(StreamedRows, GeneralizedLinearMixedModel):
     def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
         eta = np.asarray(GeneralizedLinearMixedModel.predict(self, rows))
         fixed = np.asarray(GeneralizedLinearMixedModel.predict(self, rows, re_form=NA))
-        node, given = self.design.formula.response, self.call.weights
-        assert node is not None
-        variables = {deparse(node): node}
-        if given is not None:
-            variables[given] = parse_expression(given)
-        columns = variables_on(self.design, rows, variables, ())
-        weights = None if given is None else as_numbers(columns[given], given)
-        y, weights = initialize(response(node, columns[deparse(node)]), weights, self._family)
+        y, weights = response_of_family(self.design, self.call.weights, self._family, rows)
         added = {
             ".fitted": eta,
             ".fixed": fixed,
@@ -43,3 +39,17 @@ class StreamedGeneralizedRows(StreamedRows, GeneralizedLinearMixedModel):
             ".resid": residuals(self._family, "deviance", y, eta, weights, self.phi),
         }
         return rows.assign(**added)
+
+
+def response_of_family(
+    design: Design, given: str | None, family: Family, rows: pd.DataFrame
+) -> tuple[FloatArray, FloatArray]:
+    """Return response and prior weights of some rows as a family reads them, weights by their expression."""
+    node = design.formula.response
+    assert node is not None
+    variables = {deparse(node): node}
+    if given is not None:
+        variables[given] = parse_expression(given)
+    columns = variables_on(design, rows, variables, ())
+    weights = None if given is None else as_numbers(columns[given], given)
+    return initialize(response(node, columns[deparse(node)]), weights, family)

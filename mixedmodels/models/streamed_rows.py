@@ -1,11 +1,11 @@
-"""What a mixed model without rows says about the rows of a source, batch by batch."""
+"""What a model without rows says about the rows of a source, batch by batch."""
 
 from __future__ import annotations
 
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 import pandas as pd
 
@@ -13,7 +13,10 @@ from mixedmodels.absent_rows import NO_ROWS
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.formula.design.design import Design
-from mixedmodels.models.mixed_model import MixedModel
+from mixedmodels.formula.design.new_data import variables_on
+from mixedmodels.formula.evaluation.evaluate import as_numbers
+from mixedmodels.formula.language.syntax_tree import deparse
+from mixedmodels.models.fitted_model import FittedModel
 from mixedmodels.prediction.streamed import in_batches, written
 from mixedmodels.streams.open_source import is_stream
 from mixedmodels.tidy.augment import augment
@@ -21,15 +24,15 @@ from mixedmodels.tidy.augment import augment
 Path: TypeAlias = str | os.PathLike[str]
 
 
-class StreamedRows(MixedModel):
-    """A mixed model whose rows are nowhere held."""
+class StreamedRows(FittedModel):
+    """A model whose rows are nowhere held; a base before that of its kind."""
 
     #: Whether residuals depend on prior weights.
     _residuals_need_weights: ClassVar[bool] = False
 
     @abstractmethod
     def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return rows with .fitted, .fixed and .resid, of a generalized model also .mu."""
+        """Return rows with .fitted and .resid, of a mixed model .fixed, of a generalized one .mu."""
 
     def predict(self, newdata: Any = None, *arguments: Any, to: Path | None = None, **options: Any) -> Any:
         """Predict at new rows: those of a table, or those of a source batch by batch.
@@ -49,9 +52,9 @@ class StreamedRows(MixedModel):
         """
         if newdata is None:
             raise NotAvailableError(NO_ROWS)
+        ask = cast(Any, super()).predict
         if not is_stream(newdata):
-            return super().predict(newdata, *arguments, **options)
-        ask = super().predict
+            return ask(newdata, *arguments, **options)
         return self._streamed(newdata, lambda rows: ask(rows, *arguments, **options), to)
 
     def fitted(self, source: Any = None, to: Path | None = None) -> Any:
@@ -70,7 +73,7 @@ class StreamedRows(MixedModel):
         allow_new_levels: bool = False,
         to: Path | None = None,
     ) -> Any:
-        """Return the rows of a source with .fitted, .fixed and .resid; arguments as of :meth:`predict`."""
+        """Return the rows of a source with .fitted and .resid; arguments as of :meth:`predict`."""
         if newdata is not None:
             return augment(self, None, newdata, allow_new_levels=allow_new_levels)
         source = data
@@ -109,3 +112,11 @@ class StreamedRows(MixedModel):
     def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Any:
         """Raise: other rows are fitted by :func:`mixedmodels.lmer` or :func:`mixedmodels.glmer`."""
         raise NotAvailableError(NO_ROWS)
+
+
+def numeric_response(design: Design, rows: pd.DataFrame) -> FloatArray:
+    """Return the response of a linear model at some rows."""
+    response = design.formula.response
+    assert response is not None
+    text = deparse(response)
+    return as_numbers(variables_on(design, rows, {text: response}, ())[text], text)

@@ -18,12 +18,9 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.mixed_model_equations import JointSystem, joint_system_of_products
 from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
-from mixedmodels.formula.design.new_data import variables_on
-from mixedmodels.formula.evaluation.evaluate import as_numbers
-from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.missing import NA
 from mixedmodels.models.linear import LinearMixedModel
-from mixedmodels.models.streamed_rows import StreamedRows
+from mixedmodels.models.streamed_rows import StreamedRows, numeric_response
 
 
 class SummedLinearMixedModel(StreamedRows, LinearMixedModel):
@@ -71,10 +68,7 @@ class SummedLinearMixedModel(StreamedRows, LinearMixedModel):
     def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
         fitted = LinearMixedModel.predict(self, rows)
         fixed = LinearMixedModel.predict(self, rows, re_form=NA)
-        response = self.design.formula.response
-        assert response is not None
-        text = deparse(response)
-        y = as_numbers(variables_on(self.design, rows, {text: response}, ())[text], text)
+        y = numeric_response(self.design, rows)
         added = {".fitted": np.asarray(fitted), ".fixed": np.asarray(fixed), ".resid": y - np.asarray(fitted)}
         return rows.assign(**added)
 

@@ -6,21 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from mixedmodels.absent_rows import NO_ROWS, AbsentResponse, AbsentRows
+from mixedmodels.absent_rows import AbsentResponse, AbsentRows
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.least_squares import LeastSquaresEstimates, fit_least_squares
-from mixedmodels.errors import DataError, NotAvailableError
+from mixedmodels.errors import DataError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.summed_design import SummedDesign
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.lm import LinearModel
-from mixedmodels.prediction.streamed import in_batches
-from mixedmodels.streams.open_source import is_stream
+from mixedmodels.models.streamed_rows import StreamedRows, numeric_response
 
 
-class SummedLinearModel(LinearModel):
+class SummedLinearModel(StreamedRows, LinearModel):
     """A linear model fitted to :class:`mixedmodels.Moments`.
 
     Made by :func:`mixedmodels.lm` of moments, or of a source that is read in batches. Coefficients, tests,
@@ -48,18 +48,9 @@ class SummedLinearModel(LinearModel):
         """Return the number of observations, those of zero weight left out."""
         return self.summed.sums.n
 
-    def predict(self, newdata: Any = None, *arguments: Any, **options: Any) -> Any:
-        """Predict at new rows: those of a table, or batch by batch those of a source; as of LinearModel."""
-        if newdata is None:
-            raise NotAvailableError(NO_ROWS)
-        if not is_stream(newdata):
-            return super().predict(newdata, *arguments, **options)
-        ask = super().predict
-        return in_batches(self.design, newdata, lambda rows: ask(rows, *arguments, **options), None)
-
-    def refit(self, newresp: Any) -> Any:
-        """Raise: a new response has rows, the model has none."""
-        raise NotAvailableError(NO_ROWS)
+    def _augmented(self, rows: pd.DataFrame) -> pd.DataFrame:
+        fitted = np.asarray(LinearModel.predict(self, rows))
+        return rows.assign(**{".fitted": fitted, ".resid": numeric_response(self.design, rows) - fitted})
 
     def with_design(self, design: Design) -> SummedLinearModel:
         """Fit the same kind of model to some of its fixed effects.
@@ -71,10 +62,6 @@ class SummedLinearModel(LinearModel):
         """
         smaller = self.summed.smaller(design)
         return SummedLinearModel(smaller, self.call, least_squares_of_sums(smaller))
-
-    def with_rows(self, design: Design, y: FloatArray, prior_weights: FloatArray) -> Any:
-        """Raise: other rows are fitted by :func:`mixedmodels.lm`."""
-        raise NotAvailableError(NO_ROWS)
 
     def _explained(self) -> float:
         return float(np.square(self.effects[int(self.design.recipe.fixed.intercept) :]).sum())

@@ -35,6 +35,10 @@ def test_the_fit_to_pieces_is_that_to_all_rows(formula, options):
     np.testing.assert_allclose(found.predict(d[:9]), whole.predict(d[:9]), rtol=1e-10)
     batches = list(found.predict([d[:9], d[9:20]]))
     assert [len(batch) for batch in batches] == [9, 11]
+    n_rows = d.dropna() if "subset" not in options else d[d.Days > 0].dropna()
+    for name in ("fitted", "residuals"):
+        ours = np.concatenate([np.ravel(t) for t in getattr(found, name)([n_rows[:50], n_rows[50:]])])
+        np.testing.assert_allclose(ours, getattr(whole, name)(), rtol=1e-9, atol=1e-9)
     again = mm.lm(mm.moments(formula, cut(d, 2), **options))
     assert again.loglik() == pytest.approx(whole.loglik(), rel=1e-10)
     with pytest.raises(mm.errors.NotAvailableError, match="needs the rows"):

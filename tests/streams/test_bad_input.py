@@ -224,7 +224,6 @@ def test_a_relation_of_several_chunks_is_read_twice(tmp_path: Path) -> None:
 )
 def test_models_of_rows_say_how_to_make_a_table(data: Any, said: str) -> None:
     for fit in (
-        lambda: mm.glm("flag ~ y", data, "binomial"),
         lambda: mm.gls("y ~ count", data),
         lambda: mm.gee("y ~ count", data, groups="group"),
         lambda: mm.mmrm("y ~ count + us(count | group)", data),
