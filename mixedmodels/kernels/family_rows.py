@@ -57,7 +57,15 @@ def beta_binomial_rows_numpy(
     return None
 
 
-__all__ = ["Four", "beta_binomial_rows", "beta_binomial_rows_numpy", "logit_rows", "logit_rows_numpy", "rising_rows", "rising_rows_numpy"]
+__all__ = [
+    "Four",
+    "beta_binomial_rows",
+    "beta_binomial_rows_numpy",
+    "logit_rows",
+    "logit_rows_numpy",
+    "rising_rows",
+    "rising_rows_numpy",
+]
 
 try:
     from mixedmodels.kernels._family_rows import beta_binomial_rows, logit_rows, rising_rows

@@ -119,7 +119,11 @@ def _adjoint(
 
 
 def _scalar_gradient(
-    problem: GeneralizedProblem, psi: FloatArray, mode: Mode, scalar: ScalarSystem, by_phi: PhiDerivatives | None
+    problem: GeneralizedProblem,
+    psi: FloatArray,
+    mode: Mode,
+    scalar: ScalarSystem,
+    by_phi: PhiDerivatives | None,
 ) -> FloatArray:
     """Return what :func:`total_gradient` does for random intercepts, by compiled loops."""
     rows, scales, inverse = mode.rows, scalar.scales(mode.parameters.zeta), pattern_inverse(mode.factor)
