@@ -6,3 +6,6 @@ def logit_rows(
 def rising_rows(
     counts: FloatArray, s: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]: ...
+def beta_binomial_rows(
+    y: FloatArray, eta: FloatArray, weights: FloatArray, phi: float, in_phi: bool
+) -> tuple[FloatArray, ...] | None: ...

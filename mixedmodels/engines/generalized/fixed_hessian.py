@@ -41,17 +41,26 @@ def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     # 1. How the modes and the linear predictor follow the fixed effects.
     U = solve(mode.hessian, rows_to_spherical(system, zeta, problem.fixed_basis.T * -rows.d2))
     E = problem.fixed_basis.T - np.array([spherical_to_rows(system, zeta, column) for column in U])
-    leading = 2.0 * (np.einsum("ai,i,ai->a", E, -rows.d2, E) + np.square(U).sum(axis=1))
+    squares = np.square(E)
+    leading = 2.0 * (np.square(U).sum(axis=1) - squares @ rows.d2)
     variances = 2.0 / np.maximum(leading, np.finfo(np.float64).tiny)
     # 2. What each row weighs: twice its information, and how it moves log|Omega| through eta.
     leverage = leverages(mode.factor)
     pull = solve(mode.hessian, rows_to_spherical(system, zeta, leverage * rows.d_information))
     weight = -2.0 * rows.d2 + spherical_to_rows(system, zeta, pull) * rows.d3
-    weight += leverage * _second_derivative(problem, mode, variances @ np.square(E))
+    weight += leverage * _second_derivative(problem, mode, variances @ squares)
     # 3. The part through the leverages.
     w = E * rows.d_information
     through = _by_level(mode, w) if _is_one_block(mode) else _by_differences(mode, w, np.sqrt(variances))
-    return np.asarray((E * weight) @ E.T + 2.0 * (U @ U.T) - through)
+    return np.asarray(_weighted_gram(E, weight) + 2.0 * (U @ U.T) - through)
+
+
+def _weighted_gram(E: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return ``E diag(weight) E'``, at half the cost where no weight is negative."""
+    if weight.min(initial=0.0) < 0.0:
+        return np.asarray((E * weight) @ E.T)
+    half = E * np.sqrt(weight)
+    return np.asarray(half @ half.T)
 
 
 def _second_derivative(problem: GeneralizedProblem, mode: Mode, variances: FloatArray) -> FloatArray:

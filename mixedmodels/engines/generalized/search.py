@@ -31,7 +31,7 @@ TOLERANCE = 5e-11
 FINE_TOLERANCE, ROW_TOLERANCE = 1e-12, 1e-14
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
-ROUGH_DECREMENT = 1e-6
+ROUGH_DECREMENT = 1e-8
 # Relative change of theta beyond which the curvature in the fixed effects is computed afresh.
 MOVED = 0.5
 # Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
+from mixedmodels.engines.orthonormal import CHOLESKY_PIVOT
 
 # Moves of a row by an orthonormal basis, its largest being of order one, that are rounding; the linear
 # programs are solved to a hundredth of it.
@@ -87,8 +89,13 @@ def basis_of(X: FloatArray) -> Basis:
     """Return the orthonormal basis of a matrix of full column rank."""
     scale = np.abs(X).max(axis=0)
     scale[scale == 0.0] = 1.0
-    Q, R = np.linalg.qr(X / scale)
-    return Basis(Q, R)
+    scaled = X / scale
+    norms = np.sqrt(np.einsum("ij,ij->j", scaled, scaled))
+    R, info = dpotrf(scaled.T @ scaled, lower=0)
+    if info == 0 and np.all(R.diagonal() > CHOLESKY_PIVOT * norms):
+        # Columns far from dependent: as good as Householder's, at a fifth of the cost.
+        return Basis(dtrsm(1.0, R, scaled.T, lower=0, trans_a=1).T, R)
+    return Basis(*np.linalg.qr(scaled))
 
 
 def unseen(basis: Basis, telling: BoolArray) -> Directions | None:
