@@ -24,7 +24,15 @@ ROOM = {"python calls": 1.05, "modules of a first fit": 1.05}
 #: Functions that factorize once, and that go once over the rows.
 KINDS = {
     "factorizations": ("cholesky", "factorize", "solve_one_factor"),
-    "passes over the rows": ("against", "sums", "sums_by", "transposed_times", "_faces", "_link"),
+    "passes over the rows": (
+        "against",
+        "plain_products",
+        "sums",
+        "sums_by",
+        "transposed_times",
+        "_faces",
+        "_link",
+    ),
 }
 PACKAGE = str(Path(mm.__file__).parent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from importlib.machinery import PathFinder
@@ -333,6 +334,20 @@ def _no_such_name(name: str) -> AttributeError:
     return error
 
 
+def _imported(name: str) -> ModuleType:
+    """Import a module without looking for garbage meanwhile.
+
+    What an import makes stays, and to go through all that NumPy, SciPy and pandas have made takes longer.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if collects:
+            gc.enable()
+
+
 class _Package(ModuleType):
     """The package: ``lmer`` in it is the function, not the module of that name."""
 
@@ -342,7 +357,7 @@ class _Package(ModuleType):
             return _version()
         if name not in _HOME_OF:
             raise _no_such_name(name)
-        value = getattr(importlib.import_module(f"mixedmodels.{_HOME_OF[name]}"), name)
+        value = getattr(_imported(f"mixedmodels.{_HOME_OF[name]}"), name)
         setattr(self, name, value)
         return value
 

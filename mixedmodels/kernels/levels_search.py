@@ -52,4 +52,5 @@ try:
 except ImportError:
     COMPILED = False
 else:
-    COMPILED = True
+    # A build that is older than this file knows less.
+    COMPILED = hasattr(LevelObjective, "hessian")

@@ -351,6 +351,8 @@ def _outer_theta(
 ) -> tuple[FloatArray, FloatArray]:
     """Return canonical theta on the user's columns, and the signs of u that go with it, shape (S,)."""
     own = theta if basis is None else moved_theta(structure, basis.inverse, theta)
+    if structure.is_unstructured and structure.factor(own).diagonal().min() > 0.0:
+        return own, np.ones(structure.size)
     canonical = structure.canonical(own)
     flipped = np.diagonal(structure.factor(own)) * np.diagonal(structure.factor(canonical)) < 0.0
     return canonical, np.where(flipped, -1.0, 1.0)
@@ -376,6 +378,10 @@ def effects_by_term(
 def _canonical_inverse(problem: GeneralizedProblem, optimum: Optimum) -> FloatArray:
     """Return the inverse Hessian at the canonical theta, some of whose signs differ from those found."""
     signs, start = np.ones(len(optimum.psi)), 0
+    if all(term.structure.is_unstructured for term in problem.terms) and (
+        optimum.psi[: problem.n_theta][boundaries(problem.terms)].min() > 0.0
+    ):
+        return optimum.inverse_hessian
     for term in problem.terms:
         end = start + term.structure.n_theta
         theta = term.structure.from_free(optimum.psi[start:end])

@@ -160,7 +160,7 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
     is_compiled = problem.by_level is not None
     try:
         if is_compiled and (evaluator.nAGQ > 1 or problem.n_fixed < MANY_FIXED):
-            return evaluator.hessian(psi, variances, layout.scale)
+            return evaluator.hessian_by_steps(psi, variances, layout.scale)
         mode = evaluator.mode_at(psi)
         gradient = tangent_gradient(problem, mode, evaluator.nAGQ)
         if evaluator.nAGQ > 1:

@@ -85,6 +85,7 @@ class Evaluator:
         self._modes: FloatArray | None = None
         self._first: FloatArray | None = None
         self._n_edges = 0
+        self._is_usual = is_usual(problem)
         self._compiled: LevelObjective | None = None
 
     def with_nodes(self, nAGQ: int) -> Evaluator:
@@ -129,7 +130,7 @@ class Evaluator:
         problem = self.problem
         if problem.by_level is None:
             return None
-        if self.nAGQ == 1 and is_usual(problem):
+        if self.nAGQ == 1 and self._is_usual:
             return self._laplace(psi)
         thetas, factors = unpack_factors(problem, psi)
         k = problem.n_theta
@@ -165,7 +166,7 @@ class Evaluator:
 
     def fixed_inverse(self, psi: FloatArray) -> FloatArray:
         """Return the covariance of gamma given theta at the conditional modes, shape (p, p)."""
-        if self.nAGQ > 0 and is_usual(self.problem) and self._laplace(psi) is not None:
+        if self.nAGQ > 0 and self._is_usual and self._laplace(psi) is not None:
             inverse = self._objective().fixed_inverse()
             if inverse is not None:
                 return inverse
@@ -189,7 +190,7 @@ class Evaluator:
         tolerance, max_step : float
             As for :func:`~mixedmodels.optimization.quasi_newton.minimize`.
         """
-        if self.nAGQ != 1 or not is_usual(self.problem):
+        if self.nAGQ != 1 or not self._is_usual:
             return None
         objective = self._objective()
         found = compiled_search(objective, scale, start, tolerance, max_step)
@@ -198,7 +199,7 @@ class Evaluator:
 
     def gradient_function(self) -> Callable[[FloatArray], FloatArray]:
         """Return the gradient as a function of the optimiser's vector, for many points near one another."""
-        if self.nAGQ != 1 or not is_usual(self.problem):
+        if self.nAGQ != 1 or not self._is_usual:
             return lambda psi: self(psi)[1]
         objective = self._objective()
 
@@ -208,9 +209,9 @@ class Evaluator:
 
         return gradient
 
-    def hessian(self, psi: FloatArray, variances: FloatArray, typical: FloatArray) -> FloatArray:
+    def hessian_by_steps(self, psi: FloatArray, variances: FloatArray, typical: FloatArray) -> FloatArray:
         """Return the Hessian by central differences; arguments as for `hessian_by_standard_errors`."""
-        if self.nAGQ == 1 and is_usual(self.problem):
+        if self.nAGQ == 1 and self._is_usual:
             smallest, largest = step_bounds(psi, typical)
             steps = (STANDARD_ERROR_STEP, WRONG_STEP, MAX_TRIALS)
             found = self._objective().hessian(psi, variances, smallest, largest, *steps)
@@ -232,7 +233,7 @@ class Evaluator:
         if self._last is not None and self._last_psi is not None and np.array_equal(self._last_psi, psi):
             return self._last
         parameters = unpack(self.problem, psi)
-        if is_usual(self.problem) and self._laplace(psi) is not None:
+        if self._is_usual and self._laplace(psi) is not None:
             with suppress(LinAlgError, ConvergenceError):
                 assert self._modes is not None
                 return self._keep(psi, mode_near(self.problem, parameters, self._modes.T.flatten()))

@@ -191,7 +191,7 @@ def covariances_at(problem: GeneralizedProblem, mode: Mode) -> tuple[FloatArray,
 
 def _order(terms: Sequence[RandomTerm]) -> IntArray | None:
     """Return the order of rows that sorts them by level of the leading block, None if they are sorted."""
-    codes = amalgamate(terms)[0].codes
+    codes = terms[0].codes if len(terms) == 1 else amalgamate(terms)[0].codes
     return None if bool((codes[1:] >= codes[:-1]).all()) else np.argsort(codes, kind="stable")
 
 

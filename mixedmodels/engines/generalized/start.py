@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -281,17 +282,22 @@ def score_deviations(score: FloatArray, A: FloatArray) -> FloatArray:
 
     There the score of a level has mean square ``A + T^2 A^2``; solved for T^2 over all levels.
     """
-    squares = np.einsum("sl,sl->s", A, A)
-    excess = np.einsum("sl,sl->s", score, score) - A.sum(axis=1)
-    informed = squares > 0.0
-    variance = np.divide(excess, squares, out=np.ones(len(A)), where=informed)
-    smallest = np.divide(SMALLEST**2, A.mean(axis=1), out=np.zeros(len(A)), where=informed)
-    return np.asarray(np.sqrt(np.maximum(variance, smallest)))
+    deviations = np.ones(len(A))
+    for s, (information, own) in enumerate(zip(A, score, strict=True)):
+        squares, total = float(information.dot(information)), float(information.sum())
+        if squares > 0.0:
+            variance = (float(own.dot(own)) - total) / squares
+            deviations[s] = math.sqrt(max(variance, SMALLEST**2 * len(information) / total))
+    return deviations
 
 
 def _term_start(term: RandomTerm, sizes: FloatArray, A: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return theta for deviations `sizes`, and the curvature in the free parameters."""
     structure = term.structure
+    if structure.is_unstructured and term.size == 1:
+        # Of one coefficient theta is its deviation.
+        known = A[0] / (1.0 + sizes[0] ** 2 * A[0])
+        return sizes, np.full(1, 4.0 * sizes[0] ** 2 * known.dot(known))
     free = structure.to_free(structure.start()) * structure.scales(sizes)
     theta = structure.from_free(free)
     known = A / (1.0 + sizes[:, None] ** 2 * A)

@@ -231,9 +231,14 @@ class _Rows:
 
 def _is_doubtful(X: FloatArray, fitted: FittedRows, telling: BoolArray, tails: Tails, link: Link) -> bool:
     """Return whether a fit shows the marks of separation: extreme means or huge standardised effects."""
-    spread = X.std(axis=0)
-    spread = np.where(spread > 0.0, spread, np.abs(X).max(axis=0))
-    if not np.all(np.abs(fitted.beta) * spread <= SUSPICIOUS_EFFECT) or not telling.all():
+    # No deviation is larger than the largest value: mostly that settles it.
+    effects, largest = np.abs(fitted.beta), np.maximum(X.max(axis=0), -X.min(axis=0))
+    if not (effects * largest <= SUSPICIOUS_EFFECT).all():
+        spread = X.std(axis=0)
+        spread = np.where(spread > 0.0, spread, largest)
+        if not np.all(effects * spread <= SUSPICIOUS_EFFECT):
+            return True
+    if not telling.all():
         return True
     low, high = (
         tails.to_zero & (fitted.mu < SUSPICIOUS_MEAN),

@@ -91,6 +91,8 @@ class Matrix:
 
     def missing(self) -> BoolArray | None:
         """Return which rows hold a NaN; None when no row does."""
+        if np.isfinite(self.values).all():
+            return None
         missing: BoolArray = np.any(np.isnan(self.values), axis=1)
         return missing if missing.any() else None
 

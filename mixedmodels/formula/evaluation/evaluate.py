@@ -43,7 +43,7 @@ from mixedmodels.formula.language.syntax_tree import (
     Text,
     Unary,
     deparse,
-    names_in,
+    distinct_names,
     quote_name,
     start_of,
     sum_operands,
@@ -158,7 +158,7 @@ class Evaluator:
 
     def require(self, expressions: Iterable[Node]) -> None:
         """Raise one error that names every variable of `expressions` that is nowhere to be found."""
-        names = (name.name for node in expressions for name in names_in(node))
+        names = (name for node in expressions for name in distinct_names(node))
         try:
             self.frame.require((n for n in names if n not in CONSTANTS), self.env)
         except DataError as error:

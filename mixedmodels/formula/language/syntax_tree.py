@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from mixedmodels.formula.language.number_format import number_name
@@ -198,6 +199,13 @@ def _is_contrast(name: str) -> bool:
     return name.startswith("contr.") or name in ("Treatment", "Sum", "Helmert", "Poly", "Diff")
 
 
+@lru_cache(maxsize=2048)
+def distinct_names(node: Node) -> tuple[str, ...]:
+    """Return the names in `node`, each once, in their order."""
+    return tuple(dict.fromkeys(name.name for name in names_in(node)))
+
+
+@lru_cache(maxsize=2048)
 def deparse(node: Node) -> str:
     """Return the text of `node` as R prints it.
 

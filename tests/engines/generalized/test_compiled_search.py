@@ -116,7 +116,9 @@ def test_start_and_border_are_those_of_the_readable_way(seed, family):
     np.testing.assert_allclose(evaluator.mode_at(psi).u, mode.u, rtol=1e-7, atol=1e-9)
     variances, typical = np.full(len(psi), np.inf), np.ones(len(psi))
     steps = hessian_by_standard_errors(evaluator.gradient_function(), psi, variances, typical)
-    np.testing.assert_allclose(evaluator.hessian(psi, variances, typical), steps, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        evaluator.hessian_by_steps(psi, variances, typical), steps, rtol=1e-6, atol=1e-6
+    )
 
 
 def test_a_mode_that_was_kept_does_not_move_with_the_next_point():
