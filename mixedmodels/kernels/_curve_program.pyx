@@ -116,6 +116,8 @@ def run_program(
     cdef double[:, ::1] registers = np.zeros((n_registers, BLOCK))
     if n == 0:
         return out_array
+    if data.shape[1] != n:
+        raise ValueError(f"data of {data.shape[1]} rows and parameters of {n} are not of the same rows")
     with nogil:
         for k in range(places.shape[0]):
             for i in range(BLOCK):

@@ -50,6 +50,12 @@ def test_parameters_that_are_a_view_are_read_right():
     np.testing.assert_array_equal(mean.value(np.asfortranarray(phi)), mean.value(phi))
 
 
+def test_parameters_of_other_rows_are_refused():
+    mean, phi = _bound(MEANS[0], 40)
+    with pytest.raises(ValueError, match="data of 40 rows and parameters of 39"):
+        mean.value(phi[:, :39])
+
+
 def test_every_code_is_asked_for_by_a_mean():
     asked = set()
     for text in MEANS:
