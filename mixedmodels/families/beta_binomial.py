@@ -130,8 +130,8 @@ class BetaBinomial(FamilyBase):
         is_plain = self.link.name == "logit" and y.shape == eta.shape == weights.shape == (len(eta),)
         if not is_plain or not LEAST_PHI < phi[0] < LARGEST_SHAPE:
             return None
-        arrays = (np.ascontiguousarray(rows) for rows in (y, eta, weights))
-        return beta_binomial_rows(*arrays, float(phi[0]), in_phi)
+        y, eta, weights = (np.ascontiguousarray(rows) for rows in (y, eta, weights))
+        return beta_binomial_rows(y, eta, weights, float(phi[0]), in_phi)
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return mu (1 - mu), the variance of one trial."""
