@@ -48,7 +48,7 @@ DENSE_SECONDS, SAVED = 5e-11, 3.0
 #: Seconds that sampling what the variances leave out takes for each entry of the coupling.
 SAMPLED_SECONDS = 2e-6
 #: Scoring ends when a step promises less than this, with sampled variances than that, or after so many steps.
-SETTLED, SAMPLED_SETTLED, MAX_STEPS = 0.01, 1e-7, 12
+SETTLED, SAMPLED_SETTLED, MAX_STEPS = 0.01, 1e-6, 12
 #: Size, in units of its scale, that a standard deviation keeps: at zero the gradient says nothing.
 LEAST_SIZE = 0.01
 #: Squared error of the random effects, in residual variances, that ends the conjugate gradients.
