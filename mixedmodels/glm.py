@@ -31,7 +31,6 @@ from mixedmodels.separation_checks import naming_separation, separated
 
 with on_first_use():
     from mixedmodels import glm_of_counts
-    from mixedmodels.streams.open_source import is_stream
 
 
 @advises
@@ -85,7 +84,7 @@ def glm(
         "weights": weights, "offset": offset, "subset": subset, "na_action": na_action,
         "contrasts": contrasts, "env": env,
     }  # fmt: skip
-    if not isinstance(data, (pd.DataFrame, Mapping)) and isinstance(formula, str) and is_stream(data):
+    if not isinstance(data, (pd.DataFrame, Mapping)) and glm_of_counts.is_asked(formula, data):
         return glm_of_counts.fit(formula, data, family, asked)
     request = read_request(formula, data, **asked)
     refuse_random_terms(request.design, "glm", "glmer")

@@ -29,7 +29,12 @@ from mixedmodels.glmer_of_counts import (
 from mixedmodels.models.counted_glm import CountedGeneralizedLinearModel, estimates_of_counts
 from mixedmodels.request import read_request
 from mixedmodels.separation_checks import naming_separation, separated
-from mixedmodels.streams.open_source import open_source
+from mixedmodels.streams.open_source import is_stream, open_source
+
+
+def is_asked(formula: object, data: object) -> bool:
+    """Tell whether a model is to be fitted to the counted rows of a source."""
+    return isinstance(formula, str) and is_stream(data)
 
 
 def fit(formula: str, data: Any, family: Any, asked: Mapping[str, Any]) -> CountedGeneralizedLinearModel:

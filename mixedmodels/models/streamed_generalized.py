@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.families import initialize
 from mixedmodels.families.family import Family
 from mixedmodels.fits.family_quantities import residuals, response_mean
@@ -24,6 +24,10 @@ class StreamedGeneralizedRows(StreamedRows, GeneralizedLinearMixedModel):
     """A generalized linear mixed model whose rows are nowhere held."""
 
     _residuals_need_weights = True
+
+    def loglik_with_columns(self, kept: IntArray) -> float | None:
+        """Return None: models of fewer columns are fitted by :meth:`with_design`."""
+        return None
 
     def _fitted_column(self, rows: pd.DataFrame) -> pd.DataFrame:
         return rows[[".mu"]].rename(columns={".mu": ".fitted"})

@@ -184,7 +184,7 @@ class PartsEvaluator(Evaluator):
         for k, evaluator in self._evaluators():
             yield k, evaluator.problem, evaluator.mode_at(psi)
 
-    def hessian(self, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
+    def hessian_of_all(self, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
         """Return the Hessian; see :func:`~mixedmodels.engines.generalized.hessian.hessian_at`.
 
         It is made of differences of the whole gradient, as in memory: their steps are those of all rows.

@@ -219,7 +219,7 @@ def _canonical(evaluator: PartsEvaluator, layout: Layout, optimum: Optimum) -> O
 
 def _last_step(evaluator: PartsEvaluator, layout: Layout, optimum: Optimum) -> tuple[Optimum, FloatArray]:
     """Return the optimum after a Newton step with the Hessian itself, which standard errors need anyway."""
-    hessian = evaluator.hessian(optimum.psi, optimum.inverse_hessian)
+    hessian = evaluator.hessian_of_all(optimum.psi, optimum.inverse_hessian)
     inverse = determined_inverse(hessian, layout.fixed)
     value, gradient = evaluator(optimum.psi)
     if inverse is None:
