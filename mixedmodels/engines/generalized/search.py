@@ -31,7 +31,8 @@ TOLERANCE = 5e-11
 FINE_TOLERANCE, ROW_TOLERANCE = 1e-12, 1e-14
 # The nAGQ = 0 fit need only lead to where the joint one starts.
 ROUGH_TOLERANCE = 0.5
-ROUGH_DECREMENT = 1e-8
+# The same where a start has one mode to lead to, from wherever it is.
+ROUGH_DECREMENT, ROUGHER_DECREMENT = 1e-8, 1e-6
 # Relative change of theta beyond which the curvature in the fixed effects is computed afresh.
 MOVED = 0.5
 # Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
@@ -115,7 +116,8 @@ def profile_fit(
     psi = pack(problem, values.thetas, values.gamma, values.phi)
     if start is not None:
         psi = start.copy()
-    scale, decrement = layout.scale[outer], DECREMENT if evaluator.nAGQ == 0 else ROUGH_DECREMENT
+    scale, rough = layout.scale[outer], ROUGHER_DECREMENT if problem.has_one_mode else ROUGH_DECREMENT
+    decrement = DECREMENT if evaluator.nAGQ == 0 else rough
     # Short steps stay in the basin of a start; but with a dispersion only that would move far.
     is_own = start is not None and problem.n_phi > 0
     by_theta = curvature_at(problem, layout.scale, psi, values) if is_own else values.curvature
