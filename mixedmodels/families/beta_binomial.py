@@ -128,7 +128,8 @@ class BetaBinomial(FamilyBase):
     ) -> tuple[FloatArray, ...] | None:
         """Return the terms of the rows by the compiled loop, None where it does not know them."""
         is_plain = self.link.name == "logit" and y.shape == eta.shape == weights.shape == (len(eta),)
-        if not is_plain or not LEAST_PHI < phi[0] < LARGEST_SHAPE:
+        # A modelled dispersion has a precision for each row.
+        if not is_plain or np.ndim(phi[0]) or not LEAST_PHI < phi[0] < LARGEST_SHAPE:
             return None
         y, eta, weights = (np.ascontiguousarray(rows) for rows in (y, eta, weights))
         return beta_binomial_rows(y, eta, weights, float(phi[0]), in_phi)
