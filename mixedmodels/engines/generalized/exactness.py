@@ -136,7 +136,7 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
         return None
     if not has_quadrature(problem):
         return _by_sample(evaluator, optimum)
-    found, value, gradient, n_agreeing = None, optimum.objective, np.zeros_like(psi), 0
+    found, value, last, n_agreeing = None, optimum.objective, None, 0
     allowed = LAPLACE_ERROR if evaluator.nAGQ <= 1 else QUADRATURE_ERROR
     widest = float(np.abs(optimum.found.x[: problem.n_theta]).max())
     # Under a link with two branches there may be several modes, of which few nodes see one.
@@ -149,18 +149,18 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
             following, slope = evaluator.with_nodes(nAGQ)(psi)
         except (np.linalg.LinAlgError, ConvergenceError):
             break
-        apart = _largest(optimum.inverse_hessian @ (slope - gradient), spread)
-        agree = apart <= SAME_ESTIMATES and abs(following - value) <= allowed[0]
-        n_agreeing = n_agreeing + 1 if agree else 0
         step = optimum.inverse_hessian @ slope
         move, error = _largest(step, spread), following - optimum.objective
+        apart = move if last is None else _largest(step - last, spread)
+        agree = apart <= SAME_ESTIMATES and abs(following - value) <= allowed[0]
+        n_agreeing = n_agreeing + 1 if agree else 0
         if evaluator.nAGQ > 1:
             # What is taken for exact must have the right optimum, which lies lower still.
             error = min(error, error - 0.5 * float(slope @ step), key=lambda value: -abs(value))
         found = Exactness(nAGQ, following, move, n_agreeing >= needed, tried, error, allowed)
         if found.is_settled or following > nested + LAPLACE_ERROR[0]:
             return found
-        value, gradient = following, slope
+        value, last = following, step
     return found if found is None or not n_agreeing else replace(found, is_settled=True)
 
 

@@ -25,7 +25,7 @@ from mixedmodels.engines.generalized.looks import (
 )
 from mixedmodels.engines.generalized.objective import Evaluator, LedToEdge
 from mixedmodels.engines.generalized.optimum import Layout, Optimum, parameter_layout
-from mixedmodels.engines.generalized.pirls import EdgeError, Mode
+from mixedmodels.engines.generalized.pirls import EdgeError
 from mixedmodels.engines.generalized.poles import beyond_poles, may_have_poles
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, pack
 from mixedmodels.engines.generalized.quadrature import check_quadrature
@@ -304,16 +304,16 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
     """Put the optimum on the user's scale."""
     problem, found = evaluator.problem, optimum.found
     equal = problem.row_origin.equal
-    mode = evaluator.mode_at(optimum.psi)
-    parameters = mode.parameters
+    at, mode = evaluator.effects_at(optimum.psi)
+    parameters = at.parameters
     outer = outer_thetas(problem, parameters.thetas)
     message = found.message if equal is None else f"{found.message}; {_collapse_message(equal)}"
     return GeneralizedEstimates(
         theta=np.concatenate([theta for theta, _ in outer]),
         beta=problem.unscale @ parameters.gamma,
         phi=problem.user_phi(parameters.phi),
-        u=effects_by_term(problem, mode, [signs for _, signs in outer]),
-        eta=problem.as_given(mode.eta),
+        u=effects_by_term(problem, at.u, [signs for _, signs in outer]),
+        eta=problem.as_given(at.eta),
         objective=optimum.objective,
         nAGQ=evaluator.nAGQ,
         vcov_rx=problem.unscale @ evaluator.fixed_inverse(optimum.psi) @ problem.unscale.T,
@@ -364,12 +364,12 @@ def _collapse_message(equal: EqualRows) -> str:
 
 
 def effects_by_term(
-    problem: GeneralizedProblem, mode: Mode, signs: Sequence[FloatArray]
+    problem: GeneralizedProblem, spherical: FloatArray, signs: Sequence[FloatArray]
 ) -> tuple[FloatArray, ...]:
     """Return the spherical effects of each term, (q, S), with the signs that match the user's theta."""
     by_term: dict[int, FloatArray] = {}
     for block, where in zip(problem.system.blocks, problem.system.slices, strict=True):
-        u = mode.u[where].reshape(block.size, -1)
+        u = spherical[where].reshape(block.size, -1)
         for k, place in term_slices(block):
             by_term[k] = np.ascontiguousarray(u[place].T * signs[k])
     return tuple(by_term[k] for k in range(len(problem.terms)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ from mixedmodels.engines.generalized.pirls import (
     Mode,
     conditional_mode,
     joint_mode,
+    linear_predictor,
     mode_border,
     mode_near,
     predicted_mode,
@@ -56,6 +58,15 @@ MOST_EDGES = 8
 
 class LedToEdge(Exception):
     """A search that is led to the end of the range of the mean; not for the search itself to catch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """A conditional mode without what was computed on the way; attributes as in Mode."""
+
+    parameters: Parameters
+    u: FloatArray
+    eta: FloatArray
 
 
 class Evaluator:
@@ -247,6 +258,19 @@ class Evaluator:
                 raise
             self.forget()
         return self._keep(psi, conditional_mode(self.problem, parameters))
+
+    def effects_at(self, psi: FloatArray) -> tuple[Mode | Effects, Mode | None]:
+        """Return parameters, conditional mode and linear predictor, and the mode itself if it was needed.
+
+        A usual model has one mode and nothing else that a verdict asks a factor for: the compiled objective
+        knows where it is.
+        """
+        if self.nAGQ > 0 and self._is_usual and self._laplace(psi) is not None:
+            assert self._modes is not None
+            parameters, u = unpack(self.problem, psi), self._modes.T.flatten()
+            return Effects(parameters, u, linear_predictor(self.problem, parameters, u, parameters.gamma)), None
+        mode = self.mode_at(psi)
+        return mode, mode
 
     def _count_edge(self) -> None:
         """Count a point with modes on the end of the range; stop a search that is led there for good."""

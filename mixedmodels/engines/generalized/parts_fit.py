@@ -296,7 +296,7 @@ def _one_pass(evaluator: PartsEvaluator, psi: FloatArray, signs: list[FloatArray
     total = _Gathered(np.zeros((p, p)), [], [], 0.0, 0.0, None, None)
     for _, problem, mode in evaluator.modes_at(psi):
         total.information += fixed_information(problem, mode)
-        total.effects.append(effects_by_term(problem, mode, signs))
+        total.effects.append(effects_by_term(problem, mode.u, signs))
         total.conditional.append(covariances_at(problem, mode))
         family, phi = problem.family, mode.parameters.phi
         mu = family.link.inverse(mode.eta)

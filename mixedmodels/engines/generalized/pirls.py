@@ -361,12 +361,20 @@ def _not_finite(problem: GeneralizedProblem) -> ConvergenceError:
     )
 
 
+def linear_predictor(
+    problem: GeneralizedProblem, parameters: Parameters, u: FloatArray, gamma: FloatArray
+) -> FloatArray:
+    """Return the linear predictor at (u, gamma), shape (n,)."""
+    eta = problem.fixed_basis @ gamma + problem.offset
+    eta += spherical_to_rows(problem.system, parameters.zeta, u)
+    return eta
+
+
 def _evaluate(
     problem: GeneralizedProblem, parameters: Parameters, u: FloatArray, gamma: FloatArray
 ) -> _State:
     """Return the state at (u, gamma)."""
-    eta = problem.fixed_basis @ gamma + problem.offset
-    eta += spherical_to_rows(problem.system, parameters.zeta, u)
+    eta = linear_predictor(problem, parameters, u, gamma)
     rows = problem.evaluate(eta, parameters.phi, order=3)
     return _State(u, gamma, eta, rows, float(u @ u) - 2.0 * float(rows.loglik.sum()))
 

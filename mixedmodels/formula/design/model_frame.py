@@ -5,6 +5,7 @@ The rows with a missing value in any variable, weight or offset drop together, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from mixedmodels.formula.design.design import MissingRows, NaAction
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
 from mixedmodels.formula.evaluation.input_frames import InputFrame, in_row_order
+from mixedmodels.formula.evaluation.magnitude import sum_of_squares
 from mixedmodels.formula.evaluation.read_column import column_of
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import Name, Node, names_in
@@ -261,7 +263,9 @@ def _is_finite(column: Column) -> bool:
     """Tell whether all values are finite numbers, of which nothing more need be asked."""
     if not isinstance(column, Numeric) or column.absent is not None or column.values.dtype.kind != "f":
         return False
-    return bool(np.isfinite(column.values).all())
+    # A sum of squares that is finite has no other numbers in it; one that is not may have overflowed.
+    values = column.values
+    return math.isfinite(sum_of_squares(values)) or bool(np.isfinite(values).all())
 
 
 def _refuse_infinite(columns: Mapping[str, Column], index: pd.Index) -> None:

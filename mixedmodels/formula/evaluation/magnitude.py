@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.linalg.blas import ddot
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import DataError
 
 #: Fourth powers, which Hessians are made of, stay within float64 (1e308) up to here, and above zero as well.
 LARGEST = 1e75
+#: Columns up to which each is asked for its sum of squares, which settles it for nearly all.
+FEW_COLUMNS = 8
+
+
+def sum_of_squares(values: FloatArray) -> float:
+    """Return the sum of squares of numbers, infinite where it overflows, without NumPy's warning of it."""
+    return float(ddot(values, values)) if len(values) else 0.0
 
 
 def any_extreme(sizes: FloatArray) -> bool:
@@ -21,6 +29,13 @@ def any_extreme(sizes: FloatArray) -> bool:
 def _is_extreme(size: float) -> bool:
     """Tell whether a largest value is too large or too small."""
     return size > LARGEST or 0.0 < size < 1.0 / LARGEST
+
+
+def _is_moderate(column: FloatArray) -> bool:
+    """Tell whether the sum of squares shows that the largest value of a column is not extreme."""
+    # A column of ones may be one number that is read again and again.
+    own = column[:1] if column.strides[0] == 0 else column
+    return len(own) / LARGEST**2 <= sum_of_squares(own) <= LARGEST**2
 
 
 def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> None:
@@ -43,6 +58,8 @@ def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> 
     if values.size == 0:
         return
     table = values.reshape(len(values), -1)
+    if table.shape[1] <= FEW_COLUMNS and all(map(_is_moderate, table.T)):
+        return
     sizes = np.maximum(np.fmax.reduce(table, axis=0), -np.fmin.reduce(table, axis=0))
     if not any_extreme(sizes):
         return
