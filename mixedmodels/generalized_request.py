@@ -62,7 +62,7 @@ def maximized(
         Information in the approximation.
     """
     problem = generalized_problem(
-        y, weights, design.X, design.random, design.offset, family, hessian != "expected", constant
+        y, weights, design.fixed, design.random, design.offset, family, hessian != "expected", constant
     )
     with naming_separation(design, kept, y, weights, family):
         problem, estimates = _estimated(problem, nodes, begin, may_change=hessian is None)

@@ -119,6 +119,9 @@ def level_rows(blocks: Sequence[Block], first_rows: IntArray, family: Family, n:
 
 def _cut(kind: int, Z: FloatArray, starts: IntArray) -> LevelRows:
     """Return the rows with their levels in pieces of about as many rows as one call takes."""
+    if starts[-1] <= PIECE_ROWS:
+        every = Piece(slice(0, len(starts) - 1), slice(0, int(starts[-1])), starts)
+        return LevelRows(kind, Z, starts, (every,))
     number = starts[:-1] // PIECE_ROWS
     ends = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
     pieces = tuple(
@@ -179,7 +182,7 @@ def evaluate_levels(
     if len(parts) < len(found):
         return None
     objective = sum(part[0] for part in parts) - 2.0 * constant
-    return LevelValue(objective, u, residual, np.sum([part[1] for part in parts], axis=0))
+    return LevelValue(objective, u, residual, sum((part[1] for part in parts[1:]), parts[0][1]))
 
 
 def _of_piece(

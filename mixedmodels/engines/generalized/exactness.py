@@ -8,6 +8,7 @@ model, it is the only one; else nodes are added until rules agree.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -226,7 +227,7 @@ def more_nodes(problem: GeneralizedProblem, nAGQ: int, least: int = 0) -> Iterat
 
 def _points(nAGQ: int, sizes: list[int]) -> float:
     """Return how often a row is evaluated."""
-    return float(np.prod([float(n_points(nAGQ, size)) for size in sizes]))
+    return math.prod(float(n_points(nAGQ, size)) for size in sizes)
 
 
 def _following(nAGQ: int) -> Iterator[int]:

@@ -31,6 +31,7 @@ from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.factorization.weighted.row_inverse import diagonal_faces
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion, rows_of
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 
 __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
@@ -39,7 +40,7 @@ __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vco
 def generalized_problem(
     y: FloatArray,
     weights: FloatArray | None,
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     terms: Sequence[RandomTerm],
     offset: FloatArray | None,
     family: Family,
@@ -54,7 +55,7 @@ def generalized_problem(
         Response as the family reads it (proportions for a binomial with trials).
     weights : ndarray, shape (n,), or None
         Prior weights; None means 1.
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects model matrix of full column rank.
     terms : sequence of RandomTerm
         Random-effects terms in the order of the design; at least one.
@@ -67,6 +68,8 @@ def generalized_problem(
     constant : ndarray, shape (n,), optional
         Terms of the log-likelihood without parameters; by default the family's ``log_constant(y, weights)``.
     """
+    columns = ColumnMatrix.of(X)
+    X = columns.dense
     order = _order(terms) if family.is_canonical else _canonical_order(y, weights, X, terms, offset)
     terms = tuple(terms) if order is None else tuple(_chosen(term, order) for term in terms)
     y, weights, offset = _sorted_rows(y, weights, offset, order)
@@ -80,7 +83,9 @@ def generalized_problem(
         X, offset = X[equal.first], offset[equal.first]
         terms = tuple(_chosen(term, equal.first) for term in terms)
     terms, column_bases = zip(*(orthogonal_if_needed(term) for term in terms), strict=True)
-    fixed, system = orthonormalize(X, None), penalized_system(amalgamate(terms))
+    # Of rows as they are given the matrix knows its products already.
+    columns = columns if order is None and equal is None else ColumnMatrix.of(X)
+    fixed, system = orthonormalize(columns, None), penalized_system(amalgamate(terms))
     first_rows = first_row_of_each_level(system)
     return GeneralizedProblem(
         y=y,
