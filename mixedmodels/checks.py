@@ -269,7 +269,7 @@ def warn_if_family_forgotten(function: str, design: Design) -> None:
 
 def check_response_varies(y: FloatArray, text: str) -> None:
     """Raise DataError if all values of the response are equal."""
-    if len(y) > 1 and y.max() == y.min():
+    if len(y) > 1 and y[0] == y[-1] and y.max() == y.min():
         raise DataError(
             f"Response is constant: every value of {text} is {y[0]:g}, so there is no variation to model."
         )

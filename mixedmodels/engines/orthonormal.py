@@ -61,9 +61,12 @@ class OrthonormalBasis:
         """Take ``Q projection`` out of e, in its place, and return what is left in the columns, ``Q'e``."""
         beta = self.combination.dot(projection)
         stretch = STRETCH if len(beta) <= FEW_COLUMNS else len(e)
-        for first in range(0, len(e), max(1, stretch)):
+        if len(e) <= stretch:
+            e -= self.columns @ beta
+            return self.project(e)
+        for first in range(0, len(e), stretch):
             rows = slice(first, first + stretch)
-            e[rows] -= (self.columns if len(e) <= stretch else self.columns.at(rows)) @ beta
+            e[rows] -= self.columns.at(rows) @ beta
         return self.project(e)
 
 

@@ -268,7 +268,8 @@ class Evaluator:
         if self.nAGQ > 0 and self._is_usual and self._laplace(psi) is not None:
             assert self._modes is not None
             parameters, u = unpack(self.problem, psi), self._modes.T.flatten()
-            return Effects(parameters, u, linear_predictor(self.problem, parameters, u, parameters.gamma)), None
+            eta = linear_predictor(self.problem, parameters, u, parameters.gamma)
+            return Effects(parameters, u, eta), None
         mode = self.mode_at(psi)
         return mode, mode
 

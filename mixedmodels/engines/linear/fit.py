@@ -444,10 +444,10 @@ def _to_last_digits(search: Search, theta: FloatArray, found: Minimum) -> tuple[
 
 def _is_in_valley(search: Search, theta: FloatArray) -> bool:
     """Tell whether a deviation is nearly zero and is not: what lies below it may turn at hardly any cost."""
-    near = (np.abs(theta) < NEAR_ZERO * search.problem.scales) & (theta != 0.0)
+    near = np.abs(theta) < NEAR_ZERO * search.problem.scales
     if not near.any() or len(theta) > FEW_PARAMETERS:
         return False
-    return bool((near & boundaries(search.problem.terms)).any())
+    return bool((near & (theta != 0.0) & boundaries(search.problem.terms)).any())
 
 
 def _down_valley(search: Search, theta: FloatArray, found: Minimum) -> Minimum:

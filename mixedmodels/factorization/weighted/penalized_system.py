@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -75,9 +75,9 @@ class PenalizedSystem:
 def penalized_system(blocks: Sequence[Block]) -> PenalizedSystem:
     """Choose the order of elimination and number everything that occurs together."""
     pattern = build_pattern(blocks)
-    ends = np.cumsum([0, *(block.n_effects for block in pattern.blocks)])
+    ends = accumulate((block.n_effects for block in pattern.blocks), initial=0)
     sums = tuple(row_sums(block.codes.astype(np.intp), block.n_levels) for block in pattern.blocks)
-    slices = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+    slices = tuple(slice(a, b) for a, b in pairwise(ends))
     is_compiled = is_scalar(pattern)
     # The compiled loops need only the numbers of the groups.
     grouped = counted_rows if is_compiled else row_sums
