@@ -114,6 +114,9 @@ def test_start_and_border_are_those_of_the_readable_way(seed, family):
         gradient, laplace_gradient(problem, psi, mode), rtol=1e-6, atol=1e-7 * np.abs(gradient).max()
     )
     np.testing.assert_allclose(evaluator.mode_at(psi).u, mode.u, rtol=1e-7, atol=1e-9)
+    effects, _ = evaluator.effects_at(psi)
+    np.testing.assert_allclose(effects.u, mode.u, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(effects.eta, mode.eta, rtol=1e-7, atol=1e-9)
     variances, typical = np.full(len(psi), np.inf), np.ones(len(psi))
     steps = hessian_by_standard_errors(evaluator.gradient_function(), psi, variances, typical)
     np.testing.assert_allclose(
