@@ -47,6 +47,8 @@ class Fit:
         How the model was asked for.
     data : table
         The data given, as :func:`mixedmodels.formula.design.kept_data.keep` returns them.
+    row_summary : RowSummary or None
+        What is known of the rows where the data are nowhere held.
     """
 
     design: Design
@@ -54,8 +56,6 @@ class Fit:
     prior_weights: FloatArray
     call: Call
     data: Any
-    #: What is known of the rows where the data are nowhere held.
-    row_summary: RowSummary | None = None
 
     def __init__(
         self, design: Design, y: FloatArray, prior_weights: FloatArray, call: Call, data: Any
@@ -65,6 +65,7 @@ class Fit:
         self.prior_weights = prior_weights
         self.call = call
         self.data = data
+        self.row_summary: RowSummary | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let the methods of every kind of fit say what to write in place of unknown arguments."""

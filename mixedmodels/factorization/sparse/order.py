@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,13 +31,18 @@ def fill_reducing_order(adjacency: csc_array) -> IntArray:
     values = np.full(adjacency.nnz, -1.0)
     pattern = csc_matrix((values, adjacency.indices, adjacency.indptr), shape=(n, n))
     pattern.setdiag(np.diff(adjacency.indptr) + 1.0)
-    try:
-        from sksparse import cholmod  # deferred: 10 ms that models without a sparse tail need not pay
-    except ImportError:
-        order = _of_superlu(pattern)
-    else:
-        order = _of_cholmod(cholmod, pattern)
+    suitesparse = cholmod()
+    order = _of_superlu(pattern) if suitesparse is None else _of_cholmod(suitesparse, pattern)
     return np.asarray(order, dtype=np.intp)
+
+
+@cache
+def cholmod() -> Any:
+    """Return SuiteSparse's orders, None without scikit-sparse; models without a sparse tail never read it."""
+    try:
+        return importlib.import_module("sksparse.cholmod")
+    except ImportError:
+        return None
 
 
 def _of_cholmod(module: Any, pattern: csc_matrix) -> IntArray:

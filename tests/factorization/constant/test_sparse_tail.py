@@ -33,7 +33,7 @@ ORDERS = ["SuiteSparse", "SciPy"]
 
 def _sparse(order="SciPy", *, merge=True):
     """Return a context in which every tail is sparse; without `merge`, in as many fronts as there can be."""
-    if order == "SuiteSparse" and sparse_order.cholmod is None:
+    if order == "SuiteSparse" and sparse_order.cholmod() is None:
         pytest.skip("scikit-sparse is not installed")
     stack = ExitStack()
     stack.enter_context(patch.object(choose, "LEAST_SPARSE", 0))
@@ -42,7 +42,7 @@ def _sparse(order="SciPy", *, merge=True):
         stack.enter_context(patch.object(sparse_symbolic, "FRONT_SECONDS", 0.0))
         stack.enter_context(patch.object(sparse_symbolic, "HALF_SPEED", 0))
     if order == "SciPy":
-        stack.enter_context(patch.object(sparse_order, "cholmod", None))
+        stack.enter_context(patch.object(sparse_order, "cholmod", lambda: None))
     return stack
 
 
@@ -149,7 +149,8 @@ def _districts(rng, n_districts, teachers, pupils, *, moves=20, slopes=False, cl
 @pytest.mark.parametrize(("slopes", "classes"), [(False, False), (True, False), (False, True), (True, True)])
 def test_separate_districts_choose_a_sparse_tail(order, slopes, classes):
     y, X, terms = _districts(np.random.default_rng(1), 40, 15, 4000, slopes=slopes, classes=classes)
-    with patch.object(sparse_order, "cholmod", sparse_order.cholmod if order == "SuiteSparse" else None):
+    suitesparse = sparse_order.cholmod if order == "SuiteSparse" else lambda: None
+    with patch.object(sparse_order, "cholmod", suitesparse):
         sparse = linear_problem(y, X, terms)
     assert "sparse tail" in sparse.description()
     with patch.object(choose, "LEAST_SPARSE", np.inf):

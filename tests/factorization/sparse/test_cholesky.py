@@ -95,9 +95,9 @@ def _fill(order):
 
 @pytest.mark.parametrize("suitesparse", [True, False])
 def test_orders_save_fill(suitesparse):
-    if suitesparse and sparse_order.cholmod is None:
+    if suitesparse and sparse_order.cholmod() is None:
         pytest.skip("scikit-sparse is not installed")
-    with patch.object(sparse_order, "cholmod", sparse_order.cholmod if suitesparse else None):
+    with patch.object(sparse_order, "cholmod", sparse_order.cholmod if suitesparse else lambda: None):
         order = sparse_order.fill_reducing_order(_grid(30))
     np.testing.assert_array_equal(np.sort(order), np.arange(900))
     with patch.object(sparse_symbolic, "FRONT_SECONDS", 0.0), patch.object(sparse_symbolic, "HALF_SPEED", 0):
@@ -109,5 +109,5 @@ def test_both_interfaces_of_scikit_sparse_are_understood():
     old = SimpleNamespace(analyze=lambda A, ordering_method: SimpleNamespace(P=lambda: reverse))
     new = SimpleNamespace(CholeskyFactor=lambda A, order: SimpleNamespace(perm=reverse))
     for module in (old, new):
-        with patch.object(sparse_order, "cholmod", module):
+        with patch.object(sparse_order, "cholmod", lambda module=module: module):
             np.testing.assert_array_equal(sparse_order.fill_reducing_order(_grid(3)), reverse)
