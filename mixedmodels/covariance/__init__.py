@@ -1,13 +1,11 @@
 """Covariance structures of random effects: theta to factor and back."""
 
-from mixedmodels.covariance.by_correlation import ByCorrelation
-from mixedmodels.covariance.diagonal import Diagonal
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import Unstructured
 from mixedmodels.deferred import on_first_use
 
 with on_first_use():
-    from mixedmodels.covariance import autoregressive, compound_symmetry
+    from mixedmodels.covariance import autoregressive, by_correlation, compound_symmetry, diagonal
     from mixedmodels.covariance.residual import by_lag
 
 
@@ -26,19 +24,17 @@ def covariance_structure(name: str, size: int, homogeneous: bool | None = None) 
     if name == "us":
         return Unstructured(size)
     if name == "diag":
-        return Diagonal(size, bool(homogeneous))
+        return diagonal.Diagonal(size, bool(homogeneous))
     if name == "cs":
         return compound_symmetry.CompoundSymmetry(size, bool(homogeneous))
     if name == "toep":
         steps = tuple((float(k),) for k in range(size))
-        return ByCorrelation(by_lag.Toeplitz(size - 1), steps, bool(homogeneous))
+        return by_correlation.ByCorrelation(by_lag.Toeplitz(size - 1), steps, bool(homogeneous))
     return autoregressive.Autoregressive(size, homogeneous is not False)
 
 
 __all__ = [
-    "ByCorrelation",
     "CovarianceStructure",
-    "Diagonal",
     "Unstructured",
     "covariance_structure",
 ]

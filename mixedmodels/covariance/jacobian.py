@@ -24,7 +24,7 @@ def factor_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatA
 
     Examples
     --------
-    >>> from mixedmodels.covariance import Diagonal
+    >>> from mixedmodels.covariance.diagonal import Diagonal
     >>> factor_jacobian(Diagonal(2), np.ones(2))[1]
     array([[0., 0.],
            [0., 1.]])

@@ -13,7 +13,6 @@ import pandas as pd
 from mixedmodels.advice import unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
-from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.deferred import first_used, on_first_use
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
@@ -23,6 +22,7 @@ from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.models.shown_names import shown_names
 
 with on_first_use():
+    from mixedmodels.covariance import term_covariance
     from mixedmodels.diagnostics import leverage, residuals
     from mixedmodels.inference import (
         anova,
@@ -440,7 +440,7 @@ class FittedModel(Fit):
         return summary.Summary(
             description=self._describe(),
             coefficients=self._coefficient_table(),
-            fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
+            fixed_correlation=term_covariance.covariance_to_correlation(self._fixed_covariance()),
             scaled_residuals=self._scaled_residuals(),
             show_correlation=correlation,
         )

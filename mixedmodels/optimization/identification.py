@@ -117,9 +117,8 @@ def _is_certified(terms: Sequence[RandomTerm], p: int, residual: bool) -> bool:
     """
     groups: dict[str, list[RandomTerm]] = {}
     for term in terms:
-        if term.relationship is not None or not (
-            term.structure.is_unstructured or covariance_forms.is_diagonal(term)
-        ):
+        is_free = term.structure.is_unstructured or covariance_forms.is_diagonal(term)
+        if term.relationship is not None or not is_free:
             return False
         groups.setdefault(term.group, []).append(term)
     effects = sorted((sum(t.size for t in own) * own[0].n_levels, group) for group, own in groups.items())
@@ -161,20 +160,16 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
 
 def _few_rows(terms: Sequence[RandomTerm]) -> IntArray:
     """Return rows of a few levels of every factor, coarse factors first."""
-    rows = np.arange(len(terms[0].codes))
+    rows, few = np.arange(len(terms[0].codes)), covariance_forms.FEW_ROWS
     for term in sorted(terms, key=lambda term: term.n_levels):
-        if len(rows) <= covariance_forms.FEW_ROWS:
+        if len(rows) <= few:
             return rows
         codes = term.codes[rows]
         size = np.bincount(codes, minlength=term.n_levels)
-        n_kept = 1 + int(np.searchsorted(np.cumsum(size[size > 0]), 2 * covariance_forms.FEW_ROWS))
+        n_kept = 1 + int(np.searchsorted(np.cumsum(size[size > 0]), 2 * few))
         last = np.flatnonzero(size > 0)[: max(n_kept, 3)][-1]
         rows = rows[codes <= last]
-    return (
-        rows[: covariance_forms.FEW_ROWS]
-        if len(rows) <= 2 * covariance_forms.FEW_ROWS
-        else rows[:: len(rows) // covariance_forms.FEW_ROWS][: covariance_forms.FEW_ROWS]
-    )
+    return rows[:few] if len(rows) <= 2 * few else rows[:: len(rows) // few][:few]
 
 
 def _flat_sentences(
@@ -296,9 +291,7 @@ def _gathered(
     found: dict[tuple[bool, tuple[int, ...]], list[FloatArray]] = {}
     for v in vectors:
         moved = {parameter.term for parameter, c in zip(parameters, v, strict=True) if c != 0.0}
-        key = (
-            covariance_forms.vanishes(replace(rows, fixed=rows.fixed[:, :0]), parameters, v),
-            tuple(sorted(moved)),
-        )
+        is_random = covariance_forms.vanishes(replace(rows, fixed=rows.fixed[:, :0]), parameters, v)
+        key = is_random, tuple(sorted(moved))
         found.setdefault(key, []).append(v)
     return list(found.values())

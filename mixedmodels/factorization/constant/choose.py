@@ -9,12 +9,11 @@ from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.deferred import on_first_use
-from mixedmodels.factorization.constant.penalty import related_levels
 from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
 from mixedmodels.factorization.pattern import Coupling, Pattern
 
 with on_first_use():
-    from mixedmodels.factorization.constant import sparse_rest, sparse_tail_matrix
+    from mixedmodels.factorization.constant import penalty, sparse_rest, sparse_tail_matrix
     from mixedmodels.factorization.sparse import order, symbolic
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     p : int
         Number of fixed effects.
     """
-    n_tail, related = pattern.n_tail, related_levels(pattern)
+    n_tail, related = pattern.n_tail, penalty.related_levels(pattern)
     if related is not None:
         sizes, met = sparse_tail_matrix.meeting_levels(pattern)
         adjacency = csc_array(sparse_tail_matrix.meetings_of(met) + related)

@@ -24,7 +24,6 @@ from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.response import response
 from mixedmodels.formula.design.structured import StructuredResiduals
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
-from mixedmodels.formula.evaluation.contrasts import as_contrast
 from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
@@ -37,6 +36,7 @@ from mixedmodels.formula.language.terms import Terms, expand_terms
 
 with on_first_use():
     from mixedmodels.formula.design import relationship
+    from mixedmodels.formula.evaluation import contrasts as contrast_coding
 
 if TYPE_CHECKING:
     from mixedmodels.formula.language.dispersion import VarianceCall
@@ -299,7 +299,7 @@ def check_contrasts(
                 f"contrasts apply only to factors, and {name} is numeric; write C({name}, contr.sum) in the "
                 "formula, or make the column categorical"
             )
-        as_contrast(contrasts[name], name)
+        contrast_coding.as_contrast(contrasts[name], name)
         if name not in fixed:
             warn(f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning)
 
