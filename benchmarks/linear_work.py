@@ -28,7 +28,7 @@ import scipy.sparse
 
 import mixedmodels as mm
 from benchmarks import machine, simulate
-from mixedmodels.formula import precision
+from mixedmodels.formula.design.relationship import precision
 
 SEED = 20261128
 OUTPUT = Path("benchmarks/results/linear_work.csv")

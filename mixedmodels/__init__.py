@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from mixedmodels.families import truncated_nbinom1 as truncated_nbinom1
     from mixedmodels.families import truncated_nbinom2 as truncated_nbinom2
     from mixedmodels.families import truncated_poisson as truncated_poisson
-    from mixedmodels.formula import model_terms as model_terms
-    from mixedmodels.formula import precision as precision
+    from mixedmodels.formula.design.model_terms import model_terms as model_terms
+    from mixedmodels.formula.design.relationship import precision as precision
     from mixedmodels.gee import gee as gee
     from mixedmodels.glm import glm as glm
     from mixedmodels.glmer import glmer as glmer
@@ -232,7 +232,8 @@ _HOMES = {
         "negative_binomial poisson quasi quasibinomial quasipoisson truncated_nbinom1 "
         "truncated_nbinom2 truncated_poisson"
     ),
-    "formula": "model_terms precision",
+    "formula.design.model_terms": "model_terms",
+    "formula.design.relationship": "precision",
     "gee": "gee",
     "glm": "glm",
     "glmer": "glmer glmer_nb",

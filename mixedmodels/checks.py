@@ -33,12 +33,12 @@ from mixedmodels.formula.design.design import Design, Response
 from mixedmodels.formula.design.repeated import without_repeated_terms
 from mixedmodels.formula.language.syntax_tree import deparse
 from mixedmodels.optimization.identification import unidentified
-from mixedmodels.optimization.identification_words import INTERCEPT
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.reports.fit_text import rank_message
 
 with on_first_use():
     from mixedmodels.engines.residual import batches, problem
+    from mixedmodels.optimization import identification_words
+    from mixedmodels.reports import fit_text
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
@@ -90,7 +90,7 @@ def check_design(design: Design, control: LmerControl, linear: bool) -> None:
                 raise
             warn(str(error), DataWarning)
     if design.dropped and control.check_rank != "ignore":
-        message = f"{rank_message(len(design.dropped))}: {listed(design.dropped)}"
+        message = f"{fit_text.rank_message(len(design.dropped))}: {listed(design.dropped)}"
         if control.check_rank == "stop":
             raise DataError(message)
         warn(message, DataWarning)
@@ -245,7 +245,7 @@ def _fixed_labels(design: Design) -> list[str]:
     labels = {
         term.pattern: ":".join(names[i] for i in sorted(i for i, _ in term.factors)) for term in recipe.terms
     }
-    return [labels.get(recipe.assign[k], INTERCEPT) for k in design.recipe.kept]
+    return [labels.get(recipe.assign[k], identification_words.INTERCEPT) for k in design.recipe.kept]
 
 
 def warn_if_family_forgotten(function: str, design: Design) -> None:

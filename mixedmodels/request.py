@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixedmodels.advice import shown
 from mixedmodels.checks import with_terms_once
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import ControlError, DataError
 from mixedmodels.fits.call import Call, record_call
 from mixedmodels.formula import build_design
@@ -17,10 +18,15 @@ from mixedmodels.formula.design.design import Design, NaAction
 from mixedmodels.formula.design.kept_data import keep
 from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.evaluation.input_frames import InputFrame, in_row_order, input_frame
-from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula, parse_expression
-from mixedmodels.formula.language.residual import STRUCTURES, ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
+
+with on_first_use():
+    from mixedmodels.formula.language import residual as residual_calls
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.language.dispersion import VarianceCall
+    from mixedmodels.formula.language.residual import ResidualCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def read_request(
         contrasts=contrasts, env=env, relmat=relmat, residual=residual, dispersion=dispersion,
         states=states,
     )  # fmt: skip
-    shown = residual.text if isinstance(residual, ResidualCall) else residual
+    shown = residual if residual is None or isinstance(residual, str) else residual.text
     spread = dispersion
     if isinstance(dispersion, tuple):
         spread = dispersion[0].text if dispersion else None
@@ -120,8 +126,8 @@ def read_grouped_request(
     group = _row_variable("groups", groups, frame, names)
     times = () if time is None else (_row_variable("time", time, frame, names),)
     text = f"{deparse(times[0]) if times else '1'} | {deparse(group)}"
-    kind = replace(STRUCTURES["diag"], ordered=in_order)
-    call = ResidualCall(text, kind, False, times, group, None, {})
+    kind = replace(residual_calls.STRUCTURES["diag"], ordered=in_order)
+    call = residual_calls.ResidualCall(text, kind, False, times, group, None, {})
     design = build_design(
         formula, data, weights=weights, offset=offset, subset=subset, na_action=na_action,
         contrasts=contrasts, env=names, residual=call,

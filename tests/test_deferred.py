@@ -35,6 +35,14 @@ def test_a_first_fit_reads_nothing_that_it_does_not_need():
         "scipy.stats", "scipy.optimize", "formulaic", "narwhals", "matplotlib", "tqdm", "asyncio",
         "mixedmodels.inference.anova", "mixedmodels.inference.profile.profile", "mixedmodels.tidy.report",
         "mixedmodels.plots.overview", "mixedmodels.models.structured_mixed", "mixedmodels.prediction.predict",
+        "mixedmodels.factorization.constant.sparse_tail",
+        "mixedmodels.factorization.constant.sparse_tail_matrix",
+        "mixedmodels.factorization.constant.dense_tail", "mixedmodels.factorization.sparse.symbolic",
+        "mixedmodels.covariance.residual.structure", "mixedmodels.covariance.diagonal",
+        "mixedmodels.formula.language.residual", "mixedmodels.formula.design.residual",
+        "mixedmodels.formula.design.relationship", "mixedmodels.formula.evaluation.contrasts",
+        "mixedmodels.engines.linear.separated_rows",
+        "mixedmodels.fits.stored_rows", "mixedmodels.fits.joint_covariance", "mixedmodels.reports.fit_text",
     ]  # fmt: skip
     assert [name for name in unneeded if name in read] == []
 

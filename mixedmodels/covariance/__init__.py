@@ -1,12 +1,12 @@
 """Covariance structures of random effects: theta to factor and back."""
 
-from mixedmodels.covariance.autoregressive import Autoregressive
-from mixedmodels.covariance.by_correlation import ByCorrelation
-from mixedmodels.covariance.compound_symmetry import CompoundSymmetry
-from mixedmodels.covariance.diagonal import Diagonal
-from mixedmodels.covariance.residual.by_lag import Toeplitz
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.unstructured import Unstructured
+from mixedmodels.deferred import on_first_use
+
+with on_first_use():
+    from mixedmodels.covariance import autoregressive, by_correlation, compound_symmetry, diagonal
+    from mixedmodels.covariance.residual import by_lag
 
 
 def covariance_structure(name: str, size: int, homogeneous: bool | None = None) -> CovarianceStructure:
@@ -24,21 +24,17 @@ def covariance_structure(name: str, size: int, homogeneous: bool | None = None) 
     if name == "us":
         return Unstructured(size)
     if name == "diag":
-        return Diagonal(size, bool(homogeneous))
+        return diagonal.Diagonal(size, bool(homogeneous))
     if name == "cs":
-        return CompoundSymmetry(size, bool(homogeneous))
+        return compound_symmetry.CompoundSymmetry(size, bool(homogeneous))
     if name == "toep":
         steps = tuple((float(k),) for k in range(size))
-        return ByCorrelation(Toeplitz(size - 1), steps, bool(homogeneous))
-    return Autoregressive(size, homogeneous is not False)
+        return by_correlation.ByCorrelation(by_lag.Toeplitz(size - 1), steps, bool(homogeneous))
+    return autoregressive.Autoregressive(size, homogeneous is not False)
 
 
 __all__ = [
-    "Autoregressive",
-    "ByCorrelation",
-    "CompoundSymmetry",
     "CovarianceStructure",
-    "Diagonal",
     "Unstructured",
     "covariance_structure",
 ]

@@ -24,7 +24,7 @@ def factor_jacobian(structure: CovarianceStructure, theta: FloatArray) -> FloatA
 
     Examples
     --------
-    >>> from mixedmodels.covariance import Diagonal
+    >>> from mixedmodels.covariance.diagonal import Diagonal
     >>> factor_jacobian(Diagonal(2), np.ones(2))[1]
     array([[0., 0.],
            [0., 1.]])
@@ -53,7 +53,7 @@ def covariance_jacobian(structure: CovarianceStructure, theta: FloatArray) -> Fl
 
     Examples
     --------
-    >>> from mixedmodels.covariance import CompoundSymmetry
+    >>> from mixedmodels.covariance.compound_symmetry import CompoundSymmetry
     >>> covariance_jacobian(CompoundSymmetry(2, homogeneous=True), np.array([2.0, 0.5]))[1, 0].round(9)
     array([0., 4.])
     """

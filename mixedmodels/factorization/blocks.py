@@ -6,12 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.formula.design.sparse_root import SparseRoot
+
+with on_first_use():
+    from mixedmodels.formula.design import sparse_root
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.design.sparse_root import SparseRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ def amalgamate(
         Makes a block of the terms at some positions; by default from their rows.
     """
     related = [term.relationship for term in terms if term.relationship is not None]
-    sparse = sparse and all(isinstance(root, SparseRoot) for root in related)
+    sparse = sparse and all(isinstance(root, sparse_root.SparseRoot) for root in related)
     gathered: dict[str, list[int]] = {}
     for k, term in enumerate(terms):
         key = term.group if term.relationship is None else f"{term.group}\0{k}"
@@ -103,7 +110,7 @@ def amalgamate(
 def _block(terms: Sequence[RandomTerm], members: list[int], sparse: bool) -> Block:
     first = terms[members[0]]
     root = first.relationship
-    is_precision = sparse and isinstance(root, SparseRoot)
+    is_precision = sparse and isinstance(root, sparse_root.SparseRoot)
     return Block(
         group=first.group,
         terms=tuple(members),
@@ -112,7 +119,7 @@ def _block(terms: Sequence[RandomTerm], members: list[int], sparse: bool) -> Blo
         n_levels=first.n_levels,
         columns=tuple(own_column(terms[k].Z[:, i]) for k in members for i in range(terms[k].size)),
         relationship=None if root is None or is_precision else np.asarray(root),
-        precision=root if is_precision and isinstance(root, SparseRoot) else None,
+        precision=root if is_precision and isinstance(root, sparse_root.SparseRoot) else None,
     )
 
 

@@ -10,21 +10,24 @@ import pandas as pd
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.call import Call
 from mixedmodels.fits.columns import column_terms
 from mixedmodels.fits.criteria import akaike, schwarz
 from mixedmodels.fits.family_quantities import ResidualType
-from mixedmodels.fits.stored_rows import with_rows_read, with_rows_written
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.kept_data import columns_in_use
 from mixedmodels.optimization.report import ConvergenceReport
-from mixedmodels.reports.fit_text import FitDescription
-from mixedmodels.reports.formula_text import shown_formula
+
+with on_first_use():
+    from mixedmodels.fits import stored_rows
+    from mixedmodels.reports import formula_text
 
 if TYPE_CHECKING:
     from mixedmodels.families.family import Family
     from mixedmodels.fits.row_summary import RowSummary
+    from mixedmodels.reports.fit_text import FitDescription
 
 
 #: Model matrix and levels of one term at some rows: (m, S) and (m,).
@@ -82,11 +85,11 @@ class Fit:
         state = {name: value for name, value in self.__dict__.items() if name not in rebuilt}
         arguments = [self.call.arguments.get(name) for name in ("weights", "offset", "subset")]
         state["data"] = columns_in_use(self.data, self.design, arguments)
-        return with_rows_written(state)
+        return stored_rows.with_rows_written(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Put arrays of rows that stand in the data in their places."""
-        self.__dict__.update(with_rows_read(state))
+        self.__dict__.update(stored_rows.with_rows_read(state))
 
     # What a kind of model must say about itself.
 
@@ -369,7 +372,7 @@ class Fit:
         >>> m.formula()
         'Reaction ~ Days + (Days | Subject)'
         """
-        return shown_formula(self.design.formula)
+        return formula_text.shown_formula(self.design.formula)
 
     def terms(self) -> list[str]:
         """Return the labels of the fixed-effects terms, in R's order.

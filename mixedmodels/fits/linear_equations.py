@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, conditional_covariances
-from mixedmodels.fits.joint_covariance import JointCovariance, covariance_of_problem
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.reports.printed import Printed
+
+with on_first_use():
+    from mixedmodels.fits import joint_covariance as joint
+
+if TYPE_CHECKING:
+    from mixedmodels.fits.joint_covariance import JointCovariance
 
 
 class LinearEquationsFit(MixedFit):
@@ -43,7 +50,7 @@ class LinearEquationsFit(MixedFit):
     @cached_property
     def joint_covariance(self) -> JointCovariance | None:
         """The joint covariance of (b, beta) over sigma^2, entry by entry."""
-        return covariance_of_problem(self.problem, self.theta_values)
+        return joint.covariance_of_problem(self.problem, self.theta_values)
 
     def sigma(self) -> float:
         """Return the residual standard deviation, or the square root of the dispersion."""

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.covariance.term_covariance import TermCovariance
 from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, NotAvailableError
 from mixedmodels.fits.fit import Fit, RandomRows
@@ -23,6 +22,7 @@ with on_first_use():
     from mixedmodels.fits import joint_covariance, mixed_model_equations
 
 if TYPE_CHECKING:
+    from mixedmodels.covariance.term_covariance import TermCovariance
     from mixedmodels.fits.joint_covariance import JointCovariance
     from mixedmodels.fits.mixed_model_equations import JointSystem
 

@@ -29,19 +29,14 @@ Missing values
 
 from mixedmodels.formula.design.build import build_design
 from mixedmodels.formula.design.checks import check_random_terms
-from mixedmodels.formula.design.model_terms import ModelTerms, model_terms
 from mixedmodels.formula.design.new_data import fixed_matrix, random_columns, random_matrices
-from mixedmodels.formula.design.relationship import precision
 from mixedmodels.formula.language.parse import parse_formula
 
 __all__ = [
-    "ModelTerms",
     "build_design",
     "check_random_terms",
     "fixed_matrix",
-    "model_terms",
     "parse_formula",
-    "precision",
     "random_columns",
     "random_matrices",
 ]

@@ -13,7 +13,6 @@ import pandas as pd
 from mixedmodels.advice import unknown_attribute
 from mixedmodels.arrays import FloatArray
 from mixedmodels.control import one_of
-from mixedmodels.covariance.term_covariance import covariance_to_correlation
 from mixedmodels.deferred import first_used, on_first_use
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
@@ -21,9 +20,9 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.models.shown_names import shown_names
-from mixedmodels.reports.fit_text import print_text, rank_message
 
 with on_first_use():
+    from mixedmodels.covariance import term_covariance
     from mixedmodels.diagnostics import leverage, residuals
     from mixedmodels.inference import (
         anova,
@@ -40,7 +39,7 @@ with on_first_use():
     from mixedmodels.models import stripped
     from mixedmodels.plots import overview
     from mixedmodels.prediction import predict
-    from mixedmodels.reports import page
+    from mixedmodels.reports import fit_text, page
     from mixedmodels.tidy import augment, glance, maketables, report, tidy
 
 if TYPE_CHECKING:
@@ -441,7 +440,7 @@ class FittedModel(Fit):
         return summary.Summary(
             description=self._describe(),
             coefficients=self._coefficient_table(),
-            fixed_correlation=covariance_to_correlation(self._fixed_covariance()),
+            fixed_correlation=term_covariance.covariance_to_correlation(self._fixed_covariance()),
             scaled_residuals=self._scaled_residuals(),
             show_correlation=correlation,
         )
@@ -539,7 +538,7 @@ class FittedModel(Fit):
         return maketables.statistics_of(self).get(key)
 
     def __repr__(self) -> str:
-        return print_text(self._describe(), self.design.x_names, self.beta)
+        return fit_text.print_text(self._describe(), self.design.x_names, self.beta)
 
     def _repr_html_(self) -> str:
         return page.html_of(repr(self))
@@ -563,7 +562,7 @@ class FittedModel(Fit):
 
     def _fit_warnings(self) -> tuple[str, ...]:
         dropped = self.design.dropped
-        return (rank_message(len(dropped)),) if dropped else ()
+        return (fit_text.rank_message(len(dropped)),) if dropped else ()
 
     def _likelihood_criteria(self) -> Mapping[str, float]:
         loglik = self.loglik()

@@ -23,14 +23,15 @@ from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.reports.fit_text import FitDescription
 
 with on_first_use():
     from mixedmodels.engines.linear import some_columns
     from mixedmodels.inference import fixed_effects
+    from mixedmodels.reports import fit_text
 
 if TYPE_CHECKING:
     from mixedmodels.inference.robust import RobustType
+    from mixedmodels.reports.fit_text import FitDescription
 
 
 def judged(design: Design, problem: LinearProblem, estimates: LinearEstimates) -> LinearEstimates:
@@ -194,7 +195,7 @@ class LinearMixedModel(MixedModel, LinearFit):
         criteria: Mapping[str, float] = (
             {"REML": self.estimates.solution.objective} if self.is_reml else self._likelihood_criteria()
         )
-        return FitDescription(
+        return fit_text.FitDescription(
             title=f"Linear mixed model fit by {method}",
             class_name="lmerMod",
             formula=self.formula(),

@@ -15,13 +15,13 @@ from mixedmodels.errors import ControlError
 from mixedmodels.fits.mixed_fit import MixedFit
 from mixedmodels.missing import UNSET
 from mixedmodels.models.fitted_model import FittedModel
-from mixedmodels.reports.fit_text import SINGULAR_NOTE
 
 with on_first_use():
     from mixedmodels.fits import mixed_model_equations
     from mixedmodels.inference import get_me, ranef, ranova, varcorr
     from mixedmodels.inference.profile import profile
     from mixedmodels.prediction import averaged, predict, request, simulate
+    from mixedmodels.reports import fit_text
 
 if TYPE_CHECKING:
     from mixedmodels.inference.anova import AnovaTable
@@ -457,4 +457,4 @@ class MixedModel(FittedModel, MixedFit):
             return report.reasons or ("the optimum was not reached",)
         if report.verdict == "not identified":
             return report.reasons
-        return (SINGULAR_NOTE,) if self.is_singular() else ()
+        return (fit_text.SINGULAR_NOTE,) if self.is_singular() else ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -20,8 +20,10 @@ from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.jacobian import factor_jacobian
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.design.theta import theta_slices
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.design.sparse_root import Relationship
 
 #: Rows asked first, a handful of levels of every factor in most designs; up to here matrices are dense.
 FEW_ROWS = 64

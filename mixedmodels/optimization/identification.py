@@ -13,28 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.kernels.level_products import level_products
-from mixedmodels.optimization.covariance_forms import (
-    DEPENDENT,
-    FEW_ROWS,
-    Direction,
-    Rows,
-    bilinear_forms,
-    changes_along,
-    directions_of,
-    gathered_rows,
-    is_diagonal,
-    vanishes,
-)
-from mixedmodels.optimization.flat_trades import is_flat
-from mixedmodels.optimization.identification_words import NEGLIGIBLE, listed_names, moved_names, sentence
+
+with on_first_use():
+    from mixedmodels.optimization import covariance_forms, flat_trades
+    from mixedmodels.optimization import identification_words as words
+
+if TYPE_CHECKING:
+    from mixedmodels.optimization.covariance_forms import Direction, Rows
 
 #: Rows among which regular levels are counted, first fewer, which do for most.
 SOME_ROWS, MANY_ROWS = 1_500, 20_000
@@ -87,16 +82,18 @@ def unidentified(
     all_count = root_weights is None or bool(root_weights.all())
     if all_count and _is_certified(terms, 0 if fixed is None else fixed.shape[1], residual):
         return ()
-    parameters = directions_of(terms, theta, residual)
+    parameters = covariance_forms.directions_of(terms, theta, residual)
     rows = _few_rows(terms)
     if len(rows) < len(terms[0].codes):
-        forms, _ = bilinear_forms(gathered_rows(terms, fixed, root_weights, rows), parameters)
+        forms, _ = covariance_forms.bilinear_forms(
+            covariance_forms.gathered_rows(terms, fixed, root_weights, rows), parameters
+        )
         s = np.linalg.svd(forms, compute_uv=False)
         if s[-1] > (INDEPENDENT if objective is None else NEARLY) * s[0]:
             return ()
-    everything = gathered_rows(terms, fixed, root_weights, None)
-    forms, sizes = bilinear_forms(everything, parameters)
-    null = _null_space(forms, DEPENDENT)
+    everything = covariance_forms.gathered_rows(terms, fixed, root_weights, None)
+    forms, sizes = covariance_forms.bilinear_forms(everything, parameters)
+    null = _null_space(forms, covariance_forms.DEPENDENT)
     if null is None:
         return (
             ()
@@ -105,7 +102,7 @@ def unidentified(
         )
     free = _open_directions(everything, theta, parameters, _sparse_basis(null / sizes, sizes))
     return tuple(
-        sentence(everything, labels(), parameters, vectors)
+        words.sentence(everything, labels(), parameters, vectors)
         for vectors in _gathered(everything, parameters, free)
     )
 
@@ -120,7 +117,8 @@ def _is_certified(terms: Sequence[RandomTerm], p: int, residual: bool) -> bool:
     """
     groups: dict[str, list[RandomTerm]] = {}
     for term in terms:
-        if term.relationship is not None or not (term.structure.is_unstructured or is_diagonal(term)):
+        is_free = term.structure.is_unstructured or covariance_forms.is_diagonal(term)
+        if term.relationship is not None or not is_free:
             return False
         groups.setdefault(term.group, []).append(term)
     effects = sorted((sum(t.size for t in own) * own[0].n_levels, group) for group, own in groups.items())
@@ -162,16 +160,16 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
 
 def _few_rows(terms: Sequence[RandomTerm]) -> IntArray:
     """Return rows of a few levels of every factor, coarse factors first."""
-    rows = np.arange(len(terms[0].codes))
+    rows, few = np.arange(len(terms[0].codes)), covariance_forms.FEW_ROWS
     for term in sorted(terms, key=lambda term: term.n_levels):
-        if len(rows) <= FEW_ROWS:
+        if len(rows) <= few:
             return rows
         codes = term.codes[rows]
         size = np.bincount(codes, minlength=term.n_levels)
-        n_kept = 1 + int(np.searchsorted(np.cumsum(size[size > 0]), 2 * FEW_ROWS))
+        n_kept = 1 + int(np.searchsorted(np.cumsum(size[size > 0]), 2 * few))
         last = np.flatnonzero(size > 0)[: max(n_kept, 3)][-1]
         rows = rows[codes <= last]
-    return rows[:FEW_ROWS] if len(rows) <= 2 * FEW_ROWS else rows[:: len(rows) // FEW_ROWS][:FEW_ROWS]
+    return rows[:few] if len(rows) <= 2 * few else rows[:: len(rows) // few][:few]
 
 
 def _flat_sentences(
@@ -191,14 +189,14 @@ def _flat_sentences(
         w = np.where(np.abs(w) < FAINT * np.abs(w).max(), 0.0, w)
         v = w / sizes
         changes = {}
-        for t, change in changes_along(rows.terms, parameters, v).items():
+        for t, change in covariance_forms.changes_along(rows.terms, parameters, v).items():
             inverse = np.linalg.inv(rows.bases[t])
             changes[t] = inverse @ change @ inverse.T
         grows = float(v[-1]) if parameters[-1].term < 0 else 0.0
         # Two coefficients of one factor are as near as the place of zero on their scale puts them.
         groups = {rows.terms[t].group for t in changes} | ({"residual"} if grows else set())
-        if len(groups) > 1 and is_flat(objective, rows.terms, theta, changes, grows):
-            names = listed_names(moved_names(rows, parameters, [v]))
+        if len(groups) > 1 and flat_trades.is_flat(objective, rows.terms, theta, changes, grows):
+            names = words.listed_names(words.moved_names(rows, parameters, [v]))
             sentences.append(f"The data do not tell {names} apart: {TRADED}.")
     return tuple(sentences)
 
@@ -219,7 +217,7 @@ def _sparse_basis(null: FloatArray, sizes: FloatArray) -> list[FloatArray]:
         for other in range(len(rows)):
             if other != i:
                 rows[other] = rows[other] - rows[other, k] * rows[i]
-    rows = np.where(np.abs(rows) < NEGLIGIBLE * np.abs(rows).max(axis=1, keepdims=True), 0.0, rows)
+    rows = np.where(np.abs(rows) < words.NEGLIGIBLE * np.abs(rows).max(axis=1, keepdims=True), 0.0, rows)
     return list(rows / sizes)
 
 
@@ -254,19 +252,19 @@ def _within_ranges(
         if t == growing:
             continue
         U, s, _ = np.linalg.svd(rows.bases[t] @ term.structure.factor(theta[part]))
-        null = U[:, s <= DEPENDENT * max(s[0], np.finfo(np.float64).tiny)]
+        null = U[:, s <= covariance_forms.DEPENDENT * max(s[0], np.finfo(np.float64).tiny)]
         still = np.zeros((term.size, term.size))
-        changes = [changes_along(rows.terms, parameters, v).get(t, still) for v in basis]
+        changes = [covariance_forms.changes_along(rows.terms, parameters, v).get(t, still) for v in basis]
         leaving.append(np.array([(null.T @ change).ravel() for change in changes]))
     outside = np.concatenate(leaving, axis=1)
     U, s, _ = np.linalg.svd(outside)
-    rank = int(np.count_nonzero(s > NEGLIGIBLE * np.abs(outside).max(initial=0.0)))
+    rank = int(np.count_nonzero(s > words.NEGLIGIBLE * np.abs(outside).max(initial=0.0)))
     return [np.asarray(c @ np.array(basis)) for c in U[:, rank:].T]
 
 
 def _is_open(rows: Rows, theta: FloatArray, parameters: Sequence[Direction], v: FloatArray) -> bool:
     """Tell whether covariances stay covariances some way along a direction or its opposite."""
-    changes = changes_along(rows.terms, parameters, v)
+    changes = covariance_forms.changes_along(rows.terms, parameters, v)
     return any(
         _stays(rows, theta, {t: sign * change for t, change in changes.items()})
         and not any(p.one_sided and sign * c < 0.0 for p, c in zip(parameters, v, strict=True))
@@ -293,6 +291,7 @@ def _gathered(
     found: dict[tuple[bool, tuple[int, ...]], list[FloatArray]] = {}
     for v in vectors:
         moved = {parameter.term for parameter, c in zip(parameters, v, strict=True) if c != 0.0}
-        key = vanishes(replace(rows, fixed=rows.fixed[:, :0]), parameters, v), tuple(sorted(moved))
+        is_random = covariance_forms.vanishes(replace(rows, fixed=rows.fixed[:, :0]), parameters, v)
+        key = is_random, tuple(sorted(moved))
         found.setdefault(key, []).append(v)
     return list(found.values())

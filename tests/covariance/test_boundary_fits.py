@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-from mixedmodels.formula import model_terms
+from mixedmodels.formula.design.model_terms import model_terms
 
 # The factor stays 1e-12 of the interval inside its bounds; the optimiser ends where the objective changes
 # by less than 1e-9, which on a slope of a few units leaves rho this near to its bound.

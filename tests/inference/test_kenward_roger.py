@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mixedmodels as mm
-from mixedmodels.covariance import Autoregressive, CompoundSymmetry
+from mixedmodels.covariance.autoregressive import Autoregressive
+from mixedmodels.covariance.compound_symmetry import CompoundSymmetry
 from mixedmodels.covariance.jacobian import covariance_curvature
 from mixedmodels.engines.linear import expected_information
 from mixedmodels.engines.linear.independent_groups import group_stacks, independent_groups, random_products

@@ -18,7 +18,6 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.gradient import Moments
 from mixedmodels.engines.linear.system import Equations, Solver, System, choose_solver
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
-from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
 
 #: Fewest fixed effects, and how many there must be for each random one: below, nothing is gained.
@@ -142,7 +141,7 @@ def solver_of(equations: Equations) -> Solver:
     pattern, A = equations.pattern, equations.A
     p, n_random = len(A.XX), sum(block.n_effects for block in pattern.blocks)
     few = p < LEAST_FIXED or p < FIXED_PER_RANDOM * n_random
-    if few or equations.split is not None or isinstance(A.tail, SparseMatrix):
+    if few or equations.split is not None or not isinstance(A.tail, np.ndarray):
         return choose_solver(pattern, p)
     V = np.linalg.qr(np.concatenate([XZ.reshape(p, -1) for XZ in A.XZ], axis=1))[0]
     return RotatedSolver(V, _rotated(pattern, A, V), choose_solver(pattern, V.shape[1]))

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.factorization.constant.blocked import Factor, Solution
-from mixedmodels.factorization.constant.inverse import Inverse, invert_on_pattern
-from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.kernels import faces
+
+with on_first_use():
+    from mixedmodels.factorization.constant import inverse as on_pattern
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.constant.inverse import Inverse
+    from mixedmodels.factorization.heavy_levels import Split
 
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
 #: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.
@@ -154,7 +160,7 @@ def block_moments(
     ``S_ll = Var(u_l | y) / sigma^2 + u_l u_l' / sigma^2`` (Fisher's identity); for a singular one
     ``2 sum_l [A Lambda Omega^-1]_ll`` less the same for the fitted values.
     """
-    inverse = invert_on_pattern(factor, fixed_effects=REML, cross=False)
+    inverse = on_pattern.invert_on_pattern(factor, fixed_effects=REML, cross=False)
     moments: dict[int, BlockMoments] = {}
     for j, block in enumerate(factor.pattern.chain):
         moments[block] = _chain_moments(factor, inverse, j, solution, sigma2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,14 +30,17 @@ from mixedmodels.factorization.constant.cross_products import (
     right_hand_side,
 )
 from mixedmodels.factorization.eigenbasis import diagonalized
-from mixedmodels.factorization.heavy_levels import Split, split_heavy
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
 
 with on_first_use():
+    from mixedmodels.factorization import heavy_levels
     from mixedmodels.factorization.constant import description
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.heavy_levels import Split
 
 #: Residual sum of squares, relative to that of the response, that is nothing but rounding.
 EXACT_FIT = 1e-28
@@ -204,7 +208,7 @@ def cross_products(
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
     pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
-    apart = split_heavy(pattern)
+    apart = heavy_levels.split_heavy(pattern)
     XX = np.eye(X.shape[1]) if X.shape[1] >= MANY_FIXED else None
     if apart is not None:
         split_pattern = build_pattern(apart[0])

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.system import System
 from mixedmodels.factorization.blocks import Block, block_factor, term_slices
 from mixedmodels.factorization.constant.blocked import factorize
-from mixedmodels.factorization.constant.inverse import invert_on_pattern, level_faces
 from mixedmodels.formula.design.theta import term_factors, theta_slices
+
+with on_first_use():
+    from mixedmodels.factorization.constant import inverse as on_pattern
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -184,10 +187,10 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     T = _engine_factors(problem, theta)
     pattern = problem.pattern
     factor = factorize(pattern, problem.equations.A, [block_factor(block, T) for block in pattern.blocks])
-    inverse = invert_on_pattern(factor, fixed_effects=False, cross=False)
+    inverse = on_pattern.invert_on_pattern(factor, fixed_effects=False, cross=False)
     by_term = [np.empty((term.n_levels, term.size, term.size)) for term in problem.terms]
     for j, index in enumerate(pattern.chain):
-        faces = level_faces(factor, inverse, j, None).transpose(2, 0, 1)
+        faces = on_pattern.level_faces(factor, inverse, j, None).transpose(2, 0, 1)
         _place(by_term, pattern.blocks[index], faces)
     for r, index in enumerate(pattern.tail):
         _place(by_term, pattern.blocks[index], inverse.tail.covariances(r))

@@ -13,25 +13,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution
-from mixedmodels.engines.linear.separated_rows import (
-    SeparatedRows,
-    SeparatedSolution,
-    separate_rows,
-    solve_separated,
-)
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
 from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
+
+with on_first_use():
+    from mixedmodels.engines.linear import separated_rows
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.linear.separated_rows import SeparatedRows, SeparatedSolution
 
 #: Share of the mean square of the response below which the residual variance asks for this algorithm.
 SMALL_SHARE = 1e-8
@@ -108,7 +109,7 @@ class SeparatedSearch:
     def solved(self, free: FloatArray, variance: float) -> SeparatedSolution:
         """Return everything at free coordinates of theta and a residual variance."""
         factors = starting.factors_of(self.problem, free)
-        return solve_separated(self.rows, factors, variance, self.df, self.REML)
+        return separated_rows.solve_separated(self.rows, factors, variance, self.df, self.REML)
 
     def variance(self, last: float) -> float:
         """Return the residual variance; that of a saturated model, which may reach zero, from its root."""
@@ -179,7 +180,7 @@ def fit_separated(
     DataError
         If the response does not vary where the random effects do not reach.
     """
-    search = SeparatedSearch(problem, separate_rows(problem, y), REML)
+    search = SeparatedSearch(problem, separated_rows.separate_rows(problem, y), REML)
     return fit_separated_from(search, search.point(free, sigma))
 
 
@@ -329,7 +330,7 @@ def around_separated(
         At such coordinates: gradient of the criterion, some R with ``R'R`` the inverse covariance of the
         orthonormal fixed effects, theta and sigma.
     """
-    search = SeparatedSearch(problem, separate_rows(problem, y), REML)
+    search = SeparatedSearch(problem, separated_rows.separate_rows(problem, y), REML)
     s, is_logarithm = search.rows.s, not search.rows.is_saturated
     variance = (sigma / s) ** 2
     last = math.log(variance) if is_logarithm else math.sqrt(max(variance - ZERO_SHARE, 0.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,9 +25,11 @@ from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.constant.blocked import Factor, Solution, factorize, solve_penalized
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.dense import lower_inverse
-from mixedmodels.factorization.heavy_levels import Split
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.one_factor import MAX_COEFFICIENTS, MAX_FIXED, one_factor
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.heavy_levels import Split
 
 
 @dataclass(frozen=True, slots=True)

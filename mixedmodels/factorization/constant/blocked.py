@@ -13,17 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
-from mixedmodels.factorization.constant.dense_tail import DenseTail, factor_dense_tail
 from mixedmodels.factorization.constant.rest import Rest
-from mixedmodels.factorization.constant.sparse_tail import SparseTail, factor_sparse_tail
-from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
+
+with on_first_use():
+    from mixedmodels.factorization.constant import dense_tail, sparse_tail
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.constant.dense_tail import DenseTail
+    from mixedmodels.factorization.constant.sparse_tail import SparseTail
+    from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +136,9 @@ def factorize(
         steps.append(step)
         step.rest.subtract_schur(raw, step.Y, step.P)
     tail = (
-        factor_sparse_tail(pattern, raw, factors)
-        if isinstance(raw, SparseMatrix)
-        else factor_dense_tail(pattern, raw, factors)
+        dense_tail.factor_dense_tail(pattern, raw, factors)
+        if isinstance(raw, np.ndarray)
+        else sparse_tail.factor_sparse_tail(pattern, raw, factors)
     )
     return Factor(
         pattern, tuple(factors), tuple(steps), tail, log_det + tail.log_det_random, tail.log_det_fixed
@@ -141,7 +148,7 @@ def factorize(
 def _bordered_tail(pattern: Pattern, A: CrossProducts) -> FloatArray | SparseMatrix:
     """Return the raw tail with the fixed effects below it, to be overwritten."""
     n_tail, p = pattern.n_tail, len(A.XX)
-    if isinstance(A.tail, SparseMatrix):
+    if not isinstance(A.tail, np.ndarray):
         return A.tail.copy()
     tail = np.zeros((n_tail + p, n_tail + p))
     tail[:n_tail, :n_tail] = A.tail

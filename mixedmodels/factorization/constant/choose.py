@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.factorization.constant.penalty import related_levels
+from mixedmodels.deferred import on_first_use
 from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
-from mixedmodels.factorization.constant.sparse_rest import dense_rows, entry_places, sparse_rest
-from mixedmodels.factorization.constant.sparse_tail_matrix import (
-    SparseLayout,
-    meeting_levels,
-    meetings_of,
-    sparse_layout,
-)
 from mixedmodels.factorization.pattern import Coupling, Pattern
-from mixedmodels.factorization.sparse.order import fill_reducing_order
-from mixedmodels.factorization.sparse.symbolic import build_fronts
+
+with on_first_use():
+    from mixedmodels.factorization.constant import penalty, sparse_rest, sparse_tail_matrix
+    from mixedmodels.factorization.sparse import order, symbolic
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout
 
 #: Most doubles of E stored densely.
 MAX_STORED_DENSE = 1.6e7
@@ -65,10 +65,12 @@ def choose_rest(
     light = _light_levels(coupling, S, n_tail)
     dense_size = float(S * q * (n_tail + len(XZ)))
     if not liftable and light.mean() < LEAST_LIGHT_SHARE and dense_size <= MAX_STORED_DENSE:
-        rows = dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
+        rows = sparse_rest.dense_rows(coupling, values, n_tail + len(XZ), np.arange(q))
         rows[:, :, n_tail:] = XZ.transpose(2, 1, 0)
         return DenseRest(rows, coupling.without_rows(), n_tail)
-    return sparse_rest(coupling.without_rows(), entry_places(coupling, light), values, XZ, n_tail)
+    return sparse_rest.sparse_rest(
+        coupling.without_rows(), sparse_rest.entry_places(coupling, light), values, XZ, n_tail
+    )
 
 
 def _light_levels(coupling: Coupling, S: int, n_tail: int) -> BoolArray:
@@ -117,13 +119,13 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
     p : int
         Number of fixed effects.
     """
-    n_tail, related = pattern.n_tail, related_levels(pattern)
+    n_tail, related = pattern.n_tail, penalty.related_levels(pattern)
     if related is not None:
-        sizes, met = meeting_levels(pattern)
-        adjacency = csc_array(meetings_of(met) + related)
+        sizes, met = sparse_tail_matrix.meeting_levels(pattern)
+        adjacency = csc_array(sparse_tail_matrix.meetings_of(met) + related)
         adjacency.sort_indices()
-        fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
-        return sparse_layout(pattern, adjacency, sizes, fronts, p)
+        fronts = symbolic.build_fronts(adjacency, order.fill_reducing_order(adjacency), sizes, p)
+        return sparse_tail_matrix.sparse_layout(pattern, adjacency, sizes, fronts, p)
     if not pattern.chain or not pattern.tail or n_tail < LEAST_SPARSE:
         return None
     dense_seconds = FLOP_SECONDS * float(n_tail + p) ** 3 + ELEMENT_SECONDS * float(n_tail + p) ** 2
@@ -136,16 +138,16 @@ def choose_layout(pattern: Pattern, p: int) -> SparseLayout | None:
         return None
     if MEETING_SECONDS * _met_together(pattern) > dense_seconds:
         return None
-    sizes, met = meeting_levels(pattern)
+    sizes, met = sparse_tail_matrix.meeting_levels(pattern)
     if n_tail > LARGE_TAIL and _share_of_meetings(met) > SURELY_DENSE:
         return None
-    adjacency = meetings_of(met)
+    adjacency = sparse_tail_matrix.meetings_of(met)
     if n_tail > LARGE_TAIL and adjacency.nnz > MOST_MEETINGS * float(adjacency.shape[0]) ** 2:
         return None
     budget = EVALUATIONS * dense_seconds - ANALYSIS_SECONDS * adjacency.nnz
     if budget <= 0.0:
         return None
-    fronts = build_fronts(adjacency, fill_reducing_order(adjacency), sizes, p)
+    fronts = symbolic.build_fronts(adjacency, order.fill_reducing_order(adjacency), sizes, p)
     if EVALUATIONS * fronts.seconds > budget:
         return None
-    return sparse_layout(pattern, adjacency, sizes, fronts, p)
+    return sparse_tail_matrix.sparse_layout(pattern, adjacency, sizes, fronts, p)

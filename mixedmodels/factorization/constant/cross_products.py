@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.constant.choose import choose_layout, choose_rest
 from mixedmodels.factorization.constant.rest import Rest
-from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
-from mixedmodels.factorization.constant.sparse_tail_rest import sparse_tail_rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.level_sums import level_sums
+
+with on_first_use():
+    from mixedmodels.factorization.constant import sparse_tail_matrix, sparse_tail_rest
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,9 @@ class CrossProducts:
     @property
     def dense_order(self) -> int:
         """Order of the matrices LAPACK spends its time on: the tail and X, or the fronts of a sparse tail."""
-        if isinstance(self.tail, SparseMatrix):
-            return self.tail.layout.fronts.typical
-        return len(self.tail) + len(self.XX)
+        if isinstance(self.tail, np.ndarray):
+            return len(self.tail) + len(self.XX)
+        return self.tail.layout.fronts.typical
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +282,7 @@ def _rest(
     """Return the rows below the j-th chain block."""
     coupling, entries = pattern.couplings[j], _entries(pattern, j, sums)
     if layout is not None:
-        return sparse_tail_rest(coupling.without_rows(), entries, XZ, layout)
+        return sparse_tail_rest.sparse_tail_rest(coupling.without_rows(), entries, XZ, layout)
     liftable = len(pattern.chain) > 1
     return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
 
@@ -326,7 +331,7 @@ def _sparse_tail(
     blocks = [pattern.blocks[t] for t in pattern.tail]
     p, size = len(XX), layout.pieces[-1].where.stop
     across = np.concatenate([XZ[t].transpose(0, 2, 1).reshape(p, -1) for t in pattern.tail], axis=1)
-    tail = SparseMatrix(layout, np.zeros(size), across, XX)
+    tail = sparse_tail_matrix.SparseMatrix(layout, np.zeros(size), across, XX)
     for r, t in enumerate(pattern.tail):
         tail.diagonal_faces(r)[:] = sums.faces(t)
     for (r, s), pairs in pattern.tail_pairs.items():

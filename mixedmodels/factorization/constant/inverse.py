@@ -11,16 +11,19 @@ so that only entries on the pattern are ever needed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.factorization.constant.blocked import Factor
-from mixedmodels.factorization.constant.dense_tail import DenseTailInverse
 from mixedmodels.factorization.constant.rest import FixedRest
-from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels import faces
+
+if TYPE_CHECKING:
+    from mixedmodels.factorization.constant.dense_tail import DenseTailInverse
+    from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, FormulaError, FormulaWarning, warn
 from mixedmodels.formula.design.coding import MatrixRecipe, column_matrix, matrix_recipe
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
@@ -20,22 +21,26 @@ from mixedmodels.formula.design.new_data import sum_of
 from mixedmodels.formula.design.random_effects import BarPlan, group_name, random_terms
 from mixedmodels.formula.design.readings import warn_about_columns, warn_about_formula
 from mixedmodels.formula.design.recipe import Recipe
-from mixedmodels.formula.design.relationship import with_relationships
 from mixedmodels.formula.design.response import response
 from mixedmodels.formula.design.structured import StructuredResiduals
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
-from mixedmodels.formula.evaluation.contrasts import as_contrast
 from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.evaluation.magnitude import any_extreme, refuse_extreme
 from mixedmodels.formula.language.bars import Bar
-from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
-from mixedmodels.formula.language.residual import ResidualCall
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
 from mixedmodels.formula.language.terms import Terms, expand_terms
+
+with on_first_use():
+    from mixedmodels.formula.design import relationship
+    from mixedmodels.formula.evaluation import contrasts as contrast_coding
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.language.dispersion import VarianceCall
+    from mixedmodels.formula.language.residual import ResidualCall
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,7 +220,7 @@ def _assemble(
         fixed=X,
         x_names=tuple(fixed.names[k] for k in kept),
         dropped=_dropped(fixed, kept.tolist()),
-        random=with_relationships(random, relmat),
+        random=relationship.with_relationships(random, relmat) if relmat else random,
         weights=model_frame.weights,
         offset=total_offset,
         index=model_frame.index,
@@ -294,7 +299,7 @@ def check_contrasts(
                 f"contrasts apply only to factors, and {name} is numeric; write C({name}, contr.sum) in the "
                 "formula, or make the column categorical"
             )
-        as_contrast(contrasts[name], name)
+        contrast_coding.as_contrast(contrasts[name], name)
         if name not in fixed:
             warn(f"variable '{name}' is absent, its contrast will be ignored", FormulaWarning)
 

@@ -11,24 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray, ones_view
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.column_matrix import CodedColumns, ColumnMatrix, Piece
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
-from mixedmodels.formula.evaluation.contrasts import (
-    CodedLevels,
-    as_contrast,
-    code_levels,
-    default_contrast,
-    indicators,
-)
 from mixedmodels.formula.evaluation.conversions import with_levels
 from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
 from mixedmodels.formula.language.terms import Terms
+
+with on_first_use():
+    from mixedmodels.formula.evaluation import contrasts as contrast_coding
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.evaluation.contrasts import CodedLevels
 
 #: Levels and order of a factor; empty for numbers.
 Kind: TypeAlias = tuple[()] | tuple[tuple[str, ...], bool]
@@ -67,7 +67,7 @@ class VariableCoding:
         """Return the coding matrix and suffixes: indicators, or contrasts."""
         assert self.levels is not None
         if full or self.reduced is None:
-            return indicators(self.levels)
+            return contrast_coding.indicators(self.levels)
         return self.reduced
 
     def suffixes_of(self, full: bool) -> tuple[str, ...]:
@@ -222,12 +222,12 @@ def _variable_coding(
     if not is_reduced:
         return VariableCoding(name, (), levels)
     if name in contrasts:
-        contrast = as_contrast(contrasts[name], name)
+        contrast = contrast_coding.as_contrast(contrasts[name], name)
     elif isinstance(column, Factor):
-        contrast = column.contrast or default_contrast(column.ordered)
+        contrast = column.contrast or contrast_coding.default_contrast(column.ordered)
     else:
-        contrast = default_contrast(ordered=False)
-    return VariableCoding(name, (), levels, code_levels(contrast, levels, name))
+        contrast = contrast_coding.default_contrast(ordered=False)
+    return VariableCoding(name, (), levels, contrast_coding.code_levels(contrast, levels, name))
 
 
 def column_names(term: CodedTerm, variables: tuple[VariableCoding, ...]) -> list[str]:

@@ -15,12 +15,13 @@ from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.recipe import Recipe
-from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
-from mixedmodels.formula.design.sparse_root import Relationship
 from mixedmodels.formula.language.parse import ParsedFormula
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mixedmodels.formula.design.residual import ResidualDesign, VarianceTerm
+    from mixedmodels.formula.design.sparse_root import Relationship
 
 
 ResponseKind = Literal["numeric", "logical", "factor", "cbind"]

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from mixedmodels.arrays import FloatArray, ones_view
 from mixedmodels.covariance import covariance_structure
-from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError
@@ -22,6 +21,7 @@ from mixedmodels.formula.language.syntax_tree import Name, Node, deparse
 from mixedmodels.formula.language.terms import Terms
 
 with on_first_use():
+    from mixedmodels.covariance import by_correlation
     from mixedmodels.formula.design import spatial_effects
 
 #: What goes with a term.
@@ -173,7 +173,7 @@ def random_matrix(
     """
     if recipe.places is not None:
         coordinates = model_matrix(recipe.matrix, columns, n_rows)[:, list(recipe.selected)]
-        if theta is not None and isinstance(structure, ByCorrelation):
+        if theta is not None and isinstance(structure, by_correlation.ByCorrelation):
             return spatial_effects.interpolated_places(coordinates, recipe.places, structure, theta)
         return spatial_effects.indicators_of_places(coordinates, recipe.places)
     if all(recipe.matrix.assign[k] == 0 for k in recipe.selected):

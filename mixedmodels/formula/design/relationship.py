@@ -106,8 +106,6 @@ def with_relationships(terms: tuple[RandomTerm, ...], relmat: Mapping[str, Any])
         When a group is not in the model, a level is missing from the matrix, or the matrix is not
         symmetric and positive definite.
     """
-    if not relmat:
-        return terms
     groups = {term.group: term.levels for term in terms}
     for group in relmat:
         if group not in groups:

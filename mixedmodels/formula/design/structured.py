@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.evaluation.columns import Column
-from mixedmodels.formula.language.dispersion import VarianceCall, parse_dispersion
-from mixedmodels.formula.language.residual import ResidualCall, parse_residual
 from mixedmodels.formula.language.syntax_tree import Node
 
 with on_first_use():
     from mixedmodels.formula.design import read_dispersion, read_residual
+    from mixedmodels.formula.language import dispersion as variance_calls
+    from mixedmodels.formula.language import residual as residual_calls
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.language.dispersion import VarianceCall
+    from mixedmodels.formula.language.residual import ResidualCall
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +41,10 @@ class StructuredResiduals:
         cls, residual: str | ResidualCall | None, dispersion: str | tuple[VarianceCall, ...] | None
     ) -> StructuredResiduals:
         """Return what the two arguments ask for."""
-        call = (
-            residual if residual is None or isinstance(residual, ResidualCall) else parse_residual(residual)
-        )
+        call = residual_calls.parse_residual(residual) if isinstance(residual, str) else residual
         if isinstance(dispersion, tuple):
             return cls(call, dispersion)
-        return cls(call, () if dispersion is None else parse_dispersion(dispersion))
+        return cls(call, () if dispersion is None else variance_calls.parse_dispersion(dispersion))
 
     def variables(self) -> dict[str, Node]:
         """Return printed expression -> expression of everything that has to be evaluated."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.absent_rows import AbsentColumns
 from mixedmodels.arrays import BoolArray, FloatArray
-from mixedmodels.covariance.by_correlation import ByCorrelation
 from mixedmodels.covariance.structure import CovarianceStructure
-from mixedmodels.covariance.term_covariance import TermCovariance
+from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.design import RandomTerm
+
+with on_first_use():
+    from mixedmodels.covariance import by_correlation, term_covariance
+
+if TYPE_CHECKING:
+    from mixedmodels.covariance.term_covariance import TermCovariance
 
 #: Columns up to which all their products cost no more than their squares.
 FEW_COLUMNS = 4
@@ -56,7 +62,7 @@ def term_covariances(
         Residual standard deviation; 1 for a generalized model, whose theta is absolute.
     """
     return tuple(
-        TermCovariance(
+        term_covariance.TermCovariance(
             term.label,
             term.columns,
             sigma**2 * (T @ T.T),
@@ -69,7 +75,7 @@ def term_covariances(
 
 def _process(structure: CovarianceStructure, theta: FloatArray) -> tuple[tuple[str, float], ...]:
     """Return the parameters of the correlation of a process over places; nothing of other structures."""
-    if not (isinstance(structure, ByCorrelation) and structure.correlation.uses_coordinates):
+    if not (isinstance(structure, by_correlation.ByCorrelation) and structure.correlation.uses_coordinates):
         return ()
     names = structure.correlation.parameter_names()
     return tuple(zip(names, theta[structure.n_sd :].tolist(), strict=True))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import listed
 from mixedmodels.formula.evaluation.arguments import BoundCall
 from mixedmodels.formula.evaluation.columns import Factor, Matrix, Value
-from mixedmodels.formula.evaluation.contrasts import Contrast, as_contrast, default_contrast
 from mixedmodels.formula.language.syntax_tree import Argument, Call, Name, deparse
+
+with on_first_use():
+    from mixedmodels.formula.evaluation import contrasts as contrast_coding
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.evaluation.contrasts import Contrast
 
 # R's first argument is the number of levels, patsy's the reference level; both languages are understood.
 _BASE_NAMES = ("base", "reference", "ref")
@@ -22,7 +29,7 @@ def contrast(bound: BoundCall) -> Value:
         bound.fail("C() takes a factor, a contrast and base", "how.many")
     if not bound.context.training or not (bound.has("contr") or bound.has("base")):
         return factor
-    found = _named(bound, factor) if bound.has("contr") else default_contrast(factor.ordered)
+    found = _named(bound, factor) if bound.has("contr") else contrast_coding.default_contrast(factor.ordered)
     if bound.has("base"):
         found = _with_base(bound, found, bound.value("base"), factor)
     return replace(factor, contrast=found)
@@ -34,11 +41,11 @@ def _named(bound: BoundCall, factor: Factor) -> Contrast:
     node = bound.nodes["contr"]
     env = bound.context.env
     if isinstance(node, Name):
-        return as_contrast(env.get(node.name, node.name), name)
+        return contrast_coding.as_contrast(env.get(node.name, node.name), name)
     if not isinstance(node, Call) or node.function in env:
         value = bound.value("contr")
-        return as_contrast(value.values if isinstance(value, Matrix) else value, name)
-    found = as_contrast(node.function, name)
+        return contrast_coding.as_contrast(value.values if isinstance(value, Matrix) else value, name)
+    found = contrast_coding.as_contrast(node.function, name)
     places = ["n", "base"] if found.name == "contr.treatment" else ["n"]
     for argument in node.arguments:
         if argument.name not in (None, "n", *_BASE_NAMES, *_FLAGS):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.evaluation.arguments import BoundCall
 from mixedmodels.formula.evaluation.columns import Factor, Matrix, Numeric, Value
-from mixedmodels.formula.evaluation.splines import SplineKnots, b_spline, natural_spline, spline_knots
 from mixedmodels.formula.language.syntax_tree import deparse
+
+with on_first_use():
+    from mixedmodels.formula.evaluation import splines
+
+if TYPE_CHECKING:
+    from mixedmodels.formula.evaluation.splines import SplineKnots
 
 
 def _numbered(values: FloatArray) -> Matrix:
@@ -139,7 +145,7 @@ def bs(bound: BoundCall) -> Value:
     degree = bound.count("degree", 3) or 0
     intercept = bound.flag("intercept", False)
     knots: SplineKnots = bound.state(lambda: _train_knots(bound, x, degree + intercept))
-    return _numbered(b_spline(x, knots, degree)[:, 0 if intercept else 1 :])
+    return _numbered(splines.b_spline(x, knots, degree)[:, 0 if intercept else 1 :])
 
 
 def ns(bound: BoundCall) -> Value:
@@ -154,7 +160,7 @@ def ns(bound: BoundCall) -> Value:
             f"{deparse(bound.nodes['x'])} has few different values, use a smaller df or give knots",
             "df",
         )
-    return _numbered(natural_spline(x, knots, intercept))
+    return _numbered(splines.natural_spline(x, knots, intercept))
 
 
 def _train_knots(bound: BoundCall, x: FloatArray, columns_without_knots: int) -> SplineKnots:
@@ -173,4 +179,4 @@ def _train_knots(bound: BoundCall, x: FloatArray, columns_without_knots: int) ->
     known = x[~np.isnan(x)]
     if len(known) == 0 or (boundary is None and known.min() == known.max()):
         bound.fail(f"{bound.call.function}() needs a variable with different values", "x")
-    return spline_knots(known, inner, count, boundary)
+    return splines.spline_knots(known, inner, count, boundary)

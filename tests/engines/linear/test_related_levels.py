@@ -12,8 +12,9 @@ import mixedmodels as mm
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient
 from mixedmodels.errors import DataError, NotAvailableError
-from mixedmodels.formula import build_design, precision
+from mixedmodels.formula import build_design
 from mixedmodels.formula.design import relationship, sparse_root
+from mixedmodels.formula.design.relationship import precision
 from mixedmodels.formula.design.theta import term_factors
 
 Q_LEVELS, N = 240, 700

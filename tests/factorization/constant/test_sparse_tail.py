@@ -184,8 +184,8 @@ def test_levels_meet_however_often_they_do_and_always_themselves():
 def test_symbolic_analysis_is_done_once():
     y, X, terms = _districts(np.random.default_rng(1), 40, 15, 3000)
     with (
-        patch.object(choose, "build_fronts", wraps=choose.build_fronts) as build,
-        patch.object(choose, "fill_reducing_order", wraps=choose.fill_reducing_order) as order,
+        patch.object(sparse_symbolic, "build_fronts", wraps=sparse_symbolic.build_fronts) as build,
+        patch.object(sparse_order, "fill_reducing_order", wraps=sparse_order.fill_reducing_order) as order,
     ):
         estimates = fit_linear(linear_problem(y, X, terms), REML=True)
     assert estimates.optimization.n_evaluations > 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixedmodels.formula import model_terms
+from mixedmodels.formula.design.model_terms import model_terms
 
 # The pieces are the design's own numbers laid out; products of them round.
 ROUNDING = 1e-12

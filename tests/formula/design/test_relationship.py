@@ -6,7 +6,9 @@ import pytest
 import scipy.sparse
 
 from mixedmodels.errors import DataError
-from mixedmodels.formula import build_design, check_random_terms, model_terms, precision
+from mixedmodels.formula import build_design, check_random_terms
+from mixedmodels.formula.design.model_terms import model_terms
+from mixedmodels.formula.design.relationship import precision
 
 NAMES = ["g7", "g0", "g1", "g2", "g3", "g4", "g5", "g6", "not in the data"]
 # Entries of K are of order one: Cholesky factors and inverses of a 9 x 9 matrix lose a few digits.
