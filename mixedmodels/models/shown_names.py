@@ -16,7 +16,7 @@ _OF_THE_FIT = """
     linear_predictor mean mean_information n_covariance_parameters normalized observed
     observed_covariance_information
     parameter_covariance phi prediction_variances prior_weights problem random random_scale relative_sd
-    residual_estimates residual_problem residual_sd row_covariances row_information
+    residual_estimates residual_problem residual_sd row_covariances row_information row_summary
     solution spherical statistic summed term_covariances test_df theta_values tied_problem unscaled_variances
     unscaled_vcov
     residual_covariance correlation cov_type fixed_scale group_information groups has_distribution n_groups
