@@ -18,7 +18,7 @@ _OF_THE_FIT = """
     parameter_covariance phi prediction_variances prior_weights problem random random_scale relative_sd
     residual_estimates residual_problem residual_sd row_covariances row_information row_summary
     solution spherical statistic summed term_covariances test_df theta_values tied_problem unscaled_variances
-    unscaled_vcov
+    unscaled_vcov counted
     residual_covariance correlation cov_type fixed_scale group_information groups has_distribution n_groups
     options refuse_draws scores n_subjects whitened_rows with_design with_rows y
 """
