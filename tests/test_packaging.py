@@ -83,7 +83,7 @@ def test_an_installed_wheel_works_far_from_the_checkout(wheel, tmp_path):
     )
     where, data, numbers = run_python(code, path=site, folder=tmp_path).splitlines()
     assert where.startswith(str(site))
-    assert data == "73421 99"
+    assert data == "73421 100"
     assert numbers == "463"
 
 
