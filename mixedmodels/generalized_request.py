@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from mixedmodels.engines.generalized.pirls import EdgeError
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.stable_quadrature import fit_until_stable
-from mixedmodels.engines.glm.fit import fit_glm
+from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
 from mixedmodels.engines.glm.separation import judged
 from mixedmodels.errors import ControlError
 from mixedmodels.families.family import Family
@@ -131,3 +132,27 @@ def start_vector(
     phi = with_dispersion.nearest(plain.phi) if isinstance(with_dispersion, ModelledDispersion) else plain.phi
     parts = (initial if theta is None else theta, plain.beta if beta is None else beta, phi)
     return np.concatenate(parts)
+
+
+def judged_estimates(
+    design: Design,
+    data: Any,
+    y: FloatArray,
+    weights: FloatArray,
+    family: Family,
+    fit: Callable[[], GlmEstimates],
+) -> GlmEstimates:
+    """Return what a fit without random effects gives, its verdict that of the search and of separation.
+
+    Raises
+    ------
+    ConvergenceError
+        If the fit fails; a predictor that separates the response is named.
+    """
+    with naming_separation(design, data, y, weights, family):
+        estimates = fit()
+    fitted = estimates.beta, estimates.eta, estimates.phi
+    findings = separated(design, data, y, weights, family, *fitted)
+    if not findings:
+        warn_unless_converged(estimates.convergence)
+    return replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))

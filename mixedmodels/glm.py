@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -16,18 +15,16 @@ from mixedmodels.checks import (
     refuse_offset,
     refuse_random_terms,
     warn_if_family_forgotten,
-    warn_unless_converged,
 )
 from mixedmodels.control import LmerControl
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.fit import fit_glm
-from mixedmodels.engines.glm.separation import judged
 from mixedmodels.families import get_family, initialize, log_constant
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import NaAction
+from mixedmodels.generalized_request import judged_estimates
 from mixedmodels.models.glm import GeneralizedLinearModel
 from mixedmodels.request import Request, read_request
-from mixedmodels.separation_checks import naming_separation, separated
 
 with on_first_use():
     from mixedmodels import glm_of_counts
@@ -102,11 +99,8 @@ def fit_glm_request(request: Request, family: Family, options: LmerControl) -> G
     y, weights = initialize(design.response, design.weights, family)
     check_design(design, options, linear=False)
     constant = log_constant(design, y, weights, family)
-    with naming_separation(design, data, y, weights, family):
-        estimates = fit_glm(y, weights, design.X, design.offset, family, constant)
-    fitted = estimates.beta, estimates.eta, estimates.phi
-    findings = separated(design, data, y, weights, family, *fitted)
-    if not findings:
-        warn_unless_converged(estimates.convergence)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))
+    estimates = judged_estimates(
+        design, data, y, weights, family,
+        lambda: fit_glm(y, weights, design.X, design.offset, family, constant),
+    )  # fmt: skip
     return GeneralizedLinearModel(design, y, weights, request.call, data, family, estimates)

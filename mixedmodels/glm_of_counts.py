@@ -12,14 +12,13 @@ from mixedmodels.checks import (
     refuse_offset,
     refuse_random_terms,
     warn_if_family_forgotten,
-    warn_unless_converged,
 )
 from mixedmodels.control import LmerControl
-from mixedmodels.engines.glm.separation import judged
 from mixedmodels.errors import FamilyError
 from mixedmodels.families import get_family, initialize, log_constant
 from mixedmodels.fits.counted_design import counted_design
 from mixedmodels.formula.design.chunks import stream_request
+from mixedmodels.generalized_request import judged_estimates
 from mixedmodels.glmer_of_counts import (
     are_multiples,
     counted_rows_of,
@@ -28,7 +27,6 @@ from mixedmodels.glmer_of_counts import (
 )
 from mixedmodels.models.counted_glm import CountedGeneralizedLinearModel, estimates_of_counts
 from mixedmodels.request import read_request
-from mixedmodels.separation_checks import naming_separation, separated
 from mixedmodels.streams.open_source import is_stream, open_source
 
 
@@ -72,12 +70,7 @@ def fit(formula: str, data: Any, family: Any, asked: Mapping[str, Any]) -> Count
     counted = counted_design(design, y, weights, log_constant(design, y, weights, chosen), counts)
     counted = replace(counted, summary=summary_of_table(design, table, counts))
     check_design(counted.without_rows(), LmerControl(), linear=False)
-    y, weights = counted.y, counted.weights
-    with naming_separation(design, request.data, y, weights, chosen):
-        estimates = estimates_of_counts(counted, chosen)
-    fitted = estimates.beta, estimates.eta, estimates.phi
-    findings = separated(design, request.data, y, weights, chosen, *fitted)
-    if not findings:
-        warn_unless_converged(estimates.convergence)
-    estimates = replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))
+    estimates = judged_estimates(
+        design, request.data, counted.y, counted.weights, chosen, lambda: estimates_of_counts(counted, chosen)
+    )
     return CountedGeneralizedLinearModel(counted, replace(request.call, data=None), chosen, estimates)
