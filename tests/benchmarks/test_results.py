@@ -68,7 +68,18 @@ def test_absent_and_stopped_contestants_stay_in_the_table():
     assert report.cell(row, "mixedlm") == "> 60 s"
     assert report.cell(row, "glmm") == ""
     assert "lme4 absent (no Rscript)" in report.notes([row])
-    assert "| m | a small one | 700 ms | absent |" in report.short_table([row])
+    assert "| m | a small one | 700 ms |  | absent |" in report.short_table([row])
+
+
+def test_two_threads_stand_beside_one_and_change_nothing_else():
+    alone = record("mixedmodels", seconds=3.0)
+    threaded = replace(alone, threads=2, fastest=2.0, cpu_seconds=3.5)
+    row = compared(alone, record("lme4", seconds=9.0), threaded, replace(record("lme4"), threads=2))
+    assert row.records["lme4"].threads == 1
+    assert row.gain() == pytest.approx(1.5)
+    assert report.two_threads(row) == "2 s (1.50)"
+    assert "| m | a small one | 3 s | 2 s (1.50) | 9 s | 3 |" in report.short_table([row])
+    assert report.two_threads(compared(alone)) == ""
 
 
 def test_records_survive_the_file(tmp_path):
