@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mixedmodels.formula.language.residual import ResidualCall
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Request:
     """What a fit was asked for.
 

@@ -9,7 +9,7 @@ import numpy as np
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BatchEstimates:
     """Estimates of R responses.
 

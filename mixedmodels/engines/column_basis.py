@@ -30,7 +30,7 @@ DEPENDENT_PIVOT = 1e-11
 ILL_CONDITIONED = 1e3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ColumnBasis:
     """The change from the columns Z of a term to orthogonal ones, ``Z = Q C``.
 

@@ -10,7 +10,7 @@ from scipy.linalg import solve_triangular
 from mixedmodels.arrays import FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LeastSquaresEstimates:
     """Estimates of a linear model ``y = X beta + offset + e``, ``Var(e_i) = sigma^2 / w_i``.
 

@@ -21,7 +21,7 @@ RANK_TOLERANCE = 1e-11
 FEW_COLUMNS, STRETCH = 8, 65_536
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OrthonormalBasis:
     """Orthonormal columns ``Q = W^1/2 X R^-1`` of a fixed-effects matrix and the way back.
 

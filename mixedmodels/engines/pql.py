@@ -39,7 +39,7 @@ NEWTON_FROM = 1e-5
 NEGLIGIBLE_WEIGHT = 1e-14
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PqlEstimates:
     """Estimates by penalized quasi-likelihood.
 

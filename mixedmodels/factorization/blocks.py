@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixedmodels.formula.design.sparse_root import SparseRoot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Block:
     """The random effects of one grouping factor.
 

@@ -26,7 +26,7 @@ LIGHT_PAIRS = 0.03
 MOST_HEAVY = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Split:
     """How the leading block of a pattern was split; its heavy levels are the last block.
 

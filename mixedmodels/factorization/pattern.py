@@ -22,7 +22,7 @@ from mixedmodels.factorization.blocks import Block
 TABLE_CELLS_PER_ROW = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pairs:
     """The pairs of levels of two factors that occur together in the data.
 
@@ -39,7 +39,7 @@ class Pairs:
     second: CodeArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Coupling:
     """Where the tail meets one chain block: a compressed-column pattern, one column for each level.
 
@@ -84,7 +84,7 @@ class Coupling:
         return replace(self, pairs=(), merged=())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pattern:
     """Order of elimination and sparsity of ``Z'WZ``.
 
@@ -144,7 +144,7 @@ class Meetings(Protocol):
         """Return the pairs of levels that occur."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowMeetings:
     """The same, read off the codes of the rows.
 

@@ -19,7 +19,7 @@ from mixedmodels.families.links import Link
 Hessian = Literal["expected", "observed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Derivatives:
     """Log-likelihood terms of the rows and their derivatives in eta, prior weights included.
 
@@ -50,7 +50,7 @@ class Derivatives:
     d_information: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PhiDerivatives:
     """Derivatives in the family's own parameters, on their unbounded (free) scale.
 
@@ -70,7 +70,7 @@ class PhiDerivatives:
     d2: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tails:
     """Rows whose likelihood never falls as their mean goes to an end of its range.
 

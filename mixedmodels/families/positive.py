@@ -20,7 +20,7 @@ from mixedmodels.families.links import LARGEST_EXPONENT, Link
 POSITIVE_LINKS = ("log", "identity", "sqrt", "inverse", "1/mu^2")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LogMeanTerms:
     """Log-likelihood terms and their derivatives in t = log(mu), prior weights included.
 
@@ -40,7 +40,7 @@ class LogMeanTerms:
     d_information: FloatArray | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LogMeanPhiTerms:
     """Derivatives in the free family parameters of the terms in t, each of shape (n_phi, n)."""
 

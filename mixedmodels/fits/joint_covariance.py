@@ -24,7 +24,7 @@ from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import term_factors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class JointCovariance:
     """C, the joint covariance of (b, beta) over sigma^2, ready to be read anywhere.
 

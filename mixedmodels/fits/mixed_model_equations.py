@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class JointSystem:
     """The mixed-model equations in the spherical random effects.
 

@@ -20,7 +20,7 @@ __all__ = ["COMPILED", "MOST_FACTORS", "DenseFactor", "EliminatedFactor", "Scala
 MOST_FACTORS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EliminatedFactor:
     """One eliminated factor.
 
@@ -44,7 +44,7 @@ class EliminatedFactor:
     levels: CodeArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DenseFactor:
     """One factor of the dense tail.
 

@@ -35,7 +35,7 @@ DEPENDENT = 1e-9
 DEPENDENT_COLUMN = 1e-11
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Direction:
     """One covariance parameter: how it moves the covariance of its term.
 
@@ -57,7 +57,7 @@ class Direction:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rows:
     """Weighted rows of the model that are looked at.
 

@@ -34,7 +34,7 @@ MAX_LINE_SEARCH = 30
 MAX_STALLS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Minimum:
     """Where the minimiser stopped.
 
@@ -71,7 +71,7 @@ class Minimum:
     message: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Counted:
     """The objective with a count; a point that cannot be computed is infinitely bad."""
 

@@ -21,7 +21,7 @@ from mixedmodels.engines.gee.estimates import GeeSolution
 from mixedmodels.engines.gee.problem import MOST_PAIRS, GeeProblem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GeeScores:
     """Scores and information of beta at a solution.
 
@@ -94,7 +94,7 @@ def diagonal_adjustment(scores: GeeScores, information: FloatArray, bound: float
     return np.asarray(1.0 / np.sqrt(1.0 - np.minimum(bound, share)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AssociationCovariance:
     """Standard errors of what beta is not.
 
@@ -157,7 +157,7 @@ def association_covariance(
     return AssociationCovariance(in_alpha.T @ in_alpha, variance)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _PairSums:
     """Sums over pairs: U3 by group (m, q), D (q, p), E (q,) and F (q,), a diagonal."""
 

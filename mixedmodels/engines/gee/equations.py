@@ -17,7 +17,7 @@ from mixedmodels.engines.gee.problem import GeeProblem
 from mixedmodels.engines.gee.variance import variance, variance_slope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MeanPoint:
     """Means at one beta.
 
@@ -38,7 +38,7 @@ class MeanPoint:
     D: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WhiteRows:
     """Rows made independent and of equal variance by the working covariance, at scale 1.
 

@@ -8,7 +8,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.optimization.report import ConvergenceReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GeeSolution:
     """A solution of the estimating equations.
 
@@ -33,7 +33,7 @@ class GeeSolution:
     convergence: ConvergenceReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GeeEstimates:
     """Estimates of a marginal model.
 

@@ -77,7 +77,7 @@ def solve_gee(
     return GeeSolution(basis.R_inverse @ state.gamma, state.alpha, state.phi, iteration, report)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _State:
     """One point of the search.
 

@@ -14,7 +14,7 @@ from mixedmodels.families.family import Family
 MOST_PAIRS = 50_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Batch:
     """The groups of one size.
 
@@ -33,7 +33,7 @@ class Batch:
     code: IntArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pairs:
     """All pairs of rows of one group, the earlier first.
 
@@ -109,7 +109,7 @@ class Grouping:
         return Grouping(starts, self.positions[keep], np.delete(self.codes, group)), keep
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GeeProblem:
     """Rows in the order of their groups, and of their positions within them; rows of zero weight left out.
 

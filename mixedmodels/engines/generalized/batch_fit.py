@@ -43,7 +43,7 @@ DIFFERENCE = 1e-3
 BINOMIAL = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Rows:
     """Rows as the formulas need them: (n, 1) beside the responses; levels by their first row."""
 
@@ -56,7 +56,7 @@ class _Rows:
     is_binomial: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Batch:
     """Responses, shape (n, R), and the modes where each search stands, shape (q, R)."""
 

@@ -30,7 +30,7 @@ KINDS: dict[type, int] = {Binomial: 0, Poisson: 1}
 PIECE_ROWS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Piece:
     """Consecutive levels and their rows.
 
@@ -47,7 +47,7 @@ class Piece:
     starts: IntArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelRows:
     """Rows sorted by the level of the one grouping factor.
 
@@ -69,7 +69,7 @@ class LevelRows:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelValue:
     """An objective at the conditional modes, and what its gradient is made of.
 

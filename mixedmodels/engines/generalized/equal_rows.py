@@ -27,7 +27,7 @@ SAMPLE = 1000
 LARGEST_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EqualRows:
     """Which rows are equal.
 

@@ -8,7 +8,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QuadratureStep:
     """One fit in the search for enough quadrature nodes.
 
@@ -27,7 +27,7 @@ class QuadratureStep:
     largest_move: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GeneralizedEstimates:
     """Estimates of a generalized linear mixed model.
 

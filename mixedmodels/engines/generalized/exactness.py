@@ -62,7 +62,7 @@ MORE = 1.4
 MOST_EVALUATIONS, TIMES_THE_FIT = 5e7, 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Exactness:
     """The objective at an optimum by more nodes than it was found with.
 

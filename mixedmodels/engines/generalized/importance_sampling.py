@@ -31,7 +31,7 @@ DIFFERENCE = 1e-6
 SEED = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sampled:
     """What a sample of random effects says of the likelihood at one point.
 

@@ -34,7 +34,7 @@ from mixedmodels.factorization.weighted.scalar_system import ScalarSystem
 from mixedmodels.families.family import PhiDerivatives
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cotangents:
     """Derivatives of an objective in what it is made of, the mode's own movement not yet counted.
 

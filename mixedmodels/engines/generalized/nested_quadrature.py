@@ -35,7 +35,7 @@ from mixedmodels.kernels import faces
 MOST_NODES = 30_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NestedNodes:
     """Quadrature over every level, outermost node axis first.
 

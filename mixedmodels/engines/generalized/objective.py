@@ -60,7 +60,7 @@ class LedToEdge(Exception):
     """A search that is led to the end of the range of the mean; not for the search itself to catch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Effects:
     """A conditional mode without what was computed on the way; attributes as in Mode."""
 

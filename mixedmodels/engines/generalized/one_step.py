@@ -18,7 +18,7 @@ from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_
 LEAST_LEFT = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Step:
     """Estimates after one step.
 

@@ -13,7 +13,7 @@ from mixedmodels.formula.design.theta import column_scales
 from mixedmodels.optimization.quasi_newton import Minimum
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Layout:
     """Places of the parameters in the optimiser's vector, and their typical sizes.
 
@@ -32,7 +32,7 @@ class Layout:
     scale: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Optimum:
     """Where an optimisation ended.
 

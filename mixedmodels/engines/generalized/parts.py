@@ -36,7 +36,7 @@ from mixedmodels.machine import physical_memory
 SHARE_HELD, NUMBERS_A_ROW = 8, 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PartRows:
     """The rows of some levels, sorted by them.
 
@@ -76,7 +76,7 @@ class Parts(Protocol):
         """Return the rows of a part."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PartModel:
     """What the parts have in common.
 

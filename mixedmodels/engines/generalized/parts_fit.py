@@ -49,7 +49,7 @@ RUNAWAY = 1e-8
 FEWEST_NODES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PartsFit:
     """Estimates from parts, and what only a pass over them tells.
 
@@ -74,7 +74,7 @@ class PartsFit:
     mean_information: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Given:
     """What the caller gave to start from.
 
@@ -247,7 +247,7 @@ def _last_step(evaluator: PartsEvaluator, layout: Layout, optimum: Optimum) -> t
     return replace(optimum, inverse_hessian=inverse, found=found), hessian
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Gathered:
     """What a pass over the modes adds up."""
 

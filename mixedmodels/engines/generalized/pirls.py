@@ -55,7 +55,7 @@ class EdgeError(ConvergenceError):
     """Conditional modes lie on the end of what the link allows a mean."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Mode:
     """The conditional mode and what was computed on the way.
 
@@ -89,7 +89,7 @@ class Mode:
     border: Border | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _State:
     """Where the iteration stands, and how many of the last steps the range of the mean has cut short."""
 

@@ -49,7 +49,7 @@ class Parameters:
     phi: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowOrigin:
     """How the rows of the data became those of a problem.
 

@@ -33,7 +33,7 @@ from mixedmodels.kernels import faces
 CHUNK = 1 << 21
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NodeAverages:
     """Averages over the nodes of each level, with the posterior weights p of the nodes.
 

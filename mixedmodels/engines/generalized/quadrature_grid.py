@@ -25,7 +25,7 @@ MOST_POINTS = 1_000_000
 _LARGE = 1e100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Grid:
     """A quadrature rule for the standard normal density.
 

@@ -31,7 +31,7 @@ N_SCORING_STEPS = 2
 MOST_SCORING_STEPS, SMALLEST_GAIN = 20, 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Start:
     """Where the optimisation starts.
 

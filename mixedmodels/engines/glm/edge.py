@@ -39,7 +39,7 @@ AT_END = 1e-11
 CLOSE = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EdgeProblem:
     """The data of a generalized linear model some of whose rows may reach the end of their range.
 

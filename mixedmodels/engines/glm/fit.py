@@ -15,7 +15,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.optimization.report import ConvergenceReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GlmEstimates:
     """Estimates of a generalized linear model.
 

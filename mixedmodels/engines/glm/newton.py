@@ -31,7 +31,7 @@ LARGEST_PHI_STEP = 3.0
 _PHI_STEP = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GlmPoint:
     """A point of the likelihood surface.
 

@@ -31,7 +31,7 @@ MOST_CORRECTIONS, LONGEST_CORRECTION = 8, 2.0
 LEAST_PULL = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Directions:
     """A space of directions of the coefficients.
 
@@ -47,7 +47,7 @@ class Directions:
     columns: BoolArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Recession:
     """Where a likelihood rises without end.
 
@@ -66,7 +66,7 @@ class Recession:
     space: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Basis:
     """An orthonormal basis Q of the columns of X = Q R, each scaled to a largest value of one."""
 

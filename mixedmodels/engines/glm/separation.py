@@ -42,7 +42,7 @@ NO_ESTIMATE = "no finite estimate"
 Kind = Literal["constant", "complete", "quasi-complete", "empty", "edge", "unidentified", "lost"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Separation:
     """One finding: coefficients that run to infinity together, or have no estimate for another reason.
 
@@ -64,7 +64,7 @@ class Separation:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FittedRows:
     """What the fit of a model says of its rows.
 
@@ -180,7 +180,7 @@ def _verdict(convergence: ConvergenceReport, kinds: Collection[str]) -> Verdict:
     return max(found, convergence.verdict, key=order.index)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Rows:
     """The rows of a model and their words."""
 

@@ -114,7 +114,7 @@ def approximate_theta(problem: LinearProblem, REML: bool, sigma: float | None) -
     return np.where(boundaries(problem.terms) & (np.abs(theta) < least), least, theta)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Settling:
     """Where scoring stands.
 
@@ -156,7 +156,7 @@ def _factored(problem: LinearProblem, arrow: Arrow, free: FloatArray) -> ArrowFa
     return factor_arrow(arrow, [block_factor(block, T) for block in problem.equations.pattern.blocks])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Effects:
     """Solution of the model's own equations.
 

@@ -47,7 +47,7 @@ DIGITS = 1e-7
 LOWER = 1e-7
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Batch:
     """The responses of one batch; the last selection of them is kept, for searches ask for it again."""
 

@@ -22,7 +22,7 @@ from mixedmodels.factorization.blocks import Block, term_slices
 MAX_COEFFICIENTS, MAX_FIXED = 4, 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelKinds:
     """The levels of the grouping factor, equal ones counted.
 
@@ -44,7 +44,7 @@ class LevelKinds:
     XZ: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BatchProblem:
     """The part of the fits that no response changes.
 
@@ -66,7 +66,7 @@ class BatchProblem:
     rows: tuple[sparse.csr_array, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Responses:
     """The cross-products of R responses with the design; each is the residual of least squares on X.
 

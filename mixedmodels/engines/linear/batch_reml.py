@@ -24,7 +24,7 @@ from mixedmodels.engines.linear.reml import LOG_2PI
 from mixedmodels.kernels import faces
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BatchEvaluation:
     """The objective of every response at its own parameters.
 
@@ -53,7 +53,7 @@ class BatchEvaluation:
     B: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Eliminated:
     """The random effects taken out: arrays of shape (S, S, G, R), and ``sum_l log|D_l|`` of shape (R,)."""
 
@@ -63,7 +63,7 @@ class _Eliminated:
     log_det: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Border:
     """Fixed effects and response with the random effects taken out; see :class:`BatchEvaluation`."""
 

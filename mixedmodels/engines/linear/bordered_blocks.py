@@ -26,7 +26,7 @@ MOST_CORE, MOST_CORE_DOUBLES = 100, 4_000_000
 Entries = tuple[IntArray, IntArray, FloatArray]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PairSums:
     """Cross-products of two blocks at the pairs of levels that occur.
 
@@ -54,7 +54,7 @@ class PairSums:
         return rows.ravel(), columns.ravel(), self.values.ravel()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Group:
     """Blocks whose effects are numbered in one row, level by level.
 
@@ -76,7 +76,7 @@ class Group:
         return iter(zip(self.blocks, self.slices, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arrow:
     """Cross-products of a problem in three groups.
 

@@ -32,7 +32,7 @@ from mixedmodels.optimization.watch import current_watch
 MAX_EFFECTS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CompiledEnd:
     """Where a compiled search ended.
 

@@ -9,7 +9,7 @@ from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LinearEstimates:
     """Estimates of a linear mixed model.
 

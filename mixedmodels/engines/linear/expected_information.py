@@ -38,7 +38,7 @@ from mixedmodels.factorization.threads import threads_for
 MOST_WORK = 3e10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExpectedInformation:
     """Sums over the groups of levels, for k directions, X being the orthonormal fixed effects.
 
@@ -77,7 +77,7 @@ class ExpectedInformation:
         return total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CurvedTerm:
     """A term whose covariance has second derivatives.
 

@@ -24,7 +24,7 @@ from mixedmodels.factorization.pattern import Pattern
 LEAST_FIXED, FIXED_PER_RANDOM = 50, 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RotatedSystem:
     """The system of a model in which few columns of the fixed effects meet the random ones.
 
@@ -96,7 +96,7 @@ class RotatedSystem:
         return self.inner.moments()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RotatedSolver:
     """Solves with the columns that meet the random effects.
 

@@ -28,7 +28,7 @@ SINGULAR = 1e-6
 LEAST_SHARE = 0.005
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TermMoments:
     """What the levels say about the covariance of one term, in units of its factor.
 
@@ -51,7 +51,7 @@ class TermMoments:
         return np.asarray(changes.dot(self.information).dot(changes.T))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelMoments:
     """The same as :class:`TermMoments` with the levels kept apart, for terms of many coefficients.
 
@@ -86,7 +86,7 @@ class LevelMoments:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BlockMoments:
     """What the levels of one block say about its covariance factor, in units of the current T.
 
@@ -115,7 +115,7 @@ class BlockMoments:
         return LevelMoments(B.reshape(S, S, q), shrinkage_gap)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OneFactorMoments:
     """The same as :class:`BlockMoments` in sums over the levels.
 

@@ -26,7 +26,7 @@ STACK_ELEMENTS = 1_000_000
 LIKE_SIZE = 0.75
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GroupStack:
     """Cross-products of m groups of at most s random effects, on the columns the engine works with.
 
@@ -45,7 +45,7 @@ class GroupStack:
     places: tuple[slice, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IndependentGroups:
     """Which levels belong together.
 
@@ -120,7 +120,7 @@ def _groups_of(
     return IndependentGroups(of_level, by_term, by_term @ np.array([term.size for term in terms]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RandomProducts:
     """Products of the columns of all random effects, on the columns the engine works with.
 

@@ -23,7 +23,7 @@ MAX_GRADIENTS = 100
 LEAST_LEFT, RIDGE = 0.02, 1e-10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Faces:
     """Diagonal faces ``D = T'AT + I`` of one block and what belongs to them.
 
@@ -41,7 +41,7 @@ class Faces:
     inverse: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ArrowFactor:
     """Factored approximation at one theta.
 

@@ -48,7 +48,7 @@ STILL = 1e-8
 SMALL = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParameterCovariance:
     """Covariance of the variance parameters, and derivatives of the covariance of the fixed effects in them.
 

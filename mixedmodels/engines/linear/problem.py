@@ -49,7 +49,7 @@ EXACT_FIT = 1e-28
 MANY_FIXED = 50
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LinearProblem:
     """Everything about a linear mixed model that does not change with theta.
 

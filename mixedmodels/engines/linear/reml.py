@@ -27,7 +27,7 @@ with on_first_use():
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The objective at one T and what it was computed from.
 
@@ -44,7 +44,7 @@ class Evaluation:
     system: System
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LinearSolution:
     """Estimates given theta, on the user's scale.
 

@@ -32,7 +32,7 @@ class NoResidualLeft(Exception):
     """The search runs on to where the residual variance vanishes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Search:
     """The objective of one problem, with a count of its evaluations.
 

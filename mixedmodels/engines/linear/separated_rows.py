@@ -33,7 +33,7 @@ ROUNDING_UNITS = 1e3
 LEAST_PIVOT, MAX_REFLECTED = 1e-5, 400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SeparatedRows:
     """The rows of a linear mixed model, turned into those its random effects reach and the others.
 
@@ -135,7 +135,7 @@ def _constant(problem: LinearProblem) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SeparatedSolution:
     """The model at one set of variances, all in units of the reference.
 

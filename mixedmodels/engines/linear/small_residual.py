@@ -93,7 +93,7 @@ def smallest_variance(problem: LinearProblem) -> float:
     return (SATURATED_SHARE if n_effects >= problem.n - problem.p else SMALL_SHARE) * total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SeparatedSearch:
     """The objective in (free coordinates of theta relative to s, log or root of the residual variance)."""
 

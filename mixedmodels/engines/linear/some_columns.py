@@ -19,7 +19,7 @@ from mixedmodels.factorization.constant.cross_products import RightHandSide
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ColumnHeld:
     """A model with one coefficient held at a value, and the products of its column.
 

@@ -41,7 +41,7 @@ RESIDUAL_ROUNDING = 10.0 * float(np.finfo(np.float64).eps)
 LEAST_CURVATURE = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Point:
     """One evaluation of the objective with everything the optimiser takes from it.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mixedmodels.factorization.heavy_levels import Split
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Equations:
     """The system without T: cross-products of the random effects, the fixed effects and the response.
 
@@ -62,7 +62,7 @@ class Equations:
         return self.pattern.blocks if self.split is None else self.split.whole
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BlockedSystem:
     """The system through the blocked factorization.
 
@@ -123,7 +123,7 @@ class BlockedSystem:
         return moments if self.split is None else joined_moments(self.split, moments)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OneFactorSystem:
     """The system of a model with one grouping factor.
 

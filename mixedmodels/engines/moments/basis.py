@@ -23,7 +23,7 @@ DEPENDENT = 1e-8
 PIVOT = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Basis:
     """Where columns are measured from, and how they are combined.
 

@@ -27,7 +27,7 @@ Keys = npt.NDArray[np.int64]
 PairArray = npt.NDArray[np.float64] | npt.NDArray[np.int32] | npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Run:
     """Sums of pairs of levels.
 
@@ -44,7 +44,7 @@ class Run:
     sums: PairArray
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PairSums:
     """Sums by pairs of levels of two factors, growing.
 
@@ -153,7 +153,7 @@ def _are_in_place(places: IntArray) -> bool:
     return bool(np.array_equal(places, np.arange(len(places))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PairOrder:
     """Pairs of levels in the order of other numbers of the levels.
 
@@ -249,7 +249,7 @@ def counted_pairs(first: IntArray, second: IntArray) -> Run:
     return Run(keys[starts], counts.astype(_type_of_counts(int(counts.max(initial=0))))[:, None])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Cells:
     """A table of the levels met in a batch.
 

@@ -29,7 +29,7 @@ from mixedmodels.formula.design.theta import theta_slices
 ROUNDING = 1e-14
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FixedPart:
     """Fixed effects and response in coordinates of V.
 
@@ -131,7 +131,7 @@ def fixed_part(sums: Sums, kept: IntArray) -> FixedPart:
     return FixedPart(X, y, F, f, basis, Q.T @ y, rss)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeldColumn:
     """What one fixed effect held at a value leaves.
 
@@ -191,7 +191,7 @@ def _solved(root: FloatArray, weak: Any, Q: FloatArray) -> FloatArray:
     return F
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TermColumns:
     """The columns of one random-effects term among those of its grouping factor.
 
@@ -207,7 +207,7 @@ class TermColumns:
     places: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MetLevels:
     """Pairs of levels of two grouping factors that meet, in the order of the design.
 
@@ -224,7 +224,7 @@ class MetLevels:
     sums: PairArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SumMeetings:
     """Which levels of two blocks have rows in common, and their products, from sums by pairs.
 

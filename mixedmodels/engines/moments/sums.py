@@ -23,7 +23,7 @@ LEVELS_AT_ONCE = 16_384
 GROWTH = 1.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Columns:
     """What is summed, as positions only.
 
@@ -48,7 +48,7 @@ class Columns:
         return tuple((a, b) for b in q for a in range(b))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GroupColumns:
     """Columns whose effects vary over the levels of one grouping factor, each once.
 
@@ -67,7 +67,7 @@ class GroupColumns:
     is_shared: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rows:
     """A batch of rows.
 
@@ -92,7 +92,7 @@ class Rows:
     weights: FloatArray | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GroupSums:
     """Sums by the levels of one grouping factor.
 
@@ -146,7 +146,7 @@ def _widened(values: FloatArray, capacity: int) -> FloatArray:
     return wide
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Sums:
     """All sums of a model, growing batch by batch.
 

@@ -16,7 +16,7 @@ from mixedmodels.formula.design.theta import theta_slices
 LEAST_INFORMATION = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Coordinates:
     """Coordinates x = (free theta over its scales, gamma, others) with ``beta = origin + B gamma``.
 

@@ -11,7 +11,7 @@ from mixedmodels.optimization.report import ConvergenceReport, OptimizationRepor
 Method = Literal["laplace", "lindstrom-bates"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NonlinearEstimates:
     """Estimates of a nonlinear mixed model.
 

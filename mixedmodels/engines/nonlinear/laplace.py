@@ -34,7 +34,7 @@ LOG_2PI = math.log(2.0 * math.pi)
 FARTHEST = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The objective at theta and beta, and what it was computed from.
 
@@ -141,7 +141,7 @@ def at_sigma(
     return objective, *gradient(problem, at, sigma2), 2.0 * (problem.n - at.pwrss / sigma2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cotangents:
     """Derivatives of an objective in what the mode gives, before the mode itself has moved.
 

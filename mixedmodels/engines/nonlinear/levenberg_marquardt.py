@@ -19,7 +19,7 @@ TINY = 1e-12
 MOST_STEPS = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LeastSquares:
     """Where a search for a least sum of squares ended.
 

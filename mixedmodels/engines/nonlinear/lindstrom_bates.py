@@ -48,7 +48,7 @@ WORSE = 4.0
 Effects = tuple[FloatArray, list[FloatArray]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LinearStep:
     """The fit of the linear mixed model around the current effects.
 
@@ -184,7 +184,7 @@ def _effects(problem: NonlinearProblem, found: LinearStep) -> list[FloatArray]:
     return effects
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Pace:
     """How rounds come closer: the least movement so far, and the rounds since it was last halved."""
 

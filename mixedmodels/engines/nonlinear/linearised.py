@@ -14,7 +14,7 @@ from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, RandomTerm
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LinearisedRows:
     """A nonlinear mixed model to first order around fixed and random effects.
 

@@ -29,7 +29,7 @@ LAST_STEPS = 3
 LEAST_CURVATURE = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Mode:
     """The mean and its derivatives at random effects u.
 

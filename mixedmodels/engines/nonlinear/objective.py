@@ -18,7 +18,7 @@ from mixedmodels.engines.nonlinear.quadrature import quadrature, quadrature_grad
 DIFFERENCE = 1e-3
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Objective:
     """The objective in the coordinates of a search, with a count of its evaluations.
 

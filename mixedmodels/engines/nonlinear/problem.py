@@ -24,7 +24,7 @@ from mixedmodels.formula.design.nonlinear import MeanFunction
 from mixedmodels.formula.design.theta import theta_slices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NonlinearProblem:
     """Everything about a nonlinear mixed model that does not change with its parameters.
 

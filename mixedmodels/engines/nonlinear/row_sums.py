@@ -17,7 +17,7 @@ from mixedmodels.kernels import curve_rows
 FEW_EFFECTS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowSums:
     """What rows and their sums are at some random effects.
 

@@ -20,7 +20,7 @@ from mixedmodels.engines.nonlinear.separable import Basis, Separable, solve_sepa
 MOST_ROWS = 4000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Curve:
     """A self-starting model as a separable least-squares problem.
 

@@ -27,7 +27,7 @@ MOST_STEPS = 60
 PARALLEL = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Separable:
     """A separable least-squares problem.
 
@@ -43,7 +43,7 @@ class Separable:
     candidates: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SeparableFit:
     """The minimum of a separable least-squares problem.
 

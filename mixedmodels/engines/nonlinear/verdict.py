@@ -29,7 +29,7 @@ LAST_DECREMENT = 1e-16
 LAST_STEPS = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class End:
     """The end of a search.
 

@@ -8,7 +8,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NonlinearFamilyEstimates:
     """Estimates of a nonlinear mixed model whose response has a family.
 

@@ -22,7 +22,7 @@ from mixedmodels.engines.nonlinear_family.third_derivatives import bent_slope
 from mixedmodels.errors import ConvergenceError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The objective at some parameters, and what it was computed from.
 
@@ -47,7 +47,7 @@ class Evaluation:
     curvature: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Gradient:
     """A gradient in theta, beta and the free coordinates of the family's parameters."""
 
@@ -56,7 +56,7 @@ class Gradient:
     phi: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Cotangents:
     """Derivatives of an objective in what the mode gives, before the mode itself has moved.
 

@@ -27,7 +27,7 @@ from mixedmodels.errors import ConvergenceError
 from mixedmodels.families.family import Derivatives
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Place:
     """The parameters that a mode belongs to.
 
@@ -49,7 +49,7 @@ class Place:
     phi: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Mode:
     """The curve, its derivatives and the log-likelihood at random effects u.
 

@@ -15,7 +15,7 @@ from mixedmodels.engines.nonlinear_family.problem import FamilyProblem
 from mixedmodels.engines.nonlinear_family.quadrature import quadrature, quadrature_gradient
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Objective:
     """The objective in coordinates of theta, of beta, and of the free parameters of the family.
 

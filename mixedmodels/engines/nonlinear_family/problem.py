@@ -11,7 +11,7 @@ from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.families.family import Derivatives, Family
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FamilyProblem:
     """A nonlinear mixed model ``g(E y) = f(phi, data)`` with random effects ``T u``, u standard normal.
 

@@ -41,7 +41,7 @@ MOST_ELEMENTS, SMALL = 3e7, 50
 MOST_LEVELS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Groups:
     """The residual groups of one size among the units of a batch.
 
@@ -70,7 +70,7 @@ class Groups:
     is_whole: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Batch:
     """Clusters of one size T, equal ones as one unit.
 

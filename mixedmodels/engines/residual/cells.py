@@ -15,7 +15,7 @@ from mixedmodels.engines.residual.objective import LARGE
 from mixedmodels.engines.residual.problem import ResidualProblem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowCovariances:
     """Cholesky factors of the covariances of the clusters over sigma^2, prior weights left out.
 

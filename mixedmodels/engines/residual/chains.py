@@ -22,7 +22,7 @@ LONG = 64
 NOT_STEPS = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Chain:
     """Groups of one size and one arm, long and without random effects.
 
@@ -47,7 +47,7 @@ class Chain:
     columns: tuple[VarianceColumns, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChainState:
     """A chain at given parameters.
 

@@ -19,7 +19,7 @@ from mixedmodels.optimization.quasi_newton import Minimum
 MOST = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SearchCoordinates:
     """The way between the free coordinates of a model and those of a search.
 

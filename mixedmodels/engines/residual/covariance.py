@@ -20,7 +20,7 @@ ABSENT = np.array([0.0, 1.0])
 LARGEST_LOG_SD = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnitCovariances:
     """Covariances of the units of one batch over sigma^2.
 

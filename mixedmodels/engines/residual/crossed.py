@@ -29,7 +29,7 @@ from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.sparse.cholesky import factor_fronts, invert_fronts, solve_fronts_columns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Precision:
     """P, the inverse of the residual covariance over sigma^2, prior weights left out.
 
@@ -53,7 +53,7 @@ class Precision:
     sd: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CrossedState:
     """The equations of the random effects at one point.
 

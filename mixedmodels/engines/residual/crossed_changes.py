@@ -32,7 +32,7 @@ LEAST_SIZE = 1e-9
 MOST_HELD = 2_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Symmetric:
     """A matrix of all rows, ``sum_k Z_k S_k Z_k' + R``.
 

@@ -29,7 +29,7 @@ from mixedmodels.formula.design.model_terms import random_effects_matrix
 MOST_PRODUCTS = 4e7
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Steps:
     """Neighbouring rows of the residual groups of a process of the first order.
 
@@ -49,7 +49,7 @@ class Steps:
     by_arm: tuple[tuple[int, IntArray], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Meetings:
     """Pairs of levels of two terms that meet: one stack of blocks of A.
 
@@ -72,7 +72,7 @@ class Meetings:
     is_own: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CrossedPattern:
     """The sparsity of a model whose random effects are not tied to residual groups.
 

@@ -13,7 +13,7 @@ from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResidualEstimates:
     """Estimates of a model with structured residuals.
 

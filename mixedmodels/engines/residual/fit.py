@@ -52,7 +52,7 @@ MOST_EVALUATIONS, MORE_EVALUATIONS = 200, 10
 BACK, BACK_OBJECTIVE, FAR_OUT = 0.1, 0.01, 6.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Start:
     """A point that a search begins at, and the Hessian that it begins with, in free coordinates."""
 
@@ -60,7 +60,7 @@ class Start:
     hessian: FloatArray
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Search:
     """The objective of one problem, with a count of its evaluations."""
 

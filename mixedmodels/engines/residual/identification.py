@@ -34,7 +34,7 @@ NAMED = 0.3
 ELSEWHERE = (0.31, -0.23, 0.17, -0.37, 0.29, 0.19, -0.13)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Redundant:
     """Combinations of parameters that the covariance does not depend on.
 

@@ -30,7 +30,7 @@ LEAST_CURVATURE = 1e-8
 STILL = 1e-10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CovarianceInformation:
     """Covariance of the covariance parameters, and derivatives of that of the fixed effects in them.
 

@@ -15,7 +15,7 @@ from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResidualRows:
     """Where each row stands in the residual correlation and in the variance functions.
 
@@ -50,7 +50,7 @@ class ResidualRows:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Parameters:
     """Covariance parameters on their natural scale.
 
@@ -74,7 +74,7 @@ class Parameters:
         return np.concatenate([self.theta, self.rho, *self.delta])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CovarianceModel:
     """The parameters of the covariance of the responses over sigma^2.
 
@@ -184,7 +184,7 @@ class CovarianceModel:
         return gradient
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Slopes:
     """Derivatives of a function of the covariance.
 

@@ -30,7 +30,7 @@ LOG_2PI = math.log(2.0 * math.pi)
 LARGE = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The objective at one point and what it was computed from.
 

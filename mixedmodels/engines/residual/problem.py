@@ -35,7 +35,7 @@ EXACT_FIT = 1e-28
 MOST_TIED = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResidualProblem:
     """Everything about a model with structured residuals that does not change with its parameters.
 

@@ -23,7 +23,7 @@ from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StructuredMixedEstimates:
     """Estimates of a linear mixed model with structured residuals.
 
@@ -64,7 +64,7 @@ class StructuredMixedEstimates:
         return self.residual.convergence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WhitenedRows:
     """Rows of a design times the inverse Cholesky factor of the residual covariance.
 

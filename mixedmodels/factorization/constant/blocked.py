@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Step:
     """An eliminated chain block, on the raw scale, after the elimination of those before it.
 
@@ -67,7 +67,7 @@ class Step:
     D_inverse: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Factor:
     """Factor of the penalized least-squares system at one theta.
 
@@ -93,7 +93,7 @@ class Factor:
     log_det_RX2: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Solution:
     """Solution of the penalized least-squares equations for one right-hand side.
 

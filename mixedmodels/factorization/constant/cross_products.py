@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CrossProducts:
     """Blocks of ``[Z X]'W[Z X]`` on the user's coefficients (no Lambda in them).
 
@@ -59,7 +59,7 @@ class CrossProducts:
         return self.tail.layout.fronts.typical
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RightHandSide:
     """Cross-products of one column with Z and X.
 
@@ -126,7 +126,7 @@ class Sums(Protocol):
         """Yield each pair of coefficients of two blocks with its sums by pair of levels, (n_pairs,)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowSums:
     """The same, formed from the rows.
 

@@ -13,7 +13,7 @@ from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.kernels.congruence import congruence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DenseTail:
     """Factored dense tail.
 
@@ -82,7 +82,7 @@ class DenseTail:
         return DenseTailInverse(self, V, tuple(spherical), order)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DenseTailInverse:
     """Inverse of a dense tail.
 

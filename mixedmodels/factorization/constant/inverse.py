@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mixedmodels.factorization.constant.sparse_tail import SparseTailInverse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChainInverse:
     """Inverse of one eliminated block.
 
@@ -51,7 +51,7 @@ class ChainInverse:
     XZ: FloatArray | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Inverse:
     """``V`` on the pattern.
 

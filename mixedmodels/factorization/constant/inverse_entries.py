@@ -25,7 +25,7 @@ from mixedmodels.factorization.pattern import Pattern
 BATCH_ELEMENTS = 2**24
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class InverseEntries:
     """V, ready to be read anywhere.
 

@@ -17,7 +17,7 @@ from mixedmodels.arrays import CodeArray, FloatArray
 from mixedmodels.factorization.pattern import Pattern
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Penalty:
     """Prior precision of the rows of a sparse tail.
 

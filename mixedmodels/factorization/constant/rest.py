@@ -84,7 +84,7 @@ class Rest(Protocol):
         """How the rows are kept, for people."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FixedRest:
     """Fixed effects only.
 
@@ -158,7 +158,7 @@ def along_fixed(XZ: FloatArray, at_X: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("pkl,pjl->kjl", at_X, XZ))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DenseRest:
     """All rows as one dense array.
 

@@ -25,7 +25,7 @@ PAIRS_AT_ONCE = 1 << 22
 ENTRIES_AT_ONCE = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EntryPlaces:
     """Integers that say where the entries of E are; they do not change with theta.
 
@@ -56,7 +56,7 @@ class EntryPlaces:
             yield levels, self.starts, self.rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseRest:
     """Sparse E with fixed effects.
 

@@ -21,7 +21,7 @@ from mixedmodels.factorization.threads import threads_for
 from mixedmodels.kernels import faces
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseTail:
     """Factored sparse tail.
 
@@ -102,7 +102,7 @@ class SparseTail:
         return SparseTailInverse(self, omega, omega.scaled([T.T for T in self.factors]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseTailInverse:
     """Inverse of a sparse tail, on its pattern.
 

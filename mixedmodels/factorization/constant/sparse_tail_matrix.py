@@ -23,7 +23,7 @@ from mixedmodels.factorization.sparse.symbolic import Fronts
 from mixedmodels.kernels.pairs import find_kept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Piece:
     """Pairs of levels of two tail blocks that meet.
 
@@ -45,7 +45,7 @@ class Piece:
     where: slice
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Meetings:
     """All pairs of levels that meet, the later one first; levels of all tail blocks are counted through.
 
@@ -87,7 +87,7 @@ class Meetings:
         return find_kept(rows, columns, *self.arrays)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseLayout:
     """Pattern of a sparse tail and where its Cholesky factor keeps each element.
 
@@ -131,7 +131,7 @@ class SparseLayout:
         return len(self.meetings.level)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseMatrix:
     """Symmetric matrix on the pattern of a sparse tail, bordered by fixed effects.
 

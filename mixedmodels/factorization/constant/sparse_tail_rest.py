@@ -15,7 +15,7 @@ from mixedmodels.kernels import faces
 from mixedmodels.kernels.pairs import multiply_pairs, number_pairs, subtract_pairs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EntryPairs:
     """Pairs of entries of E that share a level, by their first entry; the second is not after it.
 
@@ -39,7 +39,7 @@ class EntryPairs:
         return self.starts, self.second, self.numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseTailRest:
     """Sparse E with fixed effects, for a sparse tail.
 

@@ -20,7 +20,7 @@ from mixedmodels.kernels.elimination import column_structures
 FRONT_SECONDS, FLOP_SECONDS, HALF_SPEED = 4e-5, 4e-11, 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fronts:
     """Fronts of a sparse Cholesky factor, children before parents.
 

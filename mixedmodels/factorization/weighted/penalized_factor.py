@@ -31,7 +31,7 @@ SMALLEST_EIGENVALUE = 1e-10
 ROUNDING = 1e-10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Eliminated:
     """One eliminated chain block.
 
@@ -50,7 +50,7 @@ class Eliminated:
     entries: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PenalizedFactor:
     """Cholesky factor of Omega.
 
@@ -78,7 +78,7 @@ class PenalizedFactor:
     values: FloatArray | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Border:
     """The fixed effects bordering Omega.
 

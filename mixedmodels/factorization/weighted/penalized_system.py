@@ -28,7 +28,7 @@ SphericalRows: TypeAlias = tuple[tuple[SphericalColumn, ...], ...]
 """``Lambda'z_i``, S columns for each block."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PenalizedSystem:
     """What never changes: who shares rows with whom.
 
@@ -195,7 +195,7 @@ def product_sums(by: RowSums, rows: FloatArray, *columns: SphericalColumn) -> Fl
     return sums if scale == 1.0 else scale * sums
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WorkingProducts:
     """Blocks of ``Lambda'Z'WZ Lambda``.
 

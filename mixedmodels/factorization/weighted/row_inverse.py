@@ -20,7 +20,7 @@ from mixedmodels.factorization.weighted.scalar_system import ScalarSystem
 from mixedmodels.kernels import faces
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowInverse:
     """The inverse of Omega as the rows of the data see it.
 
@@ -36,7 +36,7 @@ class RowInverse:
     effects: tuple[list[FloatArray], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PatternInverse:
     """Entries of Omega^-1 on the pattern of Z'Z.
 

@@ -12,7 +12,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 LONG_GROUPS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RowSums:
     """How to sum rows by group.
 

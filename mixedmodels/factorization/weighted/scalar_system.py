@@ -27,7 +27,7 @@ Values = tuple[FloatArray, dict[int, FloatArray], FloatArray]
 """Values of one eliminated factor: pivots (1, 1, q), links to outer ones, each (1, 1, q), entries (1, m)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ScalarSystem:
     """The compiled loops over one system, and where its blocks are in what they return.
 

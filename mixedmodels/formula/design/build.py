@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mixedmodels.formula.language.residual import ResidualCall
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelPlan:
     """What a formula asks for, before any data: terms and the variables they are made of."""
 

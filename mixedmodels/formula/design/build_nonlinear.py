@@ -53,7 +53,7 @@ from mixedmodels.formula.language.parse import ParsedFormula
 from mixedmodels.formula.language.syntax_tree import Node, Number, deparse, strip_parens
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _RandomPlan:
     """A random-effects term before any data."""
 
@@ -62,7 +62,7 @@ class _RandomPlan:
     split: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Plan:
     """What a nonlinear formula asks for, before any data."""
 
@@ -295,7 +295,7 @@ def _term(
     return term, RandomRecipe(recipe, tuple(selected), bar.group)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _FormulaOfParts(ParsedFormula):
     """The formula of a nonlinear model, whose parts are not in its text alone."""
 

@@ -31,7 +31,7 @@ from mixedmodels.formula.language.parse import ParsedFormula, parse_expression, 
 from mixedmodels.formula.language.syntax_tree import Binary, Node, deparse, names_in, strip_parens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StreamRequest:
     """What a model of a stream of tables is asked for.
 
@@ -113,7 +113,7 @@ def stream_request(
     return StreamRequest(parsed, plan, weights, offset, subset, na_action, contrasts or {}, env or {}, given)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Blueprint:
     """What all tables of a stream are read by.
 
@@ -141,7 +141,7 @@ class Blueprint:
     text: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GroupPlan:
     """A grouping factor and the columns whose effects vary over its levels, each once.
 
@@ -166,7 +166,7 @@ class GroupPlan:
     in_fixed: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StreamDesign:
     """How tables become arrays.
 
@@ -337,7 +337,7 @@ def _prefix(in_fixed: tuple[int, ...] | None, order: tuple[int, ...]) -> tuple[i
     return in_fixed if in_fixed is not None and in_fixed == order[: len(in_fixed)] else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChunkRows:
     """The arrays of one table.
 
@@ -415,7 +415,7 @@ def chunk_rows(design: StreamDesign, data: Any, tables: tuple[LevelTable, ...]) 
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FamilyChunk:
     """The arrays of one table of a generalized model.
 

@@ -42,7 +42,7 @@ MOST_PLAIN, LEAST_CODED = 3, 200_000
 ROWS_TOGETHER = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VariableCoding:
     """How one variable becomes columns.
 
@@ -75,7 +75,7 @@ class VariableCoding:
         return self.suffixes if self.levels is None else self.coded(full)[1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CodedTerm:
     """A term: its bit pattern, and for each of its variables the index and whether it is coded in full."""
 
@@ -83,7 +83,7 @@ class CodedTerm:
     factors: tuple[tuple[int, bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MatrixRecipe:
     """How to build a model matrix.
 

@@ -22,7 +22,7 @@ from mixedmodels.level_sums import level_sums
 MANY_COLUMNS = 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CodedColumns:
     """Columns ``diag(v) T[codes]``: those of a term with factors.
 

@@ -39,7 +39,7 @@ class TooManyRows(DataError):
     """Different rows that take more memory than they may."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pile:
     """Some rows.
 

@@ -28,7 +28,7 @@ ResponseKind = Literal["numeric", "logical", "factor", "cbind"]
 NaAction = Literal["omit", "exclude", "fail", "pass"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Response:
     """The left side of a formula, before a family has interpreted it.
 
@@ -56,7 +56,7 @@ class Response:
     is_ordered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RandomTerm:
     """One random-effects term: its model matrix, its levels and its covariance structure.
 
@@ -105,7 +105,7 @@ class RandomTerm:
         return len(self.levels)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MissingRows:
     """What happened to rows with missing values.
 
@@ -137,7 +137,7 @@ class MissingRows:
         return np.arange(self.n_input) if self.some is None else self.some
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Design:
     """Everything a fit needs from the formula and the data.
 

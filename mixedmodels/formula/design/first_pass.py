@@ -26,7 +26,7 @@ from mixedmodels.formula.language.syntax_tree import Name, Node, deparse, names_
 USED = "(used)"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class FirstPass:
     """What a first pass over all rows gathers.
 

@@ -23,7 +23,7 @@ LARGEST_EXACT = 2.0**53
 SECOND_BITS = 32
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class NumberLevels:
     """Levels that are numbers.
 
@@ -132,7 +132,7 @@ class NumberLevels:
         return self.codes(other.keys)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class NameLevels:
     """Levels that have names.
 
@@ -195,7 +195,7 @@ class NameLevels:
         return np.array(places, dtype=np.intp)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ColumnLevels:
     """Levels of one column, numbers or names as its first rows show.
 
@@ -264,7 +264,7 @@ class ColumnLevels:
         raise DataError(f"the grouping factor {self.name} holds numbers in one and names in the other.")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CombinedLevels:
     """Levels of an interaction ``a:b``: the combinations that occur.
 

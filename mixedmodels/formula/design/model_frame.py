@@ -28,7 +28,7 @@ from mixedmodels.formula.language.syntax_tree import Name, Node, names_in
 _ACTIONS = ("omit", "exclude", "fail", "pass")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelFrame:
     """The variables of a model on the rows used.
 

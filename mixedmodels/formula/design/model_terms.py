@@ -17,7 +17,7 @@ from mixedmodels.formula.design.design import Design, NaAction, RandomTerm
 from mixedmodels.formula.design.theta import term_factors, theta_names, theta_slices
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelTerms:
     """The pieces of a mixed model ``y = X beta + Z b + e``, ``b = Lambda(theta) u``.
 

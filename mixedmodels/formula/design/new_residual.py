@@ -24,7 +24,7 @@ from mixedmodels.formula.language.syntax_tree import deparse
 _STEP_TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NewResidual:
     """Where new rows are among the residual groups of a fit.
 

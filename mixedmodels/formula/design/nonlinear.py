@@ -34,7 +34,7 @@ class MeanFunction(Protocol):
         """Return the mean, its derivatives, and its second derivatives, shape (K, K, n)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SelfStartData:
     """What starting values of a self-starting model are found from, beside the response.
 
@@ -53,7 +53,7 @@ class SelfStartData:
     parameters: IntArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NonlinearDesign:
     """Everything that a fit needs from formula and data.
 

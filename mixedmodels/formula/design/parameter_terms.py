@@ -32,7 +32,7 @@ from mixedmodels.formula.language.terms import Terms, expand_terms
 ONES = "1"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParameterTerms:
     """A parameter and the terms that it, or its random effects, depend on."""
 

@@ -60,7 +60,7 @@ def _numbers_of(levels: Sequence[str]) -> list[float]:
     return [float(end.group(1)) for end in ends if end is not None] if all(ends) else []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Steps:
     """Whole numbers of steps.
 

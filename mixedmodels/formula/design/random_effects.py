@@ -28,7 +28,7 @@ with on_first_use():
 Beside = TypeVar("Beside")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BarPlan:
     """A bar with the terms of its left side and the printed name of its grouping factor."""
 

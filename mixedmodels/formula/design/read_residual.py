@@ -99,7 +99,7 @@ def _arms(
     return arms, names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Places:
     """Positions of rows, names of their levels, and how numbers are counted in steps."""
 

@@ -11,7 +11,7 @@ from mixedmodels.formula.evaluation.evaluate import States
 from mixedmodels.formula.language.syntax_tree import Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RandomRecipe:
     """How to build a random-effects term from new data.
 
@@ -33,7 +33,7 @@ class RandomRecipe:
     places: FloatArray | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Recipe:
     """The training state of a design.
 

@@ -35,7 +35,7 @@ _LEAST_SPARSE, _SPARSE_SHARE = 200, 0.1
 _SYMMETRY_TOLERANCE = 1e-8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Precision:
     """Inverse of a covariance between levels, with the names of its rows.
 

@@ -19,7 +19,7 @@ from mixedmodels.formula.language.dispersion import VarianceCall
 from mixedmodels.formula.language.residual import ResidualCall
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VarianceRecipe:
     """How the columns of a variance function are made again of new data.
 
@@ -41,7 +41,7 @@ class VarianceRecipe:
     kept: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VarianceTerm:
     """One factor of the residual standard deviations.
 
@@ -70,7 +70,7 @@ class VarianceTerm:
     recipe: VarianceRecipe
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResidualDesign:
     """The correlation of residuals within groups, as an engine reads it.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixedmodels.formula.language.residual import ResidualCall
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StructuredResiduals:
     """What ``residual=`` and ``dispersion=`` ask for, before any data.
 

@@ -16,7 +16,7 @@ from mixedmodels.formula.design.level_tables import NumberLevels
 MISSING = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class NumberCodes:
     """Codes of a column of numbers or truth values without a mask.
 
@@ -65,7 +65,7 @@ class NumberCodes:
         return masked(found.astype(self.dtype), missing)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LabelCodes:
     """Codes of text or categories, or of values of any other kind.
 

@@ -18,7 +18,7 @@ from mixedmodels.formula.language.number_format import number_name
 from mixedmodels.formula.language.syntax_tree import Call, Node, deparse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Function:
     """A function of the formula language.
 
@@ -34,7 +34,7 @@ class Function:
     apply: Callable[[BoundCall], Value]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BoundCall:
     """A call whose arguments have been matched to parameters."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LARGEST_INTP = int(np.iinfo(np.intp).max) // 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Numeric:
     """Numbers, exactly as they were given: ids among them are told apart by their last digit.
 
@@ -79,7 +79,7 @@ def numeric(given: npt.NDArray[np.object_]) -> Numeric:
     return Numeric(*exact_numbers(given))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Matrix:
     """Several numeric columns, shape (n, k), with their names."""
 
@@ -101,7 +101,7 @@ class Matrix:
         return Matrix(self.values[rows], self.names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Logical:
     """Truth values, shape (n,), with a mask of the missing ones when there are any."""
 
@@ -127,7 +127,7 @@ class Logical:
         return numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Factor:
     """A categorical variable.
 

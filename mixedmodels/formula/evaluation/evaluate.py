@@ -72,7 +72,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class States:
     """What evaluation on the training data leaves behind for new data.
 
@@ -91,7 +91,7 @@ class States:
     kinds: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Evaluator:
     """Evaluation of expressions over one table.
 

@@ -53,7 +53,7 @@ FOREIGN_STRUCTURES = ("rr", "gr", "hetar1", "homdiag", "homcs", "homtoep", "ou",
                       "idv")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bar:
     """One random-effects term of a formula.
 
@@ -91,7 +91,7 @@ class Bar:
         return f"{deparse(self.lhs)} | {deparse(self.group)}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SplitFormula:
     """The right side of a formula: fixed part, bars, and readings to warn about."""
 

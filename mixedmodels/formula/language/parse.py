@@ -50,7 +50,7 @@ _NUMBERS = {"Inf": float("inf"), "NaN": float("nan"), "NA": float("nan")}
 _PYTHON_WORDS = {"and": "&", "or": "|"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParsedFormula:
     """A formula taken apart.
 

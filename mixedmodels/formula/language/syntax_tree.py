@@ -25,7 +25,7 @@ _TIGHT = frozenset({":", "^", "/", "%%", "%/%"})
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Name:
     """A variable."""
 
@@ -34,7 +34,7 @@ class Name:
     depth: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Number:
     """A number, an int where float64 would not hold it; `is_integer` for ``2L``."""
 
@@ -44,7 +44,7 @@ class Number:
     depth: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Text:
     """A quoted string."""
 
@@ -53,7 +53,7 @@ class Text:
     depth: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Constant:
     """``TRUE``, ``FALSE`` or ``NULL`` (None)."""
 
@@ -62,7 +62,7 @@ class Constant:
     depth: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unary:
     """A prefix operator: ``-``, ``+``, ``!`` or ``~``."""
 
@@ -72,7 +72,7 @@ class Unary:
     depth: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Binary:
     """An operator between two operands; `position` is the operator's."""
 
@@ -83,7 +83,7 @@ class Binary:
     depth: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Paren:
     """An expression in parentheses."""
 
@@ -92,7 +92,7 @@ class Paren:
     depth: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Argument:
     """One argument of a call; `name` is None when it is positional."""
 
@@ -100,7 +100,7 @@ class Argument:
     value: Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Call:
     """A function applied to arguments."""
 

@@ -31,7 +31,7 @@ from mixedmodels.formula.language.syntax_tree import (
 MAX_TERMS = 10_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Terms:
     """The terms of an expression.
 

@@ -39,7 +39,7 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Token:
     """One token: its kind, its text (a quoted name without backticks) and its offset."""
 
