@@ -83,9 +83,10 @@ def generalized_problem(
         X, offset = X[equal.first], offset[equal.first]
         terms = tuple(_chosen(term, equal.first) for term in terms)
     terms, column_bases = zip(*(orthogonal_if_needed(term) for term in terms), strict=True)
-    # Of rows as they are given the matrix knows its products already.
-    columns = columns if order is None and equal is None else ColumnMatrix.of(X)
-    fixed, system = orthonormalize(columns, None), penalized_system(amalgamate(terms))
+    # The matrix knows its products, of whatever order; only a canonical one of the rows wants its own.
+    known = columns.unit_cholesky if equal is None and (order is None or family.is_canonical) else None
+    fixed = orthonormalize(columns if order is None and equal is None else ColumnMatrix.of(X), None, known)
+    system = penalized_system(amalgamate(terms))
     first_rows = first_row_of_each_level(system)
     return GeneralizedProblem(
         y=y,
