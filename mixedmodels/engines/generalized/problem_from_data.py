@@ -217,8 +217,11 @@ def _canonical_order(
     columns += [column for column in (y, weights, offset, *X.T) if column is not None]
     for term in terms:
         columns += [term.Z[:, j] for j in range(term.size) if term.Z.strides[0] != 0]
-    # The last key is the first to be sorted by.
-    return np.lexsort([*columns, amalgamate(terms)[0].codes])
+    # The last key is the first to be sorted by; the others only matter where the last two leave rows alike.
+    last = [columns[-1], amalgamate(terms)[0].codes]
+    order = np.lexsort(last)
+    alike = [key[order[1:]] == key[order[:-1]] for key in last]
+    return np.lexsort([*columns[:-1], *last]) if (alike[0] & alike[1]).any() else order
 
 
 def _chosen(term: RandomTerm, rows: IntArray) -> RandomTerm:
