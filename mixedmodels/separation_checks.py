@@ -102,7 +102,7 @@ def _findings(
     fitted: FittedRows | None,
 ) -> tuple[Separation, ...]:
     """Return what is found about separation, in the words of the data."""
-    arguments = (y, weights, design.X, design.x_names, family, fitted)
+    arguments = (y, weights, design.fixed, design.x_names, family, fitted)
     if not separation.find_separation(*arguments):
         return ()
     frame = used_variables(data, design)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dtrtri
 
 from mixedmodels.arrays import FloatArray
@@ -19,6 +20,8 @@ CHOLESKY_PIVOT = 0.1
 RANK_TOLERANCE = 1e-11
 #: Of so few columns their combination is no small part of the memory: it is made for some rows at a time.
 FEW_COLUMNS, STRETCH = 8, 65_536
+#: Columns from which half of a triangular product is worth being left out.
+MANY_COLUMNS = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -46,8 +49,10 @@ class OrthonormalBasis:
 
     @property
     def Q(self) -> FloatArray:
-        """The orthonormal columns, shape (n, p)."""
-        return np.asarray(self.columns @ self.combination)
+        """The orthonormal columns, shape (n, p), each row contiguous."""
+        if len(self.columns.pieces) > 1 or self.columns.shape[1] < MANY_COLUMNS:
+            return np.asarray(self.columns @ self.combination)
+        return np.asarray(dtrmm(1.0, self.combination, self.columns.dense.T, trans_a=1).T)
 
     def project(self, e: FloatArray) -> FloatArray:
         """Return ``Q'e``, shape (p,)."""
@@ -70,8 +75,14 @@ class OrthonormalBasis:
         return self.project(e)
 
 
-def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None) -> OrthonormalBasis:
+def orthonormalize(
+    X: FloatArray | ColumnMatrix,
+    root_weights: FloatArray | None,
+    known: tuple[FloatArray, FloatArray | None] | None = None,
+) -> OrthonormalBasis:
     """Return an orthonormal basis of the columns of ``W^1/2 X``.
+
+    `known` is what :attr:`ColumnMatrix.unit_cholesky` of them would be, from the same rows in another order.
 
     Raises
     ------
@@ -82,7 +93,7 @@ def orthonormalize(X: FloatArray | ColumnMatrix, root_weights: FloatArray | None
     weighted = X if root_weights is None else X.scaled(root_weights)
     if p == 0:
         return OrthonormalBasis(weighted, np.zeros((0, 0)), np.zeros((0, 0)), 0.0)
-    scale, R = weighted.unit_cholesky
+    scale, R = weighted.unit_cholesky if known is None else known
     if not scale.all():
         raise DataError(_dependent(int(np.argmin(scale))))
     pivots = np.zeros(1) if R is None else R.diagonal()

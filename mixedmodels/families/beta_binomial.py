@@ -127,12 +127,13 @@ class BetaBinomial(FamilyBase):
         self, y: FloatArray, eta: FloatArray, weights: FloatArray, phi: FloatArray, *, in_phi: bool
     ) -> tuple[FloatArray, ...] | None:
         """Return the terms of the rows by the compiled loop, None where it does not know them."""
-        is_plain = self.link.name == "logit" and y.shape == eta.shape == weights.shape == (len(eta),)
+        is_plain = self.link.name == "logit" and y.shape == eta.shape == weights.shape
         # A modelled dispersion has a precision for each row.
         if not is_plain or np.ndim(phi[0]) or not LEAST_PHI < phi[0] < LARGEST_SHAPE:
             return None
-        y, eta, weights = (np.ascontiguousarray(rows) for rows in (y, eta, weights))
-        return beta_binomial_rows(y, eta, weights, float(phi[0]), in_phi)
+        flat = (np.ascontiguousarray(rows).ravel() for rows in (y, eta, weights))
+        found = beta_binomial_rows(*flat, float(phi[0]), in_phi)
+        return None if found is None else tuple(part.reshape(eta.shape) for part in found)
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:
         """Return mu (1 - mu), the variance of one trial."""

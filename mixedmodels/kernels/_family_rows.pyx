@@ -3,16 +3,20 @@
 
 import numpy as np
 
-from libc.math cimport exp, fabs, floor, log
+from libc.math cimport exp, fabs, log
+from libc.string cimport memset
 
 # A product is taken the logarithm of before it leaves this range.
 cdef double LARGE = 1e100
 # Predictors up to this size have exponentials that are neither zero nor infinite.
 cdef double MOST = 700.0
-# Trials up to which rising factorials are products, and rounding of a whole number of them.
-cdef double MOST_TERMS = 64.0, WHOLE = 1e-14
-# Shapes below it need the care of families/beta_binomial.py.
-cdef double SMALLEST = 1e-90
+# Rows of the beta-binomial that are gone through together, whose sides stay in the first cache, and trials up
+# to which rising factorials are products.
+cdef enum:
+    CHUNK = 256
+    MOST_TERMS = 64
+# Terms after which a product is taken the logarithm of: two such, of shapes up to 1e6, are doubles.
+cdef int AT_ONCE = 16
 
 
 cdef extern from *:
@@ -86,7 +90,102 @@ cdef extern from *:
             third[i] = v * (q - p);
         }
     }
+
+    /* log(x) for positive x that are neither tiny nor infinite: x = 2^k (1 + f) with 1 + f from sqrt(1/2) to
+       sqrt(2), and the series of log_of_one_more. */
+    static inline double log_of(double x) {
+        const uint64_t least = 0x3fe6a09e667f3bcdULL;  /* sqrt(1/2) */
+        const double whole = 4503599627370496.0;  /* 2^52: its last digits are a whole number */
+        uint64_t bits, exponent;
+        double f, k, s, z, R, half;
+        memcpy(&bits, &x, sizeof bits);
+        bits += 0x3ff0000000000000ULL - least;
+        exponent = (bits >> 52) | 0x4330000000000000ULL;
+        bits = (bits & 0x000fffffffffffffULL) + least;
+        memcpy(&f, &bits, sizeof f);
+        memcpy(&k, &exponent, sizeof k);
+        f -= 1.0;
+        k -= whole + 1023.0;
+        s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;
+        R = 1.479819860511658591e-01;
+        R = R * z + 1.531383769920937332e-01;
+        R = R * z + 1.818357216161805012e-01;
+        R = R * z + 2.222219843214978396e-01;
+        R = R * z + 2.857142874366239149e-01;
+        R = R * z + 3.999999999940941908e-01;
+        R = R * z + 6.666666666666735130e-01;
+        R = R * z;
+        return k * 6.93147180369123816490e-01
+            - ((half - (s * (half + R) + k * 1.90821492927058770002e-10)) - f);
+    }
+
+    /* Each function below in two versions, as logit_terms. */
+    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+    #define IN_TWO_VERSIONS __attribute__((target_clones("avx2", "default")))
+    #else
+    #define IN_TWO_VERSIONS
+    #endif
+
+    /* Means of both sides of the rows of a beta-binomial and their counts, freed from the rounding of a
+       proportion; returns the number of rows that need no care: whole counts of no more than `most` trials in
+       all, and shapes that have not vanished. */
+    IN_TWO_VERSIONS
+    static int read_sides(
+        int n, const double* y, const double* eta, const double* weights, double phi, double most,
+        double* restrict p, double* restrict q, int* restrict done, int* restrict missed
+    ) {
+        const double shift = 6755399441055744.0, rounding = 1e-14, smallest = 1e-90, farthest = 700.0;
+        int i, n_usual = 0;
+        for (i = 0; i < n; i++) {
+            double x = eta[i], size = fabs(x), e = exp_of_negative(-size), s = 1.0 / (1.0 + e), small = e * s;
+            double successes = weights[i] * y[i], a = (successes + shift) - shift;
+            double failures = weights[i] - a, b = (failures + shift) - shift;
+            p[i] = x > 0.0 ? s : small;
+            q[i] = x > 0.0 ? small : s;
+            done[i] = (int) a;
+            missed[i] = (int) b;
+            n_usual += (fabs(successes - a) <= rounding * a) & (fabs(failures - b) <= rounding * b)
+                & (a + b <= most) & (size < farthest) & (phi * small > smallest);
+        }
+        return n_usual;
+    }
+
+    /* The k-th term, s + k, of n rising factorials: to their products, and to three derivatives of their
+       logarithms in log(s). */
+    IN_TWO_VERSIONS
+    static void add_term(
+        int n, double k, const double* restrict s, double* restrict product,
+        double* restrict first, double* restrict second, double* restrict third
+    ) {
+        int i;
+        for (i = 0; i < n; i++) {
+            double total = s[i] + k, inverse = 1.0 / total, t = s[i] * inverse, rest = k * inverse;
+            double both = t * rest;
+            product[i] *= total;
+            first[i] += t;
+            second[i] += both;
+            third[i] += both * (rest - t);
+        }
+    }
+
+    /* Take the logarithms of products and begin them anew. */
+    IN_TWO_VERSIONS
+    static void take_logs(int n, double* restrict product, double* restrict value) {
+        int i;
+        for (i = 0; i < n; i++) {
+            value[i] += log_of(product[i]);
+            product[i] = 1.0;
+        }
+    }
     """
+    int read_sides(
+        int n, const double* y, const double* eta, const double* weights, double phi, double most,
+        double* p, double* q, int* done, int* missed
+    ) noexcept nogil
+    void add_term(
+        int n, double k, const double* s, double* product, double* first, double* second, double* third
+    ) noexcept nogil
+    void take_logs(int n, double* product, double* value) noexcept nogil
     void logit_terms(
         Py_ssize_t n, const double* y, const double* eta, const double* weights,
         double* loglik, double* first, double* information, double* third
@@ -194,49 +293,121 @@ def rising_rows(const double[:] counts, const double[:] s):
     return found[0], found[1], found[2], found[3]
 
 
-cdef inline double whole(double count) noexcept nogil:
-    """A count freed from the rounding of a proportion; -1 for none, or one with too many terms."""
-    cdef double near = floor(count + 0.5)
-    return near if fabs(count - near) <= WHOLE * near and near <= MOST_TERMS else -1.0
+cdef struct Sides:
+    # Both sides of the rows of a beta-binomial, successes and failures, in the order of the rows: means,
+    # counts, places among the sides sorted by their counts.
+    double[CHUNK] p
+    double[CHUNK] q
+    int[CHUNK] done
+    int[CHUNK] missed
+    int[CHUNK] place
+    int[CHUNK] other
+
+
+cdef struct Rising:
+    # Rising factorials sorted by their counts, the largest first: how many have more than k terms, what is not
+    # yet in the logarithms of the products, those logarithms, and three derivatives in log(s).
+    int[MOST_TERMS + 1] more
+    double[2 * CHUNK] s
+    double[2 * CHUNK] product
+    double[2 * CHUNK] value
+    double[2 * CHUNK] first
+    double[2 * CHUNK] second
+    double[2 * CHUNK] third
+
+
+cdef void sort_sides(int n, Sides* sides, double phi, Rising* rising) noexcept nogil:
+    """Sort the sides of n rows by their counts, the largest first, and give each its shape."""
+    cdef int i, k, place
+    cdef int[MOST_TERMS + 2] at
+    memset(at, 0, sizeof(at))
+    for i in range(n):
+        at[sides.done[i]] += 1
+        at[sides.missed[i]] += 1
+    # How many have more than k terms is also where those of k begin.
+    for k in range(MOST_TERMS, -1, -1):
+        at[k] += at[k + 1]
+    for k in range(MOST_TERMS + 1):
+        rising.more[k] = at[k] = at[k + 1]
+    for i in range(n):
+        place = sides.place[i] = at[sides.done[i]]
+        at[sides.done[i]] += 1
+        rising.s[place] = phi * sides.p[i]
+        place = sides.other[i] = at[sides.missed[i]]
+        at[sides.missed[i]] += 1
+        rising.s[place] = phi * sides.q[i]
+
+
+cdef void rise(int n, Rising* rising, bint in_phi) noexcept nogil:
+    """Find n rising factorials: term by term, of all that have so many at once."""
+    cdef int i, k = 0
+    for i in range(n):
+        rising.product[i] = 1.0
+        rising.value[i] = rising.first[i] = rising.second[i] = rising.third[i] = 0.0
+    while k < MOST_TERMS and rising.more[k]:
+        if k and k % AT_ONCE == 0:
+            take_logs(rising.more[k], rising.product, rising.value)
+        add_term(rising.more[k], k, rising.s, rising.product, rising.first, rising.second, rising.third)
+        k += 1
+    if not in_phi:
+        take_logs(rising.more[0], rising.product, rising.value)
+
+
+cdef void in_eta(int n, Sides* at, Rising* of, Jet* of_trials, double* out, Py_ssize_t apart) noexcept nogil:
+    """Write the terms of n rows and three derivatives in eta."""
+    cdef int i, a, b
+    cdef double p, q, v, both
+    for i in range(n):
+        a, b, p, q = at.place[i], at.other[i], at.p[i], at.q[i]
+        v, both = p * q, of.first[a] + of.first[b]
+        out[i] = of.value[a] + of.value[b] - of_trials[at.done[i] + at.missed[i]].value
+        out[apart + i] = of.first[a] * q - of.first[b] * p
+        out[2 * apart + i] = of.second[a] * q * q + of.second[b] * p * p - both * v
+        out[3 * apart + i] = (
+            of.third[a] * q * q * q - of.third[b] * p * p * p
+            + v * (3.0 * (of.second[b] * p - of.second[a] * q) + both * (p - q))
+        )
+
+
+cdef void in_log_phi(
+    int n, Sides* at, Rising* of, Jet* of_trials, double* out, Py_ssize_t apart
+) noexcept nogil:
+    """Write the derivative of the terms of n rows in log(phi), and the slopes of two derivatives in eta."""
+    cdef int i, a, b
+    cdef double p, q
+    for i in range(n):
+        a, b, p, q = at.place[i], at.other[i], at.p[i], at.q[i]
+        out[i] = of.first[a] + of.first[b] - of_trials[at.done[i] + at.missed[i]].first
+        out[apart + i] = of.second[a] * q - of.second[b] * p
+        out[2 * apart + i] = of.third[a] * q * q + of.third[b] * p * p - (of.second[a] + of.second[b]) * p * q
 
 
 def beta_binomial_rows(
     const double[::1] y, const double[::1] eta, const double[::1] weights, double phi, bint in_phi
 ):
     """Return the terms of the rows with three derivatives in eta, or one and the slopes of two in log(phi)."""
-    cdef Py_ssize_t n = eta.shape[0], i, k
-    found = np.empty((3 if in_phi else 4, n))
+    cdef Py_ssize_t rows = eta.shape[0], first = 0
+    found = np.empty((3 if in_phi else 4, rows))
     cdef double[:, ::1] out = found
-    cdef double x, e, s, small, p, q, v, done, missed
-    cdef bint is_usual = True
-    cdef Jet P, Q
-    cdef Jet[65] of_trials
+    cdef int n, k
+    cdef Sides sides
+    cdef Rising rising
+    cdef Jet[MOST_TERMS + 1] of_trials
     with nogil:
-        for k in range(65):
+        for k in range(MOST_TERMS + 1):
             of_trials[k] = rising_of(k, phi)
-        for i in range(n):
-            x, done = eta[i], whole(weights[i] * y[i])
-            missed = whole(weights[i] - done)
-            e = exp(-fabs(x))
-            s = 1.0 / (1.0 + e)
-            small = e * s
-            p, q = (s, small) if x > 0.0 else (small, s)
-            if not (done >= 0.0 and missed >= 0.0 and done + missed <= MOST_TERMS and phi * small > SMALLEST):
-                is_usual = False
+        while first < rows:
+            n = <int> min(CHUNK, rows - first)
+            if n > read_sides(
+                n, &y[first], &eta[first], &weights[first], phi, MOST_TERMS,
+                sides.p, sides.q, sides.done, sides.missed,
+            ):
                 break
-            v = s * small
-            P, Q = rising_of(done, phi * p), rising_of(missed, phi * q)
-            k = <Py_ssize_t> (done + missed)
+            sort_sides(n, &sides, phi, &rising)
+            rise(2 * n, &rising, in_phi)
             if in_phi:
-                out[0, i] = P.first + Q.first - of_trials[k].first
-                out[1, i] = P.second * q - Q.second * p
-                out[2, i] = P.third * q * q - P.second * v + Q.third * p * p - Q.second * v
+                in_log_phi(n, &sides, &rising, of_trials, &out[0, first], rows)
             else:
-                out[0, i] = P.value + Q.value - of_trials[k].value
-                out[1, i] = P.first * q - Q.first * p
-                out[2, i] = P.second * q * q + Q.second * p * p - (P.first + Q.first) * v
-                out[3, i] = (
-                    P.third * q * q * q - Q.third * p * p * p
-                    + v * (3.0 * (Q.second * p - P.second * q) + (P.first + Q.first) * (p - q))
-                )
-    return tuple(found) if is_usual else None
+                in_eta(n, &sides, &rising, of_trials, &out[0, first], rows)
+            first += n
+    return tuple(found) if first >= rows else None

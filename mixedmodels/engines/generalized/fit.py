@@ -241,7 +241,7 @@ def _held_against_nested(
     """
     problem, nAGQ = evaluator.problem, evaluator.nAGQ
     notes: tuple[str, ...] = ()
-    nested = nested_objective(problem)
+    nested = nested_objective(problem, optimum.objective)
     found = None if nAGQ == 0 else exactness(evaluator, optimum, nested)
     value = optimum.objective if found is None else found.least
     other = None

@@ -16,6 +16,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import STANDARD_ERROR_STEP, derivative, steps_by_standard_errors
+from mixedmodels.engines.generalized.by_level import KINDS
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.factorization.weighted.penalized_factor import factorize, solve
@@ -25,6 +26,8 @@ from mixedmodels.factorization.weighted.penalized_system import (
     spherical_to_rows,
 )
 from mixedmodels.factorization.weighted.row_inverse import leverages
+from mixedmodels.families.family import Derivatives
+from mixedmodels.families.poisson import Poisson
 
 
 def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
@@ -48,10 +51,13 @@ def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     leverage = leverages(mode.factor)
     pull = solve(mode.hessian, rows_to_spherical(system, zeta, leverage * rows.d_information))
     weight = -2.0 * rows.d2 + spherical_to_rows(system, zeta, pull) * rows.d3
-    weight += leverage * _second_derivative(problem, mode, variances @ squares)
+    curving = known_second_derivative(problem, mode.rows)
+    if curving is None:
+        curving = _second_derivative(problem, mode, variances @ squares)
+    weight += leverage * curving
     # 3. The part through the leverages.
     w = E * rows.d_information
-    through = _by_level(mode, w) if _is_one_block(mode) else _by_differences(mode, w, np.sqrt(variances))
+    through = _by_level(mode, w) if is_one_block(mode) else _by_differences(mode, w, np.sqrt(variances))
     return np.asarray(_weighted_gram(E, weight) + 2.0 * (U @ U.T) - through)
 
 
@@ -61,6 +67,18 @@ def _weighted_gram(E: FloatArray, weight: FloatArray) -> FloatArray:
         return np.asarray((E * weight) @ E.T)
     half = E * np.sqrt(weight)
     return np.asarray(half @ half.T)
+
+
+def known_second_derivative(problem: GeneralizedProblem, rows: Derivatives) -> FloatArray | None:
+    """Return d2 W / d eta2 of every row at its canonical link; None for families that have no formula."""
+    W = rows.information
+    kind = KINDS.get(type(problem.family)) if problem.family.is_canonical else None
+    if kind is None:
+        return None
+    if kind == KINDS[Poisson]:
+        return W
+    share = np.divide(W, problem.weights, out=np.zeros_like(W), where=problem.weights > 0.0)
+    return np.asarray(W * (1.0 - 6.0 * share))
 
 
 def _second_derivative(problem: GeneralizedProblem, mode: Mode, variances: FloatArray) -> FloatArray:
@@ -74,7 +92,7 @@ def _second_derivative(problem: GeneralizedProblem, mode: Mode, variances: Float
     return derivative(slope, mode.eta, np.maximum(steps, np.finfo(np.float64).tiny))
 
 
-def _is_one_block(mode: Mode) -> bool:
+def is_one_block(mode: Mode) -> bool:
     """Tell whether Omega falls into one small matrix for each level."""
     pattern = mode.factor.system.pattern
     return not pattern.tail and len(pattern.chain) == 1
@@ -88,7 +106,7 @@ def _by_level(mode: Mode, w: FloatArray) -> FloatArray:
     moved = [[product_sums(by, w, z, v) for v in zeta[: a + 1]] for a, z in enumerate(zeta)]
     for a in range(S):
         for b in range(a + 1):
-            entry = _congruent_entry(moved, L_inverse, a, b)
+            entry = congruent_entry(moved, L_inverse, a, b)
             total += (1.0 if a == b else 2.0) * (entry @ entry.T)
     return total
 
@@ -106,7 +124,7 @@ def _by_differences(mode: Mode, w: FloatArray, standard_errors: FloatArray) -> F
     return np.asarray(0.5 * (product + product.T))
 
 
-def _congruent_entry(moved: list[list[FloatArray]], L_inverse: FloatArray, a: int, b: int) -> FloatArray:
+def congruent_entry(moved: list[list[FloatArray]], L_inverse: FloatArray, a: int, b: int) -> FloatArray:
     """Return entry (a, b) of ``L^-1 M L^-T`` for symmetric M given by its lower half, shape (p, q)."""
     return np.asarray(
         sum(

@@ -13,7 +13,9 @@ from mixedmodels.engines.generalized.fixed_hessian import fixed_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, parameter_layout
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.engines.generalized.start import WIDE
 from mixedmodels.engines.generalized.tangent import TANGENT_STEP, tangent_gradient
+from mixedmodels.engines.generalized.wide_hessian import wide_hessian
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.design import RandomTerm
@@ -166,7 +168,9 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
         if evaluator.nAGQ > 1:
             return hessian_by_standard_errors(gradient, psi, variances, layout.scale, TANGENT_STEP)
         columns = curvature_columns(gradient, psi, variances, layout.scale, layout.outer, TANGENT_STEP)
-        return with_fixed(layout, np.array(columns), fixed_hessian(problem, mode))
+        by_gamma = wide_hessian(problem, mode) if problem.n_fixed >= WIDE else None
+        by_gamma = fixed_hessian(problem, mode) if by_gamma is None else by_gamma
+        return with_fixed(layout, np.array(columns), by_gamma)
     except (np.linalg.LinAlgError, ConvergenceError):
         return np.full((len(psi), len(psi)), np.nan)
 

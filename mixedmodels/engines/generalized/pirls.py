@@ -19,6 +19,7 @@ from mixedmodels.engines.generalized.problem import (
     Parameters,
 )
 from mixedmodels.engines.generalized.scalar_modes import scalar_search
+from mixedmodels.engines.weighted_gram import weighted_gram
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.penalized_factor import (
     Border,
@@ -274,19 +275,19 @@ def _joint_curvature(
         return factor, fixed_border(problem, factor, positive), False
 
 
-def fixed_border(problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatArray) -> Border:
-    """Border a factor with the fixed effects at row weights W."""
-    weighted = problem.fixed_basis.T * W
-    return border(
-        factor, rows_to_spherical(problem.system, factor.zeta, weighted), weighted @ problem.fixed_basis
-    )
+def fixed_border(
+    problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatArray, XWX: FloatArray | None = None
+) -> Border:
+    """Border a factor with the fixed effects at row weights W; `XWX` is ``X'WX`` where that is known."""
+    coupling = rows_to_spherical(problem.system, factor.zeta, problem.fixed_basis.T * W)
+    return border(factor, coupling, weighted_gram(problem.fixed_basis, W) if XWX is None else XWX)
 
 
 def fixed_information(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     """Return ``X'WX - B Omega^-1 B'`` at a mode, the inverse of the covariance of gamma, shape (p, p)."""
-    weighted = problem.fixed_basis.T * mode.rows.information
-    coupling = rows_to_spherical(problem.system, mode.factor.zeta, weighted)
-    return np.asarray(weighted @ problem.fixed_basis - coupling @ solve(mode.factor, coupling).T)
+    W = mode.rows.information
+    coupling = rows_to_spherical(problem.system, mode.factor.zeta, problem.fixed_basis.T * W)
+    return weighted_gram(problem.fixed_basis, W) - coupling @ solve(mode.factor, coupling).T
 
 
 def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:

@@ -83,9 +83,10 @@ def generalized_problem(
         X, offset = X[equal.first], offset[equal.first]
         terms = tuple(_chosen(term, equal.first) for term in terms)
     terms, column_bases = zip(*(orthogonal_if_needed(term) for term in terms), strict=True)
-    # Of rows as they are given the matrix knows its products already.
-    columns = columns if order is None and equal is None else ColumnMatrix.of(X)
-    fixed, system = orthonormalize(columns, None), penalized_system(amalgamate(terms))
+    # The matrix knows its products, of whatever order; only a canonical one of the rows wants its own.
+    known = columns.unit_cholesky if equal is None and (order is None or family.is_canonical) else None
+    fixed = orthonormalize(columns if order is None and equal is None else ColumnMatrix.of(X), None, known)
+    system = penalized_system(amalgamate(terms))
     first_rows = first_row_of_each_level(system)
     return GeneralizedProblem(
         y=y,
@@ -216,8 +217,11 @@ def _canonical_order(
     columns += [column for column in (y, weights, offset, *X.T) if column is not None]
     for term in terms:
         columns += [term.Z[:, j] for j in range(term.size) if term.Z.strides[0] != 0]
-    # The last key is the first to be sorted by.
-    return np.lexsort([*columns, amalgamate(terms)[0].codes])
+    # The last key is the first to be sorted by; the others only matter where the last two leave rows alike.
+    last = [columns[-1], amalgamate(terms)[0].codes]
+    order = np.lexsort(last)
+    alike = [key[order[1:]] == key[order[:-1]] for key in last]
+    return np.lexsort([*columns[:-1], *last]) if (alike[0] & alike[1]).any() else order
 
 
 def _chosen(term: RandomTerm, rows: IntArray) -> RandomTerm:

@@ -11,9 +11,10 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
-from mixedmodels.engines.generalized.pirls import DECREMENT, Mode
-from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
+from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, fixed_border
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack, unpack_factors
 from mixedmodels.engines.generalized.start import (
+    Start,
     curvature_at,
     reproducing_effects,
     starting_values,
@@ -23,6 +24,8 @@ from mixedmodels.engines.generalized.verdict import (
     vanished_dispersion,
 )
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.factorization.weighted.penalized_factor import factorize
+from mixedmodels.factorization.weighted.penalized_system import spherical_rows
 from mixedmodels.optimization.quasi_newton import Minimum, Objective, minimize
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
@@ -165,28 +168,44 @@ def _direct_fit(
     by_laplace = evaluator if evaluator.nAGQ == 1 else Evaluator(problem, 1)
     # The first value leaves the modes at which the next line begins.
     first = by_laplace(psi)
-    H = start_inverse(by_laplace, layout, psi, np.diag(1.0 / values.curvature))
+    is_known = start is None and values.scoring is not None
+    by_gamma = _fixed_at_start(problem, values) if is_known else by_laplace.fixed_inverse(psi)
+    H = start_inverse(layout, np.diag(1.0 / values.curvature), by_gamma)
     rough = joint_fit(by_laplace, layout, psi, H, 1, ROUGH_TOLERANCE, first, most)
     H = rough.inverse_hessian
     if _has_moved(psi[: problem.n_theta], rough.psi[: problem.n_theta]):
-        H = start_inverse(by_laplace, layout, rough.psi, H[: problem.n_theta, : problem.n_theta])
+        by_theta = H[: problem.n_theta, : problem.n_theta]
+        H = start_inverse(layout, by_theta, by_laplace.fixed_inverse(rough.psi))
     if by_laplace is evaluator:
         known = (rough.objective, rough.found.gradient / layout.scale)
     return joint_fit(evaluator, layout, rough.psi, H, rough.n_evaluations, tolerance, known, most)
 
 
-def start_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray, by_theta: FloatArray) -> FloatArray:
-    """Return an inverse Hessian: that of gamma from the bordered system, and `by_theta`."""
-    H = np.zeros((len(psi), len(psi)))
+def _fixed_at_start(problem: GeneralizedProblem, values: Start) -> FloatArray:
+    """Return the covariance of gamma at starting values, by the information of the scoring steps there.
+
+    That of the conditional modes, which is a little less, would take another product of all columns.
+    """
+    scoring = values.scoring
+    assert scoring is not None
+    _, factors = unpack_factors(problem, pack(problem, values.thetas, values.gamma, values.phi))
+    factor = factorize(problem.system, spherical_rows(problem.system, factors), scoring.W)
+    return fixed_border(problem, factor, scoring.W, scoring.information).inverse
+
+
+def start_inverse(layout: Layout, by_theta: FloatArray, by_gamma: FloatArray) -> FloatArray:
+    """Return an inverse Hessian: `by_theta` as it is, and of gamma half its covariance."""
+    H = np.zeros((len(layout.scale), len(layout.scale)))
     H[: len(by_theta), : len(by_theta)] = by_theta
-    H[layout.fixed, layout.fixed] = 0.5 * evaluator.fixed_inverse(psi)
+    H[layout.fixed, layout.fixed] = 0.5 * by_gamma
     return H
 
 
 def first_inverse(evaluator: Evaluator, layout: Layout, psi: FloatArray) -> FloatArray:
     """Return an inverse Hessian to start with, parameters of the family included."""
     problem = evaluator.problem
-    H = start_inverse(evaluator, layout, psi, np.diag(1.0 / starting_values(problem).curvature))
+    by_theta = np.diag(1.0 / starting_values(problem).curvature)
+    H = start_inverse(layout, by_theta, evaluator.fixed_inverse(psi))
     of_family = range(problem.n_theta + problem.n_fixed, len(psi))
     H[of_family, of_family] = 1.0 / len(problem.y)
     return H

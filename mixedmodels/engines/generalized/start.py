@@ -14,10 +14,11 @@ from mixedmodels.engines.generalized.compiled_search import is_usual, level_obje
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
 from mixedmodels.engines.glm.newton import GlmPoint, evaluate_point, starting_point
+from mixedmodels.engines.weighted_gram import weighted_gram
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.blocks import Block, term_slices
 from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, product_sums, sum_by_level
-from mixedmodels.families.family import Family
+from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales
 
@@ -29,6 +30,32 @@ FAR_PHI = 4.0
 N_SCORING_STEPS = 2
 # Further ones to its optimum, and the gain in log-likelihood at which it is near enough.
 MOST_SCORING_STEPS, SMALLEST_GAIN = 20, 1e-3
+# Fixed effects from which products with all columns cost much more than an evaluation: scoring steps then
+# share one factor of the information for as long as each gains at most this share of what the last one did.
+WIDE, FAST_GAIN = 100, 0.25
+# Share of what random effects gain that the gain of a step is small beside.
+SMALL_SHARE = 0.005
+# Relative difference of weights that is the rounding of equal ones.
+SAME_WEIGHTS = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """The information of a scoring step in the model without random effects.
+
+    Attributes
+    ----------
+    W : ndarray, shape (n,)
+        Expected information of the rows.
+    information : ndarray, shape (p, p)
+        ``Q'WQ``.
+    L : ndarray, shape (p, p)
+        Its lower Cholesky factor.
+    """
+
+    W: FloatArray
+    information: FloatArray
+    L: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -45,6 +72,8 @@ class Start:
         Estimates of the model without random effects.
     nested : float or None
         -2 log-likelihood of that model at its optimum, where that was found on the way.
+    scoring : Scoring or None
+        Information of the last scoring step, of many fixed effects.
     """
 
     thetas: tuple[FloatArray, ...]
@@ -52,6 +81,7 @@ class Start:
     gamma: FloatArray
     phi: FloatArray
     nested: float | None = None
+    scoring: Scoring | None = None
 
 
 # Starting values of the problems there are: each is asked for them by the first search, by looks elsewhere
@@ -68,9 +98,9 @@ def starting_values(problem: GeneralizedProblem) -> Start:
 
 
 def _starting_values(problem: GeneralizedProblem) -> Start:
-    compiled = _compiled_scoring(problem)
+    compiled, scoring = _compiled_scoring(problem), None
     if compiled is None:
-        point = without_random_effects(problem)
+        point, scoring = _scored(problem)
         gamma, phi, nested = point.beta, point.phi, None
         score, W = point.rows.d1, np.maximum(point.rows.information, 0.0)
     else:
@@ -88,6 +118,7 @@ def _starting_values(problem: GeneralizedProblem) -> Start:
         gamma,
         phi,
         nested,
+        scoring if problem.n_fixed >= WIDE else None,
     )
 
 
@@ -191,6 +222,11 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
     ConvergenceError
         If no starting value gives a finite likelihood.
     """
+    return _scored(problem)[0]
+
+
+def _scored(problem: GeneralizedProblem) -> tuple[GlmPoint, Scoring | None]:
+    """Return where a few scoring steps from the best of some starts lead, and the last one's information."""
     data = _data(problem)
     point = _working_start(problem) if problem.family.is_canonical and not problem.n_phi else None
     if point is None:
@@ -200,25 +236,47 @@ def without_random_effects(problem: GeneralizedProblem) -> GlmPoint:
             f"No starting value gives the {problem.family.name} family with link "
             f"{problem.family.link.name!r} a finite likelihood."
         )
-    for _ in range(N_SCORING_STEPS):
-        point = _moved(problem, point)
-    return point
+    return _climb(problem, point, None, N_SCORING_STEPS, 0.0)
 
 
-def nested_objective(problem: GeneralizedProblem) -> float:
+def _climb(
+    problem: GeneralizedProblem, point: GlmPoint, scoring: Scoring | None, most: int, enough: float
+) -> tuple[GlmPoint, Scoring | None]:
+    """Return where `most` scoring steps lead, or as many as gain more than `enough`, and the information.
+
+    Of many fixed effects steps share the `scoring` given, or that of an earlier one, while each gains much
+    less than the one before.
+    """
+    before, is_fast = (0.0, False) if scoring is None else (math.inf, True)
+    for _ in range(most):
+        is_own = scoring is None or not is_fast or problem.n_fixed < WIDE
+        if is_own:
+            scoring = _scoring(problem, point.rows)
+        if scoring is None:
+            break
+        moved = _moved(problem, point, scoring)
+        gain = moved.loglik - point.loglik
+        is_fast = 0.0 < gain <= FAST_GAIN * before
+        point, before = moved, gain
+        if gain <= enough and (is_own or is_fast):
+            break
+    return point, scoring
+
+
+def nested_objective(problem: GeneralizedProblem, objective: float) -> float:
     """Return -2 log-likelihood of the model without random effects, or a little more.
 
     Parameters of the family keep their starting values, and a coefficient without a finite estimate does not
-    get far.
+    get far. Of many fixed effects the last steps are left out where the value, which is held against the
+    `objective` of a model with random effects, is far from it.
     """
     start = starting_values(problem)
     if start.nested is not None:
         return start.nested
     point = evaluate_point(*_data(problem), start.gamma, start.phi)
-    for _ in range(MOST_SCORING_STEPS):
-        before, point = point, _moved(problem, point)
-        if point.loglik - before.loglik < SMALLEST_GAIN:
-            break
+    apart = -2.0 * point.loglik - objective if problem.n_fixed >= WIDE else 0.0
+    enough = max(SMALLEST_GAIN, SMALL_SHARE * apart)
+    point, _ = _climb(problem, point, start.scoring, MOST_SCORING_STEPS, enough)
     return -2.0 * point.loglik
 
 
@@ -229,9 +287,9 @@ def _data(
     return problem.y, problem.weights, problem.fixed_basis, problem.offset, problem.family, problem.constant
 
 
-def _moved(problem: GeneralizedProblem, point: GlmPoint) -> GlmPoint:
+def _moved(problem: GeneralizedProblem, point: GlmPoint, scoring: Scoring) -> GlmPoint:
     """Return where a scoring step leads, halved until the likelihood grows; the point if it never does."""
-    data, step = _data(problem), _scoring_step(problem, point)
+    data, step = _data(problem), _scoring_step(problem, point.rows, scoring)
     for length in (1.0, 0.5, 0.25, 0.125):
         moved = evaluate_point(*data, point.beta + length * step, point.phi)
         if moved.loglik > point.loglik:
@@ -252,22 +310,29 @@ def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
     eta = family.link.link(family.start_mu(problem.y, problem.weights))
     rows = problem.evaluate(eta, no_phi)
     working = replace(rows, d1=rows.d1 + rows.information * (eta - problem.offset))
-    gamma = _scoring_step(problem, GlmPoint(np.zeros(problem.n_fixed), no_phi, eta, working, 0.0))
+    scoring = _scoring(problem, rows)
+    gamma = np.zeros(problem.n_fixed) if scoring is None else _scoring_step(problem, working, scoring)
     eta = problem.fixed_basis @ gamma + problem.offset
     rows = problem.evaluate(eta, no_phi)
     loglik = float(rows.loglik.sum())
     return GlmPoint(gamma, no_phi, eta, rows, loglik) if np.isfinite(loglik) else None
 
 
-def _scoring_step(problem: GeneralizedProblem, point: GlmPoint) -> FloatArray:
-    """Return a Fisher scoring step in gamma; no step where the information is singular."""
-    W = np.maximum(point.rows.information, 0.0)
-    half = problem.fixed_basis * np.sqrt(W)[:, None]
-    H = half.T @ half
-    factor, info = dpotrf(H, lower=1)
-    if info != 0 or not len(H):
-        return np.zeros_like(point.beta)
-    step, _ = dpotrs(factor, problem.fixed_basis.T @ point.rows.d1, lower=1)
+def _scoring(problem: GeneralizedProblem, rows: Derivatives) -> Scoring | None:
+    """Return the expected information in gamma; None where it is singular."""
+    W = np.maximum(rows.information, 0.0)
+    largest = float(W.max(initial=0.0))
+    if problem.n_fixed and largest > 0.0 and largest - float(W.min()) <= SAME_WEIGHTS * largest:
+        # Q'Q = I.
+        return Scoring(W, largest * np.eye(problem.n_fixed), math.sqrt(largest) * np.eye(problem.n_fixed))
+    information = weighted_gram(problem.fixed_basis, W)
+    L, info = dpotrf(information, lower=1)
+    return None if info != 0 or not len(L) else Scoring(W, information, L)
+
+
+def _scoring_step(problem: GeneralizedProblem, rows: Derivatives, scoring: Scoring) -> FloatArray:
+    """Return a Fisher scoring step in gamma."""
+    step, _ = dpotrs(scoring.L, problem.fixed_basis.T @ rows.d1, lower=1)
     return np.asarray(step)
 
 

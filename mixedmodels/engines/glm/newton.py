@@ -233,7 +233,7 @@ def starting_point(
     flat = family.link.link(family.start_mu(np.full(len(y), mean), weights))
     best: GlmPoint | None = None
     for beta in (
-        _working_step(y, weights, Q, offset, family, eta, phi),
+        _working_step(y, weights, Q, offset, family, constant, eta, phi),
         Q.T @ (eta - offset),
         Q.T @ (flat - offset),
     ):
@@ -251,11 +251,12 @@ def _working_step(
     Q: FloatArray,
     offset: FloatArray,
     family: Family,
+    constant: FloatArray,
     eta: FloatArray,
     phi: FloatArray,
 ) -> FloatArray:
     """Return beta of one weighted least-squares fit to the working response at eta."""
-    rows = family.evaluate(y, eta, weights, phi)
+    rows = family.evaluate(y, eta, weights, phi, constant=constant)
     w = np.maximum(rows.information, 0.0)
     H = Q.T @ (Q * w[:, None])
     return solve_positive(H, Q.T @ (w * (eta - offset) + rows.d1))

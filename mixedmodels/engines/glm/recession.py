@@ -8,6 +8,7 @@ The likelihood has no maximum at finite coefficients if such a d moves any row t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -16,6 +17,8 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
 from mixedmodels.engines.orthonormal import CHOLESKY_PIVOT
+from mixedmodels.engines.weighted_gram import weighted_gram
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 
 # Moves of a row by an orthonormal basis, its largest being of order one, that are rounding; the linear
 # programs are solved to a hundredth of it.
@@ -66,12 +69,28 @@ class Recession:
     space: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Basis:
-    """An orthonormal basis Q of the columns of X = Q R, each scaled to a largest value of one."""
+    """An orthonormal basis Q of the columns of X.
 
-    Q: FloatArray
+    Attributes
+    ----------
+    columns : ndarray, shape (n, p)
+        X, or Q where Householder reflections gave it.
+    triangle : ndarray, shape (p, p)
+        Upper triangular: ``columns = Q triangle``.
+    R : ndarray, shape (p, p)
+        Upper triangular: the columns of X, each scaled to a largest value of one, are ``Q R``.
+    """
+
+    columns: FloatArray
+    triangle: FloatArray
     R: FloatArray
+
+    @cached_property
+    def Q(self) -> FloatArray:
+        """The orthonormal columns, shape (n, p); formed when they are asked for."""
+        return np.asarray(dtrsm(1.0, self.triangle, self.columns, side=1, lower=0))
 
     def columns_of(self, directions: FloatArray) -> BoolArray:
         """Return the coefficients that directions in the basis, shape (p, k), move."""
@@ -85,17 +104,17 @@ class Basis:
         return np.asarray(np.any(np.abs(self.Q @ directions) > MOVED, axis=1))
 
 
-def basis_of(X: FloatArray) -> Basis:
+def basis_of(X: FloatArray | ColumnMatrix) -> Basis:
     """Return the orthonormal basis of a matrix of full column rank."""
-    scale = np.abs(X).max(axis=0)
+    X = ColumnMatrix.of(X)
+    lengths, R = X.unit_cholesky
+    scale = np.abs(X.dense).max(axis=0)
     scale[scale == 0.0] = 1.0
-    scaled = X / scale
-    norms = np.sqrt(np.einsum("ij,ij->j", scaled, scaled))
-    R, info = dpotrf(scaled.T @ scaled, lower=0)
-    if info == 0 and np.all(R.diagonal() > CHOLESKY_PIVOT * norms):
+    if R is not None and np.all(R.diagonal() > CHOLESKY_PIVOT):
         # Columns far from dependent: as good as Householder's, at a fifth of the cost.
-        return Basis(dtrsm(1.0, R, scaled.T, lower=0, trans_a=1).T, R)
-    return Basis(*np.linalg.qr(scaled))
+        return Basis(X.dense, R * lengths, R * (lengths / scale))
+    Q, R = np.linalg.qr(X.dense / scale)
+    return Basis(Q, np.eye(len(R)), R)
 
 
 def unseen(basis: Basis, telling: BoolArray) -> Directions | None:
@@ -136,20 +155,26 @@ def recession(Q: FloatArray, sign: IntArray, silent: BoolArray) -> Recession | N
     return Recession(moved, total, null_space(Q[~moved & ~silent]))
 
 
-def is_held(Q: FloatArray, sign: IntArray, silent: BoolArray, pull: FloatArray) -> bool:
+def is_held(
+    X: FloatArray, sign: IntArray, silent: BoolArray, pull: FloatArray, R: FloatArray | None = None
+) -> bool:
     """Tell whether the pulls of a fit on its rows prove that no such direction exists.
 
-    Pulls u with ``Q'u = 0`` that push each row the way it may move hold every direction back: along z the sum
-    of ``u_i q_i'z`` is zero, and none of its terms is negative (Stiemke's lemma). The derivatives of a
+    Pulls u with ``X'u = 0`` that push each row the way it may move hold every direction back: along z the sum
+    of ``u_i x_i'z`` is zero, and none of its terms is negative (Stiemke's lemma). The derivatives of a
     log-likelihood at finite estimates are such pulls. Others are made so by Newton's steps on
-    ``sum |u_i| exp(-s_i q_i'z)``, which has a minimum just where there are such pulls.
+    ``sum |u_i| exp(-s_i x_i'z)``, which has a minimum just where there are such pulls.
 
     Parameters
     ----------
-    Q, sign, silent
+    X : ndarray, shape (n, p)
+        Columns, orthonormal unless `R` is given.
+    sign, silent
         As for :func:`recession`.
     pull : ndarray, shape (n,)
         Derivatives of the log-likelihood in the linear predictor, at any parameters.
+    R : ndarray, shape (p, p), optional
+        Upper triangular with orthonormal columns in ``X R^-1``.
 
     Returns
     -------
@@ -160,22 +185,24 @@ def is_held(Q: FloatArray, sign: IntArray, silent: BoolArray, pull: FloatArray) 
     size = np.maximum(np.abs(pull), LEAST_PULL * np.abs(pull).mean())
     size[silent] = 0.0
     for _ in range(MOST_CORRECTIONS):
-        half = Q * np.sqrt(size)[:, None]
-        factor, info = dpotrf(half.T @ half, lower=1)
+        factor, info = dpotrf(weighted_gram(X, size), lower=1)
         if info != 0 or not np.isfinite(size).all():
             return False
-        step, _ = dpotrs(factor, Q.T @ (way * size), lower=1)
-        against = way * (Q @ step)
+        step, _ = dpotrs(factor, X.T @ (way * size), lower=1)
+        against = way * (X @ step)
         if np.all(against[sign != 0] < 1.0):
-            return _are_pulls(Q, (sign != 0) & ~silent, way, size * (1.0 - against))
+            return _are_pulls(X, R, (sign != 0) & ~silent, way * (size * (1.0 - against)))
         size *= np.exp(-np.clip(against, -LONGEST_CORRECTION, LONGEST_CORRECTION))
     return False
 
 
-def _are_pulls(Q: FloatArray, pushed: BoolArray, way: FloatArray, size: FloatArray) -> bool:
+def _are_pulls(X: FloatArray, R: FloatArray | None, pushed: BoolArray, pull: FloatArray) -> bool:
     """Tell whether pulls balance, by far more than what rounding leaves could let a pushed row move."""
-    left = np.sqrt(Q.shape[1]) * float(np.linalg.norm(Q.T @ (way * size)))
-    return bool(np.all(size[pushed] * MOVED > left))
+    left = X.T @ pull
+    if R is not None:
+        left = solve_triangular(R, left, trans=1)
+    most = np.sqrt(X.shape[1]) * float(np.linalg.norm(left))
+    return bool(np.all(np.abs(pull[pushed]) * MOVED > most))
 
 
 def lost(basis: Basis, information: FloatArray) -> Directions | None:

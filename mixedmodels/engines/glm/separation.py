@@ -29,6 +29,7 @@ from mixedmodels.engines.glm.recession import Basis, Directions, basis_of, is_he
 from mixedmodels.engines.glm.tail_signs import tail_signs
 from mixedmodels.families.family import Family, Tails
 from mixedmodels.families.links import Link
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.optimization.identification_words import listed_names
 from mixedmodels.optimization.report import ConvergenceReport, Verdict
 
@@ -89,7 +90,7 @@ class FittedRows:
 def find_separation(
     y: FloatArray,
     weights: FloatArray,
-    X: FloatArray,
+    X: FloatArray | ColumnMatrix,
     names: Sequence[str],
     family: Family,
     fitted: FittedRows | None = None,
@@ -101,7 +102,7 @@ def find_separation(
     ----------
     y, weights : ndarray, shape (n,)
         Response and prior weights as ``initialize`` returns them.
-    X : ndarray, shape (n, p)
+    X : ndarray or ColumnMatrix, shape (n, p)
         Fixed-effects matrix of full column rank.
     names : sequence of str
         Names of its columns.
@@ -138,10 +139,11 @@ def find_separation(
     if X.shape[1] == 0 or not used.any():
         return ()
     telling = used & ~tails.silent
-    if fitted is not None and not _is_doubtful(X, fitted, telling, tails, family.link):
+    columns = ColumnMatrix.of(X)
+    if fitted is not None and not _is_doubtful(columns.dense, fitted, telling, tails, family.link):
         return ()
     labels = {name: np.asarray(values, dtype=str) for name, values in (factors or {}).items()}
-    rows = _Rows(y, used, X, tuple(names), family, tails, labels, basis_of(X))
+    rows = _Rows(y, used, columns.dense, tuple(names), family, tails, labels, basis_of(columns))
     pull = None if fitted is None else weights * (y - fitted.mu)
     findings = [*_unidentified(rows), *_infinite(rows, pull), *_on_edges(rows)]
     if fitted is not None and not tails.is_exact:
@@ -267,7 +269,8 @@ def _unidentified(rows: _Rows) -> list[Separation]:
 def _infinite(rows: _Rows, pull: FloatArray | None) -> list[Separation]:
     """Return the finding about coefficients that run to infinity."""
     sign = _signs(rows, at_infinity=True)
-    if pull is not None and is_held(rows.basis.Q, sign, rows.silent, pull):
+    basis = rows.basis
+    if pull is not None and is_held(basis.columns, sign, rows.silent, pull, basis.triangle):
         return []
     directions = rows.recession(sign)
     if directions is None:
