@@ -16,6 +16,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import STANDARD_ERROR_STEP, derivative, steps_by_standard_errors
+from mixedmodels.engines.generalized.by_level import KINDS
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.factorization.weighted.penalized_factor import factorize, solve
@@ -25,6 +26,8 @@ from mixedmodels.factorization.weighted.penalized_system import (
     spherical_to_rows,
 )
 from mixedmodels.factorization.weighted.row_inverse import leverages
+from mixedmodels.families.family import Derivatives
+from mixedmodels.families.poisson import Poisson
 
 
 def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
@@ -48,7 +51,10 @@ def fixed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     leverage = leverages(mode.factor)
     pull = solve(mode.hessian, rows_to_spherical(system, zeta, leverage * rows.d_information))
     weight = -2.0 * rows.d2 + spherical_to_rows(system, zeta, pull) * rows.d3
-    weight += leverage * _second_derivative(problem, mode, variances @ squares)
+    curving = known_second_derivative(problem, mode.rows)
+    if curving is None:
+        curving = _second_derivative(problem, mode, variances @ squares)
+    weight += leverage * curving
     # 3. The part through the leverages.
     w = E * rows.d_information
     through = _by_level(mode, w) if _is_one_block(mode) else _by_differences(mode, w, np.sqrt(variances))
@@ -61,6 +67,18 @@ def _weighted_gram(E: FloatArray, weight: FloatArray) -> FloatArray:
         return np.asarray((E * weight) @ E.T)
     half = E * np.sqrt(weight)
     return np.asarray(half @ half.T)
+
+
+def known_second_derivative(problem: GeneralizedProblem, rows: Derivatives) -> FloatArray | None:
+    """Return d2 W / d eta2 of every row at its canonical link; None for families that have no formula."""
+    W = rows.information
+    kind = KINDS.get(type(problem.family)) if problem.family.is_canonical else None
+    if kind is None:
+        return None
+    if kind == KINDS[Poisson]:
+        return W
+    share = np.divide(W, problem.weights, out=np.zeros_like(W), where=problem.weights > 0.0)
+    return np.asarray(W * (1.0 - 6.0 * share))
 
 
 def _second_derivative(problem: GeneralizedProblem, mode: Mode, variances: FloatArray) -> FloatArray:
