@@ -16,9 +16,14 @@ cdef void* routine(module, name):
     capsule = module.__pyx_capi__[name]
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
+ctypedef void (*Gemv)(
+    char*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
+) noexcept nogil
 
 cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
-cdef double one = 1.0, zero = 0.0
+cdef Gemv dgemv = <Gemv> routine(cython_blas, "dgemv")
+cdef double one = 1.0, two = 2.0, zero = 0.0
+cdef int next_one = 1
 
 cdef enum:
     # Rows whose products are taken together.
@@ -97,7 +102,7 @@ def schur_movement(
     """Return what moves of the eliminated part of Omega, and of its Schur complement."""
     cdef const Py_ssize_t[::1] starts = entries.starts, tail_rows = entries.tail_rows
     cdef Py_ssize_t m = V.shape[0], q = root.shape[0], a, b, l, e, i
-    cdef int M = entries.n_tail, levels = <int> q
+    cdef int M = entries.n_tail, levels = <int> q, size = <int> V.shape[1], known
     cdef bint is_dense = entries.is_dense
     cdef double s = scales[0], t = scales[1], own, lost, r
     gram, complement = np.zeros((m, m)), np.zeros((m, M, M))
@@ -129,11 +134,9 @@ def schur_movement(
                 dgemm("N", "N", &M, &levels, &M, &one, &G[0, 0], &M, &V[a, 0], &M, &zero, &work[0], &M)
             else:
                 take_pairs(q, starts, tail_rows, G, V[a], work)
-            for b in range(a + 1):
-                lost = 0.0
-                for e in range(V.shape[1]):
-                    lost += work[e] * V[b, e]
-                H[a, b] += 2.0 * lost
+            known = <int> a + 1
+            dgemv("T", &size, &known, &two, &V[0, 0], &size, &work[0], &next_one, &one, &H[a, 0], &next_one)
+            for b in range(a):
                 H[b, a] = H[a, b]
     return gram, complement
 
