@@ -8,11 +8,12 @@ zero, or the sums ``Z_k'g`` in the place of factor k, the mode and the predictor
 
 and two parameters a and b have the second derivative ``2 (E_a'W E_b + u_a'u_b - e_a'u_b - e_b'u_a)`` of
 ``|u|^2 - 2 sum log f``. That of log|Omega| is ``tr(Omega^-1 Omega_ab) - tr(Omega^-1 Omega_a Omega^-1
-Omega_b)``. The second movement of the mode, in the first trace, comes by the adjoint solve of the gradient. In the second
-trace the Schur complement ``S = T - C'C`` of the pivots d gives, with ``r = d'/d`` and C on the scale of the
-root of the pivots,
+Omega_b)``. The second movement of the mode, in the first trace, comes by the adjoint solve of the gradient.
+In the second trace the Schur complement ``S = T - C'C`` of the pivots d gives, with ``r = d'/d`` and C on the
+scale of the root of the pivots,
 
-    r_a'r_b + 2 tr(N_a S^-1 N_b') + tr(S^-1 S_a S^-1 S_b),   N = C' - r C,   S' = T' - C'M - M'C,   M = C' - r C / 2,
+    r_a'r_b + 2 tr(N_a S^-1 N_b') + tr(S^-1 S_a S^-1 S_b),
+    N = C' - r C,   S' = T' - C'M - M'C,   M = C' - r C / 2,
 
 where C' is what becomes of C for the old pivots.
 """
@@ -20,6 +21,7 @@ where C' is what becomes of C for the old pivots.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,7 +29,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.fixed_hessian import known_second_derivative
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.factorization.weighted.penalized_factor import solve
+from mixedmodels.engines.generalized.scalar_modes import scalar_search
 from mixedmodels.factorization.weighted.row_inverse import PatternInverse, pattern_inverse
 from mixedmodels.factorization.weighted.scalar_system import ScalarSystem
 from mixedmodels.kernels.crossed_pairs import (
@@ -36,6 +38,9 @@ from mixedmodels.kernels.crossed_pairs import (
     movement_products,
     schur_movement,
 )
+
+if TYPE_CHECKING:
+    from mixedmodels.kernels._scalar_modes import ScalarModes
 
 # Numbers in the derivatives of the Schur complement beyond which they take too much room.
 MOST_NUMBERS = 10_000_000
@@ -47,8 +52,8 @@ class _Crossed:
 
     Attributes
     ----------
-    problem, scalar, mode
-        The model, its loops, the mode.
+    problem, scalar, search, mode
+        The model, its loops, those that know its rows, the mode.
     entries : Entries
         Who occurs with whom.
     places : (slice, slice)
@@ -61,6 +66,7 @@ class _Crossed:
 
     problem: GeneralizedProblem
     scalar: ScalarSystem
+    search: ScalarModes
     mode: Mode
     entries: Entries
     places: tuple[slice, slice]
@@ -109,19 +115,13 @@ def crossed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray | Non
         The conditional mode of u.
     """
     curving, scalar = known_second_derivative(problem, mode.rows), problem.system.scalar
-    if curving is None or scalar is None:
+    search = scalar_search(problem)
+    if curving is None or scalar is None or search is None:
         return None
     first, second = (problem.system.slices[block] for block in scalar.order)
     scales = scalar.scales(mode.parameters.zeta)
-    at = _Crossed(
-        problem,
-        scalar,
-        mode,
-        _entries(problem, scalar),
-        (first, second),
-        scales,
-        pattern_inverse(mode.factor),
-    )
+    entries, inverse = _entries(problem, scalar), pattern_inverse(mode.factor)
+    at = _Crossed(problem, scalar, search, mode, entries, (first, second), scales, inverse)
     moved = _movement(at)
     H, by_entry = _through_rows(at, moved, curving)
     H -= _through_inverse(at, moved, by_entry)
@@ -151,7 +151,7 @@ def _movement(at: _Crossed) -> _Movement:
     for k, place in enumerate(at.places):
         rhs[place] = -at.scales[k] * sums[k][:, :-2]
         rhs[place, k] += sums[k][:, -1]
-    u = np.ascontiguousarray(solve(mode.hessian, rhs.T).T)
+    u = _solved(at, rhs)
     effects = at.scales[0] * u[first], at.scales[1] * u[second]
     for k in range(2):
         effects[k][:, k] += own[k]
@@ -166,7 +166,7 @@ def _through_rows(at: _Crossed, moved: _Movement, curving: FloatArray) -> tuple[
     leverage, effects = loops.gather(values, at.inverse.tail, at.scales)
     # 1. The adjoint solve, by which the second movement of the mode counts.
     c = leverage * slope
-    adjoint = solve(mode.hessian, loops.sums(c[:, None], at.scales)[:, 0])
+    adjoint = _solved(at, loops.sums(c[:, None], at.scales))[:, 0]
     v = loops.to_rows(adjoint, at.scales)
     # 2. Products of first movements.
     weight = 2.0 * W + leverage * curving - v * slope
@@ -210,6 +210,12 @@ def _through_inverse(at: _Crossed, moved: _Movement, by_entry: FloatArray) -> Fl
     # 3. Its products in the metric of Omega.
     GS = G @ S
     return np.asarray(gram + np.tensordot(GS, GS, axes=((1, 2), (2, 1))))
+
+
+def _solved(at: _Crossed, rhs: FloatArray) -> FloatArray:
+    """Return ``Omega^-1 rhs``, in the place of the right-hand sides, shape (N, ...)."""
+    at.search.solve_for(_values(at.mode), at.mode.hessian.tail, rhs)
+    return rhs
 
 
 def _values(mode: Mode) -> FloatArray:

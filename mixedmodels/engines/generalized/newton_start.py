@@ -19,8 +19,10 @@ from mixedmodels.engines.generalized.problem import pack
 from mixedmodels.engines.generalized.start import starting_values
 from mixedmodels.errors import ConvergenceError
 
-# Decrement at which the quasi-Newton search takes over: a standard error.
+# Decrement before the last step: a standard error, a step from where the quasi-Newton search takes over.
 NEAR = 0.5
+# Relative rounding of an objective.
+ROUNDING = 1e-13
 # Squared step at which the search for the fixed effects to begin with ends.
 ROUGH_DECREMENT = 1e-6
 # Newton steps after which the usual way is taken instead.
@@ -40,7 +42,7 @@ class NewtonStart:
     first : (float, ndarray)
         Objective and gradient there.
     inverse_hessian : ndarray, shape (m, m)
-        Inverse of the Hessian there.
+        Inverse of the Hessian before the last step, on the scale of the logarithms.
     n_evaluations : int
         Evaluations that it took.
     """
@@ -49,6 +51,15 @@ class NewtonStart:
     first: tuple[float, FloatArray]
     inverse_hessian: FloatArray
     n_evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Where a step leads, the decrease that it promises, and the inverse Hessian in logarithms before it."""
+
+    moved: FloatArray
+    decrement: float
+    inverse: FloatArray
 
 
 def newton_start(evaluator: Evaluator) -> NewtonStart | None:
@@ -62,38 +73,43 @@ def newton_start(evaluator: Evaluator) -> NewtonStart | None:
         # Fixed effects as they are beside random ones of that size: those without are too close to zero.
         psi[problem.n_theta :] = evaluator.joint_mode_at(psi, ROUGH_DECREMENT).parameters.gamma
         first = evaluator(psi)
-        for n_evaluations in range(1, MOST_STEPS + 1):
+        for n_evaluations in range(2, MOST_STEPS + 2):
             hessian = crossed_hessian(problem, evaluator.mode)
             step = None if hessian is None else _step(hessian, first[1], psi, problem.n_theta)
-            if hessian is None or step is None:
+            if step is None:
                 return None
-            moved, decrement = step
-            if decrement <= NEAR:
-                _, inverse, info = dposv(hessian, np.eye(len(psi)), lower=1)
-                return NewtonStart(psi, first, inverse, n_evaluations) if info == 0 else None
-            before, first, psi = first, evaluator(moved), moved
-            if not first[0] < before[0]:
+            before, first, psi = first, evaluator(step.moved), step.moved
+            if not first[0] < before[0] + ROUNDING * abs(before[0]):
                 return None
+            if step.decrement <= NEAR:
+                size = _sizes(psi, problem.n_theta)
+                inverse = step.inverse * np.multiply.outer(size, size)
+                return NewtonStart(psi, first, inverse, n_evaluations)
     except (ConvergenceError, np.linalg.LinAlgError):
         return None
     return None
 
 
-def _step(
-    hessian: FloatArray, gradient: FloatArray, psi: FloatArray, n_theta: int
-) -> tuple[FloatArray, float] | None:
-    """Return where a Newton step in the logarithms of deviations leads, and the decrease that it promises.
+def _sizes(psi: FloatArray, n_theta: int) -> FloatArray:
+    """Return the derivatives of the parameters in those whose deviations are logarithms."""
+    sizes = np.ones(len(psi))
+    sizes[:n_theta] = psi[:n_theta]
+    return sizes
+
+
+def _step(hessian: FloatArray, gradient: FloatArray, psi: FloatArray, n_theta: int) -> _Step | None:
+    """Return a Newton step in the logarithms of deviations.
 
     None where the Hessian is not positive, the step is a leap or a deviation is zero.
     """
-    theta, size = psi[:n_theta], np.ones(len(psi))
-    size[:n_theta] = theta
+    size = _sizes(psi, n_theta)
     slope = gradient * size
     curvature = hessian * np.multiply.outer(size, size)
     np.einsum("ii->i", curvature)[:n_theta] += slope[:n_theta]
-    _, step, info = dposv(curvature, -slope, lower=1)
-    if info != 0 or not theta.min() > 0.0 or not np.abs(step[:n_theta]).max() < LARGEST_STEP:
+    _, inverse, info = dposv(curvature, np.eye(len(psi)), lower=1)
+    step = -inverse @ slope
+    if info != 0 or not psi[:n_theta].min() > 0.0 or not np.abs(step[:n_theta]).max() < LARGEST_STEP:
         return None
     moved = psi + step
-    moved[:n_theta] = theta * np.exp(step[:n_theta])
-    return moved, -0.5 * float(step @ slope)
+    moved[:n_theta] = psi[:n_theta] * np.exp(step[:n_theta])
+    return _Step(moved, -0.5 * float(step @ slope), inverse)
