@@ -45,11 +45,16 @@ cdef class ScalarFactors:
     cdef void subtract_from_tail(self, const double* E, double* T, Py_ssize_t j) noexcept nogil
     cdef void go_forward(self, const double* V, Py_ssize_t m, double* u, double* x) noexcept nogil
     cdef void go_backward(self, const double* V, Py_ssize_t m, double* u, const double* x) noexcept nogil
+    cdef void invert_factor(self, const double* V, double* found, Py_ssize_t j, const double* T) noexcept nogil
     cdef void invert_level(self, const double* V, double* G, Py_ssize_t j, Py_ssize_t l) noexcept nogil
     cdef visit(
         self, const double[::1] inverse, const double[:, ::1] tail, const double[::1] scales,
         double* leverage, const double* W, double* by_factor, double* out,
     )
+    cdef void visit_all(
+        self, const double* G, const double* T, const double* scales, double* within,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ) noexcept nogil
     cdef void visit_pairs(
         self, const double* G, const double* tail, const double* scales,
         double* leverage, const double* W, double* by_factor, double* out,
@@ -62,4 +67,7 @@ cdef class ScalarFactors:
     cdef double row_effects(
         self, Py_ssize_t i, const double* G, const double* tail, const double* scales, const double* within,
         double* effects,
+    ) noexcept nogil
+    cdef void contract_at(
+        self, const double* r, const double* d1, const double* u, const double* adjoint, double* room, double* out
     ) noexcept nogil

@@ -3,7 +3,7 @@
 
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 
 import numpy as np
@@ -327,24 +327,27 @@ cdef class ScalarFactors:
     # The inverse
 
     def invert(self, const double[::1] values, double[::1] found, Py_ssize_t j, const double[:, ::1] G):
+        with nogil:
+            self.invert_factor(&values[0], &found[0], j, &G[0, 0] if self.n_tail else NULL)
+
+    cdef void invert_factor(self, const double* V, double* found, Py_ssize_t j, const double* T) noexcept nogil:
+        """Set the entries of the inverse of one factor; those against the tail hold T E where all are kept."""
         cdef Py_ssize_t i, e, b, c
-        cdef const double* E = &values[0] + self.entries[j]
-        cdef double* out = &found[0] + self.entries[j]
+        cdef const double* E = V + self.entries[j]
+        cdef double* out = found + self.entries[j]
         cdef Codes rows = self.tail_rows[j]
         cdef const double* row
         cdef double x
-        with nogil:
-            # Entries against the tail hold G E, by the caller where they are not listed.
-            if self.n_dense and self.row_starts[j] != NULL:
-                for c in range(self.n_tail):
-                    row = &G[c, 0]
-                    for i in range(self.row_starts[j][c], self.row_starts[j][c + 1]):
-                        e, x = self.by_row[j][i], 0.0
-                        for b in range(self.starts[j][self.levels[j][i]], self.starts[j][self.levels[j][i] + 1]):
-                            x += row[rows[b]] * E[b]
-                        out[e] = x
-            for i in range(self.sizes[j]):
-                self.invert_level(&values[0], &found[0], j, i)
+        if self.n_dense and self.row_starts[j] != NULL:
+            for c in range(self.n_tail):
+                row = T + c * self.n_tail
+                for i in range(self.row_starts[j][c], self.row_starts[j][c + 1]):
+                    e, x = self.by_row[j][i], 0.0
+                    for b in range(self.starts[j][self.levels[j][i]], self.starts[j][self.levels[j][i] + 1]):
+                        x += row[rows[b]] * E[b]
+                    out[e] = x
+        for i in range(self.sizes[j]):
+            self.invert_level(V, found, j, i)
 
     cdef void invert_level(self, const double* V, double* G, Py_ssize_t j, Py_ssize_t l) noexcept nogil:
         """Make G_later,later V of one level the entries of the inverse."""
@@ -411,11 +414,18 @@ cdef class ScalarFactors:
         cdef double[:, ::1] within = within_array
         cdef const double* T = &tail[0, 0] if self.n_tail else NULL
         with nogil:
-            self.sum_within(&inverse[0], &scales[0], &within[0, 0])
-            if self.n_chain == 1 and self.n_dense == 1:
-                self.visit_pairs(&inverse[0], T, &scales[0], leverage, W, by_factor, out)
-            else:
-                self.visit_rows(&inverse[0], T, &scales[0], &within[0, 0], leverage, W, by_factor, out)
+            self.visit_all(&inverse[0], T, &scales[0], &within[0, 0], leverage, W, by_factor, out)
+
+    cdef void visit_all(
+        self, const double* G, const double* T, const double* scales, double* within,
+        double* leverage, const double* W, double* by_factor, double* out,
+    ) noexcept nogil:
+        """Visit the rows; `within` holds zeros."""
+        self.sum_within(G, scales, within)
+        if self.n_chain == 1 and self.n_dense == 1:
+            self.visit_pairs(G, T, scales, leverage, W, by_factor, out)
+        else:
+            self.visit_rows(G, T, scales, within, leverage, W, by_factor, out)
 
     cdef void visit_pairs(
         self, const double* G, const double* tail, const double* scales,
@@ -495,18 +505,26 @@ cdef class ScalarFactors:
     def contract(
         self, const double[::1] r, const double[::1] d1, const double[::1] u, const double[::1] adjoint
     ):
-        sums_array, out_array = np.zeros((2, self.n_effects)), np.empty(self.n_chain + self.n_dense)
-        ones_array = np.ones(self.n_chain + self.n_dense)
-        cdef double[:, ::1] sums = sums_array
-        cdef double[::1] out = out_array, ones = ones_array
-        cdef Py_ssize_t k, l, size, place
+        room_array, out_array = np.empty(2 * self.n_effects), np.empty(self.n_chain + self.n_dense)
+        cdef double[::1] room = room_array, out = out_array
         with nogil:
-            self.add_levels(&r[0], &ones[0], 1, &sums[0, 0])
-            self.add_levels(&d1[0], &ones[0], 1, &sums[1, 0])
-            for k in range(self.n_chain + self.n_dense):
-                size = self.sizes[k] if k < self.n_chain else self.dense_sizes[k - self.n_chain]
-                place = self.places[k] if k < self.n_chain else self.dense_places[k - self.n_chain]
-                out[k] = 0.0
-                for l in range(place, place + size):
-                    out[k] += sums[0, l] * u[l] + sums[1, l] * adjoint[l]
+            self.contract_at(&r[0], &d1[0], &u[0], &adjoint[0], &room[0], &out[0])
         return out_array
+
+    cdef void contract_at(
+        self, const double* r, const double* d1, const double* u, const double* adjoint, double* room, double* out
+    ) noexcept nogil:
+        """Set, for each factor, the sums by level of r times u and of d1 times the adjoint; room for 2 N."""
+        cdef Py_ssize_t k, l, size, place, N = self.n_effects
+        cdef double[2 * MAX] ones
+        for k in range(self.n_chain + self.n_dense):
+            ones[k] = 1.0
+        memset(room, 0, 2 * N * sizeof(double))
+        self.add_levels(r, ones, 1, room)
+        self.add_levels(d1, ones, 1, room + N)
+        for k in range(self.n_chain + self.n_dense):
+            size = self.sizes[k] if k < self.n_chain else self.dense_sizes[k - self.n_chain]
+            place = self.places[k] if k < self.n_chain else self.dense_places[k - self.n_chain]
+            out[k] = 0.0
+            for l in range(place, place + size):
+                out[k] += room[l] * u[l] + room[N + l] * adjoint[l]

@@ -22,3 +22,22 @@ class ScalarModes:
         decrement: float,
         limits: tuple[int, int, float, float],
     ) -> FoundMode | None: ...
+    def solve_for(self, values: FloatArray, tail: FloatArray, rhs: FloatArray) -> None: ...
+    def predict(
+        self,
+        scales: FloatArray,
+        moved_scales: FloatArray,
+        moved_gamma: FloatArray,
+        values: FloatArray,
+        tail: FloatArray,
+        rows: tuple[FloatArray, FloatArray],
+        mode: FloatArray,
+    ) -> FloatArray: ...
+    def gradient(
+        self,
+        scales: FloatArray,
+        values: FloatArray,
+        tail: FloatArray,
+        rows: tuple[FloatArray, FloatArray, FloatArray],
+        mode: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]: ...

@@ -20,6 +20,9 @@ ctypedef void (*Syrk)(
 ctypedef void (*Trsm)(
     char*, char*, char*, char*, int*, int*, double*, double*, int*, double*, int*
 ) noexcept nogil
+ctypedef void (*Gemv)(
+    char*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
+) noexcept nogil
 ctypedef void (*Potrf)(char*, int*, double*, int*, int*) noexcept nogil
 
 
@@ -32,7 +35,9 @@ cdef void* routine(module, name):
 cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
 cdef Syrk dsyrk = <Syrk> routine(cython_blas, "dsyrk")
 cdef Trsm dtrsm = <Trsm> routine(cython_blas, "dtrsm")
+cdef Gemv dgemv = <Gemv> routine(cython_blas, "dgemv")
 cdef Potrf dpotrf = <Potrf> routine(cython_lapack, "dpotrf")
+cdef Potrf dpotri = <Potrf> routine(cython_lapack, "dpotri")
 cdef int one_column = 1
 cdef double one = 1.0, minus_one = -1.0, zero = 0.0
 
@@ -73,6 +78,14 @@ cdef double dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
     for i in range(n):
         total += a[i] * b[i]
     return total
+
+
+cdef void multiply_levels(Py_ssize_t q, Py_ssize_t m, const double* by, double* u) noexcept nogil:
+    """Multiply the m numbers of each level by one of its own."""
+    cdef Py_ssize_t l, c
+    for l in range(q):
+        for c in range(m):
+            u[m * l + c] *= by[l]
 
 
 cdef class ScalarModes(ScalarFactors):
@@ -136,6 +149,100 @@ cdef class ScalarModes(ScalarFactors):
             states[at].penalized, values, tail, s.log_det, border,
         )
 
+    def solve_for(self, values, tail, double[:, ::1] rhs):
+        """Solve for the columns of rhs, in their place."""
+        cdef System s
+        x_array = np.empty((self.n_tail + 1) * rhs.shape[1])
+        cdef double[::1] V = values, x = x_array
+        cdef double[::1, :] T = tail
+        s.values, s.tail = &V[0], &T[0, 0] if self.n_tail else NULL
+        with nogil:
+            self.solve(&s, <int> rhs.shape[1], &rhs[0, 0], &x[0])
+
+    def predict(self, scales, moved_scales, moved_gamma, values, tail, rows, mode):
+        """Return the mode at other scales and fixed effects to first order."""
+        cdef Py_ssize_t n = self.n, N = self.n_effects, i
+        cdef System s
+        found, work = np.empty(N), np.empty(2 * n + 2 * N + self.n_tail + 1)
+        cdef double[::1] w = work, u = found, V = values, t = scales, changes = moved_scales, gamma = moved_gamma
+        cdef const double[::1] d1 = rows[0], W = rows[1], known = mode
+        cdef double[::1, :] T = tail
+        cdef double* moved = &w[n]
+        cdef double* own = &w[2 * n]
+        s.values, s.tail = &V[0], &T[0, 0] if self.n_tail else NULL
+        with nogil:
+            memset(&w[0], 0, n * sizeof(double))
+            self.add_fixed(&gamma[0] if self.p else NULL, &w[0])
+            memcpy(own, &known[0], N * sizeof(double))
+            self.add_effects(own, &changes[0], &w[0], moved)
+            for i in range(n):
+                moved[i] = d1[i] - W[i] * moved[i]
+            memset(&u[0], 0, N * sizeof(double))
+            self.add_levels(moved, &t[0], 1, &u[0])
+            for i in range(N):
+                u[i] -= known[i]
+            self.solve(&s, 1, &u[0], own + N)
+            for i in range(N):
+                u[i] += known[i]
+        return found
+
+    def gradient(self, scales, values, tail, rows, mode):
+        """Return the derivatives of the Laplace objective in the scales and in gamma."""
+        cdef Py_ssize_t n = self.n, N = self.n_effects, M = self.n_tail, i
+        cdef System s
+        found, inverse = np.zeros(self.n_values), np.array(tail, order="F")
+        by_scale, by_gamma = np.zeros(2 * MAX), np.empty(self.p + 1)
+        within, work = np.zeros(self.n_chain * self.sizes[0]), np.empty(2 * n + 4 * N + M + 1)
+        cdef double[::1] V = values, G = found, t = scales, within_at = within, w = work, D = by_scale, B = by_gamma
+        cdef double[::1, :] T = tail, I = inverse
+        cdef const double[::1] d1 = rows[0], W = rows[1], slope = rows[2], u = mode
+        cdef double[2 * MAX] direct
+        cdef double* c = &w[0]
+        cdef double* v = c + n
+        cdef double* adjoint = v + n
+        cdef double* room = adjoint + N
+        s.values, s.tail = &V[0], &T[0, 0] if M else NULL
+        with nogil:
+            # 1. log|Omega| pulls at eta through the weights, and so at the mode.
+            self.invert_all(&V[0], &G[0], &I[0, 0] if M else NULL)
+            self.visit_all(
+                &G[0], &I[0, 0] if M else NULL, &t[0], &within_at[0], c, &W[0], &D[0], NULL
+            )
+            for i in range(n):
+                c[i] *= slope[i]
+            memset(adjoint, 0, N * sizeof(double))
+            self.add_levels(c, &t[0], 1, adjoint)
+            # 2. The adjoint solve.
+            self.solve(&s, 1, adjoint, room)
+            memcpy(room, adjoint, N * sizeof(double))
+            memset(v, 0, n * sizeof(double))
+            self.add_effects(room, &t[0], v, v)
+            # 3. The total derivative in eta at fixed u, in the scales and in gamma.
+            for i in range(n):
+                c[i] -= W[i] * v[i] + 2.0 * d1[i]
+            self.contract_at(c, &d1[0], &u[0], adjoint, room, direct)
+            for i in range(self.n_chain + self.n_dense):
+                D[i] = direct[i] + 2.0 * D[i]
+            self.fixed_sums(c, &B[0])
+        return by_scale[: self.n_chain + self.n_dense], by_gamma[: self.p]
+
+    cdef void invert_all(self, double* V, double* found, double* T) noexcept nogil:
+        """Set the inverse on the pattern; T holds the factor of the tail, and then its inverse."""
+        cdef int M = <int> self.n_tail, q, info
+        cdef Py_ssize_t i, j
+        if M:
+            dpotri("L", &M, T, &M, &info)
+            for j in range(M):
+                for i in range(j):
+                    T[j * M + i] = T[i * M + j]
+        for j in range(self.n_chain - 1, -1, -1):
+            if M and self.row_starts[j] == NULL:
+                q = <int> self.sizes[j]
+                dgemm(
+                    "N", "N", &M, &q, &M, &one, T, &M, V + self.entries[j], &M, &zero, found + self.entries[j], &M
+                )
+            self.invert_factor(V, found, j, T)
+
     cdef int descend(
         self, State* states, System* s, const double* t, Py_ssize_t p, double decrement,
         int max_steps, int max_halvings, double rounding, double trusted,
@@ -168,10 +275,8 @@ cdef class ScalarModes(ScalarFactors):
         cdef Py_ssize_t i, k, n = self.n
         cdef double total = 0.0, stretch
         if is_new:
-            for i in range(n):
-                s.fixed[i] = self.offset[i]
-                for k in range(self.p):
-                    s.fixed[i] += self.Q[i, k] * state.gamma[k]
+            memcpy(s.fixed, &self.offset[0], n * sizeof(double))
+            self.add_fixed(state.gamma, s.fixed)
         memcpy(s.effects, state.u, self.n_effects * sizeof(double))
         self.add_effects(s.effects, t, s.fixed, state.eta)
         if self.kind == 0:
@@ -186,6 +291,18 @@ cdef class ScalarModes(ScalarFactors):
             total += stretch
             k += STRETCH
         state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * total
+
+    cdef void add_fixed(self, double* gamma, double* rows) noexcept nogil:
+        """Add Q gamma to the rows."""
+        cdef int p = <int> self.p, n = <int> self.n
+        if p:
+            dgemv("T", &p, &n, &one, <double*> &self.Q[0, 0], &p, gamma, &one_column, &one, rows, &one_column)
+
+    cdef void fixed_sums(self, double* rows, double* sums) noexcept nogil:
+        """Set sums to Q' rows."""
+        cdef int p = <int> self.p, n = <int> self.n
+        if p:
+            dgemv("N", &p, &n, &one, <double*> &self.Q[0, 0], &p, rows, &one_column, &zero, sums, &one_column)
 
     cdef bint factorize(self, const State* state, System* s, const double* t) noexcept nogil:
         cdef int M = <int> self.n_tail, q, info = 0
@@ -213,11 +330,44 @@ cdef class ScalarModes(ScalarFactors):
     cdef void solve(self, System* s, int m, double* u, double* x) noexcept nogil:
         """Solve for m right-hand sides, in place; x is room for their tails."""
         cdef int M = <int> self.n_tail
-        self.go_forward(s.values, m, u, x)
+        cdef bint is_matrix = m > 1 and self.n_chain == 1 and M > 0 and self.row_starts[0] == NULL
+        if is_matrix:
+            self.go_forward_dense(s.values, m, u, x)
+        else:
+            self.go_forward(s.values, m, u, x)
         if M:
             dtrsm("R", "L", "T", "N", &m, &M, &one, s.tail, &M, x, &m)
             dtrsm("R", "L", "N", "N", &m, &M, &one, s.tail, &M, x, &m)
-        self.go_backward(s.values, m, u, x)
+        if is_matrix:
+            self.go_backward_dense(s.values, m, u, x)
+        else:
+            self.go_backward(s.values, m, u, x)
+
+    cdef void go_forward_dense(self, double* V, int m, double* u, double* x) noexcept nogil:
+        """Do what go_forward does where all pairs of one eliminated factor and the tail are kept."""
+        cdef int M = <int> self.n_tail, q = <int> self.sizes[0]
+        cdef Py_ssize_t r
+        for r in range(self.n_dense):
+            memcpy(
+                x + m * self.dense_firsts[r], u + m * self.dense_places[r],
+                m * self.dense_sizes[r] * sizeof(double),
+            )
+        u += m * self.places[0]
+        multiply_levels(q, m, V, u)
+        dgemm("N", "T", &m, &M, &q, &minus_one, u, &m, V + self.entries[0], &M, &one, x, &m)
+
+    cdef void go_backward_dense(self, double* V, int m, double* u, double* x) noexcept nogil:
+        """Do what go_backward does where all pairs of one eliminated factor and the tail are kept."""
+        cdef int M = <int> self.n_tail, q = <int> self.sizes[0]
+        cdef Py_ssize_t r
+        for r in range(self.n_dense):
+            memcpy(
+                u + m * self.dense_places[r], x + m * self.dense_firsts[r],
+                m * self.dense_sizes[r] * sizeof(double),
+            )
+        u += m * self.places[0]
+        dgemm("N", "N", &m, &q, &M, &minus_one, x, &m, V + self.entries[0], &M, &one, u, &m)
+        multiply_levels(q, m, V, u)
 
     cdef bint add_border(self, const State* state, System* s, const double* t) noexcept nogil:
         """Border the factor with the fixed effects; tell whether it is positive definite."""
@@ -250,10 +400,7 @@ cdef class ScalarModes(ScalarFactors):
         memcpy(s.step, s.score, N * sizeof(double))
         self.solve(s, 1, s.step, s.tail_step)
         if p:
-            memset(slope, 0, p * sizeof(double))
-            for i in range(n):
-                for k in range(p):
-                    slope[k] += state.rows[n + i] * self.Q[i, k]
+            self.fixed_sums(state.rows + n, slope)
             memcpy(step, slope, p * sizeof(double))
             for i in range(N):
                 for k in range(p):

@@ -8,6 +8,7 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 from mixedmodels.arrays import FloatArray
 from mixedmodels.differences import curvature_columns, hessian_by_standard_errors
 from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
+from mixedmodels.engines.generalized.crossed_hessian import crossed_hessian, is_crossed
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fixed_hessian import fixed_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
@@ -145,8 +146,9 @@ def _modes(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> Floa
 def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
     """Return the Hessian, shape (m, m); NaN where the objective does not exist beside `psi`.
 
-    That of the Laplace approximation in the fixed effects is made of derivatives; the other columns, and
-    those of quadrature, are central differences of the gradient, with the modes moved to first order.
+    That of the Laplace approximation is made of derivatives for two crossed random intercepts, and else in
+    the fixed effects; the other columns, and those of quadrature, are central differences of the gradient,
+    with the modes moved to first order.
 
     Parameters
     ----------
@@ -164,6 +166,9 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
         if is_compiled and (evaluator.nAGQ > 1 or problem.n_fixed < MANY_FIXED):
             return evaluator.hessian_by_steps(psi, variances, layout.scale)
         mode = evaluator.mode_at(psi)
+        exact = crossed_hessian(problem, mode) if evaluator.nAGQ == 1 and is_crossed(problem) else None
+        if exact is not None:
+            return exact
         gradient = tangent_gradient(problem, mode, evaluator.nAGQ)
         if evaluator.nAGQ > 1:
             return hessian_by_standard_errors(gradient, psi, variances, layout.scale, TANGENT_STEP)

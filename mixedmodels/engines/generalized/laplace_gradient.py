@@ -22,6 +22,7 @@ from mixedmodels.engines.generalized.problem import (
     GeneralizedProblem,
     free_gradient,
 )
+from mixedmodels.engines.generalized.scalar_modes import scalar_search
 from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.weighted.penalized_factor import solve, solve_bordered
 from mixedmodels.factorization.weighted.penalized_system import (
@@ -126,7 +127,14 @@ def _scalar_gradient(
     by_phi: PhiDerivatives | None,
 ) -> FloatArray:
     """Return what :func:`total_gradient` does for random intercepts, by compiled loops."""
-    rows, scales, inverse = mode.rows, scalar.scales(mode.parameters.zeta), pattern_inverse(mode.factor)
+    rows, scales, order = mode.rows, scalar.scales(mode.parameters.zeta), np.argsort(scalar.order)
+    search, values = scalar_search(problem), mode.factor.values
+    if search is not None and values is not None and mode.border is None:
+        terms = rows.d1, rows.information, rows.d_information
+        d, by_gamma = search.gradient(scales, values, mode.factor.tail, terms, mode.u)
+        by_theta = free_gradient(problem, psi, mode.parameters.thetas, list(d[order].reshape(-1, 1, 1)))
+        return np.concatenate([by_theta, by_gamma])
+    inverse = pattern_inverse(mode.factor)
     assert inverse.values is not None
     leverage, c, pull, within = scalar.loops.weigh(
         inverse.values, inverse.tail, scales, rows.information, rows.d_information
@@ -136,7 +144,7 @@ def _scalar_gradient(
     r += c
     r -= 2.0 * rows.d1
     d = scalar.loops.contract(r, rows.d1, mode.u, adjoint) + 2.0 * within
-    dT = [d[k].reshape(1, 1) for k in np.argsort(scalar.order)]
+    dT = [d[k].reshape(1, 1) for k in order]
     parts = [free_gradient(problem, psi, mode.parameters.thetas, dT), problem.fixed_basis.T @ r]
     if by_phi is not None:
         parts.append(-2.0 * by_phi.loglik.sum(axis=1) + by_phi.information @ leverage + by_phi.d1 @ v)

@@ -312,8 +312,13 @@ def predicted_mode(
     `score` is d log f / d eta at the known mode for the other parameters of the family, which the prediction
     is of first order in only if it is given.
     """
-    system = problem.system
-    moved = problem.fixed_basis @ (parameters.gamma - mode.parameters.gamma)
+    system, values, search = problem.system, mode.hessian.values, scalar_search(problem)
+    change = parameters.gamma - mode.parameters.gamma
+    if search is not None and system.scalar is not None and values is not None and score is None:
+        scales, known = system.scalar.scales(parameters.zeta), system.scalar.scales(mode.parameters.zeta)
+        rows = mode.rows.d1, mode.rows.information
+        return search.predict(scales, scales - known, change, values, mode.hessian.tail, rows, mode.u)
+    moved = problem.fixed_basis @ change
     if system.scalar is not None:
         changes = system.scalar.scales(parameters.zeta) - system.scalar.scales(mode.parameters.zeta)
         moved += system.scalar.loops.to_rows(mode.u, changes)

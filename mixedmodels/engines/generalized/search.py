@@ -9,6 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.laplace import laplace
+from mixedmodels.engines.generalized.newton_start import newton_start
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, Optimum
 from mixedmodels.engines.generalized.pirls import DECREMENT, Mode, fixed_border
@@ -63,14 +64,19 @@ def from_start(
 
     From `start`, an optimiser's vector, or by default from starting values; to a decrement of `tolerance`, or
     by default to the optimum; by `most` evaluations of each objective at most.
-    Where the joint objective costs less than the nAGQ = 0 one the detour is not worth it.
+    Where the joint objective costs less than the nAGQ = 0 one, or Newton's steps lead to its optimum, the
+    detour is not worth it.
     """
     if evaluator.problem.by_level is not None and evaluator.nAGQ > 0:
         return _direct_fit(evaluator, layout, start, tolerance, most)
     if evaluator.nAGQ == 0:
         return profile_fit(evaluator, layout, start, TOLERANCE if tolerance is None else tolerance, most)
     try:
-        return _by_profile(evaluator, layout, start, tolerance, most)
+        near = newton_start(evaluator) if start is None else None
+        if near is None or unbounded_direction(evaluator.problem, evaluator.mode) is not None:
+            return _by_profile(evaluator, layout, start, tolerance, most)
+        H, n = near.inverse_hessian, near.n_evaluations
+        return joint_fit(evaluator, layout, near.psi, H, n, tolerance, near.first, most)
     except ConvergenceError as error:
         return _inside_range(evaluator, layout, tolerance, error)
 
