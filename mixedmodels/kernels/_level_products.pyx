@@ -3,6 +3,7 @@
 
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free
 
 import numpy as np
 
@@ -31,6 +32,27 @@ def level_products(const int32_t[::1] codes, Py_ssize_t q, const double[:, :] Z,
                 for level in range(q):
                     faces[j, i, level] = faces[i, j, level]
     return faces_array, cross_array
+
+
+def regular_pairs(const int32_t[::1] codes, Py_ssize_t q, const double[:, :] Z, double least):
+    cdef Py_ssize_t n = codes.shape[0], r, level, found = 0
+    cdef double* sums = <double*> calloc(3 * q, sizeof(double))
+    cdef double* own
+    cdef double squares
+    if sums == NULL:
+        raise MemoryError()
+    with nogil:
+        for r in range(n):
+            own = sums + 3 * codes[r]
+            own[0] += Z[r, 0] * Z[r, 0]
+            own[1] += Z[r, 0] * Z[r, 1]
+            own[2] += Z[r, 1] * Z[r, 1]
+        for level in range(q):
+            own = sums + 3 * level
+            squares = own[0] * own[2]
+            found += squares - own[1] * own[1] > least * squares
+        free(sums)
+    return found
 
 
 def reversed_cholesky(const double[:, :] gram, double least):

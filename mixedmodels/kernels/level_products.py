@@ -16,6 +16,8 @@ __all__ = [
     "MAX_COLUMNS",
     "level_products",
     "level_products_numpy",
+    "regular_pairs",
+    "regular_pairs_numpy",
     "reversed_cholesky",
     "reversed_cholesky_numpy",
 ]
@@ -56,6 +58,27 @@ def level_products_numpy(
     return faces, cross
 
 
+def regular_pairs_numpy(codes: CodeArray, q: int, Z: FloatArray, least: float) -> int:
+    """Return in how many levels two columns differ in direction: ``aa bb - ab ab > least aa bb``.
+
+    Parameters
+    ----------
+    codes : int32 ndarray, shape (n,)
+        Level of each row.
+    q : int
+        Number of levels.
+    Z : ndarray, shape (n, 2)
+        Columns a and b.
+    least : float
+        Squared sine of the angle between them.
+    """
+    (aa, _), (ab, bb) = level_products_numpy(codes, q, Z, Z[:, :0])[0]
+    # Fourth powers of the largest numbers allowed overflow: such a level does not count.
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = aa * bb
+        return int(np.count_nonzero(squares - ab * ab > least * squares))
+
+
 def reversed_cholesky_numpy(gram: FloatArray, least: float) -> tuple[FloatArray, FloatArray] | None:
     """Return C, lower triangular with ``C'C = gram``, and its inverse.
 
@@ -84,7 +107,9 @@ try:
     from mixedmodels.kernels import _level_products as compiled
 except ImportError:
     level_products, COMPILED = level_products_numpy, False
+    regular_pairs = regular_pairs_numpy
     reversed_cholesky = reversed_cholesky_numpy
 else:
     level_products, COMPILED = compiled.level_products, True
+    regular_pairs = compiled.regular_pairs
     reversed_cholesky = compiled.reversed_cholesky
