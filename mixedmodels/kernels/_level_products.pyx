@@ -57,6 +57,19 @@ def level_products(const int32_t[::1] codes, Py_ssize_t q, const double[:, :] Z,
     return faces.base, cross.base
 
 
+def count_present(const int32_t[:] codes, Py_ssize_t q):
+    cdef Py_ssize_t r, found = 0
+    cdef char* present = <char*> calloc(q + 1, 1)
+    if present == NULL:
+        raise MemoryError()
+    for r in range(codes.shape[0]):
+        if codes[r] >= 0:
+            found += not present[codes[r]]
+            present[codes[r]] = True
+    free(present)
+    return found
+
+
 def regular_pairs(const int32_t[::1] codes, Py_ssize_t q, const double[:, :] Z, double least):
     cdef Py_ssize_t n = codes.shape[0], r, level, found = 0
     cdef double* sums = <double*> calloc(3 * q, sizeof(double))
@@ -156,17 +169,14 @@ cdef void products(Columns A, Py_ssize_t n, double divisor, Small gram) noexcept
             gram[j][i] = gram[i][j]
 
 
-cdef bint orthonormalize(const Small gram, Py_ssize_t p, double least, Small R_inverse, double* log_det) noexcept nogil:
-    """Set the inverse of R, upper triangular with ``R'R = gram``, and ``log|R|^2``; False as in factor_reversed()."""
+cdef bint factor_unit(const Small gram, Py_ssize_t p, double least, double* scale, Small R) noexcept nogil:
+    """Set R, upper triangular with ``R'R`` the products of columns scaled to unit length; False as above."""
     cdef Py_ssize_t i, j, k
     cdef double t
-    cdef double[MAX_X] scale
-    cdef Small R
-    log_det[0] = 0.0
     for i in range(p):
-        if not gram[i][i] > 0.0:
-            return False
         scale[i] = sqrt(gram[i][i])
+        if not scale[i] > 0.0:
+            return False
     for i in range(p):
         for j in range(i, p):
             t = gram[i][j] / (scale[i] * scale[j])
@@ -178,6 +188,19 @@ cdef bint orthonormalize(const Small gram, Py_ssize_t p, double least, Small R_i
                 R[i][i] = sqrt(t)
             else:
                 return False
+    return True
+
+
+cdef bint orthonormalize(const Small gram, Py_ssize_t p, double least, Small R_inverse, double* log_det) noexcept nogil:
+    """Set the inverse of R, upper triangular with ``R'R = gram``, and ``log|R|^2``; False as above."""
+    cdef Py_ssize_t i, j, k
+    cdef double t
+    cdef double[MAX_X] scale
+    cdef Small R
+    if not factor_unit(gram, p, least, scale, R):
+        return False
+    log_det[0] = 0.0
+    for i in range(p):
         log_det[0] += 2.0 * log(R[i][i] * scale[i])
     for j in range(p):
         for i in range(j, -1, -1):
@@ -189,6 +212,23 @@ cdef bint orthonormalize(const Small gram, Py_ssize_t p, double least, Small R_i
         for j in range(i, p):
             R_inverse[i][j] /= scale[i]
     return True
+
+
+def unit_cholesky(const double[:, :] X):
+    cdef Py_ssize_t n = X.shape[0], p = X.shape[1], i, j
+    cdef Small gram, R
+    cdef double[MAX_X] scale
+    products(columns_of(X), n, 1.0, gram)
+    cdef double[::1] lengths = np.empty(p)
+    for i in range(p):
+        lengths[i] = sqrt(gram[i][i])
+    if not factor_unit(gram, p, 0.0, scale, R):
+        return lengths.base, None
+    cdef double[:, ::1] root = np.zeros((p, p))
+    for i in range(p):
+        for j in range(i, p):
+            root[i, j] = R[i][j]
+    return lengths.base, root.base
 
 
 cdef void project(Columns X, const Small R_inverse, const double* e, Py_ssize_t n, double* out) noexcept nogil:

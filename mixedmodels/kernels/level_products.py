@@ -19,6 +19,8 @@ __all__ = [
     "MAX_COLUMNS",
     "MAX_FIXED",
     "PlainRows",
+    "count_present",
+    "count_present_numpy",
     "level_products",
     "level_products_numpy",
     "plain_rows",
@@ -27,6 +29,8 @@ __all__ = [
     "regular_pairs_numpy",
     "reversed_cholesky",
     "reversed_cholesky_numpy",
+    "unit_cholesky",
+    "unit_cholesky_numpy",
 ]
 
 #: Most columns of Z, and of X.
@@ -80,6 +84,29 @@ def level_products_numpy(
         for k in range(p):
             cross[k, i] = level_sums(codes, X[:, k] * Z[:, i], q)
     return faces, cross
+
+
+def count_present_numpy(codes: CodeArray, q: int) -> int:
+    """Return how many of q levels some row has; negative codes are missing values."""
+    present = np.zeros(q + 1, dtype=bool)
+    present[codes] = True  # the last place collects the missing
+    return int(np.count_nonzero(present[:-1]))
+
+
+def unit_cholesky_numpy(X: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """Return the lengths of columns, and upper triangular R, ``R'R`` the products of columns of length one.
+
+    R is None where the columns depend on each other, or one is zero.
+    """
+    gram = X.T.dot(X)
+    lengths = np.sqrt(gram.diagonal())
+    if not lengths.all():
+        return lengths, None
+    # Lengths of columns that are refused later may be infinite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        unit = gram / np.multiply.outer(lengths, lengths)
+    R, info = dpotrf(unit, lower=0, clean=1)
+    return lengths, R if info == 0 else None
 
 
 def regular_pairs_numpy(codes: CodeArray, q: int, Z: FloatArray, least: float) -> int:
@@ -136,7 +163,7 @@ def plain_rows_numpy(
     least_fixed: float,
     least_own: float,
 ) -> PlainRows | None:
-    """Return the cross-products of a response, fixed effects and the columns of one term, all orthonormalized.
+    """Return the cross-products of a response, orthonormal fixed effects and orthogonal columns of one term.
 
     Parameters
     ----------
@@ -172,11 +199,8 @@ def plain_rows_numpy(
         Sums of squares of e and y.
     """
     gram, own = X.T.dot(X), Z.T.dot(Z) / len(Z)
-    lengths, basis = np.sqrt(gram.diagonal()), reversed_cholesky_numpy(own, least_own)
-    if basis is None or not lengths.all():
-        return None
-    R, info = dpotrf(gram / np.multiply.outer(lengths, lengths), lower=0, clean=1)
-    if info != 0 or not R.diagonal().min() > least_fixed:
+    (lengths, R), basis = unit_cholesky_numpy(X), reversed_cholesky_numpy(own, least_own)
+    if basis is None or R is None or not R.diagonal().min() > least_fixed:
         return None
     R_inverse = dtrtri(R, lower=0)[0] / lengths[:, None]
     Q = basis[1].T.dot(Z.T)
@@ -207,10 +231,12 @@ try:
 except ImportError:
     level_products, COMPILED = level_products_numpy, False
     plain_rows = plain_rows_numpy
+    count_present, unit_cholesky = count_present_numpy, unit_cholesky_numpy
     regular_pairs = regular_pairs_numpy
     reversed_cholesky = reversed_cholesky_numpy
 else:
     level_products, COMPILED = compiled.level_products, True
     plain_rows = compiled.plain_rows
+    count_present, unit_cholesky = compiled.count_present, compiled.unit_cholesky
     regular_pairs = compiled.regular_pairs
     reversed_cholesky = compiled.reversed_cholesky

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.column_basis import ColumnBasis
 from mixedmodels.engines.column_basis import CHOLESKY_PIVOT as OWN_PIVOT
+from mixedmodels.engines.column_basis import ColumnBasis
 from mixedmodels.engines.orthonormal import CHOLESKY_PIVOT, OrthonormalBasis
 from mixedmodels.factorization.blocks import Block, own_column
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide

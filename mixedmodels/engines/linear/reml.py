@@ -176,7 +176,7 @@ def solution_of_border(
     border: FloatArray,
     u: Sequence[FloatArray],
 ) -> LinearSolution:
-    """Return the same from the Cholesky factor of the border of fixed effects and response, (p + 1, p + 1)."""
+    """Return the same from the Cholesky factor of the border of X'X with the response, (p + 1, p + 1)."""
     R_inverse, RX_inverse = problem.fixed_basis.R_inverse, lower_inverse(border[:-1, :-1])
     root = RX_inverse.dot(R_inverse.T)
     return LinearSolution(
