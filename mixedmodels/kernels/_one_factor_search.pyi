@@ -17,4 +17,6 @@ def search_one_factor(
     scoring: tuple[int, float],
     tolerances: tuple[float, float],
     far: tuple[float, ...],
+    inverse: FloatArray,
+    scales: FloatArray,
 ) -> End | None: ...

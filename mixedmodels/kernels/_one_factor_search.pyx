@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from mixedmodels.kernels._one_factor cimport MAX_C, MAX_PAIRS, MAX_S, Evaluation, Model, evaluate, room
-from mixedmodels.kernels._quasi_newton cimport FINE, INFINITE, MAX_K, UNUSUAL, Search, minimize
+from mixedmodels.kernels._quasi_newton cimport FINE, INFINITE, MAX_K, UNUSUAL, Search, dot, minimize
 
 import numpy as np
 
@@ -334,6 +334,47 @@ cdef int look_far(Context* c, const double* start, Py_ssize_t k, Py_ssize_t n_fa
     return FINE
 
 
+cdef double smallest_deviation(const Context* c, const double* x, const double* inverse, const double* scales) noexcept nogil:
+    """Return the smallest diagonal element of any T on the user's columns, in units of its scale."""
+    cdef Py_ssize_t t, j, o = 0, first = 0
+    cdef double least = INFINITY
+    for t in range(c.n_terms):
+        for j in range(c.sizes[t]):
+            least = min(least, fabs(x[first] * inverse[(o + j) * (c.model.S + 1)]) / scales[first])
+            first += c.sizes[t] - j
+        o += c.sizes[t]
+    return least
+
+
+cdef void fill_theta(const Context* c, const double* inverse, double* theta) noexcept nogil:
+    """Set theta of the last point: ``C^-1`` times the factor on orthogonal columns, term by term."""
+    cdef Py_ssize_t t, i, j, k, o = 0, S = c.model.S
+    for t in range(c.n_terms):
+        for j in range(c.sizes[t]):
+            for i in range(j, c.sizes[t]):
+                theta[0] = 0.0
+                for k in range(j, i + 1):
+                    theta[0] += inverse[(o + i) * S + o + k] * c.T[(o + k) * S + o + j]
+                theta += 1
+        o += c.sizes[t]
+
+
+cdef int take_last_step(Context* c, const Search* s, double* x, double* f) noexcept nogil:
+    """Evaluate where the last quasi-Newton step leads; UNUSUAL where its factor has no positive diagonal."""
+    cdef Py_ssize_t t, j, i = 0
+    cdef double rounding
+    cdef double[MAX_K] g
+    for i in range(s.k):
+        x[i] = s.x[i] - dot(s.H[i], s.g, s.k)
+    i = 0
+    for t in range(c.n_terms):
+        for j in range(c.sizes[t]):
+            if not x[i] > 0.0:
+                return UNUSUAL
+            i += c.sizes[t] - j
+    return objective(c, x, f, g, &rounding)
+
+
 def search_one_factor(
     const double[:, :, ::1] faces,
     const double[:, :, ::1] XZ,
@@ -350,12 +391,19 @@ def search_one_factor(
     tuple scoring,
     tuple tolerances,
     tuple far,
+    const double[:, ::1] inverse,
+    const double[::1] scales,
 ):
     cdef Py_ssize_t S = r.shape[0], p = XX.shape[0], q = r.shape[1], k = start.shape[0], i, n_scored = 0, n_far = len(far)
     cdef Context c
+    cdef Evaluation* at
     cdef Search s
-    cdef int status
+    cdef int status, status_at_last = UNUSUAL
+    cdef double at_last, smallest, inside
     cdef double[MAX_FAR] at_far
+    cdef double[MAX_K] x
+    cdef double[::1] theta = np.empty(k)
+    cdef double[:, ::1] u = np.empty((S, q)), border = np.empty((p + 1, p + 1))
     cdef Py_ssize_t most = scoring[0]
     cdef double least_gain = scoring[1], tolerance = tolerances[0], relative = tolerances[1]
     cdef double* room_for_work
@@ -372,11 +420,11 @@ def search_one_factor(
     c.n_terms, s.k = len(sizes), k
     for i in range(c.n_terms):
         c.sizes[i] = sizes[i]
-    room_for_work = <double*> malloc((room(&c.model) + S * q) * sizeof(double))
+    room_for_work = <double*> malloc(room(&c.model) * sizeof(double))
     if room_for_work == NULL:
         raise MemoryError()
     for i in range(2):
-        c.at[i].work, c.at[i].u, c.at[i].root = room_for_work, room_for_work + room(&c.model), c.roots[i]
+        c.at[i].work, c.at[i].u, c.at[i].root = room_for_work, &u[0, 0], c.roots[i]
         c.at[i].gradient, c.at[i].gap, c.at[i].pairs = c.faces[i][0], c.faces[i][1], c.pairs[i]
     memcpy(s.x, &start[0], k * sizeof(double))
     for i in range(n_far):
@@ -385,10 +433,19 @@ def search_one_factor(
         status = run(&c, &s, most, least_gain, tolerance, relative, &n_scored)
         if status == FINE:
             status = look_far(&c, &start[0], k, n_far, at_far)
+        if status == FINE:
+            status_at_last = take_last_step(&c, &s, x, &at_last)
         free(room_for_work)
     if status != FINE:
         return None
-    return (*result(&s, n_scored), [at_far[i] for i in range(n_far)])
+    at, last = &c.at[c.now], None
+    smallest = smallest_deviation(&c, s.x, &inverse[0, 0], &scales[0])
+    if status_at_last == FINE:
+        fill_theta(&c, &inverse[0, 0], &theta[0])
+        memcpy(&border[0, 0], at.root, (p + 1) * (p + 1) * sizeof(double))
+        inside = smallest_deviation(&c, x, &inverse[0, 0], &scales[0])
+        last = (theta.base, inside, at_last, at.sigma2, at.log_det, at.log_det_fixed, border.base, u.base)
+    return (*result(&s, n_scored), [at_far[i] for i in range(n_far)], smallest, last)
 
 
 cdef tuple result(Search* s, Py_ssize_t n_scored):

@@ -11,15 +11,20 @@ from typing import TypeAlias
 
 from mixedmodels.arrays import FloatArray
 
-__all__ = ["COMPILED", "MAX_PARAMETERS", "End", "search_one_factor"]
+__all__ = ["COMPILED", "MAX_PARAMETERS", "End", "Last", "search_one_factor"]
 
 #: Most covariance parameters of a compiled search.
 MAX_PARAMETERS = 32
 
 
+#: Where the last step leads, if all diagonals of the factors are positive there: theta, (k,), the smallest
+#: deviation in units of its scale, the objective, sigma^2, log|L|^2, log|R_X|^2, the Cholesky factor of the
+#: border, (p + 1, p + 1), and the spherical effects, (S, q).
+Last: TypeAlias = tuple[FloatArray, float, float, float, float, float, FloatArray, FloatArray]
 #: Free coordinates x, (k,), the objective there, its gradient, the inverse Hessian, the decrement, the
 #: accepted points with their objectives, the objective at every point of the search, evaluations of Fisher
-#: scoring before it, rounding of the objective at the last point, the objective far off.
+#: scoring before it, rounding of the objective at the last point, the objective far off, the smallest
+#: deviation at x in units of its scale, and what is found where the last step leads.
 End: TypeAlias = tuple[
     FloatArray,
     float,
@@ -31,6 +36,8 @@ End: TypeAlias = tuple[
     int,
     float,
     list[float],
+    float,
+    "Last | None",
 ]
 
 try:

@@ -58,6 +58,8 @@ def boundary_reasons(terms: Sequence[RandomTerm], theta: FloatArray) -> tuple[st
     """Return one sentence for each variance or direction that is zero, or correlation at its bound."""
     reasons = []
     for term, part in zip(terms, theta_slices(terms), strict=True):
+        if term.structure.is_unstructured and 0.0 not in theta[part].tolist():
+            continue
         T = term.structure.factor(theta[part])
         for name, value in term.structure.bounds_reached(theta[part]):
             reasons.append(f"The {name} in ({term.expression}) is at its bound, {value:.4g}.")

@@ -22,7 +22,7 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
-from mixedmodels.kernels.level_products import level_products
+from mixedmodels.kernels.level_products import regular_pairs
 
 with on_first_use():
     from mixedmodels.optimization import covariance_forms, flat_trades
@@ -137,15 +137,9 @@ def _regular_levels(terms: Sequence[RandomTerm], most: int) -> int:
     if len(terms) == terms[0].size == 1 and terms[0].Z.strides[0] == 0:
         return terms[0].n_levels
     codes = terms[0].codes[:most]
-    columns = [column for term in terms for column in term.Z[:most].T]
-    if len(columns) == 2:
-        Z = terms[0].Z[:most] if len(terms) == 1 else np.stack(columns, axis=1)
-        (aa, _), (ab, bb) = level_products(codes, terms[0].n_levels, Z, Z[:, :0])[0]
-        # Fourth powers of the largest numbers allowed overflow: such a level does not count as regular.
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = aa * bb
-            return int(np.count_nonzero(squares - ab * ab > REGULAR * squares))
-    Z = np.stack(columns, axis=1)
+    Z = terms[0].Z[:most] if len(terms) == 1 else np.column_stack([term.Z[:most] for term in terms])
+    if Z.shape[1] == 2:
+        return regular_pairs(codes, terms[0].n_levels, Z, REGULAR)
     scale = np.sqrt(np.einsum("ij,ij->j", Z, Z))
     if not scale.all():
         return 0

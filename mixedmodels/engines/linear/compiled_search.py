@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.gradient import LEAST_SHARE
 from mixedmodels.engines.linear.looks import FAR_SIZES
 from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.reml import LinearSolution, solution_of_border
 from mixedmodels.engines.linear.small_residual import smallest_variance
 from mixedmodels.engines.linear.start import (
     LARGEST_FACTOR,
@@ -46,12 +48,37 @@ class CompiledEnd:
         Of the objective at the last point.
     far : list of float
         Objective at the points of :func:`~mixedmodels.engines.linear.looks.far_points`.
+    smallest : float
+        Smallest diagonal element of any T at the optimum found, in units of its scale.
+    last : LastStep or None
+        Where the last step leads, if all diagonals are positive there.
     """
 
     found: Minimum
     n_evaluations: int
     rounding: float
     far: list[float]
+    smallest: float
+    last: LastStep | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """Where the last quasi-Newton step of a search leads, and the estimates there.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n_theta,)
+        Covariance parameters, all diagonals positive.
+    smallest : float
+        Smallest diagonal element of any T there, in units of its scale.
+    solution : LinearSolution
+        The estimates.
+    """
+
+    theta: FloatArray
+    smallest: float
+    solution: LinearSolution
 
 
 def is_usual(problem: LinearProblem) -> bool:
@@ -97,18 +124,33 @@ def compiled_search(
         sizes, first, problem.n - problem.p if REML else problem.n, REML, LEAST_SHARE,
         (constant, RESIDUAL_ROUNDING, smallest_variance(problem),
          LEAST_FACTOR, LARGEST_FACTOR, LEAST_CURVATURE),
-        scoring, (tolerance, OBJECTIVE_ROUNDING), far_off,
+        scoring, (tolerance, OBJECTIVE_ROUNDING), far_off, _outward(problem), problem.scales,
     )  # fmt: skip
     if end is None:
         return None
-    x, objective, gradient, H, decrement, path, tried, n_scored, rounding, far = end
+    x, objective, gradient, H, decrement, path, tried, n_scored, rounding, far, smallest, last = end
     watch = current_watch()
     if watch is not None:
         watch.begin_search()
         for value in tried:
             watch.evaluated(value)
     found = Minimum(x, objective, gradient, H, decrement, len(tried), path, True, SETTLED)
-    return CompiledEnd(found, n_scored + len(tried), rounding, far)
+    return CompiledEnd(found, n_scored + len(tried), rounding, far, smallest, _last_step(problem, last))
+
+
+def _last_step(problem: LinearProblem, last: one_factor_search.Last | None) -> LastStep | None:
+    """Return where the last step leads, if the search tells."""
+    if last is None:
+        return None
+    theta, smallest, objective, sigma2, log_det, log_det_fixed, border, u = last
+    solution = solution_of_border(problem, objective, sigma2, log_det, log_det_fixed, border, (u,))
+    return LastStep(theta, smallest, solution)
+
+
+def _outward(problem: LinearProblem) -> FloatArray:
+    """Return the way from the orthogonal columns to the user's, of all terms in one matrix, (S, S)."""
+    inverses = [basis.inverse for basis in problem.column_bases]
+    return inverses[0] if len(inverses) == 1 else np.asarray(block_diag(*inverses))
 
 
 def _start(sizes: tuple[int, ...]) -> FloatArray:

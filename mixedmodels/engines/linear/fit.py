@@ -206,11 +206,10 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
     few = problem.n_theta <= FEW_PARAMETERS or problem.n < ROWS_PER_EFFECT * n_effects
     if not few or n_effects > FEW_EFFECTS:
         return False
-    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS:
+    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
         return True
-    if may_be_saturated(problem):
-        return True
-    smallest = starting.smallest_deviation(problem, found.x)
+    end = search.end_at(found)
+    smallest = starting.smallest_deviation(problem, found.x) if end is None else end.smallest
     if smallest < INTERIOR:
         return True
     if has_shared_correlation(problem):
@@ -417,6 +416,9 @@ def _off_saddle(
     A variance that is zero at `start` too, where the search began beside it, has come back: it is not asked
     again.
     """
+    end = search.end_at(found)
+    if end is not None and end.last is not None and end.last.smallest >= NEAR_ZERO:
+        return end.last.theta, found
     theta, value = _with_exact_zeros(search, found)
     if _is_in_valley(search, theta):
         found = _down_valley(search, theta, found)
@@ -434,7 +436,7 @@ def _off_saddle(
 
 def _to_last_digits(search: Search, theta: FloatArray, found: Minimum) -> tuple[FloatArray, Minimum]:
     """Return an optimum with the digits that statistics need, where its search left them open."""
-    if not found.converged or search.is_ahead(theta) or (is_polished(found) and theta.all()):
+    if not found.converged or search.is_ahead(theta) or (is_polished(found) and 0.0 not in theta.tolist()):
         return theta, found
     last = polished(search.in_free, starting.free_of(search.problem, theta), found)
     if last is None:
@@ -492,7 +494,8 @@ def _is_at_saddle(search: Search, theta: FloatArray) -> bool:
 def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float) -> LinearEstimates:
     problem = search.problem
     at, decrement = search.solve(theta), found.decrement
-    last = 0.5 * float(found.gradient @ found.inverse_hessian @ found.gradient)
+    step = found.inverse_hessian.dot(found.gradient)
+    last = 0.5 * float(found.gradient.dot(step))
     if at.objective > found.objective + _tolerance(found.objective):
         theta = canonical(problem.terms, starting.theta_of(problem, found.x))
         at = search.solve(theta)
@@ -500,17 +503,17 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
     # Where the last step was taken unseen, it brings the gradient down as the decrement, which is its square.
     shrunk = math.sqrt(decrement / last) if 0.0 < decrement < last else 1.0
     # The inverse Hessian of -2 log-likelihood is half a covariance: this is a standard error.
-    unit = np.sqrt(2.0 * np.diagonal(found.inverse_hessian))
+    unit = np.sqrt(2.0 * found.inverse_hessian.diagonal())
     report = OptimizationReport(
         method="BFGS with exact gradient",
         n_evaluations=search.n_evaluations,
         seconds=seconds,
-        gradient_norm=shrunk * float(np.abs(found.gradient * unit).max(initial=0.0)),
+        gradient_norm=shrunk * max(map(abs, (found.gradient * unit).tolist()), default=0.0),
         points=found.path,
         parameters_at=partial(starting.theta_of, problem),
         message=found.message,
     )
-    moving = shrunk * found.inverse_hessian.dot(found.gradient) / unit
+    moving = shrunk * step / unit
     return LinearEstimates(
         theta=theta,
         solution=at,

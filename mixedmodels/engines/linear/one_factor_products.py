@@ -1,4 +1,4 @@
-"""Cross-products of the plainest models, one unweighted term and few fixed effects, in one pass over rows.
+"""Cross-products of the plainest models, one unweighted term and few fixed effects, in one compiled call.
 
 The way of all models is in problem.py and :mod:`mixedmodels.factorization`; it is what this one is held
 against, to the last bits.
@@ -6,68 +6,96 @@ against, to the last bits.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.column_basis import CHOLESKY_PIVOT, ColumnBasis, column_basis
-from mixedmodels.engines.orthonormal import OrthonormalBasis
+from mixedmodels.engines.column_basis import CHOLESKY_PIVOT as OWN_PIVOT
+from mixedmodels.engines.column_basis import ColumnBasis
+from mixedmodels.engines.orthonormal import CHOLESKY_PIVOT, OrthonormalBasis
 from mixedmodels.factorization.blocks import Block, own_column
-from mixedmodels.factorization.constant.cross_products import CrossProducts
+from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.constant.rest import FixedRest
 from mixedmodels.factorization.pattern import Coupling, Pattern
+from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
-from mixedmodels.kernels.level_products import COMPILED, MAX_COLUMNS, level_products, reversed_cholesky
-
-#: Fixed effects up to which a row of them is at hand in the pass over the rows.
-MOST_FIXED = 16
+from mixedmodels.kernels.level_products import COMPILED, MAX_COLUMNS, MAX_FIXED, plain_rows
 
 
-def is_plain(terms: tuple[RandomTerm, ...], basis: OrthonormalBasis) -> bool:
-    """Tell whether a model is one of these."""
-    pieces = basis.columns.pieces
+@dataclass(frozen=True, slots=True)
+class PlainProducts:
+    """The parts of a linear problem, as :class:`mixedmodels.engines.linear.problem.LinearProblem` has them.
+
+    Attributes
+    ----------
+    basis : ColumnBasis
+        Of the term's columns.
+    scales : ndarray, shape (S,)
+        1 / RMS of these.
+    pattern, A, rhs, rss
+        Of the equations.
+    fixed_basis, projection
+        Of the fixed effects.
+    total : float
+        Sum of squares of the response.
+    """
+
+    basis: ColumnBasis
+    scales: FloatArray
+    pattern: Pattern
+    A: CrossProducts
+    rhs: RightHandSide
+    rss: float
+    fixed_basis: OrthonormalBasis
+    projection: FloatArray
+    total: float
+
+
+def is_plain(terms: tuple[RandomTerm, ...], X: ColumnMatrix) -> bool:
+    """Tell whether a model without weights is one of these."""
     return (
         COMPILED
-        and len(terms) == len(pieces) == 1
+        and len(terms) == len(X.pieces) == 1
         and terms[0].relationship is None
         and type(terms[0].Z) is np.ndarray
         and terms[0].size <= MAX_COLUMNS
-        and isinstance(pieces[0], np.ndarray)
-        and pieces[0].shape[1] <= MOST_FIXED
+        and isinstance(X.pieces[0], np.ndarray)
+        and 1 <= X.pieces[0].shape[1] <= MAX_FIXED
     )
 
 
-def plain_products(
-    term: RandomTerm, fixed: OrthonormalBasis
-) -> tuple[tuple[ColumnBasis, ...], Pattern, CrossProducts]:
-    """Return the basis of the term's columns, the pattern and the cross-products.
+def plain_products(y: FloatArray, X: ColumnMatrix, term: RandomTerm) -> PlainProducts | None:
+    """Return the cross-products of a plain model; None where squares of its columns lose digits.
 
     Parameters
     ----------
+    y : ndarray, shape (n,)
+        Response less the offset.
+    X : ColumnMatrix, shape (n, p)
+        Fixed effects, one array.
     term : RandomTerm
         The one term.
-    fixed : OrthonormalBasis
-        Fixed effects, their columns one array.
     """
-    basis = _column_basis(term.Z)
-    # Columns contiguous: each is a column of the block.
-    Q = term.Z if term.size == 1 and basis.C[0, 0] == 1.0 else basis.inverse.T.dot(term.Z.T).T
+    dense = X.pieces[0]
+    assert isinstance(dense, np.ndarray)
+    found = plain_rows(y, dense, term.Z, term.codes, term.n_levels, CHOLESKY_PIVOT, OWN_PIVOT)
+    if found is None:
+        return None
+    R_inverse, log_det, XX, C, C_inverse, scales, Q, faces, XZ, Ze, fixed, rss, total = found
     S, q = term.size, term.n_levels
-    block = Block(term.group, (0,), (S,), term.codes, q, tuple(own_column(Q[:, i]) for i in range(S)))
-    pattern = _one_block(block)
-    X = fixed.columns.pieces[0]
-    assert isinstance(X, np.ndarray)
-    faces, cross = level_products(term.codes, q, Q, X)
-    XZ = np.asarray(fixed.combination.T.dot(cross.reshape(len(cross), S * q)).reshape(cross.shape))
-    gram = fixed.columns.gram
-    XX = np.asarray(fixed.combination.T.dot(gram).dot(fixed.combination))
-    A = CrossProducts((faces,), {}, (FixedRest(XZ),), np.empty((0, 0)), (XZ,), XX)
-    return (basis,), pattern, A
-
-
-def _column_basis(Z: FloatArray) -> ColumnBasis:
-    """Return the basis of a few columns, compiled where squares keep their digits."""
-    found = None if Z.shape[1] == 1 else reversed_cholesky(Z.T.dot(Z) / len(Z), CHOLESKY_PIVOT)
-    return column_basis(Z) if found is None else ColumnBasis(*found)
+    block = Block(term.group, (0,), (S,), term.codes, q, tuple(own_column(column) for column in Q))
+    return PlainProducts(
+        ColumnBasis(C, C_inverse),
+        scales,
+        _one_block(block),
+        CrossProducts((faces,), {}, (FixedRest(XZ),), np.empty((0, 0)), (XZ,), XX),
+        RightHandSide((Ze,), fixed[1]),
+        rss,
+        OrthonormalBasis(X, R_inverse, R_inverse, log_det),
+        fixed[0],
+        total,
+    )
 
 
 def _one_block(block: Block) -> Pattern:

@@ -157,6 +157,11 @@ def linear_problem(
         raise DataError(
             f"{n} rows with positive weight cannot estimate {X.shape[1]} fixed effects and sigma."
         )
+    X = ColumnMatrix.of(X)
+    if root is None and eliminate and is_plain(terms, X):
+        problem = _plain_problem(y, X, terms[0], offset)
+        if problem is not None:
+            return problem
     bases, fixed_basis, pattern, A, split = cross_products(X, terms, root, eliminate=eliminate)
     rhs, rss, projection = _enter_response(pattern, fixed_basis, y, root, offset)
     equations = Equations(pattern, A, rhs, rss, split)
@@ -173,6 +178,31 @@ def linear_problem(
         offset=offset,
         parts=tuple(zip(terms, theta_slices(terms), strict=True)),
         scales=np.concatenate([t.structure.scales(column_scales(t)) for t in terms] or [np.empty(0)]),
+    )
+
+
+def _plain_problem(
+    y: FloatArray, X: ColumnMatrix, term: RandomTerm, offset: FloatArray | None
+) -> LinearProblem | None:
+    """Return the problem of one unweighted term; None where squares of columns lose digits."""
+    found = plain_products(y if offset is None else y - offset, X, term)
+    if found is None:
+        return None
+    _require_variation(found.rss, found.total)
+    equations = Equations(found.pattern, found.A, found.rhs, found.rss)
+    return LinearProblem(
+        terms=(term,),
+        column_bases=(found.basis,),
+        equations=equations,
+        solver=solver_of(equations),
+        fixed_basis=found.fixed_basis,
+        projection=found.projection,
+        n=len(y),
+        sum_log_weights=0.0,
+        root_weights=None,
+        offset=offset,
+        parts=((term, slice(0, term.structure.n_theta)),),
+        scales=term.structure.scales(found.scales),
     )
 
 
@@ -202,9 +232,6 @@ def cross_products(
         If X is rank-deficient.
     """
     fixed_basis = orthonormalize(X, root)
-    if root is None and eliminate and is_plain(terms, fixed_basis):
-        bases, pattern, A = plain_products(terms[0], fixed_basis)
-        return bases, fixed_basis, pattern, A, None
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
     pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
@@ -248,6 +275,11 @@ def _enter_response(
     correction = basis.take_out(e, projection)
     left = basis.take_out(e, correction)
     rss = float(e.dot(e))
+    _require_variation(rss, total)
+    return right_hand_side(pattern, e, left), rss, projection + correction
+
+
+def _require_variation(rss: float, total: float) -> None:
+    """Raise DataError where the fixed effects leave nothing of the sum of squares of the response."""
     if rss <= EXACT_FIT * total:
         raise DataError("The fixed effects fit the response exactly: there is no variation left to model.")
-    return right_hand_side(pattern, e, left), rss, projection + correction

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
-from mixedmodels.engines.linear.compiled_search import compiled_search, is_usual
+from mixedmodels.engines.linear.compiled_search import CompiledEnd, compiled_search, is_usual
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, LinearSolution, evaluate, evaluation_at, solution_of
 from mixedmodels.engines.linear.small_residual import ResidualVanishes, is_small
@@ -70,6 +70,8 @@ class Search:
         Thetas at which looks have paused for the first time.
     ahead : (ndarray, Evaluation) or None
         Theta where the last step leads, and the system solved there, if its objective was asked.
+    end : CompiledEnd or None
+        Where the last compiled search ended.
     """
 
     problem: LinearProblem
@@ -88,6 +90,7 @@ class Search:
     far: list[float] = field(default_factory=list)
     paused: list[FloatArray] = field(default_factory=list)
     ahead: tuple[FloatArray, Evaluation] | None = None
+    end: CompiledEnd | None = None
 
     def objective(self, theta: FloatArray) -> float:
         """Return the objective at theta."""
@@ -100,6 +103,8 @@ class Search:
 
     def solve(self, theta: FloatArray) -> LinearSolution:
         """Return the estimates at theta."""
+        if self.end is not None and self.end.last is not None and self.end.last.theta is theta:
+            return self.end.last.solution
         if self.ahead is not None and self.is_ahead(theta):
             return solution_of(self.problem, self.ahead[1])
         return solution_of(self.problem, evaluation_at(self.problem, theta, self.REML, self.sigma))
@@ -117,6 +122,10 @@ class Search:
         if self.has_rows and is_small(self.problem, point.sigma2):
             raise ResidualVanishes(free, math.sqrt(point.sigma2))
         return point
+
+    def end_at(self, found: Minimum) -> CompiledEnd | None:
+        """Return what a compiled search tells of the optimum that it ended in; None of any other."""
+        return self.end if self.end is not None and self.end.found is found else None
 
     def in_free(self, free: FloatArray) -> tuple[float, FloatArray]:
         """Return the objective and its gradient in free coordinates."""
@@ -143,5 +152,6 @@ def compiled(search: Search, scored: bool, start: FloatArray | None = None) -> M
     if end is None:
         return None
     search.n_evaluations, search.rounding = search.n_evaluations + end.n_evaluations, end.rounding
+    search.end = end
     search.far = end.far if start is None else search.far
     return end.found

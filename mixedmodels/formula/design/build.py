@@ -28,7 +28,12 @@ from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
 from mixedmodels.formula.evaluation.functions import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
-from mixedmodels.formula.evaluation.magnitude import any_extreme, refuse_extreme
+from mixedmodels.formula.evaluation.magnitude import (
+    FEW_COLUMNS,
+    any_extreme,
+    is_moderate_length,
+    refuse_extreme,
+)
 from mixedmodels.formula.language.bars import Bar
 from mixedmodels.formula.language.parse import ParsedFormula, parse_formula
 from mixedmodels.formula.language.syntax_tree import Node, deparse, names_in
@@ -270,6 +275,10 @@ def used_levels(column: Column) -> Column:
 
 def _refuse_extreme_columns(X: ColumnMatrix, names: tuple[str, ...]) -> None:
     """Raise where a column of the fixed effects is too large or small to compute with."""
+    if len(X.pieces) == 1 and isinstance(X.pieces[0], np.ndarray) and X.shape[1] <= FEW_COLUMNS:
+        lengths, _ = X.unit_cholesky
+        if all(is_moderate_length(length, X.n_rows) for length in lengths.tolist()):
+            return
     first = 0
     for piece in X.pieces:
         own = names[first : first + piece.shape[1]]

@@ -268,9 +268,9 @@ def column_matrix(recipe: MatrixRecipe, columns: Mapping[str, Column], n_rows: i
     plain: list[FloatArray] = [ones_view(n_rows)] * recipe.intercept
     codings: dict[tuple[int, ...], CodeArray | IntArray] = {}
     # Of few numbers no term is worth its codes.
-    widths = Counter(recipe.assign if n_rows * len(recipe.assign) >= LEAST_CODED else ())
+    widths = Counter(recipe.assign) if n_rows * len(recipe.assign) >= LEAST_CODED else {}
     for term in recipe.terms:
-        width = widths[term.pattern]
+        width = widths.get(term.pattern, 0)
         if n_rows * (width - MOST_PLAIN) < LEAST_CODED or not _is_coded(term, recipe.variables, columns):
             plain += _term_block(term, recipe.variables, columns)
             continue
@@ -289,9 +289,12 @@ def _stacked(columns: list[FloatArray]) -> FloatArray:
     X = np.empty((n, len(columns)), order="F")
     # Columns of a table kept by rows are far apart in memory: some rows of all of them come together.
     are_apart = len(columns) > MOST_PLAIN and columns[-1].strides[0] > columns[-1].itemsize
-    stretch = ROWS_TOGETHER if are_apart else max(n, 1)
-    for first in range(0, n, stretch):
-        rows = slice(first, first + stretch)
+    if not are_apart:
+        for k, column in enumerate(columns):
+            X[:, k] = column
+        return X
+    for first in range(0, n, ROWS_TOGETHER):
+        rows = slice(first, first + ROWS_TOGETHER)
         for k, column in enumerate(columns):
             X[rows, k] = column[rows]
     return X

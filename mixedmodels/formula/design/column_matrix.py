@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
+from mixedmodels.kernels.level_products import MAX_FIXED, unit_cholesky
 from mixedmodels.level_sums import level_sums
 
 #: Columns from which codes are made NumPy's own integers once, not once for each.
@@ -110,6 +111,8 @@ class ColumnMatrix:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
+        if len(self.pieces) == 1:
+            return self.n_rows, self.pieces[0].shape[1]
         return self.n_rows, sum(piece.shape[1] for piece in self.pieces)
 
     def __len__(self) -> int:
@@ -148,6 +151,8 @@ class ColumnMatrix:
 
         R is None where the columns depend on each other, or one is zero.
         """
+        if len(self.pieces) == 1 and isinstance(self.pieces[0], np.ndarray) and self.shape[1] <= MAX_FIXED:
+            return unit_cholesky(self.pieces[0])
         gram = self.gram
         lengths = np.sqrt(gram.diagonal())
         if not lengths.all():

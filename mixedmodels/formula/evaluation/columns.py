@@ -16,6 +16,7 @@ from mixedmodels.arrays import BoolArray, CodeArray, FloatArray, IntArray
 from mixedmodels.errors import DataError
 from mixedmodels.formula.evaluation.exact_numbers import exact_numbers, float_names, loses_digits
 from mixedmodels.formula.language.number_format import number_name
+from mixedmodels.kernels.level_products import count_present
 
 if TYPE_CHECKING:
     from mixedmodels.formula.evaluation.contrasts import Contrast
@@ -169,11 +170,11 @@ class Factor:
 
     def drop_unused(self) -> Factor:
         """Return the factor without levels that no row has."""
+        if count_present(self.codes, len(self.levels)) == len(self.levels):
+            return self
         present = np.zeros(len(self.levels) + 1, dtype=bool)
         present[self.codes] = True  # the last place collects the missing code -1
         present = present[:-1]
-        if present.all():
-            return self
         renumber = np.append(np.cumsum(present) - 1, -1).astype(np.int32)
         levels = tuple(level for level, kept in zip(self.levels, present, strict=True) if kept)
         return replace(self, codes=renumber[self.codes], levels=levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,6 +39,11 @@ def _is_moderate(column: FloatArray) -> bool:
     return len(own) / LARGEST**2 <= sum_of_squares(own) <= LARGEST**2
 
 
+def is_moderate_length(length: float, n: int) -> bool:
+    """Tell the same from the root of the sum of squares of n numbers."""
+    return math.sqrt(n) / LARGEST <= length <= LARGEST
+
+
 def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> None:
     """Raise for a column whose largest value is so large, or so small, that its powers leave float64.
 
@@ -55,7 +61,7 @@ def refuse_extreme(values: FloatArray, names: Sequence[str], what: str = "") -> 
     DataError
         Naming the column and the factor that would bring it near 1.
     """
-    if values.size == 0:
+    if values.size == 0 or (values.ndim == 1 and _is_moderate(values)):
         return
     table = values.reshape(len(values), -1)
     if table.shape[1] <= FEW_COLUMNS and all(map(_is_moderate, table.T)):
