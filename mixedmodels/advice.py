@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from mixedmodels.errors import (
     ControlError,
@@ -77,27 +77,45 @@ def advises(what: T) -> T:
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that names arguments that are unknown, missing or given twice."""
-    parameters = inspect.signature(function).parameters.values()
-    kinds = [p.kind for p in parameters]
-    named = {p.name for p in parameters}
-    takes_any = inspect.Parameter.VAR_KEYWORD in kinds
-    names = [p.name for p in parameters if p.kind in BY_PLACE]
-    by_place = sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else len(names)
-    needed = [p for p in parameters if p.default is p.empty and p.kind not in VARIABLE]
-    n_needed = len(needed)
 
     @functools.wraps(function)
     def ask(*args: Any, **kwargs: Any) -> Any:
-        if len(args) > by_place or not (takes_any or kwargs.keys() <= named):
-            unknown = {name: value for name, value in kwargs.items() if name not in named}
-            refuse(function, args[by_place:], unknown)
-        if len(args) < n_needed:
-            _refuse_missing(function, needed[len(args) :], kwargs)
+        takes = _taken(function)
+        if len(args) > takes.by_place or not (takes.anything or kwargs.keys() <= takes.named):
+            unknown = {name: value for name, value in kwargs.items() if name not in takes.named}
+            refuse(function, args[takes.by_place :], unknown)
+        if len(args) < len(takes.needed):
+            _refuse_missing(function, takes.needed[len(args) :], kwargs)
         if kwargs:
-            _refuse_twice(function, names[: len(args)], kwargs)
+            _refuse_twice(function, takes.names[: len(args)], kwargs)
         return function(*args, **kwargs)
 
     return ask
+
+
+class _Taken(NamedTuple):
+    """What a function takes: how many by position, which names, whether any others, and what it needs."""
+
+    by_place: int
+    names: list[str]
+    named: set[str]
+    anything: bool
+    needed: list[inspect.Parameter]
+
+
+@functools.cache
+def _taken(function: Callable[..., Any]) -> _Taken:
+    """Return what a function takes, read when it is first called."""
+    parameters = inspect.signature(function).parameters.values()
+    kinds = [p.kind for p in parameters]
+    names = [p.name for p in parameters if p.kind in BY_PLACE]
+    return _Taken(
+        by_place=sys.maxsize if inspect.Parameter.VAR_POSITIONAL in kinds else len(names),
+        names=names,
+        named={p.name for p in parameters},
+        anything=inspect.Parameter.VAR_KEYWORD in kinds,
+        needed=[p for p in parameters if p.default is p.empty and p.kind not in VARIABLE],
+    )
 
 
 def _refuse_missing(

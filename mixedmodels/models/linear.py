@@ -17,7 +17,7 @@ from mixedmodels.engines.linear.estimates import LinearEstimates
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
 from mixedmodels.engines.linear.reml import evaluate
-from mixedmodels.engines.linear.small_residual import is_small
+from mixedmodels.engines.linear.vanishing import is_small
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.new_response import response_values

@@ -11,7 +11,7 @@ from mixedmodels.formula.design.build import model_plan
 from mixedmodels.formula.design.coding import matrix_recipe, model_matrix
 from mixedmodels.formula.evaluation.columns import Factor
 from mixedmodels.formula.evaluation.evaluate import States
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.parse import parse_formula
 

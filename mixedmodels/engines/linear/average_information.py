@@ -17,10 +17,10 @@ from scipy.linalg import eigh
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear import start as starting
+from mixedmodels.engines.linear.blocked_system import BlockedSystem
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluation
 from mixedmodels.engines.linear.start import Point
-from mixedmodels.engines.linear.system import BlockedSystem
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.constant.blocked import solve_penalized
 from mixedmodels.factorization.constant.cross_products import RightHandSide

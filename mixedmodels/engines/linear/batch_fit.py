@@ -20,7 +20,7 @@ from mixedmodels.engines.linear.fit import INTERIOR, OFF_ZERO
 from mixedmodels.engines.linear.looks import far_points, further_starts
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.search import MAX_SCORING_STEPS, SCORING_GAIN, TOLERANCE
-from mixedmodels.engines.linear.small_residual import SMALL_SHARE
+from mixedmodels.engines.linear.vanishing import SMALL_SHARE
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.batched_quasi_newton import BatchMinimum, minimize_batch
 from mixedmodels.optimization.canonical import (

@@ -12,11 +12,9 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear.gradient import LEAST_SHARE
 from mixedmodels.engines.linear.looks import FAR_SIZES
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, solution_of_border
-from mixedmodels.engines.linear.small_residual import smallest_variance
 from mixedmodels.engines.linear.start import (
     LARGEST_FACTOR,
     LEAST_CURVATURE,
@@ -25,6 +23,8 @@ from mixedmodels.engines.linear.start import (
     START_SIZE,
 )
 from mixedmodels.engines.linear.system import solve_one_factor
+from mixedmodels.engines.linear.term_moments import LEAST_SHARE
+from mixedmodels.engines.linear.vanishing import smallest_variance
 from mixedmodels.kernels import one_factor_search
 from mixedmodels.optimization.canonical import OBJECTIVE_ROUNDING
 from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
@@ -62,7 +62,7 @@ class CompiledEnd:
     last: LastStep | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LastStep:
     """Where the last quasi-Newton step of a search leads, and the estimates there.
 

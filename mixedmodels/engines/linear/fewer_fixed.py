@@ -16,12 +16,9 @@ from scipy.linalg.lapack import dlauum
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.gradient import Moments
-from mixedmodels.engines.linear.system import Equations, Solver, System, choose_solver
+from mixedmodels.engines.linear.system import Equations, Solver, System
 from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
 from mixedmodels.factorization.pattern import Pattern
-
-#: Fewest fixed effects, and how many there must be for each random one: below, nothing is gained.
-LEAST_FIXED, FIXED_PER_RANDOM = 50, 2
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -136,18 +133,7 @@ class RotatedSolver:
         return RotatedSystem(inner, self.V, self.V @ inner.gamma + beyond)
 
 
-def solver_of(equations: Equations) -> Solver:
-    """Return the cheapest way through the equations."""
-    pattern, A = equations.pattern, equations.A
-    p, n_random = len(A.XX), sum(block.n_effects for block in pattern.blocks)
-    few = p < LEAST_FIXED or p < FIXED_PER_RANDOM * n_random
-    if few or equations.split is not None or not isinstance(A.tail, np.ndarray):
-        return choose_solver(pattern, p)
-    V = np.linalg.qr(np.concatenate([XZ.reshape(p, -1) for XZ in A.XZ], axis=1))[0]
-    return RotatedSolver(V, _rotated(pattern, A, V), choose_solver(pattern, V.shape[1]))
-
-
-def _rotated(pattern: Pattern, A: CrossProducts, V: FloatArray) -> CrossProducts:
+def rotated(pattern: Pattern, A: CrossProducts, V: FloatArray) -> CrossProducts:
     """Return cross-products with rotated fixed effects."""
     XZ = tuple(np.tensordot(V, own, axes=(0, 0)) for own in A.XZ)
     rests = tuple(rest.with_fixed(XZ[c]) for rest, c in zip(A.rests, pattern.chain, strict=True))

@@ -35,8 +35,8 @@ from mixedmodels.engines.linear.search import (
     Search,
     compiled,
 )
-from mixedmodels.engines.linear.small_residual import ResidualVanishes, fit_separated, is_small
 from mixedmodels.engines.linear.start import Point
+from mixedmodels.engines.linear.vanishing import ResidualVanishes, is_small
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.canonical import (
@@ -53,7 +53,7 @@ from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
 with on_first_use():
-    from mixedmodels.engines.linear import approximate_start, average_information, saturated
+    from mixedmodels.engines.linear import approximate_start, average_information, saturated, small_residual
 
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
@@ -140,14 +140,16 @@ def fit_linear(
     try:
         estimates = _fit_cross_products(search, start, inverse_hessian)
     except ResidualVanishes as vanishing:
-        estimates = fit_separated(problem, y, REML, vanishing.free, vanishing.sigma)
+        estimates = small_residual.fit_separated(problem, y, REML, vanishing.free, vanishing.sigma)
         if may_be_saturated(problem) and not search.has_looked:
             estimates = _with_a_residual(search, estimates, "data" if start is None else "user")
     except np.linalg.LinAlgError:
         if start is not None or not is_small(problem, 0.0):
             raise
         first = starting.free_of(problem, starting.first_theta(problem))
-        estimates = fit_separated(problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n))
+        estimates = small_residual.fit_separated(
+            problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n)
+        )
     if not may_be_saturated(problem) or not saturated.can_look(problem):
         return estimates
     return saturated.with_zero_residual_tried(problem, y, REML, estimates, partial(_vanishing_from, search))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from mixedmodels.arrays import FloatArray, IntArray
+from mixedmodels.arrays import FloatArray
 from mixedmodels.deferred import on_first_use
+from mixedmodels.engines.linear.term_moments import LEAST_SHARE, OneFactorMoments
 from mixedmodels.factorization.constant.blocked import Factor, Solution
 from mixedmodels.kernels import faces
 
@@ -24,36 +24,13 @@ if TYPE_CHECKING:
 #: Product of the extreme singular values of T, on the scale of the data, below which T counts as singular.
 #: Both formulas are exact; the direct one costs more in the tail, so rounding may be a million times worse.
 SINGULAR = 1e-6
-#: Share of the prior counted as information; bounds the first steps where the data hold hardly any.
-LEAST_SHARE = 0.005
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class TermMoments:
-    """What the levels say about the covariance of one term, in units of its factor.
-
-    ``B_l`` is the share of the information on level l that the data hold, ``I - Var(u_l | y) / sigma^2``, but
-    never less than ``LEAST_SHARE``; ``S_ll = Var(u_l | y) / sigma^2 + u_l u_l' / sigma^2``.
-
-    Attributes
-    ----------
-    information : ndarray, shape (S^2, S^2)
-        ``sum_l B_l (x) B_l``.
-    shrinkage_gap : ndarray, shape (S, S)
-        ``sum_l (I - S_ll)``.
-    """
-
-    information: FloatArray
-    shrinkage_gap: FloatArray
-
-    def along(self, changes: FloatArray) -> FloatArray:
-        """Return ``sum_l tr(B_l C_i B_l C_j)`` for symmetric changes C, shape (k, S^2)."""
-        return np.asarray(changes.dot(self.information).dot(changes.T))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LevelMoments:
-    """The same as :class:`TermMoments` with the levels kept apart, for terms of many coefficients.
+    """What the levels say about the covariance of one term of many coefficients, the levels kept apart.
+
+    Units and shares are those of :class:`~mixedmodels.engines.linear.term_moments.TermMoments`.
 
     Attributes
     ----------
@@ -115,40 +92,7 @@ class BlockMoments:
         return LevelMoments(B.reshape(S, S, q), shrinkage_gap)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class OneFactorMoments:
-    """The same as :class:`BlockMoments` in sums over the levels.
-
-    Attributes
-    ----------
-    gradient : ndarray, shape (S, S)
-        Derivative of the objective in T.
-    shrinkage_gap, pairs : ndarray
-        As in :func:`mixedmodels.kernels.one_factor.one_factor_numpy`.
-    """
-
-    gradient: FloatArray
-    shrinkage_gap: FloatArray
-    pairs: FloatArray
-
-    def of_term(self, rows: slice) -> TermMoments:
-        """Return the moments of one term of the block."""
-        places = _places(len(self.shrinkage_gap), rows.start, rows.stop)
-        return TermMoments(self.pairs.take(places), self.shrinkage_gap[rows, rows])
-
-
 Moments: TypeAlias = BlockMoments | OneFactorMoments
-
-
-@cache
-def _places(size: int, start: int, stop: int) -> IntArray:
-    """Return where the elements of ``B (x) B`` stand among the products of the lower triangle of B."""
-    number = np.zeros((size, size), dtype=np.intp)
-    rows, columns = np.tril_indices(size)
-    number[rows, columns] = number[columns, rows] = np.arange(len(rows))
-    own = number[start:stop, start:stop]
-    places = np.add.outer(own * len(rows), own)
-    return places.transpose(0, 2, 1, 3).reshape(own.size, own.size)
 
 
 def block_moments(

@@ -28,8 +28,8 @@ from mixedmodels.engines.linear.small_residual import (
     ZERO_SHARE,
     Derivatives,
     around_separated,
-    is_small,
 )
+from mixedmodels.engines.linear.vanishing import is_small
 from mixedmodels.factorization.threads import threads_for
 
 #: Distance of the inner points of a central difference, in units of the coordinate, and what the differences

@@ -16,28 +16,26 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.column_basis import ColumnBasis, column_basis
-from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.one_factor_products import is_plain, plain_products
+from mixedmodels.engines.linear.solvers import solver_of
 from mixedmodels.engines.linear.system import Equations, Solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocks import amalgamate
-from mixedmodels.factorization.constant.choose import choose_layout
 from mixedmodels.factorization.constant.cross_products import (
     CrossProducts,
     RightHandSide,
     fill,
     right_hand_side,
 )
-from mixedmodels.factorization.eigenbasis import diagonalized
 from mixedmodels.factorization.pattern import Pattern, build_pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
 
 with on_first_use():
-    from mixedmodels.factorization import heavy_levels
-    from mixedmodels.factorization.constant import description
+    from mixedmodels.factorization import eigenbasis, heavy_levels
+    from mixedmodels.factorization.constant import choose, description
 
 if TYPE_CHECKING:
     from mixedmodels.factorization.heavy_levels import Split
@@ -234,12 +232,12 @@ def cross_products(
     fixed_basis = orthonormalize(X, root)
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
-    pattern = build_pattern(diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
+    pattern = build_pattern(eigenbasis.diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
     apart = heavy_levels.split_heavy(pattern)
     XX = np.eye(X.shape[1]) if X.shape[1] >= MANY_FIXED else None
     if apart is not None:
         split_pattern = build_pattern(apart[0])
-        layout = choose_layout(split_pattern, X.shape[1])
+        layout = choose.choose_layout(split_pattern, X.shape[1])
         if layout is not None:
             A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout, XX=XX)
             return bases, fixed_basis, split_pattern.without_rows(), A, apart[1]

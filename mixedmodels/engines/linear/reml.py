@@ -18,11 +18,11 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.system import System
 from mixedmodels.factorization.blocks import Block, block_factor, term_slices
-from mixedmodels.factorization.constant.blocked import factorize
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import term_factors, theta_slices
 
 with on_first_use():
+    from mixedmodels.factorization.constant import blocked
     from mixedmodels.factorization.constant import inverse as on_pattern
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -211,7 +211,8 @@ def conditional_covariances(problem: LinearProblem, theta: FloatArray) -> tuple[
     """Return ``Var(b_l | y, beta) / sigma^2`` of every level, one (q, S, S) array per term."""
     T = _engine_factors(problem, theta)
     pattern = problem.pattern
-    factor = factorize(pattern, problem.equations.A, [block_factor(block, T) for block in pattern.blocks])
+    factors = [block_factor(block, T) for block in pattern.blocks]
+    factor = blocked.factorize(pattern, problem.equations.A, factors)
     inverse = on_pattern.invert_on_pattern(factor, fixed_effects=False, cross=False)
     by_term = [np.empty((term.n_levels, term.size, term.size)) for term in problem.terms]
     for j, index in enumerate(pattern.chain):

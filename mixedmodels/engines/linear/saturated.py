@@ -21,12 +21,12 @@ from mixedmodels.engines.linear.looks import all_alike, may_be_saturated
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.separated_rows import separate_rows
 from mixedmodels.engines.linear.small_residual import (
-    ResidualVanishes,
     SeparatedSearch,
     fit_separated_from,
     unbounded,
 )
 from mixedmodels.engines.linear.start import START_SIZE, first_theta, free_of
+from mixedmodels.engines.linear.vanishing import ResidualVanishes
 from mixedmodels.optimization.report import ConvergenceReport
 
 #: Elements of theta, all alike as a user would write a start but for correlations, from which searches over

@@ -12,8 +12,8 @@ from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.compiled_search import CompiledEnd, compiled_search, is_usual
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, LinearSolution, evaluate, evaluation_at, solution_of
-from mixedmodels.engines.linear.small_residual import ResidualVanishes, is_small
 from mixedmodels.engines.linear.start import Point
+from mixedmodels.engines.linear.vanishing import ResidualVanishes, is_small
 from mixedmodels.optimization.quasi_newton import Minimum
 
 #: Points without residual that a search tries before it is given up.

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from mixedmodels.arrays import FloatArray, IntArray
-from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.problem import LinearProblem
+from mixedmodels.engines.linear.solvers import solver_of
 from mixedmodels.engines.orthonormal import OrthonormalBasis
 from mixedmodels.factorization.constant.cross_products import RightHandSide
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix

@@ -14,22 +14,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.lapack import dposv, dpotrf, dsyevd
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.covariance.jacobian import factor_jacobian
-from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.covariance.triangle import lower_triangle
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.column_basis import moved_theta
-from mixedmodels.engines.linear.gradient import LevelMoments, Moments, TermMoments
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, evaluation
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import boundaries, column_scales
 from mixedmodels.optimization.canonical import canonical
+
+with on_first_use():
+    from mixedmodels.covariance import jacobian
+
+if TYPE_CHECKING:
+    from mixedmodels.covariance.structure import CovarianceStructure
+    from mixedmodels.engines.linear.gradient import LevelMoments, Moments
+    from mixedmodels.engines.linear.term_moments import TermMoments
 
 #: Standard deviation of every effect, in residual standard deviations, before the data are asked.
 START_SIZE = 0.4
@@ -239,7 +246,7 @@ def relative_changes(problem: LinearProblem, free: FloatArray) -> list[FloatArra
             changes.append(lower_inverse(structure.factor(own)) @ _units(structure.size))
             continue
         theta = structure.from_free(own)
-        E = lower_inverse(structure.factor(theta)) @ factor_jacobian(structure, theta)
+        E = lower_inverse(structure.factor(theta)) @ jacobian.factor_jacobian(structure, theta)
         to_theta = np.array([structure.free_pullback(own, unit) for unit in np.eye(len(own))])
         changes.append(np.einsum("kij,kf->fij", E, to_theta))
     return changes

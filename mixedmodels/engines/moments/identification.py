@@ -16,9 +16,9 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.average_information import average_information
+from mixedmodels.engines.linear.blocked_system import BlockedSystem, solve_blocked
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluation
-from mixedmodels.engines.linear.system import BlockedSystem, solve_blocked
 from mixedmodels.optimization.identification_words import listed_names
 from mixedmodels.optimization.report import ConvergenceReport
 

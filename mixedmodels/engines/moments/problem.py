@@ -11,8 +11,8 @@ import numpy as np
 from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.arrays import CodeArray, FloatArray, IntArray
 from mixedmodels.engines.column_basis import DEPENDENT_PIVOT, ColumnBasis, column_basis
-from mixedmodels.engines.linear.fewer_fixed import solver_of
 from mixedmodels.engines.linear.problem import EXACT_FIT, LinearProblem
+from mixedmodels.engines.linear.solvers import solver_of
 from mixedmodels.engines.linear.system import Equations
 from mixedmodels.engines.moments.basis import semidefinite_root
 from mixedmodels.engines.moments.pair_sums import PairArray, in_order

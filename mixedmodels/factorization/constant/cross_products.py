@@ -11,14 +11,13 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.deferred import on_first_use
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.factorization.constant.choose import choose_layout, choose_rest
 from mixedmodels.factorization.constant.rest import Rest
 from mixedmodels.factorization.pattern import Pairs, Pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.level_sums import level_sums
 
 with on_first_use():
-    from mixedmodels.factorization.constant import sparse_tail_matrix, sparse_tail_rest
+    from mixedmodels.factorization.constant import choose, sparse_tail_matrix, sparse_tail_rest
 
 if TYPE_CHECKING:
     from mixedmodels.factorization.constant.sparse_tail_matrix import SparseLayout, SparseMatrix
@@ -189,7 +188,7 @@ def assemble(
     chain, p = pattern.chain, len(XX)
     XZ = tuple(sums.fixed(b) for b in range(len(pattern.blocks)))
     if layout is None:
-        layout = choose_layout(pattern, p)
+        layout = choose.choose_layout(pattern, p)
     return CrossProducts(
         faces=tuple(sums.faces(b) for b in range(len(pattern.blocks))),
         links={(j, k): sums.link(chain[k], chain[j]) for j, k in pattern.parents},
@@ -284,7 +283,7 @@ def _rest(
     if layout is not None:
         return sparse_tail_rest.sparse_tail_rest(coupling.without_rows(), entries, XZ, layout)
     liftable = len(pattern.chain) > 1
-    return choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
+    return choose.choose_rest(coupling, entries, XZ, pattern.n_tail, liftable=liftable)
 
 
 def _entries(pattern: Pattern, j: int, sums: Sums) -> FloatArray:

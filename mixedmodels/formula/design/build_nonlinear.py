@@ -42,7 +42,7 @@ from mixedmodels.formula.design.structured import StructuredResiduals
 from mixedmodels.formula.evaluation.columns import Column, Numeric
 from mixedmodels.formula.evaluation.environment import Environment
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.evaluation.mean import MeanExpression, read_mean

@@ -23,7 +23,7 @@ from mixedmodels.formula.design.recipe import RandomRecipe
 from mixedmodels.formula.design.response import response
 from mixedmodels.formula.evaluation.columns import Column, Factor
 from mixedmodels.formula.evaluation.evaluate import Evaluator, States, as_numbers
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.evaluation.magnitude import refuse_extreme
 from mixedmodels.formula.language.bars import SPATIAL

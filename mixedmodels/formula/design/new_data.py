@@ -18,7 +18,7 @@ from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.theta import theta_parts
 from mixedmodels.formula.evaluation.columns import Column, Factor, as_factor, interaction
 from mixedmodels.formula.evaluation.evaluate import Evaluator, as_numbers
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import InputFrame, input_frame
 from mixedmodels.formula.language.syntax_tree import Binary, Name, Node, deparse, names_in, strip_parens
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataWarning, FormulaWarning, listed, warn
 from mixedmodels.formula.design.random_effects import BarPlan
 from mixedmodels.formula.evaluation.columns import Column, Factor, Matrix, Numeric
-from mixedmodels.formula.evaluation.spelled_numbers import spells_numbers
 from mixedmodels.formula.language.parse import ParsedFormula
 from mixedmodels.formula.language.syntax_tree import Name, deparse, names_in
 from mixedmodels.formula.language.terms import Terms
+
+with on_first_use():
+    from mixedmodels.formula.evaluation import spelled_numbers
 
 
 def warn_about_formula(parsed: ParsedFormula, fixed: Terms, bars: Iterable[BarPlan]) -> None:
@@ -47,7 +50,7 @@ def warn_about_terms(parts: Sequence[Terms], columns: Mapping[str, Column]) -> N
             name, column = terms.names[i], columns[terms.names[i]]
             if not (isinstance(column, Factor) and isinstance(terms.variables[i], Name)):
                 continue
-            if column.is_text and spells_numbers(column.levels):
+            if column.is_text and spelled_numbers.spells_numbers(column.levels):
                 spelled[name] = column.levels
     for name, levels in spelled.items():
         warn_spelled(name, levels)

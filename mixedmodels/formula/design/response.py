@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import DataError, listed
 from mixedmodels.formula.design.design import Response, ResponseKind
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix
 from mixedmodels.formula.evaluation.read_column import DATE_ADVICE
-from mixedmodels.formula.evaluation.spelled_numbers import not_numbers, spells_numbers
 from mixedmodels.formula.language.syntax_tree import Call, Node, deparse, strip_parens
+
+with on_first_use():
+    from mixedmodels.formula.evaluation import spelled_numbers
 
 
 def is_cbind(node: Node) -> bool:
@@ -46,8 +49,8 @@ def _factor_response(text: str, column: Factor) -> Response:
     """Return a factor response coded 0 for the first level, 1 for the next."""
     if column.is_date:
         raise DataError(DATE_ADVICE.format(name=text))
-    if column.is_text and spells_numbers(column.levels):
-        others = not_numbers(column.levels)
+    if column.is_text and spelled_numbers.spells_numbers(column.levels):
+        others = spelled_numbers.not_numbers(column.levels)
         errors = f" {listed(map(repr, others), 3)} in it is no number: add errors='coerce'." if others else ""
         shown = listed(map(repr, column.levels), 3)
         raise DataError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,21 +16,13 @@ from mixedmodels.formula.evaluation import transforms
 from mixedmodels.formula.evaluation.arguments import BoundCall, Function, match_arguments
 from mixedmodels.formula.evaluation.columns import Factor, Logical, Matrix, Numeric, Value, interaction
 from mixedmodels.formula.evaluation.contrast_calls import contrast
-from mixedmodels.formula.evaluation.evaluate import Evaluator, States
-from mixedmodels.formula.evaluation.input_frames import InputFrame
+from mixedmodels.formula.evaluation.evaluate import Evaluator
 from mixedmodels.formula.evaluation.read_column import column_of
 from mixedmodels.formula.language.bars import holds_bar
 from mixedmodels.formula.language.syntax_tree import Call, Name, deparse
 
 with on_first_use():
     from mixedmodels.formula.evaluation import unknown_functions
-
-
-def formula_evaluator(
-    frame: InputFrame, text: str, env: Mapping[str, Any], states: States, training: bool = True
-) -> Evaluator:
-    """Return an evaluator that knows the functions of this module."""
-    return Evaluator(frame, text, env, states, apply_function, training)
 
 
 def apply_function(call: Call, context: Evaluator) -> Value:

@@ -19,8 +19,6 @@ from mixedmodels.formula.evaluation.no_table import no_table, refuse_column_leve
 from mixedmodels.formula.evaluation.read_column import column_of, column_of_series, values_of
 from mixedmodels.formula.language.syntax_tree import quote_name
 
-_QUOTED = re.compile("`[^`]*`")
-
 
 def _named(labels: Iterable[Any]) -> tuple[list[Any], list[str], dict[str, int]]:
     """Return the labels of columns, these as texts, and the place of each text."""
@@ -111,7 +109,7 @@ class InputFrame:
 
     def wants_backticks(self, text: str) -> str:
         """Return the advice to quote the columns that a formula names as they stand; empty without any."""
-        rest = _QUOTED.sub("", text)
+        rest = re.sub("`[^`]*`", "", text)
         found = [n for n in self.names if quote_name(n) != n and "`" not in n and n.strip() and n in rest]
         found = [n for n in found if not any(n in other and n != other for other in found)]
         if not found:

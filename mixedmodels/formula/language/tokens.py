@@ -24,7 +24,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_NUMBER_CONTINUES = re.compile(r"[\w.]")
 
 _ADVICE = {
     "$": "name the column alone, without the data frame",
@@ -76,7 +75,7 @@ def _token(kind: str | None, match: re.Match[str], text: str) -> Token:
     """Return the token of one match of the grammar's pattern."""
     found = match.group()
     start = match.start()
-    if kind == "number" and _NUMBER_CONTINUES.match(text, match.end()):
+    if kind == "number" and re.match(r"[\w.]", text[match.end() :]):
         raise FormulaError(f"a name cannot begin with a digit: {found!r}", text, start)
     if kind == "quoted":
         return Token("quoted", found[1:-1], start)

@@ -15,7 +15,7 @@ from mixedmodels.errors import ControlError, listed
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.evaluation.columns import Column, Factor, Logical, Matrix, Numeric
 from mixedmodels.formula.evaluation.evaluate import States, as_numbers
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.parse import parse_expression
 from mixedmodels.formula.language.syntax_tree import names_in

@@ -12,8 +12,8 @@ from scipy.linalg import solve_triangular
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.column_basis import column_basis
 from mixedmodels.engines.linear.problem import LinearProblem, linear_problem
-from mixedmodels.engines.linear.small_residual import is_small
 from mixedmodels.engines.linear.some_columns import can_leave_out, with_column_held
+from mixedmodels.engines.linear.vanishing import is_small
 from mixedmodels.errors import ConvergenceError, NotAvailableError
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit

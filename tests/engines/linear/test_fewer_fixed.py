@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.engines.linear.blocked_system import solve_blocked
 from mixedmodels.engines.linear.fewer_fixed import RotatedSolver
 from mixedmodels.engines.linear.reml import evaluate, objective_and_gradient, solve
-from mixedmodels.engines.linear.system import solve_blocked
 from mixedmodels.formula.design.theta import term_factors
 
 FORMULAS = {

@@ -111,7 +111,7 @@ def test_everything_about_a_fit_is_that_of_the_dense_tail(data, formula, kind):
     fits = [mm.lmer(formula, data, relmat={"id": given})]
     with (
         patch.object(relationship, "_LEAST_SPARSE", Q_LEVELS + 1),
-        patch("mixedmodels.engines.linear.problem.diagonalized", tuple),
+        patch("mixedmodels.factorization.eigenbasis.diagonalized", tuple),
     ):
         fits.append(mm.lmer(formula, data, relmat={"id": given}))
     ours, plain = fits

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mixedmodels.errors import DataError, FormulaError
 from mixedmodels.formula.evaluation.evaluate import States
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.evaluation.mean import Sources, read_mean, results
 from mixedmodels.formula.evaluation.programs import Recorder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mixedmodels.formula.evaluation.evaluate import States
-from mixedmodels.formula.evaluation.functions import formula_evaluator
+from mixedmodels.formula.evaluation.evaluator import formula_evaluator
 from mixedmodels.formula.evaluation.input_frames import input_frame
 from mixedmodels.formula.language.parse import parse_expression
 
