@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 MOST_NUMBERS = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Crossed:
     """A mode of a model with two crossed random intercepts, the factor that is eliminated first.
 
@@ -74,7 +74,7 @@ class _Crossed:
     inverse: PatternInverse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Movement:
     """How modes and predictor follow the parameters: the deviations of the factors, then the fixed effects.
 

@@ -31,7 +31,7 @@ MOST_STEPS = 4
 LARGEST_STEP = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NewtonStart:
     """Where a search begins.
 
@@ -53,7 +53,7 @@ class NewtonStart:
     n_evaluations: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Step:
     """Where a step leads, the decrease that it promises, and the inverse Hessian in logarithms before it."""
 

@@ -39,7 +39,7 @@ SMALL_SHARE = 0.005
 SAME_WEIGHTS = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scoring:
     """The information of a scoring step in the model without random effects.
 

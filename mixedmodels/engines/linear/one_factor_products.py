@@ -23,7 +23,7 @@ from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.kernels.level_products import COMPILED, MAX_COLUMNS, MAX_FIXED, plain_rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PlainProducts:
     """The parts of a linear problem, as :class:`mixedmodels.engines.linear.problem.LinearProblem` has them.
 
