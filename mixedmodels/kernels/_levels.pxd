@@ -12,6 +12,18 @@ cdef struct Rows:
     const double* zeta
 
 
+cdef struct Nodes:
+    # The rule, node by node and coordinate by coordinate, and scratch for one value at each node.
+    Py_ssize_t K
+    const double* x
+    double* columns
+    double* at
+    double* e
+    double* product
+    double* p
+    double* moved
+
+
 cdef void columns_of(const double* Z, Py_ssize_t m, Py_ssize_t S, double* raw) noexcept nogil
 cdef void spherical(const double* raw, const double* T, Py_ssize_t m, Py_ssize_t S, double* zeta) noexcept nogil
 cdef int level_mode(
@@ -26,4 +38,12 @@ cdef void level_pullback(
     Py_ssize_t m, Py_ssize_t S, const double* raw, const double* zeta, const double* u, const double* d1,
     const double* W, const double* slope, const double* inverse, const double* omega, const double* shift,
     double* residual, double* dT, double* work
+) noexcept nogil
+cdef double nodes_of_level(
+    const Rows* rows, const double* eta, const double* u, const double* half, const double* log_weights,
+    const double* signs, const Nodes* nodes, double* d1
+) noexcept nogil
+cdef void node_cotangents(
+    const Rows* rows, const double* raw, const double* T, const double* half, const Nodes* nodes,
+    const double* d1, double* residual, double* shift, double* omega, double* factors, double* work
 ) noexcept nogil

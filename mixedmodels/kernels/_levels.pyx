@@ -388,18 +388,6 @@ def level_gradient(
     free(work)
 
 
-cdef struct Nodes:
-    # The rule, node by node and coordinate by coordinate, and scratch for one value at each node.
-    Py_ssize_t K
-    const double* x
-    double* columns
-    double* at
-    double* e
-    double* product
-    double* p
-    double* moved
-
-
 cdef void row_at_nodes(double y, double w, int kind, const Nodes* nodes, double* d1) noexcept nogil:
     # Add the log-likelihood of a row to nodes.p (or to the product of unit_log1p) and fill its scores.
     cdef Py_ssize_t k

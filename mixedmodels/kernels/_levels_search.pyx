@@ -15,34 +15,8 @@ from mixedmodels.kernels._quasi_newton cimport FINE, MAX_K, UNUSUAL, Search, dot
 
 import numpy as np
 
-cdef enum:
-    MAX_S = 8
-
 # As in _levels.pyx.
 cdef double LEAST_PRODUCT = 1e-150
-
-
-cdef struct Context:
-    # The model; scales of the parameters; the factor, the modes, and row by row what is found at them.
-    int kind
-    Py_ssize_t n, q, S, p, n_terms
-    Py_ssize_t[MAX_S] sizes
-    double[MAX_S * MAX_S] T
-    double[MAX_S * MAX_S] dT
-    double constant
-    const double* y
-    const double* w
-    const double* Z
-    const double* Q
-    const double* offset
-    const double* scale
-    const Py_ssize_t* starts
-    double* u
-    double* fixed
-    double* found
-    double* half
-    double* residual
-    double* work
 
 
 cdef Py_ssize_t fill_factor(Context* c, const double* x) noexcept nogil:
@@ -93,10 +67,23 @@ cdef bint at_level(Context* c, Py_ssize_t l, double* loglik) noexcept nogil:
     return True
 
 
+cdef void set_gradient(const Context* c, double* g) noexcept nogil:
+    """Set the gradient from dT and the derivatives in eta."""
+    cdef Py_ssize_t t, i, j, o = 0, k = 0
+    for t in range(c.n_terms):
+        for j in range(c.sizes[t]):
+            for i in range(j, c.sizes[t]):
+                g[k] = c.dT[(o + i) * c.S + o + j] * c.scale[k]
+                k += 1
+        o += c.sizes[t]
+    for i in range(c.p):
+        g[k + i] = dot(c.Q + i * c.n, c.residual, c.n) * c.scale[k + i]
+
+
 cdef int objective(void* context, const double* x, double* f, double* g, double* rounding) noexcept nogil:
     """Set -2 log-likelihood by the Laplace approximation, and its gradient."""
     cdef Context* c = <Context*> context
-    cdef Py_ssize_t l, s, t, i, j, S = c.S, o = 0, k, n_theta = fill_factor(c, x)
+    cdef Py_ssize_t l, s, S = c.S, n_theta = fill_factor(c, x)
     cdef double loglik = 0.0, squares = 0.0, log_det = 0.0, product = 1.0
     linear_predictor(c, x + n_theta, c.scale + n_theta)
     memset(c.dT, 0, S * S * sizeof(double))
@@ -109,20 +96,12 @@ cdef int objective(void* context, const double* x, double* f, double* g, double*
             if product < LEAST_PRODUCT:
                 log_det -= 2.0 * log(product)
                 product = 1.0
-    log_det -= 2.0 * log(product)
+    c.log_det = log_det - 2.0 * log(product)
     if not isfinite(loglik):
         return UNUSUAL
-    f[0] = squares - 2.0 * loglik + log_det - 2.0 * c.constant
+    f[0] = squares - 2.0 * loglik + c.log_det - 2.0 * c.constant
     rounding[0] = 0.0
-    k = 0
-    for t in range(c.n_terms):
-        for j in range(c.sizes[t]):
-            for i in range(j, c.sizes[t]):
-                g[k] = c.dT[(o + i) * S + o + j] * c.scale[k]
-                k += 1
-        o += c.sizes[t]
-    for i in range(c.p):
-        g[k + i] = dot(c.Q + i * c.n, c.residual, c.n) * c.scale[k + i]
+    set_gradient(c, g)
     return FINE
 
 
@@ -234,6 +213,59 @@ cdef double moved(Context* c, double loglik, double* gamma, double* M, double* s
     return loglik
 
 
+cdef double scoring(
+    Context* c, const double* eta, Py_ssize_t n_steps, double* gamma, double* M, double* step
+) noexcept nogil:
+    """Set gamma of the model without random effects to some scoring steps from linear predictors eta.
+
+    Returns the log-likelihood there; c.found has score and information of the rows.
+    """
+    cdef Py_ssize_t n = c.n, i, k
+    cdef double loglik
+    cdef Rows at
+    # 1. R's start: a least-squares step from linear predictors close to the response.
+    at.m, at.S, at.kind, at.y, at.w, at.fixed, at.zeta = n, 0, c.kind, c.y, c.w, eta, NULL
+    derivatives(&at, eta, c.found + n, c.found + 2 * n, c.found + 3 * n)
+    for i in range(n):
+        c.residual[i] = c.found[n + i] + c.found[2 * n + i] * (eta[i] - c.offset[i])
+    scoring_step(c, c.residual, M, gamma)
+    loglik = without_effects(c, gamma)
+    # 2. Scoring steps.
+    for k in range(n_steps):
+        loglik = moved(c, loglik, gamma, M, step)
+    return loglik
+
+
+cdef double settled(
+    Context* c, double loglik, Py_ssize_t most, double gain, double* gamma, double* M, double* step
+) noexcept nogil:
+    """Go on scoring until a step gains less than `gain`, and return the log-likelihood."""
+    cdef double before
+    cdef Py_ssize_t k
+    for k in range(most):
+        before = loglik
+        loglik = moved(c, before, gamma, M, step)
+        if loglik - before < gain:
+            break
+    return loglik
+
+
+cdef bint fixed_inverse(Context* c, double* M, double* inverse) noexcept nogil:
+    """Set the inverse of the information about gamma at the last point of objective(); False if it has none."""
+    cdef Py_ssize_t l, a, p = c.p
+    cdef double[MAX_K * MAX_S] V
+    add_information(c, c.found + 2 * c.n, M)
+    for l in range(c.q):
+        take_level(c, l, M, V)
+    if not cholesky(M, p):
+        return False
+    for a in range(p):
+        memset(inverse + a * p, 0, p * sizeof(double))
+        inverse[a * p + a] = 1.0
+        solve(M, p, inverse + a * p)
+    return True
+
+
 cdef double step_size(double variance, double smallest, double largest, double share) noexcept nogil:
     """Return a step in proportion to a standard error, as differences.py."""
     return min(max(share * sqrt(max(variance, 0.0)), smallest), largest)
@@ -259,11 +291,6 @@ cdef bint column(
 
 cdef class LevelObjective:
     """The objective of one model; see kernels/levels_search.py."""
-
-    cdef Context c
-    cdef double* room
-    cdef object kept
-    cdef readonly object u
 
     def __cinit__(
         self,
@@ -321,60 +348,30 @@ cdef class LevelObjective:
 
     def fixed_inverse(self):
         # What objective() has left behind at its last point.
-        cdef Context* c = &self.c
-        cdef Py_ssize_t l, a, b, p = c.p
-        M_array, inverse_array = np.zeros((p, p)), np.empty((p, p))
-        cdef double[:, ::1] M = M_array, inverse = inverse_array
-        cdef double[MAX_K * MAX_S] V
-        cdef bint is_fine
-        if p == 0:
-            return inverse_array
-        with nogil:
-            add_information(c, c.found + 2 * c.n, &M[0, 0])
-            for l in range(c.q):
-                take_level(c, l, &M[0, 0], V)
-            is_fine = cholesky(&M[0, 0], p)
-            if is_fine:
-                for a in range(p):
-                    memset(V, 0, p * sizeof(double))
-                    V[a] = 1.0
-                    solve(&M[0, 0], p, V)
-                    memcpy(&inverse[a, 0], V, p * sizeof(double))
-        return inverse_array if is_fine else None
+        cdef Py_ssize_t p = self.c.p
+        cdef double[:, ::1] M = np.empty((p, p)), inverse = np.empty((p, p))
+        cdef bint is_fine = True
+        if p:
+            with nogil:
+                is_fine = fixed_inverse(&self.c, &M[0, 0], &inverse[0, 0])
+        return inverse.base if is_fine else None
 
     def without_random_effects(self, const double[::1] eta, Py_ssize_t n_steps, Py_ssize_t most, double gain):
         cdef Context* c = &self.c
-        cdef Py_ssize_t a, i, k, p = c.p, n = c.n
-        cdef double loglik, before, nested
+        cdef Py_ssize_t p = c.p, n = c.n
+        cdef double loglik, nested
         cdef double[::1] step = np.empty(p + 1), gamma = np.zeros(p + 1)
         cdef double[:, ::1] M = np.empty((p + 1, p + 1)), rows = np.empty((2, n))
-        cdef Rows at
         if p > MAX_K:
             return None
         with nogil:
-            # 1. R's start: a least-squares step from linear predictors close to the response.
-            at.m, at.S, at.kind, at.y, at.w, at.fixed, at.zeta = n, 0, c.kind, c.y, c.w, &eta[0], NULL
-            derivatives(&at, &eta[0], c.found + n, c.found + 2 * n, c.found + 3 * n)
-            for i in range(n):
-                rows[0, i] = c.found[n + i] + c.found[2 * n + i] * (eta[i] - c.offset[i])
-            scoring_step(c, &rows[0, 0], &M[0, 0], &gamma[0])
-            loglik = without_effects(c, &gamma[0])
-            # 2. Scoring steps.
-            for k in range(n_steps):
-                loglik = moved(c, loglik, &gamma[0], &M[0, 0], &step[0])
-            memcpy(&rows[0, 0], c.found + n, n * sizeof(double))
-            memcpy(&rows[1, 0], c.found + 2 * n, n * sizeof(double))
+            loglik = scoring(c, &eta[0], n_steps, &gamma[0], &M[0, 0], &step[0])
+            memcpy(&rows[0, 0], c.found + n, 2 * n * sizeof(double))
         if not isfinite(loglik):
             return None
         start = np.array(gamma[:p])
         with nogil:
-            # 3. On to the optimum.
-            nested = loglik
-            for k in range(most):
-                before = nested
-                nested = moved(c, before, &gamma[0], &M[0, 0], &step[0])
-                if nested - before < gain:
-                    break
+            nested = settled(c, loglik, most, gain, &gamma[0], &M[0, 0], &step[0])
         return start, rows.base[0], rows.base[1], -2.0 * (nested + c.constant)
 
     def hessian(
@@ -436,11 +433,11 @@ cdef class LevelObjective:
                 s.H[i][j] = H[i, j]
         with nogil:
             status = minimize(&s, tolerance, max_step)
-        return result(&s) if status == FINE else None
+        return found_by(&s) if status == FINE else None
 
 
-cdef tuple result(Search* s):
-    """Return what kernels/levels_search.py says."""
+cdef tuple found_by(const Search* s):
+    """Return the end of a search as kernels/levels_search.py says."""
     cdef Py_ssize_t i, j, k = s.k
     cdef double[:, ::1] H = np.empty((k, k))
     cdef double[::1] x = np.empty(k)

@@ -60,6 +60,8 @@ MORE = 1.4
 # Evaluations of a row beyond which a rule is not tried, a second or so, unless it is only so many times as
 # large as the rule of the fit.
 MOST_EVALUATIONS, TIMES_THE_FIT = 5e7, 5.0
+# The first rule that the Laplace approximation is compared with.
+FEWEST_NODES = next(nodes for nodes in SEQUENCE if nodes >= MORE)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

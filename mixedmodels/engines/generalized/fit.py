@@ -11,6 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.structure import CovarianceStructure
 from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
+from mixedmodels.engines.generalized.course import Course, usual_course
 from mixedmodels.engines.generalized.doubts import rejected, with_doubt, with_doubts
 from mixedmodels.engines.generalized.equal_rows import EqualRows
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
@@ -53,13 +54,18 @@ from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.theta import boundaries
-from mixedmodels.optimization.report import OptimizationReport
+from mixedmodels.optimization.quasi_newton import SETTLED
+from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 # How much worse than a singular optimum a point beside it may be to be worth optimising from.
 WORTH_A_TRY = 0.1
 # Decrement below which earlier estimates are a better start than the data give: ten standard errors. The
 # response of a bootstrap is one to four away, and takes half the time from there.
 NEAR = 50.0
+# How an optimum is found.
+SEARCH = "BFGS with the exact gradient"
+# Parameters of a family without any.
+NO_PHI = np.empty(0)
 # Rows beyond which a search from the data beside that from a given start costs too much.
 MANY_ROWS = 20_000
 
@@ -95,11 +101,18 @@ def fit_generalized(
     """
     check_nodes(problem, nAGQ)
     began = time.perf_counter()
-    evaluator, layout = Evaluator(problem, nAGQ), parameter_layout(problem)
+    layout = parameter_layout(problem)
+    course = usual_course(problem, layout) if nAGQ == 1 and start is None and near is None else None
+    if course is not None and course.is_plain:
+        return _plain_estimates(problem, course, began)
+    evaluator = Evaluator(problem, nAGQ)
     try:
         order = max(problem.system.pattern.n_tail, problem.n_theta + problem.n_fixed)
         with threads_for(order, len(problem.y)):
-            optimum = _optimize(evaluator, layout, start, near)
+            if course is None:
+                optimum = _optimize(evaluator, layout, start, near)
+            else:
+                optimum = _beyond_first(evaluator, layout, course.optimum)
             optimum = _canonical_optimum(evaluator, layout, optimum)
             return _held_against_nested(evaluator, layout, optimum, began)
     except LedToEdge as error:
@@ -136,7 +149,12 @@ def _optimize(
 
 def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
     """Return the lowest optimum that starting values from the data lead to."""
-    first = optimum = from_start(evaluator, layout, None)
+    return _beyond_first(evaluator, layout, from_start(evaluator, layout, None))
+
+
+def _beyond_first(evaluator: Evaluator, layout: Layout, first: Optimum) -> Optimum:
+    """Return the lowest optimum that looks from other starts lead to."""
+    optimum = first
     if reproducing_effects(evaluator.problem) is not None:
         by_rows = start_from_row_effects(evaluator.problem, evaluator.mode_at(optimum.psi))
         optimum = better(evaluator, layout, optimum, by_rows)
@@ -318,8 +336,31 @@ def _estimates(evaluator: Evaluator, optimum: Optimum, began: float) -> Generali
         nAGQ=evaluator.nAGQ,
         vcov_rx=problem.unscale @ evaluator.fixed_inverse(optimum.psi) @ problem.unscale.T,
         inverse_hessian=_canonical_inverse(problem, optimum),
-        optimization=search_report(optimum, began, "BFGS with the exact gradient", message),
+        optimization=search_report(optimum, began, SEARCH, message),
         convergence=judge_generalized(problem, optimum, [theta for theta, _ in outer], mode),
+    )
+
+
+def _plain_estimates(problem: GeneralizedProblem, course: Course, began: float) -> GeneralizedEstimates:
+    """Put the end of a usual course on the user's scale, about which there is nothing more to say."""
+    x, value, gradient, _, decrement, path, _ = course.end
+    psi, equal = x * course.scale, problem.row_origin.equal
+    search = OptimizationReport(
+        SEARCH, course.n_evaluations, time.perf_counter() - began, float(np.abs(gradient).max()), path, np.copy,
+        SETTLED if equal is None else f"{SETTLED}; {_collapse_message(equal)}",
+    )  # fmt: skip
+    return GeneralizedEstimates(
+        theta=psi[:1],
+        beta=problem.unscale.dot(psi[1:]),
+        phi=NO_PHI,
+        u=(course.u,),
+        eta=problem.as_given(course.eta),
+        objective=value,
+        nAGQ=1,
+        vcov_rx=problem.unscale.dot(course.fixed_inverse).dot(problem.unscale.T),
+        inverse_hessian=course.inverse_hessian,
+        optimization=search,
+        convergence=ConvergenceReport("converged", decrement, ()),
     )
 
 

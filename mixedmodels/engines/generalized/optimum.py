@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -75,6 +76,9 @@ def parameter_layout(problem: GeneralizedProblem) -> Layout:
 def _parameter_layout(problem: GeneralizedProblem) -> Layout:
     k, p = problem.n_theta, problem.n_fixed
     theta = [term.structure.scales(column_scales(term)) for term in problem.terms]
-    scale = np.concatenate([*theta, np.full(p, np.sqrt(len(problem.y))), np.ones(problem.n_phi)])
-    outer = np.concatenate([np.arange(k), np.arange(k + p, k + p + problem.n_phi)])
+    scale = np.ones(k + p + problem.n_phi)
+    scale[:k] = theta[0] if len(theta) == 1 else np.concatenate(theta)
+    scale[k : k + p] = math.sqrt(len(problem.y))
+    places = np.arange(len(scale))
+    outer = places[:k] if not problem.n_phi else np.concatenate([places[:k], places[k + p :]])
     return Layout(outer, slice(k, k + p), scale)

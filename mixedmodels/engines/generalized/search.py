@@ -240,7 +240,7 @@ def joint_fit(
     """
     scale = layout.scale
     if tolerance is None:
-        tolerance = _tolerance(evaluator.problem)
+        tolerance = search_tolerance(evaluator.problem)
     square = np.multiply.outer(scale, scale)
 
     def function(x: FloatArray) -> tuple[float, FloatArray]:
@@ -287,7 +287,7 @@ def _is_at_pole(evaluator: Evaluator, gradient: FloatArray, decrement: float) ->
     return square > 2.0 * POLE * of_rows * max(decrement, 0.0)
 
 
-def _tolerance(problem: GeneralizedProblem) -> float:
+def search_tolerance(problem: GeneralizedProblem) -> float:
     """Return the decrement at which a search stops."""
     if problem.by_level is None:
         return TOLERANCE

@@ -37,6 +37,8 @@ WIDE, FAST_GAIN = 100, 0.25
 SMALL_SHARE = 0.005
 # Relative difference of weights that is the rounding of equal ones.
 SAME_WEIGHTS = 1e-12
+# The same as kernels/levels_course.py takes it.
+SCORING = (N_SCORING_STEPS, MOST_SCORING_STEPS, SMALLEST_GAIN, SMALLEST)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

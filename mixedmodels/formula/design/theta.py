@@ -105,6 +105,8 @@ def mean_squares(term: RandomTerm) -> FloatArray:
     """Return the mean square of each column of a term, shape (S,)."""
     if isinstance(term.Z, AbsentColumns):
         return np.asarray(np.einsum("ij,ij->j", term.Z.triangle, term.Z.triangle) / len(term.Z))
+    if term.size == 1 and term.Z.strides[0] == 0:
+        return np.square(term.Z[0])
     if 1 < term.size <= FEW_COLUMNS:
         return np.asarray(term.Z.T.dot(term.Z).diagonal() / len(term.Z))
     return np.asarray(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))

@@ -17,7 +17,7 @@ from mixedmodels.engines.generalized.start import starting_values, without_rando
 from mixedmodels.families import get_family
 from mixedmodels.families.response import initialize
 from mixedmodels.formula import build_design
-from mixedmodels.kernels import levels_search
+from mixedmodels.kernels import levels_course, levels_search
 
 pytestmark = pytest.mark.skipif(not levels_search.COMPILED, reason="nothing is compiled")
 
@@ -69,6 +69,7 @@ def test_the_compiled_search_is_the_one_that_is_taken(monkeypatch):
         return found[-1]
 
     monkeypatch.setattr(objective, "compiled_search", noted)
+    monkeypatch.setattr(levels_course, "COMPILED", False)
     formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
     m = mm.glmer(formula, mm.load_dataset("cbpp"), "binomial")
     assert len(found) == 2 and all(end.converged for end in found)

@@ -1,0 +1,49 @@
+# cython: language_level=3
+"""What other kernels read of _levels_search.pyx: the objective of one model, and its start."""
+
+from mixedmodels.kernels._quasi_newton cimport Search
+
+cdef enum:
+    MAX_S = 8
+
+
+cdef struct Context:
+    # The model; scales of the parameters; the factor, the modes, and row by row what is found at them.
+    int kind
+    Py_ssize_t n, q, S, p, n_terms
+    Py_ssize_t[MAX_S] sizes
+    double[MAX_S * MAX_S] T
+    double[MAX_S * MAX_S] dT
+    double constant, log_det
+    const double* y
+    const double* w
+    const double* Z
+    const double* Q
+    const double* offset
+    const double* scale
+    const Py_ssize_t* starts
+    double* u
+    double* fixed
+    double* found
+    double* half
+    double* residual
+    double* work
+
+
+cdef int objective(void* context, const double* x, double* f, double* g, double* rounding) noexcept nogil
+cdef void set_gradient(const Context* c, double* g) noexcept nogil
+cdef bint fixed_inverse(Context* c, double* M, double* inverse) noexcept nogil
+cdef double scoring(
+    Context* c, const double* eta, Py_ssize_t n_steps, double* gamma, double* M, double* step
+) noexcept nogil
+cdef double settled(
+    Context* c, double loglik, Py_ssize_t most, double gain, double* gamma, double* M, double* step
+) noexcept nogil
+cdef tuple found_by(const Search* s)
+
+
+cdef class LevelObjective:
+    cdef Context c
+    cdef double* room
+    cdef object kept
+    cdef readonly object u
