@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The loops of mixedmodels/kernels/levels.py; see there."""
 
-from libc.math cimport INFINITY, copysign, exp, fabs, isfinite, log, log1p, sqrt
+from libc.math cimport INFINITY, copysign, exp, fabs, isfinite, log, sqrt
 from libc.stdlib cimport free, malloc
 
 cdef enum:
@@ -45,11 +45,11 @@ cdef inline double long_dot(const double* a, const double* b, Py_ssize_t n) noex
     return (s0 + s1) + (s2 + s3)
 
 
-cdef inline double unit_log1p(double w, double e, double* product) noexcept nogil:
+cdef inline double log_of_one_and(double w, double e, double* product) noexcept nogil:
     # w log(1 + e); a row of unit weight multiplies `product` instead, whose logarithm is taken once.
     cdef double total = 0.0
     if w != 1.0:
-        return w * log1p(e)
+        return w * log(1.0 + e)
     product[0] *= 1.0 + e
     if product[0] > LARGEST_PRODUCT:
         total = log(product[0])
@@ -63,7 +63,7 @@ cdef double log_likelihood(const Rows* rows, const double* eta) noexcept nogil:
     for i in range(rows.m):
         if rows.kind == LOGIT:
             total += rows.w[i] * (rows.y[i] * eta[i] - max(eta[i], 0.0))
-            total -= unit_log1p(rows.w[i], exp(-fabs(eta[i])), &product)
+            total -= log_of_one_and(rows.w[i], exp(-fabs(eta[i])), &product)
         else:
             t = clamped(eta[i])
             total += rows.w[i] * (rows.y[i] * t - exp(t))
@@ -100,7 +100,7 @@ cdef double finish(
         if rows.kind == LOGIT:
             e = slope[i]
             total += rows.w[i] * (rows.y[i] * eta[i] - max(eta[i], 0.0))
-            total -= unit_log1p(rows.w[i], e, &product)
+            total -= log_of_one_and(rows.w[i], e, &product)
             slope[i] = W[i] * copysign((1.0 - e) / (1.0 + e), -eta[i])
         else:
             total += rows.w[i] * rows.y[i] * clamped(eta[i]) - W[i]
@@ -389,7 +389,7 @@ def level_gradient(
 
 
 cdef void row_at_nodes(double y, double w, int kind, const Nodes* nodes, double* d1) noexcept nogil:
-    # Add the log-likelihood of a row to nodes.p (or to the product of unit_log1p) and fill its scores.
+    # Add the log-likelihood of a row to nodes.p (or to their product) and fill its scores.
     cdef Py_ssize_t k
     cdef double inverse
     cdef double* at = nodes.at
@@ -409,7 +409,7 @@ cdef void row_at_nodes(double y, double w, int kind, const Nodes* nodes, double*
             nodes.product[k] *= 1.0 + e[k]
     else:
         for k in range(nodes.K):
-            nodes.p[k] -= w * log1p(e[k])
+            nodes.p[k] -= w * log(1.0 + e[k])
     for k in range(nodes.K):
         nodes.p[k] += w * (y * at[k] - (at[k] if at[k] > 0.0 else 0.0))
     for k in range(nodes.K):

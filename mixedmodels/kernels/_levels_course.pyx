@@ -8,11 +8,12 @@ from libc.math cimport fabs, isfinite, log, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from mixedmodels.kernels._level_context cimport Context
 from mixedmodels.kernels._levels cimport (
     Nodes, Rows, columns_of, inner_products, level_pullback, node_cotangents, nodes_of_level, spherical,
 )
 from mixedmodels.kernels._levels_search cimport (
-    Context, LevelObjective, fixed_inverse, found_by, objective, scoring, set_gradient, settled,
+    LevelObjective, fixed_inverse, found_by, objective, scoring, set_gradient, settled,
 )
 from mixedmodels.kernels._quasi_newton cimport FINE, MAX_K, UNUSUAL, Search, dot, minimize
 

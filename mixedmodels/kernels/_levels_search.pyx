@@ -8,10 +8,12 @@ from libc.math cimport INFINITY, isfinite, log, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from mixedmodels.kernels._level_context cimport MAX_S, Context
 from mixedmodels.kernels._levels cimport (
     Rows, columns_of, derivatives, finish, inner_products, level_mode, level_pullback, spherical,
 )
 from mixedmodels.kernels._quasi_newton cimport FINE, MAX_K, UNUSUAL, Search, dot, minimize
+from mixedmodels.kernels._scalar_levels cimport add_level_hessian, at_scalar_level
 
 import numpy as np
 
@@ -88,7 +90,8 @@ cdef int objective(void* context, const double* x, double* f, double* g, double*
     linear_predictor(c, x + n_theta, c.scale + n_theta)
     memset(c.dT, 0, S * S * sizeof(double))
     for l in range(c.q):
-        if not at_level(c, l, &loglik):
+        # A long way to the mode is for the general loop.
+        if not (S == 1 and at_scalar_level(c, l, &loglik)) and not at_level(c, l, &loglik):
             return UNUSUAL
         squares += dot(c.u + l * S, c.u + l * S, S)
         for s in range(S):
@@ -135,13 +138,13 @@ cdef void solve(const double* L, Py_ssize_t n, double* b) noexcept nogil:
 cdef void add_information(const Context* c, const double* W, double* M) noexcept nogil:
     """Set the lower triangle of ``Q'WQ``."""
     cdef Py_ssize_t a, b, i
-    cdef double t
-    for a in range(c.p):
-        for b in range(a + 1):
-            t = 0.0
-            for i in range(c.n):
-                t += c.Q[a * c.n + i] * W[i] * c.Q[b * c.n + i]
-            M[a * c.p + b] = t
+    cdef double weighted
+    memset(M, 0, c.p * c.p * sizeof(double))
+    for i in range(c.n):
+        for a in range(c.p):
+            weighted = c.Q[a * c.n + i] * W[i]
+            for b in range(a + 1):
+                M[a * c.p + b] += weighted * c.Q[b * c.n + i]
 
 
 cdef void take_level(Context* c, Py_ssize_t l, double* M, double* V) noexcept nogil:
@@ -373,6 +376,20 @@ cdef class LevelObjective:
         with nogil:
             nested = settled(c, loglik, most, gain, &gamma[0], &M[0, 0], &step[0])
         return start, rows.base[0], rows.base[1], -2.0 * (nested + c.constant)
+
+    def second_derivatives(self, const double[::1] psi):
+        cdef Context* c = &self.c
+        cdef Py_ssize_t k = 1 + c.p, l, a, b
+        cdef double[:, ::1] H = np.zeros((k, k))
+        if c.S != 1 or k > MAX_K or self.value(psi) is None:
+            return None
+        with nogil:
+            for l in range(c.q):
+                add_level_hessian(c, l, &H[0, 0])
+            for a in range(k):
+                for b in range(a):
+                    H[b, a] = H[a, b]
+        return H.base
 
     def hessian(
         self,

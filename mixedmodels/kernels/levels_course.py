@@ -1,20 +1,20 @@
-"""The usual course of a fit with one effect for each level, compiled: start, search, and looks at the optimum.
+"""The usual course of a fit with one effect for each level, compiled: start, search, looks at the optimum.
 
 :func:`mixedmodels.engines.generalized.start.starting_values`,
 :func:`mixedmodels.engines.generalized.search.from_start` and
-:func:`mixedmodels.engines.generalized.exactness.exactness` are its twins, and take over where anything is out of
-the ordinary: ``course`` returns None there. What it takes:
+:func:`mixedmodels.engines.generalized.exactness.exactness` are its twins, and take over where anything is
+out of the ordinary: ``course`` returns None there. What it takes:
 
 objective : LevelObjective
     Of the model, see levels_search.py; left at the optimum, with the conditional modes in ``u``.
 scale : ndarray, shape (1 + p,)
     Typical sizes of (theta, gamma).
 start : (int, int, float, float)
-    Scoring steps to the start; most of them to the optimum without random effects, and the gain at which it is
-    near enough; the smallest deviation to start from, in standard errors of an effect.
+    Scoring steps to the start; most of them to the optimum without random effects, and the gain at which it
+    is near enough; the smallest deviation to start from, in standard errors of an effect.
 steps : (float, float, float, float)
-    Decrement that ends the rough search; relative change of theta beyond which curvatures are computed afresh;
-    decrement that ends the search; longest step.
+    Decrement that ends the rough search; relative change of theta beyond which curvatures are computed
+    afresh; decrement that ends the search; longest step.
 nodes, log_weights, signs
     A rule of quadrature, as in levels.py.
 """
@@ -28,9 +28,10 @@ from mixedmodels.kernels.levels_search import End
 
 __all__ = ["COMPILED", "Course", "course"]
 
-#: The end of the search in units of `scale`, the evaluations of it all, -2 log-likelihood without random effects
-#: and by the rule at the optimum, the move in standard errors that the rule asks for there, whether a binomial
-#: response varies within no level, the linear predictor, and the inverse of the information about gamma.
+#: The end of the search in units of `scale`, the evaluations of it all, -2 log-likelihood without random
+#: effects and by the rule at the optimum, the move in standard errors that the rule asks for there, whether a
+#: binomial response varies within no level, the linear predictor, and the inverse of the information about
+#: gamma.
 Course: TypeAlias = tuple[End, int, float, float, float, bool, FloatArray, FloatArray]
 
 try:

@@ -1,8 +1,8 @@
 """The usual course of a fit with one effect for each level, in one compiled call.
 
-Most such fits go one way: starting values, a search, and looks at its end that find nothing to say. That way is
-compiled; wherever a look might find something, the readable ones of :mod:`mixedmodels.engines.generalized.fit`
-are asked, from the optimum found.
+Most such fits go one way: starting values, a search, and looks at its end that find nothing to say. That way
+is compiled; wherever a look might find something, the readable ones of
+:mod:`mixedmodels.engines.generalized.fit` are asked, from the optimum found.
 """
 
 from __future__ import annotations

@@ -346,7 +346,8 @@ def _plain_estimates(problem: GeneralizedProblem, course: Course, began: float) 
     x, value, gradient, _, decrement, path, _ = course.end
     psi, equal = x * course.scale, problem.row_origin.equal
     search = OptimizationReport(
-        SEARCH, course.n_evaluations, time.perf_counter() - began, float(np.abs(gradient).max()), path, np.copy,
+        SEARCH, course.n_evaluations, time.perf_counter() - began, float(np.abs(gradient).max()), path,
+        np.copy,
         SETTLED if equal is None else f"{SETTLED}; {_collapse_message(equal)}",
     )  # fmt: skip
     return GeneralizedEstimates(

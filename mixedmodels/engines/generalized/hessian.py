@@ -13,7 +13,7 @@ from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fixed_hessian import fixed_hessian
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, parameter_layout
-from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi
 from mixedmodels.engines.generalized.start import WIDE
 from mixedmodels.engines.generalized.tangent import TANGENT_STEP, tangent_gradient
 from mixedmodels.engines.generalized.wide_hessian import wide_hessian
@@ -51,23 +51,29 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     """
     if estimates.nAGQ == 0:
         return None
+    psi = natural_to_psi(problem, natural_parameters(estimates))
     with threads_for(problem.system.pattern.n_tail):
         try:
-            hessian = objective_hessian(problem, estimates)
+            hessian = _hessian_of(problem, estimates, psi)
         except (ConvergenceError, np.linalg.LinAlgError):
             return None
-    return natural_covariance(problem, estimates, hessian)
+    return _covariance_at(problem, psi, hessian)
 
 
 def natural_covariance(
     problem: GeneralizedProblem, estimates: GeneralizedEstimates, hessian: FloatArray
 ) -> FloatArray | None:
     """Return the covariance of (theta, beta, phi) that a Hessian gives; see :func:`vcov_hessian`."""
+    return _covariance_at(problem, natural_to_psi(problem, natural_parameters(estimates)), hessian)
+
+
+def _covariance_at(problem: GeneralizedProblem, psi: FloatArray, hessian: FloatArray) -> FloatArray | None:
+    """Return the covariance from the Hessian at `psi`."""
     k, p = problem.n_theta, problem.n_fixed
     inverse = determined_inverse(hessian, slice(k, k + p))
     if inverse is None:
         return None
-    J = natural_jacobian(problem, natural_to_psi(problem, natural_parameters(estimates)))
+    J = natural_jacobian(problem, psi)
     is_open = np.isnan(inverse.diagonal())
     if not is_open.any():
         return np.asarray(2.0 * J.dot(inverse).dot(J.T))
@@ -94,15 +100,16 @@ def determined_inverse(hessian: FloatArray, fixed: slice) -> FloatArray | None:
     if not (np.isfinite(hessian).all() and (diagonal[fixed] > 0.0).all()):
         return None
     scale = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    inverse = _steep_inverse(hessian / np.multiply.outer(scale, scale))
+    square = scale * scale[:, None]
+    inverse = _steep_inverse(hessian / square)
     if inverse is not None:
-        return np.asarray(inverse / np.multiply.outer(scale, scale))
-    values, vectors = np.linalg.eigh(hessian / np.multiply.outer(scale, scale))
+        return np.asarray(inverse / square)
+    values, vectors = np.linalg.eigh(hessian / square)
     flat = np.abs(values) < FLAT
     if (values[~flat] < 0.0).any() or (np.abs(vectors[fixed][:, flat]) > FIXED_SHARE).any():
         return None
     kept = vectors[:, ~flat]
-    inverse = (kept / values[~flat]) @ kept.T / np.multiply.outer(scale, scale)
+    inverse = (kept / values[~flat]) @ kept.T / square
     undetermined = (np.abs(vectors[:, flat]) > SHARE).any(axis=1)
     undetermined[fixed] = False
     inverse[undetermined] = np.nan
@@ -130,7 +137,10 @@ def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:
 
 def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray:
     """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
-    psi = natural_to_psi(problem, natural_parameters(estimates))
+    return _hessian_of(problem, estimates, natural_to_psi(problem, natural_parameters(estimates)))
+
+
+def _hessian_of(problem: GeneralizedProblem, estimates: GeneralizedEstimates, psi: FloatArray) -> FloatArray:
     evaluator = Evaluator(problem, estimates.nAGQ)
     evaluator.begin_at(_modes(problem, estimates))
     return hessian_at(evaluator, psi, estimates.inverse_hessian)
@@ -140,15 +150,16 @@ def _modes(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> Floa
     """Return the flat conditional modes at the estimates; None where the problem has columns of its own."""
     if any(basis is not None for basis in problem.column_bases):
         return None
-    return np.concatenate([estimates.u[k].T.ravel() for block in problem.system.blocks for k in block.terms])
+    parts = [estimates.u[k].T.ravel() for block in problem.system.blocks for k in block.terms]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArray) -> FloatArray:
     """Return the Hessian, shape (m, m); NaN where the objective does not exist beside `psi`.
 
-    That of the Laplace approximation is made of derivatives for two crossed random intercepts, and else in
-    the fixed effects; the other columns, and those of quadrature, are central differences of the gradient,
-    with the modes moved to first order.
+    That of the Laplace approximation is made of derivatives for one effect of each level and for two crossed
+    random intercepts, and else in the fixed effects; the other columns, and those of quadrature, are central
+    differences of the gradient, with the modes moved to first order.
 
     Parameters
     ----------
@@ -163,6 +174,9 @@ def hessian_at(evaluator: Evaluator, psi: FloatArray, inverse_hessian: FloatArra
     variances = 2.0 * np.diagonal(inverse_hessian)
     is_compiled = problem.by_level is not None
     try:
+        exact = evaluator.exact_hessian(psi)
+        if exact is not None:
+            return exact
         if is_compiled and (evaluator.nAGQ > 1 or problem.n_fixed < MANY_FIXED):
             return evaluator.hessian_by_steps(psi, variances, layout.scale)
         mode = evaluator.mode_at(psi)
@@ -191,7 +205,6 @@ def with_fixed(layout: Layout, columns: FloatArray, by_gamma: FloatArray) -> Flo
 
 def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:
     """Return d(theta, beta, phi) / d psi, shape (m, m)."""
-    parameters = unpack(problem, psi)
     J = np.zeros((len(psi), len(psi)))
     start = 0
     for term, basis in zip(problem.terms, problem.column_bases, strict=True):
@@ -201,7 +214,8 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
     end = start + problem.n_fixed
     J[start:end, start:end] = problem.unscale
     if problem.n_phi:
-        of_phi = np.diag(problem.family.phi_natural_derivative(parameters.phi))
+        phi = problem.family.phi_from_free(psi[end:])
+        of_phi = np.diag(problem.family.phi_natural_derivative(phi))
         J[end:, end:] = of_phi if problem.phi_unscale is None else problem.phi_unscale @ of_phi
     return J
 
@@ -209,6 +223,9 @@ def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray
 def _theta_jacobian(term: RandomTerm, basis: ColumnBasis | None, free: FloatArray) -> FloatArray:
     """Return d theta / d free of one term."""
     units = np.eye(len(free))
+    if basis is None and term.structure.is_unstructured:
+        # Its free parameters are theta.
+        return units
     if basis is None:
         return np.array([term.structure.free_pullback(free, unit) for unit in units])
     # Free parameters of an unstructured term are theta on orthogonal columns; the way out is linear.

@@ -220,6 +220,15 @@ class Evaluator:
 
         return gradient
 
+    def exact_hessian(self, psi: FloatArray) -> FloatArray | None:
+        """Return the Hessian by its formula, where a compiled loop has it: for one effect of each level."""
+        if self.nAGQ != 1 or not self._is_usual:
+            return None
+        objective = self._objective()
+        found = objective.second_derivatives(np.ascontiguousarray(psi))
+        self._modes = None if found is None else objective.u
+        return found
+
     def hessian_by_steps(self, psi: FloatArray, variances: FloatArray, typical: FloatArray) -> FloatArray:
         """Return the Hessian by central differences; arguments as for `hessian_by_standard_errors`."""
         if self.nAGQ == 1 and self._is_usual:

@@ -6,8 +6,11 @@ import pytest
 from mixedmodels.engines.generalized import course, fit
 from mixedmodels.engines.generalized.exactness import FEWEST_NODES, exactness
 from mixedmodels.engines.generalized.fit import fit_generalized
+from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import parameter_layout
+from mixedmodels.engines.generalized.pirls import conditional_mode
+from mixedmodels.engines.generalized.problem import unpack
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.search import from_start
 from mixedmodels.engines.generalized.start import starting_values
@@ -24,7 +27,7 @@ SAME, SAME_PATH = 1e-10, 1e-7
 
 
 def _problem(seed, family):
-    """Return a random problem: weights, offsets, slopes, empty and small levels, and none or several columns."""
+    """Return a random problem: weights, offsets, slopes, small levels, none or several columns."""
     rng = np.random.default_rng(seed)
     n, q, p = int(rng.integers(20, 150)), int(rng.integers(3, 15)), int(rng.integers(0, 5))
     x = rng.normal(size=(n, 4)) * 10.0 ** rng.integers(-3, 4, size=4)
@@ -134,6 +137,34 @@ def test_levels_that_never_vary_are_left_to_the_looks():
             assert _fitted(problem).convergence.verdict == "not converged"
         else:
             assert seen is None or not seen[5]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("seed", range(8))
+def test_second_derivatives_are_those_of_the_gradient(family, seed):
+    problem = _problem(200 + seed, family)
+    rng, layout = np.random.default_rng(seed), parameter_layout(problem)
+    psi = 0.3 * rng.normal(size=len(layout.scale)) * layout.scale
+    psi[0] = (0.0, 0.4, 1.5, -0.8)[seed % 4] * layout.scale[0]
+    evaluator = Evaluator(problem, 1)
+
+    def difference(h):  # of the readable gradient
+        moves = np.diag(h * layout.scale)
+        columns = [
+            (_readable_gradient(problem, psi + m) - _readable_gradient(problem, psi - m)) for m in moves
+        ]
+        return np.array(columns) / (2.0 * h * layout.scale[:, None])
+
+    by_steps = (4.0 * difference(1e-4) - difference(2e-4)) / 3.0
+    square = np.multiply.outer(layout.scale, layout.scale)
+    found = evaluator.exact_hessian(psi)
+    np.testing.assert_array_equal(found, found.T)
+    size = np.abs(found * square).max()
+    np.testing.assert_allclose(found * square, by_steps * square, rtol=1e-7, atol=1e-8 * size)
+
+
+def _readable_gradient(problem, psi):
+    return laplace_gradient(problem, psi, conditional_mode(problem, unpack(problem, psi)))
 
 
 def test_most_fits_go_the_usual_course():
