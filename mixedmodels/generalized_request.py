@@ -78,7 +78,8 @@ def maximized(
         warn_unless_converged(verdict)
     # A square root link turns back at a mean of zero, without an edge.
     verdict = judged(verdict, findings, reaches_edges=not family.link.is_monotone)
-    return problem, replace(estimates, convergence=verdict)
+    is_as_found = verdict is estimates.convergence
+    return problem, estimates if is_as_found else replace(estimates, convergence=verdict)
 
 
 def _estimated(

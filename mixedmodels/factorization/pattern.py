@@ -183,6 +183,10 @@ def build_pattern(
     meetings : Meetings, optional
         Which levels have rows in common; by default the codes of the blocks say so.
     """
+    if len(blocks) == 1 and eliminate and _is_free(blocks[0]) and blocks[0].relationship is None:
+        # One factor meets nothing.
+        alone = _coupling(blocks[0], (), (), ())
+        return Pattern(tuple(blocks), (0,), (), (), 0, {}, (alone,), {}, {})
     met: Meetings = RowMeetings(blocks) if meetings is None else meetings
     chain, tail = _split(blocks, met) if eliminate else ((), tuple(range(len(blocks))))
     *offsets, n_tail = accumulate((blocks[b].n_effects for b in tail), initial=0)
@@ -216,10 +220,14 @@ def _split(blocks: Sequence[Block], meetings: Meetings) -> tuple[tuple[int, ...]
         return (), tuple(range(len(blocks)))
     chain: list[int] = []
     for b, block in enumerate(blocks):
-        is_free = block.precision is None and not block.is_kept
-        if is_free and all(meetings.is_nested(c, b) for c in chain):
+        if _is_free(block) and all(meetings.is_nested(c, b) for c in chain):
             chain.append(b)
     return tuple(chain), tuple(b for b in range(len(blocks)) if b not in chain)
+
+
+def _is_free(block: Block) -> bool:
+    """Tell whether the levels of a block may be eliminated one by one."""
+    return block.precision is None and not block.is_kept
 
 
 def _is_nested(inner: Block, outer: Block) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import gammaln, xlog1py, xlogy
+from scipy.special import xlog1py, xlogy
 
 from mixedmodels.advice import advises
 from mixedmodels.arrays import FloatArray, IntArray
@@ -29,6 +29,7 @@ from mixedmodels.families.unit_interval import (
     scaled,
 )
 from mixedmodels.kernels.family_rows import logit_rows, logit_rows_numpy
+from mixedmodels.kernels.whole_counts import log_choose
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
@@ -63,7 +64,7 @@ class Binomial(FamilyBase):
 
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return log C(n, ny)."""
-        return log_binomial_coefficient(y, weights)
+        return log_choose(y, weights)
 
     def evaluate(
         self,
@@ -77,7 +78,7 @@ class Binomial(FamilyBase):
     ) -> Derivatives:
         """Return log-likelihood terms and derivatives in eta."""
         if constant is None:
-            constant = log_binomial_coefficient(y, weights)
+            constant = log_choose(y, weights)
         if self.is_canonical:
             return evaluate_logit(y, eta, weights, constant, order)
         inside = self.link.gives_unit_mean(eta)
@@ -125,19 +126,6 @@ def binomial(link: str | Link = "logit") -> Binomial:
     'probit'
     """
     return Binomial(checked_link(link, "binomial", UNIT_LINKS))
-
-
-def log_binomial_coefficient(y: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return log C(n, ny) for proportions y among n = weights trials, shape (n,).
-
-    Zero wherever y is 0 or 1, which spares the gamma functions for 0/1 data.
-    """
-    constant = np.zeros_like(y)
-    mixed = (y > 0.0) & (y < 1.0) & (weights > 0.0)
-    if mixed.any():
-        n, successes = weights[mixed], weights[mixed] * y[mixed]
-        constant[mixed] = gammaln(n + 1.0) - gammaln(successes + 1.0) - gammaln(n - successes + 1.0)
-    return constant
 
 
 def evaluate_logit(

@@ -9,9 +9,12 @@ from mixedmodels.errors import DataWarning, FamilyError, listed, warn
 from mixedmodels.families.base import is_integer
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import Design, Response
+from mixedmodels.kernels.whole_counts import LARGEST, are_whole, proportions
 
 # Families whose prior weights are numbers of trials and whose response may be a factor or cbind().
 TRIALS_FAMILIES = ("binomial", "quasibinomial", "betabinomial")
+# Families of counts, and the largest of a single row.
+LARGEST_COUNTS = {"binomial": 1.0, "poisson": LARGEST}
 
 
 def initialize(
@@ -47,6 +50,10 @@ def initialize(
     DataWarning
         If counts, or proportions times trials, are not whole numbers.
     """
+    if weights is None:
+        counted = _whole_counts(response, family)
+        if counted is not None:
+            return counted
     given = np.ones(len(response.values)) if weights is None else np.asarray(weights, dtype=np.float64)
     y = np.asarray(response.values, dtype=np.float64)
     if response.kind == "cbind":
@@ -60,6 +67,19 @@ def initialize(
     if response.kind != "cbind":
         _warn_fractions(y, given, response.text, family)
     return y, given
+
+
+def _whole_counts(response: Response, family: Family) -> tuple[FloatArray, FloatArray] | None:
+    """Return y and weights of whole counts, which nothing is to be said about; None of any other response."""
+    if family.name not in LARGEST_COUNTS:
+        return None
+    values = np.asarray(response.values, dtype=np.float64)
+    if response.kind == "cbind":
+        is_pair = family.name == "binomial" and response.failures is not None
+        return proportions(values, np.asarray(response.failures, dtype=np.float64)) if is_pair else None
+    if response.kind != "numeric" or not are_whole(values, LARGEST_COUNTS[family.name]):
+        return None
+    return values, np.ones(len(values))
 
 
 def log_constant(design: Design, y: FloatArray, weights: FloatArray, family: Family) -> FloatArray:

@@ -114,7 +114,9 @@ def level_rows(blocks: Sequence[Block], first_rows: IntArray, family: Family, n:
     Z = np.empty((n, block.size))
     for s, column in enumerate(block.columns):
         Z[:, s] = 1.0 if column is None else column
-    return _cut(kind, Z, np.append(first_rows, n).astype(np.intp))
+    starts = np.empty(len(first_rows) + 1, dtype=np.intp)
+    starts[:-1], starts[-1] = first_rows, n
+    return _cut(kind, Z, starts)
 
 
 def _cut(kind: int, Z: FloatArray, starts: IntArray) -> LevelRows:

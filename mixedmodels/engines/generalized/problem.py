@@ -22,6 +22,7 @@ from mixedmodels.factorization.blocks import block_factor, term_slices
 from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, SphericalRows, spherical_rows
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.kernels.level_starts import level_starts
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,9 @@ class GeneralizedProblem:
 
 def first_row_of_each_level(system: PenalizedSystem) -> IntArray:
     """Return where the rows of each level of the leading block begin, the rows being sorted by it."""
-    counts = np.bincount(system.sums[0].index, minlength=system.sums[0].size)
-    return np.asarray(np.cumsum(counts) - counts)
+    starts = level_starts(system.blocks[0].codes, system.sums[0].size)
+    assert starts is not None
+    return starts[:-1]
 
 
 def pack(

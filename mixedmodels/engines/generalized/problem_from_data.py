@@ -33,6 +33,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion, rows_of
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.kernels.level_starts import level_starts
 
 __all__ = ["conditional_covariances", "evaluate_at", "generalized_problem", "vcov_hessian"]
 
@@ -197,8 +198,9 @@ def covariances_at(problem: GeneralizedProblem, mode: Mode) -> tuple[FloatArray,
 
 def _order(terms: Sequence[RandomTerm]) -> IntArray | None:
     """Return the order of rows that sorts them by level of the leading block, None if they are sorted."""
-    codes = terms[0].codes if len(terms) == 1 else amalgamate(terms)[0].codes
-    return None if bool((codes[1:] >= codes[:-1]).all()) else np.argsort(codes, kind="stable")
+    leading = terms[0] if len(terms) == 1 else amalgamate(terms)[0]
+    is_sorted = level_starts(leading.codes, leading.n_levels) is not None
+    return None if is_sorted else np.argsort(leading.codes, kind="stable")
 
 
 def _canonical_order(

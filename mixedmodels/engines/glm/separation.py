@@ -242,17 +242,21 @@ def _is_doubtful(X: FloatArray, fitted: FittedRows, telling: BoolArray, tails: T
             return True
     if not telling.all():
         return True
-    low, high = (
-        tails.to_zero & (fitted.mu < SUSPICIOUS_MEAN),
-        tails.to_one & (fitted.mu > 1.0 - SUSPICIOUS_MEAN),
-    )
-    if np.any(low | high):
+    if _has_extremes(fitted.mu, tails):
         return True
     # Where the range of the link ends at a mean of zero, zeros may pull fits to it that stop before.
     has_end = not (link.maps_to_unit_interval or link.name in ("log", "inverse"))
     if has_end and np.any(tails.to_zero) and not np.any(tails.to_one):
         return True
     return not tails.is_exact and bool(np.any(_information(fitted, link) < SUSPICIOUS_MEAN))
+
+
+def _has_extremes(mu: FloatArray, tails: Tails) -> bool:
+    """Tell whether the mean of a row that is drawn to an end is next to it."""
+    if mu.min() >= SUSPICIOUS_MEAN and mu.max() <= 1.0 - SUSPICIOUS_MEAN:
+        return False
+    low, high = tails.to_zero & (mu < SUSPICIOUS_MEAN), tails.to_one & (mu > 1.0 - SUSPICIOUS_MEAN)
+    return bool(np.any(low | high))
 
 
 def _unidentified(rows: _Rows) -> list[Separation]:

@@ -1,0 +1,3 @@
+from mixedmodels.arrays import CodeArray, IntArray
+
+def level_starts(codes: CodeArray, q: int) -> IntArray | None: ...
