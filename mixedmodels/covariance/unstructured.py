@@ -80,7 +80,7 @@ class Unstructured:
 
     def scales(self, column_scale: FloatArray) -> FloatArray:
         """Return the scale of the row of T each parameter stands in."""
-        return column_scale[lower_triangle(self.size)[0]]
+        return column_scale if self.size == 1 else column_scale[lower_triangle(self.size)[0]]
 
     def canonical(self, theta: FloatArray) -> FloatArray:
         """Flip the columns of T whose diagonal element is negative."""

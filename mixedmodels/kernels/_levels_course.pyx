@@ -16,6 +16,7 @@ from mixedmodels.kernels._levels_search cimport (
     LevelObjective, fixed_inverse, found_by, objective, scoring, set_gradient, settled,
 )
 from mixedmodels.kernels._quasi_newton cimport FINE, MAX_K, UNUSUAL, Search, dot, minimize
+from mixedmodels.kernels._scalar_levels cimport set_hessian
 
 import numpy as np
 
@@ -218,7 +219,7 @@ def course(
     cdef double nested, value = 0.0, move = 0.0
     cdef int status
     cdef double[::1] eta = np.empty(n)
-    cdef double[:, ::1] M = np.empty((p + 1, p + 1)), inverse = np.empty((p, p))
+    cdef double[:, ::1] M = np.empty((p + 1, p + 1)), inverse = np.empty((p, p)), H = np.empty((p + 1, p + 1))
     if c.S != 1 or 1 + p > MAX_K:
         return None
     plan.n_steps, plan.most, plan.gain, plan.smallest = start
@@ -237,8 +238,9 @@ def course(
             if p and not fixed_inverse(c, &M[0, 0], &inverse[0, 0]):
                 status = UNUSUAL
         if status == FINE:
+            set_hessian(c, &H[0, 0])
             value = look(c, &s, &rule, &log_weights[0], &signs[0], &move)
     free(rule.columns)
     if status != FINE:
         return None
-    return found_by(&s), n_evaluations, nested, value, move, never_varies(c), eta.base, inverse.base
+    return found_by(&s), n_evaluations, nested, value, move, never_varies(c), eta.base, inverse.base, H.base

@@ -13,7 +13,7 @@ from mixedmodels.kernels._levels cimport (
     Rows, columns_of, derivatives, finish, inner_products, level_mode, level_pullback, spherical,
 )
 from mixedmodels.kernels._quasi_newton cimport FINE, MAX_K, UNUSUAL, Search, dot, minimize
-from mixedmodels.kernels._scalar_levels cimport add_level_hessian, at_scalar_level
+from mixedmodels.kernels._scalar_levels cimport at_scalar_level, set_hessian
 
 import numpy as np
 
@@ -378,17 +378,12 @@ cdef class LevelObjective:
         return start, rows.base[0], rows.base[1], -2.0 * (nested + c.constant)
 
     def second_derivatives(self, const double[::1] psi):
-        cdef Context* c = &self.c
-        cdef Py_ssize_t k = 1 + c.p, l, a, b
-        cdef double[:, ::1] H = np.zeros((k, k))
-        if c.S != 1 or k > MAX_K or self.value(psi) is None:
+        cdef Py_ssize_t k = 1 + self.c.p
+        cdef double[:, ::1] H = np.empty((k, k))
+        if self.c.S != 1 or k > MAX_K or self.value(psi) is None:
             return None
         with nogil:
-            for l in range(c.q):
-                add_level_hessian(c, l, &H[0, 0])
-            for a in range(k):
-                for b in range(a):
-                    H[b, a] = H[a, b]
+            set_hessian(&self.c, &H[0, 0])
         return H.base
 
     def hessian(

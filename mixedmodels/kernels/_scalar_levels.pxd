@@ -4,4 +4,4 @@
 from mixedmodels.kernels._level_context cimport Context
 
 cdef bint at_scalar_level(Context* c, Py_ssize_t l, double* loglik) noexcept nogil
-cdef void add_level_hessian(Context* c, Py_ssize_t l, double* H) noexcept nogil
+cdef void set_hessian(Context* c, double* H) noexcept nogil

@@ -190,3 +190,14 @@ cdef void add_level_hessian(Context* c, Py_ssize_t l, double* H) noexcept nogil:
     for a in range(k):
         weight = with_u * moves[a] + 2.0 * t * by_slope[a] / h - pull * by_W[a]
         H[a * k] += weight if a else 2.0 * weight + 2.0 * sums[1] / h
+
+
+cdef void set_hessian(Context* c, double* H) noexcept nogil:
+    """Set the Hessian in (t, gamma) at the last point of objective(), shape (1 + p, 1 + p)."""
+    cdef Py_ssize_t k = 1 + c.p, l, a, b
+    memset(H, 0, k * k * sizeof(double))
+    for l in range(c.q):
+        add_level_hessian(c, l, H)
+    for a in range(k):
+        for b in range(a):
+            H[b * k + a] = H[a * k + b]

@@ -30,9 +30,9 @@ __all__ = ["COMPILED", "Course", "course"]
 
 #: The end of the search in units of `scale`, the evaluations of it all, -2 log-likelihood without random
 #: effects and by the rule at the optimum, the move in standard errors that the rule asks for there, whether a
-#: binomial response varies within no level, the linear predictor, and the inverse of the information about
-#: gamma.
-Course: TypeAlias = tuple[End, int, float, float, float, bool, FloatArray, FloatArray]
+#: binomial response varies within no level, the linear predictor, the inverse of the information about gamma,
+#: and the Hessian in (theta, gamma).
+Course: TypeAlias = tuple[End, int, float, float, float, bool, FloatArray, FloatArray, FloatArray]
 
 try:
     from mixedmodels.kernels._levels_course import course

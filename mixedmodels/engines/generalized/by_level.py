@@ -15,11 +15,11 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.quadrature_grid import no_integral, quadrature_grid
-from mixedmodels.factorization.blocks import Block
 from mixedmodels.factorization.threads import in_threads
 from mixedmodels.families.binomial import Binomial
 from mixedmodels.families.family import Family
 from mixedmodels.families.poisson import Poisson
+from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.kernels import levels
 
 # Numbers of the families in the kernels.
@@ -91,29 +91,33 @@ class LevelValue:
     dT: FloatArray
 
 
-def level_rows(blocks: Sequence[Block], first_rows: IntArray, family: Family, n: int) -> LevelRows | None:
+def has_one_factor(terms: Sequence[RandomTerm]) -> bool:
+    """Tell whether all terms belong to the levels of one grouping factor, which are independent."""
+    return all(term.group == terms[0].group and term.relationship is None for term in terms)
+
+
+def level_rows(terms: Sequence[RandomTerm], first_rows: IntArray, family: Family, n: int) -> LevelRows | None:
     """Return rows for the compiled loops, or None if the model is not one for them.
 
     Parameters
     ----------
-    blocks : sequence of Block
-        Blocks of the model.
+    terms : sequence of RandomTerm
+        Terms of the model.
     first_rows : ndarray, shape (q,)
-        First row of each level of the first block.
+        First row of each level of the leading grouping factor.
     family : Family
         Distribution of the response.
     n : int
         Number of rows.
     """
     kind = KINDS.get(type(family))
-    if not levels.COMPILED or kind is None or not family.is_canonical or len(blocks) != 1:
+    if not levels.COMPILED or kind is None or not family.is_canonical or n == 0 or not has_one_factor(terms):
         return None
-    block = blocks[0]
-    if block.relationship is not None or n == 0:
-        return None
-    Z = np.empty((n, block.size))
-    for s, column in enumerate(block.columns):
-        Z[:, s] = 1.0 if column is None else column
+    Z = np.empty((n, sum(term.size for term in terms)))
+    end = 0
+    for term in terms:
+        start, end = end, end + term.size
+        Z[:, start:end] = term.Z
     starts = np.empty(len(first_rows) + 1, dtype=np.intp)
     starts[:-1], starts[-1] = first_rows, n
     return _cut(kind, Z, starts)

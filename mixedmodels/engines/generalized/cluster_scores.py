@@ -14,9 +14,7 @@ from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.differences import STANDARD_ERROR_STEP, jacobian
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.objective import Evaluator
-from mixedmodels.engines.generalized.problem import GeneralizedProblem, first_row_of_each_level
-from mixedmodels.factorization.blocks import amalgamate
-from mixedmodels.factorization.weighted.penalized_system import penalized_system
+from mixedmodels.engines.generalized.problem import EffectsSystem, GeneralizedProblem, first_row_of_each_level
 from mixedmodels.formula.design.design import RandomTerm
 
 
@@ -40,8 +38,8 @@ def cluster_problems(problem: GeneralizedProblem, codes: IntArray, size: int) ->
 
 def _part(problem: GeneralizedProblem, rows: IntArray) -> GeneralizedProblem:
     terms = tuple(_cut(term, rows) for term in problem.terms)
-    system = penalized_system(amalgamate(terms))
-    first_rows = first_row_of_each_level(system)
+    effects = EffectsSystem(terms)
+    first_rows = first_row_of_each_level(effects)
     return replace(
         problem,
         y=problem.y[rows],
@@ -49,10 +47,10 @@ def _part(problem: GeneralizedProblem, rows: IntArray) -> GeneralizedProblem:
         offset=problem.offset[rows],
         fixed_basis=np.ascontiguousarray(problem.fixed_basis[rows]),
         terms=terms,
-        system=system,
+        effects=effects,
         constant=problem.constant[rows],
         first_rows=first_rows,
-        by_level=level_rows(system.blocks, first_rows, problem.family, len(rows)),
+        by_level=level_rows(terms, first_rows, problem.family, len(rows)),
     )
 
 

@@ -30,16 +30,16 @@ def is_usual(problem: GeneralizedProblem) -> bool:
         and problem.by_level is not None
         and len(problem.y) <= MAX_ROWS
         and problem.n_theta + problem.n_fixed <= levels_search.MAX_PARAMETERS
-        and problem.system.blocks[0].size <= levels_search.MAX_COEFFICIENTS
+        and problem.by_level.Z.shape[1] <= levels_search.MAX_COEFFICIENTS
         and all(term.structure.is_unstructured for term in problem.terms)
     )
 
 
 def level_objective(problem: GeneralizedProblem, u: FloatArray | None) -> LevelObjective:
     """Return the compiled objective of a usual model, the search for its modes starting at u, or at zero."""
-    rows, block = problem.by_level, problem.system.blocks[0]
+    rows = problem.by_level
     assert rows is not None
-    start = np.zeros((block.n_levels, block.size)) if u is None else u.copy()
+    start = np.zeros((len(rows.starts) - 1, rows.Z.shape[1])) if u is None else u.copy()
     return levels_search.LevelObjective(
         rows.kind, problem.y, problem.weights, problem.log_constant, rows.Z, rows.starts,
         np.ascontiguousarray(problem.fixed_basis.T), problem.offset, tuple(t.size for t in problem.terms),

@@ -48,6 +48,8 @@ class Course:
         Linear predictor there.
     fixed_inverse : ndarray, shape (p, p)
         Covariance of gamma given theta.
+    hessian : ndarray, shape (1 + p, 1 + p)
+        Hessian of -2 log-likelihood in the optimiser's coordinates.
     """
 
     end: End
@@ -57,6 +59,7 @@ class Course:
     u: FloatArray
     eta: FloatArray
     fixed_inverse: FloatArray
+    hessian: FloatArray
 
     @property
     def optimum(self) -> Optimum:
@@ -88,9 +91,9 @@ def usual_course(problem: GeneralizedProblem, layout: Layout) -> Course | None:
     )
     if found is None:
         return None
-    end, n_evaluations, nested, value, move, never_varies, eta, inverse = found
+    end, n_evaluations, nested, value, move, never_varies, eta, inverse, hessian = found
     is_plain = not never_varies and _is_plain(end, nested, value, move)
-    return Course(end, layout.scale, n_evaluations, is_plain, objective.u, eta, inverse)
+    return Course(end, layout.scale, n_evaluations, is_plain, objective.u, eta, inverse, hessian)
 
 
 def _is_plain(end: End, nested: float, value: float, move: float) -> bool:

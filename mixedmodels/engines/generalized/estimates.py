@@ -31,7 +31,7 @@ class QuadratureStep:
 class GeneralizedEstimates:
     """Estimates of a generalized linear mixed model.
 
-    The covariance of (theta, beta, phi) from the Hessian of the objective costs a third of the fit and is
+    The covariance of (theta, beta, phi) from the Hessian of the objective may cost a third of the fit and is
     computed when asked for: :func:`mixedmodels.engines.generalized.problem_from_data.vcov_hessian`.
 
     Attributes
@@ -63,6 +63,8 @@ class GeneralizedEstimates:
         The verdict.
     quadrature_sequence : tuple of QuadratureStep
         Fits with more and more nodes, for nAGQ = "auto"; empty otherwise.
+    hessian : ndarray, shape (m, m), or None
+        Hessian of the objective in the optimiser's coordinates where it was found on the way.
     """
 
     theta: FloatArray
@@ -77,3 +79,4 @@ class GeneralizedEstimates:
     optimization: OptimizationReport
     convergence: ConvergenceReport
     quadrature_sequence: tuple[QuadratureStep, ...] = ()
+    hessian: FloatArray | None = None

@@ -362,6 +362,7 @@ def _plain_estimates(problem: GeneralizedProblem, course: Course, began: float) 
         inverse_hessian=course.inverse_hessian,
         optimization=search,
         convergence=ConvergenceReport("converged", decrement, ()),
+        hessian=course.hessian,
     )
 
 

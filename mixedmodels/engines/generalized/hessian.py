@@ -51,29 +51,26 @@ def vcov_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -
     """
     if estimates.nAGQ == 0:
         return None
-    psi = natural_to_psi(problem, natural_parameters(estimates))
+    if estimates.hessian is not None:
+        return natural_covariance(problem, estimates, estimates.hessian)
     with threads_for(problem.system.pattern.n_tail):
         try:
-            hessian = _hessian_of(problem, estimates, psi)
+            hessian = objective_hessian(problem, estimates)
         except (ConvergenceError, np.linalg.LinAlgError):
             return None
-    return _covariance_at(problem, psi, hessian)
+    return natural_covariance(problem, estimates, hessian)
 
 
 def natural_covariance(
     problem: GeneralizedProblem, estimates: GeneralizedEstimates, hessian: FloatArray
 ) -> FloatArray | None:
     """Return the covariance of (theta, beta, phi) that a Hessian gives; see :func:`vcov_hessian`."""
-    return _covariance_at(problem, natural_to_psi(problem, natural_parameters(estimates)), hessian)
-
-
-def _covariance_at(problem: GeneralizedProblem, psi: FloatArray, hessian: FloatArray) -> FloatArray | None:
-    """Return the covariance from the Hessian at `psi`."""
     k, p = problem.n_theta, problem.n_fixed
     inverse = determined_inverse(hessian, slice(k, k + p))
     if inverse is None:
         return None
-    J = natural_jacobian(problem, psi)
+    natural = natural_parameters(estimates)
+    J = natural_jacobian(problem, natural if _is_linear(problem) else natural_to_psi(problem, natural))
     is_open = np.isnan(inverse.diagonal())
     if not is_open.any():
         return np.asarray(2.0 * J.dot(inverse).dot(J.T))
@@ -137,10 +134,7 @@ def natural_parameters(estimates: GeneralizedEstimates) -> FloatArray:
 
 def objective_hessian(problem: GeneralizedProblem, estimates: GeneralizedEstimates) -> FloatArray:
     """Return the Hessian of -2 log-likelihood in the optimiser's vector, shape (m, m)."""
-    return _hessian_of(problem, estimates, natural_to_psi(problem, natural_parameters(estimates)))
-
-
-def _hessian_of(problem: GeneralizedProblem, estimates: GeneralizedEstimates, psi: FloatArray) -> FloatArray:
+    psi = natural_to_psi(problem, natural_parameters(estimates))
     evaluator = Evaluator(problem, estimates.nAGQ)
     evaluator.begin_at(_modes(problem, estimates))
     return hessian_at(evaluator, psi, estimates.inverse_hessian)
@@ -201,6 +195,11 @@ def with_fixed(layout: Layout, columns: FloatArray, by_gamma: FloatArray) -> Flo
     H[layout.fixed, layout.outer] = columns[:, layout.fixed].T
     H[layout.fixed, layout.fixed] = by_gamma
     return 0.5 * (H + H.T)
+
+
+def _is_linear(problem: GeneralizedProblem) -> bool:
+    """Tell whether (theta, beta, phi) are linear in the optimiser's vector, with one Jacobian everywhere."""
+    return not problem.n_phi and all(term.structure.is_unstructured for term in problem.terms)
 
 
 def natural_jacobian(problem: GeneralizedProblem, psi: FloatArray) -> FloatArray:

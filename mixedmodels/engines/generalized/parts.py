@@ -22,11 +22,14 @@ from mixedmodels.engines.generalized.hessian import with_fixed
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.optimum import Layout, parameter_layout
 from mixedmodels.engines.generalized.pirls import Mode
-from mixedmodels.engines.generalized.problem import GeneralizedProblem, RowOrigin, first_row_of_each_level
+from mixedmodels.engines.generalized.problem import (
+    EffectsSystem,
+    GeneralizedProblem,
+    RowOrigin,
+    first_row_of_each_level,
+)
 from mixedmodels.engines.generalized.tangent import TANGENT_STEP, tangent_gradient
 from mixedmodels.errors import NotAvailableError
-from mixedmodels.factorization.blocks import amalgamate
-from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.machine import physical_memory
@@ -103,8 +106,8 @@ class PartModel:
             term if basis is None else replace(term, Z=basis.columns(term.Z))
             for term, basis in zip(rows.terms, self.bases, strict=True)
         )
-        system = penalized_system(amalgamate(terms))
-        first_rows = first_row_of_each_level(system)
+        effects = EffectsSystem(terms)
+        first_rows = first_row_of_each_level(effects)
         return GeneralizedProblem(
             y=rows.y,
             weights=rows.weights,
@@ -113,13 +116,13 @@ class PartModel:
             unscale=self.unscale,
             terms=terms,
             column_bases=self.bases,
-            system=system,
+            effects=effects,
             family=self.family,
             constant=rows.constant,
             row_origin=RowOrigin(None, None, rows.weights),
             first_rows=first_rows,
             observed=self.observed,
-            by_level=level_rows(system.blocks, first_rows, self.family, len(rows.y)),
+            by_level=level_rows(terms, first_rows, self.family, len(rows.y)),
         )
 
 

@@ -16,10 +16,15 @@ from scipy.linalg.lapack import dtrtrs
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.column_basis import ColumnBasis, moved_theta
-from mixedmodels.engines.generalized.by_level import LevelRows
+from mixedmodels.engines.generalized.by_level import LevelRows, has_one_factor
 from mixedmodels.engines.generalized.equal_rows import EqualRows, collapsed_response
-from mixedmodels.factorization.blocks import block_factor, term_slices
-from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem, SphericalRows, spherical_rows
+from mixedmodels.factorization.blocks import amalgamate, block_factor, term_slices
+from mixedmodels.factorization.weighted.penalized_system import (
+    PenalizedSystem,
+    SphericalRows,
+    penalized_system,
+    spherical_rows,
+)
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.kernels.level_starts import level_starts
@@ -70,6 +75,24 @@ class RowOrigin:
 
 
 @dataclass(frozen=True, eq=False)
+class EffectsSystem:
+    """The penalized system of some terms, arranged when it is first asked for: compiled searches never do.
+
+    Attributes
+    ----------
+    terms : tuple of RandomTerm
+        Random-effects terms.
+    """
+
+    terms: tuple[RandomTerm, ...]
+
+    @cached_property
+    def system(self) -> PenalizedSystem:
+        """Blocks of terms that share a grouping factor, and the pattern of Omega."""
+        return penalized_system(amalgamate(self.terms))
+
+
+@dataclass(frozen=True, eq=False)
 class GeneralizedProblem:
     """Data of a generalized linear mixed model, arranged for the engine; equal only to itself.
 
@@ -85,8 +108,8 @@ class GeneralizedProblem:
         Random-effects terms in the order of the design, ill-conditioned columns made orthogonal.
     column_bases : tuple of ColumnBasis or None
         What made them so; None where the columns are the user's.
-    system : PenalizedSystem
-        Blocks of terms that share a grouping factor, and the pattern of Omega.
+    effects : EffectsSystem
+        Makes `system` of them.
     family : Family
         Distribution of the response.
     constant : ndarray, shape (n,)
@@ -111,7 +134,7 @@ class GeneralizedProblem:
     unscale: FloatArray
     terms: tuple[RandomTerm, ...]
     column_bases: tuple[ColumnBasis | None, ...]
-    system: PenalizedSystem
+    effects: EffectsSystem
     family: Family
     constant: FloatArray
     row_origin: RowOrigin
@@ -119,6 +142,11 @@ class GeneralizedProblem:
     observed: bool = True
     by_level: LevelRows | None = None
     phi_unscale: FloatArray | None = None
+
+    @property
+    def system(self) -> PenalizedSystem:
+        """Blocks of terms that share a grouping factor, and the pattern of Omega."""
+        return self.effects.system
 
     @property
     def n_fixed(self) -> int:
@@ -195,9 +223,10 @@ class GeneralizedProblem:
         )
 
 
-def first_row_of_each_level(system: PenalizedSystem) -> IntArray:
+def first_row_of_each_level(effects: EffectsSystem) -> IntArray:
     """Return where the rows of each level of the leading block begin, the rows being sorted by it."""
-    starts = level_starts(system.blocks[0].codes, system.sums[0].size)
+    leading = effects.terms[0] if has_one_factor(effects.terms) else effects.system.blocks[0]
+    starts = level_starts(leading.codes, leading.n_levels)
     assert starts is not None
     return starts[:-1]
 

@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.hessian import natural_parameters, vcov_hes
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.pirls import Mode, conditional_mode
 from mixedmodels.engines.generalized.problem import (
+    EffectsSystem,
     GeneralizedProblem,
     RowOrigin,
     first_row_of_each_level,
@@ -27,7 +28,6 @@ from mixedmodels.engines.generalized.quadrature_grid import check_grid
 from mixedmodels.engines.orthonormal import orthonormalize
 from mixedmodels.errors import ControlError
 from mixedmodels.factorization.blocks import amalgamate, term_slices
-from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.factorization.weighted.row_inverse import diagonal_faces
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion, rows_of
@@ -87,8 +87,8 @@ def generalized_problem(
     # The matrix knows its products, of whatever order; only a canonical one of the rows wants its own.
     known = columns.unit_cholesky if equal is None and (order is None or family.is_canonical) else None
     fixed = orthonormalize(columns if order is None and equal is None else ColumnMatrix.of(X), None, known)
-    system = penalized_system(amalgamate(terms))
-    first_rows = first_row_of_each_level(system)
+    effects = EffectsSystem(terms)
+    first_rows = first_row_of_each_level(effects)
     return GeneralizedProblem(
         y=y,
         weights=weights,
@@ -97,13 +97,13 @@ def generalized_problem(
         unscale=fixed.R_inverse,
         terms=terms,
         column_bases=column_bases,
-        system=system,
+        effects=effects,
         family=family,
         constant=constant,
         row_origin=row_origin,
         first_rows=first_rows,
         observed=observed,
-        by_level=level_rows(system.blocks, first_rows, family, len(y)),
+        by_level=level_rows(terms, first_rows, family, len(y)),
         phi_unscale=phi_unscale,
     )
 

@@ -46,7 +46,8 @@ def estimates_near(
     moved[:k] = np.where(bounded & (moved[:k] <= 0.0), natural[:k], moved[:k])
     back = np.linalg.inv(natural_jacobian(smaller, natural_to_psi(smaller, moved)))
     theta, beta, phi = np.split(moved, [k, k + len(kept)])
-    return replace(estimates, theta=theta, beta=beta, phi=phi, inverse_hessian=back @ covariance @ back.T)
+    inverse = back @ covariance @ back.T
+    return replace(estimates, theta=theta, beta=beta, phi=phi, inverse_hessian=inverse, hessian=None)
 
 
 def _given_zero(

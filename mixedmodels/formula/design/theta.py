@@ -95,6 +95,9 @@ def boundaries(terms: Sequence[RandomTerm]) -> BoolArray:
 
 def column_scales(term: RandomTerm) -> FloatArray:
     """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
+    if term.size == 1 and term.Z.strides[0] == 0:
+        # One number for all rows.
+        return np.full(1, 1.0 / (abs(float(term.Z[0, 0])) or 1.0))
     rms = np.sqrt(mean_squares(term))
     if rms.all():
         return np.asarray(1.0 / rms)
@@ -105,8 +108,6 @@ def mean_squares(term: RandomTerm) -> FloatArray:
     """Return the mean square of each column of a term, shape (S,)."""
     if isinstance(term.Z, AbsentColumns):
         return np.asarray(np.einsum("ij,ij->j", term.Z.triangle, term.Z.triangle) / len(term.Z))
-    if term.size == 1 and term.Z.strides[0] == 0:
-        return np.square(term.Z[0])
     if 1 < term.size <= FEW_COLUMNS:
         return np.asarray(term.Z.T.dot(term.Z).diagonal() / len(term.Z))
     return np.asarray(np.einsum("ij,ij->j", term.Z, term.Z) / len(term.Z))

@@ -19,13 +19,12 @@ from mixedmodels.covariance.triangle import lower_triangle
 from mixedmodels.covariance.unstructured import Unstructured
 from mixedmodels.engines.generalized.by_level import level_rows
 from mixedmodels.engines.generalized.objective import Evaluator
-from mixedmodels.engines.generalized.problem import GeneralizedProblem
+from mixedmodels.engines.generalized.problem import EffectsSystem, GeneralizedProblem
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, evaluation, solve
 from mixedmodels.engines.linear.start import RESIDUAL_ROUNDING
-from mixedmodels.factorization.blocks import amalgamate, term_slices
+from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.constant.cross_products import RightHandSide
-from mixedmodels.factorization.weighted.penalized_system import penalized_system
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.inference.profile.coordinates import HeldFactor, free_factor, scaled_parameters
@@ -220,7 +219,6 @@ def generalized_surface(
         arranged.append(replace(term, Z=Z, structure=Unstructured(term.size)))
     own = replace(problem, terms=tuple(arranged), column_bases=(None,) * len(arranged))
     if any(basis is not None for basis in problem.column_bases):
-        system = penalized_system(amalgamate(arranged))
-        levels = level_rows(system.blocks, problem.first_rows, problem.family, len(problem.y))
-        own = replace(own, system=system, by_level=levels)
+        levels = level_rows(own.terms, problem.first_rows, problem.family, len(problem.y))
+        own = replace(own, effects=EffectsSystem(own.terms), by_level=levels)
     return GeneralizedSurface(Evaluator(own, nAGQ), terms)

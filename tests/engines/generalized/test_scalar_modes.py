@@ -11,7 +11,7 @@ from mixedmodels.engines.generalized import pirls
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
 from mixedmodels.engines.generalized.pirls import conditional_mode, joint_mode, predicted_mode
-from mixedmodels.engines.generalized.problem import pack, unpack
+from mixedmodels.engines.generalized.problem import EffectsSystem, pack, unpack
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.scalar_modes import scalar_search
 from mixedmodels.engines.generalized.start import starting_values
@@ -67,7 +67,9 @@ def problem_of(structure, family, seed, n=150):
 def test_modes_objectives_and_gradients_are_those_of_the_readable_search(structure, family):
     for seed in range(3):
         problem = problem_of(structure, family, seed)
-        twin = replace(problem, system=replace(problem.system, scalar=None))
+        effects = EffectsSystem(problem.terms)
+        effects.__dict__["system"] = replace(problem.system, scalar=None)
+        twin = replace(problem, effects=effects)
         assert (scalar_search(problem) is None) == (family in ("probit", "cloglog"))
         assert scalar_search(twin) is None
         values = starting_values(problem)
