@@ -18,7 +18,7 @@ from mixedmodels.families.base import (
     outside,
     trial_tails,
 )
-from mixedmodels.families.binomial import whole_trials
+from mixedmodels.families.binomial import log_binomial_coefficient, whole_trials
 from mixedmodels.families.family import Derivatives, Hessian, PhiDerivatives, Tails
 from mixedmodels.families.links import Link
 from mixedmodels.families.special import rising_jet, rising_jet_at
@@ -35,7 +35,6 @@ from mixedmodels.families.unit_interval import (
     slopes_in_log_precision,
 )
 from mixedmodels.kernels.family_rows import beta_binomial_rows
-from mixedmodels.kernels.whole_counts import log_choose
 
 # Precisions from which the loop over rows needs no care.
 LEAST_PHI = 1e-50
@@ -83,7 +82,7 @@ class BetaBinomial(FamilyBase):
 
     def log_constant(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return log C(n, ny)."""
-        return log_choose(y, weights)
+        return log_binomial_coefficient(y, weights)
 
     def evaluate(
         self,
@@ -97,7 +96,7 @@ class BetaBinomial(FamilyBase):
     ) -> Derivatives:
         """Return log-likelihood terms and derivatives in eta; the information is the observed one."""
         if constant is None:
-            constant = log_choose(y, weights)
+            constant = log_binomial_coefficient(y, weights)
         rows = self._logit_rows(y, eta, weights, phi, in_phi=False)
         if rows is not None:
             loglik, d1, d2, d3 = rows

@@ -29,7 +29,7 @@ from mixedmodels.families.unit_interval import (
     scaled,
 )
 from mixedmodels.kernels.family_rows import logit_rows, logit_rows_numpy
-from mixedmodels.kernels.whole_counts import log_choose
+from mixedmodels.kernels.whole_counts import log_choose, log_choose_numpy
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
@@ -78,7 +78,7 @@ class Binomial(FamilyBase):
     ) -> Derivatives:
         """Return log-likelihood terms and derivatives in eta."""
         if constant is None:
-            constant = log_choose(y, weights)
+            constant = log_binomial_coefficient(y, weights)
         if self.is_canonical:
             return evaluate_logit(y, eta, weights, constant, order)
         inside = self.link.gives_unit_mean(eta)
@@ -126,6 +126,11 @@ def binomial(link: str | Link = "logit") -> Binomial:
     'probit'
     """
     return Binomial(checked_link(link, "binomial", UNIT_LINKS))
+
+
+def log_binomial_coefficient(y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return log C(n, ny) for proportions y among n = weights trials, of any shape."""
+    return log_choose(y, weights) if y.ndim == weights.ndim == 1 else log_choose_numpy(y, weights)
 
 
 def evaluate_logit(
