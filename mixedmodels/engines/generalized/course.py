@@ -27,7 +27,7 @@ from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
 from mixedmodels.optimization.watch import current_watch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Course:
     """The end of a usual course.
 

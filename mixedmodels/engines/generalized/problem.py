@@ -74,7 +74,7 @@ class RowOrigin:
     weights: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EffectsSystem:
     """The penalized system of some terms, arranged when it is first asked for: compiled searches never do.
 
@@ -92,7 +92,7 @@ class EffectsSystem:
         return penalized_system(amalgamate(self.terms))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GeneralizedProblem:
     """Data of a generalized linear mixed model, arranged for the engine; equal only to itself.
 
