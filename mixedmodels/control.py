@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -157,12 +156,6 @@ def one_of(name: str, value: object, allowed: tuple[object, ...], hint: str = ""
         )
 
 
-@cache
-def _defaults(kind: type[ControlT]) -> ControlT:
-    """Return the options of a kind of which none is given."""
-    return kind()
-
-
 def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT]) -> ControlT:
     """Return the options as an object of `kind`, made from a mapping or the defaults where needed.
 
@@ -172,7 +165,7 @@ def as_control(control: ControlT | Mapping[str, Any] | None, kind: type[ControlT
         If an option is unknown, or `control` is something else.
     """
     if control is None:
-        return _defaults(kind)
+        return kind()
     if isinstance(control, kind):
         return control
     if not isinstance(control, Mapping):

@@ -17,6 +17,5 @@ def search_one_factor(
     scoring: tuple[int, float],
     tolerances: tuple[float, float],
     far: tuple[float, ...],
-    inverse: FloatArray,
-    scales: FloatArray,
+    back: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
 ) -> End | None: ...

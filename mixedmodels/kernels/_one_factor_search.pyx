@@ -375,6 +375,65 @@ cdef int take_last_step(Context* c, const Search* s, double* x, double* f) noexc
     return objective(c, x, f, g, &rounding)
 
 
+cdef void solve_fixed(const Context* c, const double[:, :] R_inverse, const double[::1] projection, double[::1] beta, double[:, ::1] vcov) noexcept nogil:
+    """Set beta and its unscaled covariance, of the user's columns, at the last point."""
+    cdef Py_ssize_t a, b, i, p = c.model.p, n = p + 1
+    cdef const double* L = c.at[c.now].root
+    cdef double[MAX_C] gamma
+    cdef double[MAX_C][MAX_C] W
+    for i in range(p - 1, -1, -1):
+        gamma[i] = L[p * n + i]
+        for a in range(i + 1, p):
+            gamma[i] -= L[a * n + i] * gamma[a]
+        gamma[i] /= L[i * n + i]
+    # W = L^-1 R^-T, whose products are the covariance.
+    for a in range(p):
+        beta[a] = 0.0
+        for i in range(p):
+            beta[a] += R_inverse[a, i] * (projection[i] + gamma[i])
+            W[i][a] = R_inverse[a, i]
+            for b in range(i):
+                W[i][a] -= L[i * n + b] * W[b][a]
+            W[i][a] /= L[i * n + i]
+    for a in range(p):
+        for b in range(p):
+            vcov[a, b] = 0.0
+            for i in range(p):
+                vcov[a, b] += W[i][a] * W[i][b]
+
+
+cdef tuple last_step(const Context* c, const double* x, double f, const double[:, ::1] inverse, const double[::1] scales, const double[:, :] R_inverse, const double[::1] projection):
+    """Return what is found at the last point, as one_factor_search.Last names it."""
+    cdef Py_ssize_t i, l, S = c.model.S, p = c.model.p, q = c.model.q, k = scales.shape[0]
+    cdef const Evaluation* at = &c.at[c.now]
+    cdef double[::1] theta = np.empty(k), beta = np.empty(p)
+    cdef double[:, ::1] vcov = np.empty((p, p)), u = np.empty((q, S))
+    fill_theta(c, &inverse[0, 0], &theta[0])
+    solve_fixed(c, R_inverse, projection, beta, vcov)
+    for l in range(q):
+        for i in range(S):
+            u[l, i] = at.u[i * q + l]
+    smallest = smallest_deviation(c, x, &inverse[0, 0], &scales[0])
+    pwrss = at.root[p * (p + 1) + p]
+    return (
+        theta.base, smallest, f, sqrt(at.sigma2), pwrss, at.log_det, at.log_det_fixed, beta.base, vcov.base, u.base
+    )
+
+
+cdef void describe(Context* c, tuple sizes, tuple options) except *:
+    """Set the sizes of the terms, the options and where what is found at a point goes, but for room to work in."""
+    cdef Py_ssize_t i
+    c.n_terms = len(sizes)
+    for i in range(c.n_terms):
+        c.sizes[i] = sizes[i]
+    c.options.constant, c.options.rounding, c.options.least_sigma2 = options[:3]
+    c.options.least_factor, c.options.largest_factor, c.options.least_curvature = options[3:]
+    c.model.T = c.T
+    for i in range(2):
+        c.at[i].root, c.at[i].pairs = c.roots[i], c.pairs[i]
+        c.at[i].gradient, c.at[i].gap = c.faces[i][0], c.faces[i][1]
+
+
 def search_one_factor(
     const double[:, :, ::1] faces,
     const double[:, :, ::1] XZ,
@@ -391,61 +450,51 @@ def search_one_factor(
     tuple scoring,
     tuple tolerances,
     tuple far,
-    const double[:, ::1] inverse,
-    const double[::1] scales,
+    tuple back,
 ):
     cdef Py_ssize_t S = r.shape[0], p = XX.shape[0], q = r.shape[1], k = start.shape[0], i, n_scored = 0, n_far = len(far)
     cdef Context c
-    cdef Evaluation* at
     cdef Search s
     cdef int status, status_at_last = UNUSUAL
-    cdef double at_last, smallest, inside
+    cdef double f
     cdef double[MAX_FAR] at_far
     cdef double[MAX_K] x
-    cdef double[::1] theta = np.empty(k)
-    cdef double[:, ::1] u = np.empty((S, q)), border = np.empty((p + 1, p + 1))
     cdef Py_ssize_t most = scoring[0]
     cdef double least_gain = scoring[1], tolerance = tolerances[0], relative = tolerances[1]
-    cdef double* room_for_work
-    if S > MAX_S or p + 1 > MAX_C or k > MAX_K or max(sizes) > MAX_TERM or len(far) > MAX_FAR:
+    cdef const double[:, ::1] inverse = back[0]
+    cdef const double[::1] scales = back[1]
+    if S > MAX_S or p + 1 > MAX_C or k > MAX_K or max(sizes) > MAX_TERM or n_far > MAX_FAR:
         return None
-    c.options.constant, c.options.rounding, c.options.least_sigma2 = options[:3]
-    c.options.least_factor, c.options.largest_factor, c.options.least_curvature = options[3:]
-    c.model.faces, c.model.r, c.model.T = &faces[0, 0, 0], &r[0, 0], c.T
+    describe(&c, sizes, options)
+    c.model.faces, c.model.r = &faces[0, 0, 0], &r[0, 0]
     c.model.XZ, c.model.XX, c.model.rX = NULL, NULL, NULL
     if p:
         c.model.XZ, c.model.XX, c.model.rX = &XZ[0, 0, 0], &XX[0, 0], &rX[0]
     c.model.rss, c.model.df, c.model.fixed_sigma2, c.model.least_share = rss, df, 0.0, least_share
     c.model.fixed_effects, c.model.S, c.model.p, c.model.q = fixed_effects, S, p, q
-    c.n_terms, s.k = len(sizes), k
-    for i in range(c.n_terms):
-        c.sizes[i] = sizes[i]
-    room_for_work = <double*> malloc(room(&c.model) * sizeof(double))
-    if room_for_work == NULL:
-        raise MemoryError()
-    for i in range(2):
-        c.at[i].work, c.at[i].u, c.at[i].root = room_for_work, &u[0, 0], c.roots[i]
-        c.at[i].gradient, c.at[i].gap, c.at[i].pairs = c.faces[i][0], c.faces[i][1], c.pairs[i]
+    s.k = k
     memcpy(s.x, &start[0], k * sizeof(double))
     for i in range(n_far):
         at_far[i] = far[i]
-    with nogil:
-        status = run(&c, &s, most, least_gain, tolerance, relative, &n_scored)
-        if status == FINE:
-            status = look_far(&c, &start[0], k, n_far, at_far)
-        if status == FINE:
-            status_at_last = take_last_step(&c, &s, x, &at_last)
+    cdef double* room_for_work = <double*> malloc((room(&c.model) + S * q) * sizeof(double))
+    if room_for_work == NULL:
+        raise MemoryError()
+    try:
+        for i in range(2):
+            c.at[i].work, c.at[i].u = room_for_work, room_for_work + room(&c.model)
+        with nogil:
+            status = run(&c, &s, most, least_gain, tolerance, relative, &n_scored)
+            if status == FINE:
+                status = look_far(&c, &start[0], k, n_far, at_far)
+            if status == FINE:
+                status_at_last = take_last_step(&c, &s, x, &f)
+        if status != FINE:
+            return None
+        last = last_step(&c, x, f, inverse, scales, back[2], back[3]) if status_at_last == FINE else None
+        smallest = smallest_deviation(&c, s.x, &inverse[0, 0], &scales[0])
+        return (*result(&s, n_scored), [at_far[i] for i in range(n_far)], smallest, last)
+    finally:
         free(room_for_work)
-    if status != FINE:
-        return None
-    at, last = &c.at[c.now], None
-    smallest = smallest_deviation(&c, s.x, &inverse[0, 0], &scales[0])
-    if status_at_last == FINE:
-        fill_theta(&c, &inverse[0, 0], &theta[0])
-        memcpy(&border[0, 0], at.root, (p + 1) * (p + 1) * sizeof(double))
-        inside = smallest_deviation(&c, x, &inverse[0, 0], &scales[0])
-        last = (theta.base, inside, at_last, at.sigma2, at.log_det, at.log_det_fixed, border.base, u.base)
-    return (*result(&s, n_scored), [at_far[i] for i in range(n_far)], smallest, last)
 
 
 cdef tuple result(Search* s, Py_ssize_t n_scored):

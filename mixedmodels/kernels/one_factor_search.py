@@ -18,9 +18,11 @@ MAX_PARAMETERS = 32
 
 
 #: Where the last step leads, if all diagonals of the factors are positive there: theta, (k,), the smallest
-#: deviation in units of its scale, the objective, sigma^2, log|L|^2, log|R_X|^2, the Cholesky factor of the
-#: border, (p + 1, p + 1), and the spherical effects, (S, q).
-Last: TypeAlias = tuple[FloatArray, float, float, float, float, float, FloatArray, FloatArray]
+#: deviation in units of its scale, the objective, sigma, the penalized sum of squares, log|L|^2, log|R_X|^2,
+#: beta, (p,), its unscaled covariance, (p, p), and the spherical effects, (q, S).
+Last: TypeAlias = tuple[
+    FloatArray, float, float, float, float, float, float, FloatArray, FloatArray, FloatArray
+]
 #: Free coordinates x, (k,), the objective there, its gradient, the inverse Hessian, the decrement, the
 #: accepted points with their objectives, the objective at every point of the search, evaluations of Fisher
 #: scoring before it, rounding of the objective at the last point, the objective far off, the smallest

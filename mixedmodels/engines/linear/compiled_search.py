@@ -14,7 +14,7 @@ from scipy.linalg import block_diag
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.looks import FAR_SIZES
 from mixedmodels.engines.linear.problem import LinearProblem
-from mixedmodels.engines.linear.reml import LinearSolution, solution_of_border
+from mixedmodels.engines.linear.reml import LinearSolution, spherical_by_term
 from mixedmodels.engines.linear.start import (
     LARGEST_FACTOR,
     LEAST_CURVATURE,
@@ -124,7 +124,8 @@ def compiled_search(
         sizes, first, problem.n - problem.p if REML else problem.n, REML, LEAST_SHARE,
         (constant, RESIDUAL_ROUNDING, smallest_variance(problem),
          LEAST_FACTOR, LARGEST_FACTOR, LEAST_CURVATURE),
-        scoring, (tolerance, OBJECTIVE_ROUNDING), far_off, _outward(problem), problem.scales,
+        scoring, (tolerance, OBJECTIVE_ROUNDING), far_off,
+        (_outward(problem), problem.scales, problem.fixed_basis.R_inverse, problem.projection),
     )  # fmt: skip
     if end is None:
         return None
@@ -142,8 +143,11 @@ def _last_step(problem: LinearProblem, last: one_factor_search.Last | None) -> L
     """Return where the last step leads, if the search tells."""
     if last is None:
         return None
-    theta, smallest, objective, sigma2, log_det, log_det_fixed, border, u = last
-    solution = solution_of_border(problem, objective, sigma2, log_det, log_det_fixed, border, (u,))
+    theta, smallest, objective, sigma, pwrss, log_det, log_det_fixed, beta, vcov, u = last
+    is_its_own = len(problem.terms) == 1 and problem.terms[0].relationship is None
+    effects = (u,) if is_its_own else spherical_by_term(problem, (u.T,))
+    log_det_fixed += problem.fixed_basis.log_det_R2
+    solution = LinearSolution(beta, effects, sigma, objective, pwrss, vcov, log_det, log_det_fixed)
     return LastStep(theta, smallest, solution)
 
 

@@ -150,7 +150,7 @@ def fit_linear(
         estimates = small_residual.fit_separated(
             problem, y, REML, first, math.sqrt(problem.equations.rss / problem.n)
         )
-    if not may_be_saturated(problem) or not saturated.can_look(problem):
+    if math.isinf(search.ceiling) or not saturated.can_look(problem):
         return estimates
     return saturated.with_zero_residual_tried(problem, y, REML, estimates, partial(_vanishing_from, search))
 
@@ -208,7 +208,8 @@ def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
     few = problem.n_theta <= FEW_PARAMETERS or problem.n < ROWS_PER_EFFECT * n_effects
     if not few or n_effects > FEW_EFFECTS:
         return False
-    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS or may_be_saturated(problem):
+    is_full = problem.p + n_effects >= problem.n
+    if origin == "user" or search.n_evaluations > HARD_EVALUATIONS or is_full:
         return True
     end = search.end_at(found)
     smallest = starting.smallest_deviation(problem, found.x) if end is None else end.smallest

@@ -18,7 +18,6 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.system import System
 from mixedmodels.factorization.blocks import Block, block_factor, term_slices
-from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import term_factors, theta_slices
 
 with on_first_use():
@@ -164,30 +163,6 @@ def solution_of(problem: LinearProblem, at: Evaluation) -> LinearSolution:
         unscaled_vcov=system.fixed_covariance(R_inverse),
         log_det_L2=system.log_det_L2,
         log_det_RX2=system.log_det_RX2 + problem.fixed_basis.log_det_R2,
-    )
-
-
-def solution_of_border(
-    problem: LinearProblem,
-    objective: float,
-    sigma2: float,
-    log_det_L2: float,
-    log_det_RX2: float,
-    border: FloatArray,
-    u: Sequence[FloatArray],
-) -> LinearSolution:
-    """Return the same from the Cholesky factor of the border of X'X with the response, (p + 1, p + 1)."""
-    R_inverse, RX_inverse = problem.fixed_basis.R_inverse, lower_inverse(border[:-1, :-1])
-    root = RX_inverse.dot(R_inverse.T)
-    return LinearSolution(
-        beta=R_inverse.dot(problem.projection + RX_inverse.T.dot(border[-1, :-1])),
-        u=spherical_by_term(problem, u),
-        sigma=math.sqrt(sigma2),
-        objective=objective,
-        pwrss=float(border[-1, -1]),
-        unscaled_vcov=root.T.dot(root),
-        log_det_L2=log_det_L2,
-        log_det_RX2=log_det_RX2 + problem.fixed_basis.log_det_R2,
     )
 
 

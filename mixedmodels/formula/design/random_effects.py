@@ -81,6 +81,8 @@ def in_order_of_levels(built: list[tuple[RandomTerm, Beside]]) -> list[tuple[Ran
     As in lme4, terms that stand in this order already stay as they are written, and otherwise those with
     equally many levels come in reversed order.
     """
+    if len(built) == 1:
+        return built
     counts = [term.n_levels for term, _ in built]
     if all(before >= after for before, after in pairwise(counts)):
         return built
@@ -130,7 +132,7 @@ def _terms_of_bar(
             label=plan.group,
             group=plan.group,
             expression=str(bar),
-            columns=tuple(recipe.names[k] for k in selected),
+            columns=recipe.names if Z is matrix else tuple(recipe.names[k] for k in selected),
             Z=Z,
             codes=factor.codes,
             levels=factor.levels,

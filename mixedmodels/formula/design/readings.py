@@ -23,6 +23,8 @@ def warn_about_formula(parsed: ParsedFormula, fixed: Terms, bars: Iterable[BarPl
     if fixed.response_dropped and parsed.response is not None:
         message = f"the response {deparse(parsed.response)} is among the predictors and was dropped there"
         warn(message, FormulaWarning)
+    if not fixed.by_dot:
+        return
     groups = {name.name for bar in bars for name in names_in(bar.bar.group)}
     brought = [name for name in fixed.by_dot if name in groups]
     if brought:

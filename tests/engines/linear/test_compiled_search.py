@@ -5,12 +5,15 @@ import pandas as pd
 import pytest
 
 from mixedmodels import load_dataset
-from mixedmodels.engines.linear import compiled_search, search
+from mixedmodels.engines.linear import compiled_search, reml, search
+from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.engines.linear.start import RESIDUAL_ROUNDING
 from mixedmodels.formula import build_design
+from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.kernels import one_factor_search
+from mixedmodels.optimization.polish import is_polished
 
 pytestmark = pytest.mark.skipif(not one_factor_search.COMPILED, reason="nothing is compiled")
 
@@ -98,6 +101,40 @@ def test_the_compiled_search_is_the_one_that_is_taken(monkeypatch):
     found = fit_linear(problem, True)
     assert len(ends) == 1 and ends[0].found.converged
     assert found.solution.objective == pytest.approx(1743.62827195896, abs=1e-9)  # lme4: 1743.6282719599
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("location", [0.0, 50.0])
+def test_what_it_finds_where_the_last_step_leads_is_what_is_there(formula, location, REML):
+    problem = _problem(formula, _data(len(formula), 1.0, 0.3, location))
+    end = compiled_search.compiled_search(problem, REML, (5, 3.0), 5e-9)
+    found, last = end.found, end.last
+    assert end.smallest == pytest.approx(starting.smallest_deviation(problem, found.x), rel=1e-12)
+    free = found.x - found.inverse_hessian @ found.gradient
+    if last is None:
+        assert free[boundaries(problem.terms)].min() <= 0.0
+        return
+    np.testing.assert_allclose(last.theta, starting.theta_of(problem, free), rtol=1e-12, atol=1e-14)
+    assert last.smallest == pytest.approx(starting.smallest_deviation(problem, free), rel=1e-12)
+    there = reml.solution_of(problem, reml.evaluation_at(problem, last.theta, REML))
+    for name in ("beta", "sigma", "objective", "pwrss", "unscaled_vcov", "log_det_L2", "log_det_RX2"):
+        np.testing.assert_allclose(getattr(last.solution, name), getattr(there, name), rtol=1e-11, atol=1e-11)
+    for ours, theirs in zip(last.solution.u, there.u, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    # The estimates of the fit are these, where no variance is near zero and no more digits are looked for.
+    if end.smallest > 0.2 and is_polished(found):
+        np.testing.assert_array_equal(fit_linear(problem, REML).theta, last.theta)
+
+
+def test_a_last_step_to_negative_diagonals_is_solved_by_the_readable_way():
+    problem = _problem("y ~ x + (x | g)", _data(1, 1.0, 0.3))
+    start = compiled_search.compiled_search(problem, True, (0, 3.0), 5e-9).found.x
+    mirrored = compiled_search.compiled_search(problem, True, (0, 3.0), 5e-9, start=start * [-1, -1, 1])
+    assert mirrored.last is None or (mirrored.last.theta[[0, 2]] > 0.0).all()
+    assert mirrored.found.objective == pytest.approx(
+        compiled_search.compiled_search(problem, True, (0, 3.0), 5e-9).found.objective, rel=1e-12
+    )
 
 
 def test_what_is_out_of_the_ordinary_is_left_to_the_readable_search():
