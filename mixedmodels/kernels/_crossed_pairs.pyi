@@ -1,5 +1,5 @@
 from mixedmodels.arrays import FloatArray
-from mixedmodels.kernels.crossed_pairs import Entries
+from mixedmodels.kernels.crossed_pairs import Entries, Products
 
 def level_sums_of_columns(
     entries: Entries, Q: FloatArray, u: tuple[FloatArray, FloatArray], W: FloatArray, g: FloatArray
@@ -8,17 +8,9 @@ def movement_products(
     entries: Entries,
     Q: FloatArray,
     effects: tuple[FloatArray, FloatArray],
-    weights: FloatArray,
-    others: FloatArray,
-    slope: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]: ...
-def schur_movement(
-    entries: Entries,
-    V: FloatArray,
-    of_rows: FloatArray,
-    pivots: FloatArray,
+    by_row: FloatArray,
     root: FloatArray,
     C: FloatArray,
     scales: tuple[float, float],
     G: FloatArray,
-) -> tuple[FloatArray, FloatArray]: ...
+) -> Products: ...

@@ -41,3 +41,6 @@ class ScalarModes:
         rows: tuple[FloatArray, FloatArray, FloatArray],
         mode: FloatArray,
     ) -> tuple[FloatArray, FloatArray]: ...
+    def without_random_effects(
+        self, eta: FloatArray, n_steps: int, most: int, gain: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray, float] | None: ...

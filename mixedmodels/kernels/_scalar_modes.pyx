@@ -44,6 +44,8 @@ cdef double one = 1.0, minus_one = -1.0, zero = 0.0
 cdef enum:
     # Rows whose terms are added up before they join the sum.
     STRETCH = 128
+    # Lengths of a step of the model without random effects that are tried: 1, 1/2, 1/4, 1/8.
+    GLM_HALVINGS = 4
 
 
 cdef struct State:
@@ -70,6 +72,17 @@ cdef struct System:
     double* effects
     double* fixed
     double* weighted
+
+
+cdef struct Glm:
+    # The model without random effects: the four terms of the rows, fixed effects and where a step leads, the
+    # predictor, weighted columns, their products with the columns, a step.
+    double* rows
+    double* gamma
+    double* eta
+    double* weighted
+    double* gram
+    double* step
 
 
 cdef double dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
@@ -148,6 +161,84 @@ cdef class ScalarModes(ScalarFactors):
             effects[at].copy(), fixed[at].copy(), eta[at], (*rows[at, :2], terms[0], rows[at, 2], terms[1], rows[at, 3]),
             states[at].penalized, values, tail, s.log_det, border,
         )
+
+    def without_random_effects(self, const double[::1] eta, Py_ssize_t n_steps, Py_ssize_t most, double gain):
+        cdef Py_ssize_t n = self.n, p = self.p, i, k
+        cdef double loglik, before, nested
+        cdef Glm at
+        if not p:
+            return None
+        rows, gamma, kept = np.empty((4, n)), np.zeros(2 * p), np.empty((2, n))
+        work = np.empty(n * (p + 1) + p * (p + 1))
+        cdef double[:, ::1] R = rows, kept_rows = kept
+        cdef double[::1] g = gamma, w = work
+        at.rows, at.gamma, at.eta, at.weighted = &R[0, 0], &g[0], &w[0], &w[n]
+        at.gram = at.weighted + n * p
+        at.step = at.gram + p * p
+        with nogil:
+            # 1. R's start: a least-squares step from linear predictors close to the response.
+            self.rows_of(&eta[0], at.rows)
+            for i in range(n):
+                at.rows[n + i] += at.rows[2 * n + i] * (eta[i] - self.offset[i])
+            self.scoring_step(&at)
+            for k in range(p):
+                at.gamma[k] = at.step[k]
+            loglik = self.glm_loglik(&at, at.gamma)
+            # 2. Scoring steps.
+            for k in range(n_steps):
+                loglik = self.glm_moved(&at, loglik)
+            memcpy(&kept_rows[0, 0], at.rows + n, 2 * n * sizeof(double))
+        if not isfinite(loglik):
+            return None
+        start = gamma[:p].copy()
+        with nogil:
+            # 3. On to the optimum.
+            nested = loglik
+            for k in range(most):
+                before = nested
+                nested = self.glm_moved(&at, before)
+                if nested - before < gain:
+                    break
+        return start, kept[0], kept[1], -2.0 * nested
+
+    cdef double glm_loglik(self, Glm* at, double* gamma) noexcept nogil:
+        """Evaluate the rows at fixed effects alone; return the log-likelihood."""
+        memcpy(at.eta, &self.offset[0], self.n * sizeof(double))
+        self.add_fixed(gamma, at.eta)
+        self.rows_of(at.eta, at.rows)
+        return self.total(at.rows)
+
+    cdef void scoring_step(self, Glm* at) noexcept nogil:
+        """Set a step of Fisher scoring; none where the information is singular."""
+        cdef int p = <int> self.p, n = <int> self.n, info = 0
+        cdef Py_ssize_t i, k
+        for i in range(n):
+            for k in range(p):
+                at.weighted[i * p + k] = at.rows[2 * n + i] * self.Q[i, k]
+        dgemm("N", "T", &p, &p, &n, &one, at.weighted, &p, <double*> &self.Q[0, 0], &p, &zero, at.gram, &p)
+        self.fixed_sums(at.rows + n, at.step)
+        dpotrf("L", &p, at.gram, &p, &info)
+        if info != 0:
+            memset(at.step, 0, p * sizeof(double))
+            return
+        dtrsm("L", "L", "N", "N", &p, &one_column, &one, at.gram, &p, at.step, &p)
+        dtrsm("L", "L", "T", "N", &p, &one_column, &one, at.gram, &p, at.step, &p)
+
+    cdef double glm_moved(self, Glm* at, double loglik) noexcept nogil:
+        """Take a scoring step, halved until the likelihood grows; return it."""
+        cdef double length = 1.0, found
+        cdef Py_ssize_t k
+        cdef double* moved = at.gamma + self.p
+        self.scoring_step(at)
+        for _ in range(GLM_HALVINGS):
+            for k in range(self.p):
+                moved[k] = at.gamma[k] + length * at.step[k]
+            found = self.glm_loglik(at, moved)
+            if found > loglik:
+                memcpy(at.gamma, moved, self.p * sizeof(double))
+                return found
+            length *= 0.5
+        return self.glm_loglik(at, at.gamma)
 
     def solve_for(self, values, tail, double[:, ::1] rhs):
         """Solve for the columns of rhs, in their place."""
@@ -272,25 +363,40 @@ cdef class ScalarModes(ScalarFactors):
 
     cdef void evaluate(self, State* state, System* s, const double* t, bint is_new) noexcept nogil:
         """Evaluate the rows; `is_new` tells whether the fixed effects are others than before."""
-        cdef Py_ssize_t i, k, n = self.n
-        cdef double total = 0.0, stretch
+        cdef Py_ssize_t n = self.n
         if is_new:
             memcpy(s.fixed, &self.offset[0], n * sizeof(double))
             self.add_fixed(state.gamma, s.fixed)
         memcpy(s.effects, state.u, self.n_effects * sizeof(double))
         self.add_effects(s.effects, t, s.fixed, state.eta)
+        self.rows_of(state.eta, state.rows)
+        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * self.total(state.rows)
+
+    cdef void rows_of(self, const double* eta, double* rows) noexcept nogil:
+        """Evaluate the rows."""
         if self.kind == 0:
-            logit_rows_at(n, &self.y[0], state.eta, &self.weights[0], state.rows)
+            logit_rows_at(self.n, &self.y[0], eta, &self.weights[0], rows)
         else:
-            poisson_rows_at(n, &self.y[0], state.eta, &self.weights[0], state.rows)
-        k = 0
+            poisson_rows_at(self.n, &self.y[0], eta, &self.weights[0], rows)
+
+    cdef double total(self, const double* loglik) noexcept nogil:
+        """Return the log-likelihood, added up in stretches, in each of which four sums run side by side."""
+        cdef Py_ssize_t i, k = 0, end, n = self.n
+        cdef double total = 0.0
+        cdef double[4] sums
         while k < n:
-            stretch = 0.0
-            for i in range(k, min(k + STRETCH, n)):
-                stretch += state.rows[i] + self.constant[i]
-            total += stretch
-            k += STRETCH
-        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * total
+            end = min(k + STRETCH, n)
+            for i in range(4):
+                sums[i] = 0.0
+            while k + 4 <= end:
+                for i in range(4):
+                    sums[i] += loglik[k + i] + self.constant[k + i]
+                k += 4
+            while k < end:
+                sums[0] += loglik[k] + self.constant[k]
+                k += 1
+            total += (sums[0] + sums[1]) + (sums[2] + sums[3])
+        return total
 
     cdef void add_fixed(self, double* gamma, double* rows) noexcept nogil:
         """Add Q gamma to the rows."""
