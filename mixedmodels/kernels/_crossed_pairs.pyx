@@ -61,7 +61,8 @@ def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] 
 cdef struct Pass:
     # A pass over the levels of the first factor, some at a time: the parameters, fixed effects and rows of the
     # tail; the levels and entries of the stretch; of its entries N, M and N G for every parameter, and W; of
-    # its levels r for every parameter; rows and what they are multiplied with.
+    # its levels r for every parameter; rows and what they are multiplied with;
+    # the inverse between the entries of a level.
     int m, p, n_tail
     Py_ssize_t begin, end, at, size
     double s, t
@@ -72,6 +73,7 @@ cdef struct Pass:
     double* r
     double* rows
     double* weighted
+    double* block
 
 
 def movement_products(
@@ -85,7 +87,7 @@ def movement_products(
     cdef Py_ssize_t most, levels, a
     x.m, x.p, x.n_tail, x.s, x.t = effects[0].shape[1], Q.shape[1], entries.n_tail, scales[0], scales[1]
     most = max(entries.most_entries, MOST_ENTRIES)
-    room = np.empty((3 * x.m + 1) * most + x.m * (most + 1) + STRETCH * (2 * x.m + 2))
+    room = np.empty((3 * x.m + 1) * most + x.m * (most + 1) + STRETCH * (2 * x.m + 2) + entries.most_entries**2)
     gram, through, complement = np.zeros((x.m + 2, x.m)), np.zeros((x.m, x.m)), np.zeros((x.m, x.n_tail, x.n_tail))
     tail = np.zeros((x.m, x.n_tail))
     cdef double[::1] w = room
@@ -98,6 +100,7 @@ def movement_products(
     x.r = x.W + most
     x.rows = x.r + x.m * (most + 1)
     x.weighted = x.rows + STRETCH * x.m
+    x.block = x.weighted + STRETCH * (x.m + 2)
     x.begin, levels = 0, root.shape[0]
     with nogil:
         while x.begin < levels:
@@ -189,6 +192,7 @@ cdef void add_complement(
     cdef int levels = <int> (x.end - x.begin), n_tail = x.n_tail
     cdef double* M
     cdef double* row
+    cdef double c, d
     for a in range(x.m):
         M = x.M + a * x.size
         if is_dense:
@@ -198,11 +202,13 @@ cdef void add_complement(
             )
             continue
         M -= x.at
+        # Half of what is added to its transpose in the end: entries are sorted by tail row.
         for l in range(x.begin, x.end):
             for e in range(starts[l], starts[l + 1]):
-                row = &S[a, tail_rows[e], 0]
-                for f in range(starts[l], starts[l + 1]):
-                    row[tail_rows[f]] += C[e] * M[f]
+                row, c, d = &S[a, tail_rows[e], 0], C[e], M[e]
+                for f in range(starts[l], e):
+                    row[tail_rows[f]] += c * M[f] + d * C[f]
+                row[tail_rows[e]] += c * d
 
 
 cdef void add_through(
@@ -210,26 +216,23 @@ cdef void add_through(
     double[:, ::1] K, bint is_dense,
 ) noexcept nogil:
     """Add ``r r' + 2 N G N'``."""
-    cdef Py_ssize_t a, l, e, f
+    cdef Py_ssize_t l, e, f
     cdef int levels = <int> (x.end - x.begin), rows = <int> (x.m * (x.end - x.begin)), n_tail = x.n_tail
-    cdef int size = <int> x.size
-    cdef double* N
-    cdef double* out
-    cdef double g
+    cdef int size = <int> x.size, known
+    cdef const double* row
     if is_dense:
         dgemm("N", "N", &n_tail, &rows, &n_tail, &one, &G[0, 0], &n_tail, x.N, &n_tail, &zero, x.NG, &n_tail)
     else:
-        memset(x.NG, 0, x.m * x.size * sizeof(double))
         for l in range(x.begin, x.end):
-            for e in range(starts[l], starts[l + 1]):
-                for f in range(starts[l], e + 1):
-                    g = G[tail_rows[e], tail_rows[f]] * (0.5 if e == f else 1.0)
-                    N, out = x.N - x.at, x.NG - x.at
-                    for a in range(x.m):
-                        out[e] += g * N[f]
-                        out[f] += g * N[e]
-                        N += x.size
-                        out += x.size
+            known = <int> (starts[l + 1] - starts[l])
+            if not known:
+                continue
+            for e in range(known):
+                row = &G[tail_rows[starts[l] + e], 0]
+                for f in range(known):
+                    x.block[e * known + f] = row[tail_rows[starts[l] + f]]
+            e = starts[l] - x.at
+            dgemm("N", "N", &known, &x.m, &known, &one, x.block, &known, x.N + e, &size, &zero, x.NG + e, &size)
     dgemm("T", "N", &x.m, &x.m, &levels, &one, x.r, &levels, x.r, &levels, &one, &K[0, 0], &x.m)
     dgemm("T", "N", &x.m, &x.m, &size, &two, x.NG, &size, x.N, &size, &one, &K[0, 0], &x.m)
 

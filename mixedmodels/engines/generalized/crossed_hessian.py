@@ -205,9 +205,9 @@ def _products(at: _Crossed, moved: _Movement, curving: FloatArray) -> FloatArray
     H[0, 1] += together
     H[1, 0] += together
     # 5. What is lost through the inverse of Omega.
-    GS = (G @ S).reshape(len(S), -1)
-    SG = (S @ G).reshape(len(S), -1)
-    return np.asarray(H - through - GS @ SG.T)
+    GS = G @ S
+    SG = GS.transpose(0, 2, 1).reshape(len(S), -1)
+    return np.asarray(H - through - GS.reshape(len(S), -1) @ SG.T)
 
 
 def _solved(at: _Crossed, rhs: FloatArray) -> FloatArray:
