@@ -6,7 +6,7 @@ from libc.math cimport INFINITY, isfinite, log
 from libc.string cimport memcpy, memset
 
 from mixedmodels.kernels._family_rows cimport logit_rows_at, poisson_rows_at
-from mixedmodels.kernels._scalar_factors cimport MAX, ScalarFactors
+from mixedmodels.kernels._scalar_factors cimport MAX, Codes, ScalarFactors
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
@@ -49,7 +49,8 @@ cdef enum:
 
 
 cdef struct State:
-    # Where the search stands: effects, fixed effects, predictor, and the four terms of the rows.
+    # Where the search stands: effects and fixed effects; predictor and the four terms of the rows, which are
+    # those of the state evaluated last.
     double* u
     double* gamma
     double* eta
@@ -104,6 +105,7 @@ cdef void multiply_levels(Py_ssize_t q, Py_ssize_t m, const double* by, double* 
 cdef class ScalarModes(ScalarFactors):
     cdef tuple data
     cdef int kind
+    cdef bint has_constant, is_crossed
     cdef Py_ssize_t p
     cdef const double[::1] y, weights, constant, offset
     cdef const double[:, ::1] Q
@@ -112,7 +114,8 @@ cdef class ScalarModes(ScalarFactors):
         ScalarFactors.__init__(self, *loops.parts)
         self.data = (loops, kind, y, weights, constant, offset, Q)
         self.kind, self.y, self.weights, self.constant, self.offset, self.Q = self.data[1:]
-        self.p = Q.shape[1]
+        self.p, self.has_constant = Q.shape[1], bool(constant.any())
+        self.is_crossed = self.n_chain == 1 and self.n_dense == 1
 
     def __reduce__(self):
         return ScalarModes, self.data
@@ -123,21 +126,21 @@ cdef class ScalarModes(ScalarFactors):
         cdef double rounding, trusted
         max_steps, max_halvings, rounding, trusted = limits
         effects, fixed = np.empty((3, N)), np.empty((2, self.p))
-        eta, rows = np.empty((2, self.n)), np.empty((2, 4, self.n))
+        eta, rows = np.empty(self.n), np.empty((4, self.n))
         values, tail = np.empty(self.n_values), np.empty((M, M), order="F")
         borders, half = np.empty((2, N, p)), np.empty((p, p), order="F")
         work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 1)
         effects[0], fixed[0] = u, gamma
         cdef const double[::1] t = scales
-        cdef double[:, ::1] U = effects, G = fixed, E = eta
-        cdef double[:, :, ::1] R = rows, B = borders
-        cdef double[::1] V = values, w = work
+        cdef double[:, ::1] U = effects, G = fixed, R = rows
+        cdef double[:, :, ::1] B = borders
+        cdef double[::1] V = values, w = work, E = eta
         cdef double[::1, :] T = tail, H = half
         cdef State[2] states
         cdef System s
         cdef int k, at
         for k in range(2):
-            states[k].u, states[k].eta, states[k].rows = &U[k, 0], &E[k, 0], &R[k, 0, 0]
+            states[k].u, states[k].eta, states[k].rows = &U[k, 0], &E[0], &R[0, 0]
             states[k].gamma = &G[k, 0] if self.p else NULL
         s.values, s.effects, s.score = &V[0], &U[2, 0], &w[0]
         s.tail = &T[0, 0] if M else NULL
@@ -153,12 +156,12 @@ cdef class ScalarModes(ScalarFactors):
         if at < 0:
             return None
         terms = np.empty((2, self.n))
-        np.negative(rows[at, 2], out=terms[0])
-        np.negative(rows[at, 3], out=terms[1])
-        rows[at, 0] += self.data[4]
+        np.negative(rows[2], out=terms[0])
+        np.negative(rows[3], out=terms[1])
+        rows[0] += self.data[4]
         border = (borders[0].T, borders[1].T, half) if p else None
         return (
-            effects[at].copy(), fixed[at].copy(), eta[at], (*rows[at, :2], terms[0], rows[at, 2], terms[1], rows[at, 3]),
+            effects[at].copy(), fixed[at].copy(), eta, (*rows[:2], terms[0], rows[2], terms[1], rows[3]),
             states[at].penalized, values, tail, s.log_det, border,
         )
 
@@ -206,7 +209,7 @@ cdef class ScalarModes(ScalarFactors):
         memcpy(at.eta, &self.offset[0], self.n * sizeof(double))
         self.add_fixed(gamma, at.eta)
         self.rows_of(at.eta, at.rows)
-        return self.total(at.rows)
+        return self.total(self.n, at.rows, 0)
 
     cdef void scoring_step(self, Glm* at) noexcept nogil:
         """Set a step of Fisher scoring; none where the information is singular."""
@@ -357,7 +360,10 @@ cdef class ScalarModes(ScalarFactors):
                 return -1
             previous = squared
             if not self.move(&states[at], &states[1 - at], s, t, p, squared < trusted * size, max_halvings):
-                return at if isfinite(states[1 - at].penalized) else -1
+                if not isfinite(states[1 - at].penalized):
+                    return -1
+                self.evaluate(&states[at], s, t, True)
+                return at if self.factorize(&states[at], s, t) else -1
             at = 1 - at
         return -1
 
@@ -368,9 +374,45 @@ cdef class ScalarModes(ScalarFactors):
             memcpy(s.fixed, &self.offset[0], n * sizeof(double))
             self.add_fixed(state.gamma, s.fixed)
         memcpy(s.effects, state.u, self.n_effects * sizeof(double))
+        if self.is_crossed:
+            state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * self.evaluate_crossed(state, s, t)
+            return
         self.add_effects(s.effects, t, s.fixed, state.eta)
         self.rows_of(state.eta, state.rows)
-        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * self.total(state.rows)
+        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * self.total(n, state.rows, 0)
+
+    cdef double evaluate_crossed(self, State* state, System* s, const double* t) noexcept nogil:
+        """Evaluate the rows of two crossed factors, some at a time; add up what the next step takes of them."""
+        cdef Py_ssize_t i, j, k = 0, size, n = self.n
+        cdef double total = 0.0
+        cdef double[4 * STRETCH] terms
+        cdef const double* own = s.effects + self.places[0]
+        cdef const double* other = s.effects + self.dense_places[0]
+        cdef double* own_score = s.score + self.places[0]
+        cdef double* other_score = s.score + self.dense_places[0]
+        cdef double* E = s.values + self.entries[0]
+        cdef Codes first = self.leaf, second = self.dense_rows[0], entry = self.dense_entries[0]
+        self.scale(s.effects, t, 1)
+        memset(s.values, 0, self.n_values * sizeof(double))
+        memset(s.score, 0, self.n_effects * sizeof(double))
+        while k < n:
+            size = min(STRETCH, n - k)
+            for i in range(k, k + size):
+                state.eta[i] = s.fixed[i] + own[first[i]] + other[second[i]]
+            if self.kind == 0:
+                logit_rows_at(size, &self.y[k], state.eta + k, &self.weights[k], terms)
+            else:
+                poisson_rows_at(size, &self.y[k], state.eta + k, &self.weights[k], terms)
+            total += self.total(size, terms, k)
+            for i in range(size):
+                E[entry[k + i]] += terms[2 * size + i]
+                own_score[first[k + i]] += terms[size + i]
+                other_score[second[k + i]] += terms[size + i]
+            for j in range(4):
+                memcpy(state.rows + j * n + k, terms + j * size, size * sizeof(double))
+            k += size
+        self.scale(s.score, t, 1)
+        return total
 
     cdef void rows_of(self, const double* eta, double* rows) noexcept nogil:
         """Evaluate the rows."""
@@ -379,21 +421,26 @@ cdef class ScalarModes(ScalarFactors):
         else:
             poisson_rows_at(self.n, &self.y[0], eta, &self.weights[0], rows)
 
-    cdef double total(self, const double* loglik) noexcept nogil:
-        """Return the log-likelihood, added up in stretches, in each of which four sums run side by side."""
-        cdef Py_ssize_t i, k = 0, end, n = self.n
+    cdef double total(self, Py_ssize_t n, const double* loglik, Py_ssize_t begin) noexcept nogil:
+        """Return the log-likelihood of rows, in stretches in each of which four sums run side by side."""
+        cdef Py_ssize_t i, k = 0, end
         cdef double total = 0.0
         cdef double[4] sums
+        cdef const double* constant = &self.constant[begin]
         while k < n:
             end = min(k + STRETCH, n)
             for i in range(4):
                 sums[i] = 0.0
+            while not self.has_constant and k + 4 <= end:
+                for i in range(4):
+                    sums[i] += loglik[k + i]
+                k += 4
             while k + 4 <= end:
                 for i in range(4):
-                    sums[i] += loglik[k + i] + self.constant[k + i]
+                    sums[i] += loglik[k + i] + constant[k + i]
                 k += 4
             while k < end:
-                sums[0] += loglik[k] + self.constant[k]
+                sums[0] += loglik[k] + constant[k]
                 k += 1
             total += (sums[0] + sums[1]) + (sums[2] + sums[3])
         return total
@@ -413,11 +460,12 @@ cdef class ScalarModes(ScalarFactors):
     cdef bint factorize(self, const State* state, System* s, const double* t) noexcept nogil:
         cdef int M = <int> self.n_tail, q, info = 0
         cdef Py_ssize_t j
-        memset(s.values, 0, self.n_values * sizeof(double))
+        if not self.is_crossed:
+            memset(s.values, 0, self.n_values * sizeof(double))
         if M:
             memset(s.tail, 0, self.n_tail * self.n_tail * sizeof(double))
         s.log_det = 0.0
-        self.fill(state.rows + 2 * self.n, t, s.values, s.tail)
+        self.fill(NULL if self.is_crossed else state.rows + 2 * self.n, t, s.values, s.tail)
         if not self.eliminate_chain(s.values, s.tail, &s.log_det):
             return False
         if not M:
@@ -499,8 +547,9 @@ cdef class ScalarModes(ScalarFactors):
         cdef int order = <int> p
         cdef double* slope = s.score + N
         cdef double* step = s.step + N
-        memset(s.score, 0, N * sizeof(double))
-        self.add_levels(state.rows + n, t, 1, s.score)
+        if not self.is_crossed:
+            memset(s.score, 0, N * sizeof(double))
+            self.add_levels(state.rows + n, t, 1, s.score)
         for i in range(N):
             s.score[i] -= state.u[i]
         memcpy(s.step, s.score, N * sizeof(double))
