@@ -25,7 +25,7 @@ cdef enum:
     # Rows whose products are taken together.
     STRETCH = 128
     # Entries that are looked at together, unless a single level has more: what belongs to them stays at hand.
-    MOST_ENTRIES = 512
+    MOST_ENTRIES = 8192
 
 
 def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] W, const double[::1] g):

@@ -41,6 +41,53 @@ cdef Potrf dpotri = <Potrf> routine(cython_lapack, "dpotri")
 cdef int one_column = 1
 cdef double one = 1.0, minus_one = -1.0, zero = 0.0
 
+cdef extern from *:
+    """
+    #include <stddef.h>
+
+    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
+    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
+    #else
+    #define FOR_WIDE_REGISTERS
+    #endif
+    enum { SOME_ROWS = 128, LANES = 8 };
+
+    /* Add Q'WQ of up to SOME_ROWS rows to its lower half; BLAS has much ado about few columns. Columns are laid
+       one after the other first, and several sums run side by side. */
+    FOR_WIDE_REGISTERS
+    static void add_gram(ptrdiff_t n, ptrdiff_t p, const double* Q, const double* W, double* room, double* gram)
+    {
+        double* weighted = room + p * SOME_ROWS;
+        ptrdiff_t i, a, b, k;
+        for (a = 0; a < p; a++) {
+            double *q = room + a * SOME_ROWS, *w = weighted + a * SOME_ROWS;
+            for (i = 0; i < n; i++) {
+                q[i] = Q[i * p + a];
+                w[i] = W[i] * q[i];
+            }
+            for (; i % LANES; i++)
+                q[i] = w[i] = 0.0;
+        }
+        for (a = 0; a < p; a++)
+            for (b = 0; b <= a; b++) {
+                const double *q = room + b * SOME_ROWS, *w = weighted + a * SOME_ROWS;
+                double sums[LANES] = {0.0}, total = 0.0;
+                for (i = 0; i < n; i += LANES)
+                    for (k = 0; k < LANES; k++)
+                        sums[k] += w[i + k] * q[i + k];
+                for (k = 0; k < LANES; k++)
+                    total += sums[k];
+                gram[a * p + b] += total;
+            }
+    }
+    """
+    enum:
+        SOME_ROWS
+    void add_gram(
+        Py_ssize_t n, Py_ssize_t p, const double* Q, const double* W, double* room, double* gram
+    ) noexcept nogil
+
 cdef enum:
     # Rows whose terms are added up before they join the sum.
     STRETCH = 128
@@ -73,15 +120,16 @@ cdef struct System:
     double* effects
     double* fixed
     double* weighted
+    double* room
 
 
 cdef struct Glm:
     # The model without random effects: the four terms of the rows, fixed effects and where a step leads, the
-    # predictor, weighted columns, their products with the columns, a step.
+    # predictor, products of weighted columns and room for them, a step.
     double* rows
     double* gamma
     double* eta
-    double* weighted
+    double* room
     double* gram
     double* step
 
@@ -129,7 +177,7 @@ cdef class ScalarModes(ScalarFactors):
         eta, rows = np.empty(self.n), np.empty((4, self.n))
         values, tail = np.empty(self.n_values), np.empty((M, M), order="F")
         borders, half = np.empty((2, N, p)), np.empty((p, p), order="F")
-        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 1)
+        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 2 * SOME_ROWS * p + 1)
         effects[0], fixed[0] = u, gamma
         cdef const double[::1] t = scales
         cdef double[:, ::1] U = effects, G = fixed, R = rows
@@ -149,6 +197,7 @@ cdef class ScalarModes(ScalarFactors):
         s.tail_solved = s.tail_step + M
         s.fixed = s.tail_solved + M * p
         s.weighted = s.fixed + self.n
+        s.room = s.weighted + self.n * p
         if p:
             s.coupling, s.solved, s.half = &B[0, 0, 0], &B[1, 0, 0], &H[0, 0]
         with nogil:
@@ -172,11 +221,11 @@ cdef class ScalarModes(ScalarFactors):
         if not p:
             return None
         rows, gamma, kept = np.empty((4, n)), np.zeros(2 * p), np.empty((2, n))
-        work = np.empty(n * (p + 1) + p * (p + 1))
+        work = np.empty(n + p * (p + 1) + 2 * SOME_ROWS * p)
         cdef double[:, ::1] R = rows, kept_rows = kept
         cdef double[::1] g = gamma, w = work
-        at.rows, at.gamma, at.eta, at.weighted = &R[0, 0], &g[0], &w[0], &w[n]
-        at.gram = at.weighted + n * p
+        at.rows, at.gamma, at.eta, at.room = &R[0, 0], &g[0], &w[0], &w[n]
+        at.gram = at.room + 2 * SOME_ROWS * p
         at.step = at.gram + p * p
         with nogil:
             # 1. R's start: a least-squares step from linear predictors close to the response.
@@ -213,12 +262,9 @@ cdef class ScalarModes(ScalarFactors):
 
     cdef void scoring_step(self, Glm* at) noexcept nogil:
         """Set a step of Fisher scoring; none where the information is singular."""
-        cdef int p = <int> self.p, n = <int> self.n, info = 0
-        cdef Py_ssize_t i, k
-        for i in range(n):
-            for k in range(p):
-                at.weighted[i * p + k] = at.rows[2 * n + i] * self.Q[i, k]
-        dgemm("N", "T", &p, &p, &n, &one, at.weighted, &p, <double*> &self.Q[0, 0], &p, &zero, at.gram, &p)
+        cdef int p = <int> self.p, info = 0
+        cdef Py_ssize_t n = self.n
+        self.weigh_columns(at.rows + 2 * n, at.room, at.gram)
         self.fixed_sums(at.rows + n, at.step)
         dpotrf("L", &p, at.gram, &p, &info)
         if info != 0:
@@ -451,6 +497,17 @@ cdef class ScalarModes(ScalarFactors):
         if p:
             dgemv("T", &p, &n, &one, <double*> &self.Q[0, 0], &p, gamma, &one_column, &one, rows, &one_column)
 
+    cdef void weigh_columns(self, const double* W, double* room, double* gram) noexcept nogil:
+        """Set Q'WQ, both halves."""
+        cdef Py_ssize_t k = 0, a, b, p = self.p
+        memset(gram, 0, p * p * sizeof(double))
+        while k < self.n:
+            add_gram(min(SOME_ROWS, self.n - k), p, &self.Q[k, 0], W + k, room, gram)
+            k += SOME_ROWS
+        for a in range(p):
+            for b in range(a):
+                gram[b * p + a] = gram[a * p + b]
+
     cdef void fixed_sums(self, double* rows, double* sums) noexcept nogil:
         """Set sums to Q' rows."""
         cdef int p = <int> self.p, n = <int> self.n
@@ -526,7 +583,8 @@ cdef class ScalarModes(ScalarFactors):
     cdef bint add_border(self, const State* state, System* s, const double* t) noexcept nogil:
         """Border the factor with the fixed effects; tell whether it is positive definite."""
         cdef Py_ssize_t i, k
-        cdef int p = <int> self.p, n = <int> self.n, N = <int> self.n_effects, info = 0
+        cdef int p = <int> self.p, N = <int> self.n_effects, info = 0
+        cdef Py_ssize_t n = self.n
         for i in range(n):
             for k in range(p):
                 s.weighted[i * p + k] = state.rows[2 * n + i] * self.Q[i, k]
@@ -534,7 +592,7 @@ cdef class ScalarModes(ScalarFactors):
         self.add_levels(s.weighted, t, p, s.coupling)
         memcpy(s.solved, s.coupling, self.n_effects * p * sizeof(double))
         self.solve(s, p, s.solved, s.tail_solved)
-        dgemm("N", "T", &p, &p, &n, &one, s.weighted, &p, <double*> &self.Q[0, 0], &p, &zero, s.half, &p)
+        self.weigh_columns(state.rows + 2 * n, s.room, s.half)
         dgemm("N", "T", &p, &p, &N, &minus_one, s.coupling, &p, s.solved, &p, &one, s.half, &p)
         dpotrf("L", &p, s.half, &p, &info)
         for k in range(p):
