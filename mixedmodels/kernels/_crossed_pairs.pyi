@@ -1,5 +1,5 @@
 from mixedmodels.arrays import FloatArray
-from mixedmodels.kernels.crossed_pairs import Entries, Products
+from mixedmodels.kernels.crossed_pairs import Entries, Products, Rows
 
 def level_sums_of_columns(
     entries: Entries, Q: FloatArray, u: tuple[FloatArray, FloatArray], W: FloatArray, g: FloatArray
@@ -8,9 +8,10 @@ def movement_products(
     entries: Entries,
     Q: FloatArray,
     effects: tuple[FloatArray, FloatArray],
-    by_row: FloatArray,
+    rows: Rows,
+    adjoint: tuple[FloatArray, FloatArray],
     root: FloatArray,
     C: FloatArray,
     scales: tuple[float, float],
-    G: FloatArray,
+    inverse: tuple[FloatArray, FloatArray],
 ) -> Products: ...

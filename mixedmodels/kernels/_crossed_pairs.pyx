@@ -21,11 +21,53 @@ cdef void* routine(module, name):
 cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
 cdef double one = 1.0, two = 2.0, zero = 0.0
 
+cdef extern from *:
+    """
+    #include <stddef.h>
+
+    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
+    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
+    #else
+    #define FOR_WIDE_REGISTERS
+    #endif
+    /* Rows whose products are taken together, and sums that run side by side. */
+    enum { STRETCH = 128, LANES = 8 };
+
+    /* Add the products of n rows of m columns with the m + 2 columns of others; of the first m the lower half.
+       Columns are STRETCH numbers each. */
+    FOR_WIDE_REGISTERS
+    static void add_row_products(ptrdiff_t n, ptrdiff_t m, double* rows, double* others, double* H)
+    {
+        ptrdiff_t i, k, a, b;
+        for (; n % LANES; n++) {
+            for (a = 0; a < m; a++)
+                rows[a * STRETCH + n] = 0.0;
+            for (a = 0; a < m + 2; a++)
+                others[a * STRETCH + n] = 0.0;
+        }
+        for (a = 0; a < m + 2; a++)
+            for (b = 0; b < m && (b <= a || a >= m); b++) {
+                const double *x = rows + b * STRETCH, *y = others + a * STRETCH;
+                double sums[LANES] = {0.0}, total = 0.0;
+                for (i = 0; i < n; i += LANES)
+                    for (k = 0; k < LANES; k++)
+                        sums[k] += x[i + k] * y[i + k];
+                for (k = 0; k < LANES; k++)
+                    total += sums[k];
+                H[a * m + b] += total;
+            }
+    }
+    """
+    enum:
+        STRETCH
+    void add_row_products(
+        Py_ssize_t n, Py_ssize_t m, double* rows, double* others, double* H
+    ) noexcept nogil
+
 cdef enum:
-    # Rows whose products are taken together.
-    STRETCH = 128
     # Entries that are looked at together, unless a single level has more: what belongs to them stays at hand.
-    MOST_ENTRIES = 8192
+    MOST_ENTRIES = 1024
 
 
 def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] W, const double[::1] g):
@@ -77,8 +119,8 @@ cdef struct Pass:
 
 
 def movement_products(
-    entries, const double[:, ::1] Q, effects, const double[:, ::1] by_row, const double[::1] root,
-    const double[::1] C, scales, double[:, ::1] G,
+    entries, const double[:, ::1] Q, effects, rows, adjoint, const double[::1] root, const double[::1] C, scales,
+    inverse,
 ):
     """Return products of the rows, what moves of the eliminated part of Omega, and of its complement."""
     cdef const Py_ssize_t[::1] starts = entries.starts, row_starts = entries.row_starts
@@ -94,7 +136,10 @@ def movement_products(
     cdef double[:, ::1] H = gram, K = through, T = tail
     cdef double[:, :, ::1] S = complement
     cdef bint is_dense = entries.is_dense
-    cdef Rows of_rows = Rows(entries, Q, effects, by_row)
+    cdef Rows of_rows = Rows(entries, Q, effects, rows, adjoint)
+    cdef const double[::1] between = inverse[0]
+    cdef double[:, ::1] G = inverse[1]
+    cdef double together = 0.0
     x.N = &w[0]
     x.M, x.NG, x.W = x.N + x.m * most, x.N + 2 * x.m * most, x.N + 3 * x.m * most
     x.r = x.W + most
@@ -112,6 +157,8 @@ def movement_products(
                 x.begin = x.end
                 continue
             of_rows.add(&x, row_starts[x.begin], row_starts[x.end], &H[0, 0])
+            for a in range(x.size):
+                together += x.W[a] * between[x.at + a]
             for a in range(x.m):
                 move_levels(&x, a, starts, tail_rows, root, C, &T[a, 0])
             add_complement(&x, starts, tail_rows, C, S, is_dense)
@@ -119,43 +166,52 @@ def movement_products(
             x.begin = x.end
         for a in range(x.m):
             make_symmetric(S[a], &T[a, 0])
-    return gram[: x.m], gram[x.m :], through, complement
+            for levels in range(a):
+                H[levels, a] = H[a, levels]
+    return gram[: x.m], gram[x.m :], through, complement, together
 
 
 cdef class Rows:
     """The rows of the data, sorted by level of the first factor."""
     cdef const Py_ssize_t[::1] order, first, second, entry
-    cdef const double[:, ::1] Q, A, B, by_row
+    cdef const double[:, ::1] Q, A, B, effects
+    cdef const double[::1] W, slope, curving, leverage, v, adjoint, other_adjoint
 
-    def __init__(self, entries, Q, effects, by_row):
+    def __init__(self, entries, Q, effects, at, adjoint):
         self.order, self.first, self.second, self.entry = entries.order, entries.first, entries.second, entries.entry
-        self.Q, self.A, self.B, self.by_row = Q, effects[0], effects[1], by_row
+        self.Q, self.A, self.B = Q, effects[0], effects[1]
+        self.W, self.slope, self.curving, self.leverage, self.v, self.effects = at
+        self.adjoint, self.other_adjoint = adjoint
 
     cdef void add(self, Pass* x, Py_ssize_t begin, Py_ssize_t end, double* H) noexcept nogil:
         """Add the products of rows, and set N and W to sums of them by entry."""
-        cdef Py_ssize_t i, j, k = begin, a, e, m = x.m
-        cdef int size, both = x.m + 2
-        cdef double slope
-        cdef double* own
-        cdef double* weighted
+        cdef Py_ssize_t k = begin, j, size, m = x.m
         memset(x.N, 0, m * x.size * sizeof(double))
         memset(x.W, 0, x.size * sizeof(double))
         while k < end:
-            size = <int> min(STRETCH, end - k)
+            size = min(STRETCH, end - k)
             for j in range(size):
-                i, own, weighted = self.order[k + j], x.rows + j * m, x.weighted + j * both
-                e, slope = self.entry[i] - x.at, self.by_row[3, i]
-                for a in range(m):
-                    own[a] = self.A[self.first[i], a] + self.B[self.second[i], a]
-                for a in range(x.p):
-                    own[2 + a] += self.Q[i, a]
-                for a in range(m):
-                    weighted[a] = self.by_row[0, i] * own[a]
-                    x.N[a * x.size + e] += slope * own[a]
-                weighted[m], weighted[m + 1] = self.by_row[1, i], self.by_row[2, i]
-                x.W[e] += self.by_row[4, i]
-            dgemm("N", "T", &x.m, &both, &size, &one, x.rows, &x.m, x.weighted, &both, &one, H, &x.m)
+                self.set_row(x, self.order[k + j], j)
+            add_row_products(size, m, x.rows, x.weighted, H)
             k += size
+
+    cdef void set_row(self, Pass* x, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+        """Set one row of E, and what it is multiplied with; add it to its entry."""
+        cdef Py_ssize_t a, f = self.first[i], g = self.second[i], e = self.entry[i] - x.at, m = x.m
+        cdef double W = self.W[i], slope = self.slope[i], value
+        cdef double weight = 2.0 * W + self.leverage[i] * self.curving[i] - self.v[i] * slope
+        cdef double* own = x.rows + j
+        cdef double* weighted = x.weighted + j
+        for a in range(m):
+            value = self.A[f, a] + self.B[g, a]
+            if a >= 2:
+                value += self.Q[i, a - 2]
+            own[a * STRETCH] = value
+            weighted[a * STRETCH] = weight * value
+            x.N[a * x.size + e] += slope * value
+        weighted[m * STRETCH] = 2.0 * slope * self.effects[0, i] - W * self.adjoint[f]
+        weighted[(m + 1) * STRETCH] = 2.0 * slope * self.effects[1, i] - W * self.other_adjoint[g]
+        x.W[e] += W
 
 
 cdef void move_levels(

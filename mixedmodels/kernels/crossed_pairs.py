@@ -19,6 +19,7 @@ __all__ = [
     "COMPILED",
     "Entries",
     "Products",
+    "Rows",
     "level_sums_of_columns",
     "level_sums_of_columns_numpy",
     "movement_products",
@@ -26,7 +27,10 @@ __all__ = [
 ]
 
 
-Products: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+Rows: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+"""What ``movement_products`` takes of the rows."""
+
+Products: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]
 """What ``movement_products`` returns."""
 
 
@@ -93,11 +97,12 @@ def movement_products_numpy(
     entries: Entries,
     Q: FloatArray,
     effects: tuple[FloatArray, FloatArray],
-    by_row: FloatArray,
+    rows: Rows,
+    adjoint: tuple[FloatArray, FloatArray],
     root: FloatArray,
     C: FloatArray,
     scales: tuple[float, float],
-    G: FloatArray,
+    inverse: tuple[FloatArray, FloatArray],
 ) -> Products:
     """Return products of the rows ``E = effects_1 + effects_2 + (0, 0, Q)`` along m parameters.
 
@@ -111,30 +116,37 @@ def movement_products_numpy(
         Known part of the last p columns.
     effects : (ndarray, ndarray), shapes (q_1, m) and (q_2, m)
         What the levels add to the rows.
-    by_row : ndarray, shape (5, n)
-        Weights of the products of E with itself, two rows that it is multiplied with, the derivatives W' of
-        the weights in the predictor, the weights W.
+    rows : tuple of ndarray, five of shape (n,) and one of shape (2, n)
+        Weights W and their first and second derivatives in the predictor, leverages h, the adjoint solution v
+        at the rows, Omega^-1 Lambda'z of each factor.
+    adjoint : (ndarray, ndarray)
+        The adjoint solution by level.
     root : ndarray, shape (q_1,)
         One over the root of the pivots.
     C : ndarray, shape (n_entries,)
         The coupling, times `root`.
     scales : (float, float)
         The deviations.
-    G : ndarray, shape (q_2, q_2)
-        Inverse of the Schur complement.
+    inverse : (ndarray, ndarray), shapes (n_entries,) and (q_2, q_2)
+        Entries of Omega^-1 between the factors, and those of the second.
 
     Returns
     -------
     ndarray, shape (m, m)
-        ``E' diag(weights) E``.
+        ``E' diag(2 W + h W'' - v W') E``.
     ndarray, shape (2, m)
-        The two rows times E.
+        ``2 W' Omega^-1 Lambda'z`` less W times the adjoint solution, of each factor, times E.
     ndarray, shape (m, m)
         ``r_a'r_b + 2 tr(N_a G N_b')`` of crossed_hessian.py.
     ndarray, shape (m, q_2, q_2)
         The Schur complement's derivatives S'.
+    float
+        Sum of W times the entries between the factors.
     """
-    weights, others, slope, W = by_row[0], by_row[1:3], by_row[3], by_row[4]
+    W, slope, curving, leverage, v, own = rows
+    weights, G = 2.0 * W + leverage * curving - v * slope, inverse[1]
+    codes = entries.first, entries.second
+    others = np.array([2.0 * slope * own[k] - W * adjoint[k][code] for k, code in enumerate(codes)])
     (s, t), n_tail, q = scales, entries.n_tail, len(root)
     E = effects[0][entries.first] + effects[1][entries.second]
     E[:, 2:] += Q
@@ -158,7 +170,8 @@ def movement_products_numpy(
     half = coupling.T @ M
     S = -half - half.transpose(0, 2, 1)
     S[:, range(n_tail), range(n_tail)] += tail
-    return (E.T * weights) @ E, others @ E, through, S
+    between = float(W @ inverse[0][entries.entry])
+    return (E.T * weights) @ E, others @ E, through, S, between
 
 
 level_sums_of_columns: Callable[
@@ -170,11 +183,12 @@ movement_products: Callable[
         Entries,
         FloatArray,
         tuple[FloatArray, FloatArray],
-        FloatArray,
+        Rows,
+        tuple[FloatArray, FloatArray],
         FloatArray,
         FloatArray,
         tuple[float, float],
-        FloatArray,
+        tuple[FloatArray, FloatArray],
     ],
     Products,
 ]

@@ -175,25 +175,24 @@ def _products(at: _Crossed, moved: _Movement, curving: FloatArray) -> FloatArray
     mode, entries, loops = at.mode, at.entries, at.scalar.loops
     W, slope, values = mode.rows.information, mode.rows.d_information, at.inverse.values
     assert values is not None
+    first, second = at.places
     leverage, effects = loops.gather(values, at.inverse.tail, at.scales)
     # 1. The adjoint solve, by which the second movement of the mode counts.
     c = leverage * slope
     adjoint = _solved(at, loops.sums(c[:, None], at.scales))[:, 0]
     v = loops.to_rows(adjoint, at.scales)
     # 2. Products of first movements.
-    by_row = np.empty((5, len(W)))
-    by_row[0] = 2.0 * W + leverage * curving - v * slope
-    for k, codes in enumerate((entries.first, entries.second)):
-        by_row[1 + k] = 2.0 * slope * effects[k] - W * adjoint[at.places[k]][codes]
-    by_row[3], by_row[4] = slope, W
     faces, _, (C,) = at.scalar.split(_values(mode))[0]
+    rows = W, slope, curving, leverage, v, effects
     G, scales = np.ascontiguousarray(at.inverse.tail), (float(at.scales[0]), float(at.scales[1]))
-    H, cross, through, S = movement_products(
-        entries, at.problem.fixed_basis, moved.effects, by_row, faces.ravel(), C, scales, G
-    )
+    H, cross, through, S, together = movement_products(
+        entries, at.problem.fixed_basis, moved.effects, rows, (adjoint[first], adjoint[second]),
+        faces.ravel(), C, scales, (at.inverse.entries[0][0], G),
+    )  # fmt: skip
     H += 2.0 * moved.u.T @ moved.u
     # 3. What moves the deviation of a factor, with every parameter.
-    pull = loops.sums((c - W * v)[:, None], np.ones(2))[:, 0]
+    c -= W * v
+    pull = loops.sums(c[:, None], np.ones(2))[:, 0]
     for k, place in enumerate(at.places):
         both = cross[k] + (pull[place] - 2.0 * moved.scores[k]) @ moved.u[place]
         H[k] += both
@@ -201,9 +200,8 @@ def _products(at: _Crossed, moved: _Movement, curving: FloatArray) -> FloatArray
     # 4. Deviations with one another, in Omega itself.
     H[0, 0] += 2.0 * (moved.weights[0] @ at.inverse.faces[0, 0].ravel())
     H[1, 1] += 2.0 * (moved.weights[1] @ np.diagonal(at.inverse.tail))
-    together = 2.0 * (W @ at.inverse.entries[0][0][entries.entry])
-    H[0, 1] += together
-    H[1, 0] += together
+    H[0, 1] += 2.0 * together
+    H[1, 0] += 2.0 * together
     # 5. What is lost through the inverse of Omega.
     GS = G @ S
     SG = GS.transpose(0, 2, 1).reshape(len(S), -1)

@@ -101,9 +101,20 @@ def test_compiled_passes_are_those_of_numpy(p, is_dense):
         u = rng.normal(size=q), rng.normal(size=e.n_tail)
         effects = rng.normal(size=(q, m)), rng.normal(size=(e.n_tail, m))
         G, C, root = rng.normal(size=(e.n_tail, e.n_tail)), rng.normal(size=n_entries), rng.uniform(size=q)
+        rows = (*rng.normal(size=(5, n)), rng.normal(size=(2, n)))
         calls = {
             "level_sums_of_columns": (e, Q, u, W, g),
-            "movement_products": (e, Q, effects, rng.normal(size=(5, n)), root, C, (0.7, 1.3), G + G.T),
+            "movement_products": (
+                e,
+                Q,
+                effects,
+                rows,
+                u,
+                root,
+                C,
+                (0.7, 1.3),
+                (C[::-1].copy(), G + G.T),
+            ),  # fmt: skip
         }
         for name, arguments in calls.items():
             right = getattr(crossed_pairs, f"{name}_numpy")(*arguments)
