@@ -23,6 +23,9 @@ class ScalarModes:
         limits: tuple[int, int, float, float],
     ) -> FoundMode | None: ...
     def solve_for(self, values: FloatArray, tail: FloatArray, rhs: FloatArray) -> None: ...
+    def border(
+        self, scales: FloatArray, values: FloatArray, tail: FloatArray, W: FloatArray
+    ) -> FloatArray | None: ...
     def predict(
         self,
         scales: FloatArray,

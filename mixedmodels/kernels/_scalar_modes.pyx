@@ -299,6 +299,23 @@ cdef class ScalarModes(ScalarFactors):
         with nogil:
             self.solve(&s, <int> rhs.shape[1], &rhs[0, 0], &x[0])
 
+    def border(self, scales, values, tail, const double[::1] W):
+        """Return the half of the complement of the fixed effects, None where it is not positive definite."""
+        cdef Py_ssize_t n = self.n, N = self.n_effects, p = self.p, k
+        cdef System s
+        cdef bint is_positive
+        work, half = np.empty(2 * N * p + self.n_tail * p + n * p + 2 * SOME_ROWS * p), np.empty((p, p), order="F")
+        cdef double[::1] w = work, t = scales, V = values
+        cdef double[::1, :] T = tail, H = half
+        s.values, s.tail, s.half = &V[0], &T[0, 0] if self.n_tail else NULL, &H[0, 0]
+        s.coupling, s.solved = &w[0], &w[N * p]
+        s.tail_solved = s.solved + N * p
+        s.weighted = s.tail_solved + self.n_tail * p
+        s.room = s.weighted + n * p
+        with nogil:
+            is_positive = self.add_border(&W[0], &s, &t[0])
+        return half if is_positive else None
+
     def predict(self, scales, moved_scales, moved_gamma, values, tail, rows, mode):
         """Return the mode at other scales and fixed effects to first order."""
         cdef Py_ssize_t n = self.n, N = self.n_effects, i
@@ -394,7 +411,7 @@ cdef class ScalarModes(ScalarFactors):
         if not isfinite(states[0].penalized):
             return -1
         for _ in range(max_steps):
-            if not self.factorize(&states[at], s, t) or (p and not self.add_border(&states[at], s, t)):
+            if not self.factorize(&states[at], s, t) or (p and not self.add_border(states[at].rows + 2 * self.n, s, t)):
                 return -1
             squared = self.newton_step(&states[at], s, t, p)
             size = 1.0 + dot(states[at].u, states[at].u, self.n_effects)
@@ -580,19 +597,19 @@ cdef class ScalarModes(ScalarFactors):
         dgemm("N", "N", &m, &q, &M, &minus_one, x, &m, V + self.entries[0], &M, &one, u, &m)
         multiply_levels(q, m, V, u)
 
-    cdef bint add_border(self, const State* state, System* s, const double* t) noexcept nogil:
+    cdef bint add_border(self, const double* W, System* s, const double* t) noexcept nogil:
         """Border the factor with the fixed effects; tell whether it is positive definite."""
         cdef Py_ssize_t i, k
         cdef int p = <int> self.p, N = <int> self.n_effects, info = 0
         cdef Py_ssize_t n = self.n
         for i in range(n):
             for k in range(p):
-                s.weighted[i * p + k] = state.rows[2 * n + i] * self.Q[i, k]
+                s.weighted[i * p + k] = W[i] * self.Q[i, k]
         memset(s.coupling, 0, self.n_effects * p * sizeof(double))
         self.add_levels(s.weighted, t, p, s.coupling)
         memcpy(s.solved, s.coupling, self.n_effects * p * sizeof(double))
         self.solve(s, p, s.solved, s.tail_solved)
-        self.weigh_columns(state.rows + 2 * n, s.room, s.half)
+        self.weigh_columns(W, s.room, s.half)
         dgemm("N", "T", &p, &p, &N, &minus_one, s.coupling, &p, s.solved, &p, &one, s.half, &p)
         dpotrf("L", &p, s.half, &p, &info)
         for k in range(p):

@@ -114,7 +114,7 @@ def test_compiled_passes_are_those_of_numpy(p, is_dense):
                 C,
                 (0.7, 1.3),
                 (C[::-1].copy(), G + G.T),
-            ),  # fmt: skip
+            ),
         }
         for name, arguments in calls.items():
             right = getattr(crossed_pairs, f"{name}_numpy")(*arguments)
