@@ -1,5 +1,5 @@
 from mixedmodels.arrays import FloatArray
-from mixedmodels.kernels.crossed_pairs import Entries
+from mixedmodels.kernels.crossed_pairs import Entries, Products, Rows
 
 def level_sums_of_columns(
     entries: Entries, Q: FloatArray, u: tuple[FloatArray, FloatArray], W: FloatArray, g: FloatArray
@@ -8,17 +8,10 @@ def movement_products(
     entries: Entries,
     Q: FloatArray,
     effects: tuple[FloatArray, FloatArray],
-    weights: FloatArray,
-    others: FloatArray,
-    slope: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]: ...
-def schur_movement(
-    entries: Entries,
-    V: FloatArray,
-    of_rows: FloatArray,
-    pivots: FloatArray,
+    rows: Rows,
+    adjoint: tuple[FloatArray, FloatArray],
     root: FloatArray,
     C: FloatArray,
     scales: tuple[float, float],
-    G: FloatArray,
-) -> tuple[FloatArray, FloatArray]: ...
+    inverse: tuple[FloatArray, FloatArray],
+) -> Products: ...

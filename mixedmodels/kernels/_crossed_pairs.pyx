@@ -2,6 +2,7 @@
 """Compiled twins of mixedmodels/kernels/crossed_pairs.py; see there."""
 
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.string cimport memset
 
 import numpy as np
 from scipy.linalg import cython_blas
@@ -16,18 +17,57 @@ cdef void* routine(module, name):
     capsule = module.__pyx_capi__[name]
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
-ctypedef void (*Gemv)(
-    char*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
-) noexcept nogil
 
 cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
-cdef Gemv dgemv = <Gemv> routine(cython_blas, "dgemv")
 cdef double one = 1.0, two = 2.0, zero = 0.0
-cdef int next_one = 1
+
+cdef extern from *:
+    """
+    #include <stddef.h>
+
+    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
+    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
+    #else
+    #define FOR_WIDE_REGISTERS
+    #endif
+    /* Rows whose products are taken together, and sums that run side by side. */
+    enum { STRETCH = 128, LANES = 8 };
+
+    /* Add the products of n rows of m columns with the m + 2 columns of others; of the first m the lower half.
+       Columns are STRETCH numbers each. */
+    FOR_WIDE_REGISTERS
+    static void add_row_products(ptrdiff_t n, ptrdiff_t m, double* rows, double* others, double* H)
+    {
+        ptrdiff_t i, k, a, b;
+        for (; n % LANES; n++) {
+            for (a = 0; a < m; a++)
+                rows[a * STRETCH + n] = 0.0;
+            for (a = 0; a < m + 2; a++)
+                others[a * STRETCH + n] = 0.0;
+        }
+        for (a = 0; a < m + 2; a++)
+            for (b = 0; b < m && (b <= a || a >= m); b++) {
+                const double *x = rows + b * STRETCH, *y = others + a * STRETCH;
+                double sums[LANES] = {0.0}, total = 0.0;
+                for (i = 0; i < n; i += LANES)
+                    for (k = 0; k < LANES; k++)
+                        sums[k] += x[i + k] * y[i + k];
+                for (k = 0; k < LANES; k++)
+                    total += sums[k];
+                H[a * m + b] += total;
+            }
+    }
+    """
+    enum:
+        STRETCH
+    void add_row_products(
+        Py_ssize_t n, Py_ssize_t m, double* rows, double* others, double* H
+    ) noexcept nogil
 
 cdef enum:
-    # Rows whose products are taken together.
-    STRETCH = 128
+    # Entries that are looked at together, unless a single level has more: what belongs to them stays at hand.
+    MOST_ENTRIES = 1024
 
 
 def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] W, const double[::1] g):
@@ -60,120 +100,203 @@ def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] 
     return found
 
 
+cdef struct Pass:
+    # A pass over the levels of the first factor, some at a time: the parameters, fixed effects and rows of the
+    # tail; the levels and entries of the stretch; of its entries N, M and N G for every parameter, and W; of
+    # its levels r for every parameter; rows and what they are multiplied with;
+    # the inverse between the entries of a level.
+    int m, p, n_tail
+    Py_ssize_t begin, end, at, size
+    double s, t
+    double* N
+    double* M
+    double* NG
+    double* W
+    double* r
+    double* rows
+    double* weighted
+    double* block
+
+
 def movement_products(
-    entries, const double[:, ::1] Q, effects, const double[::1] weights, const double[:, ::1] others,
-    const double[::1] slope,
+    entries, const double[:, ::1] Q, effects, rows, adjoint, const double[::1] root, const double[::1] C, scales,
+    inverse,
 ):
-    """Return products of the rows, and their sums by entry."""
-    cdef const Py_ssize_t[::1] first = entries.first, second = entries.second, entry = entries.entry
-    cdef const double[:, ::1] A = effects[0], B = effects[1]
-    cdef Py_ssize_t n = slope.shape[0], p = Q.shape[1], i, k, a, begin = 0
-    cdef int m = <int> A.shape[1], both = m + 2, size
-    gram, by_entry = np.zeros((both, m)), np.zeros((m, len(entries.tail_rows)))
-    room = np.empty(STRETCH * (2 * m + 2))
-    cdef double[:, ::1] H = gram, V = by_entry
-    cdef double[::1] E = room
-    cdef double* x
-    # The rows, and those that they are multiplied with: weighted, and the others.
-    cdef double* weighted = &E[STRETCH * m]
-    cdef double* y
-    with nogil:
-        while begin < n:
-            size = <int> min(STRETCH, n - begin)
-            for k in range(size):
-                i, x, y = begin + k, &E[k * m], weighted + k * both
-                for a in range(m):
-                    x[a] = A[first[i], a] + B[second[i], a]
-                for a in range(p):
-                    x[2 + a] += Q[i, a]
-                for a in range(m):
-                    y[a] = weights[i] * x[a]
-                    V[a, entry[i]] += slope[i] * x[a]
-                y[m], y[m + 1] = others[0, i], others[1, i]
-            dgemm("N", "T", &m, &both, &size, &one, &E[0], &m, weighted, &both, &one, &H[0, 0], &m)
-            begin += STRETCH
-    return gram[:m], gram[m:], by_entry
-
-
-def schur_movement(
-    entries, double[:, ::1] V, const double[::1] of_rows, const double[:, ::1] pivots, const double[::1] root,
-    const double[::1] C, scales, double[:, ::1] G,
-):
-    """Return what moves of the eliminated part of Omega, and of its Schur complement."""
-    cdef const Py_ssize_t[::1] starts = entries.starts, tail_rows = entries.tail_rows
-    cdef Py_ssize_t m = V.shape[0], q = root.shape[0], a, b, l, e, i
-    cdef int M = entries.n_tail, levels = <int> q, size = <int> V.shape[1], known
-    cdef bint is_dense = entries.is_dense
-    cdef double s = scales[0], t = scales[1], own, lost, r
-    gram, complement = np.zeros((m, m)), np.zeros((m, M, M))
-    room = np.empty(V.shape[1])
-    cdef double[:, ::1] H = gram
+    """Return products of the rows, what moves of the eliminated part of Omega, and of its complement."""
+    cdef const Py_ssize_t[::1] starts = entries.starts, row_starts = entries.row_starts
+    cdef const Py_ssize_t[::1] tail_rows = entries.tail_rows
+    cdef Pass x
+    cdef Py_ssize_t most, levels, a
+    x.m, x.p, x.n_tail, x.s, x.t = effects[0].shape[1], Q.shape[1], entries.n_tail, scales[0], scales[1]
+    most = max(entries.most_entries, MOST_ENTRIES)
+    room = np.empty((3 * x.m + 1) * most + x.m * (most + 1) + STRETCH * (2 * x.m + 2) + entries.most_entries**2)
+    gram, through, complement = np.zeros((x.m + 2, x.m)), np.zeros((x.m, x.m)), np.zeros((x.m, x.n_tail, x.n_tail))
+    tail = np.zeros((x.m, x.n_tail))
+    cdef double[::1] w = room
+    cdef double[:, ::1] H = gram, K = through, T = tail
     cdef double[:, :, ::1] S = complement
-    cdef double[::1] work = room
+    cdef bint is_dense = entries.is_dense
+    cdef Rows of_rows = Rows(entries, Q, effects, rows, adjoint)
+    cdef const double[::1] between = inverse[0]
+    cdef double[:, ::1] G = inverse[1]
+    cdef double together = 0.0
+    x.N = &w[0]
+    x.M, x.NG, x.W = x.N + x.m * most, x.N + 2 * x.m * most, x.N + 3 * x.m * most
+    x.r = x.W + most
+    x.rows = x.r + x.m * (most + 1)
+    x.weighted = x.rows + STRETCH * x.m
+    x.block = x.weighted + STRETCH * (x.m + 2)
+    x.begin, levels = 0, root.shape[0]
     with nogil:
+        while x.begin < levels:
+            x.end, x.at = x.begin + 1, starts[x.begin]
+            while x.end < levels and x.end - x.begin < most and starts[x.end + 1] - x.at <= MOST_ENTRIES:
+                x.end += 1
+            x.size = starts[x.end] - x.at
+            if not x.size:
+                x.begin = x.end
+                continue
+            of_rows.add(&x, row_starts[x.begin], row_starts[x.end], &H[0, 0])
+            for a in range(x.size):
+                together += x.W[a] * between[x.at + a]
+            for a in range(x.m):
+                move_levels(&x, a, starts, tail_rows, root, C, &T[a, 0])
+            add_complement(&x, starts, tail_rows, C, S, is_dense)
+            add_through(&x, starts, tail_rows, G, K, is_dense)
+            x.begin = x.end
+        for a in range(x.m):
+            make_symmetric(S[a], &T[a, 0])
+            for levels in range(a):
+                H[levels, a] = H[a, levels]
+    return gram[: x.m], gram[x.m :], through, complement, together
+
+
+cdef class Rows:
+    """The rows of the data, sorted by level of the first factor."""
+    cdef const Py_ssize_t[::1] order, first, second, entry
+    cdef const double[:, ::1] Q, A, B, effects
+    cdef const double[::1] W, slope, curving, leverage, v, adjoint, other_adjoint
+
+    def __init__(self, entries, Q, effects, at, adjoint):
+        self.order, self.first, self.second, self.entry = entries.order, entries.first, entries.second, entries.entry
+        self.Q, self.A, self.B = Q, effects[0], effects[1]
+        self.W, self.slope, self.curving, self.leverage, self.v, self.effects = at
+        self.adjoint, self.other_adjoint = adjoint
+
+    cdef void add(self, Pass* x, Py_ssize_t begin, Py_ssize_t end, double* H) noexcept nogil:
+        """Add the products of rows, and set N and W to sums of them by entry."""
+        cdef Py_ssize_t k = begin, j, size, m = x.m
+        memset(x.N, 0, m * x.size * sizeof(double))
+        memset(x.W, 0, x.size * sizeof(double))
+        while k < end:
+            size = min(STRETCH, end - k)
+            for j in range(size):
+                self.set_row(x, self.order[k + j], j)
+            add_row_products(size, m, x.rows, x.weighted, H)
+            k += size
+
+    cdef void set_row(self, Pass* x, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+        """Set one row of E, and what it is multiplied with; add it to its entry."""
+        cdef Py_ssize_t a, f = self.first[i], g = self.second[i], e = self.entry[i] - x.at, m = x.m
+        cdef double W = self.W[i], slope = self.slope[i], value
+        cdef double weight = 2.0 * W + self.leverage[i] * self.curving[i] - self.v[i] * slope
+        cdef double* own = x.rows + j
+        cdef double* weighted = x.weighted + j
         for a in range(m):
-            # 1. N in the place of V, M in the workspace.
-            own = t if a == 0 else (s if a == 1 else 0.0)
-            for l in range(q):
-                r = pivots[a, l] * root[l] * root[l]
-                for e in range(starts[l], starts[l + 1]):
-                    lost = r * C[e]
-                    work[e] = (s * t * V[a, e] + own * of_rows[e]) * root[l]
-                    V[a, e] = work[e] - lost
-                    work[e] -= 0.5 * lost
-                for b in range(a + 1):
-                    H[a, b] += r * pivots[b, l] * root[l] * root[l]
-            # 2. The complement.
-            if is_dense:
-                dgemm("N", "T", &M, &M, &levels, &one, &work[0], &M, <double*> &C[0], &M, &zero, &S[a, 0, 0], &M)
-            else:
-                add_pairs(q, starts, tail_rows, C, work, S[a])
-            make_symmetric(S[a])
-            # 3. N G, and its products with the other N.
-            if is_dense:
-                dgemm("N", "N", &M, &levels, &M, &one, &G[0, 0], &M, &V[a, 0], &M, &zero, &work[0], &M)
-            else:
-                take_pairs(q, starts, tail_rows, G, V[a], work)
-            known = <int> a + 1
-            dgemv("T", &size, &known, &two, &V[0, 0], &size, &work[0], &next_one, &one, &H[a, 0], &next_one)
-            for b in range(a):
-                H[b, a] = H[a, b]
-    return gram, complement
+            value = self.A[f, a] + self.B[g, a]
+            if a >= 2:
+                value += self.Q[i, a - 2]
+            own[a * STRETCH] = value
+            weighted[a * STRETCH] = weight * value
+            x.N[a * x.size + e] += slope * value
+        weighted[m * STRETCH] = 2.0 * slope * self.effects[0, i] - W * self.adjoint[f]
+        weighted[(m + 1) * STRETCH] = 2.0 * slope * self.effects[1, i] - W * self.other_adjoint[g]
+        x.W[e] += W
 
 
-cdef void add_pairs(
-    Py_ssize_t q, const Py_ssize_t[::1] starts, const Py_ssize_t[::1] tail_rows, const double[::1] C,
-    const double[::1] M, double[:, ::1] S,
+cdef void move_levels(
+    Pass* x, Py_ssize_t a, const Py_ssize_t[::1] starts, const Py_ssize_t[::1] tail_rows,
+    const double[::1] root, const double[::1] C, double* tail,
 ) noexcept nogil:
-    """Add C'M, its entries listed."""
-    cdef Py_ssize_t l, e, f
-    cdef double* row
-    for l in range(q):
+    """Set N, M and r of one parameter, and add to the movement of the tail."""
+    cdef Py_ssize_t l, e
+    cdef double* N = x.N + a * x.size - x.at
+    cdef double* M = x.M + a * x.size - x.at
+    cdef const double* W = x.W - x.at
+    cdef double both = x.s * x.t, own = x.t if a == 0 else (x.s if a == 1 else 0.0)
+    cdef double inner = 2.0 * x.s if a == 0 else 0.0, outer = 2.0 * x.t if a == 1 else 0.0, r, lost
+    for l in range(x.begin, x.end):
+        r = 0.0
         for e in range(starts[l], starts[l + 1]):
-            row = &S[tail_rows[e], 0]
-            for f in range(starts[l], starts[l + 1]):
-                row[tail_rows[f]] += C[e] * M[f]
+            r += x.s * x.s * N[e] + inner * W[e]
+            tail[tail_rows[e]] += x.t * x.t * N[e] + outer * W[e]
+        r *= root[l] * root[l]
+        x.r[a * (x.end - x.begin) + l - x.begin] = r
+        for e in range(starts[l], starts[l + 1]):
+            lost = r * C[e]
+            M[e] = (both * N[e] + own * W[e]) * root[l]
+            N[e] = M[e] - lost
+            M[e] -= 0.5 * lost
 
 
-cdef void make_symmetric(double[:, ::1] S) noexcept nogil:
-    """Replace a matrix by minus the sum of it and its transpose."""
+cdef void add_complement(
+    Pass* x, const Py_ssize_t[::1] starts, const Py_ssize_t[::1] tail_rows, const double[::1] C,
+    double[:, :, ::1] S, bint is_dense,
+) noexcept nogil:
+    """Add C'M for every parameter."""
+    cdef Py_ssize_t a, l, e, f
+    cdef int levels = <int> (x.end - x.begin), n_tail = x.n_tail
+    cdef double* M
+    cdef double* row
+    cdef double c, d
+    for a in range(x.m):
+        M = x.M + a * x.size
+        if is_dense:
+            dgemm(
+                "N", "T", &n_tail, &n_tail, &levels, &one, M, &n_tail, <double*> &C[x.at], &n_tail, &one,
+                &S[a, 0, 0], &n_tail,
+            )
+            continue
+        M -= x.at
+        # Half of what is added to its transpose in the end: entries are sorted by tail row.
+        for l in range(x.begin, x.end):
+            for e in range(starts[l], starts[l + 1]):
+                row, c, d = &S[a, tail_rows[e], 0], C[e], M[e]
+                for f in range(starts[l], e):
+                    row[tail_rows[f]] += c * M[f] + d * C[f]
+                row[tail_rows[e]] += c * d
+
+
+cdef void add_through(
+    Pass* x, const Py_ssize_t[::1] starts, const Py_ssize_t[::1] tail_rows, double[:, ::1] G,
+    double[:, ::1] K, bint is_dense,
+) noexcept nogil:
+    """Add ``r r' + 2 N G N'``."""
+    cdef Py_ssize_t l, e, f
+    cdef int levels = <int> (x.end - x.begin), rows = <int> (x.m * (x.end - x.begin)), n_tail = x.n_tail
+    cdef int size = <int> x.size, known
+    cdef const double* row
+    if is_dense:
+        dgemm("N", "N", &n_tail, &rows, &n_tail, &one, &G[0, 0], &n_tail, x.N, &n_tail, &zero, x.NG, &n_tail)
+    else:
+        for l in range(x.begin, x.end):
+            known = <int> (starts[l + 1] - starts[l])
+            if not known:
+                continue
+            for e in range(known):
+                row = &G[tail_rows[starts[l] + e], 0]
+                for f in range(known):
+                    x.block[e * known + f] = row[tail_rows[starts[l] + f]]
+            e = starts[l] - x.at
+            dgemm("N", "N", &known, &x.m, &known, &one, x.block, &known, x.N + e, &size, &zero, x.NG + e, &size)
+    dgemm("T", "N", &x.m, &x.m, &levels, &one, x.r, &levels, x.r, &levels, &one, &K[0, 0], &x.m)
+    dgemm("T", "N", &x.m, &x.m, &size, &two, x.NG, &size, x.N, &size, &one, &K[0, 0], &x.m)
+
+
+cdef void make_symmetric(double[:, ::1] S, const double* diagonal) noexcept nogil:
+    """Replace a matrix by a diagonal one minus it and its transpose."""
     cdef Py_ssize_t i, j
     for i in range(S.shape[0]):
         for j in range(i + 1):
             S[i, j] = S[j, i] = -(S[i, j] + S[j, i])
-
-
-cdef void take_pairs(
-    Py_ssize_t q, const Py_ssize_t[::1] starts, const Py_ssize_t[::1] tail_rows, const double[:, ::1] G,
-    const double[::1] N, double[::1] out,
-) noexcept nogil:
-    """Set N G, its entries listed."""
-    cdef Py_ssize_t l, e, f
-    cdef const double* row
-    cdef double total
-    for l in range(q):
-        for e in range(starts[l], starts[l + 1]):
-            row, total = &G[tail_rows[e], 0], 0.0
-            for f in range(starts[l], starts[l + 1]):
-                total += row[tail_rows[f]] * N[f]
-            out[e] = total
+        S[i, i] += diagonal[i]

@@ -145,7 +145,7 @@ cdef class ScalarFactors:
         return (values_array, tail_array, log_det) if is_positive else None
 
     cdef void fill(self, const double* W, const double* scales, double* V, double* T) noexcept nogil:
-        """Fill in Lambda'Z'WZ Lambda + I, of the tail the lower half."""
+        """Fill in Lambda'Z'WZ Lambda + I, of the tail the lower half; no W where sums by entry are there."""
         cdef Py_ssize_t i, j, k, l, r, s, e, a, b, M = self.n_tail
         cdef double t
         cdef double* faces = V + self.pivots[0]
@@ -153,8 +153,9 @@ cdef class ScalarFactors:
         # 1. The rows of the data.
         if self.n_dense == 1:
             E = V + self.entries[0]
-            for i in range(self.n):
-                E[self.dense_entries[0][i]] += W[i]
+            if W != NULL:
+                for i in range(self.n):
+                    E[self.dense_entries[0][i]] += W[i]
             for l in range(self.sizes[0]):
                 t = 0.0
                 for e in range(self.starts[0][l], self.starts[0][l + 1]):

@@ -23,6 +23,9 @@ class ScalarModes:
         limits: tuple[int, int, float, float],
     ) -> FoundMode | None: ...
     def solve_for(self, values: FloatArray, tail: FloatArray, rhs: FloatArray) -> None: ...
+    def border(
+        self, scales: FloatArray, values: FloatArray, tail: FloatArray, W: FloatArray
+    ) -> FloatArray | None: ...
     def predict(
         self,
         scales: FloatArray,
@@ -41,3 +44,6 @@ class ScalarModes:
         rows: tuple[FloatArray, FloatArray, FloatArray],
         mode: FloatArray,
     ) -> tuple[FloatArray, FloatArray]: ...
+    def without_random_effects(
+        self, eta: FloatArray, n_steps: int, most: int, gain: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray, float] | None: ...

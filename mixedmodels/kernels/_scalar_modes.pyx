@@ -6,7 +6,7 @@ from libc.math cimport INFINITY, isfinite, log
 from libc.string cimport memcpy, memset
 
 from mixedmodels.kernels._family_rows cimport logit_rows_at, poisson_rows_at
-from mixedmodels.kernels._scalar_factors cimport MAX, ScalarFactors
+from mixedmodels.kernels._scalar_factors cimport MAX, Codes, ScalarFactors
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
@@ -41,13 +41,63 @@ cdef Potrf dpotri = <Potrf> routine(cython_lapack, "dpotri")
 cdef int one_column = 1
 cdef double one = 1.0, minus_one = -1.0, zero = 0.0
 
+cdef extern from *:
+    """
+    #include <stddef.h>
+
+    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
+    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
+    #else
+    #define FOR_WIDE_REGISTERS
+    #endif
+    enum { SOME_ROWS = 128, LANES = 8 };
+
+    /* Add Q'WQ of up to SOME_ROWS rows to its lower half; BLAS has much ado about few columns. Columns are laid
+       one after the other first, and several sums run side by side. */
+    FOR_WIDE_REGISTERS
+    static void add_gram(ptrdiff_t n, ptrdiff_t p, const double* Q, const double* W, double* room, double* gram)
+    {
+        double* weighted = room + p * SOME_ROWS;
+        ptrdiff_t i, a, b, k;
+        for (a = 0; a < p; a++) {
+            double *q = room + a * SOME_ROWS, *w = weighted + a * SOME_ROWS;
+            for (i = 0; i < n; i++) {
+                q[i] = Q[i * p + a];
+                w[i] = W[i] * q[i];
+            }
+            for (; i % LANES; i++)
+                q[i] = w[i] = 0.0;
+        }
+        for (a = 0; a < p; a++)
+            for (b = 0; b <= a; b++) {
+                const double *q = room + b * SOME_ROWS, *w = weighted + a * SOME_ROWS;
+                double sums[LANES] = {0.0}, total = 0.0;
+                for (i = 0; i < n; i += LANES)
+                    for (k = 0; k < LANES; k++)
+                        sums[k] += w[i + k] * q[i + k];
+                for (k = 0; k < LANES; k++)
+                    total += sums[k];
+                gram[a * p + b] += total;
+            }
+    }
+    """
+    enum:
+        SOME_ROWS
+    void add_gram(
+        Py_ssize_t n, Py_ssize_t p, const double* Q, const double* W, double* room, double* gram
+    ) noexcept nogil
+
 cdef enum:
     # Rows whose terms are added up before they join the sum.
     STRETCH = 128
+    # Lengths of a step of the model without random effects that are tried: 1, 1/2, 1/4, 1/8.
+    GLM_HALVINGS = 4
 
 
 cdef struct State:
-    # Where the search stands: effects, fixed effects, predictor, and the four terms of the rows.
+    # Where the search stands: effects and fixed effects; predictor and the four terms of the rows, which are
+    # those of the state evaluated last.
     double* u
     double* gamma
     double* eta
@@ -70,6 +120,18 @@ cdef struct System:
     double* effects
     double* fixed
     double* weighted
+    double* room
+
+
+cdef struct Glm:
+    # The model without random effects: the four terms of the rows, fixed effects and where a step leads, the
+    # predictor, products of weighted columns and room for them, a step.
+    double* rows
+    double* gamma
+    double* eta
+    double* room
+    double* gram
+    double* step
 
 
 cdef double dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
@@ -91,6 +153,7 @@ cdef void multiply_levels(Py_ssize_t q, Py_ssize_t m, const double* by, double* 
 cdef class ScalarModes(ScalarFactors):
     cdef tuple data
     cdef int kind
+    cdef bint has_constant, is_crossed
     cdef Py_ssize_t p
     cdef const double[::1] y, weights, constant, offset
     cdef const double[:, ::1] Q
@@ -99,7 +162,8 @@ cdef class ScalarModes(ScalarFactors):
         ScalarFactors.__init__(self, *loops.parts)
         self.data = (loops, kind, y, weights, constant, offset, Q)
         self.kind, self.y, self.weights, self.constant, self.offset, self.Q = self.data[1:]
-        self.p = Q.shape[1]
+        self.p, self.has_constant = Q.shape[1], bool(constant.any())
+        self.is_crossed = self.n_chain == 1 and self.n_dense == 1
 
     def __reduce__(self):
         return ScalarModes, self.data
@@ -110,21 +174,21 @@ cdef class ScalarModes(ScalarFactors):
         cdef double rounding, trusted
         max_steps, max_halvings, rounding, trusted = limits
         effects, fixed = np.empty((3, N)), np.empty((2, self.p))
-        eta, rows = np.empty((2, self.n)), np.empty((2, 4, self.n))
+        eta, rows = np.empty(self.n), np.empty((4, self.n))
         values, tail = np.empty(self.n_values), np.empty((M, M), order="F")
         borders, half = np.empty((2, N, p)), np.empty((p, p), order="F")
-        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 1)
+        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 2 * SOME_ROWS * p + 1)
         effects[0], fixed[0] = u, gamma
         cdef const double[::1] t = scales
-        cdef double[:, ::1] U = effects, G = fixed, E = eta
-        cdef double[:, :, ::1] R = rows, B = borders
-        cdef double[::1] V = values, w = work
+        cdef double[:, ::1] U = effects, G = fixed, R = rows
+        cdef double[:, :, ::1] B = borders
+        cdef double[::1] V = values, w = work, E = eta
         cdef double[::1, :] T = tail, H = half
         cdef State[2] states
         cdef System s
         cdef int k, at
         for k in range(2):
-            states[k].u, states[k].eta, states[k].rows = &U[k, 0], &E[k, 0], &R[k, 0, 0]
+            states[k].u, states[k].eta, states[k].rows = &U[k, 0], &E[0], &R[0, 0]
             states[k].gamma = &G[k, 0] if self.p else NULL
         s.values, s.effects, s.score = &V[0], &U[2, 0], &w[0]
         s.tail = &T[0, 0] if M else NULL
@@ -133,6 +197,7 @@ cdef class ScalarModes(ScalarFactors):
         s.tail_solved = s.tail_step + M
         s.fixed = s.tail_solved + M * p
         s.weighted = s.fixed + self.n
+        s.room = s.weighted + self.n * p
         if p:
             s.coupling, s.solved, s.half = &B[0, 0, 0], &B[1, 0, 0], &H[0, 0]
         with nogil:
@@ -140,14 +205,89 @@ cdef class ScalarModes(ScalarFactors):
         if at < 0:
             return None
         terms = np.empty((2, self.n))
-        np.negative(rows[at, 2], out=terms[0])
-        np.negative(rows[at, 3], out=terms[1])
-        rows[at, 0] += self.data[4]
+        np.negative(rows[2], out=terms[0])
+        np.negative(rows[3], out=terms[1])
+        rows[0] += self.data[4]
         border = (borders[0].T, borders[1].T, half) if p else None
         return (
-            effects[at].copy(), fixed[at].copy(), eta[at], (*rows[at, :2], terms[0], rows[at, 2], terms[1], rows[at, 3]),
+            effects[at].copy(), fixed[at].copy(), eta, (*rows[:2], terms[0], rows[2], terms[1], rows[3]),
             states[at].penalized, values, tail, s.log_det, border,
         )
+
+    def without_random_effects(self, const double[::1] eta, Py_ssize_t n_steps, Py_ssize_t most, double gain):
+        cdef Py_ssize_t n = self.n, p = self.p, i, k
+        cdef double loglik, before, nested
+        cdef Glm at
+        if not p:
+            return None
+        rows, gamma, kept = np.empty((4, n)), np.zeros(2 * p), np.empty((2, n))
+        work = np.empty(n + p * (p + 1) + 2 * SOME_ROWS * p)
+        cdef double[:, ::1] R = rows, kept_rows = kept
+        cdef double[::1] g = gamma, w = work
+        at.rows, at.gamma, at.eta, at.room = &R[0, 0], &g[0], &w[0], &w[n]
+        at.gram = at.room + 2 * SOME_ROWS * p
+        at.step = at.gram + p * p
+        with nogil:
+            # 1. R's start: a least-squares step from linear predictors close to the response.
+            self.rows_of(&eta[0], at.rows)
+            for i in range(n):
+                at.rows[n + i] += at.rows[2 * n + i] * (eta[i] - self.offset[i])
+            self.scoring_step(&at)
+            for k in range(p):
+                at.gamma[k] = at.step[k]
+            loglik = self.glm_loglik(&at, at.gamma)
+            # 2. Scoring steps.
+            for k in range(n_steps):
+                loglik = self.glm_moved(&at, loglik)
+            memcpy(&kept_rows[0, 0], at.rows + n, 2 * n * sizeof(double))
+        if not isfinite(loglik):
+            return None
+        start = gamma[:p].copy()
+        with nogil:
+            # 3. On to the optimum.
+            nested = loglik
+            for k in range(most):
+                before = nested
+                nested = self.glm_moved(&at, before)
+                if nested - before < gain:
+                    break
+        return start, kept[0], kept[1], -2.0 * nested
+
+    cdef double glm_loglik(self, Glm* at, double* gamma) noexcept nogil:
+        """Evaluate the rows at fixed effects alone; return the log-likelihood."""
+        memcpy(at.eta, &self.offset[0], self.n * sizeof(double))
+        self.add_fixed(gamma, at.eta)
+        self.rows_of(at.eta, at.rows)
+        return self.total(self.n, at.rows, 0)
+
+    cdef void scoring_step(self, Glm* at) noexcept nogil:
+        """Set a step of Fisher scoring; none where the information is singular."""
+        cdef int p = <int> self.p, info = 0
+        cdef Py_ssize_t n = self.n
+        self.weigh_columns(at.rows + 2 * n, at.room, at.gram)
+        self.fixed_sums(at.rows + n, at.step)
+        dpotrf("L", &p, at.gram, &p, &info)
+        if info != 0:
+            memset(at.step, 0, p * sizeof(double))
+            return
+        dtrsm("L", "L", "N", "N", &p, &one_column, &one, at.gram, &p, at.step, &p)
+        dtrsm("L", "L", "T", "N", &p, &one_column, &one, at.gram, &p, at.step, &p)
+
+    cdef double glm_moved(self, Glm* at, double loglik) noexcept nogil:
+        """Take a scoring step, halved until the likelihood grows; return it."""
+        cdef double length = 1.0, found
+        cdef Py_ssize_t k
+        cdef double* moved = at.gamma + self.p
+        self.scoring_step(at)
+        for _ in range(GLM_HALVINGS):
+            for k in range(self.p):
+                moved[k] = at.gamma[k] + length * at.step[k]
+            found = self.glm_loglik(at, moved)
+            if found > loglik:
+                memcpy(at.gamma, moved, self.p * sizeof(double))
+                return found
+            length *= 0.5
+        return self.glm_loglik(at, at.gamma)
 
     def solve_for(self, values, tail, double[:, ::1] rhs):
         """Solve for the columns of rhs, in their place."""
@@ -158,6 +298,23 @@ cdef class ScalarModes(ScalarFactors):
         s.values, s.tail = &V[0], &T[0, 0] if self.n_tail else NULL
         with nogil:
             self.solve(&s, <int> rhs.shape[1], &rhs[0, 0], &x[0])
+
+    def border(self, scales, values, tail, const double[::1] W):
+        """Return the half of the complement of the fixed effects, None where it is not positive definite."""
+        cdef Py_ssize_t n = self.n, N = self.n_effects, p = self.p, k
+        cdef System s
+        cdef bint is_positive
+        work, half = np.empty(2 * N * p + self.n_tail * p + n * p + 2 * SOME_ROWS * p), np.empty((p, p), order="F")
+        cdef double[::1] w = work, t = scales, V = values
+        cdef double[::1, :] T = tail, H = half
+        s.values, s.tail, s.half = &V[0], &T[0, 0] if self.n_tail else NULL, &H[0, 0]
+        s.coupling, s.solved = &w[0], &w[N * p]
+        s.tail_solved = s.solved + N * p
+        s.weighted = s.tail_solved + self.n_tail * p
+        s.room = s.weighted + n * p
+        with nogil:
+            is_positive = self.add_border(&W[0], &s, &t[0])
+        return half if is_positive else None
 
     def predict(self, scales, moved_scales, moved_gamma, values, tail, rows, mode):
         """Return the mode at other scales and fixed effects to first order."""
@@ -254,7 +411,7 @@ cdef class ScalarModes(ScalarFactors):
         if not isfinite(states[0].penalized):
             return -1
         for _ in range(max_steps):
-            if not self.factorize(&states[at], s, t) or (p and not self.add_border(&states[at], s, t)):
+            if not self.factorize(&states[at], s, t) or (p and not self.add_border(states[at].rows + 2 * self.n, s, t)):
                 return -1
             squared = self.newton_step(&states[at], s, t, p)
             size = 1.0 + dot(states[at].u, states[at].u, self.n_effects)
@@ -266,37 +423,107 @@ cdef class ScalarModes(ScalarFactors):
                 return -1
             previous = squared
             if not self.move(&states[at], &states[1 - at], s, t, p, squared < trusted * size, max_halvings):
-                return at if isfinite(states[1 - at].penalized) else -1
+                if not isfinite(states[1 - at].penalized):
+                    return -1
+                self.evaluate(&states[at], s, t, True)
+                return at if self.factorize(&states[at], s, t) else -1
             at = 1 - at
         return -1
 
     cdef void evaluate(self, State* state, System* s, const double* t, bint is_new) noexcept nogil:
         """Evaluate the rows; `is_new` tells whether the fixed effects are others than before."""
-        cdef Py_ssize_t i, k, n = self.n
-        cdef double total = 0.0, stretch
+        cdef Py_ssize_t n = self.n
         if is_new:
             memcpy(s.fixed, &self.offset[0], n * sizeof(double))
             self.add_fixed(state.gamma, s.fixed)
         memcpy(s.effects, state.u, self.n_effects * sizeof(double))
+        if self.is_crossed:
+            state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * self.evaluate_crossed(state, s, t)
+            return
         self.add_effects(s.effects, t, s.fixed, state.eta)
-        if self.kind == 0:
-            logit_rows_at(n, &self.y[0], state.eta, &self.weights[0], state.rows)
-        else:
-            poisson_rows_at(n, &self.y[0], state.eta, &self.weights[0], state.rows)
-        k = 0
+        self.rows_of(state.eta, state.rows)
+        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * self.total(n, state.rows, 0)
+
+    cdef double evaluate_crossed(self, State* state, System* s, const double* t) noexcept nogil:
+        """Evaluate the rows of two crossed factors, some at a time; add up what the next step takes of them."""
+        cdef Py_ssize_t i, j, k = 0, size, n = self.n
+        cdef double total = 0.0
+        cdef double[4 * STRETCH] terms
+        cdef const double* own = s.effects + self.places[0]
+        cdef const double* other = s.effects + self.dense_places[0]
+        cdef double* own_score = s.score + self.places[0]
+        cdef double* other_score = s.score + self.dense_places[0]
+        cdef double* E = s.values + self.entries[0]
+        cdef Codes first = self.leaf, second = self.dense_rows[0], entry = self.dense_entries[0]
+        self.scale(s.effects, t, 1)
+        memset(s.values, 0, self.n_values * sizeof(double))
+        memset(s.score, 0, self.n_effects * sizeof(double))
         while k < n:
-            stretch = 0.0
-            for i in range(k, min(k + STRETCH, n)):
-                stretch += state.rows[i] + self.constant[i]
-            total += stretch
-            k += STRETCH
-        state.penalized = dot(state.u, state.u, self.n_effects) - 2.0 * total
+            size = min(STRETCH, n - k)
+            for i in range(k, k + size):
+                state.eta[i] = s.fixed[i] + own[first[i]] + other[second[i]]
+            if self.kind == 0:
+                logit_rows_at(size, &self.y[k], state.eta + k, &self.weights[k], terms)
+            else:
+                poisson_rows_at(size, &self.y[k], state.eta + k, &self.weights[k], terms)
+            total += self.total(size, terms, k)
+            for i in range(size):
+                E[entry[k + i]] += terms[2 * size + i]
+                own_score[first[k + i]] += terms[size + i]
+                other_score[second[k + i]] += terms[size + i]
+            for j in range(4):
+                memcpy(state.rows + j * n + k, terms + j * size, size * sizeof(double))
+            k += size
+        self.scale(s.score, t, 1)
+        return total
+
+    cdef void rows_of(self, const double* eta, double* rows) noexcept nogil:
+        """Evaluate the rows."""
+        if self.kind == 0:
+            logit_rows_at(self.n, &self.y[0], eta, &self.weights[0], rows)
+        else:
+            poisson_rows_at(self.n, &self.y[0], eta, &self.weights[0], rows)
+
+    cdef double total(self, Py_ssize_t n, const double* loglik, Py_ssize_t begin) noexcept nogil:
+        """Return the log-likelihood of rows, in stretches in each of which four sums run side by side."""
+        cdef Py_ssize_t i, k = 0, end
+        cdef double total = 0.0
+        cdef double[4] sums
+        cdef const double* constant = &self.constant[begin]
+        while k < n:
+            end = min(k + STRETCH, n)
+            for i in range(4):
+                sums[i] = 0.0
+            while not self.has_constant and k + 4 <= end:
+                for i in range(4):
+                    sums[i] += loglik[k + i]
+                k += 4
+            while k + 4 <= end:
+                for i in range(4):
+                    sums[i] += loglik[k + i] + constant[k + i]
+                k += 4
+            while k < end:
+                sums[0] += loglik[k] + constant[k]
+                k += 1
+            total += (sums[0] + sums[1]) + (sums[2] + sums[3])
+        return total
 
     cdef void add_fixed(self, double* gamma, double* rows) noexcept nogil:
         """Add Q gamma to the rows."""
         cdef int p = <int> self.p, n = <int> self.n
         if p:
             dgemv("T", &p, &n, &one, <double*> &self.Q[0, 0], &p, gamma, &one_column, &one, rows, &one_column)
+
+    cdef void weigh_columns(self, const double* W, double* room, double* gram) noexcept nogil:
+        """Set Q'WQ, both halves."""
+        cdef Py_ssize_t k = 0, a, b, p = self.p
+        memset(gram, 0, p * p * sizeof(double))
+        while k < self.n:
+            add_gram(min(SOME_ROWS, self.n - k), p, &self.Q[k, 0], W + k, room, gram)
+            k += SOME_ROWS
+        for a in range(p):
+            for b in range(a):
+                gram[b * p + a] = gram[a * p + b]
 
     cdef void fixed_sums(self, double* rows, double* sums) noexcept nogil:
         """Set sums to Q' rows."""
@@ -307,11 +534,12 @@ cdef class ScalarModes(ScalarFactors):
     cdef bint factorize(self, const State* state, System* s, const double* t) noexcept nogil:
         cdef int M = <int> self.n_tail, q, info = 0
         cdef Py_ssize_t j
-        memset(s.values, 0, self.n_values * sizeof(double))
+        if not self.is_crossed:
+            memset(s.values, 0, self.n_values * sizeof(double))
         if M:
             memset(s.tail, 0, self.n_tail * self.n_tail * sizeof(double))
         s.log_det = 0.0
-        self.fill(state.rows + 2 * self.n, t, s.values, s.tail)
+        self.fill(NULL if self.is_crossed else state.rows + 2 * self.n, t, s.values, s.tail)
         if not self.eliminate_chain(s.values, s.tail, &s.log_det):
             return False
         if not M:
@@ -369,18 +597,19 @@ cdef class ScalarModes(ScalarFactors):
         dgemm("N", "N", &m, &q, &M, &minus_one, x, &m, V + self.entries[0], &M, &one, u, &m)
         multiply_levels(q, m, V, u)
 
-    cdef bint add_border(self, const State* state, System* s, const double* t) noexcept nogil:
+    cdef bint add_border(self, const double* W, System* s, const double* t) noexcept nogil:
         """Border the factor with the fixed effects; tell whether it is positive definite."""
         cdef Py_ssize_t i, k
-        cdef int p = <int> self.p, n = <int> self.n, N = <int> self.n_effects, info = 0
+        cdef int p = <int> self.p, N = <int> self.n_effects, info = 0
+        cdef Py_ssize_t n = self.n
         for i in range(n):
             for k in range(p):
-                s.weighted[i * p + k] = state.rows[2 * n + i] * self.Q[i, k]
+                s.weighted[i * p + k] = W[i] * self.Q[i, k]
         memset(s.coupling, 0, self.n_effects * p * sizeof(double))
         self.add_levels(s.weighted, t, p, s.coupling)
         memcpy(s.solved, s.coupling, self.n_effects * p * sizeof(double))
         self.solve(s, p, s.solved, s.tail_solved)
-        dgemm("N", "T", &p, &p, &n, &one, s.weighted, &p, <double*> &self.Q[0, 0], &p, &zero, s.half, &p)
+        self.weigh_columns(W, s.room, s.half)
         dgemm("N", "T", &p, &p, &N, &minus_one, s.coupling, &p, s.solved, &p, &one, s.half, &p)
         dpotrf("L", &p, s.half, &p, &info)
         for k in range(p):
@@ -393,8 +622,9 @@ cdef class ScalarModes(ScalarFactors):
         cdef int order = <int> p
         cdef double* slope = s.score + N
         cdef double* step = s.step + N
-        memset(s.score, 0, N * sizeof(double))
-        self.add_levels(state.rows + n, t, 1, s.score)
+        if not self.is_crossed:
+            memset(s.score, 0, N * sizeof(double))
+            self.add_levels(state.rows + n, t, 1, s.score)
         for i in range(N):
             s.score[i] -= state.u[i]
         memcpy(s.step, s.score, N * sizeof(double))

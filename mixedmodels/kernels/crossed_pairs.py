@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,13 +18,20 @@ from mixedmodels.arrays import FloatArray, IntArray
 __all__ = [
     "COMPILED",
     "Entries",
+    "Products",
+    "Rows",
     "level_sums_of_columns",
     "level_sums_of_columns_numpy",
     "movement_products",
     "movement_products_numpy",
-    "schur_movement",
-    "schur_movement_numpy",
 ]
+
+
+Rows: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+"""What ``movement_products`` takes of the rows."""
+
+Products: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]
+"""What ``movement_products`` returns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -34,23 +42,30 @@ class Entries:
     ----------
     first, second, entry : ndarray, shape (n,)
         Level of the first factor, that of the second, and the entry of both, of each row.
-    starts : ndarray, shape (q + 1,)
-        Where the entries of each level of the first factor begin.
+    order : ndarray, shape (n,)
+        Rows sorted by level of the first factor.
+    row_starts, starts : ndarray, shape (q + 1,)
+        Where the rows of each of its levels begin in that order, and where the entries.
     tail_rows : ndarray, shape (n_entries,)
         Level of the second factor of each entry.
     n_tail : int
         Levels of the second factor.
     is_dense : bool
         Whether all pairs are entries, in the order of ``(q, n_tail)``.
+    most_entries : int
+        Most entries of a level.
     """
 
     first: IntArray
     second: IntArray
     entry: IntArray
+    order: IntArray
+    row_starts: IntArray
     starts: IntArray
     tail_rows: IntArray
     n_tail: int
     is_dense: bool
+    most_entries: int
 
 
 def level_sums_of_columns_numpy(
@@ -82,11 +97,16 @@ def movement_products_numpy(
     entries: Entries,
     Q: FloatArray,
     effects: tuple[FloatArray, FloatArray],
-    weights: FloatArray,
-    others: FloatArray,
-    slope: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return products of the rows ``E = effects_1 + effects_2 + (0, 0, Q)``, of m columns.
+    rows: Rows,
+    adjoint: tuple[FloatArray, FloatArray],
+    root: FloatArray,
+    C: FloatArray,
+    scales: tuple[float, float],
+    inverse: tuple[FloatArray, FloatArray],
+) -> Products:
+    """Return products of the rows ``E = effects_1 + effects_2 + (0, 0, Q)`` along m parameters.
+
+    The first two parameters are the deviations of the factors.
 
     Parameters
     ----------
@@ -96,83 +116,62 @@ def movement_products_numpy(
         Known part of the last p columns.
     effects : (ndarray, ndarray), shapes (q_1, m) and (q_2, m)
         What the levels add to the rows.
-    weights : ndarray, shape (n,)
-        Weights of the products of E with itself.
-    others : ndarray, shape (2, n)
-        Other rows.
-    slope : ndarray, shape (n,)
-        Weights of the sums by entry.
-
-    Returns
-    -------
-    ndarray, shape (m, m)
-        ``E' diag(weights) E``.
-    ndarray, shape (2, m)
-        ``others E``.
-    ndarray, shape (m, n_entries)
-        Sums of ``slope E`` by entry.
-    """
-    E = effects[0][entries.first] + effects[1][entries.second]
-    E[:, 2:] += Q
-    n_entries = len(entries.tail_rows)
-    by_entry = np.array([np.bincount(entries.entry, column * slope, n_entries) for column in E.T])
-    return (E.T * weights) @ E, others @ E, by_entry
-
-
-def schur_movement_numpy(
-    entries: Entries,
-    V: FloatArray,
-    of_rows: FloatArray,
-    pivots: FloatArray,
-    root: FloatArray,
-    C: FloatArray,
-    scales: tuple[float, float],
-    G: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return what moves of the eliminated part of Omega, and of its Schur complement.
-
-    Parameters
-    ----------
-    entries : Entries
-        The pattern.
-    V : ndarray, shape (m, n_entries)
-        Derivatives of the weights along m parameters, summed by entry; the first two parameters are the
-        deviations of the factors. Overwritten where compiled.
-    of_rows : ndarray, shape (n_entries,)
-        Weights summed by entry.
-    pivots : ndarray, shape (m, q)
-        Derivatives of the pivots.
-    root : ndarray, shape (q,)
+    rows : tuple of ndarray, five of shape (n,) and one of shape (2, n)
+        Weights W and their first and second derivatives in the predictor, leverages h, the adjoint solution v
+        at the rows, Omega^-1 Lambda'z of each factor.
+    adjoint : (ndarray, ndarray)
+        The adjoint solution by level.
+    root : ndarray, shape (q_1,)
         One over the root of the pivots.
     C : ndarray, shape (n_entries,)
         The coupling, times `root`.
     scales : (float, float)
         The deviations.
-    G : ndarray, shape (n_tail, n_tail)
-        Inverse of the Schur complement.
+    inverse : (ndarray, ndarray), shapes (n_entries,) and (q_2, q_2)
+        Entries of Omega^-1 between the factors, and those of the second.
 
     Returns
     -------
     ndarray, shape (m, m)
-        ``r r' + 2 tr(N_a G N_b')`` of crossed_hessian.py.
-    ndarray, shape (m, n_tail, n_tail)
-        ``-C'M - M'C``.
+        ``E' diag(2 W + h W'' - v W') E``.
+    ndarray, shape (2, m)
+        ``2 W' Omega^-1 Lambda'z`` less W times the adjoint solution, of each factor, times E.
+    ndarray, shape (m, m)
+        ``r_a'r_b + 2 tr(N_a G N_b')`` of crossed_hessian.py.
+    ndarray, shape (m, q_2, q_2)
+        The Schur complement's derivatives S'.
+    float
+        Sum of W times the entries between the factors.
     """
-    (s, t), m, n_tail, q = scales, len(V), entries.n_tail, len(root)
-    levels = np.repeat(np.arange(q), np.diff(entries.starts))
-    along = s * t * V
-    along[0] += t * of_rows
-    along[1] += s * of_rows
-    along *= root[levels]
+    W, slope, curving, leverage, v, own = rows
+    weights, G = 2.0 * W + leverage * curving - v * slope, inverse[1]
+    codes = entries.first, entries.second
+    others = np.array([2.0 * slope * own[k] - W * adjoint[k][code] for k, code in enumerate(codes)])
+    (s, t), n_tail, q = scales, entries.n_tail, len(root)
+    E = effects[0][entries.first] + effects[1][entries.second]
+    E[:, 2:] += Q
+    shape, cell = (q, n_tail), entries.first * n_tail + entries.second
+    moved = np.array([np.bincount(cell, column, q * n_tail).reshape(shape) for column in (E.T * slope)])
+    together = np.bincount(cell, W, q * n_tail).reshape(shape)
+    coupling = np.zeros(shape)
+    coupling[np.repeat(np.arange(q), np.diff(entries.starts)), entries.tail_rows] = C
+    # Omega along each parameter: pivots, tail and what couples them.
+    pivots, tail, along = s * s * moved.sum(axis=2), t * t * moved.sum(axis=1), s * t * moved
+    pivots[0] += 2.0 * s * together.sum(axis=1)
+    tail[1] += 2.0 * t * together.sum(axis=0)
+    along[0] += t * together
+    along[1] += s * together
+    along *= root[:, None]
+    # On the scale of the root of the pivots.
     r = pivots * root**2
-    lost = r[:, levels] * C
-    tables = np.zeros((3, m, q, n_tail))
-    for table, values in zip(tables, (along - lost, along - 0.5 * lost, [C] * m), strict=True):
-        table[:, levels, entries.tail_rows] = values
-    N, M, coupling = tables
-    gram = np.einsum("aqi,ij,bqj->ab", N, G, N, optimize=True)
-    half = coupling.transpose(0, 2, 1) @ M
-    return r @ r.T + 2.0 * gram, -half - half.transpose(0, 2, 1)
+    lost = r[:, :, None] * coupling
+    N, M = along - lost, along - 0.5 * lost
+    through = r @ r.T + 2.0 * np.einsum("aqi,ij,bqj->ab", N, G, N, optimize=True)
+    half = coupling.T @ M
+    S = -half - half.transpose(0, 2, 1)
+    S[:, range(n_tail), range(n_tail)] += tail
+    between = float(W @ inverse[0][entries.entry])
+    return (E.T * weights) @ E, others @ E, through, S, between
 
 
 level_sums_of_columns: Callable[
@@ -180,27 +179,23 @@ level_sums_of_columns: Callable[
     tuple[FloatArray, FloatArray],
 ]
 movement_products: Callable[
-    [Entries, FloatArray, tuple[FloatArray, FloatArray], FloatArray, FloatArray, FloatArray],
-    tuple[FloatArray, FloatArray, FloatArray],
-]
-schur_movement: Callable[
     [
         Entries,
         FloatArray,
-        FloatArray,
-        FloatArray,
+        tuple[FloatArray, FloatArray],
+        Rows,
+        tuple[FloatArray, FloatArray],
         FloatArray,
         FloatArray,
         tuple[float, float],
-        FloatArray,
+        tuple[FloatArray, FloatArray],
     ],
-    tuple[FloatArray, FloatArray],
+    Products,
 ]
 try:
-    from mixedmodels.kernels._crossed_pairs import level_sums_of_columns, movement_products, schur_movement
+    from mixedmodels.kernels._crossed_pairs import level_sums_of_columns, movement_products
 except ImportError:
     COMPILED = False
     level_sums_of_columns, movement_products = level_sums_of_columns_numpy, movement_products_numpy
-    schur_movement = schur_movement_numpy
 else:
     COMPILED = True

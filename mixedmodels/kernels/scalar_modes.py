@@ -23,6 +23,10 @@ decrement : float
     Squared step at which it ends, relative to 1 + |u|^2.
 limits : (int, int, float, float)
     Most steps and halvings of one; ROUNDING and TRUSTED of pirls.py.
+
+``predict`` and ``gradient`` are ``predicted_mode`` of pirls.py and the derivatives of laplace_gradient.py in
+the scales and in gamma, for a mode that is not a joint one. ``without_random_effects`` takes the scoring
+steps of start.py, as that of levels_search.py does.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -36,11 +37,13 @@ from mixedmodels.kernels.crossed_pairs import (
     Entries,
     level_sums_of_columns,
     movement_products,
-    schur_movement,
 )
 
 if TYPE_CHECKING:
     from mixedmodels.kernels._scalar_modes import ScalarModes
+
+# Who occurs with whom in the problems there are.
+_KNOWN: WeakKeyDictionary[GeneralizedProblem, Entries] = WeakKeyDictionary()
 
 # Numbers in the derivatives of the Schur complement beyond which they take too much room.
 MOST_NUMBERS = 10_000_000
@@ -123,8 +126,7 @@ def crossed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray | Non
     entries, inverse = _entries(problem, scalar), pattern_inverse(mode.factor)
     at = _Crossed(problem, scalar, search, mode, entries, (first, second), scales, inverse)
     moved = _movement(at)
-    H, by_entry = _through_rows(at, moved, curving)
-    H -= _through_inverse(at, moved, by_entry)
+    H = _products(at, moved, curving)
     # From the factors in the order of elimination to the terms.
     order = np.arange(len(H))
     for k, block in enumerate(scalar.order):
@@ -133,13 +135,23 @@ def crossed_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray | Non
 
 
 def _entries(problem: GeneralizedProblem, scalar: ScalarSystem) -> Entries:
-    """Return who occurs with whom."""
+    """Return who occurs with whom, found once for each problem."""
+    known = _KNOWN.get(problem)
+    if known is not None:
+        return known
     system = problem.system
     first, second = (system.sums[block].index for block in scalar.order)
     coupling = system.couplings[0]
-    starts = np.searchsorted(coupling.columns, np.arange(coupling.n_levels + 1))
-    entry = coupling.places[0][0].index
-    return Entries(first, second, entry, starts, coupling.rows, coupling.n_tail, coupling.is_dense)
+    levels = np.arange(coupling.n_levels + 1)
+    is_sorted = bool((first[1:] >= first[:-1]).all())
+    order = np.arange(len(first)) if is_sorted else np.argsort(first, kind="stable")
+    row_starts = np.searchsorted(first if is_sorted else first[order], levels)
+    starts = np.searchsorted(coupling.columns, levels)
+    found = _KNOWN[problem] = Entries(
+        first, second, coupling.places[0][0].index, order, row_starts, starts, coupling.rows,
+        coupling.n_tail, coupling.is_dense, int(np.diff(starts).max()),
+    )  # fmt: skip
+    return found
 
 
 def _movement(at: _Crossed) -> _Movement:
@@ -158,27 +170,29 @@ def _movement(at: _Crossed) -> _Movement:
     return _Movement(u, effects, (sums[0][:, -2], sums[1][:, -2]), (sums[0][:, -1], sums[1][:, -1]))
 
 
-def _through_rows(at: _Crossed, moved: _Movement, curving: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return all but what is lost through the inverse of Omega, and the moved weights summed by entry."""
+def _products(at: _Crossed, moved: _Movement, curving: FloatArray) -> FloatArray:
+    """Return the Hessian in the order of elimination, from the movements and the curvature of the weights."""
     mode, entries, loops = at.mode, at.entries, at.scalar.loops
     W, slope, values = mode.rows.information, mode.rows.d_information, at.inverse.values
     assert values is not None
+    first, second = at.places
     leverage, effects = loops.gather(values, at.inverse.tail, at.scales)
     # 1. The adjoint solve, by which the second movement of the mode counts.
     c = leverage * slope
     adjoint = _solved(at, loops.sums(c[:, None], at.scales))[:, 0]
     v = loops.to_rows(adjoint, at.scales)
     # 2. Products of first movements.
-    weight = 2.0 * W + leverage * curving - v * slope
-    effects *= 2.0 * slope
-    for k, codes in enumerate((entries.first, entries.second)):
-        effects[k] -= W * adjoint[at.places[k]][codes]
-    H, cross, by_entry = movement_products(
-        entries, at.problem.fixed_basis, moved.effects, weight, effects, slope
-    )
+    faces, _, (C,) = at.scalar.split(_values(mode))[0]
+    rows = W, slope, curving, leverage, v, effects
+    G, scales = np.ascontiguousarray(at.inverse.tail), (float(at.scales[0]), float(at.scales[1]))
+    H, cross, through, S, together = movement_products(
+        entries, at.problem.fixed_basis, moved.effects, rows, (adjoint[first], adjoint[second]),
+        faces.ravel(), C, scales, (at.inverse.entries[0][0], G),
+    )  # fmt: skip
     H += 2.0 * moved.u.T @ moved.u
     # 3. What moves the deviation of a factor, with every parameter.
-    pull = loops.sums((c - W * v)[:, None], np.ones(2))[:, 0]
+    c -= W * v
+    pull = loops.sums(c[:, None], np.ones(2))[:, 0]
     for k, place in enumerate(at.places):
         both = cross[k] + (pull[place] - 2.0 * moved.scores[k]) @ moved.u[place]
         H[k] += both
@@ -186,30 +200,12 @@ def _through_rows(at: _Crossed, moved: _Movement, curving: FloatArray) -> tuple[
     # 4. Deviations with one another, in Omega itself.
     H[0, 0] += 2.0 * (moved.weights[0] @ at.inverse.faces[0, 0].ravel())
     H[1, 1] += 2.0 * (moved.weights[1] @ np.diagonal(at.inverse.tail))
-    together = 2.0 * (W @ at.inverse.entries[0][0][entries.entry])
-    H[0, 1] += together
-    H[1, 0] += together
-    return H, by_entry
-
-
-def _through_inverse(at: _Crossed, moved: _Movement, by_entry: FloatArray) -> FloatArray:
-    """Return ``tr(Omega^-1 Omega_a Omega^-1 Omega_b)``; `by_entry` is overwritten."""
-    entries, (s, t), W = at.entries, at.scales, at.mode.rows.information
-    # 1. Omega along each parameter: pivots, tail and what couples them.
-    pivots, tail = _sums_by_level(entries, by_entry)
-    pivots *= s * s
-    tail *= t * t
-    pivots[0] += 2.0 * s * moved.weights[0]
-    tail[1] += 2.0 * t * moved.weights[1]
-    of_rows = np.bincount(entries.entry, W, len(entries.tail_rows))
-    # 2. What becomes of the complement.
-    faces, _, (C,) = at.scalar.split(_values(at.mode))[0]
-    G = np.ascontiguousarray(at.inverse.tail)
-    gram, S = schur_movement(entries, by_entry, of_rows, pivots, faces.ravel(), C, (s, t), G)
-    np.einsum("aii->ai", S)[...] += tail
-    # 3. Its products in the metric of Omega.
+    H[0, 1] += 2.0 * together
+    H[1, 0] += 2.0 * together
+    # 5. What is lost through the inverse of Omega.
     GS = G @ S
-    return np.asarray(gram + np.tensordot(GS, GS, axes=((1, 2), (2, 1))))
+    SG = GS.transpose(0, 2, 1).reshape(len(S), -1)
+    return np.asarray(H - through - GS.reshape(len(S), -1) @ SG.T)
 
 
 def _solved(at: _Crossed, rhs: FloatArray) -> FloatArray:

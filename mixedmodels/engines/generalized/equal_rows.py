@@ -66,7 +66,9 @@ def _distinct(columns: Sequence[FloatArray | IntArray], most: float) -> EqualRow
     kinds = np.zeros(len(columns[0]), dtype=np.intp)
     n_kinds = 1
     for column in columns:
-        _, values = np.unique(column, return_inverse=True)
+        # Codes number their values already.
+        is_coded = np.issubdtype(column.dtype, np.integer)
+        values = column if is_coded else np.unique(column, return_inverse=True)[1]
         n_values = int(values.max()) + 1
         if n_values > 1:
             _, kinds = np.unique(kinds * n_values + values, return_inverse=True)

@@ -28,9 +28,9 @@ from mixedmodels.engines.generalized.pirls import (
     EdgeError,
     Mode,
     conditional_mode,
+    fixed_inverse,
     joint_mode,
     linear_predictor,
-    mode_border,
     mode_near,
     predicted_mode,
 )
@@ -181,7 +181,7 @@ class Evaluator:
             inverse = self._objective().fixed_inverse()
             if inverse is not None:
                 return inverse
-        return mode_border(self.problem, self.mode_at(psi)).inverse
+        return fixed_inverse(self.problem, self.mode_at(psi))
 
     def searched(
         self,

@@ -290,6 +290,17 @@ def fixed_information(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     return weighted_gram(problem.fixed_basis, W) - coupling @ solve(mode.factor, coupling).T
 
 
+def fixed_inverse(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
+    """Return the covariance of gamma given theta at a mode, shape (p, p)."""
+    search, scalar, values = scalar_search(problem), problem.system.scalar, mode.factor.values
+    if search is not None and scalar is not None and values is not None and 0 < problem.n_fixed <= MOST_FIXED:
+        scales = scalar.scales(mode.parameters.zeta)
+        half = search.border(scales, values, mode.factor.tail, mode.rows.information)
+        if half is not None:
+            return inverse_of(half)
+    return mode_border(problem, mode).inverse
+
+
 def mode_border(problem: GeneralizedProblem, mode: Mode) -> Border:
     """Border the factor at a mode with the fixed effects.
 

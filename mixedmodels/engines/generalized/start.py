@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,6 +14,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.compiled_search import is_usual, level_objective
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
+from mixedmodels.engines.generalized.scalar_modes import scalar_search
 from mixedmodels.engines.glm.newton import GlmPoint, evaluate_point, starting_point
 from mixedmodels.engines.weighted_gram import weighted_gram
 from mixedmodels.errors import ConvergenceError
@@ -21,6 +23,10 @@ from mixedmodels.factorization.weighted.penalized_system import PenalizedSystem,
 from mixedmodels.families.family import Derivatives, Family
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales
+from mixedmodels.kernels.scalar_modes import MOST_FIXED
+
+if TYPE_CHECKING:
+    from mixedmodels.kernels._scalar_modes import ScalarModes
 
 # Smallest starting deviation, in standard errors of one level's effect estimated from its own rows.
 SMALLEST = 0.5
@@ -128,11 +134,16 @@ def _compiled_scoring(
     problem: GeneralizedProblem,
 ) -> tuple[FloatArray, FloatArray, FloatArray, float] | None:
     """Return gamma without random effects, the rows' scores and information, and the objective in the end."""
-    if not is_usual(problem):
+    objective = level_objective(problem, None) if is_usual(problem) else _scalar_search(problem)
+    if objective is None:
         return None
     eta = problem.family.link.link(problem.family.start_mu(problem.y, problem.weights))
-    objective = level_objective(problem, None)
     return objective.without_random_effects(eta, N_SCORING_STEPS, MOST_SCORING_STEPS, SMALLEST_GAIN)
+
+
+def _scalar_search(problem: GeneralizedProblem) -> ScalarModes | None:
+    """Return the compiled loops that know the rows of a model; None for columns that are left to BLAS."""
+    return scalar_search(problem) if problem.n_fixed <= MOST_FIXED else None
 
 
 def curvature_at(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.engines.generalized.by_level import KINDS
 from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.glm.recession import Recession, recession
@@ -33,9 +34,12 @@ def unbounded_direction(problem: GeneralizedProblem, mode: Mode) -> Recession | 
     rows.
     """
     family = problem.family
+    is_easy = not problem.n_phi and family.link.name not in SLOW_LINKS
+    if is_easy and family.is_canonical and type(family) in KINDS:
+        # The logit and the logarithm have no end that a row gains towards.
+        return None
     tails, used = family.tails(problem.y), problem.weights > 0.0
     sign = tail_signs(tails, family.link, at_infinity=True)
-    is_easy = not problem.n_phi and family.link.name not in SLOW_LINKS
     if is_easy and np.array_equal(sign, tail_signs(tails, family.link, at_infinity=False)):
         return None
     gaining = (tails.to_zero | tails.to_one) & used

@@ -76,11 +76,11 @@ def penalized_system(blocks: Sequence[Block]) -> PenalizedSystem:
     """Choose the order of elimination and number everything that occurs together."""
     pattern = build_pattern(blocks)
     ends = accumulate((block.n_effects for block in pattern.blocks), initial=0)
-    sums = tuple(row_sums(block.codes.astype(np.intp), block.n_levels) for block in pattern.blocks)
     slices = tuple(slice(a, b) for a, b in pairwise(ends))
     is_compiled = is_scalar(pattern)
     # The compiled loops need only the numbers of the groups.
     grouped = counted_rows if is_compiled else row_sums
+    sums = tuple(grouped(block.codes.astype(np.intp), block.n_levels) for block in pattern.blocks)
     couplings = _couplings(pattern, sums, is_compiled)
     parents = {
         (i, j): grouped(parent, sums[pattern.chain[j]].size) for (i, j), parent in pattern.parents.items()

@@ -82,7 +82,10 @@ def a_pattern(rng, is_dense, q=9, n_tail=5, n=80):
     cells = np.arange(q * n_tail) if is_dense else np.unique(first * n_tail + second)
     starts = np.searchsorted(cells // n_tail, np.arange(q + 1))
     entry = np.searchsorted(cells, first * n_tail + second)
-    return Entries(first, second, entry, starts, cells % n_tail, n_tail, is_dense)
+    order = np.argsort(first, kind="stable")
+    row_starts = np.searchsorted(first[order], np.arange(q + 1))
+    most = int(np.diff(starts).max())
+    return Entries(first, second, entry, order, row_starts, starts, cells % n_tail, n_tail, is_dense, most)
 
 
 @pytest.mark.skipif(not crossed_pairs.COMPILED, reason="nothing is compiled")
@@ -90,20 +93,30 @@ def a_pattern(rng, is_dense, q=9, n_tail=5, n=80):
 @pytest.mark.parametrize("p", [1, 2, 8])
 def test_compiled_passes_are_those_of_numpy(p, is_dense):
     rng = np.random.default_rng(p)
-    e = a_pattern(rng, is_dense)
-    n, q, m, n_entries = len(e.first), len(e.starts) - 1, p + 2, len(e.tail_rows)
-    Q, W, g = rng.normal(size=(n, p)), rng.normal(size=n), rng.normal(size=n)
-    u = rng.normal(size=q), rng.normal(size=e.n_tail)
-    effects = rng.normal(size=(q, m)), rng.normal(size=(e.n_tail, m))
-    G = rng.normal(size=(e.n_tail, e.n_tail))
-    V, pivots, C = rng.normal(size=(m, n_entries)), rng.normal(size=(m, q)), rng.normal(size=n_entries)
-    root, of_rows = rng.uniform(size=q), rng.uniform(size=n_entries)
-    calls = {
-        "level_sums_of_columns": (e, Q, u, W, g),
-        "movement_products": (e, Q, effects, W, rng.normal(size=(2, n)), g),
-        "schur_movement": (e, V, of_rows, pivots, root, C, (0.7, 1.3), G + G.T),
-    }
-    for name, arguments in calls.items():
-        right = getattr(crossed_pairs, f"{name}_numpy")(*arguments)
-        for mine, other in zip(getattr(crossed_pairs, name)(*arguments), right, strict=True):
-            np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-10)
+    # One level, a few and many at a time.
+    for size in (5, 40, 300):
+        e = a_pattern(rng, is_dense, q=size, n=10 * size)
+        n, q, m, n_entries = len(e.first), len(e.starts) - 1, p + 2, len(e.tail_rows)
+        Q, W, g = rng.normal(size=(n, p)), rng.normal(size=n), rng.normal(size=n)
+        u = rng.normal(size=q), rng.normal(size=e.n_tail)
+        effects = rng.normal(size=(q, m)), rng.normal(size=(e.n_tail, m))
+        G, C, root = rng.normal(size=(e.n_tail, e.n_tail)), rng.normal(size=n_entries), rng.uniform(size=q)
+        rows = (*rng.normal(size=(5, n)), rng.normal(size=(2, n)))
+        calls = {
+            "level_sums_of_columns": (e, Q, u, W, g),
+            "movement_products": (
+                e,
+                Q,
+                effects,
+                rows,
+                u,
+                root,
+                C,
+                (0.7, 1.3),
+                (C[::-1].copy(), G + G.T),
+            ),
+        }
+        for name, arguments in calls.items():
+            right = getattr(crossed_pairs, f"{name}_numpy")(*arguments)
+            for mine, other in zip(getattr(crossed_pairs, name)(*arguments), right, strict=True):
+                np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-10 * np.abs(other).max())

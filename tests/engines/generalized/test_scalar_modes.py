@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-from mixedmodels.engines.generalized import pirls
+from mixedmodels.engines.generalized import pirls, start
 from mixedmodels.engines.generalized.laplace import laplace
 from mixedmodels.engines.generalized.laplace_gradient import laplace_gradient
 from mixedmodels.engines.generalized.pirls import conditional_mode, joint_mode, predicted_mode
 from mixedmodels.engines.generalized.problem import EffectsSystem, pack, unpack
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.scalar_modes import scalar_search
-from mixedmodels.engines.generalized.start import starting_values
+from mixedmodels.engines.generalized.start import nested_objective, starting_values
 from mixedmodels.kernels import scalar_modes
 
 from .generalized_models import random_term
@@ -111,3 +111,14 @@ def test_a_fit_is_that_of_the_readable_search(monkeypatch):
     right = mm.glmer("y ~ x + (1 | g) + (1 | h)", d, family="binomial")
     assert abs(mm.logLik(fit) - mm.logLik(right)) < 1e-8
     np.testing.assert_allclose(fit.vcov(), right.vcov(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "trials", "poisson"])
+def test_starting_values_are_those_of_the_readable_scoring(family, monkeypatch):
+    problem, twin = (problem_of("crossed", family, 4) for _ in range(2))
+    found, nested = starting_values(problem), nested_objective(problem)
+    monkeypatch.setattr(start, "scalar_search", lambda problem: None)
+    right = starting_values(twin)
+    np.testing.assert_allclose(np.concatenate(found.thetas), np.concatenate(right.thetas), rtol=SAME)
+    np.testing.assert_allclose(found.gamma, right.gamma, rtol=1e-8)
+    assert nested == pytest.approx(nested_objective(twin), abs=1e-3)
