@@ -87,7 +87,7 @@ def level_sums_of_columns_numpy(
     first, second = entries.first, entries.second
     columns = [W * u[0][first], W * u[1][second], *(W * column for column in Q.T), W, g]
     found = [
-        np.column_stack([np.bincount(codes, column, len(effects)) for column in columns])
+        np.column_stack([np.bincount(codes, column, len(effects)) for column in columns]).astype(np.float64)
         for codes, effects in zip((first, second), u, strict=True)
     ]
     return found[0], found[1]
