@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.engines.generalized import search
 from mixedmodels.engines.generalized.crossed_hessian import crossed_hessian, is_crossed
+from mixedmodels.engines.generalized.newton_start import newton_start
 from mixedmodels.engines.generalized.objective import Evaluator
-from mixedmodels.engines.generalized.problem import pack
+from mixedmodels.engines.generalized.problem import EffectsSystem, pack
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.start import starting_values
 from mixedmodels.kernels import crossed_pairs, scalar_factors
@@ -70,10 +73,11 @@ def test_second_derivatives_are_those_of_the_gradient(family, p, q, is_singular)
 @compiled
 def test_the_hessian_knows_the_models_it_is_for():
     problem = crossed_problem("poisson", 2, (20, 6), seed=0)
-    assert not is_crossed(replace(problem, system=replace(problem.system, scalar=None)))
-    one = crossed_problem("poisson", 2, (20, 6), seed=0)
-    cloglog = replace(one, family=mm.binomial("cloglog"))
-    assert not is_crossed(cloglog)
+    assert is_crossed(problem)
+    effects = EffectsSystem(problem.terms)
+    effects.__dict__["system"] = replace(problem.system, scalar=None)
+    assert not is_crossed(replace(problem, effects=effects))
+    assert not is_crossed(replace(problem, family=mm.binomial("cloglog")))
 
 
 def a_pattern(rng, is_dense, q=9, n_tail=5, n=80):
@@ -120,3 +124,23 @@ def test_compiled_passes_are_those_of_numpy(p, is_dense):
             right = getattr(crossed_pairs, f"{name}_numpy")(*arguments)
             for mine, other in zip(getattr(crossed_pairs, name)(*arguments), right, strict=True):
                 np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-10 * np.abs(other).max())
+
+
+@compiled
+@pytest.mark.parametrize("seed", [3, 6, 9, 20])
+def test_newtons_way_leads_to_the_same_optimum(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    d = pd.DataFrame({"a": rng.integers(40, size=600), "b": rng.integers(12, size=600)})
+    d["x"] = rng.normal(size=600)
+    eta = 0.3 + 0.7 * d.x + rng.normal(size=40)[d.a] + 0.5 * rng.normal(size=12)[d.b]
+    d["y"] = rng.binomial(1, 1.0 / (1.0 + np.exp(-eta))) if seed % 2 else rng.poisson(np.exp(eta))
+    family = "binomial" if seed % 2 else "poisson"
+    began = []
+    monkeypatch.setattr(search, "newton_start", lambda e: began.append(newton_start(e)) or began[-1])
+    fit = mm.glmer("y ~ x + (1 | a) + (1 | b)", d, family=family)
+    assert began[0] is not None
+    monkeypatch.setattr(search, "newton_start", lambda evaluator: None)
+    right = mm.glmer("y ~ x + (1 | a) + (1 | b)", d, family=family)
+    assert fit.loglik() == pytest.approx(right.loglik(), abs=1e-8)
+    assert fit.convergence().verdict == right.convergence().verdict
+    np.testing.assert_allclose(fit.standard_errors(), right.standard_errors(), rtol=1e-5)
