@@ -1,22 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Compiled twins of mixedmodels/kernels/crossed_pairs.py; see there."""
 
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.string cimport memset
+
+from mixedmodels.kernels._blas cimport Gemm, routine
 
 import numpy as np
 from scipy.linalg import cython_blas
-
-ctypedef void (*Gemm)(
-    char*, char*, int*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
-) noexcept nogil
-
-
-cdef void* routine(module, name):
-    """SciPy's BLAS routine, without its headers."""
-    capsule = module.__pyx_capi__[name]
-    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-
 
 cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
 cdef double one = 1.0, two = 2.0, zero = 0.0

@@ -1,36 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The conditional modes of random intercepts of several factors; see scalar_modes.py."""
 
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.math cimport INFINITY, isfinite, log
 from libc.string cimport memcpy, memset
 
+from mixedmodels.kernels._blas cimport Gemm, Gemv, Potrf, Syrk, Trsm, routine
 from mixedmodels.kernels._family_rows cimport logit_rows_at, poisson_rows_at
+from mixedmodels.kernels._row_gram cimport SOME_ROWS, add_gram
 from mixedmodels.kernels._scalar_factors cimport MAX, Codes, ScalarFactors
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
-
-ctypedef void (*Gemm)(
-    char*, char*, int*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
-) noexcept nogil
-ctypedef void (*Syrk)(
-    char*, char*, int*, int*, double*, double*, int*, double*, double*, int*
-) noexcept nogil
-ctypedef void (*Trsm)(
-    char*, char*, char*, char*, int*, int*, double*, double*, int*, double*, int*
-) noexcept nogil
-ctypedef void (*Gemv)(
-    char*, int*, int*, double*, double*, int*, double*, int*, double*, double*, int*
-) noexcept nogil
-ctypedef void (*Potrf)(char*, int*, double*, int*, int*) noexcept nogil
-
-
-cdef void* routine(module, name):
-    """SciPy's BLAS or LAPACK routine, without its headers."""
-    capsule = module.__pyx_capi__[name]
-    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-
 
 cdef Gemm dgemm = <Gemm> routine(cython_blas, "dgemm")
 cdef Syrk dsyrk = <Syrk> routine(cython_blas, "dsyrk")
@@ -40,53 +20,6 @@ cdef Potrf dpotrf = <Potrf> routine(cython_lapack, "dpotrf")
 cdef Potrf dpotri = <Potrf> routine(cython_lapack, "dpotri")
 cdef int one_column = 1
 cdef double one = 1.0, minus_one = -1.0, zero = 0.0
-
-cdef extern from *:
-    """
-    #include <stddef.h>
-
-    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
-    #else
-    #define FOR_WIDE_REGISTERS
-    #endif
-    enum { SOME_ROWS = 128, LANES = 8 };
-
-    /* Add Q'WQ of up to SOME_ROWS rows to its lower half; BLAS has much ado about few columns. Columns are laid
-       one after the other first, and several sums run side by side. */
-    FOR_WIDE_REGISTERS
-    static void add_gram(ptrdiff_t n, ptrdiff_t p, const double* Q, const double* W, double* room, double* gram)
-    {
-        double* weighted = room + p * SOME_ROWS;
-        ptrdiff_t i, a, b, k;
-        for (a = 0; a < p; a++) {
-            double *q = room + a * SOME_ROWS, *w = weighted + a * SOME_ROWS;
-            for (i = 0; i < n; i++) {
-                q[i] = Q[i * p + a];
-                w[i] = W[i] * q[i];
-            }
-            for (; i % LANES; i++)
-                q[i] = w[i] = 0.0;
-        }
-        for (a = 0; a < p; a++)
-            for (b = 0; b <= a; b++) {
-                const double *q = room + b * SOME_ROWS, *w = weighted + a * SOME_ROWS;
-                double sums[LANES] = {0.0}, total = 0.0;
-                for (i = 0; i < n; i += LANES)
-                    for (k = 0; k < LANES; k++)
-                        sums[k] += w[i + k] * q[i + k];
-                for (k = 0; k < LANES; k++)
-                    total += sums[k];
-                gram[a * p + b] += total;
-            }
-    }
-    """
-    enum:
-        SOME_ROWS
-    void add_gram(
-        Py_ssize_t n, Py_ssize_t p, const double* Q, const double* W, double* room, double* gram
-    ) noexcept nogil
 
 cdef enum:
     # Rows whose terms are added up before they join the sum.
