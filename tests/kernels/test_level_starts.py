@@ -5,7 +5,6 @@ import pytest
 
 from mixedmodels.kernels import level_starts as kernels
 
-
 STARTS = {"chosen": kernels.level_starts, "numpy": kernels.level_starts_numpy}
 
 
