@@ -112,9 +112,9 @@ def test_a_fit_is_that_of_the_readable_search(monkeypatch):
 @pytest.mark.parametrize("family", ["bernoulli", "trials", "poisson"])
 def test_starting_values_are_those_of_the_readable_scoring(family, monkeypatch):
     problem, twin = (problem_of("crossed", family, 4) for _ in range(2))
-    found, nested = starting_values(problem), nested_objective(problem)
+    found, nested = starting_values(problem), nested_objective(problem, 0.0)
     monkeypatch.setattr(start, "scalar_search", lambda problem: None)
     right = starting_values(twin)
     np.testing.assert_allclose(np.concatenate(found.thetas), np.concatenate(right.thetas), rtol=SAME)
     np.testing.assert_allclose(found.gamma, right.gamma, rtol=1e-8)
-    assert nested == pytest.approx(nested_objective(twin), abs=1e-3)
+    assert nested == pytest.approx(nested_objective(twin, 0.0), abs=1e-3)
