@@ -170,17 +170,15 @@ cdef double largest_move(const Search* s, const double* g) noexcept nogil:
 
 
 cdef double look(
-    Context* c, const Search* s, const Nodes* rule, const double* log_weights, const double* signs, double* move
+    Context* c, const Nodes* rule, const double* log_weights, const double* signs, double* g
 ) noexcept nogil:
-    """Return -2 log-likelihood by quadrature at the last point, and the move that its gradient asks for."""
+    """Return -2 log-likelihood by quadrature at the last point, and its gradient."""
     cdef Py_ssize_t l
     cdef double total = 0.0
-    cdef double[MAX_K] g
     memset(c.dT, 0, c.S * c.S * sizeof(double))
     for l in range(c.q):
         total += level_look(c, l, rule, log_weights, signs)
     set_gradient(c, g)
-    move[0] = largest_move(s, g)
     return -2.0 * total + c.log_det - 2.0 * c.constant
 
 
@@ -217,6 +215,7 @@ def course(
     cdef Nodes rule
     cdef Py_ssize_t l, n = c.n, p = c.p, longest = 0, n_evaluations = 0
     cdef double nested, value = 0.0, move = 0.0
+    cdef double[::1] slope = np.empty(p + 1)
     cdef int status
     cdef double[::1] eta = np.empty(n)
     cdef double[:, ::1] M = np.empty((p + 1, p + 1)), inverse = np.empty((p, p)), H = np.empty((p + 1, p + 1))
@@ -239,8 +238,10 @@ def course(
                 status = UNUSUAL
         if status == FINE:
             set_hessian(c, &H[0, 0])
-            value = look(c, &s, &rule, &log_weights[0], &signs[0], &move)
+            value = look(c, &rule, &log_weights[0], &signs[0], &slope[0])
+            move = largest_move(&s, &slope[0])
     free(rule.columns)
     if status != FINE:
         return None
-    return found_by(&s), n_evaluations, nested, value, move, never_varies(c), eta.base, inverse.base, H.base
+    looked = (value, slope.base, move)
+    return found_by(&s), n_evaluations, nested, looked, never_varies(c), eta.base, inverse.base, H.base

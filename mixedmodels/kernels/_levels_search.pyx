@@ -90,7 +90,7 @@ cdef int objective(void* context, const double* x, double* f, double* g, double*
     linear_predictor(c, x + n_theta, c.scale + n_theta)
     memset(c.dT, 0, S * S * sizeof(double))
     for l in range(c.q):
-        # A long way to the mode is for the general loop.
+        # Whatever is not usual is for the general loop.
         if not (S == 1 and at_scalar_level(c, l, &loglik)) and not at_level(c, l, &loglik):
             return UNUSUAL
         squares += dot(c.u + l * S, c.u + l * S, S)

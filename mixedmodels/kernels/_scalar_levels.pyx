@@ -14,6 +14,7 @@ from mixedmodels.kernels._quasi_newton cimport MAX_K
 cdef enum:
     LOGIT = 0
     MAX_STEPS = 50
+    MAX_HALVINGS = 8
 
 # As in _levels.pyx, see there.
 cdef double DECREMENT = 1e-22
@@ -25,6 +26,15 @@ cdef double LARGEST_PRODUCT = 1e150
 
 cdef inline double clamped(double eta) noexcept nogil:
     return min(max(eta, -LARGEST_EXPONENT), LARGEST_EXPONENT)
+
+
+cdef inline double times(double product, double factor, double* total) noexcept nogil:
+    """Return a product, its logarithm taken from `total` before it can overflow."""
+    product *= factor
+    if product > LARGEST_PRODUCT:
+        total[0] -= log(product)
+        product = 1.0
+    return product
 
 
 cdef double newton_step(Context* c, Py_ssize_t l, double u, double* h, double* largest) noexcept nogil:
@@ -57,6 +67,36 @@ cdef double newton_step(Context* c, Py_ssize_t l, double u, double* h, double* l
     return (score - u) / h[0]
 
 
+cdef double penalized(const Context* c, Py_ssize_t l, double u) noexcept nogil:
+    """Return ``u^2 - 2 sum log f`` of a level."""
+    cdef Py_ssize_t i
+    cdef double total = 0.0, product = 1.0, eta, e
+    for i in range(c.starts[l], c.starts[l + 1]):
+        eta = c.fixed[i] + u * c.T[0] * c.Z[i]
+        if c.kind == LOGIT:
+            e = exp(-fabs(eta))
+            total += c.w[i] * (c.y[i] * eta - max(eta, 0.0))
+            if c.w[i] == 1.0:
+                product = times(product, 1.0 + e, &total)
+            else:
+                total -= c.w[i] * log(1.0 + e)
+        else:
+            eta = clamped(eta)
+            total += c.w[i] * (c.y[i] * eta - exp(eta))
+    return u * u - 2.0 * (total - log(product))
+
+
+cdef double shortened(const Context* c, Py_ssize_t l, double u, double step) noexcept nogil:
+    """Return a step that is halved until the penalized log-likelihood grows; zero where it does not soon."""
+    cdef double current = penalized(c, l, u)
+    cdef Py_ssize_t k
+    for k in range(MAX_HALVINGS):
+        if penalized(c, l, u + step) < current:
+            return step
+        step *= 0.5
+    return 0.0
+
+
 cdef double slopes(Context* c, Py_ssize_t l) noexcept nogil:
     """Return the log-likelihood of a level, and set dW / d eta of its rows."""
     cdef Py_ssize_t i
@@ -69,10 +109,7 @@ cdef double slopes(Context* c, Py_ssize_t l) noexcept nogil:
             e = slope[i]
             total += c.w[i] * (c.y[i] * eta - max(eta, 0.0))
             if c.w[i] == 1.0:
-                product *= 1.0 + e
-                if product > LARGEST_PRODUCT:
-                    total -= log(product)
-                    product = 1.0
+                product = times(product, 1.0 + e, &total)
             else:
                 total -= c.w[i] * log(1.0 + e)
             slope[i] = W[i] * copysign((1.0 - e) / (1.0 + e), -eta)
@@ -108,7 +145,7 @@ cdef void pullback(Context* c, Py_ssize_t l, double h) noexcept nogil:
 cdef bint at_scalar_level(Context* c, Py_ssize_t l, double* loglik) noexcept nogil:
     """Find the mode of a level, and add its log-likelihood and its part of the gradient.
 
-    False where a step is so long that it must be looked at: that is for the loop over any number of effects.
+    False where no step leads on: that is for the loop over any number of effects.
     """
     cdef double u = c.u[l], previous = INFINITY, h, largest, step, squared, size
     cdef Py_ssize_t k
@@ -122,7 +159,9 @@ cdef bint at_scalar_level(Context* c, Py_ssize_t l, double* loglik) noexcept nog
             return True
         # Not a number counts as long.
         if not fabs(step) * largest <= SHORT:
-            return False
+            step = shortened(c, l, u, step)
+            if step == 0.0:
+                return False
         previous, u = squared, u + step
     return False
 

@@ -26,13 +26,15 @@ from typing import TypeAlias
 from mixedmodels.arrays import FloatArray
 from mixedmodels.kernels.levels_search import End
 
-__all__ = ["COMPILED", "Course", "course"]
+__all__ = ["COMPILED", "Course", "Look", "course"]
 
+#: -2 log-likelihood by the rule at the optimum, its gradient in units of `scale`, and the move in standard
+#: errors that it asks for.
+Look: TypeAlias = tuple[float, FloatArray, float]
 #: The end of the search in units of `scale`, the evaluations of it all, -2 log-likelihood without random
-#: effects and by the rule at the optimum, the move in standard errors that the rule asks for there, whether a
-#: binomial response varies within no level, the linear predictor, the inverse of the information about gamma,
-#: and the Hessian in (theta, gamma).
-Course: TypeAlias = tuple[End, int, float, float, float, bool, FloatArray, FloatArray, FloatArray]
+#: effects, the look by the rule, whether a binomial response varies within no level, the linear predictor,
+#: the inverse of the information about gamma, and the Hessian in (theta, gamma).
+Course: TypeAlias = tuple[End, int, float, Look, bool, FloatArray, FloatArray, FloatArray]
 
 try:
     from mixedmodels.kernels._levels_course import course

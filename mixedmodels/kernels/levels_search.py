@@ -17,9 +17,10 @@ u : ndarray, shape (q, S)
 
 ``value`` gives objective and gradient at (theta, gamma), ``fixed_inverse`` the inverse of ``X'WX - B Omega^-1
 B'`` at the last point, of the columns of Q, ``hessian`` the columns of the Hessian by central differences as
-:func:`mixedmodels.differences.curvature_columns`. ``without_random_effects`` takes scoring steps of the model
-without them from linear predictors `eta`: coefficients after `n_steps`, score and information of the rows
-there, and -2 log-likelihood where a further step gains less than `gain`.
+:func:`mixedmodels.differences.curvature_columns`, and of one effect a level ``second_derivatives`` the
+Hessian itself by its formula. ``without_random_effects`` takes scoring steps of the model without them from
+linear predictors `eta`: coefficients after `n_steps`, score and information of the rows there, and -2
+log-likelihood where a further step gains less than `gain`.
 
 What ``search`` takes:
 
@@ -53,4 +54,4 @@ except ImportError:
     COMPILED = False
 else:
     # A build that is older than this file knows less.
-    COMPILED = hasattr(LevelObjective, "hessian")
+    COMPILED = hasattr(LevelObjective, "second_derivatives")

@@ -21,6 +21,7 @@ from mixedmodels.engines.generalized.search import LARGEST_STEP, MOVED, ROUGH_TO
 from mixedmodels.engines.generalized.start import SCORING
 from mixedmodels.engines.generalized.verdict import STEEP
 from mixedmodels.kernels import levels_course
+from mixedmodels.kernels.levels_course import Look
 from mixedmodels.kernels.levels_search import End
 from mixedmodels.optimization.canonical import NEAR_ZERO
 from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
@@ -39,6 +40,10 @@ class Course:
         Typical sizes of (theta, gamma).
     n_evaluations : int
         Evaluations of objective and gradient.
+    nested : float
+        -2 log-likelihood without random effects.
+    look : (float, ndarray, float)
+        What a few nodes say at the end; see kernels/levels_course.py.
     is_plain : bool
         Whether no look could find anything at the end: a variance of some size, and a likelihood that more
         nodes do not change and that is higher than without random effects.
@@ -55,6 +60,8 @@ class Course:
     end: End
     scale: FloatArray
     n_evaluations: int
+    nested: float
+    look: Look
     is_plain: bool
     u: FloatArray
     eta: FloatArray
@@ -67,6 +74,11 @@ class Course:
         x, value, gradient, H, decrement, path, tried = self.end
         found = Minimum(x, value, gradient, H, decrement, len(tried), path, True, SETTLED)
         return Optimum(x * self.scale, value, self.inverse_hessian, found, self.n_evaluations)
+
+    @property
+    def by_nodes(self) -> tuple[float, FloatArray]:
+        """-2 log-likelihood by a few nodes at the end, and its gradient in the optimiser's coordinates."""
+        return self.look[0], self.look[1] / self.scale
 
     @property
     def inverse_hessian(self) -> FloatArray:
@@ -91,18 +103,16 @@ def usual_course(problem: GeneralizedProblem, layout: Layout) -> Course | None:
     )
     if found is None:
         return None
-    end, n_evaluations, nested, value, move, never_varies, eta, inverse, hessian = found
-    is_plain = not never_varies and _is_plain(end, nested, value, move)
-    return Course(end, layout.scale, n_evaluations, is_plain, objective.u, eta, inverse, hessian)
+    end, n_evaluations, nested, look, never_varies, eta, inverse, hessian = found
+    is_plain = not never_varies and _is_plain(end, nested, look)
+    return Course(
+        end, layout.scale, n_evaluations, nested, look, is_plain, objective.u, eta, inverse, hessian
+    )
 
 
-def _is_plain(end: End, nested: float, value: float, move: float) -> bool:
-    """Tell whether the looks of fit.py and verdict.py at an optimum could find nothing.
-
-    `value` is -2 log-likelihood by a few nodes there, which would move an estimate by `move` standard errors;
-    `nested` that without random effects.
-    """
-    x, objective, gradient = end[:3]
+def _is_plain(end: End, nested: float, look: Look) -> bool:
+    """Tell whether the looks of fit.py and verdict.py at an optimum could find nothing."""
+    (x, objective, gradient), (value, _, move) = end[:3], look
     has_variance = NEAR_ZERO < x[0] <= WIDE
     is_flat = max(map(abs, gradient.tolist())) <= STEEP
     is_exact = move <= SAME_ESTIMATES and abs(value - objective) <= LAPLACE_ERROR[0]

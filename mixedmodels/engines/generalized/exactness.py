@@ -127,12 +127,18 @@ class Exactness:
         return self.is_settled and self.n_rules > USUAL_RULES
 
 
-def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactness | None:
+def exactness(
+    evaluator: Evaluator,
+    optimum: Optimum,
+    nested: float,
+    known: tuple[float, FloatArray] | None = None,
+) -> Exactness | None:
     """Return the objective at an optimum by more nodes; None where no more can be had.
 
     Crossed and related levels have no quadrature: a sample stands for it where it is cheap. Without variance
     there is nothing to integrate. An optimum that is found to be worse than that without random effects, with
-    -2 log-likelihood `nested`, is not looked at further.
+    -2 log-likelihood `nested`, is not looked at further. What the fewest nodes say at the optimum,
+    objective and gradient, may be `known`.
     """
     problem, psi = evaluator.problem, optimum.psi
     if not any(T.any() for T in unpack_factors(problem, psi)[1]):
@@ -149,7 +155,9 @@ def exactness(evaluator: Evaluator, optimum: Optimum, nested: float) -> Exactnes
     spread = np.sqrt(2.0 * np.maximum(np.diagonal(optimum.inverse_hessian), 0.0))
     for tried, nAGQ in enumerate(more_nodes(problem, evaluator.nAGQ, least), start=1):
         try:
-            following, slope = evaluator.with_nodes(nAGQ)(psi)
+            following, slope = (
+                evaluator.with_nodes(nAGQ)(psi) if nAGQ > FEWEST_NODES or known is None else known
+            )
         except (np.linalg.LinAlgError, ConvergenceError):
             break
         step = optimum.inverse_hessian @ slope

@@ -111,10 +111,10 @@ def fit_generalized(
         with threads_for(order, len(problem.y)):
             if course is None:
                 optimum = _optimize(evaluator, layout, start, near)
+                optimum = _canonical_optimum(evaluator, layout, optimum)
             else:
-                optimum = _beyond_first(evaluator, layout, course.optimum)
-            optimum = _canonical_optimum(evaluator, layout, optimum)
-            return _held_against_nested(evaluator, layout, optimum, began)
+                optimum, course = _after_course(evaluator, layout, course)
+            return _held_against_nested(evaluator, layout, optimum, began, course)
     except LedToEdge as error:
         raise EdgeError(
             "With the observed information the approximation is best where fitted means reach the end of "
@@ -145,6 +145,14 @@ def _optimize(
         optimum = _no_worse_than_start(evaluator, layout, optimum, psi)
     evaluator.forget()
     return optimum
+
+
+def _after_course(evaluator: Evaluator, layout: Layout, course: Course) -> tuple[Optimum, Course | None]:
+    """Return the optimum that looks lead to from the end of a course, and the course if it is that end."""
+    first = course.optimum
+    evaluator.resume_at(course.u)
+    optimum = _canonical_optimum(evaluator, layout, _beyond_first(evaluator, layout, first))
+    return optimum, course if optimum is first else None
 
 
 def _from_data(evaluator: Evaluator, layout: Layout) -> Optimum:
@@ -250,17 +258,19 @@ def _canonical_optimum(evaluator: Evaluator, layout: Layout, optimum: Optimum) -
 
 
 def _held_against_nested(
-    evaluator: Evaluator, layout: Layout, optimum: Optimum, began: float
+    evaluator: Evaluator, layout: Layout, optimum: Optimum, began: float, course: Course | None
 ) -> GeneralizedEstimates:
     """Return the estimates, those without random effects where the likelihood there is higher.
 
-    What counts is the likelihood by more nodes than the optimum was found with: an approximation may fall
-    without end along a variance where the likelihood itself does not.
+    A course that ended at the optimum knows some of what is asked. What counts is the likelihood by more
+    nodes than the optimum was found with: an approximation may fall without end along a variance where the
+    likelihood itself does not.
     """
     problem, nAGQ = evaluator.problem, evaluator.nAGQ
     notes: tuple[str, ...] = ()
-    nested = nested_objective(problem, optimum.objective)
-    found = None if nAGQ == 0 else exactness(evaluator, optimum, nested)
+    nested = nested_objective(problem, optimum.objective) if course is None else course.nested
+    known = None if course is None else course.by_nodes
+    found = None if nAGQ == 0 else exactness(evaluator, optimum, nested, known)
     value = optimum.objective if found is None else found.least
     other = None
     if value > nested + RELATIVE_GAIN * abs(nested) + SMALLEST_GAIN:

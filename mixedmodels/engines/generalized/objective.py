@@ -105,6 +105,10 @@ class Evaluator:
         other._last, other._last_psi, other._modes = self._last, self._last_psi, self._modes
         return other
 
+    def resume_at(self, modes: FloatArray) -> None:
+        """Take conditional modes, shape (q, S), for those of the last point."""
+        self._modes = modes
+
     def begin_at(self, u: FloatArray | None) -> None:
         """Start the search for the first mode at effects known to be near it; None for zero."""
         self._first = u

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.covariance.unstructured import Unstructured
-from mixedmodels.engines.generalized.problem import GeneralizedProblem, natural_to_psi, unpack
+from mixedmodels.engines.generalized.problem import EffectsSystem, GeneralizedProblem, natural_to_psi, unpack
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.families.family import Family
 from mixedmodels.formula.design.design import RandomTerm
@@ -21,6 +23,13 @@ STRUCTURES = (
     "two terms",
     "related levels",
 )
+
+
+def without_loops(problem: GeneralizedProblem) -> GeneralizedProblem:
+    """Return a problem whose penalized system has no compiled loops."""
+    effects = EffectsSystem(problem.terms)
+    effects.__dict__["system"] = replace(problem.system, scalar=None)
+    return replace(problem, effects=effects)
 
 
 def random_term(
