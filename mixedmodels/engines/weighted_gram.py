@@ -1,10 +1,12 @@
-"""Weighted products of the columns of a tall matrix, formed a stretch of rows at a time.
+"""Weighted products of the columns of a tall matrix, formed a stretch of rows or columns at a time.
 
 ``X'WX`` is what every step of scoring costs where columns are many. A scaled copy of X would cost as much
 again in memory that is touched for the first time; a stretch of it stays in the cache.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
@@ -13,6 +15,8 @@ from mixedmodels.arrays import FloatArray
 
 #: Numbers of X scaled at a time: half a megabyte, what the second cache of a core holds.
 STRETCH = 65_536
+#: Columns scaled at a time.
+COLUMNS = 32
 
 
 def weighted_gram(X: FloatArray, W: FloatArray) -> FloatArray:
@@ -30,6 +34,13 @@ def weighted_gram(X: FloatArray, W: FloatArray) -> FloatArray:
             1.0, half.T if is_by_row else half, beta=1.0, c=gram, trans=not is_by_row, lower=1, overwrite_c=1
         )
     return symmetric(gram)
+
+
+def by_columns(X: FloatArray, W: FloatArray, product: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Return a linear function of rows, (k, n) to (k, m), of the columns of ``WX``, shape (p, m)."""
+    starts = range(0, max(X.shape[1], 1), COLUMNS)
+    parts = [product(X[:, first : first + COLUMNS].T * W) for first in starts]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def symmetric(lower: FloatArray) -> FloatArray:

@@ -108,7 +108,7 @@ def basis_of(X: FloatArray | ColumnMatrix) -> Basis:
     """Return the orthonormal basis of a matrix of full column rank."""
     X = ColumnMatrix.of(X)
     lengths, R = X.unit_cholesky
-    scale = np.abs(X.dense).max(axis=0)
+    scale = np.maximum(X.dense.max(axis=0), -X.dense.min(axis=0))
     scale[scale == 0.0] = 1.0
     if R is not None and np.all(R.diagonal() > CHOLESKY_PIVOT):
         # Columns far from dependent: as good as Householder's, at a fifth of the cost.
