@@ -39,6 +39,9 @@ MOST_SCORING_STEPS, SMALLEST_GAIN = 20, 1e-3
 # Fixed effects from which products with all columns cost much more than an evaluation: scoring steps then
 # share one factor of the information for as long as each gains at most this share of what the last one did.
 WIDE, FAST_GAIN = 100, 0.25
+# Steps before them that know of the information only its size along gamma and elsewhere; of those one is
+# enough where the last of these gains so much less than the first.
+N_ROUGH_STEPS, ROUGH_GAIN = 2, 0.5
 # Share of what random effects gain that the gain of a step is small beside.
 SMALL_SHARE = 0.005
 # Relative difference of weights that is the rounding of equal ones.
@@ -249,7 +252,23 @@ def _scored(problem: GeneralizedProblem) -> tuple[GlmPoint, Scoring | None]:
             f"No starting value gives the {problem.family.name} family with link "
             f"{problem.family.link.name!r} a finite likelihood."
         )
-    return _climb(problem, point, None, N_SCORING_STEPS, 0.0)
+    if problem.n_fixed < WIDE:
+        return _climb(problem, point, None, N_SCORING_STEPS, 0.0)
+    point, is_near = _roughly_climbed(problem, point)
+    return _climb(problem, point, None, N_SCORING_STEPS - is_near, 0.0)
+
+
+def _roughly_climbed(problem: GeneralizedProblem, point: GlmPoint) -> tuple[GlmPoint, bool]:
+    """Return where a few steps with no product of all columns lead, and whether that is near the optimum."""
+    gains = []
+    for _ in range(N_ROUGH_STEPS):
+        rough = _rough_scoring(problem, point)
+        if rough is None:
+            break
+        moved = _moved(problem, point, rough)
+        gains.append(moved.loglik - point.loglik)
+        point = moved
+    return point, len(gains) == N_ROUGH_STEPS and 0.0 < gains[-1] < ROUGH_GAIN * gains[0]
 
 
 def _climb(
@@ -341,6 +360,24 @@ def _scoring(problem: GeneralizedProblem, rows: Derivatives) -> Scoring | None:
     information = weighted_gram(problem.fixed_basis, W)
     L, info = dpotrf(information, lower=1)
     return None if info != 0 or not len(L) else Scoring(W, information, L)
+
+
+def _rough_scoring(problem: GeneralizedProblem, point: GlmPoint) -> Scoring | None:
+    """Return ``w I + (v - w) g g'`` for ``Q'WQ``: v along gamma, g its direction, and w elsewhere.
+
+    Weights differ with the linear predictor first of all, and so along gamma; elsewhere the orthonormal
+    columns average them. None where that is not positive.
+    """
+    W, along = np.maximum(point.rows.information, 0.0), point.eta - problem.offset
+    square = float(point.beta @ point.beta)
+    if not square > 0.0:
+        return None
+    elsewhere = float(W.mean())
+    excess = float(W @ along**2) / square - elsewhere
+    information = elsewhere * np.eye(problem.n_fixed)
+    information += excess / square * np.multiply.outer(point.beta, point.beta)
+    L, info = dpotrf(information, lower=1)
+    return None if info != 0 else Scoring(W, information, L)
 
 
 def _scoring_step(problem: GeneralizedProblem, rows: Derivatives, scoring: Scoring) -> FloatArray:
