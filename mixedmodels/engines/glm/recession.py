@@ -181,6 +181,13 @@ def is_held(
     bool
         False where it is not proved.
     """
+    pushed = (sign != 0) & ~silent
+    if (
+        not pull[silent].any()
+        and np.all(pull[pushed] * sign[pushed] > 0.0)
+        and _are_pulls(X, R, pushed, pull)
+    ):
+        return True
     way = np.where(sign != 0, sign, np.sign(pull))
     size = np.maximum(np.abs(pull), LEAST_PULL * np.abs(pull).mean())
     size[silent] = 0.0
@@ -191,7 +198,7 @@ def is_held(
         step, _ = dpotrs(factor, X.T @ (way * size), lower=1)
         against = way * (X @ step)
         if np.all(against[sign != 0] < 1.0):
-            return _are_pulls(X, R, (sign != 0) & ~silent, way * (size * (1.0 - against)))
+            return _are_pulls(X, R, pushed, way * (size * (1.0 - against)))
         size *= np.exp(-np.clip(against, -LONGEST_CORRECTION, LONGEST_CORRECTION))
     return False
 
