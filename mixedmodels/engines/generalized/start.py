@@ -320,8 +320,8 @@ def nested_objective(problem: GeneralizedProblem, objective: float) -> float:
 def balanced_pulls(problem: GeneralizedProblem) -> FloatArray | None:
     """Return u with ``X'u = 0``, nearly the scores s of the rows in the model without random effects.
 
-    Of many fixed effects, whose scoring steps have left all it takes: ``u = s - WQ (Q'WQ)^-1 Q's``, with larger
-    scores for those that are next to nothing. None where they have not, or equal rows were fitted once.
+    Of many fixed effects, whose scoring steps have left all it takes: ``u = s - WQ (Q'WQ)^-1 Q's``, larger
+    scores in the place of those next to nothing. None where they have not, or equal rows were fitted once.
 
     Returns
     -------
