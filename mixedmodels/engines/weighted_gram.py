@@ -11,11 +11,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-from mixedmodels.arrays import FloatArray
+from mixedmodels.arrays import FloatArray, IntArray
 
 #: Numbers of X scaled at a time: half a megabyte, what the second cache of a core holds.
 STRETCH = 65_536
-#: Columns scaled at a time.
+#: Columns scaled at a time, and from which their sums are faster formed for all of them, row by row.
 COLUMNS = 32
 
 
@@ -41,6 +41,20 @@ def by_columns(X: FloatArray, W: FloatArray, product: Callable[[FloatArray], Flo
     starts = range(0, max(X.shape[1], 1), COLUMNS)
     parts = [product(X[:, first : first + COLUMNS].T * W) for first in starts]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def level_products(X: FloatArray, W: FloatArray, starts: IntArray) -> FloatArray:
+    """Return the sums of the rows of ``WX`` from each start to the next, shape (p, q)."""
+    n, p = X.shape
+    sums, ends = np.empty((len(starts), p)), np.append(starts[1:], n)
+    first = 0
+    while first < len(starts):
+        last = int(np.searchsorted(ends, starts[first] + STRETCH // p, side="right"))
+        levels = slice(first, max(last, first + 1))
+        rows = slice(int(starts[first]), int(ends[levels.stop - 1]))
+        np.add.reduceat(X[rows] * W[rows, None], starts[levels] - starts[first], axis=0, out=sums[levels])
+        first = levels.stop
+    return sums.T
 
 
 def symmetric(lower: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from mixedmodels.engines.generalized.problem import (
     Parameters,
 )
 from mixedmodels.engines.generalized.scalar_modes import scalar_search
-from mixedmodels.engines.weighted_gram import by_columns, weighted_gram
+from mixedmodels.engines.weighted_gram import COLUMNS, by_columns, level_products, weighted_gram
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.penalized_factor import (
     Border,
@@ -279,8 +279,18 @@ def _joint_curvature(
         return factor, fixed_border(problem, factor, positive), False
 
 
+def is_sorted_block(problem: GeneralizedProblem) -> bool:
+    """Tell whether there is one block of independent levels, each with rows beside one another."""
+    blocks, first = problem.system.blocks, problem.first_rows
+    is_filled = bool((np.diff(first, append=len(problem.y)) > 0).all())
+    return len(blocks) == 1 and blocks[0].relationship is None and is_filled
+
+
 def fixed_coupling(problem: GeneralizedProblem, zeta: SphericalRows, W: FloatArray) -> FloatArray:
-    """Return ``X'WZ Lambda``, shape (p, sum q S), a stretch of the columns of X at a time."""
+    """Return ``X'WZ Lambda``, shape (p, sum q S), a stretch of the rows or columns of X at a time."""
+    if problem.n_fixed > COLUMNS and is_sorted_block(problem):
+        sums = [level_products(problem.fixed_basis, W * z, problem.first_rows) for z in zeta[0]]
+        return np.concatenate(sums, axis=1)
     return by_columns(problem.fixed_basis, W, lambda rows: rows_to_spherical(problem.system, zeta, rows))
 
 

@@ -10,8 +10,6 @@ so that nothing of the size of Q is made.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
@@ -20,18 +18,16 @@ from mixedmodels.engines.generalized.fixed_hessian import (
     is_one_block,
     known_second_derivative,
 )
-from mixedmodels.engines.generalized.pirls import Mode, fixed_coupling
+from mixedmodels.engines.generalized.pirls import Mode, fixed_coupling, is_sorted_block
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.weighted_gram import by_columns, weighted_gram
+from mixedmodels.engines.weighted_gram import level_products, weighted_gram
 from mixedmodels.factorization.weighted.penalized_factor import solve
 from mixedmodels.factorization.weighted.penalized_system import (
-    SphericalColumn,
     product_sums,
     rows_to_spherical,
     spherical_to_rows,
 )
 from mixedmodels.factorization.weighted.row_inverse import leverages
-from mixedmodels.factorization.weighted.row_sums import RowSums
 
 
 def wide_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray | None:
@@ -51,7 +47,7 @@ def wide_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray | None:
     """
     system, zeta, rows, Q = problem.system, mode.parameters.zeta, mode.rows, problem.fixed_basis
     curving = known_second_derivative(problem, rows)
-    if curving is None or not is_one_block(mode):
+    if curving is None or not (is_one_block(mode) and is_sorted_block(problem)):
         return None
     # 1. How the modes follow the fixed effects: U.
     U = solve(mode.hessian, fixed_coupling(problem, zeta, -rows.d2))
@@ -64,11 +60,6 @@ def wide_hessian(problem: GeneralizedProblem, mode: Mode) -> FloatArray | None:
     # 4. The part through the leverages.
     through = _by_level(problem, mode, U)
     return np.asarray(weighted_gram(Q, V) - both - both.T + 2.0 * (U @ U.T) - through)
-
-
-def _pair_sums(by: RowSums, z: SphericalColumn, v: SphericalColumn, rows: FloatArray) -> FloatArray:
-    """Return the sums over levels of rows times two columns of Lambda'Z'."""
-    return product_sums(by, rows, z, v)
 
 
 def _times_levels(mode: Mode, V: FloatArray, U: FloatArray) -> FloatArray:
@@ -86,7 +77,7 @@ def _by_level(problem: GeneralizedProblem, mode: Mode, U: FloatArray) -> FloatAr
     u = U.reshape(len(U), S, -1)
     moved = [
         [
-            by_columns(problem.fixed_basis, slopes, partial(_pair_sums, by, z, v))
+            level_products(problem.fixed_basis, slopes * z * v, problem.first_rows)
             - sum(product_sums(by, slopes, z, v, other) * u[:, c] for c, other in enumerate(zeta))
             for v in zeta[: a + 1]
         ]
