@@ -72,8 +72,8 @@ def test_nodes_of_quadrature_are_rows_too():
     nodes, family = np.stack([eta - 0.5, eta, eta + 0.7]), mm.betabinomial()
     many = (np.broadcast_to(y, nodes.shape), nodes, np.broadcast_to(trials, nodes.shape), phi)
     assert family._logit_rows(*many, in_phi=False) is not None
-    found = family.evaluate(*many, order=3)
+    found = family.evaluate(*many, order=3, constant=np.zeros(nodes.shape))
     for k, node in enumerate(nodes):
-        alone = family.evaluate(y, node, trials, phi, order=3)
+        alone = family.evaluate(y, node, trials, phi, order=3, constant=np.zeros(len(y)))
         for part in PARTS:
             np.testing.assert_array_equal(getattr(found, part)[k], getattr(alone, part))
