@@ -22,6 +22,7 @@ from mixedmodels.engines.generalized.pirls import EdgeError
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
 from mixedmodels.engines.generalized.stable_quadrature import fit_until_stable
+from mixedmodels.engines.generalized.start import balanced_pulls
 from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
 from mixedmodels.engines.glm.separation import judged
 from mixedmodels.errors import ControlError
@@ -67,7 +68,8 @@ def maximized(
     )
     with naming_separation(design, kept, y, weights, family):
         problem, estimates = _estimated(problem, nodes, begin, may_change=hessian is None)
-    findings = separated(design, kept, y, weights, family, estimates.beta, estimates.eta, estimates.phi)
+    found, pull = (estimates.beta, estimates.eta, estimates.phi), balanced_pulls(problem)
+    findings = separated(design, kept, y, weights, family, *found, pull)
     verdict = identified(
         estimates.convergence, design, estimates.theta, design.weights, REML=False, residual=False
     )

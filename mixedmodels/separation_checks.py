@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixedmodels.arrays import FloatArray
@@ -30,10 +31,14 @@ def separated(
     beta: FloatArray,
     eta: FloatArray,
     phi: FloatArray,
+    pull: FloatArray | None = None,
 ) -> tuple[Separation, ...]:
-    """Return, and warn about, what keeps fixed effects from having finite estimates."""
+    """Return, and warn about, what keeps fixed effects from having finite estimates.
+
+    `pull` are derivatives of a log-likelihood of the rows that balance, if such are known.
+    """
     mu = family.link.inverse(design.X @ beta + (0.0 if design.offset is None else design.offset))
-    rows = _fitted_rows(y, weights, family, beta, mu, eta, phi)
+    rows = replace(_fitted_rows(y, weights, family, beta, mu, eta, phi), pull=pull)
     findings = _findings(design, data, y, weights, family, rows)
     _warn_of(findings)
     return findings

@@ -49,10 +49,18 @@ class OrthonormalBasis:
 
     @property
     def Q(self) -> FloatArray:
-        """The orthonormal columns, shape (n, p), each row contiguous."""
+        """The orthonormal columns, shape (n, p)."""
+        return self._orthonormal(overwrite=False)
+
+    def taken(self) -> FloatArray:
+        """Return Q in the place of the columns, which are lost by it: for those that are nobody else's."""
+        return self._orthonormal(overwrite=True)
+
+    def _orthonormal(self, overwrite: bool) -> FloatArray:
         if len(self.columns.pieces) > 1 or self.columns.shape[1] < MANY_COLUMNS:
             return np.asarray(self.columns @ self.combination)
-        return np.asarray(dtrmm(1.0, self.combination, self.columns.dense.T, trans_a=1).T)
+        X = self.columns.dense
+        return np.asarray(dtrmm(1.0, self.combination, X.T, trans_a=1, overwrite_b=overwrite).T)
 
     def project(self, e: FloatArray) -> FloatArray:
         """Return ``Q'e``, shape (p,)."""

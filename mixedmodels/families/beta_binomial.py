@@ -131,8 +131,8 @@ class BetaBinomial(FamilyBase):
         # A modelled dispersion has a precision for each row.
         if not is_plain or np.ndim(phi[0]) or not LEAST_PHI < phi[0] < LARGEST_SHAPE:
             return None
-        flat = (np.ascontiguousarray(rows).ravel() for rows in (y, eta, weights))
-        found = beta_binomial_rows(*flat, float(phi[0]), in_phi)
+        flat = [np.ascontiguousarray(rows).ravel() for rows in (y, eta, weights)]
+        found = beta_binomial_rows(flat[0], flat[1], flat[2], float(phi[0]), in_phi)
         return None if found is None else tuple(part.reshape(eta.shape) for part in found)
 
     def variance(self, mu: FloatArray, phi: FloatArray) -> FloatArray:

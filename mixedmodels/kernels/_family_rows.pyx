@@ -340,12 +340,14 @@ cdef void sort_sides(int n, Sides* sides, double phi, Rising* rising) noexcept n
 
 cdef void rise(int n, Rising* rising, bint in_phi) noexcept nogil:
     """Find n rising factorials: term by term, of all that have so many at once."""
-    cdef int i, k = 0
+    cdef int i, k = 1
+    # The first term is s itself, the derivative of its logarithm one.
     for i in range(n):
-        rising.product[i] = 1.0
-        rising.value[i] = rising.first[i] = rising.second[i] = rising.third[i] = 0.0
+        rising.product[i] = rising.s[i] if i < rising.more[0] else 1.0
+        rising.first[i] = 1.0 if i < rising.more[0] else 0.0
+        rising.value[i] = rising.second[i] = rising.third[i] = 0.0
     while k < MOST_TERMS and rising.more[k]:
-        if k and k % AT_ONCE == 0:
+        if k % AT_ONCE == 0:
             take_logs(rising.more[k], rising.product, rising.value)
         add_term(rising.more[k], k, rising.s, rising.product, rising.first, rising.second, rising.third)
         k += 1

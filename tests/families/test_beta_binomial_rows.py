@@ -54,3 +54,26 @@ def test_rows_out_of_the_ordinary_are_left_to_the_formulas(change):
     else:
         eta[5] = 300.0 if change == "far predictor" else np.nan
     assert mm.betabinomial()._logit_rows(y, eta, trials, phi, in_phi=False) is None
+
+
+@pytest.mark.parametrize("n", [0, 1, 255, 256, 257, 1025])
+def test_rows_do_not_depend_on_those_beside_them(n):
+    y, eta, trials, phi = rows_of(3.0, seed=n, n=max(n, 4))
+    y, eta, trials, family = y[:n], eta[:n], trials[:n], mm.betabinomial()
+    whole = family.evaluate(y, eta, trials, phi, order=3)
+    for i in range(0, n, 97):
+        alone = family.evaluate(y[i : i + 1], eta[i : i + 1], trials[i : i + 1], phi, order=3)
+        for part in PARTS:
+            np.testing.assert_allclose(getattr(whole, part)[i], getattr(alone, part)[0], rtol=1e-13)
+
+
+def test_nodes_of_quadrature_are_rows_too():
+    y, eta, trials, phi = rows_of(3.0)
+    nodes, family = np.stack([eta - 0.5, eta, eta + 0.7]), mm.betabinomial()
+    many = (np.broadcast_to(y, nodes.shape), nodes, np.broadcast_to(trials, nodes.shape), phi)
+    assert family._logit_rows(*many, in_phi=False) is not None
+    found = family.evaluate(*many, order=3, constant=np.zeros(nodes.shape))
+    for k, node in enumerate(nodes):
+        alone = family.evaluate(y, node, trials, phi, order=3, constant=np.zeros(len(y)))
+        for part in PARTS:
+            np.testing.assert_array_equal(getattr(found, part)[k], getattr(alone, part))

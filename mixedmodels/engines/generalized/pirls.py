@@ -19,7 +19,7 @@ from mixedmodels.engines.generalized.problem import (
     Parameters,
 )
 from mixedmodels.engines.generalized.scalar_modes import scalar_search
-from mixedmodels.engines.weighted_gram import weighted_gram
+from mixedmodels.engines.weighted_gram import COLUMNS, by_columns, level_products, weighted_gram
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.penalized_factor import (
     Border,
@@ -31,7 +31,11 @@ from mixedmodels.factorization.weighted.penalized_factor import (
     solve,
     solve_bordered,
 )
-from mixedmodels.factorization.weighted.penalized_system import rows_to_spherical, spherical_to_rows
+from mixedmodels.factorization.weighted.penalized_system import (
+    SphericalRows,
+    rows_to_spherical,
+    spherical_to_rows,
+)
 from mixedmodels.families.family import Derivatives
 from mixedmodels.kernels.scalar_modes import MOST_FIXED
 
@@ -275,18 +279,33 @@ def _joint_curvature(
         return factor, fixed_border(problem, factor, positive), False
 
 
+def is_sorted_block(problem: GeneralizedProblem) -> bool:
+    """Tell whether there is one block of independent levels, each with rows beside one another."""
+    blocks, first = problem.system.blocks, problem.first_rows
+    is_filled = bool((np.diff(first, append=len(problem.y)) > 0).all())
+    return len(blocks) == 1 and blocks[0].relationship is None and is_filled
+
+
+def fixed_coupling(problem: GeneralizedProblem, zeta: SphericalRows, W: FloatArray) -> FloatArray:
+    """Return ``X'WZ Lambda``, shape (p, sum q S), a stretch of the rows or columns of X at a time."""
+    if problem.n_fixed > COLUMNS and is_sorted_block(problem):
+        sums = [level_products(problem.fixed_basis, W * z, problem.first_rows) for z in zeta[0]]
+        return np.concatenate(sums, axis=1)
+    return by_columns(problem.fixed_basis, W, lambda rows: rows_to_spherical(problem.system, zeta, rows))
+
+
 def fixed_border(
     problem: GeneralizedProblem, factor: PenalizedFactor, W: FloatArray, XWX: FloatArray | None = None
 ) -> Border:
     """Border a factor with the fixed effects at row weights W; `XWX` is ``X'WX`` where that is known."""
-    coupling = rows_to_spherical(problem.system, factor.zeta, problem.fixed_basis.T * W)
+    coupling = fixed_coupling(problem, factor.zeta, W)
     return border(factor, coupling, weighted_gram(problem.fixed_basis, W) if XWX is None else XWX)
 
 
 def fixed_information(problem: GeneralizedProblem, mode: Mode) -> FloatArray:
     """Return ``X'WX - B Omega^-1 B'`` at a mode, the inverse of the covariance of gamma, shape (p, p)."""
     W = mode.rows.information
-    coupling = rows_to_spherical(problem.system, mode.factor.zeta, problem.fixed_basis.T * W)
+    coupling = fixed_coupling(problem, mode.factor.zeta, W)
     return weighted_gram(problem.fixed_basis, W) - coupling @ solve(mode.factor, coupling).T
 
 

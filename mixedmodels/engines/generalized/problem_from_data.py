@@ -86,14 +86,15 @@ def generalized_problem(
     terms, column_bases = zip(*(orthogonal_if_needed(term) for term in terms), strict=True)
     # The matrix knows its products, of whatever order; only a canonical one of the rows wants its own.
     known = columns.unit_cholesky if equal is None and (order is None or family.is_canonical) else None
-    fixed = orthonormalize(columns if order is None and equal is None else ColumnMatrix.of(X), None, known)
+    is_own = order is not None or equal is not None
+    fixed = orthonormalize(ColumnMatrix.of(X) if is_own else columns, None, known)
     effects = EffectsSystem(terms)
     first_rows = first_row_of_each_level(effects)
     return GeneralizedProblem(
         y=y,
         weights=weights,
         offset=offset,
-        fixed_basis=fixed.Q,
+        fixed_basis=fixed.taken() if is_own else fixed.Q,
         unscale=fixed.R_inverse,
         terms=terms,
         column_bases=column_bases,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, pack
 from mixedmodels.engines.generalized.scalar_modes import scalar_search
 from mixedmodels.engines.glm.newton import GlmPoint, evaluate_point, starting_point
+from mixedmodels.engines.glm.recession import LEAST_PULL
 from mixedmodels.engines.weighted_gram import weighted_gram
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.blocks import Block, term_slices
@@ -39,6 +40,9 @@ MOST_SCORING_STEPS, SMALLEST_GAIN = 20, 1e-3
 # Fixed effects from which products with all columns cost much more than an evaluation: scoring steps then
 # share one factor of the information for as long as each gains at most this share of what the last one did.
 WIDE, FAST_GAIN = 100, 0.25
+# Steps before them that know of the information only its size along gamma and elsewhere; of those one is
+# enough where the last of these gains so much less than the first.
+N_ROUGH_STEPS, ROUGH_GAIN = 2, 0.5
 # Share of what random effects gain that the gain of a step is small beside.
 SMALL_SHARE = 0.005
 # Relative difference of weights that is the rounding of equal ones.
@@ -95,6 +99,8 @@ class Start:
 # Starting values of the problems there are: each is asked for them by the first search, by looks elsewhere
 # and by the comparison with the model without random effects.
 _KNOWN: WeakKeyDictionary[GeneralizedProblem, Start] = WeakKeyDictionary()
+# Where scoring steps of the model without random effects have ended, of many fixed effects.
+_NESTED: WeakKeyDictionary[GeneralizedProblem, tuple[GlmPoint, Scoring | None]] = WeakKeyDictionary()
 
 
 def starting_values(problem: GeneralizedProblem) -> Start:
@@ -249,7 +255,23 @@ def _scored(problem: GeneralizedProblem) -> tuple[GlmPoint, Scoring | None]:
             f"No starting value gives the {problem.family.name} family with link "
             f"{problem.family.link.name!r} a finite likelihood."
         )
-    return _climb(problem, point, None, N_SCORING_STEPS, 0.0)
+    if problem.n_fixed < WIDE:
+        return _climb(problem, point, None, N_SCORING_STEPS, 0.0)
+    point, is_near = _roughly_climbed(problem, point)
+    return _climb(problem, point, None, N_SCORING_STEPS - is_near, 0.0)
+
+
+def _roughly_climbed(problem: GeneralizedProblem, point: GlmPoint) -> tuple[GlmPoint, bool]:
+    """Return where a few steps with no product of all columns lead, and whether that is near the optimum."""
+    gains = []
+    for _ in range(N_ROUGH_STEPS):
+        rough = _rough_scoring(problem, point)
+        if rough is None:
+            break
+        moved = _moved(problem, point, rough)
+        gains.append(moved.loglik - point.loglik)
+        point = moved
+    return point, len(gains) == N_ROUGH_STEPS and 0.0 < gains[-1] < ROUGH_GAIN * gains[0]
 
 
 def _climb(
@@ -289,8 +311,30 @@ def nested_objective(problem: GeneralizedProblem, objective: float) -> float:
     point = evaluate_point(*_data(problem), start.gamma, start.phi)
     apart = -2.0 * point.loglik - objective if problem.n_fixed >= WIDE else 0.0
     enough = max(SMALLEST_GAIN, SMALL_SHARE * apart)
-    point, _ = _climb(problem, point, start.scoring, MOST_SCORING_STEPS, enough)
+    point, scoring = _climb(problem, point, start.scoring, MOST_SCORING_STEPS, enough)
+    if problem.n_fixed >= WIDE:
+        _NESTED[problem] = point, scoring
     return -2.0 * point.loglik
+
+
+def balanced_pulls(problem: GeneralizedProblem) -> FloatArray | None:
+    """Return u with ``X'u = 0``, nearly the scores s of the rows in the model without random effects.
+
+    Of many fixed effects, whose scoring steps have left all it takes: ``u = s - WQ (Q'WQ)^-1 Q's``, larger
+    scores in the place of those next to nothing. None where they have not, or equal rows were fitted once.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        In the order of the data.
+    """
+    point, scoring = _NESTED.get(problem, (None, None))
+    if point is None or scoring is None or problem.row_origin.equal is not None:
+        return None
+    size = np.abs(point.rows.d1)
+    scores = np.sign(point.rows.d1) * np.maximum(size, LEAST_PULL * size.mean())
+    moved = problem.fixed_basis @ _scoring_step(problem, scores, scoring)
+    return problem.as_given(scores - scoring.W * moved)
 
 
 def _data(
@@ -302,7 +346,7 @@ def _data(
 
 def _moved(problem: GeneralizedProblem, point: GlmPoint, scoring: Scoring) -> GlmPoint:
     """Return where a scoring step leads, halved until the likelihood grows; the point if it never does."""
-    data, step = _data(problem), _scoring_step(problem, point.rows, scoring)
+    data, step = _data(problem), _scoring_step(problem, point.rows.d1, scoring)
     for length in (1.0, 0.5, 0.25, 0.125):
         moved = evaluate_point(*data, point.beta + length * step, point.phi)
         if moved.loglik > point.loglik:
@@ -322,7 +366,7 @@ def _working_start(problem: GeneralizedProblem) -> GlmPoint | None:
     family, no_phi = problem.family, np.zeros(0)
     eta = family.link.link(family.start_mu(problem.y, problem.weights))
     rows = problem.evaluate(eta, no_phi)
-    working = replace(rows, d1=rows.d1 + rows.information * (eta - problem.offset))
+    working = rows.d1 + rows.information * (eta - problem.offset)
     scoring = _scoring(problem, rows)
     gamma = np.zeros(problem.n_fixed) if scoring is None else _scoring_step(problem, working, scoring)
     eta = problem.fixed_basis @ gamma + problem.offset
@@ -343,9 +387,27 @@ def _scoring(problem: GeneralizedProblem, rows: Derivatives) -> Scoring | None:
     return None if info != 0 or not len(L) else Scoring(W, information, L)
 
 
-def _scoring_step(problem: GeneralizedProblem, rows: Derivatives, scoring: Scoring) -> FloatArray:
-    """Return a Fisher scoring step in gamma."""
-    step, _ = dpotrs(scoring.L, problem.fixed_basis.T @ rows.d1, lower=1)
+def _rough_scoring(problem: GeneralizedProblem, point: GlmPoint) -> Scoring | None:
+    """Return ``w I + (v - w) g g'`` for ``Q'WQ``: v along gamma, g its direction, and w elsewhere.
+
+    Weights differ with the linear predictor first of all, and so along gamma; elsewhere the orthonormal
+    columns average them. None where that is not positive.
+    """
+    W, along = np.maximum(point.rows.information, 0.0), point.eta - problem.offset
+    square = float(point.beta @ point.beta)
+    if not square > 0.0:
+        return None
+    elsewhere = float(W.mean())
+    excess = float(W @ along**2) / square - elsewhere
+    information = elsewhere * np.eye(problem.n_fixed)
+    information += excess / square * np.multiply.outer(point.beta, point.beta)
+    L, info = dpotrf(information, lower=1)
+    return None if info != 0 else Scoring(W, information, L)
+
+
+def _scoring_step(problem: GeneralizedProblem, score: FloatArray, scoring: Scoring) -> FloatArray:
+    """Return a Fisher scoring step in gamma for scores of the rows."""
+    step, _ = dpotrs(scoring.L, problem.fixed_basis.T @ score, lower=1)
     return np.asarray(step)
 
 

@@ -79,12 +79,15 @@ class FittedRows:
         Linear predictor, random effects and offset included.
     information : ndarray, shape (n,)
         Information of the rows about eta; not used where the family's tails are exact.
+    pull : ndarray, shape (n,), or None
+        Derivatives of a log-likelihood of the rows in eta that balance, ``X'u = 0``, if such are known.
     """
 
     beta: FloatArray
     mu: FloatArray
     eta: FloatArray
     information: FloatArray
+    pull: FloatArray | None = None
 
 
 def find_separation(
@@ -144,7 +147,7 @@ def find_separation(
         return ()
     labels = {name: np.asarray(values, dtype=str) for name, values in (factors or {}).items()}
     rows = _Rows(y, used, columns.dense, tuple(names), family, tails, labels, basis_of(columns))
-    pull = None if fitted is None else weights * (y - fitted.mu)
+    pull = None if fitted is None else weights * (y - fitted.mu) if fitted.pull is None else fitted.pull
     findings = [*_unidentified(rows), *_infinite(rows, pull), *_on_edges(rows)]
     if fitted is not None and not tails.is_exact:
         findings += _lost(rows, fitted)

@@ -31,7 +31,10 @@ def test_it_is_never_said_where_the_linear_program_finds_a_direction(n, p, stren
         return
     exact = recession(Q, sign, silent) is None
     for pull in (y - 0.5, rng.normal(size=n), y - 1.0 / (1.0 + np.exp(-np.clip(eta, -30, 30)))):
+        balanced = pull - Q @ (Q.T @ pull)
         assert exact or not is_held(Q, sign, silent, pull)
+        assert exact or not is_held(Q, sign, silent, balanced)
+        assert exact or not is_held(X, sign, silent, balanced, np.linalg.qr(X)[1])
 
 
 def test_it_is_said_of_nearly_all_data_that_have_finite_estimates():
@@ -45,6 +48,24 @@ def test_it_is_said_of_nearly_all_data_that_have_finite_estimates():
             held += is_held(Q, sign, silent, y - y.mean())
     assert finite > 30
     assert held >= 0.9 * finite
+
+
+def test_pulls_that_balance_are_a_proof_as_they_are(monkeypatch):
+    def forbidden(X, W):
+        raise AssertionError("a product was formed")
+
+    rng = np.random.default_rng(8)
+    X = np.column_stack([np.ones(400), rng.normal(3.0, 2.0, size=(400, 4))])
+    y = (rng.random(400) < 0.4).astype(float)
+    pull = (y - y.mean()) * (1.0 + 0.2 * rng.random(400))
+    pull -= X @ np.linalg.lstsq(X, pull)[0]
+    sign, silent, R = np.where(y > 0.0, 1, -1), np.zeros(400, dtype=bool), np.linalg.qr(X)[1]
+    assert (pull * sign > 0.0).all()
+    monkeypatch.setattr(programs, "weighted_gram", forbidden)
+    assert is_held(X, sign, silent, pull, R)
+    silent[3] = True
+    with pytest.raises(AssertionError, match="product"):  # a silent row pulls at nothing
+        is_held(X, sign, silent, pull, R)
 
 
 @pytest.mark.parametrize("family", ["binomial", "poisson"])
