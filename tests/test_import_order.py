@@ -36,6 +36,7 @@ ORDER = (
     ("models",),
     ("sql",),
     ("moments",),
+    ("linear_request",),
     ("lmer_of_sums",),
     ("lm_of_sums",),
     ("glmer_of_parts",),
