@@ -78,6 +78,7 @@ from mixedmodels.deferred import on_first_use
 with on_first_use():
     from mixedmodels import slow_module
     import json.tool
+where = slow_module.__file__
 print("mixedmodels.slow_module" in sys.modules, type(slow_module).__name__, hasattr(json, "tool"))
 answers, gate = [], threading.Barrier(4)
 def ask():
@@ -86,8 +87,9 @@ def ask():
 threads = [threading.Thread(target=ask) for _ in range(4)]
 [t.start() for t in threads]; [t.join() for t in threads]
 print(answers, type(slow_module).__name__)
-import pickle
+import inspect, pickle
 print(pickle.loads(pickle.dumps(slow_module.answer)) is slow_module.answer, slow_module.__doc__)
+print(inspect.getsource(slow_module.answer).split()[1], slow_module.__spec__.loader.get_filename() == where)
 """
 
 
@@ -101,6 +103,7 @@ def test_a_deferred_module_runs_once_whoever_asks_first(tmp_path):
         "runs",
         "[42, 42, 42, 42] module",
         "True Slow.",
+        "answer(): True",
     ]
 
 
