@@ -95,7 +95,7 @@ class _Loader(importlib.abc.Loader):
         """Load a module as Python would have."""
         found = _spec_of_others(module.__name__, module.__file__ or "")
         found.loader_state = self
-        module.__spec__, module.__loader__, module.__cached__ = found, found.loader, found.cached
+        module.__spec__, module.__loader__ = found, found.loader
         assert found.loader is not None
         found.loader.exec_module(module)
 
