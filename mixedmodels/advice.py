@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import (
     ControlError,
     FamilyError,
@@ -22,19 +23,10 @@ from mixedmodels.errors import (
     UnknownArgumentError,
     UnknownNameError,
 )
-from mixedmodels.foreign_families import FAMILIES, FAMILY_MEANT, LINKS
-from mixedmodels.foreign_names import (
-    ARGUMENTS,
-    ATTRIBUTES,
-    ATTRIBUTES_OF,
-    EXAMPLE_VALUES,
-    EXAMPLE_VALUES_OF,
-    LISTS,
-    MIXED_ONLY,
-    OF_MIXED_MODELS,
-    OPTIONS,
-    PACKAGE,
-)
+
+with on_first_use():
+    from mixedmodels.foreign import families as their_families
+    from mixedmodels.foreign import names as theirs
 
 T = TypeVar("T")
 # Share of letters in common above which a name is taken for a slip of the keyboard.
@@ -148,7 +140,7 @@ def _example(function: Callable[..., Any]) -> str:
         if p.default is p.empty and p.kind not in VARIABLE
     ]
     owner = "m." if needed[:1] == ["self"] else ""
-    values = {**EXAMPLE_VALUES, **EXAMPLE_VALUES_OF.get(name, {})}
+    values = {**theirs.EXAMPLE_VALUES, **theirs.EXAMPLE_VALUES_OF.get(name, {})}
     return f"{owner}{name}({', '.join(values.get(n, n) for n in needed if n != 'self')})"
 
 
@@ -161,8 +153,8 @@ def _refuse(function: Callable[..., Any], surplus: tuple[Any, ...], unknown: Map
         raise UnknownArgumentError(
             f"{name}() has no argument {first!r}: {_sentence(_about_argument(name, first, allowed))}"
         )
-    if name in LISTS:
-        raise UnknownArgumentError(f"{name}() takes {LISTS[name]}.")
+    if name in theirs.LISTS:
+        raise UnknownArgumentError(f"{name}() takes {theirs.LISTS[name]}.")
     by_place = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]
     others = [p.name for p in known if p.kind is p.KEYWORD_ONLY]
     naming = f"; name what follows, as in {others[0]}=" if others else ""
@@ -177,8 +169,8 @@ def _about_argument(function: str, name: str, allowed: list[str]) -> str:
     for candidate in allowed:
         if _letters(candidate) == _letters(name):
             return f"it is spelled {candidate}="
-    own = ARGUMENTS.get("glmer" if function == "glmer_nb" else function, {})
-    advice = own.get(key) or ARGUMENTS[""].get(key)
+    own = theirs.ARGUMENTS.get("glmer" if function == "glmer_nb" else function, {})
+    advice = own.get(key) or theirs.ARGUMENTS[""].get(key)
     if advice:
         return advice
     near = difflib.get_close_matches(name, allowed, n=1, cutoff=SIMILAR)
@@ -211,7 +203,7 @@ def shown(value: object) -> str:
 
 def unknown_option(name: object, allowed: list[str]) -> ControlError:
     """Return the error for an option that ``control`` does not have."""
-    advice = OPTIONS.get(normalized(str(name)))
+    advice = theirs.OPTIONS.get(normalized(str(name)))
     why = "" if advice is None else f": {advice}"
     return ControlError(f"unknown option {name!r} in control{why}; options are {', '.join(allowed)}.")
 
@@ -223,12 +215,13 @@ def unknown_attribute(model: object, name: str) -> UnknownNameError:
     if name.startswith("_"):
         return UnknownNameError(message)
     public = [known for known in dir(type(model)) if not known.startswith("_")]
-    if name in OF_MIXED_MODELS.split():
-        return UnknownNameError(f"{message}: {MIXED_ONLY}.")
-    table = {**ATTRIBUTES, **ATTRIBUTES_OF.get(kind, {})}
+    if name in theirs.OF_MIXED_MODELS.split():
+        return UnknownNameError(f"{message}: {theirs.MIXED_ONLY}.")
+    table = {**theirs.ATTRIBUTES, **theirs.ATTRIBUTES_OF.get(kind, {})}
     # Advice that this kind of model cannot follow is about random effects, which it does not have.
     advice = {
-        n: a if set(re.findall(r"\bm\.(\w+)", a)) <= set(public) else MIXED_ONLY for n, a in table.items()
+        n: a if set(re.findall(r"\bm\.(\w+)", a)) <= set(public) else theirs.MIXED_ONLY
+        for n, a in table.items()
     }
     return UnknownNameError(f"{message}: {_sentence(_about_name(name, public, advice, 'm.'))}")
 
@@ -238,7 +231,7 @@ def unknown_in_package(name: str, public: Iterable[str], datasets: Iterable[str]
     message = f"mixedmodels has no {name!r}"
     if name in datasets:
         return UnknownNameError(f"{message}: the data are mm.load_dataset({name!r}).")
-    return UnknownNameError(f"{message}: {_sentence(_about_name(name, list(public), PACKAGE, 'mm.'))}")
+    return UnknownNameError(f"{message}: {_sentence(_about_name(name, list(public), theirs.PACKAGE, 'mm.'))}")
 
 
 def _about_name(name: str, public: list[str], table: Mapping[str, str], prefix: str) -> str:
@@ -267,15 +260,17 @@ def unknown_family(name: str, names: tuple[str, ...]) -> FamilyError:
         inside = called.group(2)
         argument = inside if inside[0].isdigit() and "/" not in inside else f"link={inside!r}"
         return FamilyError(f"family {name!r} is code in a text: write family=mm.{constructor}({argument}).")
-    if key in LINKS:
+    if key in their_families.LINKS:
         return FamilyError(
-            f"{name!r} is a link, not a family: write family=mm.{LINKS[key]}(link={key!r}), "
+            f"{name!r} is a link, not a family: write family=mm.{their_families.LINKS[key]}(link={key!r}), "
             f"or another family with it. {listed}"
         )
-    if key in FAMILY_MEANT:
-        return FamilyError(f"Unknown family {name!r}: write family={FAMILY_MEANT[key]!r}. {listed}")
-    if key in FAMILIES:
-        return FamilyError(f"The family {name!r} is not available; {FAMILIES[key]}. {listed}")
+    if key in their_families.FAMILY_MEANT:
+        return FamilyError(
+            f"Unknown family {name!r}: write family={their_families.FAMILY_MEANT[key]!r}. {listed}"
+        )
+    if key in their_families.FAMILIES:
+        return FamilyError(f"The family {name!r} is not available; {their_families.FAMILIES[key]}. {listed}")
     near = difflib.get_close_matches(key, names, n=1, cutoff=SIMILAR)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return FamilyError(f"Unknown family {name!r}.{hint} {listed}")

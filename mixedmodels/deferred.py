@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.abc
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -48,39 +49,31 @@ class _Method:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds what the other finders find, and has it run later."""
+    """Has the files of a package run later, and looked for as others are only then."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how to load a module of this package; packages run at once, they hold other modules."""
-        if not fullname.startswith("mixedmodels."):
-            return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None:
-                if spec.loader is not None and spec.submodule_search_locations is None:
-                    spec.loader = spec.loader_state = _Loader(spec.loader)
-                return spec
+        """Return where a module of this package is; None for packages, which hold others and run at once."""
+        if fullname.startswith("mixedmodels."):
+            for folder in path or ():
+                file = os.path.join(folder, f"{fullname.rpartition('.')[2]}.py")
+                if os.path.isfile(file):
+                    return ModuleSpec(fullname, _Loader(), origin=file)
         return None
 
 
 class _Loader(importlib.abc.Loader):
     """Leaves a module as it is until something of it is used."""
 
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self.loader = loader
+    def __init__(self) -> None:
         self.lock = threading.RLock()
         self.is_running = False
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return the module, empty."""
-        return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         """Wait for the first use."""
         assert module.__spec__ is not None
-        module.__loader__ = module.__spec__.loader = self.loader
+        module.__file__, module.__spec__.loader_state = module.__spec__.origin, self
         module.__class__ = _Deferred
 
     def run(self, module: ModuleType) -> None:
@@ -93,10 +86,28 @@ class _Loader(importlib.abc.Loader):
                 return
             self.is_running = True
             try:
-                self.loader.exec_module(module)
+                self._load(module)
             finally:
                 self.is_running = False
             object.__setattr__(module, "__class__", ModuleType)
+
+    def _load(self, module: ModuleType) -> None:
+        """Load a module as Python would have."""
+        found = _spec_of_others(module.__name__, module.__file__ or "")
+        found.loader_state = self
+        module.__spec__, module.__loader__ = found, found.loader
+        assert found.loader is not None
+        found.loader.exec_module(module)
+
+
+def _spec_of_others(fullname: str, file: str) -> ModuleSpec:
+    """Return how Python's finders, and those of tools that look into imports, load a module."""
+    for finder in sys.meta_path:
+        if not isinstance(finder, _Finder):
+            spec = finder.find_spec(fullname, [os.path.dirname(file)])
+            if spec is not None:
+                return spec
+    raise ModuleNotFoundError(f"{file} is gone", name=fullname)
 
 
 class _Deferred(ModuleType):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,21 +16,27 @@ from mixedmodels.checks import (
     without_runaway,
 )
 from mixedmodels.control import Start, starting_values
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.pirls import EdgeError
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.engines.generalized.problem_from_data import generalized_problem
-from mixedmodels.engines.generalized.stable_quadrature import fit_until_stable
 from mixedmodels.engines.generalized.start import balanced_pulls
-from mixedmodels.engines.glm.fit import GlmEstimates, fit_glm
-from mixedmodels.engines.glm.separation import judged
 from mixedmodels.errors import ControlError
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design
 from mixedmodels.separation_checks import naming_separation, separated, separated_in_data
+
+with on_first_use():
+    from mixedmodels.engines.generalized import stable_quadrature
+    from mixedmodels.engines.glm import fit as without_effects
+    from mixedmodels.engines.glm import separation
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.glm.fit import GlmEstimates
 
 
 def maximized(
@@ -79,7 +85,7 @@ def maximized(
     if not findings:
         warn_unless_converged(verdict)
     # A square root link turns back at a mean of zero, without an edge.
-    verdict = judged(verdict, findings, reaches_edges=not family.link.is_monotone)
+    verdict = separation.judged(verdict, findings, reaches_edges=not family.link.is_monotone)
     is_as_found = verdict is estimates.convergence
     return problem, estimates if is_as_found else replace(estimates, convergence=verdict)
 
@@ -88,7 +94,7 @@ def _estimated(
     problem: GeneralizedProblem, nodes: int | Literal["auto"], begin: FloatArray | None, may_change: bool
 ) -> tuple[GeneralizedProblem, GeneralizedEstimates]:
     """Return the problem and its estimates, by the expected information where the observed one has none."""
-    fit = fit_until_stable if nodes == "auto" else partial(fit_generalized, nAGQ=nodes)
+    fit = stable_quadrature.fit_until_stable if nodes == "auto" else partial(fit_generalized, nAGQ=nodes)
     try:
         return problem, fit(problem, start=begin)
     except EdgeError:
@@ -128,7 +134,7 @@ def start_vector(
     if start is None:
         return None
     initial = np.concatenate([term.structure.start() for term in design.random])
-    plain = fit_glm(y, weights, design.X, design.offset, family)
+    plain = without_effects.fit_glm(y, weights, design.X, design.offset, family)
     theta = starting_values(start, "theta", len(initial), ("theta", "fixef"))
     beta = starting_values(start, "fixef", len(plain.beta), ("theta", "fixef"))
     with_dispersion = with_dispersion_of(design, family)
@@ -158,4 +164,6 @@ def judged_estimates(
     findings = separated(design, data, y, weights, family, *fitted)
     if not findings:
         warn_unless_converged(estimates.convergence)
-    return replace(estimates, convergence=judged(estimates.convergence, findings, reaches_edges=True))
+    return replace(
+        estimates, convergence=separation.judged(estimates.convergence, findings, reaches_edges=True)
+    )

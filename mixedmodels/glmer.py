@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,6 @@ from mixedmodels.checks import (
 )
 from mixedmodels.control import GlmerControl, Start, as_control, one_of, whole_number
 from mixedmodels.deferred import on_first_use
-from mixedmodels.engines.glm.separation import judged
-from mixedmodels.engines.pql import fit_pql
 from mixedmodels.errors import ControlError
 from mixedmodels.factorization.threads import at_most
 from mixedmodels.families import get_family, initialize, log_constant, refuse_quasi
@@ -34,26 +32,33 @@ from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import check_has_dispersion
 from mixedmodels.fits.family_dispersion import with_dispersion_of
 from mixedmodels.formula.design.design import Design, NaAction
-from mixedmodels.formula.language.dispersion import VarianceCall, parse_family_dispersion
 from mixedmodels.generalized_request import maximized, refuse_for_linear, start_vector
 from mixedmodels.glm import fit_glm_request
-from mixedmodels.lmer import fit_linear_request, fit_structured_request
 from mixedmodels.models.generalized import GeneralizedLinearMixedModel
 from mixedmodels.models.glm import GeneralizedLinearModel
-from mixedmodels.models.linear import LinearMixedModel
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.models.pql import QuasiLikelihoodMixedModel
-from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
 from mixedmodels.request import Request, read_request
 from mixedmodels.separation_checks import naming_separation, separated
-from mixedmodels.streams.open_source import is_stream
 
 with on_first_use():
-    from mixedmodels import glmer_of_counts
+    from mixedmodels import glmer_of_counts, linear_request
+    from mixedmodels.engines import pql as penalized
+    from mixedmodels.engines.glm import separation
+    from mixedmodels.formula.language import dispersion as variance_terms
+    from mixedmodels.models import pql as quasi_likelihood
+    from mixedmodels.streams import open_source
 
-#: What glmer() returns: which of them, the formula and the family say.
-AnyModel = GeneralizedLinearMixedModel | QuasiLikelihoodMixedModel | GeneralizedLinearModel | LinearMixedModel
+if TYPE_CHECKING:
+    from mixedmodels.formula.language.dispersion import VarianceCall
+    from mixedmodels.models.linear import LinearMixedModel
+    from mixedmodels.models.pql import QuasiLikelihoodMixedModel
+    from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
+
+    #: What glmer() returns: which of them, the formula and the family say.
+    AnyModel: TypeAlias = (
+        GeneralizedLinearMixedModel | QuasiLikelihoodMixedModel | GeneralizedLinearModel | LinearMixedModel
+    )
 
 Mixed = TypeVar("Mixed", bound=MixedModel)
 
@@ -213,7 +218,7 @@ def glmer(
     options = as_control(control, GlmerControl)
     chosen = get_family("gaussian" if family is None else family)
     is_linear = chosen.name == "gaussian" and chosen.link.name == "identity"
-    if not isinstance(data, (pd.DataFrame, Mapping)) and is_stream(data):
+    if not isinstance(data, (pd.DataFrame, Mapping)) and open_source.is_stream(data):
         wanted = glmer_of_counts.Wanted(chosen, family is None, nodes, method, hessian, dispersion)
         asked = {
             "weights": weights, "offset": offset, "subset": subset, "na_action": na_action,
@@ -236,8 +241,8 @@ def glmer(
         refuse_for_linear(nodes != 1 or method != "ml" or hessian is not None)
         with watched("glmer", verbose), at_most(options.n_threads):
             if design.dispersion:
-                return _said(fit_structured_request(request, False, start, options), verbose)
-            return _said(fit_linear_request(request, True, start, options), verbose)
+                return _said(linear_request.fit_structured_request(request, False, start, options), verbose)
+            return _said(linear_request.fit_linear_request(request, True, start, options), verbose)
     if method == "ml":
         refuse_quasi(chosen)
         check_hessian(hessian, chosen)
@@ -267,7 +272,7 @@ def _fit_pql(
     """Fit by penalized quasi-likelihood, and say what is to be thought of it."""
     design, kept = request.design, request.data
     with naming_separation(design, kept, y, trials, chosen):
-        pql = fit_pql(y, trials, design.X, design.random, design.offset, chosen)
+        pql = penalized.fit_pql(y, trials, design.X, design.random, design.offset, chosen)
     unit = np.ones(len(chosen.phi_names))
     findings = separated(design, kept, y, trials, chosen, pql.beta, pql.eta, unit)
     verdict = identified(
@@ -275,8 +280,8 @@ def _fit_pql(
     )
     if not findings:
         warn_unless_converged(verdict)
-    pql = replace(pql, convergence=judged(verdict, findings))
-    return QuasiLikelihoodMixedModel(design, y, trials, request.call, kept, chosen, pql)
+    pql = replace(pql, convergence=separation.judged(verdict, findings))
+    return quasi_likelihood.QuasiLikelihoodMixedModel(design, y, trials, request.call, kept, chosen, pql)
 
 
 def _fit_ml(
@@ -379,7 +384,7 @@ def _read_dispersion(text: str, family: Family) -> tuple[VarianceCall, ...]:
     """Return the terms of a dispersion model, if the family can have one."""
     refuse_quasi(family)
     check_has_dispersion(family)
-    return parse_family_dispersion(text)
+    return variance_terms.parse_family_dispersion(text)
 
 
 def _check_dispersion(design: Design, method: str) -> None:

@@ -1,49 +1,29 @@
-"""Fit a linear mixed model: the whole story."""
+"""Fit a linear mixed model: what may be asked for; `linear_request` has what is then done."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from mixedmodels.advice import advises
-from mixedmodels.checks import (
-    check_design,
-    check_tied_rows,
-    numeric_response,
-    refuse_constant_levels,
-    refuse_reproduced_response,
-    require_random_terms,
-    unfit,
-    warn_unless_converged,
-)
-from mixedmodels.control import (
-    INFORMATION,
-    Information,
-    LmerControl,
-    Start,
-    as_control,
-    one_of,
-    starting_values,
-)
+from mixedmodels.checks import require_random_terms
+from mixedmodels.control import INFORMATION, Information, LmerControl, Start, as_control, one_of
 from mixedmodels.deferred import on_first_use
-from mixedmodels.engines.linear.fit import fit_linear
-from mixedmodels.engines.linear.problem import linear_problem
-from mixedmodels.errors import ControlError, DataError, MissingArgumentError
+from mixedmodels.errors import MissingArgumentError
 from mixedmodels.factorization.threads import at_most
 from mixedmodels.formula.design.design import NaAction
-from mixedmodels.models.linear import LinearMixedModel, judged
+from mixedmodels.linear_request import fit_linear_request, fit_structured_request
 from mixedmodels.optimization.watch import Verbosity, say_what_was_done, watched
-from mixedmodels.request import Request, read_request
+from mixedmodels.request import read_request
 
 with on_first_use():
     from mixedmodels import lmer_of_sums
-    from mixedmodels.models import structured_mixed
 
 if TYPE_CHECKING:
+    from mixedmodels.models.linear import LinearMixedModel
     from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
     from mixedmodels.models.summed import SummedLinearMixedModel
     from mixedmodels.moments import Moments
@@ -52,8 +32,6 @@ if TYPE_CHECKING:
 NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 #: What is meant where REML= holds the name of a method, and where it holds a column.
 AS_A_METHOD, AS_A_GROUP = "; False is ML", "; grouping goes into the formula, as in 'y ~ x + (1 | g)'"
-#: Share of the sum of squares left as residual below which a random term may be the response in disguise.
-NOTHING_LEFT = 1e-10
 
 
 @overload
@@ -244,45 +222,3 @@ def lmer(
         model = fit(request, REML, start, options)
     say_what_was_done("lmer", verbose, model.optimization, model.convergence())
     return model
-
-
-def fit_linear_request(request: Request, REML: bool, start: Start, options: LmerControl) -> LinearMixedModel:
-    """Check what was asked for and fit its linear mixed model."""
-    design = request.design
-    y = numeric_response(design)
-    check_design(design, options, linear=True)
-    theta = starting_values(start, "theta", sum(t.structure.n_theta for t in design.random), ("theta",))
-    problem = linear_problem(y, design.fixed, design.random, design.weights, design.offset)
-    # Without fixed effects both criteria are one; lme4 calls the fit ML.
-    try:
-        estimates = fit_linear(problem, REML and design.fixed.shape[1] > 0, theta, y=y)
-    except DataError:
-        refuse_reproduced_response(design)
-        raise
-    except np.linalg.LinAlgError as error:
-        refuse_reproduced_response(design)
-        raise unfit(start is not None) from error
-    if (
-        not estimates.convergence.is_optimum
-        or estimates.solution.pwrss < NOTHING_LEFT * problem.equations.rss
-    ):
-        refuse_reproduced_response(design)
-        refuse_constant_levels(design, y)
-    estimates = judged(design, problem, estimates)
-    warn_unless_converged(estimates.convergence)
-    return LinearMixedModel(design, y, request.call, request.data, estimates, problem)
-
-
-def fit_structured_request(
-    request: Request, REML: bool, start: Start, options: LmerControl
-) -> StructuredLinearMixedModel:
-    """Check what was asked for and fit its linear mixed model with structured residuals."""
-    if start is not None:
-        raise ControlError(
-            "start= is for models without residual= and dispersion=, which find their own starting values."
-        )
-    design = request.design
-    y = numeric_response(design)
-    check_design(design, options, linear=True)
-    check_tied_rows(design)
-    return structured_mixed.StructuredLinearMixedModel.fitted_to(design, y, request.call, request.data, REML)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from mixedmodels.absent_rows import AbsentRows
 from mixedmodels.advice import advises, shown
@@ -13,7 +13,7 @@ from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.language.update import update_formula
 from mixedmodels.gee import gee
 from mixedmodels.glm import glm
-from mixedmodels.glmer import AnyModel, glmer
+from mixedmodels.glmer import glmer
 from mixedmodels.gls import gls
 from mixedmodels.lm import lm
 from mixedmodels.lmer import lmer
@@ -30,6 +30,9 @@ from mixedmodels.models.structured import GlsModel, MmrmModel
 from mixedmodels.models.structured_mixed import StructuredLinearMixedModel
 from mixedmodels.models.structured_nonlinear import StructuredNonlinearMixedModel
 from mixedmodels.nlmer import nlmer
+
+if TYPE_CHECKING:
+    from mixedmodels.glmer import AnyModel
 
 #: What fits each kind of model.
 FITTERS: dict[type, Callable[..., Any]] = {
@@ -118,7 +121,7 @@ def update(
     if data is not None:
         _refuse_arrays(kept, arguments)
     return cast(
-        AnyModel | LinearModel, fitter(changed, model.data if data is None else data, **kept | arguments)
+        "AnyModel | LinearModel", fitter(changed, model.data if data is None else data, **kept | arguments)
     )
 
 

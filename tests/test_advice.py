@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-from mixedmodels import foreign_families, foreign_names
 from mixedmodels.advice import advises, normalized, refuse
 from mixedmodels.families import FAMILY_NAMES
+from mixedmodels.foreign import families as foreign_families
+from mixedmodels.foreign import names as foreign_names
 
 SLEEP = "Reaction ~ Days + (1 | Subject)"
 TICKS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"

@@ -11,9 +11,8 @@ PACKAGE = ROOT / "mixedmodels"
 # Rooms from the first to the last; those on one line know nothing of each other. A module belongs to the
 # longest name that fits.
 ORDER = (
-    ("arrays", "deferred", "errors", "missing", "foreign_names", "version"),
+    ("arrays", "deferred", "errors", "missing", "foreign", "version"),
     ("absent_rows", "level_sums"),
-    ("foreign_families",),
     ("advice", "differences"),
     ("versions",),
     ("control", "datasets", "machine", "progress"),
@@ -36,6 +35,7 @@ ORDER = (
     ("models",),
     ("sql",),
     ("moments",),
+    ("linear_request",),
     ("lmer_of_sums",),
     ("lm_of_sums",),
     ("glmer_of_parts",),

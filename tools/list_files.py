@@ -16,6 +16,7 @@ BEGIN, END = "<!-- files:begin -->", "<!-- files:end -->"
 
 # The rooms, in the order in which imports run.
 ROOMS = (
+    "foreign",
     "covariance",
     "covariance/residual",
     "kernels",

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.families.family import Family
 from mixedmodels.families.modelled_dispersion import ModelledDispersion, check_has_dispersion
 from mixedmodels.fits.fit import Fit
 from mixedmodels.formula.design.design import Design
-from mixedmodels.formula.design.new_residual import new_variance_columns
+
+with on_first_use():
+    from mixedmodels.formula.design import new_residual
 
 
 def with_dispersion_of(design: Design, family: Family) -> Family:
@@ -44,7 +47,7 @@ def family_at(model: Fit, newdata: Any) -> Family | None:
     if newdata is None or not isinstance(family, ModelledDispersion):
         return family
     (term,) = model.design.dispersion
-    return family.at(new_variance_columns(model.design, term, newdata).values)
+    return family.at(new_residual.new_variance_columns(model.design, term, newdata).values)
 
 
 def row_dispersions(model: Fit, newdata: Any) -> FloatArray:

@@ -29,14 +29,6 @@ Missing values
 
 from mixedmodels.formula.design.build import build_design
 from mixedmodels.formula.design.checks import check_random_terms
-from mixedmodels.formula.design.new_data import fixed_matrix, random_columns, random_matrices
 from mixedmodels.formula.language.parse import parse_formula
 
-__all__ = [
-    "build_design",
-    "check_random_terms",
-    "fixed_matrix",
-    "parse_formula",
-    "random_columns",
-    "random_matrices",
-]
+__all__ = ["build_design", "check_random_terms", "parse_formula"]

@@ -17,13 +17,13 @@ from mixedmodels.deferred import first_used, on_first_use
 from mixedmodels.errors import NotAvailableError
 from mixedmodels.fits.family_quantities import ResidualType
 from mixedmodels.fits.fit import Fit
-from mixedmodels.formula import fixed_matrix
 from mixedmodels.formula.design.kept_data import used_variables
 from mixedmodels.models.shown_names import shown_names
 
 with on_first_use():
     from mixedmodels.covariance import term_covariance
     from mixedmodels.diagnostics import leverage, residuals
+    from mixedmodels.formula.design import new_data
     from mixedmodels.inference import (
         anova,
         confint,
@@ -370,7 +370,7 @@ class FittedModel(Fit):
     def _fixed_matrix(self, newdata: Any) -> pd.DataFrame:
         X, index = self.design.X, self.design.index
         if newdata is not None:
-            X, _ = fixed_matrix(self.design, newdata)
+            X, _ = new_data.fixed_matrix(self.design, newdata)
             index = predict.row_labels(newdata, len(X))
         return pd.DataFrame(X, index=index, columns=list(self.design.x_names))
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pandas as pd
 
+from mixedmodels.deferred import on_first_use
 from mixedmodels.models.fitted_model import FittedModel
-from mixedmodels.prediction.draws import Seed
-from mixedmodels.prediction.predict import predict
-from mixedmodels.prediction.request import (
-    DfOfLimits,
-    IntervalType,
-    NewNaAction,
-    PredictionRequest,
-    PredictionType,
-)
-from mixedmodels.prediction.simulate import SimulationRequest, one_generator, simulate
+
+with on_first_use():
+    from mixedmodels.prediction import predict, request, simulate
+
+if TYPE_CHECKING:
+    from mixedmodels.prediction.draws import Seed
+    from mixedmodels.prediction.request import DfOfLimits, IntervalType, NewNaAction, PredictionType
 
 
 class FixedEffectsModel(FittedModel):
@@ -137,7 +135,7 @@ class FixedEffectsModel(FittedModel):
             If a variable is missing in the new rows, the offset of the fit was an array and none is given, or
             a row is missing with "fail".
         """
-        request = PredictionRequest(
+        asked = request.PredictionRequest(
             type,
             offset=offset,
             weights=weights,
@@ -147,7 +145,7 @@ class FixedEffectsModel(FittedModel):
             df=df,
             na_action=na_action,
         )
-        return predict(self, newdata, None, request)
+        return predict.predict(self, newdata, None, asked)
 
     def simulate(
         self,
@@ -191,7 +189,7 @@ class FixedEffectsModel(FittedModel):
         ControlError
             If a parameter is unknown or impossible.
         """
-        request = SimulationRequest(
+        asked = simulate.SimulationRequest(
             re_form=None, newdata=newdata, newparams=newparams, weights=weights, offset=offset
         )
-        return simulate(self, nsim, one_generator(seed, rng), request)
+        return simulate.simulate(self, nsim, simulate.one_generator(seed, rng), asked)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.checks import check_response_varies, warn_unless_converged
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.generalized.estimates import GeneralizedEstimates
 from mixedmodels.engines.generalized.fit import fit_generalized
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
-from mixedmodels.engines.generalized.some_columns import estimates_near
 from mixedmodels.errors import ControlError, NotAvailableError
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.family_dispersion import dispersion_name, row_dispersions, with_dispersion_of
 from mixedmodels.fits.generalized import GeneralizedFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
-from mixedmodels.inference.dispersion_tests import dispersion_coefficients, dispersion_table
-from mixedmodels.inference.robust import RobustType
-from mixedmodels.inference.summary import Summary
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.prediction.predict import row_labels
-from mixedmodels.reports.family_text import family_label, family_note
-from mixedmodels.reports.fit_text import FitDescription
+
+with on_first_use():
+    from mixedmodels.engines.generalized import some_columns
+    from mixedmodels.inference import dispersion_tests
+    from mixedmodels.prediction import predict
+    from mixedmodels.reports import family_text, fit_text
+
+if TYPE_CHECKING:
+    from mixedmodels.inference.robust import RobustType
+    from mixedmodels.inference.summary import Summary
+    from mixedmodels.reports.fit_text import FitDescription
 
 VcovMethod = Literal["hessian", "rx"]
 
@@ -115,7 +120,7 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         NotAvailableError
             If the model was fitted without ``dispersion=``.
         """
-        return dispersion_coefficients(self)
+        return dispersion_tests.dispersion_coefficients(self)
 
     def row_dispersions(self, newdata: Any = None) -> pd.Series:
         """Return the family's dispersion parameter at each row, of the fit or of `newdata`.
@@ -128,7 +133,7 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
             If a predictor of the dispersion is missing in the new rows.
         """
         values = row_dispersions(self, newdata)
-        index = self.design.index if newdata is None else row_labels(newdata, len(values))
+        index = self.design.index if newdata is None else predict.row_labels(newdata, len(values))
         return pd.Series(values, index=index, name=dispersion_name(self))
 
     # Criteria.
@@ -173,7 +178,7 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
         names = tuple(self.design.x_names[k] for k in kept)
         design = replace(self.design, fixed=self.design.fixed.take(kept), x_names=names)
         problem = self._arranged(design, self.y, self.prior_weights)
-        near = estimates_near(self.problem, self.estimates, problem, kept)
+        near = some_columns.estimates_near(self.problem, self.estimates, problem, kept)
         return self._sibling(design, self.y, self.prior_weights, problem, near).loglik()
 
     def with_rows(
@@ -209,7 +214,7 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
     # Text.
 
     def _describe(self) -> FitDescription:
-        return FitDescription(
+        return fit_text.FitDescription(
             title=f"Generalized linear mixed model fit by maximum likelihood ({self._approximation()})",
             class_name="glmerMod",
             formula=self.formula(),
@@ -218,21 +223,23 @@ class GeneralizedLinearMixedModel(MixedModel, GeneralizedFit):
             residual_sd=None,
             nobs=self.nobs(),
             ngrps=self.ngrps(),
-            family=(family_label(self._family, self.phi), self._family.link.name),
+            family=(family_text.family_label(self._family, self.phi), self._family.link.name),
             call=(*self.call.lines(), *(("Dispersion:", term.text) for term in self.design.dispersion)),
-            notes=(*self._notes(), *family_note(self._family, self.phi)),
+            notes=(*self._notes(), *family_text.family_note(self._family, self.phi)),
             warnings=self._fit_warnings(),
             optimizer=self.optimization.method,
             messages=self._messages(),
             converged=self.convergence().is_optimum,
-            dispersion=dispersion_table(self, with_tests=False),
+            dispersion=dispersion_tests.dispersion_table(self, with_tests=False),
         )
 
     def _plain_summary(self, correlation: bool | None) -> Summary:
         plain = super()._plain_summary(correlation)
         if not self.design.dispersion:
             return plain
-        with_tests = replace(plain.description, dispersion=dispersion_table(self, with_tests=True))
+        with_tests = replace(
+            plain.description, dispersion=dispersion_tests.dispersion_table(self, with_tests=True)
+        )
         return replace(plain, description=with_tests)
 
     def _approximation(self) -> str:

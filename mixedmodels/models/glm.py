@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.glm.fit import fit_glm
 from mixedmodels.families import initialize, log_constant
 from mixedmodels.fits.glm import GlmFit
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.fixed_effects_model import FixedEffectsModel
-from mixedmodels.reports.family_text import family_label, family_note
-from mixedmodels.reports.fit_text import FitDescription
+
+with on_first_use():
+    from mixedmodels.reports import family_text, fit_text
+
+if TYPE_CHECKING:
+    from mixedmodels.reports.fit_text import FitDescription
 
 
 class GeneralizedLinearModel(FixedEffectsModel, GlmFit):
@@ -72,9 +77,11 @@ class GeneralizedLinearModel(FixedEffectsModel, GlmFit):
             f"null deviance {e.null_deviance:.5g} on {e.df_null} degrees of freedom",
             f"residual deviance {e.deviance:.5g} on {e.df_residual} degrees of freedom",
         )
-        estimated = self.test_df is not None
-        dispersion = (f"dispersion {e.dispersion:.4g}",) if estimated else family_note(self._family, self.phi)
-        return FitDescription(
+        if self.test_df is not None:
+            dispersion: tuple[str, ...] = (f"dispersion {e.dispersion:.4g}",)
+        else:
+            dispersion = family_text.family_note(self._family, self.phi)
+        return fit_text.FitDescription(
             title=f"Generalized linear model fit by maximum {'quasi-' if quasi else ''}likelihood",
             class_name="glm",
             formula=self.formula(),
@@ -83,7 +90,7 @@ class GeneralizedLinearModel(FixedEffectsModel, GlmFit):
             residual_sd=None,
             nobs=self.nobs(),
             ngrps={},
-            family=(family_label(self._family, self.phi), self._family.link.name),
+            family=(family_text.family_label(self._family, self.phi), self._family.link.name),
             call=self.call.lines(),
             notes=(*self._notes(), *deviances, *dispersion),
             warnings=self._fit_warnings(),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.checks import warn_unless_converged
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.pql import fit_pql
 from mixedmodels.families import initialize
 from mixedmodels.fits.new_response import new_response
 from mixedmodels.fits.pql import PqlFit
 from mixedmodels.formula.design.design import Design
 from mixedmodels.models.mixed_model import MixedModel
-from mixedmodels.reports.fit_text import FitDescription
+
+with on_first_use():
+    from mixedmodels.reports import fit_text
+
+if TYPE_CHECKING:
+    from mixedmodels.reports.fit_text import FitDescription
 
 
 class QuasiLikelihoodMixedModel(MixedModel, PqlFit):
@@ -79,7 +85,7 @@ class QuasiLikelihoodMixedModel(MixedModel, PqlFit):
         return QuasiLikelihoodMixedModel(design, y, prior_weights, self.call, self.data, family, estimates)
 
     def _describe(self) -> FitDescription:
-        return FitDescription(
+        return fit_text.FitDescription(
             title="Generalized linear mixed model fit by penalized quasi-likelihood",
             class_name="glmmPQL",
             formula=self.formula(),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray, IntArray
-from mixedmodels.optimization.quasi_newton import DECREASE, NOISE
+from mixedmodels.optimization.minimum import NOISE
+from mixedmodels.optimization.quasi_newton import DECREASE
 
 #: Maps points (k, R) and which problems they are of, shape (R,), to objectives (R,) and gradients (k, R); an
 #: objective that cannot be computed is infinite.

@@ -13,8 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.differences import VectorFunction, hessian
-from mixedmodels.optimization.quasi_newton import NOISE, Minimum, Objective, minimize
+from mixedmodels.optimization.minimum import NOISE, Minimum, Objective
+
+with on_first_use():
+    from mixedmodels.optimization import quasi_newton
 
 #: Decrement that is left: a millionth of a standard error, less in every t statistic.
 POLISHED = 1e-12
@@ -52,7 +56,9 @@ def polished(function: Objective, x: FloatArray, found: Minimum) -> Minimum | No
     """
     first = function(x)
     H = _within(found.inverse_hessian, x != 0.0)
-    last = minimize(function, x, H, first=first, tolerance=POLISHED, max_evaluations=MOST_EVALUATIONS)
+    last = quasi_newton.minimize(
+        function, x, H, first=first, tolerance=POLISHED, max_evaluations=MOST_EVALUATIONS
+    )
     if not last.decrement < found.decrement:
         return None
     path = (*found.path, *last.path)

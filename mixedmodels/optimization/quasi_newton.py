@@ -14,16 +14,11 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
+from mixedmodels.optimization.minimum import NOISE, SETTLED, Minimum, Objective
 from mixedmodels.optimization.watch import Watch, current_watch
-
-Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
 #: Sufficient decrease and curvature of the strong Wolfe conditions, the usual values for quasi-Newton steps.
 DECREASE, CURVATURE = 1e-4, 0.9
-#: Relative rounding noise of an objective: differences below it say nothing, the slope decides.
-NOISE = 1e-13
-#: Why a search ends whose next step promises no decrease.
-SETTLED = "the objective cannot decrease by more than the tolerance"
 #: Slopes above it have squares that overflow: no step can be made of them.
 STEEPEST = 1e150
 # The product of two slopes may overflow: that step is then infinitely long, and is cut.
@@ -32,43 +27,6 @@ _far_from_flat = np.errstate(over="ignore", invalid="ignore")
 MAX_LINE_SEARCH = 30
 #: Steps in a row that neither decrease the objective nor the decrement, after which a search gives up.
 MAX_STALLS = 4
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Minimum:
-    """Where the minimiser stopped.
-
-    Attributes
-    ----------
-    x : ndarray, shape (k,)
-        Best point.
-    objective : float
-        Its objective.
-    gradient : ndarray, shape (k,)
-        Its gradient.
-    inverse_hessian : ndarray, shape (k, k)
-        Last quasi-Newton estimate.
-    decrement : float
-        ``g'Hg / 2`` with that estimate; what the last step leaves of it, where that ended the search.
-    n_evaluations : int
-        Evaluations of objective and gradient.
-    path : tuple of (x, objective)
-        Accepted points.
-    converged : bool
-        Whether the decrement fell below the tolerance, or the last step brings it there.
-    message : str
-        Why it stopped.
-    """
-
-    x: FloatArray
-    objective: float
-    gradient: FloatArray
-    inverse_hessian: FloatArray
-    decrement: float
-    n_evaluations: int
-    path: tuple[tuple[FloatArray, float], ...]
-    converged: bool
-    message: str
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -17,7 +17,7 @@ from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.linear_predictor import contribution
 from mixedmodels.fits.mixed_fit import MixedFit
-from mixedmodels.formula import random_matrices
+from mixedmodels.formula.design.new_data import random_matrices
 from mixedmodels.inference.emmeans.reference_grid import reference_grid
 from mixedmodels.missing import NA
 from mixedmodels.plots.canvas import COLORS, INK, TICK, check_axes, finished, legend_beside, panels, shape_of

@@ -22,7 +22,7 @@ from mixedmodels.families.family import Family
 from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit
 from mixedmodels.fits.generalized import GeneralizedFit
-from mixedmodels.formula import random_columns
+from mixedmodels.formula.design.new_data import random_columns
 from mixedmodels.formula.design.theta import term_factors
 from mixedmodels.prediction.predict import fixed_rows, labelled, refuse_for_training_rows, row_labels
 from mixedmodels.prediction.request import PredictionRequest

@@ -26,8 +26,8 @@ from mixedmodels.families.modelled_dispersion import rows_of
 from mixedmodels.fits.family_quantities import response_mean
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.gee import GeeFit
-from mixedmodels.formula import random_columns
 from mixedmodels.formula.design.design import RandomTerm
+from mixedmodels.formula.design.new_data import random_columns
 from mixedmodels.formula.design.sparse_root import level_variances
 from mixedmodels.formula.design.theta import term_factors, theta_parts
 from mixedmodels.prediction.request import PredictionRequest

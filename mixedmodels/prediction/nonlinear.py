@@ -17,7 +17,7 @@ from mixedmodels.fits.fit import RandomRows
 from mixedmodels.fits.linear_predictor import contributions
 from mixedmodels.fits.nonlinear import CurveFit
 from mixedmodels.fits.structured import StructuredResiduals
-from mixedmodels.formula import fixed_matrix, random_matrices
+from mixedmodels.formula.design.new_data import fixed_matrix, random_matrices
 from mixedmodels.formula.design.new_nonlinear import mean_on
 from mixedmodels.formula.design.nonlinear import MeanFunction
 from mixedmodels.formula.design.random_effects import group_name

@@ -18,10 +18,9 @@ from mixedmodels.fits.family_quantities import response_mean, response_slope
 from mixedmodels.fits.fit import Fit, RandomRows
 from mixedmodels.fits.linear import LinearFit
 from mixedmodels.fits.linear_predictor import contribution
-from mixedmodels.formula import fixed_matrix, random_matrices
 from mixedmodels.formula.design.design import Design
 from mixedmodels.formula.design.model_terms import random_effects_matrix
-from mixedmodels.formula.design.new_data import group_labels
+from mixedmodels.formula.design.new_data import fixed_matrix, group_labels, random_matrices
 from mixedmodels.formula.design.random_effects import group_name
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.evaluation.input_frames import input_frame

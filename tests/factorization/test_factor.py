@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.engines.linear.reml import objective_and_gradient
 from mixedmodels.factorization.blocks import amalgamate, block_factor
+from mixedmodels.factorization.chain_and_tail import build_pattern
 from mixedmodels.factorization.constant import choose
+from mixedmodels.factorization.constant.assembly import fill, right_hand_side
 from mixedmodels.factorization.constant.blocked import factorize
-from mixedmodels.factorization.constant.cross_products import fill, right_hand_side
 from mixedmodels.factorization.constant.inverse import invert_on_pattern
-from mixedmodels.factorization.pattern import build_pattern
 from mixedmodels.formula.design.theta import term_factors
 from tests.factorization.leverages import leverages
 from tests.factorization.random_models import Model, dense_Z, models, random_term

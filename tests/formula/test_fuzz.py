@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels.errors import ControlError, DataError, FormulaError
-from mixedmodels.formula import build_design, fixed_matrix, random_matrices
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import fixed_matrix, random_matrices
 from mixedmodels.formula.language.parse import parse_formula
 from mixedmodels.formula.language.syntax_tree import deparse
 

@@ -11,7 +11,8 @@ import pytest
 
 import mixedmodels as mm
 from mixedmodels.errors import DataError, DataWarning, FormulaError, FormulaWarning
-from mixedmodels.formula import build_design, fixed_matrix
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import fixed_matrix
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import mixedmodels as mm
-from mixedmodels.formula import build_design, fixed_matrix
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import fixed_matrix
 
 FOLDER = Path(__file__).parent / "unbalanced"
 R_TESTS = json.loads((FOLDER / "tests.json").read_text(encoding="utf-8"))

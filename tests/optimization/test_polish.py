@@ -8,8 +8,9 @@ import mixedmodels as mm
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.reml import solve
 from mixedmodels.engines.linear.start import point_at
+from mixedmodels.optimization.minimum import Minimum
 from mixedmodels.optimization.polish import POLISHED, is_polished, polished
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.quasi_newton import minimize
 
 
 def t_statistics(problem, theta, REML):

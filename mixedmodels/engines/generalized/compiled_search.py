@@ -13,7 +13,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.kernels import levels_search
-from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
+from mixedmodels.optimization.minimum import SETTLED, Minimum
 from mixedmodels.optimization.watch import current_watch
 
 if TYPE_CHECKING:

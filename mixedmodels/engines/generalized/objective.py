@@ -43,7 +43,7 @@ from mixedmodels.engines.generalized.problem import (
 )
 from mixedmodels.engines.generalized.quadrature import quadrature
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 
 if TYPE_CHECKING:
     from mixedmodels.kernels._levels_search import LevelObjective

@@ -11,7 +11,7 @@ import numpy as np
 from mixedmodels.arrays import FloatArray, IntArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.formula.design.theta import column_scales
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

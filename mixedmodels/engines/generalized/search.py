@@ -27,7 +27,8 @@ from mixedmodels.engines.generalized.verdict import (
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.penalized_factor import factorize
 from mixedmodels.factorization.weighted.penalized_system import spherical_rows
-from mixedmodels.optimization.quasi_newton import Minimum, Objective, minimize
+from mixedmodels.optimization.minimum import Minimum, Objective
+from mixedmodels.optimization.quasi_newton import minimize
 
 # Decrease of -2 log-likelihood that a further step promises when it stops: 1e-5 of a standard error.
 TOLERANCE = 5e-11

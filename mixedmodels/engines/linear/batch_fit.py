@@ -20,6 +20,7 @@ from mixedmodels.engines.linear.fit import INTERIOR, OFF_ZERO
 from mixedmodels.engines.linear.looks import far_points, further_starts
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.search import MAX_SCORING_STEPS, SCORING_GAIN, TOLERANCE
+from mixedmodels.engines.linear.step_sizes import LEAST_CURVATURE
 from mixedmodels.engines.linear.vanishing import SMALL_SHARE
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.batched_quasi_newton import BatchMinimum, minimize_batch
@@ -118,14 +119,14 @@ def _search(run: _Batch, free: FloatArray, which: IntArray, scoring: bool = True
     """Minimise from points, with Fisher scoring on request while that gains much."""
     at = run.at(free, which)
     f, g = at.objective.copy(), at.gradient.copy()
-    H = inverse_curvature(run.problem, at, free, starting.LEAST_CURVATURE)
+    H = inverse_curvature(run.problem, at, free, LEAST_CURVATURE)
     scored = np.arange(len(which))
     for _ in range(MAX_SCORING_STEPS if scoring else 0):
         trial = free[:, scored] - np.einsum("ijr,jr->ir", H[:, :, scored], g[:, scored])
         at = run.at(trial, which[scored])
         gain = f[scored] - at.objective
         better = np.flatnonzero(gain > 0.0)
-        new, H_new = scored[better], inverse_curvature(run.problem, at, trial, starting.LEAST_CURVATURE)
+        new, H_new = scored[better], inverse_curvature(run.problem, at, trial, LEAST_CURVATURE)
         free[:, new], f[new], g[:, new] = trial[:, better], at.objective[better], at.gradient[:, better]
         H[:, :, new] = H_new[:, :, better]
         scored = scored[gain > SCORING_GAIN]

@@ -15,7 +15,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.linear.looks import FAR_SIZES
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, spherical_by_term
-from mixedmodels.engines.linear.start import (
+from mixedmodels.engines.linear.step_sizes import (
     LARGEST_FACTOR,
     LEAST_CURVATURE,
     LEAST_FACTOR,
@@ -27,7 +27,7 @@ from mixedmodels.engines.linear.term_moments import LEAST_SHARE
 from mixedmodels.engines.linear.vanishing import smallest_variance
 from mixedmodels.kernels import one_factor_search
 from mixedmodels.optimization.canonical import OBJECTIVE_ROUNDING
-from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
+from mixedmodels.optimization.minimum import SETTLED, Minimum
 from mixedmodels.optimization.watch import current_watch
 
 #: Random effects up to which a search takes no time in which it should be watched, or interrupted.

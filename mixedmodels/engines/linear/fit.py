@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
 from mixedmodels.deferred import on_first_use
-from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.estimates import LinearEstimates
-from mixedmodels.engines.linear.last_step import step_ahead
 from mixedmodels.engines.linear.looks import (
     far_points,
     further_starts,
@@ -35,7 +33,7 @@ from mixedmodels.engines.linear.search import (
     Search,
     compiled,
 )
-from mixedmodels.engines.linear.start import Point
+from mixedmodels.engines.linear.step_sizes import RESIDUAL_ROUNDING
 from mixedmodels.engines.linear.vanishing import ResidualVanishes, is_small
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.theta import boundaries
@@ -48,12 +46,23 @@ from mixedmodels.optimization.canonical import (
     with_exact_zeros,
 )
 from mixedmodels.optimization.convergence import judge
+from mixedmodels.optimization.minimum import Minimum
 from mixedmodels.optimization.polish import POLISHED, is_polished, observed_inverse, polished
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
 from mixedmodels.optimization.report import OptimizationReport
 
 with on_first_use():
-    from mixedmodels.engines.linear import approximate_start, average_information, saturated, small_residual
+    from mixedmodels.engines.linear import (
+        approximate_start,
+        average_information,
+        last_step,
+        saturated,
+        small_residual,
+    )
+    from mixedmodels.engines.linear import start as starting
+    from mixedmodels.optimization import quasi_newton
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.linear.start import Point
 
 #: Escapes from saddles before the fit is left as it is.
 MAX_ESCAPES = 3
@@ -198,7 +207,7 @@ def _ceiling(problem: LinearProblem, REML: bool, sigma: float | None) -> float:
     """Return the rounding of the objective at the least residual, infinite where none can vanish."""
     if sigma is not None or not may_be_saturated(problem):
         return math.inf
-    return starting.RESIDUAL_ROUNDING * (problem.n - problem.p if REML else problem.n) / LEAST_RESIDUAL
+    return RESIDUAL_ROUNDING * (problem.n - problem.p if REML else problem.n) / LEAST_RESIDUAL
 
 
 def _is_suspicious(search: Search, found: Minimum, origin: Origin) -> bool:
@@ -359,7 +368,7 @@ def _search_near(search: Search, theta: FloatArray) -> Minimum:
     if float(at.gradient @ H @ at.gradient) > 2.0 * SCORING_GAIN:
         return _search_scored(search, at)
     if not is_small(problem, at.sigma2):
-        found = step_ahead(search, at, H)
+        found = last_step.step_ahead(search, at, H)
         if found is not None:
             return found
     # The step after the last evaluation is taken unseen; its objective is compared with what it promised.
@@ -394,7 +403,7 @@ def _minimized(
     tolerance: float,
     closing: float = 0.0,
 ) -> Minimum:
-    return minimize(
+    return quasi_newton.minimize(
         search.in_free,
         x,
         H,
@@ -513,7 +522,7 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
         seconds=seconds,
         gradient_norm=shrunk * max(map(abs, (found.gradient * unit).tolist()), default=0.0),
         points=found.path,
-        parameters_at=partial(starting.theta_of, problem),
+        parameters_at=partial(_theta_at, problem),
         message=found.message,
     )
     moving = shrunk * step / unit
@@ -527,3 +536,8 @@ def _estimates(search: Search, theta: FloatArray, found: Minimum, seconds: float
             problem.terms, theta, decrement, at.objective, moving, found.message, search.rounding
         ),
     )
+
+
+def _theta_at(problem: LinearProblem, free: FloatArray) -> FloatArray:
+    """Return theta at free coordinates, when a report of the search is asked for it."""
+    return starting.theta_of(problem, free)

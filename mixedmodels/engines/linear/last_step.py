@@ -16,7 +16,7 @@ from mixedmodels.engines.linear.reml import evaluation_at
 from mixedmodels.engines.linear.search import Search
 from mixedmodels.engines.linear.start import Point
 from mixedmodels.optimization.canonical import canonical
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 
 #: Decrement from which a step may be the last: a hundredth of a standard error and a half.
 NEAR = 1e-4

@@ -13,9 +13,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.problem import LinearProblem
-from mixedmodels.engines.linear.start import START_SIZE, first_theta
+from mixedmodels.engines.linear.step_sizes import START_SIZE
 from mixedmodels.formula.design.theta import column_scales
+
+with on_first_use():
+    from mixedmodels.engines.linear import start as starting
 
 #: Standard deviations of every effect, in residual standard deviations, from which a further look starts:
 #: those of the orthogonal columns of a term ...
@@ -41,9 +45,9 @@ def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[
     The start that the data give is among them where a search has not begun there.
     """
     if data:
-        yield first_theta(problem), True
+        yield starting.first_theta(problem), True
     for size in SIZES[:2] if problem.n_theta == 1 else SIZES:
-        yield first_theta(problem, size / START_SIZE), True
+        yield starting.first_theta(problem, size / START_SIZE), True
     if problem.n_theta == 1:
         return
     if has_shared_correlation(problem):
@@ -59,7 +63,7 @@ def further_starts(problem: LinearProblem, every: bool, data: bool) -> Iterator[
 def far_points(problem: LinearProblem) -> Iterator[FloatArray]:
     """Yield thetas at which an objective below that of an optimum betrays a lower one."""
     for size in FAR_SIZES:
-        yield first_theta(problem, size / START_SIZE)
+        yield starting.first_theta(problem, size / START_SIZE)
 
 
 def all_alike(problem: LinearProblem, size: float) -> FloatArray:
@@ -76,7 +80,7 @@ def all_alike(problem: LinearProblem, size: float) -> FloatArray:
 
 def own_columns(problem: LinearProblem, size: float) -> FloatArray:
     """Return the theta at which every effect of the user's columns has one size and no correlation."""
-    theta = first_theta(problem, size / START_SIZE)
+    theta = starting.first_theta(problem, size / START_SIZE)
     for term, part in problem.parts:
         if term.structure.is_unstructured:
             theta[part] = term.structure.pullback(theta[part], np.diag(size * column_scales(term)))
@@ -115,7 +119,7 @@ def without_a_deviation(problem: LinearProblem, theta: FloatArray) -> Iterator[F
 
 def _correlated(problem: LinearProblem, size: float, side: float) -> FloatArray:
     """Return the theta of effects of a size, those of structured terms strongly correlated."""
-    theta = first_theta(problem, size / START_SIZE)
+    theta = starting.first_theta(problem, size / START_SIZE)
     for term, part in problem.parts:
         structure, is_bounded = term.structure, np.array(term.structure.is_lower_bound())
         if not structure.is_unstructured:

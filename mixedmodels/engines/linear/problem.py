@@ -22,20 +22,15 @@ from mixedmodels.engines.linear.system import Equations, Solver
 from mixedmodels.engines.orthonormal import OrthonormalBasis, orthonormalize
 from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocks import amalgamate
-from mixedmodels.factorization.constant.cross_products import (
-    CrossProducts,
-    RightHandSide,
-    fill,
-    right_hand_side,
-)
-from mixedmodels.factorization.pattern import Pattern, build_pattern
+from mixedmodels.factorization.constant.cross_products import CrossProducts, RightHandSide
+from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import column_scales, theta_slices
 
 with on_first_use():
-    from mixedmodels.factorization import eigenbasis, heavy_levels
-    from mixedmodels.factorization.constant import choose, description
+    from mixedmodels.factorization import chain_and_tail, eigenbasis, heavy_levels
+    from mixedmodels.factorization.constant import assembly, choose, description
 
 if TYPE_CHECKING:
     from mixedmodels.factorization.heavy_levels import Split
@@ -232,16 +227,19 @@ def cross_products(
     fixed_basis = orthonormalize(X, root)
     bases = tuple(column_basis(term.Z if root is None else term.Z * root[:, None]) for term in terms)
     blocks = amalgamate(_engine_terms(terms, bases, root), sparse=eliminate)
-    pattern = build_pattern(eigenbasis.diagonalized(blocks) if eliminate else blocks, eliminate=eliminate)
+    made = eigenbasis.diagonalized(blocks) if eliminate else blocks
+    pattern = chain_and_tail.build_pattern(made, eliminate=eliminate)
     apart = heavy_levels.split_heavy(pattern)
     XX = np.eye(X.shape[1]) if X.shape[1] >= MANY_FIXED else None
     if apart is not None:
-        split_pattern = build_pattern(apart[0])
+        split_pattern = chain_and_tail.build_pattern(apart[0])
         layout = choose.choose_layout(split_pattern, X.shape[1])
         if layout is not None:
-            A = fill(split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout, XX=XX)
+            A = assembly.fill(
+                split_pattern, fixed_basis.columns, fixed_basis.combination, layout=layout, XX=XX
+            )
             return bases, fixed_basis, split_pattern.without_rows(), A, apart[1]
-    A = fill(pattern, fixed_basis.columns, fixed_basis.combination, XX=XX)
+    A = assembly.fill(pattern, fixed_basis.columns, fixed_basis.combination, XX=XX)
     return bases, fixed_basis, pattern.without_rows(), A, None
 
 
@@ -274,7 +272,7 @@ def _enter_response(
     left = basis.take_out(e, correction)
     rss = float(e.dot(e))
     _require_variation(rss, total)
-    return right_hand_side(pattern, e, left), rss, projection + correction
+    return assembly.right_hand_side(pattern, e, left), rss, projection + correction
 
 
 def _require_variation(rss: float, total: float) -> None:

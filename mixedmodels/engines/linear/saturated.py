@@ -25,7 +25,8 @@ from mixedmodels.engines.linear.small_residual import (
     fit_separated_from,
     unbounded,
 )
-from mixedmodels.engines.linear.start import START_SIZE, first_theta, free_of
+from mixedmodels.engines.linear.start import first_theta, free_of
+from mixedmodels.engines.linear.step_sizes import START_SIZE
 from mixedmodels.engines.linear.vanishing import ResidualVanishes
 from mixedmodels.optimization.report import ConvergenceReport
 

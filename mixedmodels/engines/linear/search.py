@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.arrays import FloatArray
-from mixedmodels.engines.linear import start as starting
+from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.linear.compiled_search import CompiledEnd, compiled_search, is_usual
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, LinearSolution, evaluate, evaluation_at, solution_of
-from mixedmodels.engines.linear.start import Point
 from mixedmodels.engines.linear.vanishing import ResidualVanishes, is_small
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
+
+with on_first_use():
+    from mixedmodels.engines.linear import start as starting
+
+if TYPE_CHECKING:
+    from mixedmodels.engines.linear.start import Point
 
 #: Points without residual that a search tries before it is given up.
 MAX_BEYOND = 10

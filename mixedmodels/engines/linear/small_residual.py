@@ -25,7 +25,8 @@ from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
 from mixedmodels.optimization.convergence import judge
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.minimum import Minimum
+from mixedmodels.optimization.quasi_newton import minimize
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 with on_first_use():

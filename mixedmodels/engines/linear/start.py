@@ -25,6 +25,13 @@ from mixedmodels.deferred import on_first_use
 from mixedmodels.engines.column_basis import moved_theta
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import Evaluation, evaluation
+from mixedmodels.engines.linear.step_sizes import (
+    LARGEST_FACTOR,
+    LEAST_CURVATURE,
+    LEAST_FACTOR,
+    RESIDUAL_ROUNDING,
+    START_SIZE,
+)
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.dense import lower_inverse
 from mixedmodels.formula.design.theta import boundaries, column_scales
@@ -37,15 +44,6 @@ if TYPE_CHECKING:
     from mixedmodels.covariance.structure import CovarianceStructure
     from mixedmodels.engines.linear.gradient import LevelMoments, Moments
     from mixedmodels.engines.linear.term_moments import TermMoments
-
-#: Standard deviation of every effect, in residual standard deviations, before the data are asked.
-START_SIZE = 0.4
-#: Bounds of one Fisher scoring step: no variance shrinks or grows by more.
-LEAST_FACTOR, LARGEST_FACTOR = 0.2, 1e4
-#: Relative rounding of the residual sum of squares: a few units in the last place of what it is the rest of.
-RESIDUAL_ROUNDING = 10.0 * float(np.finfo(np.float64).eps)
-#: Least eigenvalue of a starting Hessian scaled to unit diagonal.
-LEAST_CURVATURE = 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -19,6 +19,7 @@ from mixedmodels.engines.linear.average_information import average_information
 from mixedmodels.engines.linear.blocked_system import BlockedSystem, solve_blocked
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import evaluation
+from mixedmodels.engines.linear.step_sizes import START_SIZE
 from mixedmodels.optimization.identification_words import listed_names
 from mixedmodels.optimization.report import ConvergenceReport
 
@@ -76,7 +77,7 @@ def identified_by_sums(
     """
     # A structure may lose a direction at one point, a correlation of zero for one; not at two unlike points.
     found: tuple[tuple[int, ...], ...] = ()
-    away = starting.off_zero(problem, theta, starting.START_SIZE)
+    away = starting.off_zero(problem, theta, START_SIZE)
     for point in (starting.first_theta(problem), away):
         try:
             found = unidentified_parameters(problem, point, REML)

@@ -20,8 +20,10 @@ from mixedmodels.engines.moments.sums import Sums
 from mixedmodels.engines.orthonormal import RANK_TOLERANCE, OrthonormalBasis
 from mixedmodels.errors import DataError
 from mixedmodels.factorization.blocks import Block, amalgamate
-from mixedmodels.factorization.constant.cross_products import RightHandSide, assemble, relate
-from mixedmodels.factorization.pattern import Pairs, build_pattern
+from mixedmodels.factorization.chain_and_tail import build_pattern
+from mixedmodels.factorization.constant.assembly import assemble, relate
+from mixedmodels.factorization.constant.cross_products import RightHandSide
+from mixedmodels.factorization.pattern import Pairs
 from mixedmodels.formula.design.design import RandomTerm
 from mixedmodels.formula.design.theta import theta_slices
 

@@ -19,7 +19,7 @@ from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.engines.nonlinear.search import FIRST_SIZES, search, sized
 from mixedmodels.engines.nonlinear.verdict import end_of_search, judged
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 from mixedmodels.optimization.report import OptimizationReport
 
 

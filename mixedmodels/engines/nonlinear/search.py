@@ -12,7 +12,8 @@ from mixedmodels.engines.nonlinear.coordinates import Coordinates
 from mixedmodels.engines.nonlinear.problem import NonlinearProblem
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.optimization.canonical import PROBE, canonical, is_saddle, with_exact_zeros
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.minimum import Minimum
+from mixedmodels.optimization.quasi_newton import minimize
 
 #: Sizes of random effects, in units of residuals: a search begins with the first that has a mode.
 FIRST_SIZES = (1.0, 0.3, 0.1)

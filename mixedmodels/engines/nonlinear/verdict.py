@@ -13,7 +13,7 @@ from mixedmodels.engines.nonlinear.search import Searched
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 from mixedmodels.optimization.report import ConvergenceReport
 
 #: Steps of the Hessian in units of standard errors: what they neglect and what they lose to rounding, both

@@ -25,7 +25,7 @@ from mixedmodels.engines.nonlinear_family.mode import Place, at_effects
 from mixedmodels.engines.nonlinear_family.objective import Objective
 from mixedmodels.engines.nonlinear_family.problem import FamilyProblem
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 

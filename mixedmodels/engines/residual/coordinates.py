@@ -13,7 +13,7 @@ import numpy as np
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.engines.residual.problem import ResidualProblem
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 
 #: Mean logarithms beyond this belong to trial points far from any data.
 MOST = 300.0

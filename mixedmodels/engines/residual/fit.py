@@ -25,7 +25,8 @@ from mixedmodels.engines.residual.start import curvature, first_parameters, sear
 from mixedmodels.engines.residual.verdict import judged
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.optimization.canonical import canonical, with_exact_zeros
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.minimum import Minimum
+from mixedmodels.optimization.quasi_newton import minimize
 from mixedmodels.optimization.report import OptimizationReport
 
 #: Decrease of the objective that ends the search: estimates are then closer than a millionth of a standard

@@ -22,7 +22,7 @@ from mixedmodels.engines.residual.objective import Evaluation
 from mixedmodels.engines.residual.problem import ResidualProblem
 from mixedmodels.formula.design.theta import theta_names
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 from mixedmodels.optimization.report import ConvergenceReport
 
 #: Parameters of one kind that are named at most.

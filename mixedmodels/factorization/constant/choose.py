@@ -9,7 +9,8 @@ from scipy.sparse import csc_array
 
 from mixedmodels.arrays import BoolArray, FloatArray
 from mixedmodels.deferred import on_first_use
-from mixedmodels.factorization.constant.rest import DenseRest, FixedRest, Rest
+from mixedmodels.factorization.constant.dense_rest import DenseRest
+from mixedmodels.factorization.constant.rest import FixedRest, Rest
 from mixedmodels.factorization.pattern import Coupling, Pattern
 
 with on_first_use():

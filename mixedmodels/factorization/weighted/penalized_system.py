@@ -16,7 +16,8 @@ import numpy as np
 
 from mixedmodels.arrays import FloatArray, IndexArray, IntArray
 from mixedmodels.factorization.blocks import Block
-from mixedmodels.factorization.pattern import Pattern, build_pattern
+from mixedmodels.factorization.chain_and_tail import build_pattern
+from mixedmodels.factorization.pattern import Pattern
 from mixedmodels.factorization.weighted.coupling import TailCoupling, tail_coupling
 from mixedmodels.factorization.weighted.row_sums import RowSums, counted_rows, row_sums, sum_rows
 from mixedmodels.factorization.weighted.scalar_system import ScalarSystem, is_scalar, scalar_system

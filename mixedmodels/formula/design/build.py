@@ -16,8 +16,7 @@ from mixedmodels.formula.design.coding import MatrixRecipe, column_matrix, matri
 from mixedmodels.formula.design.column_matrix import ColumnMatrix
 from mixedmodels.formula.design.design import Design, NaAction, RandomTerm, Response
 from mixedmodels.formula.design.fixed_effects import dependence, independent_columns
-from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
-from mixedmodels.formula.design.new_data import sum_of
+from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame, sum_of
 from mixedmodels.formula.design.random_effects import BarPlan, group_name, random_terms
 from mixedmodels.formula.design.readings import warn_about_columns, warn_about_formula
 from mixedmodels.formula.design.recipe import Recipe

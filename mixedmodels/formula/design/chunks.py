@@ -15,8 +15,7 @@ from mixedmodels.formula.design.build import ModelPlan, model_plan
 from mixedmodels.formula.design.coding import MatrixRecipe, matrix_recipe, model_matrix
 from mixedmodels.formula.design.design import NaAction, RandomTerm, Response
 from mixedmodels.formula.design.level_tables import ColumnLevels, CombinedLevels, LevelTable
-from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame
-from mixedmodels.formula.design.new_data import sum_of
+from mixedmodels.formula.design.model_frame import ModelFrame, build_model_frame, sum_of
 from mixedmodels.formula.design.random_effects import BarPlan, random_matrix, random_terms
 from mixedmodels.formula.design.readings import warn_about_columns, warn_about_formula
 from mixedmodels.formula.design.recipe import RandomRecipe

@@ -298,3 +298,8 @@ def _check_weights(weights: FloatArray | None, index: pd.Index, may_be_empty: bo
         )
     if weights.max() == 0 and not may_be_empty:
         raise DataError("all weights are zero")
+
+
+def sum_of(parts: list[FloatArray]) -> FloatArray | None:
+    """Return the sum of offsets; None when there are none."""
+    return np.sum(parts, axis=0) if parts else None

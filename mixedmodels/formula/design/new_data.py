@@ -12,7 +12,7 @@ from mixedmodels.errors import DataError, DataWarning, warn
 from mixedmodels.formula.design.coding import MatrixRecipe, model_matrix
 from mixedmodels.formula.design.design import Design, RandomTerm
 from mixedmodels.formula.design.fixed_effects import not_estimable
-from mixedmodels.formula.design.model_frame import row_argument
+from mixedmodels.formula.design.model_frame import row_argument, sum_of
 from mixedmodels.formula.design.random_effects import random_matrix
 from mixedmodels.formula.design.recipe import Recipe
 from mixedmodels.formula.design.theta import theta_parts
@@ -238,11 +238,6 @@ def _new_offset(recipe: Recipe, evaluator: Evaluator, given: Any) -> FloatArray 
     if argument is not None:
         parts.append(_given_values(argument, "offset", evaluator))
     return sum_of(parts)
-
-
-def sum_of(parts: list[FloatArray]) -> FloatArray | None:
-    """Return the sum of offsets; None when there are none."""
-    return np.sum(parts, axis=0) if parts else None
 
 
 def _group_column(group: Node, evaluator: Evaluator) -> Column:

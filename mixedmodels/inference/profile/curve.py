@@ -18,7 +18,8 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.formula.design.theta import theta_slices
 from mixedmodels.inference.profile.held import Held
-from mixedmodels.optimization.quasi_newton import Minimum, minimize
+from mixedmodels.optimization.minimum import Minimum
+from mixedmodels.optimization.quasi_newton import minimize
 
 #: Decrease of the objective that ends a refit, and the same relative to its size: limits to a millionth of a
 #: standard error.

@@ -22,7 +22,7 @@ from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import EffectsSystem, GeneralizedProblem
 from mixedmodels.engines.linear.problem import LinearProblem
 from mixedmodels.engines.linear.reml import LinearSolution, evaluation, solve
-from mixedmodels.engines.linear.start import RESIDUAL_ROUNDING
+from mixedmodels.engines.linear.step_sizes import RESIDUAL_ROUNDING
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.constant.cross_products import RightHandSide
 from mixedmodels.formula.design.design import RandomTerm

@@ -12,7 +12,7 @@ from mixedmodels.engines.generalized.hessian import natural_parameters
 from mixedmodels.engines.generalized.objective import Evaluator
 from mixedmodels.engines.generalized.problem import natural_to_psi
 from mixedmodels.engines.generalized.verdict import judge_generalized, off_saddle, polished
-from mixedmodels.optimization.quasi_newton import Minimum
+from mixedmodels.optimization.minimum import Minimum
 
 # -2 log-likelihood of the Laplace fit (glmmTMB), and how closely a search from elsewhere returns to it.
 CBPP, AGAIN = 184.05256373, 1e-6

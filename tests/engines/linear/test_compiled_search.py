@@ -9,7 +9,7 @@ from mixedmodels.engines.linear import compiled_search, reml, search
 from mixedmodels.engines.linear import start as starting
 from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
-from mixedmodels.engines.linear.start import RESIDUAL_ROUNDING
+from mixedmodels.engines.linear.step_sizes import RESIDUAL_ROUNDING
 from mixedmodels.formula import build_design
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.kernels import one_factor_search

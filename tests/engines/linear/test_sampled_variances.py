@@ -77,7 +77,7 @@ def test_a_step_of_a_wrong_curvature_is_not_the_last():
     with (
         patch.object(approximate, "SAMPLED_SECONDS", 0.0),
         patch.object(last_step, "LEFT", 1e-12),
-        patch("mixedmodels.engines.linear.fit.step_ahead", shorter),
+        patch("mixedmodels.engines.linear.last_step.step_ahead", shorter),
     ):
         fit = _fit(problem, True, near=True)
     assert fit.optimization.n_evaluations > 2

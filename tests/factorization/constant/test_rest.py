@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixedmodels.factorization.constant.rest import DenseRest
+from mixedmodels.factorization.constant.dense_rest import DenseRest
 from mixedmodels.factorization.constant.sparse_rest import entry_places, sparse_rest
 from mixedmodels.factorization.pattern import Coupling
 

@@ -14,11 +14,11 @@ from mixedmodels.engines.linear.fit import fit_linear
 from mixedmodels.engines.linear.problem import linear_problem
 from mixedmodels.engines.linear.reml import conditional_covariances, objective_and_gradient, solve
 from mixedmodels.factorization.blocks import block_factor
+from mixedmodels.factorization.chain_and_tail import build_pattern
 from mixedmodels.factorization.constant import choose
 from mixedmodels.factorization.constant.blocked import factorize
 from mixedmodels.factorization.constant.inverse import invert_on_pattern
 from mixedmodels.factorization.constant.sparse_tail_matrix import SparseMatrix, meetings_of
-from mixedmodels.factorization.pattern import build_pattern
 from mixedmodels.factorization.sparse import order as sparse_order
 from mixedmodels.factorization.sparse import symbolic as sparse_symbolic
 from mixedmodels.factorization.threads import WORTH_THREADS

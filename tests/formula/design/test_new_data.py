@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels.errors import DataError
-from mixedmodels.formula import build_design, fixed_matrix, random_matrices
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import fixed_matrix, random_matrices
 
 # The same floating-point operations on other subsets of rows: only sums may round differently.
 ROUNDING = 1e-12

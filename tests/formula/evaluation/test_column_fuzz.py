@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels.errors import MixedModelsError
-from mixedmodels.formula import build_design, fixed_matrix, random_matrices
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import fixed_matrix, random_matrices
 
 odd = st.sampled_from(
     [None, float("nan"), float("inf"), True, False, 0, 1, -1, 2**53 + 1, 2**63, 2**70, 10**400, 0.1, 1e300,

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mixedmodels.errors import DataError, FormulaError
-from mixedmodels.formula import build_design, fixed_matrix
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import fixed_matrix
 from mixedmodels.formula.evaluation.contrasts import Contrast, code_levels
 
 LEVELS = ("a", "b", "c", "d")

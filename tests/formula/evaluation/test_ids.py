@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mixedmodels import lmer, load_dataset
 from mixedmodels.errors import DataError, DataWarning
-from mixedmodels.formula import build_design, random_matrices
-from mixedmodels.formula.design.new_data import group_labels
+from mixedmodels.formula import build_design
+from mixedmodels.formula.design.new_data import group_labels, random_matrices
 
 ID = 1234567890123456789
 CODES = np.repeat(np.arange(6), 3)

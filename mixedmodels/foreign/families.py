@@ -1,8 +1,8 @@
-"""Families and links of other programs, and what to write here: plain data, as in foreign_names.py."""
+"""Families and links of other programs, and what to write here: plain data, as in names.py."""
 
 from __future__ import annotations
 
-from mixedmodels.foreign_names import by_name
+from mixedmodels.foreign.names import by_name
 
 #: Families of other programs that are not here.
 FAMILIES: dict[str, str] = by_name(
