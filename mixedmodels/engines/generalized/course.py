@@ -24,7 +24,7 @@ from mixedmodels.kernels import levels_course
 from mixedmodels.kernels.levels_course import Look
 from mixedmodels.kernels.levels_search import End
 from mixedmodels.optimization.canonical import NEAR_ZERO
-from mixedmodels.optimization.quasi_newton import SETTLED, Minimum
+from mixedmodels.optimization.minimum import SETTLED, Minimum
 from mixedmodels.optimization.watch import current_watch
 
 

@@ -54,7 +54,7 @@ from mixedmodels.errors import ControlError, ConvergenceError
 from mixedmodels.factorization.blocks import term_slices
 from mixedmodels.factorization.threads import threads_for
 from mixedmodels.formula.design.theta import boundaries
-from mixedmodels.optimization.quasi_newton import SETTLED
+from mixedmodels.optimization.minimum import SETTLED
 from mixedmodels.optimization.report import ConvergenceReport, OptimizationReport
 
 # How much worse than a singular optimum a point beside it may be to be worth optimising from.
