@@ -55,18 +55,32 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where a module of this package is; None for packages, which hold others and run at once."""
-        if fullname.startswith("mixedmodels."):
-            for folder in path or ():
-                file = os.path.join(folder, f"{fullname.rpartition('.')[2]}.py")
-                if os.path.isfile(file):
-                    return ModuleSpec(fullname, _Loader(), origin=file)
-        return None
+        if not fullname.startswith("mixedmodels."):
+            return None
+        folders = path or ()
+        for folder in folders:
+            file = os.path.join(folder, f"{fullname.rpartition('.')[2]}.py")
+            if os.path.isfile(file):
+                return ModuleSpec(fullname, _Loader(folders), origin=file)
+        if any(map(os.path.isdir, folders)):
+            return None
+        # Of archives and installations in place, other finders know.
+        found = _spec_of_others(fullname, folders)
+        is_module = found is not None and found.submodule_search_locations is None
+        return ModuleSpec(fullname, _Loader(folders), origin=found.origin) if found and is_module else None
 
 
 class _Loader(importlib.abc.Loader):
-    """Leaves a module as it is until something of it is used."""
+    """Leaves a module as it is until something of it is used.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    path : sequence of str
+        Where its package is looked for.
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self.path = path
         self.lock = threading.RLock()
         self.is_running = False
 
@@ -93,21 +107,22 @@ class _Loader(importlib.abc.Loader):
 
     def _load(self, module: ModuleType) -> None:
         """Load a module as Python would have."""
-        found = _spec_of_others(module.__name__, module.__file__ or "")
+        found = _spec_of_others(module.__name__, self.path)
+        if found is None:
+            raise ModuleNotFoundError(f"{module.__file__} is gone", name=module.__name__)
         found.loader_state = self
         module.__spec__, module.__loader__ = found, found.loader
         assert found.loader is not None
         found.loader.exec_module(module)
 
 
-def _spec_of_others(fullname: str, file: str) -> ModuleSpec:
+def _spec_of_others(fullname: str, path: Sequence[str]) -> ModuleSpec | None:
     """Return how Python's finders, and those of tools that look into imports, load a module."""
     for finder in sys.meta_path:
-        if not isinstance(finder, _Finder):
-            spec = finder.find_spec(fullname, [os.path.dirname(file)])
-            if spec is not None:
-                return spec
-    raise ModuleNotFoundError(f"{file} is gone", name=fullname)
+        spec = None if isinstance(finder, _Finder) else finder.find_spec(fullname, path)
+        if spec is not None:
+            return spec
+    return None
 
 
 class _Deferred(ModuleType):

@@ -130,6 +130,7 @@ def binomial(link: str | Link = "logit") -> Binomial:
 
 def log_binomial_coefficient(y: FloatArray, weights: FloatArray) -> FloatArray:
     """Return log C(n, ny) for proportions y among n = weights trials, of any shape."""
+    y, weights = np.asarray(y, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     return log_choose(y, weights) if y.ndim == weights.ndim == 1 else log_choose_numpy(y, weights)
 
 

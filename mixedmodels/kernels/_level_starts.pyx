@@ -6,7 +6,8 @@ from libc.stdint cimport int32_t
 import numpy as np
 
 
-def level_starts(const int32_t[:] codes, Py_ssize_t q):
+def level_starts(of_rows, Py_ssize_t q):
+    cdef const int32_t[:] codes = np.asarray(of_rows, dtype=np.int32)
     cdef Py_ssize_t n = codes.shape[0], r, level = -1
     cdef Py_ssize_t[::1] starts = np.empty(q + 1, dtype=np.intp)
     for r in range(n):

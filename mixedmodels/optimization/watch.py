@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
@@ -83,6 +83,15 @@ class Watch:
 _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 #: Who watches the searches of this thread; None for nobody.
 current_watch = _WATCH.get
+
+
+def tell_of_search(objectives: Sequence[float]) -> None:
+    """Tell whoever watches of a search that has run without asking: what it evaluated, in order."""
+    watch = current_watch()
+    if watch is not None:
+        watch.begin_search()
+        for objective in objectives:
+            watch.evaluated(objective)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from mixedmodels.arrays import FloatArray
 from mixedmodels.engines.generalized.problem import GeneralizedProblem
 from mixedmodels.kernels import levels_search
 from mixedmodels.optimization.minimum import SETTLED, Minimum
-from mixedmodels.optimization.watch import current_watch
+from mixedmodels.optimization.watch import tell_of_search
 
 if TYPE_CHECKING:
     from mixedmodels.kernels._levels_search import LevelObjective
@@ -72,9 +72,5 @@ def compiled_search(
     if end is None:
         return None
     x, value, gradient, H, decrement, path, tried = end
-    watch = current_watch()
-    if watch is not None:
-        watch.begin_search()
-        for found in tried:
-            watch.evaluated(found)
+    tell_of_search(tried)
     return Minimum(x, value, gradient, H, decrement, len(tried), path, True, SETTLED)

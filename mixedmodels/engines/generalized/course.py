@@ -25,7 +25,7 @@ from mixedmodels.kernels.levels_course import Look
 from mixedmodels.kernels.levels_search import End
 from mixedmodels.optimization.canonical import NEAR_ZERO
 from mixedmodels.optimization.minimum import SETTLED, Minimum
-from mixedmodels.optimization.watch import current_watch
+from mixedmodels.optimization.watch import tell_of_search
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -89,9 +89,9 @@ class Course:
 def usual_course(problem: GeneralizedProblem, layout: Layout) -> Course | None:
     """Return where the Laplace approximation of one effect for each level has its optimum, in one call.
 
-    None where the model is another, something out of the ordinary was met, or someone watches the search.
+    None where the model is another, or something out of the ordinary was met.
     """
-    if not (levels_course.COMPILED and is_usual(problem)) or current_watch() is not None:
+    if not (levels_course.COMPILED and is_usual(problem)):
         return None
     assert problem.by_level is not None
     if problem.by_level.Z.shape[1] > 1 or len(problem.by_level.pieces) > 1:
@@ -104,6 +104,7 @@ def usual_course(problem: GeneralizedProblem, layout: Layout) -> Course | None:
     if found is None:
         return None
     end, n_evaluations, nested, look, never_varies, eta, inverse, hessian = found
+    tell_of_search(end[6])
     is_plain = not never_varies and _is_plain(end, nested, look)
     return Course(
         end, layout.scale, n_evaluations, nested, look, is_plain, objective.u, eta, inverse, hessian

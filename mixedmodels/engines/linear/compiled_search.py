@@ -28,7 +28,7 @@ from mixedmodels.engines.linear.vanishing import smallest_variance
 from mixedmodels.kernels import one_factor_search
 from mixedmodels.optimization.canonical import OBJECTIVE_ROUNDING
 from mixedmodels.optimization.minimum import SETTLED, Minimum
-from mixedmodels.optimization.watch import current_watch
+from mixedmodels.optimization.watch import tell_of_search
 
 #: Random effects up to which a search takes no time in which it should be watched, or interrupted.
 MAX_EFFECTS = 100_000
@@ -130,11 +130,7 @@ def compiled_search(
     if end is None:
         return None
     x, objective, gradient, H, decrement, path, tried, n_scored, rounding, far, smallest, last = end
-    watch = current_watch()
-    if watch is not None:
-        watch.begin_search()
-        for value in tried:
-            watch.evaluated(value)
+    tell_of_search(tried)
     found = Minimum(x, objective, gradient, H, decrement, len(tried), path, True, SETTLED)
     return CompiledEnd(found, n_scored + len(tried), rounding, far, smallest, _last_step(problem, last))
 

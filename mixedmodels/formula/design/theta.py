@@ -95,7 +95,7 @@ def boundaries(terms: Sequence[RandomTerm]) -> BoolArray:
 
 def column_scales(term: RandomTerm) -> FloatArray:
     """Return the size of a unit-variance effect of each coefficient: 1 / RMS of its column, shape (S,)."""
-    if term.size == 1 and term.Z.strides[0] == 0:
+    if term.size == 1 and not isinstance(term.Z, AbsentColumns) and term.Z.strides[0] == 0:
         # One number for all rows.
         return np.full(1, 1.0 / (abs(float(term.Z[0, 0])) or 1.0))
     rms = np.sqrt(mean_squares(term))
