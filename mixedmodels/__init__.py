@@ -327,7 +327,7 @@ def _version() -> str:
 def _no_such_name(name: str) -> AttributeError:
     """Return the error for a name the package does not have, with what to write in its place."""
     # `from mixedmodels import module` asks for the name first, and only then imports the module.
-    if name.startswith("_") or find_spec(f"{__name__}.{name}") is not None:
+    if name.startswith("_") or (name.isidentifier() and find_spec(f"{__name__}.{name}") is not None):
         return AttributeError(f"module 'mixedmodels' has no attribute {name!r}")
     advice = importlib.import_module("mixedmodels.advice")
     datasets = importlib.import_module("mixedmodels.datasets").list_datasets()["name"]
