@@ -14,19 +14,14 @@ cdef double one = 1.0, two = 2.0, zero = 0.0
 cdef extern from *:
     """
     #include <stddef.h>
+    #include "_versions.h"
 
-    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
-    #else
-    #define FOR_WIDE_REGISTERS
-    #endif
     /* Rows whose products are taken together, and sums that run side by side. */
     enum { STRETCH = 128, LANES = 8 };
 
     /* Add the products of n rows of m columns with the m + 2 columns of others; of the first m the lower half.
        Columns are STRETCH numbers each. */
-    FOR_WIDE_REGISTERS
+    IN_VERSIONS
     static void add_row_products(ptrdiff_t n, ptrdiff_t m, double* rows, double* others, double* H)
     {
         ptrdiff_t i, k, a, b;

@@ -24,6 +24,7 @@ cdef extern from *:
     #include <math.h>
     #include <stdint.h>
     #include <string.h>
+    #include "_versions.h"
 
     /* exp(x) for -700 < x <= 0, to a unit in the last place or so. No branch and no call, so that compilers
        take several rows at a time. x = n log 2 + r with |r| < 0.35, and the series of exp(r). */
@@ -70,10 +71,7 @@ cdef extern from *:
             - ((half - (s * (half + R) + is_halved * 1.90821492927058770002e-10)) - f);
     }
 
-    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-    __attribute__((target_clones("avx2", "default")))
-    #endif
+    IN_VERSIONS
     static void logit_terms(
         ptrdiff_t n, const double* y, const double* eta, const double* weights,
         double* restrict loglik, double* restrict first, double* restrict information, double* restrict third
@@ -119,17 +117,10 @@ cdef extern from *:
             - ((half - (s * (half + R) + k * 1.90821492927058770002e-10)) - f);
     }
 
-    /* Each function below in two versions, as logit_terms. */
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-    #define IN_TWO_VERSIONS __attribute__((target_clones("avx2", "default")))
-    #else
-    #define IN_TWO_VERSIONS
-    #endif
-
     /* Means of both sides of the rows of a beta-binomial and their counts, freed from the rounding of a
        proportion; returns the number of rows that need no care: whole counts of no more than `most` trials in
        all, and shapes that have not vanished. */
-    IN_TWO_VERSIONS
+    IN_VERSIONS
     static int read_sides(
         int n, const double* y, const double* eta, const double* weights, double phi, double most,
         double* restrict p, double* restrict q, int* restrict done, int* restrict missed
@@ -152,7 +143,7 @@ cdef extern from *:
 
     /* The k-th term, s + k, of n rising factorials: to their products, and to three derivatives of their
        logarithms in log(s). */
-    IN_TWO_VERSIONS
+    IN_VERSIONS
     static void add_term(
         int n, double k, const double* restrict s, double* restrict product,
         double* restrict first, double* restrict second, double* restrict third
@@ -169,7 +160,7 @@ cdef extern from *:
     }
 
     /* Take the logarithms of products and begin them anew. */
-    IN_TWO_VERSIONS
+    IN_VERSIONS
     static void take_logs(int n, double* restrict product, double* restrict value) {
         int i;
         for (i = 0; i < n; i++) {

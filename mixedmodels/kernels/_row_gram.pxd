@@ -4,18 +4,13 @@
 cdef extern from *:
     """
     #include <stddef.h>
+    #include "_versions.h"
 
-    /* Where the linker can choose between versions at run time: one for twice as wide registers. */
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-    #define FOR_WIDE_REGISTERS __attribute__((target_clones("avx2", "default")))
-    #else
-    #define FOR_WIDE_REGISTERS
-    #endif
     enum { SOME_ROWS = 128, LANES = 8 };
 
     /* Add Q'WQ of up to SOME_ROWS rows to its lower half. Columns are laid one after the other first, and several
        sums run side by side. */
-    FOR_WIDE_REGISTERS
+    IN_VERSIONS
     static void add_gram(ptrdiff_t n, ptrdiff_t p, const double* Q, const double* W, double* room, double* gram)
     {
         double* weighted = room + p * SOME_ROWS;

@@ -11,6 +11,27 @@ cdef enum:
 ctypedef const int32_t* Codes
 
 
+cdef inline void add_rows(Py_ssize_t n, Py_ssize_t m, Codes codes, const double* rows, double* sums) noexcept nogil:
+    """Add rows of m numbers to the sums of their levels; of rows that share one, beside one another, at once."""
+    cdef Py_ssize_t i = 0, c
+    cdef int32_t level
+    cdef double even, odd
+    if m != 1:
+        for i in range(n):
+            for c in range(m):
+                sums[m * codes[i] + c] += rows[m * i + c]
+        return
+    while i < n:
+        level, even, odd = codes[i], rows[i], 0.0
+        i += 1
+        # A sum in memory waits for the one before it.
+        while i + 1 < n and codes[i] == level and codes[i + 1] == level:
+            even += rows[i]
+            odd += rows[i + 1]
+            i += 2
+        sums[level] += even + odd
+
+
 cdef class ScalarFactors:
     cdef tuple parts
     cdef Py_ssize_t n, n_chain, n_dense, n_tail, n_effects, n_values

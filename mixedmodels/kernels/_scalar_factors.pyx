@@ -12,18 +12,6 @@ cdef Codes address(const int32_t[::1] array) noexcept:
     return &array[0] if array.shape[0] else NULL
 
 
-cdef void add_rows(Py_ssize_t n, Py_ssize_t m, Codes codes, const double* rows, double* sums) noexcept nogil:
-    """Add rows of m numbers to the sums of their levels."""
-    cdef Py_ssize_t i, c
-    if m == 1:
-        for i in range(n):
-            sums[codes[i]] += rows[i]
-        return
-    for i in range(n):
-        for c in range(m):
-            sums[m * codes[i] + c] += rows[m * i + c]
-
-
 cdef inline void subtract(Py_ssize_t m, double factor, const double* x, double* y) noexcept nogil:
     """Subtract a multiple of x from y, m numbers each."""
     cdef Py_ssize_t c
@@ -154,8 +142,7 @@ cdef class ScalarFactors:
         if self.n_dense == 1:
             E = V + self.entries[0]
             if W != NULL:
-                for i in range(self.n):
-                    E[self.dense_entries[0][i]] += W[i]
+                add_rows(self.n, 1, self.dense_entries[0], W, E)
             for l in range(self.sizes[0]):
                 t = 0.0
                 for e in range(self.starts[0][l], self.starts[0][l + 1]):

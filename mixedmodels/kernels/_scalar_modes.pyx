@@ -7,7 +7,7 @@ from libc.string cimport memcpy, memset
 from mixedmodels.kernels._blas cimport Gemm, Gemv, Potrf, Syrk, Trsm, routine
 from mixedmodels.kernels._family_rows cimport logit_rows_at, poisson_rows_at
 from mixedmodels.kernels._row_gram cimport SOME_ROWS, add_gram
-from mixedmodels.kernels._scalar_factors cimport MAX, Codes, ScalarFactors
+from mixedmodels.kernels._scalar_factors cimport MAX, Codes, ScalarFactors, add_rows
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
@@ -125,8 +125,7 @@ cdef class ScalarModes(ScalarFactors):
             states[k].gamma = &G[k, 0] if self.p else NULL
         s.values, s.effects, s.score = &V[0], &U[2, 0], &w[0]
         s.tail = &T[0, 0] if M else NULL
-        s.step = s.score + N + p
-        s.tail_step = s.step + N + p
+        s.step, s.tail_step = s.score + N + p, s.score + 2 * (N + p)
         s.tail_solved = s.tail_step + M
         s.fixed = s.tail_solved + M * p
         s.weighted = s.fixed + self.n
@@ -400,10 +399,9 @@ cdef class ScalarModes(ScalarFactors):
             else:
                 poisson_rows_at(size, &self.y[k], state.eta + k, &self.weights[k], terms)
             total += self.total(size, terms, k)
-            for i in range(size):
-                E[entry[k + i]] += terms[2 * size + i]
-                own_score[first[k + i]] += terms[size + i]
-                other_score[second[k + i]] += terms[size + i]
+            add_rows(size, 1, entry + k, terms + 2 * size, E)
+            add_rows(size, 1, first + k, terms + size, own_score)
+            add_rows(size, 1, second + k, terms + size, other_score)
             for j in range(4):
                 memcpy(state.rows + j * n + k, terms + j * size, size * sizeof(double))
             k += size
@@ -491,15 +489,15 @@ cdef class ScalarModes(ScalarFactors):
     cdef void solve(self, System* s, int m, double* u, double* x) noexcept nogil:
         """Solve for m right-hand sides, in place; x is room for their tails."""
         cdef int M = <int> self.n_tail
-        cdef bint is_matrix = m > 1 and self.n_chain == 1 and M > 0 and self.row_starts[0] == NULL
-        if is_matrix:
+        cdef bint is_dense = self.n_chain == 1 and M > 0 and self.row_starts[0] == NULL
+        if is_dense:
             self.go_forward_dense(s.values, m, u, x)
         else:
             self.go_forward(s.values, m, u, x)
         if M:
             dtrsm("R", "L", "T", "N", &m, &M, &one, s.tail, &M, x, &m)
             dtrsm("R", "L", "N", "N", &m, &M, &one, s.tail, &M, x, &m)
-        if is_matrix:
+        if is_dense:
             self.go_backward_dense(s.values, m, u, x)
         else:
             self.go_backward(s.values, m, u, x)
@@ -515,7 +513,10 @@ cdef class ScalarModes(ScalarFactors):
             )
         u += m * self.places[0]
         multiply_levels(q, m, V, u)
-        dgemm("N", "T", &m, &M, &q, &minus_one, u, &m, V + self.entries[0], &M, &one, x, &m)
+        if m == 1:
+            dgemv("N", &M, &q, &minus_one, V + self.entries[0], &M, u, &m, &one, x, &m)
+        else:
+            dgemm("N", "T", &m, &M, &q, &minus_one, u, &m, V + self.entries[0], &M, &one, x, &m)
 
     cdef void go_backward_dense(self, double* V, int m, double* u, double* x) noexcept nogil:
         """Do what go_backward does where all pairs of one eliminated factor and the tail are kept."""
@@ -527,7 +528,10 @@ cdef class ScalarModes(ScalarFactors):
                 m * self.dense_sizes[r] * sizeof(double),
             )
         u += m * self.places[0]
-        dgemm("N", "N", &m, &q, &M, &minus_one, x, &m, V + self.entries[0], &M, &one, u, &m)
+        if m == 1:
+            dgemv("T", &M, &q, &minus_one, V + self.entries[0], &M, x, &m, &one, u, &m)
+        else:
+            dgemm("N", "N", &m, &q, &M, &minus_one, x, &m, V + self.entries[0], &M, &one, u, &m)
         multiply_levels(q, m, V, u)
 
     cdef bint add_border(self, const double* W, System* s, const double* t) noexcept nogil:

@@ -24,7 +24,7 @@ NEAR = 0.5
 # Relative rounding of an objective.
 ROUNDING = 1e-13
 # Squared step at which the search for the fixed effects to begin with ends.
-ROUGH_DECREMENT = 1e-6
+ROUGH_DECREMENT = 1e-3
 # Newton steps after which the usual way is taken instead.
 MOST_STEPS = 4
 # Largest change of a deviation's logarithm in one step: a factor of 7.
