@@ -21,9 +21,7 @@ from mixedmodels.engines.generalized.start import (
     starting_values,
 )
 from mixedmodels.engines.generalized.unbounded import held_beyond, unbounded_direction
-from mixedmodels.engines.generalized.verdict import (
-    vanished_dispersion,
-)
+from mixedmodels.engines.generalized.verdict import left_to_rows, vanished_dispersion
 from mixedmodels.errors import ConvergenceError
 from mixedmodels.factorization.weighted.penalized_factor import factorize
 from mixedmodels.factorization.weighted.penalized_system import spherical_rows
@@ -43,6 +41,10 @@ MOVED = 0.5
 # Decrement, for each row, below which a dispersion that vanishes is followed no further: a millionth of the
 # variation is left to it, and the objective begins to lose digits.
 FLAT_PER_ROW = 1e-7
+# The share of the variation left to rows at which it is followed no further either. A row's value is then a
+# difference of terms as many times larger, and the slope along the dispersion, about as large as the share,
+# soon drowns in its rounding: from a fifth of this a search may run anywhere, and the optimum is missed.
+LEAST_SHARE = 4e-6
 # Evaluations of a search.
 MAX_EVALUATIONS = 1000
 # Curvature along the gradient, relative to the information of all rows, that only a pole of the approximation
@@ -237,7 +239,7 @@ def joint_fit(
     """Minimise the objective over all parameters by `most` evaluations at most.
 
     `first` is objective and gradient at `psi`, if known. The search ends where `is_known` says that its psi
-    leads to what is known already, and on the way to a pole.
+    leads to what is known already, on the way to a pole, and where effects have left rows next to nothing.
     """
     scale = layout.scale
     if tolerance is None:
@@ -250,6 +252,8 @@ def joint_fit(
 
     def is_lost(x: FloatArray, gradient: FloatArray, decrement: float) -> bool:
         if is_known is not None and is_known(x * scale):
+            return True
+        if flat > 0.0 and left_to_rows(evaluator.mode_at(x * scale)) <= LEAST_SHARE:
             return True
         return _is_at_pole(evaluator, gradient, decrement)
 
@@ -267,7 +271,7 @@ def joint_fit(
         raise ConvergenceError("The likelihood is not finite where the search starts.")
     if tolerance < flat:
         mode = evaluator.mode_at(found.x * scale)
-        found = _finished(function, found, evaluator.problem, mode, tolerance)
+        found = _finished(function, found, evaluator.problem, mode, tolerance, flat)
     n_evaluations = n_before + found.n_evaluations
     return Optimum(found.x * scale, found.objective, found.inverse_hessian * square, found, n_evaluations)
 
@@ -296,15 +300,24 @@ def search_tolerance(problem: GeneralizedProblem) -> float:
 
 
 def _finished(
-    function: Objective, found: Minimum, problem: GeneralizedProblem, mode: Mode, tolerance: float
+    function: Objective,
+    found: Minimum,
+    problem: GeneralizedProblem,
+    mode: Mode,
+    tolerance: float,
+    noise: float,
 ) -> Minimum:
-    """Go on to the tolerance, holding a parameter of the family that row effects have left nothing to."""
+    """Go on to the tolerance, holding a parameter of the family that row effects have left nothing to.
+
+    Values have lost digits there: up to `noise` the slopes decide, or a search picks the luckiest of values.
+    """
     H = found.inverse_hessian.copy()
     if vanished_dispersion(problem, mode):
         H[-problem.n_phi :] = H[:, -problem.n_phi :] = 0.0
     again = minimize(
         function, found.x, H,
         first=(found.objective, found.gradient), tolerance=tolerance, max_step=LARGEST_STEP,
+        noise=lambda: noise,
     )  # fmt: skip
     path = found.path + again.path[1:]
     return replace(again, n_evaluations=found.n_evaluations + again.n_evaluations, path=path)

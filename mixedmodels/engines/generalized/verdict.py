@@ -16,7 +16,7 @@ from mixedmodels.engines.generalized.pirls import Mode
 from mixedmodels.engines.generalized.problem import GeneralizedProblem, unpack_factors
 from mixedmodels.engines.generalized.start import reproducing_effects
 from mixedmodels.errors import ConvergenceError
-from mixedmodels.factorization.weighted.row_inverse import row_inverse
+from mixedmodels.factorization.weighted.row_inverse import leverages
 from mixedmodels.formula.design.theta import boundaries
 from mixedmodels.optimization.canonical import PROBE, is_saddle, with_exact_zeros
 from mixedmodels.optimization.convergence import DECREMENT, RELATIVE_DECREMENT, boundary_reasons
@@ -225,14 +225,18 @@ def vanished_dispersion(problem: GeneralizedProblem, mode: Mode) -> tuple[str, .
     block = reproducing_effects(problem)
     if block is None:
         return ()
-    left = 1.0 - mode.rows.information * row_inverse(mode.factor).leverage
-    if float(left.mean()) > LEFT_OVER:
+    if left_to_rows(mode) > LEFT_OVER:
         return ()
     name = problem.family.phi_names[0]
     many = "one for each row" if block.size == 1 else "as many as it has rows in each level"
     return (
         f"{name} is at the end of its range: the effects of {block.group}, {many}, take all the variation.",
     )
+
+
+def left_to_rows(mode: Mode) -> float:
+    """Return the share of the variation of rows that random effects leave to them, on average."""
+    return float(np.mean(1.0 - mode.rows.information * leverages(mode.factor)))
 
 
 def _at_end(problem: GeneralizedProblem, optimum: Optimum) -> str:

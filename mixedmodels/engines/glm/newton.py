@@ -19,7 +19,7 @@ NEWTON_FROM = 1e-2
 ROUNDING = 1e-13
 # The same for a parameter that has no finite estimate.
 LIMIT_TOLERANCE = 1e-9
-# Share of the sum of squares of y below which the variance is rounding error.
+# Share of the sum of squares of y, each in units of its variance, at which residuals are rounding error.
 EXACT_FIT = 1e-15
 # A stalled line search with a decrement below this is an optimum up to rounding.
 STALLED_TOLERANCE = 1e-7
@@ -85,12 +85,9 @@ def verdict(
     y: FloatArray, weights: FloatArray, family: Family, point: GlmPoint, decrement: float, iterations: int
 ) -> ConvergenceReport:
     """Return whether `point` is a maximum, one at the end of a parameter's range, or none."""
-    if family.has_dispersion and len(point.phi):
-        mu = family.link.inverse(point.eta)
-        spread = float(np.sum(weights * family.variance(mu, point.phi)))
-        if spread <= EXACT_FIT * float(np.sum(weights * y * y)):
-            reason = "The model fits the response exactly: the dispersion is zero, the likelihood unbounded."
-            return ConvergenceReport("not converged", decrement, (reason,))
+    if family.has_dispersion and len(point.phi) and _fits_exactly(y, weights, family, point):
+        reason = "The model fits the response exactly: the dispersion is zero, the likelihood unbounded."
+        return ConvergenceReport("not converged", decrement, (reason,))
     if decrement <= STALLED_TOLERANCE * (1.0 + abs(point.loglik)):
         limits = family.phi_limits(point.phi)
         return ConvergenceReport("boundary" if limits else "converged", decrement, limits)
@@ -100,6 +97,19 @@ def verdict(
         f"the {family.link.name} link leaves them."
     )
     return ConvergenceReport("not converged", decrement, (reason,))
+
+
+def _fits_exactly(y: FloatArray, weights: FloatArray, family: Family, point: GlmPoint) -> bool:
+    """Tell whether the residuals are rounding error.
+
+    The dispersion itself does not tell: how far down it is followed before a step breaks down, since it does
+    not curve the likelihood any more, is a matter of rounding.
+    """
+    mu = family.link.inverse(point.eta)
+    with np.errstate(over="ignore"):
+        precision = weights / np.maximum(family.variance(mu, np.ones(1)), np.finfo(np.float64).tiny)
+        left, total = float(precision @ (y - mu) ** 2), float(precision @ y**2)
+    return left <= EXACT_FIT * total < np.inf
 
 
 def newton_step(

@@ -8,6 +8,7 @@ import pytest
 
 from mixedmodels import families as mf
 from mixedmodels.engines.glm.fit import fit_glm
+from mixedmodels.engines.glm.newton import GlmPoint, verdict
 from mixedmodels.errors import ConvergenceError
 
 REFERENCE = json.loads(Path(__file__).with_name("glm_reference.json").read_text())
@@ -249,6 +250,15 @@ def test_an_exact_fit_is_not_called_converged(family):
     fit = fit_glm(np.full(200, 2.0), np.ones(200), X_RANDOM, None, family)
     assert fit.convergence.verdict == "not converged"
     assert "fits the response exactly" in fit.convergence.reasons[0]
+
+
+@pytest.mark.parametrize("phi", [1e-4, 1e-12, 1e-30])
+def test_an_exact_fit_is_known_by_its_residuals_wherever_the_dispersion_was_left(phi):
+    y, weights, eta = np.full(200, 2.0), np.ones(200), np.full(200, 2.0 + 4e-15)
+    family = mf.gaussian()
+    rows = family.evaluate(y, eta, weights, np.array([phi]))
+    point = GlmPoint(np.array([2.0]), np.array([phi]), eta, rows, float(rows.loglik.sum()))
+    assert "fits the response exactly" in verdict(y, weights, family, point, 1e160, 4).reasons[0]
 
 
 def test_no_fixed_effects():
