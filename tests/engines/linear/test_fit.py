@@ -76,18 +76,19 @@ def test_a_second_basin_is_looked_for_where_a_variance_vanishes(name, formula, R
 
 @pytest.mark.parametrize("noise", [1e-2, 1e-4, 1e-5])
 def test_effects_that_dwarf_the_residual_do_not_wear_out_the_search(noise):
-    rng = np.random.default_rng(0)
-    n, q = 2000, 100
-    g, x, b = rng.integers(0, q, n), rng.normal(size=n), rng.normal(size=(q, 2))
-    residual = rng.normal(size=n)
-    y = 1.0 + x + b[g, 0] + b[g, 1] * x + noise * residual
-    terms = [random_term(np.column_stack((np.ones(n), x)), g, "g")]
-    fit = fit_linear(linear_problem(y, np.column_stack((np.ones(n), x)), terms), True)
-    assert fit.convergence.verdict == "converged"
-    # Up to 90 in 60 data sets; without the rounding in view it takes a thousand.
-    assert fit.optimization.n_evaluations < 150
-    # Four standard errors of a residual deviation on 1,800 degrees of freedom.
-    assert fit.solution.sigma == pytest.approx(noise, rel=4.0 / np.sqrt(2.0 * 1800.0))
+    n, q, n_evaluations = 2000, 100, []
+    for seed in range(9):
+        rng = np.random.default_rng(seed)
+        g, x, b = rng.integers(0, q, n), rng.normal(size=n), rng.normal(size=(q, 2))
+        y = 1.0 + x + b[g, 0] + b[g, 1] * x + noise * rng.normal(size=n)
+        X = np.column_stack((np.ones(n), x))
+        fit = fit_linear(linear_problem(y, X, [random_term(X, g, "g")]), True)
+        assert fit.convergence.verdict == "converged"
+        # Four standard errors of a residual deviation on 1,800 degrees of freedom.
+        assert fit.solution.sigma == pytest.approx(noise, rel=4.0 / np.sqrt(2.0 * 1800.0))
+        n_evaluations.append(fit.optimization.n_evaluations)
+    # 28, and twice or five times that where rounding leads to another look; without it in view a thousand.
+    assert np.median(n_evaluations) < 60 and max(n_evaluations) < 500
 
 
 def test_a_long_search_that_ends_inside_is_not_repeated():
