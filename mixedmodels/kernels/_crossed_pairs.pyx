@@ -43,11 +43,53 @@ cdef extern from *:
                 H[a * m + b] += total;
             }
     }
+
+    /* Add a N + b W of the n entries of a level to their tail rows, one after the other where rows is NULL, and
+       return the sum of c N + d W. */
+    IN_VERSIONS
+    static double move_pivot(
+        ptrdiff_t n, double a, double b, double c, double d, const double* restrict N, const double* restrict W,
+        const ptrdiff_t* rows, double* restrict tail
+    ) {
+        double sums[4] = {0.0};
+        ptrdiff_t e = 0, k;
+        for (; rows != NULL && e < n; e++)
+            tail[rows[e]] += a * N[e] + b * W[e];
+        for (; e < n; e++)
+            tail[e] += a * N[e] + b * W[e];
+        for (e = 0; e + 4 <= n; e += 4)
+            for (k = 0; k < 4; k++)
+                sums[k] += c * N[e + k] + d * W[e + k];
+        for (; e < n; e++)
+            sums[0] += c * N[e] + d * W[e];
+        return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+
+    /* Set M = a N + b W - r C / 2 and N = a N + b W - r C of the n entries of a level. */
+    IN_VERSIONS
+    static void move_entries(
+        ptrdiff_t n, double a, double b, double r, const double* restrict C, const double* restrict W,
+        double* restrict N, double* restrict M
+    ) {
+        ptrdiff_t e;
+        for (e = 0; e < n; e++) {
+            double moved = a * N[e] + b * W[e], lost = r * C[e];
+            N[e] = moved - lost;
+            M[e] = moved - 0.5 * lost;
+        }
+    }
     """
     enum:
         STRETCH
     void add_row_products(
         Py_ssize_t n, Py_ssize_t m, double* rows, double* others, double* H
+    ) noexcept nogil
+    double move_pivot(
+        Py_ssize_t n, double a, double b, double c, double d, const double* N, const double* W,
+        const Py_ssize_t* rows, double* tail
+    ) noexcept nogil
+    void move_entries(
+        Py_ssize_t n, double a, double b, double r, const double* C, const double* W, double* N, double* M
     ) noexcept nogil
 
 cdef enum:
@@ -64,10 +106,11 @@ def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] 
     cdef double[:, ::1] A = found[0], B = found[1]
     cdef double* x
     cdef double* y
+    cdef const double* row
     cdef double w, v
     with nogil:
         for i in range(n):
-            x, y, w = &A[first[i], 0], &B[second[i], 0], W[i]
+            x, y, w, row = &A[first[i], 0], &B[second[i], 0], W[i], &Q[i, 0] if p else NULL
             v = w * own[first[i]]
             x[0] += v
             y[0] += v
@@ -75,7 +118,7 @@ def level_sums_of_columns(entries, const double[:, ::1] Q, u, const double[::1] 
             x[1] += v
             y[1] += v
             for a in range(p):
-                v = w * Q[i, a]
+                v = w * row[a]
                 x[2 + a] += v
                 y[2 + a] += v
             x[2 + p] += w
@@ -145,7 +188,7 @@ def movement_products(
             for a in range(x.size):
                 together += x.W[a] * between[x.at + a]
             for a in range(x.m):
-                move_levels(&x, a, starts, tail_rows, root, C, &T[a, 0])
+                move_levels(&x, a, starts, tail_rows, root, C, &T[a, 0], is_dense)
             add_complement(&x, starts, tail_rows, C, S, is_dense)
             add_through(&x, starts, tail_rows, G, K, is_dense)
             x.begin = x.end
@@ -185,15 +228,17 @@ cdef class Rows:
         cdef Py_ssize_t a, f = self.first[i], g = self.second[i], e = self.entry[i] - x.at, m = x.m
         cdef double W = self.W[i], slope = self.slope[i], value
         cdef double weight = 2.0 * W + self.leverage[i] * self.curving[i] - self.v[i] * slope
+        cdef const double* A = &self.A[f, 0]
+        cdef const double* B = &self.B[g, 0]
+        cdef const double* Q = &self.Q[i, 0] - 2 if m > 2 else NULL
         cdef double* own = x.rows + j
         cdef double* weighted = x.weighted + j
+        cdef double* N = x.N + e
         for a in range(m):
-            value = self.A[f, a] + self.B[g, a]
-            if a >= 2:
-                value += self.Q[i, a - 2]
+            value = A[a] + B[a] + (Q[a] if a >= 2 else 0.0)
             own[a * STRETCH] = value
             weighted[a * STRETCH] = weight * value
-            x.N[a * x.size + e] += slope * value
+            N[a * x.size] += slope * value
         weighted[m * STRETCH] = 2.0 * slope * self.effects[0, i] - W * self.adjoint[f]
         weighted[(m + 1) * STRETCH] = 2.0 * slope * self.effects[1, i] - W * self.other_adjoint[g]
         x.W[e] += W
@@ -201,27 +246,24 @@ cdef class Rows:
 
 cdef void move_levels(
     Pass* x, Py_ssize_t a, const Py_ssize_t[::1] starts, const Py_ssize_t[::1] tail_rows,
-    const double[::1] root, const double[::1] C, double* tail,
+    const double[::1] root, const double[::1] C, double* tail, bint is_dense,
 ) noexcept nogil:
     """Set N, M and r of one parameter, and add to the movement of the tail."""
-    cdef Py_ssize_t l, e
+    cdef Py_ssize_t l, n, at
     cdef double* N = x.N + a * x.size - x.at
     cdef double* M = x.M + a * x.size - x.at
     cdef const double* W = x.W - x.at
-    cdef double both = x.s * x.t, own = x.t if a == 0 else (x.s if a == 1 else 0.0)
-    cdef double inner = 2.0 * x.s if a == 0 else 0.0, outer = 2.0 * x.t if a == 1 else 0.0, r, lost
+    cdef double ss = x.s * x.s, tt = x.t * x.t, st = x.s * x.t, own = x.t if a == 0 else (x.s if a == 1 else 0.0)
+    cdef double inner = 2.0 * x.s if a == 0 else 0.0, outer = 2.0 * x.t if a == 1 else 0.0, r
     for l in range(x.begin, x.end):
-        r = 0.0
-        for e in range(starts[l], starts[l + 1]):
-            r += x.s * x.s * N[e] + inner * W[e]
-            tail[tail_rows[e]] += x.t * x.t * N[e] + outer * W[e]
+        at, n = starts[l], starts[l + 1] - starts[l]
+        if not n:
+            x.r[a * (x.end - x.begin) + l - x.begin] = 0.0
+            continue
+        r = move_pivot(n, tt, outer, ss, inner, N + at, W + at, NULL if is_dense else &tail_rows[at], tail)
         r *= root[l] * root[l]
         x.r[a * (x.end - x.begin) + l - x.begin] = r
-        for e in range(starts[l], starts[l + 1]):
-            lost = r * C[e]
-            M[e] = (both * N[e] + own * W[e]) * root[l]
-            N[e] = M[e] - lost
-            M[e] -= 0.5 * lost
+        move_entries(n, st * root[l], own * root[l], r, &C[at], W + at, N + at, M + at)
 
 
 cdef void add_complement(

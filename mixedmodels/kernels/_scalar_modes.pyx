@@ -536,12 +536,12 @@ cdef class ScalarModes(ScalarFactors):
 
     cdef bint add_border(self, const double* W, System* s, const double* t) noexcept nogil:
         """Border the factor with the fixed effects; tell whether it is positive definite."""
-        cdef Py_ssize_t i, k
+        cdef Py_ssize_t i, k, n = self.n
         cdef int p = <int> self.p, N = <int> self.n_effects, info = 0
-        cdef Py_ssize_t n = self.n
+        cdef const double* Q = &self.Q[0, 0]
         for i in range(n):
             for k in range(p):
-                s.weighted[i * p + k] = W[i] * self.Q[i, k]
+                s.weighted[i * p + k] = W[i] * Q[i * p + k]
         memset(s.coupling, 0, self.n_effects * p * sizeof(double))
         self.add_levels(s.weighted, t, p, s.coupling)
         memcpy(s.solved, s.coupling, self.n_effects * p * sizeof(double))

@@ -60,6 +60,10 @@ def limit_of_infinite_variance(problem: GeneralizedProblem, k: int) -> float | N
         None if the response varies within some level, or no level has more than one trial.
     """
     sums = problem.system.sums[k]
+    # Nearly always the level of the first row tells.
+    of_first = problem.y[(sums.index == sums.index[0]) & (problem.weights > 0.0)]
+    if len(of_first) and of_first.min() < 1.0 and of_first.max() > 0.0:
+        return None
     trials, successes = (
         np.bincount(sums.index, weights=values, minlength=sums.size)
         for values in (problem.weights, problem.weights * problem.y)
