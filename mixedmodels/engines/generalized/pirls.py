@@ -346,6 +346,8 @@ def predicted_mode(
     change = parameters.gamma - mode.parameters.gamma
     if search is not None and system.scalar is not None and values is not None and score is None:
         scales, known = system.scalar.scales(parameters.zeta), system.scalar.scales(mode.parameters.zeta)
+        if not change.any() and np.array_equal(scales, known):
+            return mode.u
         rows = mode.rows.d1, mode.rows.information
         return search.predict(scales, scales - known, change, values, mode.hessian.tail, rows, mode.u)
     moved = problem.fixed_basis @ change
