@@ -169,7 +169,7 @@ def duration(seconds: float | None) -> str:
     """Write seconds with two or three digits and a fitting unit."""
     if seconds is None:
         return ""
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
 
 
 def plural(count: int, noun: str) -> str:
