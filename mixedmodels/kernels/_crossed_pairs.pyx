@@ -14,17 +14,15 @@ cdef double one = 1.0, two = 2.0, zero = 0.0
 cdef extern from *:
     """
     #include <stddef.h>
+    #include "_stretches.h"
     #include "_versions.h"
-
-    /* Rows whose products are taken together, and sums that run side by side. */
-    enum { STRETCH = 128, LANES = 8 };
 
     /* Add the products of n rows of m columns with the m + 2 columns of others; of the first m the lower half.
        Columns are STRETCH numbers each. */
     IN_VERSIONS
     static void add_row_products(ptrdiff_t n, ptrdiff_t m, double* rows, double* others, double* H)
     {
-        ptrdiff_t i, k, a, b;
+        ptrdiff_t a, b;
         for (; n % LANES; n++) {
             for (a = 0; a < m; a++)
                 rows[a * STRETCH + n] = 0.0;
@@ -32,16 +30,8 @@ cdef extern from *:
                 others[a * STRETCH + n] = 0.0;
         }
         for (a = 0; a < m + 2; a++)
-            for (b = 0; b < m && (b <= a || a >= m); b++) {
-                const double *x = rows + b * STRETCH, *y = others + a * STRETCH;
-                double sums[LANES] = {0.0}, total = 0.0;
-                for (i = 0; i < n; i += LANES)
-                    for (k = 0; k < LANES; k++)
-                        sums[k] += x[i + k] * y[i + k];
-                for (k = 0; k < LANES; k++)
-                    total += sums[k];
-                H[a * m + b] += total;
-            }
+            for (b = 0; b < m && (b <= a || a >= m); b++)
+                H[a * m + b] += column_product(n, rows + b * STRETCH, others + a * STRETCH);
     }
 
     /* Add a N + b W of the n entries of a level to their tail rows, one after the other where rows is NULL, and

@@ -4,19 +4,18 @@
 cdef extern from *:
     """
     #include <stddef.h>
+    #include "_stretches.h"
     #include "_versions.h"
 
-    enum { SOME_ROWS = 128, LANES = 8 };
-
-    /* Add Q'WQ of up to SOME_ROWS rows to its lower half. Columns are laid one after the other first, and several
+    /* Add Q'WQ of up to STRETCH rows to its lower half. Columns are laid one after the other first, and several
        sums run side by side. */
     IN_VERSIONS
     static void add_gram(ptrdiff_t n, ptrdiff_t p, const double* Q, const double* W, double* room, double* gram)
     {
-        double* weighted = room + p * SOME_ROWS;
-        ptrdiff_t i, a, b, k;
+        double* weighted = room + p * STRETCH;
+        ptrdiff_t i, a, b;
         for (a = 0; a < p; a++) {
-            double *q = room + a * SOME_ROWS, *w = weighted + a * SOME_ROWS;
+            double *q = room + a * STRETCH, *w = weighted + a * STRETCH;
             for (i = 0; i < n; i++) {
                 q[i] = Q[i * p + a];
                 w[i] = W[i] * q[i];
@@ -25,20 +24,12 @@ cdef extern from *:
                 q[i] = w[i] = 0.0;
         }
         for (a = 0; a < p; a++)
-            for (b = 0; b <= a; b++) {
-                const double *q = room + b * SOME_ROWS, *w = weighted + a * SOME_ROWS;
-                double sums[LANES] = {0.0}, total = 0.0;
-                for (i = 0; i < n; i += LANES)
-                    for (k = 0; k < LANES; k++)
-                        sums[k] += w[i + k] * q[i + k];
-                for (k = 0; k < LANES; k++)
-                    total += sums[k];
-                gram[a * p + b] += total;
-            }
+            for (b = 0; b <= a; b++)
+                gram[a * p + b] += column_product(n, weighted + a * STRETCH, room + b * STRETCH);
     }
     """
     enum:
-        SOME_ROWS
+        STRETCH
     void add_gram(
         Py_ssize_t n, Py_ssize_t p, const double* Q, const double* W, double* room, double* gram
     ) noexcept nogil

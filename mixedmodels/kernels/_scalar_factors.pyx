@@ -150,11 +150,10 @@ cdef class ScalarFactors:
                     T[self.tail_rows[0][e] * (M + 1)] += E[e]
                 faces[l] = t
         else:
-            for i in range(self.n):
-                faces[self.leaf[i]] += W[i]
+            add_rows(self.n, 1, self.leaf, W, faces)
             for r in range(self.n_dense):
+                add_rows(self.n, 1, self.dense_entries[r], W, V + self.entries[0])
                 for i in range(self.n):
-                    V[self.entries[0] + self.dense_entries[r][i]] += W[i]
                     T[self.dense_rows[r][i] * (M + 1)] += W[i]
                 for s in range(r):
                     for i in range(self.n):

@@ -6,7 +6,7 @@ from libc.string cimport memcpy, memset
 
 from mixedmodels.kernels._blas cimport Gemm, Gemv, Potrf, Syrk, Trsm, routine
 from mixedmodels.kernels._family_rows cimport logit_rows_at, poisson_rows_at
-from mixedmodels.kernels._row_gram cimport SOME_ROWS, add_gram
+from mixedmodels.kernels._row_gram cimport STRETCH, add_gram
 from mixedmodels.kernels._scalar_factors cimport MAX, Codes, ScalarFactors, add_rows
 
 import numpy as np
@@ -22,8 +22,6 @@ cdef int one_column = 1
 cdef double one = 1.0, minus_one = -1.0, zero = 0.0
 
 cdef enum:
-    # Rows whose terms are added up before they join the sum.
-    STRETCH = 128
     # Lengths of a step of the model without random effects that are tried: 1, 1/2, 1/4, 1/8.
     GLM_HALVINGS = 4
 
@@ -110,7 +108,7 @@ cdef class ScalarModes(ScalarFactors):
         eta, rows = np.empty(self.n), np.empty((4, self.n))
         values, tail = np.empty(self.n_values), np.empty((M, M), order="F")
         borders, half = np.empty((2, N, p)), np.empty((p, p), order="F")
-        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 2 * SOME_ROWS * p + 1)
+        work = np.empty(2 * (N + p) + M * (p + 1) + self.n * (p + 1) + 2 * STRETCH * p + 1)
         effects[0], fixed[0] = u, gamma
         cdef const double[::1] t = scales
         cdef double[:, ::1] U = effects, G = fixed, R = rows
@@ -153,11 +151,11 @@ cdef class ScalarModes(ScalarFactors):
         if not p:
             return None
         rows, gamma, kept = np.empty((4, n)), np.zeros(2 * p), np.empty((2, n))
-        work = np.empty(n + p * (p + 1) + 2 * SOME_ROWS * p)
+        work = np.empty(n + p * (p + 1) + 2 * STRETCH * p)
         cdef double[:, ::1] R = rows, kept_rows = kept
         cdef double[::1] g = gamma, w = work
         at.rows, at.gamma, at.eta, at.room = &R[0, 0], &g[0], &w[0], &w[n]
-        at.gram = at.room + 2 * SOME_ROWS * p
+        at.gram = at.room + 2 * STRETCH * p
         at.step = at.gram + p * p
         with nogil:
             # 1. R's start: a least-squares step from linear predictors close to the response.
@@ -236,7 +234,7 @@ cdef class ScalarModes(ScalarFactors):
         cdef Py_ssize_t n = self.n, N = self.n_effects, p = self.p, k
         cdef System s
         cdef bint is_positive
-        work, half = np.empty(2 * N * p + self.n_tail * p + n * p + 2 * SOME_ROWS * p), np.empty((p, p), order="F")
+        work, half = np.empty(2 * N * p + self.n_tail * p + n * p + 2 * STRETCH * p), np.empty((p, p), order="F")
         cdef double[::1] w = work, t = scales, V = values
         cdef double[::1, :] T = tail, H = half
         s.values, s.tail, s.half = &V[0], &T[0, 0] if self.n_tail else NULL, &H[0, 0]
@@ -450,8 +448,8 @@ cdef class ScalarModes(ScalarFactors):
         cdef Py_ssize_t k = 0, a, b, p = self.p
         memset(gram, 0, p * p * sizeof(double))
         while k < self.n:
-            add_gram(min(SOME_ROWS, self.n - k), p, &self.Q[k, 0], W + k, room, gram)
-            k += SOME_ROWS
+            add_gram(min(STRETCH, self.n - k), p, &self.Q[k, 0], W + k, room, gram)
+            k += STRETCH
         for a in range(p):
             for b in range(a):
                 gram[b * p + a] = gram[a * p + b]
